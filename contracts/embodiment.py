@@ -1,0 +1,89 @@
+"""One robot type: its joints in order, their rated limits, its gripper and its cameras.
+
+Joint order is part of the contract: `Embodiment.joint_digest` travels with every observation, chunk and bundle, and
+a mismatch is a refusal. The rated limits here are the maker's; what a robot is allowed to use is its own safety file,
+which can only be tighter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+
+def joint_order_digest(joint_names: Sequence[str]) -> str:
+    """SHA-256 (64 lower-case hex digits) of the joint names, in order, joined by newlines."""
+    return hashlib.sha256("\n".join(joint_names).encode()).hexdigest()
+
+
+class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One revolute joint with the maker's rated limits. Velocity, acceleration, jerk and torque are magnitudes."""
+
+    name: str
+    position_min_rad: float
+    position_max_rad: float
+    velocity_max_rad_s: float
+    acceleration_max_rad_s2: float
+    jerk_max_rad_s3: float
+    torque_max_nm: float
+
+    def __post_init__(self) -> None:
+        if not self.position_min_rad < self.position_max_rad:
+            raise ValueError(f"joint {self.name}: position_min_rad must be below position_max_rad")
+        for field in ("velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3", "torque_max_nm"):
+            value = getattr(self, field)
+            if not (math.isfinite(value) and value > 0.0):
+                raise ValueError(f"joint {self.name}: {field} must be finite and above zero, got {value!r}")
+
+
+class Gripper(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A parallel gripper, commanded by the distance between its fingers."""
+
+    opening_max_m: float
+    speed_max_m_s: float
+
+
+class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One colour camera, 8-bit RGB, row-major."""
+
+    name: str
+    width_px: int
+    height_px: int
+    rate_hz: float
+
+
+class Embodiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One robot type, as its driver, its bundles and its hub know it."""
+
+    name: str
+    joints: tuple[Joint, ...]
+    gripper: Gripper
+    cameras: tuple[Camera, ...]
+    home_rad: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        names = self.joint_names
+        if not 1 <= len(names) <= 16:
+            raise ValueError(f"an embodiment has 1 to 16 joints, got {len(names)}")
+        if len(set(names)) != len(names):
+            raise ValueError("joint names must differ from each other")
+        if len(self.home_rad) != len(names):
+            raise ValueError(f"home_rad needs {len(names)} values, got {len(self.home_rad)}")
+        for joint, home_rad in zip(self.joints, self.home_rad, strict=True):
+            if not joint.position_min_rad <= home_rad <= joint.position_max_rad:
+                raise ValueError(f"home_rad of {joint.name} lies outside its position limits")
+        if len({camera.name for camera in self.cameras}) != len(self.cameras):
+            raise ValueError("camera names must differ from each other")
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Joint names in the order of every joint vector of this robot."""
+        return tuple(joint.name for joint in self.joints)
+
+    @property
+    def joint_digest(self) -> str:
+        """Digest of the joint order, see `joint_order_digest`."""
+        return joint_order_digest(self.joint_names)

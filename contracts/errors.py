@@ -1,0 +1,149 @@
+"""The one error tree. An error names the side at fault and carries its evidence.
+
+    EdgeError
+    ├── ContractError               what another process or file sent is not what was agreed
+    │   ├── DecodeError             bytes on a topic that are not one valid message of that topic
+    │   └── HandshakeError          two parts that each are valid do not fit together (names the field)
+    ├── ConfigError                 a setting of the robot's owner (names the key)
+    ├── BundleError                 a model bundle that is incomplete, altered or unusable
+    ├── EngineError                 an inference session that cannot be built or fails to run
+    ├── FrameError                  a camera frame that is gone, torn or not as its reference says
+    ├── PortError                   the shared memory between control and driver
+    ├── SafetyError                 limits that contradict each other, a refused arming
+    ├── LockstepError               a process that did not answer while virtual time stood still
+    ├── ProcessError                a process of the table that cannot be started or died for good
+    └── MissingSystemPackageError   something the operating system must provide (names the package)
+
+Misuse by a caller inside the project is none of these: it raises ``TypeError`` or ``ValueError``.
+Data from outside that is only *declined*, with the process going on, is a `Refusal`, which is counted.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Refusal(str, Enum):
+    """Why something that arrived from outside was declined. Stable strings: they are counted, shown and stored."""
+
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    NOT_FINITE = "not_finite"
+    SHAPE = "shape"
+    JOINT_ORDER = "joint_order"
+    WRONG_BUNDLE = "wrong_bundle"
+    STALE = "stale"
+    FUTURE = "future"
+    DUPLICATE = "duplicate"
+    OUT_OF_ORDER = "out_of_order"
+    OUT_OF_RANGE = "out_of_range"
+    BEFORE_ARMING = "before_arming"
+    FRAME_GONE = "frame_gone"
+    CAMERA_MISSING = "camera_missing"
+    NO_INSTRUCTION = "no_instruction"
+    NOT_ALLOWED_NOW = "not_allowed_now"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class EdgeError(Exception):
+    """Base of everything this project raises on purpose."""
+
+
+class ContractError(EdgeError):
+    """What another process or file sent is not what was agreed."""
+
+
+class DecodeError(ContractError):
+    """Bytes on a topic that are not one valid message of that topic.
+
+    Attributes:
+        topic: name of the topic the bytes came from.
+        refusal: the kind of fault, for counting.
+        detail: what exactly was wrong, for people.
+    """
+
+    def __init__(self, topic: str, refusal: Refusal, detail: str) -> None:
+        super().__init__(f"{topic}: {refusal}: {detail}")
+        self.topic = topic
+        self.refusal = refusal
+        self.detail = detail
+
+
+class HandshakeError(ContractError):
+    """Two parts that do not fit together, for example a bundle trained for another joint order.
+
+    Attributes:
+        field: dotted name of the field that differs.
+        expected: what this side has.
+        actual: what the other side has.
+    """
+
+    def __init__(self, field: str, expected: object, actual: object) -> None:
+        super().__init__(f"{field}: expected {expected!r}, got {actual!r}")
+        self.field = field
+        self.expected = expected
+        self.actual = actual
+
+
+class ConfigError(EdgeError):
+    """A setting that is unknown, missing or impossible.
+
+    Attributes:
+        key: dotted name of the setting, or the file if it could not be read at all.
+        problem: what is wrong and what to do about it.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
+        self.key = key
+        self.problem = problem
+
+
+class BundleError(EdgeError):
+    """A model bundle that is incomplete, altered or unusable."""
+
+
+class EngineError(EdgeError):
+    """An inference session that cannot be built or fails to run."""
+
+
+class FrameError(EdgeError):
+    """A camera frame that is gone, torn or not as its reference says.
+
+    Attributes:
+        refusal: the kind of fault, for counting.
+    """
+
+    def __init__(self, refusal: Refusal, detail: str) -> None:
+        super().__init__(f"{refusal}: {detail}")
+        self.refusal = refusal
+
+
+class PortError(EdgeError):
+    """The shared memory between control and driver is missing, of another version, torn or already owned."""
+
+
+class SafetyError(EdgeError):
+    """Limits that contradict each other, or an arming that was refused."""
+
+
+class LockstepError(EdgeError):
+    """A process that did not answer while virtual time stood still."""
+
+
+class ProcessError(EdgeError):
+    """A process of the table that cannot be started or died for good."""
+
+
+class MissingSystemPackageError(EdgeError):
+    """Something the operating system must provide.
+
+    Attributes:
+        packages: the Debian packages that bring it.
+    """
+
+    def __init__(self, what: str, *packages: str) -> None:
+        super().__init__(f"{what}: sudo apt-get install {' '.join(packages)}")
+        self.packages = packages

@@ -1,0 +1,262 @@
+"""Everything that travels between processes: frozen, validated at construction, MessagePack on the wire.
+
+Stamps are integers in nanoseconds of the robot's monotonic clock (or of the virtual clock in lockstep runs), never
+wall time. Joint vectors are in the order of the embodiment, whose digest travels along. SI units throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from enum import Enum
+
+import msgspec
+
+MAX_JOINTS = 16
+MAX_HORIZON = 64
+MAX_CAMERAS = 8
+MAX_INSTRUCTION_CHARS = 512
+
+
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=True):
+    """Base of all messages; the class name is their tag, so that a message on the wrong topic is refused."""
+
+
+def _require_finite(name: str, values: Iterable[float]) -> None:
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"not finite: {name}")
+
+
+def _require_stamp(name: str, stamp_ns: int) -> None:
+    if not 0 <= stamp_ns < 2**63:
+        raise ValueError(f"{name} must be a non-negative 63-bit stamp")
+
+
+class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where one camera frame lies in shared memory: 8-bit RGB, (height_px, width_px, 3), row-major.
+
+    The slot is reused; `generation` tells whether the frame is still the one that was meant.
+    """
+
+    camera: str
+    ring: str
+    slot: int
+    generation: int
+    width_px: int
+    height_px: int
+    exposure_ns: int
+
+
+class Observation(Message, frozen=True):
+    """What the robot sensed at one instant, `exposure_ns`."""
+
+    sequence: int
+    exposure_ns: int
+    published_ns: int
+    joint_digest: str
+    position_rad: tuple[float, ...]
+    velocity_rad_s: tuple[float, ...]
+    gripper_opening_m: float
+    frames: tuple[FrameRef, ...]
+
+    def __post_init__(self) -> None:
+        _require_stamp("exposure_ns", self.exposure_ns)
+        _require_stamp("published_ns", self.published_ns)
+        if not 1 <= len(self.position_rad) <= MAX_JOINTS or len(self.velocity_rad_s) != len(self.position_rad):
+            raise ValueError("shape: position_rad and velocity_rad_s need the same 1 to 16 values")
+        if len(self.frames) > MAX_CAMERAS:
+            raise ValueError(f"shape: at most {MAX_CAMERAS} frames")
+        _require_finite("position_rad", self.position_rad)
+        _require_finite("velocity_rad_s", self.velocity_rad_s)
+        _require_finite("gripper_opening_m", (self.gripper_opening_m,))
+
+
+class InferenceTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the time of one inference went. `model_ns` is spent inside the inference library, the rest is ours."""
+
+    received_ns: int
+    preprocess_ns: int
+    model_ns: int
+    postprocess_ns: int
+
+
+class ActionChunk(Message, frozen=True):
+    """Joint positions in physical units; row k is due at ``exposure_ns + (k + 1) * dt_ns``.
+
+    Attributes:
+        position_rad: (horizon, joints), absolute joint positions.
+        gripper_opening_m: (horizon,).
+        confidence: 0 (none) to 1, or None if the policy does not say.
+    """
+
+    sequence: int
+    observation_sequence: int
+    exposure_ns: int
+    published_ns: int
+    dt_ns: int
+    joint_digest: str
+    bundle_digest: str
+    instruction_id: int
+    position_rad: tuple[tuple[float, ...], ...]
+    gripper_opening_m: tuple[float, ...]
+    timing: InferenceTiming
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        _require_stamp("exposure_ns", self.exposure_ns)
+        _require_stamp("published_ns", self.published_ns)
+        if not 1_000_000 <= self.dt_ns <= 10_000_000_000:
+            raise ValueError("dt_ns must lie between 1 ms and 10 s")
+        if not 1 <= len(self.position_rad) <= MAX_HORIZON or len(self.gripper_opening_m) != len(self.position_rad):
+            raise ValueError(f"shape: position_rad and gripper_opening_m need the same 1 to {MAX_HORIZON} rows")
+        width = len(self.position_rad[0])
+        if not 1 <= width <= MAX_JOINTS or any(len(row) != width for row in self.position_rad):
+            raise ValueError("shape: every row of position_rad needs the same 1 to 16 values")
+        for row in self.position_rad:
+            _require_finite("position_rad", row)
+        _require_finite("gripper_opening_m", self.gripper_opening_m)
+        if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
+            raise ValueError("confidence must lie between 0 and 1")
+
+
+class ChunkReceipt(Message, frozen=True):
+    """What control did with one chunk, and when its first command left. The record behind every latency figure.
+
+    `first_command_ns` is the tick whose command was the first that followed this chunk; None for a refused chunk
+    and for one that was replaced before any tick followed it.
+    """
+
+    chunk_sequence: int
+    exposure_ns: int
+    observation_published_ns: int | None
+    chunk_published_ns: int
+    received_ns: int
+    model_ns: int
+    refusal: str | None
+    expired_actions: int
+    first_command_ns: int | None
+
+
+class ControlState(str, Enum):
+    """States of the safety kernel, see docs/SAFETY.md. `silent` is the state at boot."""
+
+    SILENT = "silent"
+    READY = "ready"
+    ACTIVE = "active"
+    HOLDING = "holding"
+    STOPPING = "stopping"
+    FAULT = "fault"
+
+
+class LoopTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Timing of the control loop over the last report window and counters since its start."""
+
+    ticks: int
+    overruns: int
+    lateness_p50_ns: int
+    lateness_p99_ns: int
+    lateness_max_ns: int
+    cost_p50_ns: int
+    cost_p99_ns: int
+    realtime_priority: bool
+
+
+class SafetyReport(Message, frozen=True):
+    """State of control and what its kernel did since the last report.
+
+    Attributes:
+        reasons: names of all limits and refusals of the kernel that acted in the window.
+        interventions: number of ticks in the window in which the kernel altered or refused a setpoint.
+        chunk_age_ns: now minus exposure of the chunk that is followed, None without one.
+        plan_left_ns: how long the plan still reaches, 0 or less when it ran out.
+        answered_id: id of the last `OperatorCommand` that was carried out or refused.
+        answer: "ok" or why it was refused.
+    """
+
+    stamp_ns: int
+    state: ControlState
+    reasons: tuple[str, ...]
+    interventions: int
+    chunk_sequence: int | None
+    chunk_age_ns: int | None
+    plan_left_ns: int
+    bundle_digest: str | None
+    safety_digest: str
+    stop_margin_rad: float
+    position_measured_rad: tuple[float, ...]
+    position_commanded_rad: tuple[float, ...]
+    loop: LoopTiming
+    engine_alive: bool
+    answered_id: int
+    answer: str
+
+
+class Heartbeat(Message, frozen=True):
+    """A process is alive, and what it counted since its start."""
+
+    process: str
+    pid: int
+    stamp_ns: int
+    sequence: int
+    counters: dict[str, int]
+    refusals: dict[str, int]
+    gauges: dict[str, float]
+    note: str = ""
+
+
+class OperatorKind(str, Enum):
+    """What a person (or an evaluation script in her place) can ask for."""
+
+    INSTRUCT = "instruct"
+    ARM = "arm"
+    DISARM = "disarm"
+    RESET = "reset"
+    STOP = "stop"
+
+
+class OperatorCommand(Message, frozen=True):
+    """One request of the operator. Ids grow; the same id sent again is the same request."""
+
+    id: int
+    kind: OperatorKind
+    stamp_ns: int
+    instruction: str = ""
+
+    def __post_init__(self) -> None:
+        _require_stamp("stamp_ns", self.stamp_ns)
+        if not 0 < self.id < 2**63:
+            raise ValueError("id must be a positive 63-bit number")
+        if len(self.instruction) > MAX_INSTRUCTION_CHARS:
+            raise ValueError(f"instruction longer than {MAX_INSTRUCTION_CHARS} characters")
+        if self.kind is OperatorKind.INSTRUCT and not self.instruction.strip():
+            raise ValueError("instruct needs an instruction")
+
+
+class SceneCommand(Message, frozen=True):
+    """Simulation only: put the arm home and lay out the scene of `seed`. Refused while the arm is under power."""
+
+    id: int
+    seed: int
+    split: str
+    stamp_ns: int
+
+    def __post_init__(self) -> None:
+        if self.split not in ("train", "eval"):
+            raise ValueError("split must be 'train' or 'eval'")
+        if not 0 <= self.seed < 2**31 or not 0 < self.id < 2**63:
+            raise ValueError("seed or id out of range")
+
+
+class SceneStatus(Message, frozen=True):
+    """Simulation only: the task that is laid out and how it stands."""
+
+    stamp_ns: int
+    answered_id: int
+    answer: str
+    seed: int
+    split: str
+    instruction: str
+    swapped_instruction: str
+    outcome: str
+    reason: str
+    elapsed_s: float
