@@ -1,0 +1,162 @@
+"""Typed messages over ZeroMQ: one publisher a topic, any number of subscribers, every queue bounded.
+
+A subscriber never raises for what it received: bytes that are not a valid message are refused, counted by topic and
+kind, and the next ones are looked at. Nobody is trusted: not lengths, not types, not numbers.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import zmq
+
+from contracts.errors import DecodeError, ProcessError, Refusal
+from contracts.messages import Message
+from contracts.topics import Topic, decode, encode
+
+_QUEUE_LENGTH = 64
+_HARD_FRAME_CAP_BYTES = 1 << 20
+"""Above this ZeroMQ itself drops the connection; below, the topic's own cap refuses and counts."""
+
+
+class Refusals:
+    """Counts of what was declined, keyed ``topic.kind``."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def count(self, topic: str, refusal: Refusal) -> None:
+        """One more refusal of this kind on this topic."""
+        self._counts[f"{topic}.{refusal}"] += 1
+
+    def as_dict(self) -> dict[str, int]:
+        """A copy of all counts."""
+        return dict(self._counts)
+
+
+class Publisher:
+    """The only sender of one topic on this robot.
+
+    Args:
+        topic: row of the topic table.
+        run_dir: folder of the run's sockets; made if missing.
+
+    Raises:
+        ProcessError: another process already sends this topic.
+    """
+
+    def __init__(self, topic: Topic, run_dir: Path) -> None:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        self._topic = topic
+        self._lock = _claim(run_dir / f"{topic.name}.lock", topic)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+        self._socket.setsockopt(zmq.SNDHWM, _QUEUE_LENGTH)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.bind(topic.endpoint(run_dir))
+
+    def send(self, message: Message) -> None:
+        """Send to all subscribers; one whose queue is full loses this message, the sender never waits."""
+        self._socket.send(encode(self._topic, message))
+
+    def close(self) -> None:
+        """Close the socket and release the topic."""
+        self._socket.close()
+        self._lock.close()
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def _claim(path: Path, topic: Topic) -> IO[bytes]:
+    file = path.open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ProcessError(
+            f"{topic.name}: another process already sends this topic in {path.parent}; "
+            "stop that run first, or use another --run-dir"
+        ) from None
+    return file
+
+
+class Subscriber:
+    """Receives one or more topics, with a bound on every queue.
+
+    Args:
+        topics: rows of the topic table to listen to.
+        run_dir: folder of the run's sockets; producers may come later, and may come and go.
+        refusals: where to count; a fresh one by default.
+    """
+
+    def __init__(self, topics: Iterable[Topic], run_dir: Path, refusals: Refusals | None = None) -> None:
+        self.refusals = refusals if refusals is not None else Refusals()
+        self._poller = zmq.Poller()
+        self._topics: dict[zmq.Socket[bytes], Topic] = {}
+        for topic in topics:
+            socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+            socket.setsockopt(zmq.RCVHWM, _QUEUE_LENGTH)
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.MAXMSGSIZE, _HARD_FRAME_CAP_BYTES)
+            socket.setsockopt(zmq.RECONNECT_IVL, 20)
+            socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+            socket.connect(topic.endpoint(run_dir))
+            self._topics[socket] = topic
+            self._poller.register(socket, zmq.POLLIN)
+
+    def receive(self, timeout_s: float) -> list[Message]:
+        """All valid messages that are waiting, oldest first within a topic.
+
+        Waits up to `timeout_s` for the first. Returns an empty list when time ran out or all that came was refused.
+        """
+        messages: list[Message] = []
+        for socket, _ in self._poller.poll(max(0, round(timeout_s * 1000))):
+            topic = self._topics[socket]
+            for _ in range(_QUEUE_LENGTH):
+                try:
+                    parts = socket.recv_multipart(zmq.NOBLOCK)
+                except zmq.Again:
+                    break
+                message = self._decode(topic, parts)
+                if message is not None:
+                    messages.append(message)
+        return messages
+
+    def wait_for(self, message_type: type[Message], timeout_s: float) -> Message | None:
+        """The next message of `message_type`, dropping others; None when `timeout_s` ran out."""
+        deadline = time.monotonic() + timeout_s
+        while (left := deadline - time.monotonic()) > 0:
+            for message in self.receive(min(left, 0.1)):
+                if isinstance(message, message_type):
+                    return message
+        return None
+
+    def _decode(self, topic: Topic, parts: list[bytes]) -> Message | None:
+        try:
+            if len(parts) != 1:
+                raise DecodeError(topic.name, Refusal.MALFORMED, f"{len(parts)} frames where one is due")
+            return decode(topic, parts[0])
+        except DecodeError as error:
+            self.refusals.count(topic.name, error.refusal)
+            return None
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for socket in self._topics:
+            socket.close()
+
+    def __enter__(self) -> Subscriber:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()

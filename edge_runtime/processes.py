@@ -1,0 +1,46 @@
+"""The process table of a robot. systemd runs it in production, `edge-runtime run` in one terminal for development.
+
+The systemd units and the docs are tested against this table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.config import RobotConfig
+
+
+@dataclass(frozen=True)
+class Process:
+    """One row of the table.
+
+    Attributes:
+        name: also the prefix of its heartbeat topic.
+        module: what ``python -m`` starts.
+        on_death: what the robot does when this process dies.
+    """
+
+    name: str
+    module: str
+    on_death: str
+
+
+DRIVER = Process("driver", "edge_runtime.robots", "feedback goes stale: controlled stop, latched")
+CONTROL = Process("control", "edge_runtime.control", "the robot's own watchdog stops it; control restarts silent")
+ENGINE = Process("engine", "edge_runtime.engine", "control plays the rest of the buffer, then holds")
+
+PROCESSES: tuple[Process, ...] = (DRIVER, CONTROL, ENGINE)
+"""In the order in which they are started: a driver brings the port that the others attach to."""
+
+
+def command_line(process: Process, config: RobotConfig, run_dir: Path, *, lockstep: bool) -> list[str]:
+    """Arguments after ``python`` that start `process` for this robot."""
+    module = f"{process.module}.{config.robot.driver}" if process is DRIVER else process.module
+    arguments = ["-m", module, "--config", str(config.path), "--run-dir", str(run_dir)]
+    return [*arguments, "--lockstep"] if lockstep else arguments
+
+
+def port_name(run_dir: Path) -> str:
+    """Name of the driver port's shared memory; differs between runs in different folders."""
+    return "edge-port-" + "".join(c if c.isalnum() else "-" for c in str(run_dir.resolve()).strip("/"))[-200:]
