@@ -86,6 +86,7 @@ class ActionChunk(Message, frozen=True):
     Attributes:
         position_rad: (horizon, joints), absolute joint positions.
         gripper_opening_m: (horizon,).
+        observation_published_ns: when the driver had the observation ready, for latency accounts.
         confidence: 0 (none) to 1, or None if the policy does not say.
     """
 
@@ -100,6 +101,7 @@ class ActionChunk(Message, frozen=True):
     position_rad: tuple[tuple[float, ...], ...]
     gripper_opening_m: tuple[float, ...]
     timing: InferenceTiming
+    observation_published_ns: int | None = None
     confidence: float | None = None
 
     def __post_init__(self) -> None:

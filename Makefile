@@ -1,0 +1,60 @@
+# Everything starts here: `make help` lists the verbs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+EPISODES ?=
+export MUJOCO_GL ?= egl
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: $(VENV)/.demo ## the simulated arm follows instructions, live in this terminal (EPISODES=5 ends by itself)
+	@$(BIN)/edge-runtime run $(if $(EPISODES),--episodes $(EPISODES))
+
+.PHONY: test
+test: lint $(VENV)/.dev ## lint, types, import contracts and all tests
+	@$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+.PHONY: evaluate
+evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
+	@$(BIN)/edge-runtime evaluate --episodes 100
+
+.PHONY: bench
+bench: $(VENV)/.dev ## all benchmarks, side by side on this machine; results in benchmarks/results/
+	@$(BIN)/python -m benchmarks
+
+.PHONY: assets
+assets: $(VENV)/.dev ## rebuild the shipped policy from nothing: demonstrations, training, export, quantization, parity
+	@$(BIN)/edge-export build pocket_vla --out assets/pocket_vla
+
+.PHONY: clean
+clean: ## remove the virtual environment and everything built
+	rm -rf $(VENV) build .run runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name '*.so' -not -path './.git/*' -delete
+
+$(BIN)/python:
+	@sh scripts/preflight.sh "$(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+NATIVE := $(shell find edge_runtime -name '*.c' -o -name '*.h') setup.py pyproject.toml
+
+$(VENV)/.demo: $(BIN)/python $(NATIVE)
+	@echo "installing the robot side and the simulator into $(VENV) (once) …"
+	@$(BIN)/python -m pip install --quiet --editable '.[robot,sim]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/python $(NATIVE)
+	@echo "installing the runtime, the exporter and the test tools into $(VENV) (once) …"
+	@$(BIN)/python -m pip install --quiet --editable '.[robot,sim,export,dev]'
+	@touch $@ $(VENV)/.demo
