@@ -205,3 +205,16 @@ class Plant:
     def tool_position_m(self) -> Array:
         """(3,) point between the fingertips, world frame."""
         return np.array(self._data.site_xpos[self._tool_site])
+
+    def project(self, camera: str, points_m: Array) -> Array:
+        """Where world points (N, 3) appear in `camera`: (N, 2) as fractions of width and height, origin top left.
+
+        Values outside [0, 1] are out of the picture. For teachers: it says nothing about what hides what.
+        """
+        cam = int(self._model.camera(camera).id)
+        R_WC = self._data.cam_xmat[cam].reshape(3, 3)
+        p_C = (points_m - self._data.cam_xpos[cam]) @ R_WC
+        scale = 0.5 / np.tan(np.deg2rad(self._model.cam_fovy[cam]) / 2)
+        # The camera looks along its -z; pictures are square.
+        depth = np.maximum(-p_C[:, 2], 1e-6)
+        return np.stack([0.5 + scale * p_C[:, 0] / depth, 0.5 - scale * p_C[:, 1] / depth], axis=1)

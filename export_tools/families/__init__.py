@@ -1,0 +1,1 @@
+"""One package for each model family that can be trained or exported."""
