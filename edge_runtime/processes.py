@@ -36,8 +36,7 @@ PROCESSES: tuple[Process, ...] = (DRIVER, CONTROL, ENGINE)
 
 def command_line(process: Process, config: RobotConfig, run_dir: Path, *, lockstep: bool) -> list[str]:
     """Arguments after ``python`` that start `process` for this robot."""
-    module = f"{process.module}.{config.robot.driver}" if process is DRIVER else process.module
-    arguments = ["-m", module, "--config", str(config.path), "--run-dir", str(run_dir)]
+    arguments = ["-m", process.module, "--config", str(config.path), "--run-dir", str(run_dir)]
     return [*arguments, "--lockstep"] if lockstep else arguments
 
 
