@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from contracts.errors import ConfigError
@@ -19,7 +18,7 @@ def main() -> None:
     known, _ = parser.parse_known_args()
     try:
         driver = load_config(known.config).robot.driver
-        if not driver.isidentifier() or find_spec(f"edge_runtime.robots.{driver}") is None:
+        if not driver.isidentifier() or not (Path(__file__).parent / driver / "__main__.py").exists():
             raise ConfigError("robot.driver", f"there is no driver {driver!r} in edge_runtime.robots")
     except ConfigError as error:
         sys.exit(f"error: {error}")

@@ -1,0 +1,98 @@
+"""What every process of the table does the same way: its arguments, its heartbeat, its end.
+
+SIGTERM and SIGINT ask a process to finish its turn; errors that a person can mend end it with one line, not a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import EdgeError
+from contracts.messages import Heartbeat
+from edge_runtime.bus import Refusals
+from edge_runtime.config import RobotConfig, load_config
+
+HEARTBEAT_INTERVAL_NS = 100_000_000
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Arguments that every process of the table takes."""
+
+    config: RobotConfig
+    run_dir: Path
+    lockstep: bool
+
+
+class StopSignal:
+    """Turns SIGTERM and SIGINT into a flag that a loop looks at."""
+
+    def __init__(self) -> None:
+        self._stopped = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopped = True
+
+    def __bool__(self) -> bool:
+        return self._stopped
+
+
+class Beats:
+    """Makes the heartbeats of one process, ten a second."""
+
+    def __init__(self, process: str, refusals: Refusals) -> None:
+        self._process = process
+        self._refusals = refusals
+        self._sequence = 0
+        self._due_ns = 0
+
+    def due(self, now_ns: int) -> bool:
+        """Whether it is time for the next one; on wall-independent monotonic time, also in lockstep."""
+        if now_ns < self._due_ns:
+            return False
+        self._due_ns = now_ns + HEARTBEAT_INTERVAL_NS
+        return True
+
+    def next(self, stamp_ns: int, counters: Mapping[str, int], gauges: Mapping[str, float], note: str = "") -> Heartbeat:
+        """The next heartbeat."""
+        self._sequence += 1
+        return Heartbeat(
+            process=self._process,
+            pid=os.getpid(),
+            stamp_ns=stamp_ns,
+            sequence=self._sequence,
+            counters=dict(counters),
+            refusals=self._refusals.as_dict(),
+            gauges=dict(gauges),
+            note=note,
+        )
+
+
+def run_service(description: str, body: Callable[[Arguments, StopSignal], None]) -> None:
+    """Parse the command line, load the configuration, run `body` until it returns.
+
+    Exits with 2 for a wrong setting and with 1 for any other error of the tree, each with one line on stderr.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", type=Path, required=True, help="robot.toml of this robot")
+    parser.add_argument("--run-dir", type=Path, required=True, help="folder of the run's sockets")
+    parser.add_argument("--lockstep", action="store_true", help="virtual time, moved by the simulated plant")
+    options = parser.parse_args()
+    try:
+        config = load_config(options.config)
+    except EdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    try:
+        body(Arguments(config, options.run_dir, options.lockstep), StopSignal())
+    except EdgeError as error:
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(1)
