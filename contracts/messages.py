@@ -27,9 +27,10 @@ def _require_finite(name: str, values: Iterable[float]) -> None:
         raise ValueError(f"not finite: {name}")
 
 
-def _require_stamp(name: str, stamp_ns: int) -> None:
-    if not 0 <= stamp_ns < 2**63:
-        raise ValueError(f"{name} must be a non-negative 63-bit stamp")
+def _require_63_bit(name: str, value: int) -> None:
+    # Stamps and counters end up in int64 fields of C structs, where a larger one would be an error of its own.
+    if not 0 <= value < 2**63:
+        raise ValueError(f"{name} must be a non-negative 63-bit number")
 
 
 class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,8 +61,8 @@ class Observation(Message, frozen=True):
     frames: tuple[FrameRef, ...]
 
     def __post_init__(self) -> None:
-        _require_stamp("exposure_ns", self.exposure_ns)
-        _require_stamp("published_ns", self.published_ns)
+        for name in ("sequence", "exposure_ns", "published_ns"):
+            _require_63_bit(name, getattr(self, name))
         if not 1 <= len(self.position_rad) <= MAX_JOINTS or len(self.velocity_rad_s) != len(self.position_rad):
             raise ValueError("shape: position_rad and velocity_rad_s need the same 1 to 16 values")
         if len(self.frames) > MAX_CAMERAS:
@@ -78,6 +79,10 @@ class InferenceTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     preprocess_ns: int
     model_ns: int
     postprocess_ns: int
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            _require_63_bit(name, getattr(self, name))
 
 
 class ActionChunk(Message, frozen=True):
@@ -105,8 +110,10 @@ class ActionChunk(Message, frozen=True):
     confidence: float | None = None
 
     def __post_init__(self) -> None:
-        _require_stamp("exposure_ns", self.exposure_ns)
-        _require_stamp("published_ns", self.published_ns)
+        for name in ("sequence", "observation_sequence", "exposure_ns", "published_ns", "instruction_id"):
+            _require_63_bit(name, getattr(self, name))
+        if self.observation_published_ns is not None:
+            _require_63_bit("observation_published_ns", self.observation_published_ns)
         if not 1_000_000 <= self.dt_ns <= 10_000_000_000:
             raise ValueError("dt_ns must lie between 1 ms and 10 s")
         if not 1 <= len(self.position_rad) <= MAX_HORIZON or len(self.gripper_opening_m) != len(self.position_rad):
@@ -225,9 +232,10 @@ class OperatorCommand(Message, frozen=True):
     instruction: str = ""
 
     def __post_init__(self) -> None:
-        _require_stamp("stamp_ns", self.stamp_ns)
-        if not 0 < self.id < 2**63:
-            raise ValueError("id must be a positive 63-bit number")
+        _require_63_bit("stamp_ns", self.stamp_ns)
+        _require_63_bit("id", self.id)
+        if self.id == 0:
+            raise ValueError("id 0 stands for no command yet")
         if len(self.instruction) > MAX_INSTRUCTION_CHARS:
             raise ValueError(f"instruction longer than {MAX_INSTRUCTION_CHARS} characters")
         if self.kind is OperatorKind.INSTRUCT and not self.instruction.strip():
@@ -245,8 +253,12 @@ class SceneCommand(Message, frozen=True):
     def __post_init__(self) -> None:
         if self.split not in ("train", "eval"):
             raise ValueError("split must be 'train' or 'eval'")
-        if not 0 <= self.seed < 2**31 or not 0 < self.id < 2**63:
-            raise ValueError("seed or id out of range")
+        _require_63_bit("stamp_ns", self.stamp_ns)
+        _require_63_bit("id", self.id)
+        if self.id == 0:
+            raise ValueError("id 0 stands for no command yet")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError("seed must be a non-negative 31-bit number")
 
 
 class SceneStatus(Message, frozen=True):
