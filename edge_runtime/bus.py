@@ -6,6 +6,7 @@ kind, and the next ones are looked at. Nobody is trusted: not lengths, not types
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import IO
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from contracts.errors import DecodeError, ProcessError, Refusal
 from contracts.messages import Message
@@ -23,6 +25,8 @@ from contracts.topics import Topic, decode, encode
 _QUEUE_LENGTH = 64
 _HARD_FRAME_CAP_BYTES = 1 << 20
 """Above this ZeroMQ itself drops the connection; below, the topic's own cap refuses and counts."""
+
+_RETRY_GRACE_S = 0.2
 
 
 class Refusals:
@@ -89,6 +93,50 @@ def _claim(path: Path, topic: Topic) -> IO[bytes]:
     return file
 
 
+class _Line:
+    """One connection that comes back even after the other end broke the protocol.
+
+    ZeroMQ reconnects when a peer died. When a peer sent a frame beyond the hard cap, or did not speak ZeroMQ at all, it
+    hangs up for good, and one such frame would leave this process deaf. A hang-up that no retry follows is mended here.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+        self.socket = socket
+        self._endpoint = endpoint
+        self._broken: tuple[float, Refusal] | None = None
+        self.events = socket.get_monitor_socket(
+            zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+        )
+        socket.connect(endpoint)
+
+    def read_events(self) -> None:
+        """Take note of what happened to the connection."""
+        while self.events.poll(0):
+            event = recv_monitor_message(self.events)["event"]
+            if event == zmq.EVENT_CONNECT_RETRIED:
+                self._broken = None
+            elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+                self._broken = (time.monotonic(), Refusal.MALFORMED)
+            elif self._broken is None:
+                self._broken = (time.monotonic(), Refusal.OVERSIZED)
+
+    def repair(self, now_s: float) -> Refusal | None:
+        """Connect anew if the connection is gone for good; returns what the other end did to lose it."""
+        if self._broken is None or now_s - self._broken[0] < _RETRY_GRACE_S:
+            return None
+        _, refusal = self._broken
+        self._broken = None
+        with contextlib.suppress(zmq.ZMQError):
+            self.socket.disconnect(self._endpoint)
+        self.socket.connect(self._endpoint)
+        return refusal
+
+    def close(self) -> None:
+        """Close the connection and its event channel."""
+        self.socket.disable_monitor()
+        self.socket.close()
+
+
 class Subscriber:
     """Receives one or more topics, with a bound on every queue.
 
@@ -102,6 +150,7 @@ class Subscriber:
         self.refusals = refusals if refusals is not None else Refusals()
         self._poller = zmq.Poller()
         self._topics: dict[zmq.Socket[bytes], Topic] = {}
+        self._lines: dict[zmq.Socket[bytes], _Line] = {}
         for topic in topics:
             socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
             socket.setsockopt(zmq.RCVHWM, _QUEUE_LENGTH)
@@ -110,9 +159,11 @@ class Subscriber:
             socket.setsockopt(zmq.RECONNECT_IVL, 20)
             socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
             socket.setsockopt(zmq.SUBSCRIBE, b"")
-            socket.connect(topic.endpoint(run_dir))
+            line = _Line(socket, topic.endpoint(run_dir))
             self._topics[socket] = topic
+            self._lines[line.events] = line
             self._poller.register(socket, zmq.POLLIN)
+            self._poller.register(line.events, zmq.POLLIN)
 
     def receive(self, timeout_s: float) -> list[Message]:
         """All valid messages that are waiting, oldest first within a topic.
@@ -121,6 +172,9 @@ class Subscriber:
         """
         messages: list[Message] = []
         for socket, _ in self._poller.poll(max(0, round(timeout_s * 1000))):
+            if socket in self._lines:
+                self._lines[socket].read_events()
+                continue
             topic = self._topics[socket]
             for _ in range(_QUEUE_LENGTH):
                 try:
@@ -130,6 +184,9 @@ class Subscriber:
                 message = self._decode(topic, parts)
                 if message is not None:
                     messages.append(message)
+        for line in self._lines.values():
+            if (refusal := line.repair(time.monotonic())) is not None:
+                self.refusals.count(self._topics[line.socket].name, refusal)
         return messages
 
     def wait_for(self, message_type: type[Message], timeout_s: float) -> Message | None:
@@ -152,8 +209,8 @@ class Subscriber:
 
     def close(self) -> None:
         """Close all sockets."""
-        for socket in self._topics:
-            socket.close()
+        for line in self._lines.values():
+            line.close()
 
     def __enter__(self) -> Subscriber:
         return self

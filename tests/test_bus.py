@@ -1,0 +1,175 @@
+"""The bus over real sockets: whatever arrives, a subscriber returns valid messages and counts the rest."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import zmq
+
+from contracts.errors import ProcessError
+from contracts.messages import OperatorCommand, OperatorKind, SceneCommand
+from contracts.topics import OPERATOR, SCENE_COMMAND, encode
+from edge_runtime.bus import Publisher, Subscriber
+
+COMMAND = OperatorCommand(id=1, kind=OperatorKind.ARM, stamp_ns=5)
+
+
+@pytest.fixture
+def subscriber(tmp_path: Path) -> Iterator[Subscriber]:
+    with Subscriber([OPERATOR], tmp_path) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def send_raw(tmp_path: Path) -> Iterator[Callable[[list[bytes]], None]]:
+    """Sends any frames on the operator's endpoint, as no honest producer would."""
+    with zmq.Context() as context, context.socket(zmq.PUB) as sender:
+        sender.setsockopt(zmq.LINGER, 0)
+        sender.bind(OPERATOR.endpoint(tmp_path))
+        yield sender.send_multipart
+
+
+def refusals_after(subscriber: Subscriber, send: Callable[[], None], key: str) -> dict[str, int]:
+    """Sends until the refusal `key` was counted: the first frames are lost while the connection is made."""
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline:
+        send()
+        assert subscriber.receive(0.02) == []
+        if key in subscriber.refusals.as_dict():
+            return subscriber.refusals.as_dict()
+    raise AssertionError(f"{key} was never counted: {subscriber.refusals.as_dict()}")
+
+
+def test_a_message_arrives_whole(tmp_path: Path, subscriber: Subscriber) -> None:
+    with Publisher(OPERATOR, tmp_path) as publisher:
+        deadline = time.monotonic() + 5.0
+        received: list[object] = []
+        while not received and time.monotonic() < deadline:
+            publisher.send(COMMAND)
+            received = list(subscriber.receive(0.02))
+    assert received[0] == COMMAND
+    assert subscriber.refusals.as_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ("frames", "kind"),
+    [
+        ([b""], "malformed"),
+        ([b"\x00\xff" * 20], "malformed"),
+        ([encode(OPERATOR, COMMAND), b"more"], "malformed"),
+        ([encode(SCENE_COMMAND, SceneCommand(id=1, seed=0, split="eval", stamp_ns=0))], "malformed"),
+        ([encode(OPERATOR, COMMAND)[:-1]], "malformed"),
+        ([b"\x81" * 5000], "oversized"),
+        (
+            [msgspec.msgpack.encode({"type": "OperatorCommand", "id": 2**70 % 2**64, "kind": "arm", "stamp_ns": 1})],
+            "malformed",
+        ),
+    ],
+    ids=["empty", "garbage", "two frames", "another topic's", "cut short", "oversized", "number out of range"],
+)
+def test_what_is_no_message_is_counted_and_dropped(
+    subscriber: Subscriber, send_raw: Callable[[list[bytes]], None], frames: list[bytes], kind: str
+) -> None:
+    counts = refusals_after(subscriber, lambda: send_raw(frames), f"operator.{kind}")
+    assert set(counts) == {f"operator.{kind}"}
+
+
+def test_a_frame_beyond_the_hard_cap_is_counted_and_costs_the_connection_only_for_a_moment(
+    subscriber: Subscriber, send_raw: Callable[[list[bytes]], None]
+) -> None:
+    refusals_after(subscriber, lambda: send_raw([b"x"]), "operator.malformed")
+    send_raw([bytes(2 << 20)])
+    received: list[object] = []
+    deadline = time.monotonic() + 5.0
+    while not received and time.monotonic() < deadline:
+        send_raw([encode(OPERATOR, COMMAND)])
+        received = list(subscriber.receive(0.02))
+    assert received[0] == COMMAND
+    assert subscriber.refusals.as_dict()["operator.oversized"] == 1
+
+
+def test_a_peer_that_does_not_speak_zeromq_is_counted_and_forgotten(tmp_path: Path, subscriber: Subscriber) -> None:
+    path = OPERATOR.endpoint(tmp_path).removeprefix("ipc://")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as impostor:
+        impostor.bind(path)
+        impostor.listen()
+        impostor.settimeout(5.0)
+        connection, _ = impostor.accept()
+        with connection:
+            connection.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"BOGUS".ljust(20, b"\0") + bytes(32))
+            deadline = time.monotonic() + 5.0
+            while not subscriber.refusals.as_dict() and time.monotonic() < deadline:
+                subscriber.receive(0.02)
+    assert set(subscriber.refusals.as_dict()) == {"operator.malformed"}
+    Path(path).unlink()
+    with Publisher(OPERATOR, tmp_path) as publisher:
+        received: list[object] = []
+        while not received and time.monotonic() < deadline:
+            publisher.send(COMMAND)
+            received = list(subscriber.receive(0.02))
+    assert received[0] == COMMAND
+
+
+def test_a_sender_that_was_killed_is_found_again_and_nothing_is_refused(tmp_path: Path, subscriber: Subscriber) -> None:
+    for _ in range(2):
+        with Publisher(OPERATOR, tmp_path) as publisher:
+            received: list[object] = []
+            deadline = time.monotonic() + 5.0
+            while not received and time.monotonic() < deadline:
+                publisher.send(COMMAND)
+                received = list(subscriber.receive(0.02))
+        assert received[0] == COMMAND
+        subscriber.receive(0.5)
+    assert subscriber.refusals.as_dict() == {}
+
+
+def test_good_messages_pass_between_bad_ones(subscriber: Subscriber, send_raw: Callable[[list[bytes]], None]) -> None:
+    received: list[object] = []
+    deadline = time.monotonic() + 5.0
+    while len(received) < 3 and time.monotonic() < deadline:
+        send_raw([b"garbage"])
+        send_raw([encode(OPERATOR, COMMAND)])
+        send_raw([bytes(3000)])
+        received += subscriber.receive(0.02)
+    assert received[:3] == [COMMAND] * 3
+    assert set(subscriber.refusals.as_dict()) == {"operator.malformed", "operator.oversized"}
+
+
+def test_a_topic_has_one_sender_per_robot(tmp_path: Path) -> None:
+    with Publisher(OPERATOR, tmp_path), pytest.raises(ProcessError, match="already sends this topic"):
+        Publisher(OPERATOR, tmp_path)
+    with Publisher(OPERATOR, tmp_path) as again:
+        again.send(COMMAND)
+
+
+def test_a_topic_is_free_again_when_its_sender_was_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from contracts.topics import OPERATOR;"
+        "from edge_runtime.bus import Publisher; p = Publisher(OPERATOR, Path(sys.argv[1])); print('up', flush=True);"
+        "time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "up\n"
+        with pytest.raises(ProcessError):
+            Publisher(OPERATOR, tmp_path)
+        holder.kill()
+    Publisher(OPERATOR, tmp_path).close()
+
+
+def test_a_sender_never_waits_for_a_subscriber_that_sleeps(tmp_path: Path, subscriber: Subscriber) -> None:
+    with Publisher(OPERATOR, tmp_path) as publisher:
+        while not subscriber.receive(0.02):
+            publisher.send(COMMAND)
+        started_s = time.monotonic()
+        for _ in range(20_000):
+            publisher.send(COMMAND)
+        assert time.monotonic() - started_s < 5.0
+    assert len(subscriber.receive(1.0)) <= 64
