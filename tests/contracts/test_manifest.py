@@ -1,0 +1,179 @@
+"""A bundle is what its manifest says, byte for byte, or it is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.embodiment import Embodiment, joint_order_digest
+from contracts.errors import BundleError, HandshakeError
+from contracts.manifest import (
+    Blob,
+    FlowSampler,
+    Graphs,
+    ImageInput,
+    Manifest,
+    Normalization,
+    ParityReport,
+    PolicyContract,
+    Provenance,
+    Tokenizer,
+    blob_of,
+    read_manifest,
+    verify_bundle,
+    write_manifest,
+)
+from edge_runtime.config import SIM_CONFIG, load_config
+
+JOINTS = tuple(f"joint{i}" for i in range(1, 8))
+
+
+@pytest.fixture(scope="module")
+def embodiment() -> Embodiment:
+    return load_config(SIM_CONFIG).embodiment
+
+
+def policy(**changes: Any) -> PolicyContract:
+    norm = Normalization(mean=(0.0,) * 8, std=(1.0,) * 8)
+    fields: dict[str, Any] = dict(
+        family="pocket_vla",
+        embodiment="pocket_arm",
+        joint_names=JOINTS,
+        joint_digest=joint_order_digest(JOINTS),
+        images=(ImageInput(camera="scene", tensor="scene", width_px=96, height_px=96),),
+        state_normalization=norm,
+        action_normalization=norm,
+        action_representation="absolute",
+        action_dt_ns=50_000_000,
+        horizon=16,
+        sampler=FlowSampler(steps=4, noise_seed=1, fixed_noise=False),
+        graphs=Graphs(
+            encode="encode.onnx", denoise="denoise.onnx", tokens="tokens", state="state", x="x", time="t", velocity="v"
+        ),
+        tokenizer=Tokenizer(path="tokenizer.json", max_tokens=12),
+    )
+    return PolicyContract(**{**fields, **changes})
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    for name in ("encode.onnx", "denoise.onnx", "tokenizer.json"):
+        (tmp_path / name).write_bytes(name.encode() * 100)
+    manifest = Manifest(
+        format_version=1,
+        name="pocket_vla",
+        version="1",
+        precision="int8",
+        parameters=7,
+        policy=policy(),
+        blobs=tuple(blob_of(tmp_path, name) for name in ("encode.onnx", "denoise.onnx", "tokenizer.json")),
+        provenance=Provenance(command="make assets", seed=1, versions={"torch": "2"}),
+        parity=ParityReport(
+            samples=1,
+            error_max_rad=(0.0,) * 7,
+            error_p99_rad=(0.0,) * 7,
+            bound_p99_rad=0.02,
+            gripper_flips=0,
+            quantized_weight_fraction=0.9,
+            inert_inputs=(),
+        ),
+    )
+    write_manifest(tmp_path, manifest)
+    return tmp_path
+
+
+def test_a_whole_bundle_verifies_and_keeps_its_digest(bundle: Path, embodiment: Embodiment) -> None:
+    manifest = verify_bundle(bundle)
+    manifest.require_fit(embodiment)
+    again = msgspec.json.decode(manifest.canonical_json(), type=Manifest)
+    assert again == manifest
+    assert again.digest == manifest.digest
+    assert len(manifest.digest) == 64
+
+
+@pytest.mark.parametrize("name", ["encode.onnx", "denoise.onnx", "tokenizer.json"])
+def test_an_altered_blob_is_refused_by_name(bundle: Path, name: str) -> None:
+    data = bytearray((bundle / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / name).write_bytes(data)
+    with pytest.raises(BundleError, match=name):
+        verify_bundle(bundle)
+
+
+def test_a_blob_cut_short_or_missing_is_refused(bundle: Path) -> None:
+    (bundle / "encode.onnx").write_bytes(b"")
+    with pytest.raises(BundleError, match=r"encode\.onnx"):
+        verify_bundle(bundle)
+    (bundle / "encode.onnx").unlink()
+    with pytest.raises(BundleError, match="No such file"):
+        verify_bundle(bundle)
+
+
+def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="Is this the folder of a bundle"):
+        read_manifest(tmp_path)
+
+
+@settings(max_examples=60, deadline=None)
+@given(raw=st.binary(max_size=64) | st.text(max_size=64).map(str.encode) | st.just(b"[" * 100_000))
+def test_any_bytes_as_manifest_are_refused(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    folder = tmp_path_factory.mktemp("bundle")
+    (folder / "manifest.json").write_bytes(raw)
+    with pytest.raises(BundleError):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"format_version": 2}, "format_version"),
+        ({"surprise": 1}, "surprise"),
+        ({"blobs": []}, "not among the blobs"),
+    ],
+)
+def test_a_changed_manifest_is_refused(bundle: Path, change: dict[str, Any], problem: str) -> None:
+    fields = msgspec.json.decode((bundle / "manifest.json").read_bytes())
+    (bundle / "manifest.json").write_bytes(msgspec.json.encode({**fields, **change}))
+    with pytest.raises(BundleError, match=problem):
+        read_manifest(bundle)
+
+
+def test_a_changed_value_changes_the_digest(bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+    other = msgspec.structs.replace(manifest, version="2")
+    assert other.digest != manifest.digest
+
+
+@pytest.mark.parametrize("path", ["", "/etc/passwd", "../x", "a/../../x", "a\\b"])
+def test_a_blob_never_leaves_its_bundle(path: str) -> None:
+    with pytest.raises(ValueError, match="leaves the bundle"):
+        Blob(path=path, size_bytes=1, sha256="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"embodiment": "other_arm"}, "policy.embodiment"),
+        ({"joint_names": JOINTS[::-1]}, "policy.joint_names"),
+        ({"joint_digest": "0" * 64}, "policy.joint_digest"),
+        ({"images": (ImageInput(camera="roof", tensor="t", width_px=9, height_px=9),)}, "policy.images.camera"),
+    ],
+)
+def test_a_policy_of_another_robot_is_refused_by_field(
+    bundle: Path, embodiment: Embodiment, change: dict[str, Any], field: str
+) -> None:
+    manifest = msgspec.structs.replace(read_manifest(bundle), policy=policy(**change))
+    with pytest.raises(HandshakeError) as caught:
+        manifest.require_fit(embodiment)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_deviation_that_cannot_divide_is_refused(std: float) -> None:
+    with pytest.raises(ValueError, match="deviations above zero"):
+        Normalization(mean=(0.0,), std=(std,))

@@ -1,0 +1,312 @@
+"""What travels between processes: any bytes give one valid message or the one typed error, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.embodiment import joint_order_digest
+from contracts.errors import DecodeError, EdgeError, Refusal
+from contracts.messages import (
+    ActionChunk,
+    ChunkReceipt,
+    ControlState,
+    FrameRef,
+    Heartbeat,
+    InferenceTiming,
+    LoopTiming,
+    Message,
+    Observation,
+    OperatorCommand,
+    OperatorKind,
+    SafetyReport,
+    SceneCommand,
+    SceneStatus,
+)
+from contracts.topics import ACTION_CHUNK, OBSERVATION, OPERATOR, SCENE_COMMAND, TOPICS, Topic, decode, encode
+
+JOINTS = tuple(f"joint{i}" for i in range(1, 8))
+DIGEST = joint_order_digest(JOINTS)
+NAN, INF = math.nan, math.inf
+
+FRAME = FrameRef(camera="scene", ring="r", slot=3, generation=8, width_px=128, height_px=128, exposure_ns=10)
+EXAMPLES: dict[type[Message], Message] = {
+    Observation: Observation(
+        sequence=4,
+        exposure_ns=10,
+        published_ns=11,
+        joint_digest=DIGEST,
+        position_rad=(0.1,) * 7,
+        velocity_rad_s=(0.0,) * 7,
+        gripper_opening_m=0.04,
+        frames=(FRAME, FRAME),
+    ),
+    ActionChunk: ActionChunk(
+        sequence=5,
+        observation_sequence=4,
+        exposure_ns=10,
+        published_ns=12,
+        dt_ns=50_000_000,
+        joint_digest=DIGEST,
+        bundle_digest="b" * 64,
+        instruction_id=7,
+        position_rad=((0.1,) * 7,) * 16,
+        gripper_opening_m=(0.02,) * 16,
+        timing=InferenceTiming(received_ns=11, preprocess_ns=1, model_ns=2, postprocess_ns=3),
+        observation_published_ns=11,
+        confidence=0.5,
+    ),
+    ChunkReceipt: ChunkReceipt(
+        chunk_sequence=5,
+        exposure_ns=10,
+        observation_published_ns=11,
+        chunk_published_ns=12,
+        received_ns=13,
+        model_ns=2,
+        refusal=None,
+        expired_actions=1,
+        first_command_ns=14,
+    ),
+    SafetyReport: SafetyReport(
+        stamp_ns=20,
+        state=ControlState.ACTIVE,
+        reasons=("limit_velocity",),
+        interventions=2,
+        chunk_sequence=5,
+        chunk_age_ns=10,
+        plan_left_ns=700,
+        bundle_digest="b" * 64,
+        safety_digest="s" * 64,
+        stop_margin_rad=0.3,
+        position_measured_rad=(0.1,) * 7,
+        position_commanded_rad=(0.1,) * 7,
+        loop=LoopTiming(
+            ticks=9,
+            overruns=0,
+            lateness_p50_ns=1,
+            lateness_p99_ns=2,
+            lateness_max_ns=3,
+            cost_p50_ns=1,
+            cost_p99_ns=2,
+            realtime_priority=False,
+        ),
+        engine_alive=True,
+        answered_id=3,
+        answer="ok",
+    ),
+    Heartbeat: Heartbeat(
+        process="engine",
+        pid=1,
+        stamp_ns=20,
+        sequence=1,
+        counters={"inferences": 3},
+        refusals={"observation.stale": 1},
+        gauges={"model_p50_ms": 20.5},
+    ),
+    OperatorCommand: OperatorCommand(id=3, kind=OperatorKind.INSTRUCT, stamp_ns=20, instruction="touch the red cube"),
+    SceneCommand: SceneCommand(id=4, seed=7, split="eval", stamp_ns=20),
+    SceneStatus: SceneStatus(
+        stamp_ns=20,
+        answered_id=4,
+        answer="ok",
+        seed=7,
+        split="eval",
+        instruction="touch the red cube",
+        swapped_instruction="touch the blue ball",
+        outcome="running",
+        reason="",
+        elapsed_s=1.5,
+    ),
+}
+
+
+def message_for(topic: Topic) -> Message:
+    return EXAMPLES[topic.message]
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_a_message_survives_the_wire(topic: Topic) -> None:
+    message = message_for(topic)
+    data = encode(topic, message)
+    assert len(data) <= topic.max_bytes
+    assert decode(topic, data) == message
+    assert decode(topic, memoryview(data)) == message
+
+
+def test_topic_names_and_endpoints_differ() -> None:
+    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_bytes_give_a_message_or_the_one_error(topic: Topic, data: st.DataObject) -> None:
+    raw = data.draw(st.binary(max_size=256) | damaged(encode(topic, message_for(topic))) | structured(topic))
+    try:
+        message = decode(topic, raw)
+    except DecodeError as error:
+        assert error.topic == topic.name
+        assert isinstance(error.refusal, Refusal)
+        assert isinstance(error, EdgeError)
+    else:
+        assert type(message) is topic.message
+        assert len(raw) <= topic.max_bytes
+
+
+def damaged(valid: bytes) -> st.SearchStrategy[bytes]:
+    """A valid message with a few bytes replaced, or cut short, or with a tail."""
+
+    def apply(edits: list[tuple[int, int]], keep: int, tail: bytes) -> bytes:
+        raw = bytearray(valid)
+        for at, value in edits:
+            raw[at] = value
+        return bytes(raw[:keep]) + tail
+
+    edit = st.tuples(st.integers(0, len(valid) - 1), st.integers(0, 255))
+    cut = st.just(len(valid)) | st.integers(0, len(valid))
+    return st.builds(apply, st.lists(edit, max_size=4), cut, st.binary(max_size=3))
+
+
+def structured(topic: Topic) -> st.SearchStrategy[bytes]:
+    """MessagePack maps with the right keys and arbitrary values, which random bytes never reach."""
+    leaf = (
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**64 - 1)
+        | st.floats()
+        | st.text(max_size=8)
+        | st.binary(max_size=8)
+    )
+    value = st.recursive(
+        leaf,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+        max_leaves=8,
+    )
+    fields: dict[str, Any] = msgspec.msgpack.decode(encode(topic, message_for(topic)))
+    keys = st.sampled_from(sorted(fields))
+    edits = st.dictionaries(keys, value, min_size=1, max_size=3)
+    return edits.map(lambda changed: msgspec.msgpack.encode({**fields, **changed}))
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_too_long_is_refused_unread(topic: Topic) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(topic, encode(topic, message_for(topic)) + bytes(topic.max_bytes))
+    assert caught.value.refusal is Refusal.OVERSIZED
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_deep_nesting_is_refused(topic: Topic) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(topic, b"\x91" * (topic.max_bytes - 1) + b"\xc0")
+    assert caught.value.refusal is Refusal.MALFORMED
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_a_message_of_another_topic_is_refused(topic: Topic) -> None:
+    for message in EXAMPLES.values():
+        if type(message) is topic.message:
+            continue
+        with pytest.raises(TypeError):
+            encode(topic, message)
+        with pytest.raises(DecodeError):
+            decode(topic, msgspec.msgpack.encode(message)[: topic.max_bytes])
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_an_unknown_field_is_refused(topic: Topic) -> None:
+    fields: dict[str, Any] = msgspec.msgpack.decode(encode(topic, message_for(topic)))
+    with pytest.raises(DecodeError) as caught:
+        decode(topic, msgspec.msgpack.encode({**fields, "extra": 1}))
+    assert caught.value.refusal is Refusal.MALFORMED
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_a_missing_field_is_refused(topic: Topic) -> None:
+    fields: dict[str, Any] = msgspec.msgpack.decode(encode(topic, message_for(topic)))
+    required = [field.encode_name for field in msgspec.structs.fields(topic.message) if field.required]
+    assert required
+    for name in required:
+        with pytest.raises(DecodeError):
+            decode(topic, msgspec.msgpack.encode({k: v for k, v in fields.items() if k != name}))
+
+
+def test_encode_refuses_what_no_one_would_take() -> None:
+    long_note = msgspec.structs.replace(EXAMPLES[Heartbeat], note="x" * 5000)
+    with pytest.raises(ValueError, match="exceed the cap"):
+        encode(TOPICS[-1], long_note)
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One field out of its range, and the kind under which it must be counted."""
+
+    topic: Topic
+    field: str
+    value: Any
+    refusal: Refusal = Refusal.MALFORMED
+
+
+_ROW = (0.1,) * 7
+_TIMING = msgspec.to_builtins(EXAMPLES[ActionChunk])["timing"]
+BAD = [
+    Bad(OBSERVATION, "sequence", -1),
+    Bad(OBSERVATION, "exposure_ns", -1),
+    Bad(OBSERVATION, "exposure_ns", 2**63),
+    Bad(OBSERVATION, "published_ns", -1),
+    Bad(OBSERVATION, "position_rad", (), Refusal.SHAPE),
+    Bad(OBSERVATION, "position_rad", (0.0,) * 17, Refusal.SHAPE),
+    Bad(OBSERVATION, "velocity_rad_s", (0.0,) * 6, Refusal.SHAPE),
+    Bad(OBSERVATION, "position_rad", (*_ROW[:6], NAN), Refusal.NOT_FINITE),
+    Bad(OBSERVATION, "velocity_rad_s", (*_ROW[:6], INF), Refusal.NOT_FINITE),
+    Bad(OBSERVATION, "gripper_opening_m", -INF, Refusal.NOT_FINITE),
+    Bad(OBSERVATION, "frames", [msgspec.to_builtins(FRAME)] * 9, Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "sequence", -1),
+    Bad(ACTION_CHUNK, "sequence", 2**63),
+    Bad(ACTION_CHUNK, "observation_sequence", -1),
+    Bad(ACTION_CHUNK, "instruction_id", -1),
+    Bad(ACTION_CHUNK, "exposure_ns", -1),
+    Bad(ACTION_CHUNK, "published_ns", 2**63),
+    Bad(ACTION_CHUNK, "observation_published_ns", -1),
+    Bad(ACTION_CHUNK, "dt_ns", 0),
+    Bad(ACTION_CHUNK, "dt_ns", 10**11),
+    Bad(ACTION_CHUNK, "position_rad", (), Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "position_rad", (_ROW,) * 65, Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "position_rad", (*(_ROW,) * 15, _ROW[:6]), Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "position_rad", ((),) * 16, Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "gripper_opening_m", (0.0,) * 15, Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "position_rad", (*(_ROW,) * 15, (*_ROW[:6], NAN)), Refusal.NOT_FINITE),
+    Bad(ACTION_CHUNK, "gripper_opening_m", (*(0.0,) * 15, INF), Refusal.NOT_FINITE),
+    Bad(ACTION_CHUNK, "confidence", 1.01),
+    Bad(ACTION_CHUNK, "confidence", -0.01),
+    Bad(ACTION_CHUNK, "confidence", NAN),
+    Bad(ACTION_CHUNK, "timing", {**_TIMING, "model_ns": -1}),
+    Bad(OPERATOR, "id", 0),
+    Bad(OPERATOR, "id", 2**63),
+    Bad(OPERATOR, "stamp_ns", -1),
+    Bad(OPERATOR, "kind", "explode"),
+    Bad(OPERATOR, "instruction", "x" * 513),
+    Bad(OPERATOR, "instruction", "  "),
+    Bad(SCENE_COMMAND, "id", 0),
+    Bad(SCENE_COMMAND, "seed", -1),
+    Bad(SCENE_COMMAND, "seed", 2**31),
+    Bad(SCENE_COMMAND, "stamp_ns", -1),
+    Bad(SCENE_COMMAND, "split", "test"),
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad.topic.name}.{bad.field}={str(bad.value)[:24]}")
+def test_a_field_out_of_range_is_refused_on_the_wire_and_at_construction(bad: Bad) -> None:
+    fields: dict[str, Any] = msgspec.msgpack.decode(encode(bad.topic, message_for(bad.topic)))
+    with pytest.raises(DecodeError) as caught:
+        decode(bad.topic, msgspec.msgpack.encode({**fields, bad.field: bad.value}))
+    assert caught.value.refusal is bad.refusal
+    if bad.field not in ("frames", "timing", "kind"):
+        with pytest.raises(ValueError, match=r"."):
+            msgspec.structs.replace(message_for(bad.topic), **{bad.field: bad.value})

@@ -1,0 +1,130 @@
+"""A setting that is unknown, in another unit, missing or looser than the robot's rating fails at start, by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import ConfigError
+from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.processes import CONTROL, DRIVER, ENGINE, PROCESSES, command_line, port_name
+
+
+@pytest.fixture
+def robot(tmp_path: Path) -> Path:
+    """A copy of the shipped settings that a test may spoil; returns the path of robot.toml."""
+    for source in SIM_CONFIG.parent.glob("*.toml"):
+        (tmp_path / source.name).write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "bundle").mkdir()
+    replace(tmp_path / "robot.toml", r'bundle = ".*"', 'bundle = "bundle"')
+    return tmp_path / "robot.toml"
+
+
+def replace(path: Path, pattern: str, text: str) -> None:
+    before = path.read_text(encoding="utf-8")
+    after = re.sub(pattern, text, before, count=1, flags=re.MULTILINE)
+    assert after != before, pattern
+    path.write_text(after, encoding="utf-8")
+
+
+def problem_of(path: Path) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_the_shipped_settings_are_valid(robot: Path) -> None:
+    config = load_config(robot)
+    assert config.embodiment.joint_names == tuple(f"joint{i}" for i in range(1, 8))
+    assert set(config.safety.joints) == set(config.embodiment.joint_names)
+    assert len(config.safety.digest) == 64
+
+
+def test_the_safety_digest_follows_every_limit(robot: Path) -> None:
+    before = load_config(robot).safety.digest
+    replace(robot.parent / "safety.toml", r"velocity_max_rad_s = [0-9.]+", "velocity_max_rad_s = 1.0")
+    assert load_config(robot).safety.digest != before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "key", "hint"),
+    [
+        (r"^threads = [0-9]+", "thread = 1", "engine.thread", "did you mean `threads`"),
+        (
+            r"^blend_s = [0-9.]+",
+            "blend_ms = 100",
+            "control.blend_ms",
+            "the unit is part of the key: did you mean `blend_s`",
+        ),
+        (r"^blend_s = [0-9.]+", "zzz = 1", "control.zzz", "known keys"),
+        (r"^blend_s = [0-9.]+", 'blend_s = "fast"', "control.blend_s", "Expected `float`"),
+        (r"^\[lockstep\]", "[lockstop]", "lockstop", "did you mean `lockstep`"),
+        (r'^name = ".*"', "", "robot", "missing required field `name`"),
+        (r'^safety = ".*"', 'safety = "gone.toml"', "robot.safety", "gone.toml does not exist"),
+        (r'^bundle = ".*"', 'bundle = "gone"', "robot.bundle", "gone does not exist"),
+        (r"^blend_s = [0-9.]+", "blend_s = 2.0", "control", "between 0 and 1"),
+        (r"^blend_s = [0-9.]+", "blend_s = nan", "control", "between 0 and 1"),
+        (r"^engine_timeout_s = [0-9.]+", "engine_timeout_s = inf", "control", "finite and above zero"),
+        (r"^threads = [0-9]+", "threads = 0", "engine", "between 1 and 64"),
+        (r"^threads = [0-9]+", "threads = ", "robot.toml", "not valid TOML"),
+    ],
+)
+def test_a_wrong_line_in_robot_toml(robot: Path, pattern: str, text: str, key: str, hint: str) -> None:
+    replace(robot, pattern, text)
+    error = problem_of(robot)
+    assert error.key.endswith(key)
+    assert hint in error.problem
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "key", "hint"),
+    [
+        (r"velocity_max_rad_s = [0-9.]+", "velocity_max_deg_s = 80", "joints.joint1.velocity_max_deg_s", "unit"),
+        (r"velocity_max_rad_s = [0-9.]+", "velocity_max_rad_s = 2.2", "joints.joint1.velocity_max_rad_s", "looser"),
+        (r"position_max_rad = [0-9.]+", "position_max_rad = 2.9", "joints.joint1.position_max_rad", "looser"),
+        (r"position_min_rad = [-0-9.]+", "position_min_rad = -2.9", "joints.joint1.position_min_rad", "looser"),
+        (r"position_min_rad = [-0-9.]+", "position_min_rad = 2.9", "joints[...]", "must be below"),
+        (
+            r"acceleration_max_rad_s2 = [0-9.]+",
+            "acceleration_max_rad_s2 = 99",
+            "joints.joint1.acceleration_max_rad_s2",
+            "looser",
+        ),
+        (r"acceleration_max_rad_s2 = [0-9.]+", "acceleration_max_rad_s2 = -1", "joints[...]", "above zero"),
+        (r"^\[joints.joint7\]", "[joints.joint9]", "joints.joint9", "has only"),
+        (r"^\[joints.joint7\](.|\n)*", "", "joints.joint7", "missing"),
+        (r"^feedback_timeout_s = [0-9.]+", "feedback_timeout_s = 0", "safety.toml", "above zero"),
+    ],
+)
+def test_a_wrong_line_in_safety_toml(robot: Path, pattern: str, text: str, key: str, hint: str) -> None:
+    replace(robot.parent / "safety.toml", pattern, text)
+    error = problem_of(robot)
+    assert error.key == key
+    assert hint in error.problem
+
+
+def test_a_joint_that_the_embodiment_lists_twice(robot: Path) -> None:
+    replace(robot.parent / "embodiment.toml", r'name = "joint2"', 'name = "joint1"')
+    assert "differ" in problem_of(robot).problem
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    error = problem_of(tmp_path / "robot.toml")
+    assert error.key.endswith("robot.toml")
+    assert "No such file" in error.problem
+
+
+def test_the_process_table_starts_the_driver_first(robot: Path) -> None:
+    config = load_config(robot)
+    assert PROCESSES == (DRIVER, CONTROL, ENGINE)
+    line = command_line(DRIVER, config, Path("run"), lockstep=True)
+    assert line[:2] == ["-m", "edge_runtime.robots"]
+    assert line[-1] == "--lockstep"
+    assert command_line(ENGINE, config, Path("run"), lockstep=False)[-1] == "run"
+
+
+def test_runs_in_different_folders_have_different_ports() -> None:
+    assert port_name(Path("a")) != port_name(Path("b"))
