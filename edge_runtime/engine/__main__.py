@@ -1,0 +1,55 @@
+"""The engine process: ``python -m edge_runtime.engine --config robot.toml --run-dir DIR [--lockstep]``."""
+
+from __future__ import annotations
+
+import logging
+
+import cv2
+
+from contracts.messages import Observation, OperatorCommand
+from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, OBSERVATION, OPERATOR
+from edge_runtime.bus import Publisher, Subscriber
+from edge_runtime.clock import MonotonicClock, open_clock
+from edge_runtime.engine.bundle_policy import BundlePolicy
+from edge_runtime.engine.planner import Planner
+from edge_runtime.processes import port_name
+from edge_runtime.service import Arguments, Beats, StopSignal, run_service
+
+_POLL_S = 0.02
+
+
+def serve(arguments: Arguments, stop: StopSignal) -> None:
+    """Answer the newest observation with a chunk, again and again, until told to stop."""
+    config, run_dir = arguments.config, arguments.run_dir
+    policy = BundlePolicy.load(config.bundle_dir, config.embodiment, threads=config.engine.threads)
+    clock = open_clock(port_name(run_dir), lockstep=arguments.lockstep)
+    real_time = MonotonicClock()
+    with (
+        Subscriber((OPERATOR, OBSERVATION), run_dir) as subscriber,
+        Publisher(ACTION_CHUNK, run_dir) as chunks,
+        Publisher(HEARTBEAT_ENGINE, run_dir) as heartbeats,
+    ):
+        planner = Planner(
+            policy,
+            config.embodiment,
+            clock,
+            replan_interval_ns=round(config.engine.replan_interval_s * 1e9),
+            refusals=subscriber.refusals,
+        )
+        beats = Beats("engine", subscriber.refusals)
+        while not stop:
+            messages = subscriber.receive(_POLL_S)
+            commands = [message for message in messages if isinstance(message, OperatorCommand)]
+            observations = [message for message in messages if isinstance(message, Observation)]
+            instructions_taken = sum(map(planner.instruct, commands))
+            chunk = planner.answer(observations)
+            if chunk is not None:
+                chunks.send(chunk)
+            if instructions_taken or beats.due(real_time.now_ns()):
+                heartbeats.send(beats.next(clock.now_ns(), planner.counters, planner.gauges, planner.instruction))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="engine: %(message)s")
+    cv2.setNumThreads(1)
+    run_service("Turn the newest observation into an action chunk, continuously.", serve)

@@ -1,0 +1,98 @@
+"""May this observation be acted upon? Pure: a message and `now_ns` in, a verdict out. Trusts no sender."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from contracts.embodiment import Embodiment
+from contracts.errors import Refusal
+from contracts.messages import FrameRef, Observation
+
+FUTURE_TOLERANCE_NS = 2_000_000
+"""Sender and receiver read the same clock; more than this ahead is not jitter but another clock."""
+
+FRAME_SKEW_MAX_NS = 50_000_000
+"""Pictures further than this from the joint positions show another moment."""
+
+POSITION_MARGIN_RAD = 0.35
+"""A joint measured further than this outside its rating is a broken sensor, not an overshoot."""
+
+GRIPPER_MARGIN_M = 0.02
+
+
+class Admission:
+    """Judges observations of one robot, and remembers the last one it admitted.
+
+    Args:
+        embodiment: what the observation must fit.
+        cameras: the cameras that the policy looks at; each must be there, once.
+        max_age_ns: an observation exposed earlier than this before now is stale.
+    """
+
+    def __init__(self, embodiment: Embodiment, cameras: Iterable[str], max_age_ns: int) -> None:
+        self._embodiment = embodiment
+        self._joint_digest = embodiment.joint_digest
+        self._size_px = {camera.name: (camera.width_px, camera.height_px) for camera in embodiment.cameras}
+        self._cameras = tuple(cameras)
+        self._max_age_ns = max_age_ns
+        self._last: Observation | None = None
+
+    def judge(self, observation: Observation, now_ns: int) -> Refusal | None:
+        """None admits `observation`, which then is the one that later ones are compared with."""
+        refusal = (
+            self._judge_body(observation)
+            or self._judge_time(observation, now_ns)
+            or self._judge_order(observation)
+            or self._judge_frames(observation)
+        )
+        if refusal is None:
+            self._last = observation
+        return refusal
+
+    def _judge_body(self, observation: Observation) -> Refusal | None:
+        embodiment = self._embodiment
+        if observation.joint_digest != self._joint_digest:
+            return Refusal.JOINT_ORDER
+        if len(observation.position_rad) != len(embodiment.joints):
+            return Refusal.SHAPE
+        for joint, position_rad in zip(embodiment.joints, observation.position_rad, strict=True):
+            low_rad, high_rad = joint.position_min_rad, joint.position_max_rad
+            if not low_rad - POSITION_MARGIN_RAD <= position_rad <= high_rad + POSITION_MARGIN_RAD:
+                return Refusal.OUT_OF_RANGE
+        widest_m = embodiment.gripper.opening_max_m + GRIPPER_MARGIN_M
+        if not -GRIPPER_MARGIN_M <= observation.gripper_opening_m <= widest_m:
+            return Refusal.OUT_OF_RANGE
+        return None
+
+    def _judge_time(self, observation: Observation, now_ns: int) -> Refusal | None:
+        if max(observation.exposure_ns, observation.published_ns) > now_ns + FUTURE_TOLERANCE_NS:
+            return Refusal.FUTURE
+        if now_ns - observation.exposure_ns > self._max_age_ns:
+            return Refusal.STALE
+        return None
+
+    def _judge_order(self, observation: Observation) -> Refusal | None:
+        # By exposure, not by number: a driver that was restarted counts from the start again.
+        last = self._last
+        if last is None or observation.exposure_ns > last.exposure_ns:
+            return None
+        is_same = (observation.sequence, observation.exposure_ns) == (last.sequence, last.exposure_ns)
+        return Refusal.DUPLICATE if is_same else Refusal.OUT_OF_ORDER
+
+    def _judge_frames(self, observation: Observation) -> Refusal | None:
+        frames: dict[str, FrameRef] = {}
+        for frame in observation.frames:
+            if frame.camera in frames:
+                return Refusal.DUPLICATE
+            frames[frame.camera] = frame
+        for camera in self._cameras:
+            seen = frames.get(camera)
+            if seen is None:
+                return Refusal.CAMERA_MISSING
+            if (seen.width_px, seen.height_px) != self._size_px[camera]:
+                return Refusal.SHAPE
+            if seen.exposure_ns - observation.exposure_ns > FRAME_SKEW_MAX_NS:
+                return Refusal.FUTURE
+            if observation.exposure_ns - seen.exposure_ns > FRAME_SKEW_MAX_NS:
+                return Refusal.STALE
+        return None

@@ -1,0 +1,179 @@
+"""A policy from a verified bundle of two graphs, *encode* and *denoise*: frames in, joint positions out.
+
+Refuses, at load, a bundle that is altered, that was trained for another robot, or whose graphs don't have the tensors
+its manifest names. Runs the graphs a few times then, so that the first chunk is not slower than the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.embodiment import Embodiment
+from contracts.errors import BundleError
+from contracts.manifest import Manifest, PolicyContract, verify_bundle
+from contracts.messages import Observation
+from contracts.tokenizer import read_tokenizer
+from edge_runtime.clock import Clock, MonotonicClock
+from edge_runtime.engine.policy import Actions
+from edge_runtime.engine.sampler import initial_noise, integrate_flow
+from edge_runtime.engine.session import OrtSession, Session, TensorSpec
+from edge_runtime.engine.transforms import ActionTransform, ImageTransform, InstructionTransform, Normalizer, state_of
+from edge_runtime.frames import FrameReader
+
+_WARM_UP_RUNS = 3
+_GREY = 127
+
+Float32 = NDArray[np.float32]
+
+
+class BundlePolicy:
+    """See `edge_runtime.engine.policy.Policy`. Made with `load`.
+
+    Durations are read from the monotonic clock also where stamps are virtual: they say what this machine needed.
+    """
+
+    def __init__(
+        self, manifest: Manifest, encode: Session, denoise: Session, folder: Path, embodiment: Embodiment
+    ) -> None:
+        contract = manifest.policy
+        self._manifest, self._contract = manifest, contract
+        self._encode, self._denoise = encode, denoise
+        self._digest = manifest.digest
+        self._frames = FrameReader()
+        self._stopwatch: Clock = MonotonicClock()
+        self._images = {image.camera: ImageTransform(image) for image in contract.images}
+        self._state = Normalizer(contract.state_normalization)
+        self._instruction = InstructionTransform(
+            read_tokenizer(folder / contract.tokenizer.path), contract.tokenizer.max_tokens
+        )
+        self._actions = ActionTransform(contract, embodiment.gripper.opening_max_m)
+        self._chunk_shape = (1, contract.horizon, len(contract.joint_names) + 1)
+
+    @classmethod
+    def load(cls, folder: Path, embodiment: Embodiment, *, threads: int) -> BundlePolicy:
+        """Verify the bundle in `folder`, check that it fits `embodiment`, and run it until it is warm.
+
+        Raises:
+            BundleError: incomplete, altered, or its graphs are not what its manifest says.
+            HandshakeError: trained for another robot; names the field.
+            EngineError: a graph that cannot be run.
+        """
+        manifest = verify_bundle(folder)
+        manifest.require_fit(embodiment)
+        graphs = manifest.policy.graphs
+        encode = OrtSession(graphs.encode, (folder / graphs.encode).read_bytes(), threads=threads)
+        denoise = OrtSession(graphs.denoise, (folder / graphs.denoise).read_bytes(), threads=threads)
+        _require_signature(manifest.policy, encode, denoise)
+        policy = cls(manifest, encode, denoise, folder, embodiment)
+        policy._warm_up(embodiment)
+        return policy
+
+    @property
+    def manifest(self) -> Manifest:
+        """Manifest of the bundle."""
+        return self._manifest
+
+    @property
+    def digest(self) -> str:
+        """Digest of the bundle."""
+        return self._digest
+
+    @property
+    def action_dt_ns(self) -> int:
+        """Time between two actions."""
+        return self._contract.action_dt_ns
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras it looks at."""
+        return tuple(self._images)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Words of instructions that the vocabulary lacks, and that did not fit."""
+        return {
+            "words_unknown": self._instruction.unknown_words,
+            "words_truncated": self._instruction.truncated_words,
+        }
+
+    def infer(self, observation: Observation, instruction: str, chunk_sequence: int) -> Actions:
+        """See `Policy.infer`. Looks at the frames only while it resizes them, never during the model."""
+        started_ns = self._stopwatch.now_ns()
+        refs = {ref.camera: ref for ref in observation.frames}
+        for camera, image in self._images.items():
+            with self._frames.view(refs[camera]) as pixels:
+                image.fill(pixels)
+        inputs = self._inputs(instruction, self._state.normalize(state_of(observation)))
+        prepared_ns = self._stopwatch.now_ns()
+        normalized, model_ns = self._run(inputs, chunk_sequence)
+        position_rad, gripper_opening_m = self._actions.to_physical(normalized, observation.position_rad)
+        total_ns = self._stopwatch.now_ns() - started_ns
+        return Actions(
+            position_rad=position_rad,
+            gripper_opening_m=gripper_opening_m,
+            preprocess_ns=prepared_ns - started_ns,
+            model_ns=model_ns,
+            postprocess_ns=total_ns - (prepared_ns - started_ns) - model_ns,
+        )
+
+    def _inputs(self, instruction: str, state: Float32) -> dict[str, NDArray[Any]]:
+        graphs = self._contract.graphs
+        return {
+            **{image.tensor: self._images[image.camera].tensor for image in self._contract.images},
+            graphs.tokens: self._instruction.token_ids(instruction),
+            graphs.state: state[np.newaxis],
+        }
+
+    def _run(self, inputs: Mapping[str, NDArray[Any]], chunk_sequence: int) -> tuple[Float32, int]:
+        """Normalized actions, (horizon, joints + 1), and the nanoseconds spent inside the sessions."""
+        graphs, sampler = self._contract.graphs, self._contract.sampler
+        noise = initial_noise(sampler, chunk_sequence, self._chunk_shape)
+        started_ns = self._stopwatch.now_ns()
+        prefix = self._encode.run(inputs)
+        model_ns = self._stopwatch.now_ns() - started_ns
+
+        def velocity(x: Float32, time: float) -> Float32:
+            nonlocal model_ns
+            started_ns = self._stopwatch.now_ns()
+            outputs = self._denoise.run({**prefix, graphs.x: x, graphs.time: np.array([time], dtype=np.float32)})
+            model_ns += self._stopwatch.now_ns() - started_ns
+            return outputs[graphs.velocity]
+
+        return integrate_flow(velocity, noise, sampler.steps)[0], model_ns
+
+    def _warm_up(self, embodiment: Embodiment) -> None:
+        for image in self._images.values():
+            image.tensor[:] = _GREY
+        state = self._state.normalize(np.array((*embodiment.home_rad, embodiment.gripper.opening_max_m)))
+        for _ in range(_WARM_UP_RUNS):
+            normalized, _ = self._run(self._inputs("", state), 0)
+        if not np.isfinite(normalized).all():
+            raise BundleError(f"{self._manifest.name}: the graphs give values that are not finite at the home position")
+
+
+def _require_signature(contract: PolicyContract, encode: Session, denoise: Session) -> None:
+    graphs = contract.graphs
+    if contract.sampler.steps < 1 or contract.sampler.noise_seed < 0:
+        raise BundleError("policy.sampler needs at least one step and a seed that is not negative")
+    width = len(contract.joint_names) + 1
+    float32, int64, uint8 = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.uint8)
+    chunk = TensorSpec(float32, (1, contract.horizon, width))
+    encode_inputs = {
+        **{image.tensor: TensorSpec(uint8, (1, image.height_px, image.width_px, 3)) for image in contract.images},
+        graphs.tokens: TensorSpec(int64, (1, contract.tokenizer.max_tokens)),
+        graphs.state: TensorSpec(float32, (1, width)),
+    }
+    denoise_inputs = {**encode.outputs, graphs.x: chunk, graphs.time: TensorSpec(float32, (1,))}
+    for graph, actual, expected in (
+        (graphs.encode, encode.inputs, encode_inputs),
+        (graphs.denoise, denoise.inputs, denoise_inputs),
+        (graphs.denoise, denoise.outputs, {graphs.velocity: chunk}),
+    ):
+        for name in sorted(actual.keys() | expected.keys()):
+            if actual.get(name) != expected.get(name):
+                raise BundleError(f"{graph}: tensor {name}: expected {expected.get(name)}, found {actual.get(name)}")

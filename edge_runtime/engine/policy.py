@@ -1,0 +1,59 @@
+"""The policy seam: everything between an admitted observation and positions in physical units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.messages import Observation
+
+
+@dataclass(frozen=True)
+class Actions:
+    """What a policy wants the robot to do, with the time it took.
+
+    Attributes:
+        position_rad: (horizon, joints), absolute, in joint order. May be not finite: the caller checks.
+        gripper_opening_m: (horizon,).
+        preprocess_ns: reading frames, resizing, normalising.
+        model_ns: inside the inference library.
+        postprocess_ns: everything after.
+    """
+
+    position_rad: NDArray[np.float64]
+    gripper_opening_m: NDArray[np.float64]
+    preprocess_ns: int
+    model_ns: int
+    postprocess_ns: int
+
+
+class Policy(Protocol):
+    """One policy for one robot."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the bundle it came from."""
+
+    @property
+    def action_dt_ns(self) -> int:
+        """Time between two actions."""
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras it looks at."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What it counted since it was made."""
+
+    def infer(self, observation: Observation, instruction: str, chunk_sequence: int) -> Actions:
+        """Actions for `observation`; the same arguments give the same actions.
+
+        Raises:
+            FrameError: a frame is gone, or was overwritten while it was read.
+            EngineError: the inference library failed.
+        """
