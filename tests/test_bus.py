@@ -68,7 +68,7 @@ def test_a_message_arrives_whole(tmp_path: Path, subscriber: Subscriber) -> None
         ([encode(OPERATOR, COMMAND)[:-1]], "malformed"),
         ([b"\x81" * 5000], "oversized"),
         (
-            [msgspec.msgpack.encode({"type": "OperatorCommand", "id": 2**70 % 2**64, "kind": "arm", "stamp_ns": 1})],
+            [msgspec.msgpack.encode({"id": 2**63, "kind": "arm", "stamp_ns": 1})],
             "malformed",
         ),
     ],

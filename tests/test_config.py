@@ -57,7 +57,7 @@ def test_the_safety_digest_follows_every_limit(robot: Path) -> None:
             r"^blend_s = [0-9.]+",
             "blend_ms = 100",
             "control.blend_ms",
-            "the unit is part of the key: did you mean `blend_s`",
+            "did you mean `blend_s`",
         ),
         (r"^blend_s = [0-9.]+", "zzz = 1", "control.zzz", "known keys"),
         (r"^blend_s = [0-9.]+", 'blend_s = "fast"', "control.blend_s", "Expected `float`"),

@@ -40,23 +40,23 @@ def embodiment() -> Embodiment:
 
 def policy(**changes: Any) -> PolicyContract:
     norm = Normalization(mean=(0.0,) * 8, std=(1.0,) * 8)
-    fields: dict[str, Any] = dict(
-        family="pocket_vla",
-        embodiment="pocket_arm",
-        joint_names=JOINTS,
-        joint_digest=joint_order_digest(JOINTS),
-        images=(ImageInput(camera="scene", tensor="scene", width_px=96, height_px=96),),
-        state_normalization=norm,
-        action_normalization=norm,
-        action_representation="absolute",
-        action_dt_ns=50_000_000,
-        horizon=16,
-        sampler=FlowSampler(steps=4, noise_seed=1, fixed_noise=False),
-        graphs=Graphs(
+    fields: dict[str, Any] = {
+        "family": "pocket_vla",
+        "embodiment": "pocket_arm",
+        "joint_names": JOINTS,
+        "joint_digest": joint_order_digest(JOINTS),
+        "images": (ImageInput(camera="scene", tensor="scene", width_px=96, height_px=96),),
+        "state_normalization": norm,
+        "action_normalization": norm,
+        "action_representation": "absolute",
+        "action_dt_ns": 50_000_000,
+        "horizon": 16,
+        "sampler": FlowSampler(steps=4, noise_seed=1, fixed_noise=False),
+        "graphs": Graphs(
             encode="encode.onnx", denoise="denoise.onnx", tokens="tokens", state="state", x="x", time="t", velocity="v"
         ),
-        tokenizer=Tokenizer(path="tokenizer.json", max_tokens=12),
-    )
+        "tokenizer": Tokenizer(path="tokenizer.json", max_tokens=12),
+    }
     return PolicyContract(**{**fields, **changes})
 
 
