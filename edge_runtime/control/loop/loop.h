@@ -1,0 +1,109 @@
+/* The 1 kHz loop: feedback -> plan -> kernel -> command, on a thread of its own that never touches the interpreter.
+ *
+ * Guarantees: one kernel verdict per tick is the only thing written to the port; absolute deadlines, a late tick is
+ * counted and the phase kept; inside the tick no allocation, no lock, no I/O. Under the port's virtual clock the same
+ * tick runs once per step of that clock. Refuses to know: chunks, policies, what a robot is. Trusts: the plan after
+ * plan_check(), the config after kernel_config_check(), and that the caller keeps the region mapped.
+ *
+ * One supervisor thread at a time may call the functions below (the Python wrapper holds a lock).
+ */
+#ifndef EDGE_RUNTIME_LOOP_H
+#define EDGE_RUNTIME_LOOP_H
+
+#include <stdint.h>
+
+#include "driver_port.h"
+#include "kernel.h"
+#include "plan.h"
+
+/* bindings:begin */
+#define LOOP_REPORTS 8192
+
+typedef struct {
+    int32_t priority;     /* SCHED_FIFO priority, 1 .. 99; 0: leave the policy alone */
+    int32_t cpu;          /* pin to this CPU; -1: leave the affinity alone */
+    uint32_t lock_memory; /* keep touched pages resident */
+    uint32_t dma_latency; /* hold /dev/cpu_dma_latency at 0 */
+} loop_options;
+
+/* What the machine granted of the options; bits of loop_counters.granted. */
+typedef enum {
+    LOOP_GRANTED_PRIORITY = 1u << 0,
+    LOOP_GRANTED_CPU = 1u << 1,
+    LOOP_GRANTED_MEMORY = 1u << 2,
+    LOOP_GRANTED_DMA_LATENCY = 1u << 3,
+    LOOP_GRANTED_TIMER_SLACK = 1u << 4
+} loop_granted;
+
+typedef enum {
+    LOOP_OK = 0,
+    LOOP_TIMEOUT = -1,     /* the loop did not answer in time */
+    LOOP_NOT_RUNNING = -2,
+    LOOP_NO_MEMORY = -3,
+    LOOP_NO_THREAD = -4,
+    LOOP_BAD_CONFIG = -5
+} loop_error;
+
+/* One tick, whole: what went in and what came out. */
+typedef struct {
+    int64_t tick_ns;          /* instant the tick stands for: its deadline, or virtual now */
+    int64_t wake_lateness_ns; /* woke so long after its deadline; 0 on the virtual clock */
+    int64_t cost_ns;          /* from waking to the command being written; 0 on the virtual clock */
+    int64_t feedback_ns;      /* stamp of the feedback used */
+    int64_t observation_ns;
+    uint64_t plan_seq;        /* 0: no plan was active */
+    uint64_t chunk_seq;
+    uint64_t reasons;
+    uint64_t faults;
+    uint32_t state;
+    uint32_t stop_margin_joint;
+    double stop_margin_rad;
+    double time_to_rest_s;
+    double gripper_command_m;
+    double gripper_measured_m;
+    double q_command_rad[KERNEL_MAX_JOINTS];
+    double dq_command_rad_s[KERNEL_MAX_JOINTS];
+    double q_measured_rad[KERNEL_MAX_JOINTS];
+} loop_report;
+
+typedef struct {
+    uint64_t ticks;
+    uint64_t overruns;        /* tick slots that passed without a tick */
+    uint64_t torn_feedback;
+    uint64_t torn_plans;
+    uint64_t plans_taken;
+    uint64_t plans_refused;   /* out of sequence, or malformed by the time they were read */
+    uint64_t reports_dropped; /* the ring was full */
+    uint64_t page_faults;     /* of the loop thread since its first tick; known once it has stopped */
+    int64_t tick_ns;          /* instant of the last tick */
+    uint64_t reasons;         /* of the last tick */
+    uint64_t faults;          /* latched */
+    uint64_t plan_seq;
+    uint32_t state;
+    uint32_t granted;         /* loop_granted bits */
+    uint32_t running;
+    uint32_t reserved;
+} loop_counters;
+
+typedef struct loop loop;
+
+/* NULL and *error (a loop_error) on failure. region and everything behind it must outlive the loop. */
+loop *loop_create(void *region, const kernel_config *config, const loop_options *options, int *error);
+int loop_start(loop *self);
+
+/* Asks for deceleration, waits for rest at most timeout_ns, leaves SILENT on the port and joins the thread. */
+int loop_stop(loop *self, int64_t timeout_ns);
+void loop_destroy(loop *self);
+
+/* PLAN_OK, or a plan_result; the loop picks the plan up with its next tick. The plan is copied. */
+int loop_set_plan(loop *self, const loop_plan *plan);
+
+/* A kernel_result, LOOP_TIMEOUT or LOOP_NOT_RUNNING. */
+int loop_request(loop *self, uint32_t request, int64_t timeout_ns);
+
+/* Moves at most count reports, oldest first, and returns how many. */
+uint32_t loop_drain(loop *self, loop_report *reports, uint32_t count);
+void loop_read_counters(const loop *self, loop_counters *counters);
+/* bindings:end */
+
+#endif

@@ -1,0 +1,80 @@
+/* See plan.h. */
+#include "plan.h"
+
+#include <math.h>
+
+#define SEGMENT_MAX_NS 100000000000ll
+
+int plan_check(const loop_plan *plan, uint32_t n_joints) {
+    if (plan->n_knots < 1u || plan->n_knots > PLAN_MAX_KNOTS) return PLAN_REFUSED_KNOTS;
+    if (plan->n_joints != n_joints || n_joints < 1u || n_joints > PLAN_MAX_JOINTS) return PLAN_REFUSED_JOINTS;
+    for (uint32_t k = 0; k < plan->n_knots; k++) {
+        if (k > 0u) {
+            const int64_t before = plan->t_ns[k - 1u];
+            /* Compared before it is subtracted: the difference of hostile stamps may not overflow. */
+            if (plan->t_ns[k] <= before || before > INT64_MAX - SEGMENT_MAX_NS ||
+                plan->t_ns[k] > before + SEGMENT_MAX_NS)
+                return PLAN_REFUSED_TIMES;
+        }
+        int bad = !isfinite(plan->gripper_m[k]);
+        for (uint32_t i = 0; i < n_joints; i++) bad |= !isfinite(plan->q_rad[k][i]);
+        if (bad) return PLAN_REFUSED_NOT_FINITE;
+    }
+    return PLAN_OK;
+}
+
+static double seconds(const loop_plan *plan, uint32_t from, uint32_t to) {
+    return (double)(plan->t_ns[to] - plan->t_ns[from]) * 1e-9;
+}
+
+static double slope(const loop_plan *plan, uint32_t k, uint32_t i) {
+    return (plan->q_rad[k + 1u][i] - plan->q_rad[k][i]) / seconds(plan, k, k + 1u);
+}
+
+static double tangent(const loop_plan *plan, uint32_t k, uint32_t i) {
+    if (k == 0u) return slope(plan, 0u, i);
+    if (k == plan->n_knots - 1u) return slope(plan, k - 1u, i);
+    const double before = seconds(plan, k - 1u, k);
+    const double after = seconds(plan, k, k + 1u);
+    return (slope(plan, k - 1u, i) * after + slope(plan, k, i) * before) / (before + after);
+}
+
+static void knot(const loop_plan *plan, uint32_t k, double *q_rad, double *gripper_m) {
+    for (uint32_t i = 0; i < plan->n_joints; i++) q_rad[i] = plan->q_rad[k][i];
+    *gripper_m = plan->gripper_m[k];
+}
+
+int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q_rad, double *gripper_m) {
+    const uint32_t last = plan->n_knots - 1u;
+    if (now_ns > plan->t_ns[last]) return 0;
+    if (now_ns == plan->t_ns[last]) {
+        knot(plan, last, q_rad, gripper_m);
+        return 1;
+    }
+    if (now_ns <= plan->t_ns[0]) {
+        knot(plan, 0u, q_rad, gripper_m);
+        return 1;
+    }
+    uint32_t low = 0u;
+    uint32_t high = last;
+    while (high - low > 1u) {
+        const uint32_t middle = (low + high) / 2u;
+        if (plan->t_ns[middle] <= now_ns)
+            low = middle;
+        else
+            high = middle;
+    }
+    const double length = seconds(plan, low, high);
+    const double s = (double)(now_ns - plan->t_ns[low]) * 1e-9 / length;
+    /* Written as a blend from the left knot, so that equal knots give exactly their value. */
+    const double s2 = s * s;
+    const double rise = s2 * (3.0 - 2.0 * s);
+    const double from = s * (1.0 - s) * (1.0 - s) * length;
+    const double to = s2 * (s - 1.0) * length;
+    for (uint32_t i = 0; i < plan->n_joints; i++) {
+        const double q0 = plan->q_rad[low][i];
+        q_rad[i] = q0 + rise * (plan->q_rad[high][i] - q0) + from * tangent(plan, low, i) + to * tangent(plan, high, i);
+    }
+    *gripper_m = plan->gripper_m[low] + s * (plan->gripper_m[high] - plan->gripper_m[low]);
+    return 1;
+}

@@ -1,0 +1,45 @@
+/* A plan: joint positions at absolute times, and its value at any instant.
+ *
+ * Between knots a cubic Hermite segment whose tangents are finite differences: at an inner knot the slope of the
+ * parabola through it and its neighbours, at an end the slope of the segment. Position and velocity are continuous;
+ * a straight line of knots stays one. Before the first knot the first knot; after the last there is no setpoint.
+ */
+#ifndef EDGE_RUNTIME_PLAN_H
+#define EDGE_RUNTIME_PLAN_H
+
+#include <stdint.h>
+
+/* bindings:begin */
+#define PLAN_MAX_KNOTS 128
+#define PLAN_MAX_JOINTS 16
+
+typedef struct {
+    uint64_t seq;           /* +1 per plan; a plan whose number is not above the last one is refused */
+    uint64_t chunk_seq;     /* the chunk it came from */
+    int64_t observation_ns; /* exposure of the observation behind that chunk */
+    int64_t active_from_ns; /* evaluated from this instant on; until then the plan before it stays */
+    uint32_t n_knots;
+    uint32_t n_joints;
+    int64_t t_ns[PLAN_MAX_KNOTS]; /* strictly increasing */
+    double gripper_m[PLAN_MAX_KNOTS];
+    double q_rad[PLAN_MAX_KNOTS][PLAN_MAX_JOINTS];
+} loop_plan;
+
+typedef enum {
+    PLAN_OK = 0,
+    PLAN_REFUSED_KNOTS = 1,      /* not 1 .. PLAN_MAX_KNOTS */
+    PLAN_REFUSED_JOINTS = 2,     /* another number of joints than the robot */
+    PLAN_REFUSED_TIMES = 3,      /* not strictly increasing, or further apart than 100 s */
+    PLAN_REFUSED_NOT_FINITE = 4, /* NaN or infinity */
+    PLAN_REFUSED_SEQUENCE = 5    /* number not above the last plan's */
+} plan_result;
+
+/* PLAN_OK, or what is wrong with the plan's shape and numbers. */
+int plan_check(const loop_plan *plan, uint32_t n_joints);
+
+/* Writes n_joints positions and the gripper opening; 1, or 0 after the last knot (then nothing is written).
+ * Needs a plan that passed plan_check(). */
+int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q_rad, double *gripper_m);
+/* bindings:end */
+
+#endif

@@ -1,0 +1,111 @@
+"""The kernel's vocabulary: states, reasons, requests and results, with the values of `kernel.h`.
+
+The names are repeated here so that editors and type checkers know them; the values come from C, and the last lines
+refuse to import if one list has a name that the other lacks.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+from edge_runtime.native import ffi, lib
+
+
+class State(IntEnum):
+    """Where the robot is in its life; `kernel.h` says what each state does."""
+
+    SILENT = lib.KERNEL_SILENT
+    READY = lib.KERNEL_READY
+    ACTIVE = lib.KERNEL_ACTIVE
+    HOLDING = lib.KERNEL_HOLDING
+    STOPPING = lib.KERNEL_STOPPING
+    FAULT = lib.KERNEL_FAULT
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the driver follows commands."""
+        return self in (State.ACTIVE, State.HOLDING, State.STOPPING)
+
+
+class Event(IntEnum):
+    """What moves the robot from one state to the next."""
+
+    FEEDBACK_GOOD = lib.KERNEL_EVENT_FEEDBACK_GOOD
+    FEEDBACK_LOST = lib.KERNEL_EVENT_FEEDBACK_LOST
+    TRIP = lib.KERNEL_EVENT_TRIP
+    ARM = lib.KERNEL_EVENT_ARM
+    DISARM = lib.KERNEL_EVENT_DISARM
+    RESET = lib.KERNEL_EVENT_RESET
+    SETPOINT = lib.KERNEL_EVENT_SETPOINT
+    SETPOINT_LOST = lib.KERNEL_EVENT_SETPOINT_LOST
+    HOLD_TIMEOUT = lib.KERNEL_EVENT_HOLD_TIMEOUT
+    SETTLED = lib.KERNEL_EVENT_SETTLED
+    SETTLED_LATCHED = lib.KERNEL_EVENT_SETTLED_LATCHED
+
+
+class Reason(IntFlag):
+    """Why a command differs from its setpoint."""
+
+    SETPOINT_NONE = lib.KERNEL_REASON_SETPOINT_NONE
+    SETPOINT_SHAPE = lib.KERNEL_REASON_SETPOINT_SHAPE
+    SETPOINT_NOT_FINITE = lib.KERNEL_REASON_SETPOINT_NOT_FINITE
+    SETPOINT_STALE = lib.KERNEL_REASON_SETPOINT_STALE
+    SETPOINT_FUTURE = lib.KERNEL_REASON_SETPOINT_FUTURE
+    SETPOINT_SEQUENCE = lib.KERNEL_REASON_SETPOINT_SEQUENCE
+    SETPOINT_SKIPPED = lib.KERNEL_REASON_SETPOINT_SKIPPED
+    OBSERVATION_STALE = lib.KERNEL_REASON_OBSERVATION_STALE
+    LIMIT_POSITION = lib.KERNEL_REASON_LIMIT_POSITION
+    LIMIT_BRAKING = lib.KERNEL_REASON_LIMIT_BRAKING
+    LIMIT_VELOCITY = lib.KERNEL_REASON_LIMIT_VELOCITY
+    LIMIT_ACCELERATION = lib.KERNEL_REASON_LIMIT_ACCELERATION
+    LIMIT_GRIPPER = lib.KERNEL_REASON_LIMIT_GRIPPER
+    FEEDBACK_TORN = lib.KERNEL_REASON_FEEDBACK_TORN
+    FEEDBACK_SHAPE = lib.KERNEL_REASON_FEEDBACK_SHAPE
+    FEEDBACK_NOT_FINITE = lib.KERNEL_REASON_FEEDBACK_NOT_FINITE
+    FEEDBACK_STALE = lib.KERNEL_REASON_FEEDBACK_STALE
+    FEEDBACK_FUTURE = lib.KERNEL_REASON_FEEDBACK_FUTURE
+    FEEDBACK_SEQUENCE = lib.KERNEL_REASON_FEEDBACK_SEQUENCE
+    TRACKING_ERROR = lib.KERNEL_REASON_TRACKING_ERROR
+    STOP_LINE = lib.KERNEL_REASON_STOP_LINE
+    DRIVER_FAULT = lib.KERNEL_REASON_DRIVER_FAULT
+    OPERATOR_STOP = lib.KERNEL_REASON_OPERATOR_STOP
+    CLOCK_BACKWARD = lib.KERNEL_REASON_CLOCK_BACKWARD
+    CLOCK_GAP = lib.KERNEL_REASON_CLOCK_GAP
+    HOLD_TIMEOUT = lib.KERNEL_REASON_HOLD_TIMEOUT
+    INTERNAL = lib.KERNEL_REASON_INTERNAL
+
+
+class Request(IntEnum):
+    """What an operator or supervisor may ask of the kernel."""
+
+    ARM = lib.KERNEL_REQUEST_ARM
+    DISARM = lib.KERNEL_REQUEST_DISARM
+    RESET = lib.KERNEL_REQUEST_RESET
+    STOP = lib.KERNEL_REQUEST_STOP
+
+
+class Result(IntEnum):
+    """The kernel's answer to a request; everything but DONE has changed nothing."""
+
+    DONE = lib.KERNEL_DONE
+    REFUSED_STATE = lib.KERNEL_REFUSED_STATE
+    REFUSED_FEEDBACK = lib.KERNEL_REFUSED_FEEDBACK
+    REFUSED_MOVING = lib.KERNEL_REFUSED_MOVING
+    REFUSED_OUTSIDE_LIMITS = lib.KERNEL_REFUSED_OUTSIDE_LIMITS
+    REFUSED_NO_WATCHDOG = lib.KERNEL_REFUSED_NO_WATCHDOG
+    REFUSED_STOP_LINE = lib.KERNEL_REFUSED_STOP_LINE
+    REFUSED_MISMATCH = lib.KERNEL_REFUSED_MISMATCH
+    REFUSED_UNKNOWN = lib.KERNEL_REFUSED_UNKNOWN
+
+
+def _require_same_names(names: type[IntEnum] | type[IntFlag], c_enum: str, prefix: str, *ends: str) -> None:
+    in_c = {name.removeprefix(prefix) for name in ffi.typeof(c_enum).elements.values()} - set(ends)
+    if in_c != set(names.__members__):
+        raise ImportError(f"{names.__name__} and {c_enum} differ in {in_c ^ set(names.__members__)}")
+
+
+_require_same_names(State, "kernel_state_name", "KERNEL_", "STATE_COUNT")
+_require_same_names(Event, "kernel_event", "KERNEL_EVENT_", "COUNT")
+_require_same_names(Reason, "kernel_reason", "KERNEL_REASON_")
+_require_same_names(Request, "kernel_request_kind", "KERNEL_REQUEST_")
+_require_same_names(Result, "kernel_result", "KERNEL_")
