@@ -33,9 +33,7 @@ def _numpy_type(ctype: Any) -> Any:
 def _report_dtype() -> np.dtype[np.void]:
     ctype = ffi.typeof("loop_report")
     names, formats, offsets = zip(*((n, _numpy_type(f.type), f.offset) for n, f in ctype.fields), strict=True)
-    return np.dtype(
-        {"names": names, "formats": formats, "offsets": offsets, "itemsize": ffi.sizeof(ctype)}
-    )
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": ffi.sizeof(ctype)})
 
 
 REPORT_DTYPE = _report_dtype()
@@ -111,7 +109,7 @@ class ControlLoop:
     """The loop of one robot. A context manager: entering starts it, leaving stops it.
 
     Args:
-        port: attached to the robot's driver; the loop takes its control role. It must stay open until `stop`.
+        port: attached to the robot's driver; the loop takes its control role, and keeps it until it is collected.
         config: the robot's limits.
         priority: SCHED_FIFO priority 1 to 99, or 0 for none; what was not permitted shows in `counters().granted`.
         cpu: pin the loop to this CPU.

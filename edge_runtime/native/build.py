@@ -30,6 +30,7 @@ SOURCES = (
     "safety/kernel/config.c",
     "safety/kernel/kernel.c",
     "control/loop/plan.c",
+    "control/loop/tick.c",
     "control/loop/loop.c",
 )
 # Contracted multiply-adds round differently from one machine to the next; the kernel's results may not.
@@ -70,7 +71,7 @@ def builder() -> FFI:
         "edge_runtime._native",
         GLUE + includes,
         sources=[str((PACKAGE / source).relative_to(root)) for source in SOURCES],
-        depends=[str((PACKAGE / header).relative_to(root)) for header in HEADERS],
+        depends=[str((PACKAGE / header).relative_to(root)) for header in (*HEADERS, "control/loop/loop_state.h")],
         include_dirs=sorted({str((PACKAGE / header).parent.relative_to(root)) for header in HEADERS}),
         extra_compile_args=list(FLAGS),
         libraries=["m", "rt", "pthread"],

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from types import TracebackType
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from contracts.errors import LockstepError, PortError
 from edge_runtime.native import ffi, lib
@@ -53,7 +54,7 @@ class CommandState(IntEnum):
         return self in _FOLLOWS
 
 
-_FOLLOWS = frozenset({CommandState.ACTIVE, CommandState.HOLDING, CommandState.STOPPING})
+_FOLLOWS: frozenset[CommandState] = frozenset({CommandState.ACTIVE, CommandState.HOLDING, CommandState.STOPPING})
 _STATES = {int(state): state for state in CommandState}
 
 
@@ -100,12 +101,12 @@ class DriverPort:
     Make one with `create` (the driver) or `attach` (control, and whoever looks on).
     """
 
-    def __init__(self, name: str, native_port: object, *, owner: bool) -> None:
+    def __init__(self, name: str, native_port: Any, *, owner: bool) -> None:
         self.name = name
         self.owner = owner
         self._port = ffi.gc(native_port, lib.port_close)
         self._joints = int(lib.port_joints(self._port))
-        self._virtual = lib.port_clock_mode(self._port) == lib.DP_CLOCK_VIRTUAL
+        self._virtual = bool(lib.port_clock_mode(self._port) == lib.DP_CLOCK_VIRTUAL)
         self._feedback = ffi.new("dp_feedback *")
         self._feedback.n = self._joints
         self._q_rad = _view(self._feedback.q_rad)
@@ -116,9 +117,7 @@ class DriverPort:
         self._command_dq_rad_s = _view(self._command.dq_rad_s)
 
     @classmethod
-    def create(
-        cls, name: str, joint_names: Sequence[str], watchdog_ns: int, virtual_clock: bool = False
-    ) -> DriverPort:
+    def create(cls, name: str, joint_names: Sequence[str], watchdog_ns: int, virtual_clock: bool = False) -> DriverPort:
         """Make the region /dev/shm/<name> and take the driver's role.
 
         A region whose driver is dead is replaced: control has to attach anew.
@@ -212,9 +211,9 @@ class DriverPort:
         return bool(lib.port_is_claimed(self._port, role))
 
     @property
-    def native(self) -> object:
-        """The `dp_region *`, for C code in this process. Valid until `close`."""
-        return self._open().region
+    def native(self) -> Any:
+        """The `port *` of `native/port.h`, for C code in this process. Valid until `close`."""
+        return self._open()
 
     @property
     def n_joints(self) -> int:
@@ -245,9 +244,9 @@ class DriverPort:
     def write_feedback(
         self,
         stamp_ns: int,
-        q_rad: ArrayLike,
-        dq_rad_s: ArrayLike,
-        tau_nm: ArrayLike,
+        q_rad: Sequence[float] | NDArray[np.float64],
+        dq_rad_s: Sequence[float] | NDArray[np.float64],
+        tau_nm: Sequence[float] | NDArray[np.float64],
         gripper_m: float,
         flags: int = 0,
     ) -> None:
@@ -263,6 +262,8 @@ class DriverPort:
             ValueError: a vector of another shape.
         """
         n = self._joints
+        if not len(q_rad) == len(dq_rad_s) == len(tau_nm) == n:
+            raise ValueError(f"joint vectors need {n} values each")
         feedback = self._feedback
         feedback.stamp_ns = stamp_ns
         self._q_rad[:n] = q_rad
@@ -334,7 +335,7 @@ class DriverPort:
             if left_s <= _SLICE_S:
                 raise LockstepError(f"observation {stamp_ns} ns was not acknowledged within {timeout_s} s")
 
-    def _open(self) -> object:
+    def _open(self) -> Any:
         if self._port.region == ffi.NULL:
             raise ValueError("the driver port is closed")
         return self._port
@@ -357,7 +358,7 @@ class DriverPort:
         )
 
 
-def _view(array: object) -> NDArray[np.float64]:
+def _view(array: Any) -> NDArray[np.float64]:
     return np.frombuffer(ffi.buffer(array), dtype=np.float64)
 
 

@@ -1,7 +1,7 @@
 """The trusted core: the C kernel, its limits, and a Python reference that it is tested against."""
 
-from edge_runtime.safety.kernel_binding import Kernel, Measurement, Request, Result, Target, Verdict
+from edge_runtime.safety.kernel_binding import Kernel, Measurement, Target, Verdict
 from edge_runtime.safety.limits import KernelConfig
-from edge_runtime.safety.states import Reason, State
+from edge_runtime.safety.states import Reason, Request, Result, State
 
 __all__ = ["Kernel", "KernelConfig", "Measurement", "Reason", "Request", "Result", "State", "Target", "Verdict"]

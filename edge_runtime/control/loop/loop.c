@@ -1,10 +1,7 @@
 /* See loop.h. */
 #define _GNU_SOURCE
-#include "loop.h"
-
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,80 +9,15 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "loop_state.h"
 
 #define STACK_BYTES (256u * 1024u)
 #define PREFAULT_BYTES (64u * 1024u)
-#define PENDING_PLANS 4u
 #define VIRTUAL_WAIT_NS 2000000
 #define SPIN_NS 60000
 #define VIRTUAL_STALL_NS 200000000
-
-_Static_assert((int)KERNEL_MAX_JOINTS == (int)DP_MAX_JOINTS && (int)PLAN_MAX_JOINTS == (int)DP_MAX_JOINTS, "joints");
-_Static_assert((int)KERNEL_SILENT == (int)DP_STATE_SILENT && (int)KERNEL_READY == (int)DP_STATE_READY &&
-                   (int)KERNEL_ACTIVE == (int)DP_STATE_ACTIVE && (int)KERNEL_HOLDING == (int)DP_STATE_HOLDING &&
-                   (int)KERNEL_STOPPING == (int)DP_STATE_STOPPING && (int)KERNEL_FAULT == (int)DP_STATE_FAULT,
-               "the port speaks the kernel's states");
-_Static_assert(sizeof(loop_plan) % 8u == 0u, "copied in words");
-_Static_assert((LOOP_REPORTS & (LOOP_REPORTS - 1)) == 0, "ring index is masked");
-
-typedef struct {
-    uint64_t lock;
-    loop_plan plan;
-} plan_slot;
-
-/* A request that its asker gave up on is withdrawn: a robot may not arm after someone stopped waiting for it. */
-typedef enum { REQUEST_NONE = 0, REQUEST_PENDING = 1, REQUEST_TAKEN = 2, REQUEST_ANSWERED = 3 } request_stage;
-
-struct loop {
-    dp_region *region;
-    kernel_config config;
-    loop_options options;
-    int is_virtual;
-    int spins;
-    int latency_fd;
-    int thread_exists;
-    pthread_t thread;
-
-    /* Written by the supervisor, read by the loop. */
-    plan_slot mailbox[2];
-    uint64_t mailbox_count; /* plans ever put in; the newest lies in slot count & 1 */
-    uint64_t mailbox_seq;   /* number of the newest plan */
-    uint32_t stop_wanted;
-    uint32_t request_kind;
-    uint32_t request_state; /* request_stage; both sides move it on */
-
-    /* Written by the loop, read by the supervisor. */
-    int32_t answer;
-    uint64_t ring_head;
-    uint64_t ring_tail; /* this one by the supervisor */
-    loop_counters counters;
-    loop_report ring[LOOP_REPORTS];
-
-    /* The loop's own. */
-    uint64_t mailbox_seen;
-    loop_plan current;
-    int has_current;
-    loop_plan pending[PENDING_PLANS];
-    uint32_t n_pending;
-    uint64_t plan_seq; /* newest taken */
-    uint64_t setpoint_seq;
-    kernel_state kernel;
-    kernel_feedback feedback;
-    kernel_verdict verdict;
-    dp_command command;
-};
-
-static void count(uint64_t *counter, uint64_t by) {
-    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + by, __ATOMIC_RELAXED);
-}
-
-static int64_t monotonic_ns(void) {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static void pause_cpu(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -100,138 +32,6 @@ static void sleep_until(int64_t deadline_ns) {
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
     }
 }
-
-/* ---- inside the tick ----------------------------------------------------------------------------------------- */
-
-static void read_feedback(loop *self) {
-    dp_feedback raw;
-    kernel_feedback *feedback = &self->feedback;
-    const int result = dp_read_feedback(self->region, &raw);
-    feedback->torn = result == DP_TORN;
-    feedback->watchdog_ns = self->region->identity.watchdog_ns;
-    if (result != DP_OK) {
-        if (result == DP_TORN) count(&self->counters.torn_feedback, 1u);
-        return;
-    }
-    feedback->present = 1u;
-    feedback->stamp_ns = raw.stamp_ns;
-    feedback->seq = raw.seq;
-    memcpy(feedback->q_rad, raw.q_rad, sizeof raw.q_rad);
-    memcpy(feedback->dq_rad_s, raw.dq_rad_s, sizeof raw.dq_rad_s);
-    feedback->gripper_m = raw.gripper_m;
-    feedback->n = raw.n;
-    feedback->stop_line = (raw.flags & DP_FLAG_STOP_LINE) != 0u;
-    feedback->driver_fault = (raw.flags & DP_FLAG_DRIVER_FAULT) != 0u;
-}
-
-/* Plans wait in order of arrival until their time; when too many wait, the newest replaces the one before it. */
-static void take_plan(loop *self, int64_t now_ns) {
-    const uint64_t newest = __atomic_load_n(&self->mailbox_count, __ATOMIC_ACQUIRE);
-    if (newest != self->mailbox_seen) {
-        if (self->n_pending == PENDING_PLANS) self->n_pending--;
-        loop_plan *place = &self->pending[self->n_pending];
-        const plan_slot *slot = &self->mailbox[newest & 1u];
-        if (dp_load(&slot->lock, &slot->plan, place, sizeof *place) != DP_OK) {
-            count(&self->counters.torn_plans, 1u);
-        } else {
-            self->mailbox_seen = newest;
-            if (plan_check(place, self->config.n_joints) == PLAN_OK && place->seq > self->plan_seq) {
-                self->plan_seq = place->seq;
-                self->n_pending++;
-                count(&self->counters.plans_taken, 1u);
-            } else {
-                count(&self->counters.plans_refused, 1u);
-            }
-        }
-    }
-    while (self->n_pending > 0u && self->pending[0].active_from_ns <= now_ns) {
-        self->current = self->pending[0];
-        self->has_current = 1;
-        self->n_pending--;
-        memmove(&self->pending[0], &self->pending[1], self->n_pending * sizeof self->pending[0]);
-    }
-}
-
-static void evaluate(loop *self, int64_t tick_ns, kernel_setpoint *setpoint) {
-    memset(setpoint, 0, sizeof *setpoint);
-    if (!self->has_current || !plan_evaluate(&self->current, tick_ns, setpoint->q_rad, &setpoint->gripper_m)) return;
-    setpoint->present = 1u;
-    setpoint->n = self->current.n_joints;
-    setpoint->stamp_ns = tick_ns;
-    setpoint->observation_ns = self->current.observation_ns;
-    setpoint->seq = ++self->setpoint_seq;
-}
-
-static void write_command(loop *self, int64_t now_ns, int planned) {
-    dp_command *command = &self->command;
-    const kernel_verdict *verdict = &self->verdict;
-    command->stamp_ns = now_ns;
-    memcpy(command->q_rad, verdict->q_rad, sizeof command->q_rad);
-    memcpy(command->dq_rad_s, verdict->dq_rad_s, sizeof command->dq_rad_s);
-    command->gripper_m = verdict->gripper_m;
-    command->state = verdict->state;
-    command->n = self->config.n_joints;
-    command->reasons = verdict->reasons;
-    command->faults = verdict->faults;
-    command->plan_seq = planned ? self->current.seq : 0u;
-    command->chunk_seq = planned ? self->current.chunk_seq : 0u;
-    command->observation_ns = planned ? self->current.observation_ns : 0;
-    dp_write_command(self->region, command);
-}
-
-static void report(loop *self, int64_t tick_ns, int64_t lateness_ns, int64_t cost_ns) {
-    const uint64_t head = self->ring_head;
-    if (head - __atomic_load_n(&self->ring_tail, __ATOMIC_ACQUIRE) >= LOOP_REPORTS) {
-        count(&self->counters.reports_dropped, 1u);
-        return;
-    }
-    loop_report *to = &self->ring[head & (LOOP_REPORTS - 1)];
-    const kernel_verdict *verdict = &self->verdict;
-    to->tick_ns = tick_ns;
-    to->wake_lateness_ns = lateness_ns;
-    to->cost_ns = cost_ns;
-    to->feedback_ns = self->feedback.stamp_ns;
-    to->observation_ns = self->command.observation_ns;
-    to->plan_seq = self->command.plan_seq;
-    to->chunk_seq = self->command.chunk_seq;
-    to->reasons = verdict->reasons;
-    to->faults = verdict->faults;
-    to->state = verdict->state;
-    to->stop_margin_joint = verdict->stop_margin_joint;
-    to->stop_margin_rad = verdict->stop_margin_rad;
-    to->time_to_rest_s = verdict->time_to_rest_s;
-    to->gripper_command_m = verdict->gripper_m;
-    to->gripper_measured_m = self->feedback.gripper_m;
-    memcpy(to->q_command_rad, verdict->q_rad, sizeof to->q_command_rad);
-    memcpy(to->dq_command_rad_s, verdict->dq_rad_s, sizeof to->dq_command_rad_s);
-    memcpy(to->q_measured_rad, self->feedback.q_rad, sizeof to->q_measured_rad);
-    __atomic_store_n(&self->ring_head, head + 1u, __ATOMIC_RELEASE);
-}
-
-static void publish(loop *self, int64_t tick_ns) {
-    loop_counters *counters = &self->counters;
-    count(&counters->ticks, 1u);
-    __atomic_store_n(&counters->tick_ns, tick_ns, __ATOMIC_RELAXED);
-    __atomic_store_n(&counters->reasons, self->verdict.reasons, __ATOMIC_RELAXED);
-    __atomic_store_n(&counters->faults, self->verdict.faults, __ATOMIC_RELAXED);
-    __atomic_store_n(&counters->plan_seq, self->command.plan_seq, __ATOMIC_RELAXED);
-    __atomic_store_n(&counters->state, self->verdict.state, __ATOMIC_RELAXED);
-}
-
-/* The plan is evaluated at tick_ns, the exact phase, so that waking late does not shake the motion; ages are judged
- * at now_ns, the truth. */
-static void tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns) {
-    kernel_setpoint setpoint;
-    read_feedback(self);
-    take_plan(self, tick_ns);
-    evaluate(self, tick_ns, &setpoint);
-    kernel_step(&self->kernel, &self->config, &self->feedback, &setpoint, now_ns, &self->verdict);
-    write_command(self, now_ns, setpoint.present != 0u);
-    report(self, tick_ns, lateness_ns, self->is_virtual ? 0 : monotonic_ns() - now_ns);
-    publish(self, tick_ns);
-}
-
-/* ---- around the tick ----------------------------------------------------------------------------------------- */
 
 static int advance_request(loop *self, uint32_t from, uint32_t to) {
     return __atomic_compare_exchange_n(&self->request_state, &from, to, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
@@ -275,7 +75,7 @@ static void run_monotonic(loop *self) {
             count(&self->counters.overruns, (uint64_t)missed);
             deadline_ns += missed * period_ns;
         }
-        tick(self, deadline_ns, now_ns, lateness_ns);
+        loop_tick(self, deadline_ns, now_ns, lateness_ns);
         answer_request(self, now_ns);
         if (may_end(self, now_ns, &disarmed)) return;
         deadline_ns += period_ns;
@@ -291,7 +91,7 @@ static void run_virtual(loop *self) {
         const uint32_t seen = dp_signal_seen(clock);
         const int64_t now_ns = dp_now_ns(self->region);
         if (now_ns > last_ns) {
-            tick(self, now_ns, now_ns, 0);
+            loop_tick(self, now_ns, now_ns, 0);
             last_ns = now_ns;
             progress_ns = monotonic_ns();
         }
@@ -313,7 +113,7 @@ static void run_virtual(loop *self) {
 static void leave_silent(loop *self) {
     self->verdict.state = KERNEL_SILENT;
     memset(self->verdict.dq_rad_s, 0, sizeof self->verdict.dq_rad_s);
-    write_command(self, dp_now_ns(self->region), 0);
+    loop_write_command(self, dp_now_ns(self->region), 0);
     __atomic_store_n(&self->counters.state, (uint32_t)KERNEL_SILENT, __ATOMIC_RELAXED);
 }
 
@@ -376,16 +176,22 @@ static void lock_memory(loop *self) {
         grant(self, LOOP_GRANTED_MEMORY);
 }
 
-loop *loop_create(void *region, const kernel_config *config, const loop_options *options, int *error) {
+loop *loop_create(const port *shared, const kernel_config *config, const loop_options *options, int *error) {
     uint32_t joint;
     *error = LOOP_BAD_CONFIG;
-    if (kernel_config_check(config, &joint) != KERNEL_CONFIG_OK || dp_check(region) != DP_OK ||
-        ((const dp_region *)region)->identity.n_joints != config->n_joints)
-        return NULL;
+    if (kernel_config_check(config, &joint) != KERNEL_CONFIG_OK || port_joints(shared) != config->n_joints) return NULL;
     loop *self = NULL;
     *error = LOOP_NO_MEMORY;
     if (posix_memalign((void **)&self, 64u, sizeof *self) != 0) return NULL;
     memset(self, 0, sizeof *self); /* touches every page: none faults later */
+    self->fd = fcntl(shared->fd, F_DUPFD_CLOEXEC, 0);
+    void *region = self->fd < 0 ? MAP_FAILED
+                                : mmap(NULL, sizeof(dp_region), PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
+    if (region == MAP_FAILED) {
+        if (self->fd >= 0) (void)close(self->fd);
+        free(self);
+        return NULL;
+    }
     self->region = region;
     self->config = *config;
     self->options = *options;
@@ -448,6 +254,8 @@ int loop_stop(loop *self, int64_t timeout_ns) {
 
 void loop_destroy(loop *self) {
     if (self->thread_exists) (void)loop_stop(self, 2000000000);
+    (void)munmap(self->region, sizeof(dp_region));
+    (void)close(self->fd);
     free(self);
 }
 

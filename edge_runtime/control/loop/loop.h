@@ -3,7 +3,7 @@
  * Guarantees: one kernel verdict per tick is the only thing written to the port; absolute deadlines, a late tick is
  * counted and the phase kept; inside the tick no allocation, no lock, no I/O. Under the port's virtual clock the same
  * tick runs once per step of that clock. Refuses to know: chunks, policies, what a robot is. Trusts: the plan after
- * plan_check(), the config after kernel_config_check(), and that the caller keeps the region mapped.
+ * plan_check() and the config after kernel_config_check().
  *
  * One supervisor thread at a time may call the functions below (the Python wrapper holds a lock).
  */
@@ -15,6 +15,7 @@
 #include "driver_port.h"
 #include "kernel.h"
 #include "plan.h"
+#include "port.h"
 
 /* bindings:begin */
 #define LOOP_REPORTS 8192
@@ -87,8 +88,9 @@ typedef struct {
 
 typedef struct loop loop;
 
-/* NULL and *error (a loop_error) on failure. region and everything behind it must outlive the loop. */
-loop *loop_create(void *region, const kernel_config *config, const loop_options *options, int *error);
+/* NULL and *error (a loop_error) on failure. The port must be open and hold the control role; the loop maps the region
+ * once more and keeps the role until loop_destroy(). */
+loop *loop_create(const port *shared, const kernel_config *config, const loop_options *options, int *error);
 int loop_start(loop *self);
 
 /* Asks for deceleration, waits for rest at most timeout_ns, leaves SILENT on the port and joins the thread. */

@@ -1,0 +1,81 @@
+/* What a loop is made of, shared by the tick and what surrounds it; nobody else includes this. */
+#ifndef EDGE_RUNTIME_LOOP_STATE_H
+#define EDGE_RUNTIME_LOOP_STATE_H
+
+#include <pthread.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "loop.h"
+
+#define PENDING_PLANS 4u
+
+_Static_assert(sizeof(loop_plan) % 8u == 0u, "copied in words");
+_Static_assert((LOOP_REPORTS & (LOOP_REPORTS - 1)) == 0, "ring index is masked");
+
+typedef struct {
+    uint64_t lock;
+    loop_plan plan;
+} plan_slot;
+
+/* A request that its asker gave up on is withdrawn: a robot may not arm after someone stopped waiting for it. */
+typedef enum { REQUEST_NONE = 0, REQUEST_PENDING = 1, REQUEST_TAKEN = 2, REQUEST_ANSWERED = 3 } request_stage;
+
+struct loop {
+    dp_region *region; /* a mapping of its own: closing the port cannot pull it away */
+    int fd;            /* keeps the control role */
+    kernel_config config;
+    loop_options options;
+    int is_virtual;
+    int spins;
+    int latency_fd;
+    int thread_exists;
+    pthread_t thread;
+
+    /* Written by the supervisor, read by the loop. */
+    plan_slot mailbox[2];
+    uint64_t mailbox_count; /* plans ever put in; the newest lies in slot count & 1 */
+    uint64_t mailbox_seq;   /* number of the newest plan */
+    uint32_t stop_wanted;
+    uint32_t request_kind;
+    uint32_t request_state; /* request_stage; both sides move it on */
+
+    /* Written by the loop, read by the supervisor. */
+    int32_t answer;
+    uint64_t ring_head;
+    uint64_t ring_tail; /* this one by the supervisor */
+    loop_counters counters;
+    loop_report ring[LOOP_REPORTS];
+
+    /* The loop's own. */
+    uint64_t mailbox_seen;
+    loop_plan current;
+    int has_current;
+    loop_plan pending[PENDING_PLANS];
+    uint32_t n_pending;
+    uint64_t plan_seq; /* newest taken */
+    uint64_t setpoint_seq;
+    kernel_state kernel;
+    kernel_feedback feedback;
+    kernel_verdict verdict;
+    dp_command command;
+};
+
+static inline void count(uint64_t *counter, uint64_t by) {
+    __atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + by, __ATOMIC_RELAXED);
+}
+
+static inline int64_t monotonic_ns(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* One tick. The plan is evaluated at tick_ns, the exact phase, so that waking late does not shake the motion; ages are
+ * judged at now_ns, the truth. */
+void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns);
+
+/* Writes the last verdict to the port, attributed to the current plan where planned. */
+void loop_write_command(loop *self, int64_t now_ns, int planned);
+
+#endif

@@ -1,0 +1,137 @@
+/* The tick itself: no allocation, no lock, no I/O but the wake of a waiting driver. See loop.h. */
+#define _GNU_SOURCE
+#include <string.h>
+
+#include "loop_state.h"
+
+_Static_assert((int)KERNEL_MAX_JOINTS == (int)DP_MAX_JOINTS && (int)PLAN_MAX_JOINTS == (int)DP_MAX_JOINTS, "joints");
+_Static_assert((int)KERNEL_SILENT == (int)DP_STATE_SILENT && (int)KERNEL_READY == (int)DP_STATE_READY &&
+                   (int)KERNEL_ACTIVE == (int)DP_STATE_ACTIVE && (int)KERNEL_HOLDING == (int)DP_STATE_HOLDING &&
+                   (int)KERNEL_STOPPING == (int)DP_STATE_STOPPING && (int)KERNEL_FAULT == (int)DP_STATE_FAULT,
+               "the port speaks the kernel's states");
+
+static void read_feedback(loop *self) {
+    dp_feedback raw;
+    kernel_feedback *feedback = &self->feedback;
+    const int result = dp_read_feedback(self->region, &raw);
+    feedback->torn = result == DP_TORN;
+    feedback->watchdog_ns = self->region->identity.watchdog_ns;
+    if (result != DP_OK) {
+        if (result == DP_TORN) count(&self->counters.torn_feedback, 1u);
+        return;
+    }
+    feedback->present = 1u;
+    feedback->stamp_ns = raw.stamp_ns;
+    feedback->seq = raw.seq;
+    memcpy(feedback->q_rad, raw.q_rad, sizeof raw.q_rad);
+    memcpy(feedback->dq_rad_s, raw.dq_rad_s, sizeof raw.dq_rad_s);
+    feedback->gripper_m = raw.gripper_m;
+    feedback->n = raw.n;
+    feedback->stop_line = (raw.flags & DP_FLAG_STOP_LINE) != 0u;
+    feedback->driver_fault = (raw.flags & DP_FLAG_DRIVER_FAULT) != 0u;
+}
+
+/* Plans wait in order of arrival until their time; when too many wait, the newest replaces the one before it. */
+static void take_plan(loop *self, int64_t now_ns) {
+    const uint64_t newest = __atomic_load_n(&self->mailbox_count, __ATOMIC_ACQUIRE);
+    if (newest != self->mailbox_seen) {
+        if (self->n_pending == PENDING_PLANS) self->n_pending--;
+        loop_plan *place = &self->pending[self->n_pending];
+        const plan_slot *slot = &self->mailbox[newest & 1u];
+        if (dp_load(&slot->lock, &slot->plan, place, sizeof *place) != DP_OK) {
+            count(&self->counters.torn_plans, 1u);
+        } else {
+            self->mailbox_seen = newest;
+            if (plan_check(place, self->config.n_joints) == PLAN_OK && place->seq > self->plan_seq) {
+                self->plan_seq = place->seq;
+                self->n_pending++;
+                count(&self->counters.plans_taken, 1u);
+            } else {
+                count(&self->counters.plans_refused, 1u);
+            }
+        }
+    }
+    while (self->n_pending > 0u && self->pending[0].active_from_ns <= now_ns) {
+        self->current = self->pending[0];
+        self->has_current = 1;
+        self->n_pending--;
+        memmove(&self->pending[0], &self->pending[1], self->n_pending * sizeof self->pending[0]);
+    }
+}
+
+static void evaluate(loop *self, int64_t tick_ns, kernel_setpoint *setpoint) {
+    memset(setpoint, 0, sizeof *setpoint);
+    if (!self->has_current || !plan_evaluate(&self->current, tick_ns, setpoint->q_rad, &setpoint->gripper_m)) return;
+    setpoint->present = 1u;
+    setpoint->n = self->current.n_joints;
+    setpoint->stamp_ns = tick_ns;
+    setpoint->observation_ns = self->current.observation_ns;
+    setpoint->seq = ++self->setpoint_seq;
+}
+
+void loop_write_command(loop *self, int64_t now_ns, int planned) {
+    dp_command *command = &self->command;
+    const kernel_verdict *verdict = &self->verdict;
+    command->stamp_ns = now_ns;
+    memcpy(command->q_rad, verdict->q_rad, sizeof command->q_rad);
+    memcpy(command->dq_rad_s, verdict->dq_rad_s, sizeof command->dq_rad_s);
+    command->gripper_m = verdict->gripper_m;
+    command->state = verdict->state;
+    command->n = self->config.n_joints;
+    command->reasons = verdict->reasons;
+    command->faults = verdict->faults;
+    command->plan_seq = planned ? self->current.seq : 0u;
+    command->chunk_seq = planned ? self->current.chunk_seq : 0u;
+    command->observation_ns = planned ? self->current.observation_ns : 0;
+    dp_write_command(self->region, command);
+}
+
+static void report(loop *self, int64_t tick_ns, int64_t lateness_ns, int64_t cost_ns) {
+    const uint64_t head = self->ring_head;
+    if (head - __atomic_load_n(&self->ring_tail, __ATOMIC_ACQUIRE) >= LOOP_REPORTS) {
+        count(&self->counters.reports_dropped, 1u);
+        return;
+    }
+    loop_report *to = &self->ring[head & (LOOP_REPORTS - 1)];
+    const kernel_verdict *verdict = &self->verdict;
+    to->tick_ns = tick_ns;
+    to->wake_lateness_ns = lateness_ns;
+    to->cost_ns = cost_ns;
+    to->feedback_ns = self->feedback.stamp_ns;
+    to->observation_ns = self->command.observation_ns;
+    to->plan_seq = self->command.plan_seq;
+    to->chunk_seq = self->command.chunk_seq;
+    to->reasons = verdict->reasons;
+    to->faults = verdict->faults;
+    to->state = verdict->state;
+    to->stop_margin_joint = verdict->stop_margin_joint;
+    to->stop_margin_rad = verdict->stop_margin_rad;
+    to->time_to_rest_s = verdict->time_to_rest_s;
+    to->gripper_command_m = verdict->gripper_m;
+    to->gripper_measured_m = self->feedback.gripper_m;
+    memcpy(to->q_command_rad, verdict->q_rad, sizeof to->q_command_rad);
+    memcpy(to->dq_command_rad_s, verdict->dq_rad_s, sizeof to->dq_command_rad_s);
+    memcpy(to->q_measured_rad, self->feedback.q_rad, sizeof to->q_measured_rad);
+    __atomic_store_n(&self->ring_head, head + 1u, __ATOMIC_RELEASE);
+}
+
+static void publish(loop *self, int64_t tick_ns) {
+    loop_counters *counters = &self->counters;
+    count(&counters->ticks, 1u);
+    __atomic_store_n(&counters->tick_ns, tick_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&counters->reasons, self->verdict.reasons, __ATOMIC_RELAXED);
+    __atomic_store_n(&counters->faults, self->verdict.faults, __ATOMIC_RELAXED);
+    __atomic_store_n(&counters->plan_seq, self->command.plan_seq, __ATOMIC_RELAXED);
+    __atomic_store_n(&counters->state, self->verdict.state, __ATOMIC_RELAXED);
+}
+
+void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns) {
+    kernel_setpoint setpoint;
+    read_feedback(self);
+    take_plan(self, tick_ns);
+    evaluate(self, tick_ns, &setpoint);
+    kernel_step(&self->kernel, &self->config, &self->feedback, &setpoint, now_ns, &self->verdict);
+    loop_write_command(self, now_ns, setpoint.present != 0u);
+    report(self, tick_ns, lateness_ns, self->is_virtual ? 0 : monotonic_ns() - now_ns);
+    publish(self, tick_ns);
+}
