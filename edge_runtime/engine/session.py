@@ -59,6 +59,9 @@ class OrtSession:
     """
 
     def __init__(self, name: str, model: bytes, *, threads: int, provider: str = CPU_PROVIDER) -> None:
+        available = onnxruntime.get_available_providers()
+        if provider not in available:
+            raise EngineError(f"{name}: {provider} is not part of this ONNX Runtime, which has {', '.join(available)}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
@@ -72,7 +75,7 @@ class OrtSession:
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=[provider])
         except Exception as error:  # the library's errors share no base but this
-            raise EngineError(f"{name}: {_first_line(error)}") from error
+            raise EngineError(f"{name} on {provider}: {_first_line(error)}") from error
         active = self._session.get_providers()
         if active[0] != provider:
             raise EngineError(f"{name}: asked for {provider}, ONNX Runtime would use {', '.join(active)}")

@@ -1,0 +1,174 @@
+"""A bundle from disk to actions in physical units, with the toy policy whose answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+
+from contracts.embodiment import Embodiment
+from contracts.errors import BundleError, FrameError, HandshakeError
+from contracts.manifest import FlowSampler, Graphs, ImageInput, Tokenizer, blob_of, read_manifest, write_manifest
+from contracts.messages import FrameRef, Observation
+from edge_runtime.engine.bundle_policy import BundlePolicy
+from edge_runtime.frames import FrameRing, ring_name
+
+BundleWriter = Callable[..., Path]
+OFFSET_STD = 0.1
+"""Deviation of the toy's joint actions."""
+
+
+@pytest.fixture
+def rings(tmp_path: Path) -> Iterator[dict[str, FrameRing]]:
+    rings = {camera: FrameRing.create(ring_name(tmp_path, camera), camera, 128, 128) for camera in ("scene", "wrist")}
+    yield rings
+    for ring in rings.values():
+        ring.close()
+
+
+def _observe(embodiment: Embodiment, rings: dict[str, FrameRing], brightness: int = 51) -> Observation:
+    frames: list[FrameRef] = []
+    for ring in rings.values():
+        ring.slot()[:] = brightness
+        frames.append(ring.commit(1))
+    return Observation(
+        sequence=0,
+        exposure_ns=1,
+        published_ns=1,
+        joint_digest=embodiment.joint_digest,
+        position_rad=tuple(home + 0.05 for home in embodiment.home_rad),
+        velocity_rad_s=(0.0,) * 7,
+        gripper_opening_m=0.05,
+        frames=tuple(frames),
+    )
+
+
+def test_the_known_answer_comes_out_in_physical_units(
+    write_bundle: BundleWriter, embodiment: Embodiment, rings: dict[str, FrameRing]
+) -> None:
+    policy = BundlePolicy.load(write_bundle(), embodiment, threads=1)
+    actions = policy.infer(_observe(embodiment, rings), "touch the red thing", 3)
+    offset = 0.1 * 51 / 255 + 0.01 * (2 + 3 + 4 + 1)
+    joint_action = OFFSET_STD * (0.05 / 0.5 + offset)
+    assert actions.position_rad.shape == (4, 7)
+    np.testing.assert_allclose(
+        actions.position_rad, np.tile(np.array(embodiment.home_rad) + 0.05 + joint_action, (4, 1)), atol=1e-6
+    )
+    np.testing.assert_allclose(actions.gripper_opening_m, 0.04 + 0.04 * (0.01 / 0.02 + offset), atol=1e-6)
+    assert policy.counters == {"words_unknown": 1, "words_truncated": 0}
+    assert min(actions.preprocess_ns, actions.model_ns, actions.postprocess_ns) > 0
+
+
+def test_absolute_actions_are_not_added_to_what_was_observed(
+    write_bundle: BundleWriter, embodiment: Embodiment, rings: dict[str, FrameRing]
+) -> None:
+    policy = BundlePolicy.load(write_bundle(action_representation="absolute"), embodiment, threads=1)
+    actions = policy.infer(_observe(embodiment, rings, brightness=0), "", 0)
+    np.testing.assert_allclose(actions.position_rad, OFFSET_STD * 0.05 / 0.5, atol=1e-6)
+
+
+def test_the_gripper_stays_in_its_range(
+    write_bundle: BundleWriter, embodiment: Embodiment, rings: dict[str, FrameRing]
+) -> None:
+    policy = BundlePolicy.load(write_bundle(), embodiment, threads=1)
+    observation = _observe(embodiment, rings)
+    for gripper_opening_m, expected_m in ((0.09, 0.08), (-0.01, 0.0)):
+        moved = msgspec.structs.replace(observation, gripper_opening_m=gripper_opening_m)
+        np.testing.assert_array_equal(policy.infer(moved, "touch", 0).gripper_opening_m, expected_m)
+
+
+def test_the_same_chunk_of_the_same_observation_is_the_same(
+    write_bundle: BundleWriter, embodiment: Embodiment, rings: dict[str, FrameRing]
+) -> None:
+    folder = write_bundle()
+    observation = _observe(embodiment, rings)
+    first, second = (
+        BundlePolicy.load(folder, embodiment, threads=1).infer(observation, "touch", 9).position_rad for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_frame_that_is_gone_is_a_frame_error(
+    write_bundle: BundleWriter, embodiment: Embodiment, rings: dict[str, FrameRing]
+) -> None:
+    policy = BundlePolicy.load(write_bundle(), embodiment, threads=1)
+    observation = _observe(embodiment, rings)
+    for _ in range(8):
+        _observe(embodiment, rings)
+    with pytest.raises(FrameError):
+        policy.infer(observation, "touch", 0)
+
+
+def test_an_altered_graph_is_refused(write_bundle: BundleWriter, embodiment: Embodiment) -> None:
+    folder = write_bundle()
+    data = bytearray((folder / "denoise.onnx").read_bytes())
+    data[-20] ^= 1
+    (folder / "denoise.onnx").write_bytes(data)
+    with pytest.raises(BundleError, match=r"denoise\.onnx"):
+        BundlePolicy.load(folder, embodiment, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"embodiment": "other"}, "policy.embodiment"),
+        ({"joint_digest": "0" * 64}, "policy.joint_digest"),
+        (
+            {"images": (ImageInput(camera="third", tensor="scene", width_px=32, height_px=32),)},
+            "policy.images.camera",
+        ),
+    ],
+)
+def test_a_bundle_for_another_robot_names_the_field(
+    write_bundle: BundleWriter, embodiment: Embodiment, changes: dict[str, object], field: str
+) -> None:
+    with pytest.raises(HandshakeError) as caught:
+        BundlePolicy.load(write_bundle(**changes), embodiment, threads=1)
+    assert caught.value.field == field
+
+
+GRAPHS = {
+    "encode": "encode.onnx",
+    "denoise": "denoise.onnx",
+    "tokens": "tokens",
+    "state": "state",
+    "x": "x",
+    "time": "time",
+    "velocity": "velocity",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"horizon": 5}, "tensor x"),
+        ({"tokenizer": Tokenizer(path="words.json", max_tokens=7)}, "tensor tokens"),
+        ({"images": (ImageInput(camera="scene", tensor="scene", width_px=32, height_px=31),)}, "tensor scene"),
+        ({"graphs": Graphs(**{**GRAPHS, "velocity": "speed"})}, "tensor speed"),
+        ({"graphs": Graphs(**{**GRAPHS, "time": "t"})}, "tensor t"),
+        ({"sampler": FlowSampler(steps=0, noise_seed=0, fixed_noise=True)}, "sampler"),
+    ],
+)
+def test_graphs_that_are_not_what_the_manifest_says_name_the_tensor(
+    write_bundle: BundleWriter, embodiment: Embodiment, changes: dict[str, object], match: str
+) -> None:
+    with pytest.raises(BundleError, match=match):
+        BundlePolicy.load(write_bundle(**changes), embodiment, threads=1)
+
+
+def test_a_policy_that_is_not_finite_at_home_never_starts(write_bundle: BundleWriter, embodiment: Embodiment) -> None:
+    folder = write_bundle()
+    model = onnx.load(str(folder / "encode.onnx"))
+    for initializer in model.graph.initializer:
+        if initializer.name == "white":
+            initializer.raw_data = np.array(0.0, np.float32).tobytes()
+    onnx.save(model, str(folder / "encode.onnx"))
+    manifest = read_manifest(folder)
+    blobs = tuple(blob_of(folder, blob.path) for blob in manifest.blobs)
+    write_manifest(folder, msgspec.structs.replace(manifest, blobs=blobs))
+    with pytest.raises(BundleError, match="not finite"):
+        BundlePolicy.load(folder, embodiment, threads=1)

@@ -1,0 +1,200 @@
+"""The planner with a real policy seam: what is sent, what is not, and what it says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from contracts.embodiment import Embodiment
+from contracts.errors import FrameError, Refusal
+from contracts.messages import FrameRef, Observation, OperatorCommand, OperatorKind
+from edge_runtime.bus import Refusals
+from edge_runtime.engine.planner import Planner
+from edge_runtime.engine.policy import Actions
+
+STEP_NS = 50_000_000
+
+
+@dataclass
+class HandClock:
+    """A clock that stands where it is put."""
+
+    virtual: bool = False
+    time_ns: int = 1_000_000_000
+
+    def now_ns(self) -> int:
+        return self.time_ns
+
+
+@dataclass
+class StillPolicy:
+    """Wants the robot to stay where it is; remembers what it was asked."""
+
+    asked: list[tuple[int, str, int]] = field(default_factory=list)
+    digest: str = "d" * 64
+    action_dt_ns: int = STEP_NS
+    cameras: tuple[str, ...] = ("scene",)
+    fault: FrameError | None = None
+    value_of_nowhere: float = 0.0
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        return {"words_unknown": 3}
+
+    def infer(self, observation: Observation, instruction: str, chunk_sequence: int) -> Actions:
+        self.asked.append((observation.sequence, instruction, chunk_sequence))
+        if self.fault is not None:
+            raise self.fault
+        position_rad = np.tile(np.array(observation.position_rad), (4, 1))
+        position_rad[2, 3] += self.value_of_nowhere
+        return Actions(position_rad, np.full(4, 0.01), preprocess_ns=1, model_ns=2, postprocess_ns=3)
+
+
+@dataclass
+class Bench:
+    """One planner with everything around it."""
+
+    embodiment: Embodiment
+    clock: HandClock
+    policy: StillPolicy
+    refusals: Refusals
+    planner: Planner
+
+    def observe(self, sequence: int, **changes: object) -> Observation:
+        exposure_ns = self.clock.time_ns
+        ref = FrameRef(
+            camera="scene",
+            ring="edge-frames-x",
+            slot=0,
+            generation=2,
+            width_px=128,
+            height_px=128,
+            exposure_ns=exposure_ns,
+        )
+        fields = {
+            "sequence": sequence,
+            "exposure_ns": exposure_ns,
+            "published_ns": exposure_ns,
+            "joint_digest": self.embodiment.joint_digest,
+            "position_rad": self.embodiment.home_rad,
+            "velocity_rad_s": (0.0,) * 7,
+            "gripper_opening_m": 0.02,
+            "frames": (ref,),
+            **changes,
+        }
+        return Observation(**fields)  # type: ignore[arg-type]
+
+    def instruct(self, number: int = 1, text: str = "touch the red cube") -> bool:
+        return self.planner.instruct(
+            OperatorCommand(id=number, kind=OperatorKind.INSTRUCT, stamp_ns=0, instruction=text)
+        )
+
+
+def _bench(embodiment: Embodiment, *, virtual: bool = False) -> Bench:
+    clock, policy, refusals = HandClock(virtual), StillPolicy(), Refusals()
+    planner = Planner(policy, embodiment, clock, replan_interval_ns=2 * STEP_NS, refusals=refusals)
+    return Bench(embodiment, clock, policy, refusals, planner)
+
+
+@pytest.fixture
+def bench(embodiment: Embodiment) -> Bench:
+    return _bench(embodiment)
+
+
+def test_a_chunk_carries_everything_that_control_checks(bench: Bench) -> None:
+    assert bench.instruct(7)
+    observation = bench.observe(41)
+    chunk = bench.planner.answer([observation])
+    assert chunk is not None
+    assert (chunk.sequence, chunk.observation_sequence, chunk.instruction_id) == (0, 41, 7)
+    assert (chunk.exposure_ns, chunk.dt_ns) == (observation.exposure_ns, STEP_NS)
+    assert (chunk.joint_digest, chunk.bundle_digest) == (bench.embodiment.joint_digest, "d" * 64)
+    assert chunk.position_rad == (bench.embodiment.home_rad,) * 4
+    assert chunk.gripper_opening_m == (0.01,) * 4
+    assert (chunk.timing.preprocess_ns, chunk.timing.model_ns, chunk.timing.postprocess_ns) == (1, 2, 3)
+
+
+def test_nothing_is_sent_before_an_instruction(bench: Bench) -> None:
+    assert bench.planner.answer([bench.observe(1)]) is None
+    assert bench.policy.asked == []
+    assert bench.refusals.as_dict() == {"observation.no_instruction": 1}
+
+
+def test_the_newest_admitted_observation_is_used_and_every_refused_one_is_counted(bench: Bench) -> None:
+    bench.instruct()
+    first = bench.observe(1)
+    bench.clock.time_ns += STEP_NS
+    second, foreign = bench.observe(2), bench.observe(3, joint_digest="0" * 64)
+    chunk = bench.planner.answer([first, second, second, foreign])
+    assert chunk is not None
+    assert chunk.observation_sequence == 2
+    assert bench.refusals.as_dict() == {"observation.duplicate": 1, "observation.joint_order": 1}
+    assert bench.planner.counters["observations_skipped"] == 1
+
+
+def test_replanning_is_throttled_between_exposures(bench: Bench) -> None:
+    bench.instruct()
+    answered = []
+    for sequence in range(6):
+        if bench.planner.answer([bench.observe(sequence)]) is not None:
+            answered.append(sequence)
+        bench.clock.time_ns += STEP_NS - 1_000_000 * (sequence % 2)
+    assert answered == [0, 2, 4]
+
+
+def test_on_a_virtual_clock_every_observation_is_answered(embodiment: Embodiment) -> None:
+    bench = _bench(embodiment, virtual=True)
+    bench.instruct()
+    for sequence in range(4):
+        chunk = bench.planner.answer([bench.observe(sequence)])
+        assert chunk is not None
+        assert chunk.sequence == sequence
+        bench.clock.time_ns += 1
+    assert [asked[2] for asked in bench.policy.asked] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_an_answer_that_is_not_finite_is_not_sent(bench: Bench, value: float) -> None:
+    bench.instruct()
+    bench.policy.value_of_nowhere = value
+    assert bench.planner.answer([bench.observe(1)]) is None
+    assert bench.refusals.as_dict() == {"action_chunk.not_finite": 1}
+    assert bench.planner.counters["inferences"] == 0
+
+
+def test_a_frame_that_is_gone_costs_one_observation(bench: Bench) -> None:
+    bench.instruct()
+    bench.policy.fault = FrameError(Refusal.FRAME_GONE, "reused")
+    assert bench.planner.answer([bench.observe(1)]) is None
+    assert bench.refusals.as_dict() == {"observation.frame_gone": 1}
+    bench.policy.fault = None
+    bench.clock.time_ns += 1_000_000
+    assert bench.planner.answer([bench.observe(2)]) is not None
+
+
+def test_only_a_new_instruction_is_taken_over(bench: Bench) -> None:
+    assert bench.instruct(5, "touch the red cube")
+    assert not bench.instruct(5, "touch the red cube")
+    assert not bench.instruct(4, "an old one")
+    assert not bench.planner.instruct(OperatorCommand(id=9, kind=OperatorKind.ARM, stamp_ns=0))
+    assert bench.refusals.as_dict() == {"operator.out_of_order": 1}
+    assert bench.instruct(6, "  push the cube ")
+    assert (bench.planner.instruction, bench.planner.counters["instruction_id"]) == ("push the cube", 6)
+
+
+def test_gauges_split_the_latency(bench: Bench) -> None:
+    assert bench.planner.gauges == {}
+    bench.instruct()
+    bench.planner.answer([bench.observe(1)])
+    gauges = bench.planner.gauges
+    assert set(gauges) == {f"{part}_{p}_ms" for part in ("inference", "model", "overhead") for p in ("p50", "p99")}
+    assert gauges["inference_p50_ms"] >= gauges["overhead_p50_ms"] >= 0
+    assert bench.planner.counters == {
+        "inferences": 1,
+        "observations_skipped": 0,
+        "instruction_id": 1,
+        "words_unknown": 3,
+    }

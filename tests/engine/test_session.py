@@ -1,0 +1,85 @@
+"""The ONNX Runtime session: named tensors, and no silent fallback to anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from contracts.errors import EngineError
+from edge_runtime.engine.session import OrtSession, TensorSpec
+
+
+def _adder(size: int | str = 3, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["a", "b"], ["sum"]), helper.make_node("Sub", ["a", "b"], ["difference"])],
+        "adder",
+        [helper.make_tensor_value_info(name, kind, [size]) for name in ("a", "b")],
+        [helper.make_tensor_value_info(name, kind, [size]) for name in ("sum", "difference")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_outputs_come_by_name() -> None:
+    session = OrtSession("adder", _adder().SerializeToString(), threads=1)
+    vector = TensorSpec(np.dtype(np.float32), (3,))
+    assert session.inputs == {"a": vector, "b": vector}
+    assert session.outputs == {"sum": vector, "difference": vector}
+    a, b = np.array([1, 2, 3], np.float32), np.array([10, 20, 30], np.float32)
+    outputs = session.run({"b": b, "a": a})
+    np.testing.assert_array_equal(outputs["sum"], a + b)
+    np.testing.assert_array_equal(outputs["difference"], a - b)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"a": np.zeros(3, np.float32)},
+        {"a": np.zeros(4, np.float32), "b": np.zeros(3, np.float32)},
+        {"a": np.zeros(3, np.float64), "b": np.zeros(3, np.float32)},
+        {"a": np.zeros(3, np.float32), "b": np.zeros(3, np.float32), "c": np.zeros(3, np.float32)},
+    ],
+    ids=["missing", "shape", "type", "too-many"],
+)
+def test_wrong_tensors_are_an_engine_error(tensors: dict[str, np.ndarray]) -> None:
+    with pytest.raises(EngineError, match="adder"):
+        OrtSession("adder", _adder().SerializeToString(), threads=1).run(tensors)
+
+
+def test_an_absent_provider_is_refused_instead_of_replaced_by_the_cpu() -> None:
+    with pytest.raises(EngineError, match="CUDAExecutionProvider"):
+        OrtSession("adder", _adder().SerializeToString(), threads=1, provider="CUDAExecutionProvider")
+
+
+@pytest.mark.parametrize(
+    ("model", "match"),
+    [
+        (b"", "broken"),
+        (b"not a graph", "broken"),
+        (_adder("n").SerializeToString(), "static"),
+        (_adder(3, TensorProto.DOUBLE).SerializeToString(), "double"),
+    ],
+    ids=["empty", "garbage", "dynamic", "double"],
+)
+def test_what_cannot_be_fed_is_refused_at_load(model: bytes, match: str) -> None:
+    with pytest.raises(EngineError, match=match):
+        OrtSession("broken", model, threads=1)
+
+
+def test_a_graph_cannot_pull_in_a_file_that_nobody_verified(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["a", "w"], ["sum"])],
+        "outside",
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, [300])],
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, [300])],
+        [numpy_helper.from_array(np.ones(300, np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    path = tmp_path / "outside.onnx"
+    onnx.save(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert (tmp_path / "weights.bin").stat().st_size >= 1200
+    with pytest.raises(EngineError):
+        OrtSession("outside", path.read_bytes(), threads=1)
