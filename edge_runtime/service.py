@@ -1,6 +1,6 @@
 """What every process of the table does the same way: its arguments, its heartbeat, its end.
 
-SIGTERM and SIGINT ask a process to finish its turn; errors that a person can mend end it with one line, not a traceback.
+SIGTERM and SIGINT ask a process to finish its turn; errors that a person can mend end it with one line, no traceback.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class Beats:
         self._due_ns = now_ns + HEARTBEAT_INTERVAL_NS
         return True
 
-    def next(self, stamp_ns: int, counters: Mapping[str, int], gauges: Mapping[str, float], note: str = "") -> Heartbeat:
+    def next(
+        self, stamp_ns: int, counters: Mapping[str, int], gauges: Mapping[str, float], note: str = ""
+    ) -> Heartbeat:
         """The next heartbeat."""
         self._sequence += 1
         return Heartbeat(

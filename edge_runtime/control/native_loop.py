@@ -290,6 +290,6 @@ def evaluate_plan(plan: Plan, instants_ns: Sequence[int] | NDArray[np.int64], n_
     gripper_m = ffi.new("double *")
     for row, now_ns in zip(values, instants_ns, strict=True):
         if lib.plan_evaluate(native, int(now_ns), q_rad, gripper_m):
-            row[:n_joints] = q_rad[0:n_joints]
+            row[:n_joints] = ffi.unpack(q_rad, n_joints)
             row[n_joints] = gripper_m[0]
     return values

@@ -1,0 +1,80 @@
+"""The control process: ``python -m edge_runtime.control``. Starts the 1 kHz loop and supervises it; comes up silent."""
+
+from __future__ import annotations
+
+import time
+
+from contracts.manifest import read_manifest
+from contracts.messages import ActionChunk, Heartbeat, OperatorCommand
+from contracts.topics import (
+    ACTION_CHUNK,
+    CHUNK_RECEIPT,
+    HEARTBEAT_CONTROL,
+    HEARTBEAT_ENGINE,
+    OPERATOR,
+    SAFETY_REPORT,
+)
+from edge_runtime.bus import Publisher, Refusals, Subscriber
+from edge_runtime.clock import MonotonicClock, VirtualClock
+from edge_runtime.control.limits import kernel_config
+from edge_runtime.control.native_loop import ControlLoop
+from edge_runtime.control.supervisor import Supervisor
+from edge_runtime.processes import port_name
+from edge_runtime.robots.port import DriverPort
+from edge_runtime.service import Arguments, Beats, StopSignal, run_service
+
+_REPORT_INTERVAL_S = 1.0 / SAFETY_REPORT.rate_hz
+_TURN_S = 0.02
+"""Longest wait for a message; the loop's ring of tick reports holds eight seconds, four hundred times as much."""
+
+
+def control(arguments: Arguments, stop: StopSignal) -> None:
+    """Supervise until `stop`; leaves the robot at rest and silent."""
+    config, run_dir = arguments.config, arguments.run_dir
+    manifest = read_manifest(config.bundle_dir)
+    manifest.require_fit(config.embodiment)
+    refusals = Refusals()
+    with (
+        DriverPort.attach(port_name(run_dir), timeout_s=30.0) as port,
+        ControlLoop(
+            port,
+            kernel_config(config.safety, config.embodiment),
+            priority=config.control.realtime_priority,
+            cpu=config.control.cpu if config.control.cpu >= 0 else None,
+        ) as loop,
+        Publisher(SAFETY_REPORT, run_dir) as reports,
+        Publisher(CHUNK_RECEIPT, run_dir) as receipts,
+        Publisher(HEARTBEAT_CONTROL, run_dir) as heartbeats,
+        Subscriber((ACTION_CHUNK, OPERATOR, HEARTBEAT_ENGINE), run_dir, refusals) as subscriber,
+    ):
+        supervisor = Supervisor(
+            config,
+            bundle_digest=manifest.digest,
+            port=port,
+            loop=loop,
+            clock=VirtualClock(port) if arguments.lockstep else MonotonicClock(),
+            refusals=refusals,
+        )
+        beats = Beats("control", refusals)
+        report_due_s = time.monotonic()
+        while not stop:
+            for message in subscriber.receive(_TURN_S):
+                if isinstance(message, ActionChunk):
+                    receipt = supervisor.take_chunk(message)
+                    if receipt is not None:
+                        receipts.send(receipt)
+                elif isinstance(message, OperatorCommand):
+                    supervisor.take_operator(message)
+                elif isinstance(message, Heartbeat):
+                    supervisor.take_heartbeat()
+            for receipt in supervisor.drain():
+                receipts.send(receipt)
+            if time.monotonic() >= report_due_s:
+                report_due_s = time.monotonic() + _REPORT_INTERVAL_S
+                reports.send(supervisor.report())
+            if beats.due(time.monotonic_ns()):
+                heartbeats.send(beats.next(supervisor.now_ns(), supervisor.counters(), {}))
+
+
+if __name__ == "__main__":
+    run_service("Control: the only process that commands the robot.", control)

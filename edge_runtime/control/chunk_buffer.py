@@ -1,0 +1,178 @@
+"""The chunk buffer: action chunks keyed by absolute due time become one plan of timed knots.
+
+Guarantees: an action is never moved in time. A late chunk loses its past, an old or repeated one is refused, and the
+seam to the motion under way is a smooth cross-fade. Pure: no clock, no socket, no thread. Trusts nobody: a chunk is
+checked again here although the engine made it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.embodiment import Embodiment
+from contracts.errors import Refusal
+from contracts.messages import ActionChunk
+from edge_runtime.control.native_loop import Plan, evaluate_plan
+
+Float64Array = npt.NDArray[np.float64]
+
+_BLEND_STEP_NS = 10_000_000
+_OUT_OF_RANGE_MARGIN_RAD = 0.35
+"""A chunk that overshoots a joint's rating by more than this is implausible, not merely optimistic."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The plan that now is to be followed, and how many actions of the chunk were already past."""
+
+    plan: Plan
+    expired_actions: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a chunk was not used; the motion under way goes on as it was."""
+
+    refusal: Refusal
+    detail: str
+
+
+@dataclass(frozen=True)
+class Posture:
+    """Joint positions (rad, in joint order) and the gripper opening (m)."""
+
+    position_rad: Float64Array
+    gripper_opening_m: float
+
+
+class ChunkBuffer:
+    """Turns chunks into plans for one robot.
+
+    Args:
+        embodiment: joint order and ratings to check against.
+        bundle_digest: the only bundle whose chunks are taken; None takes any.
+        blend_ns: length of the cross-fade from the motion under way to a new chunk.
+        max_age_ns: a chunk whose observation is older than this is refused.
+    """
+
+    def __init__(self, embodiment: Embodiment, *, bundle_digest: str | None, blend_ns: int, max_age_ns: int) -> None:
+        self._embodiment = embodiment
+        self._lower_rad = np.array([j.position_min_rad for j in embodiment.joints]) - _OUT_OF_RANGE_MARGIN_RAD
+        self._upper_rad = np.array([j.position_max_rad for j in embodiment.joints]) + _OUT_OF_RANGE_MARGIN_RAD
+        self._bundle_digest = bundle_digest
+        self._blend_ns = blend_ns
+        self._max_age_ns = max_age_ns
+        self._armed_since_ns = 0
+        self._last_exposure_ns = -1
+        self._plan: Plan | None = None
+        self._plan_count = 0
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that is followed, None before the first chunk."""
+        return self._plan
+
+    def restart(self, armed_since_ns: int) -> None:
+        """Forget all motion; from now on only observations exposed at or after `armed_since_ns` count."""
+        self._armed_since_ns = armed_since_ns
+        self._last_exposure_ns = -1
+        self._plan = None
+
+    def push(self, chunk: ActionChunk, now_ns: int, rest: Posture, *, active_from_ns: int = 0) -> Accepted | Refused:
+        """Offer a chunk.
+
+        Args:
+            chunk: as it came from the engine.
+            now_ns: stamp of this moment, on the clock of the chunk's stamps.
+            rest: where the robot is commanded to be now; the seam starts there if no plan is under way.
+            active_from_ns: the chunk takes effect no earlier than this.
+        """
+        refused = self._why_not(chunk, now_ns)
+        if refused is not None:
+            return refused
+        splice_ns = max(now_ns, active_from_ns)
+        due_ns = chunk.exposure_ns + chunk.dt_ns * np.arange(1, len(chunk.position_rad) + 1, dtype=np.int64)
+        is_ahead = due_ns > splice_ns
+        expired = int(np.count_nonzero(~is_ahead))
+        if expired == len(due_ns):
+            return Refused(Refusal.STALE, f"its last action was due {(splice_ns - int(due_ns[-1])) / 1e6:.1f} ms ago")
+        actions = np.column_stack([np.array(chunk.position_rad), np.array(chunk.gripper_opening_m)])
+        self._plan_count += 1
+        plan = self._splice(chunk, due_ns, actions, splice_ns, rest, active_from_ns)
+        self._plan = plan
+        self._last_exposure_ns = chunk.exposure_ns
+        return Accepted(plan, expired)
+
+    def _why_not(self, chunk: ActionChunk, now_ns: int) -> Refused | None:
+        embodiment = self._embodiment
+        if chunk.joint_digest != embodiment.joint_digest:
+            return Refused(
+                Refusal.JOINT_ORDER, f"{chunk.joint_digest[:12]}…, this robot is {embodiment.joint_digest[:12]}…"
+            )
+        if self._bundle_digest is not None and chunk.bundle_digest != self._bundle_digest:
+            return Refused(Refusal.WRONG_BUNDLE, f"{chunk.bundle_digest[:12]}…, expected {self._bundle_digest[:12]}…")
+        if len(chunk.position_rad[0]) != len(embodiment.joints):
+            return Refused(
+                Refusal.SHAPE, f"{len(chunk.position_rad[0])} joints, this robot has {len(embodiment.joints)}"
+            )
+        if chunk.exposure_ns > now_ns or chunk.published_ns > now_ns:
+            return Refused(Refusal.FUTURE, f"exposed {(chunk.exposure_ns - now_ns) / 1e6:.1f} ms from now")
+        if chunk.exposure_ns < self._armed_since_ns:
+            return Refused(Refusal.BEFORE_ARMING, "its observation was exposed before the arm was armed")
+        if now_ns - chunk.exposure_ns > self._max_age_ns:
+            return Refused(Refusal.STALE, f"its observation is {(now_ns - chunk.exposure_ns) / 1e6:.1f} ms old")
+        if chunk.exposure_ns == self._last_exposure_ns:
+            return Refused(Refusal.DUPLICATE, "a chunk of the same observation was taken already")
+        if chunk.exposure_ns < self._last_exposure_ns:
+            return Refused(Refusal.OUT_OF_ORDER, "a chunk of a newer observation was taken already")
+        position_rad = np.array(chunk.position_rad)
+        if np.any(position_rad < self._lower_rad) or np.any(position_rad > self._upper_rad):
+            return Refused(Refusal.OUT_OF_RANGE, "a joint position lies far outside its rating")
+        return None
+
+    def _splice(
+        self,
+        chunk: ActionChunk,
+        due_ns: npt.NDArray[np.int64],
+        actions: Float64Array,
+        splice_ns: int,
+        rest: Posture,
+        active_from_ns: int,
+    ) -> Plan:
+        """Knots of: the motion under way until `splice_ns`, the cross-fade, then the rest of the chunk as it came."""
+        fade_end_ns = splice_ns + self._blend_ns
+        # Two knots before the splice give the loop, which switches a moment later, the old motion's slope.
+        fade_ns = np.arange(splice_ns - 2 * _BLEND_STEP_NS, fade_end_ns, _BLEND_STEP_NS, dtype=np.int64)
+        fade_ns = fade_ns[fade_ns >= 0]
+        old = self._motion_at(fade_ns, splice_ns, rest)
+        whole = self._plan_of(chunk, due_ns, actions, active_from_ns)
+        new = evaluate_plan(whole, np.minimum(fade_ns, due_ns[-1]), len(self._embodiment.joints))
+        progress = np.clip((fade_ns - splice_ns) / max(self._blend_ns, 1), 0.0, 1.0)
+        weight = (progress * progress * (3.0 - 2.0 * progress))[:, None]
+        tail = due_ns >= max(fade_end_ns, splice_ns + 1)
+        knots = np.concatenate([(1.0 - weight) * old + weight * new, actions[tail]])
+        return self._plan_of(chunk, np.concatenate([fade_ns, due_ns[tail]]), knots, active_from_ns)
+
+    def _plan_of(
+        self, chunk: ActionChunk, t_ns: npt.NDArray[np.int64], knots: Float64Array, active_from_ns: int
+    ) -> Plan:
+        return Plan(
+            seq=self._plan_count,
+            chunk_seq=chunk.sequence,
+            observation_ns=chunk.exposure_ns,
+            active_from_ns=active_from_ns,
+            t_ns=t_ns,
+            q_rad=knots[:, :-1],
+            gripper_m=knots[:, -1],
+        )
+
+    def _motion_at(self, t_ns: npt.NDArray[np.int64], splice_ns: int, rest: Posture) -> Float64Array:
+        """The motion under way at these instants: the plan so far, at its end its last knot, without one `rest`."""
+        plan = self._plan
+        if plan is None or plan.t_ns[-1] < splice_ns:
+            posture = np.append(rest.position_rad, rest.gripper_opening_m)
+            return np.repeat(posture[None, :], len(t_ns), axis=0)
+        return evaluate_plan(plan, np.minimum(t_ns, plan.t_ns[-1]), len(self._embodiment.joints))

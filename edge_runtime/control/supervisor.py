@@ -1,0 +1,181 @@
+"""What Python does beside the 1 kHz loop: take chunks, answer the operator, report. Owns the chunk buffer.
+
+Guarantees that nothing here can delay a tick: the loop only ever reads what was handed over. Decides nothing about
+motion limits; that is the kernel's.
+"""
+
+from __future__ import annotations
+
+import time
+
+from contracts.errors import Refusal, SafetyError
+from contracts.messages import (
+    ActionChunk,
+    ChunkReceipt,
+    ControlState,
+    OperatorCommand,
+    OperatorKind,
+    SafetyReport,
+)
+from contracts.topics import ACTION_CHUNK, OPERATOR
+from edge_runtime.bus import Refusals
+from edge_runtime.clock import Clock
+from edge_runtime.config import RobotConfig
+from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
+from edge_runtime.control.native_loop import ControlLoop, Granted
+from edge_runtime.control.receipts import Receipts
+from edge_runtime.control.window import TickWindow
+from edge_runtime.robots.port import DriverPort
+from edge_runtime.safety import Request, State
+
+_CHUNK_MAX_AGE_NS = round(ACTION_CHUNK.max_age_s * 1e9)
+_DRAIN_LIMIT = 1024
+_REQUESTS = {
+    OperatorKind.ARM: Request.ARM,
+    OperatorKind.DISARM: Request.DISARM,
+    OperatorKind.RESET: Request.RESET,
+    OperatorKind.STOP: Request.STOP,
+}
+
+
+class Supervisor:
+    """One robot's control, seen from Python.
+
+    Args:
+        config: of this robot.
+        bundle_digest: the bundle whose chunks are taken.
+        port: driver port, for the acknowledgement of observations in lockstep.
+        loop: the running 1 kHz loop.
+        clock: same clock as the loop's.
+        refusals: counted here and by the bus.
+    """
+
+    def __init__(
+        self,
+        config: RobotConfig,
+        *,
+        bundle_digest: str | None,
+        port: DriverPort,
+        loop: ControlLoop,
+        clock: Clock,
+        refusals: Refusals,
+    ) -> None:
+        self._config = config
+        self._bundle_digest = bundle_digest
+        self._port = port
+        self._loop = loop
+        self._clock = clock
+        self._refusals = refusals
+        self._receipts = Receipts()
+        self._buffer = ChunkBuffer(
+            config.embodiment,
+            bundle_digest=bundle_digest,
+            blend_ns=round(config.control.blend_s * 1e9),
+            max_age_ns=_CHUNK_MAX_AGE_NS,
+        )
+        self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
+        self._answered_id = 0
+        self._answer = "ok"
+        self._accepted = 0
+        self._engine_seen_s: float | None = None
+        self._window = TickWindow(len(config.embodiment.joints))
+
+    def take_chunk(self, chunk: ActionChunk) -> ChunkReceipt | None:
+        """Offer a chunk to the buffer and hand the resulting plan to the loop; a receipt if it was refused."""
+        now_ns = self._clock.now_ns()
+        rest = Posture(self._window.commanded_rad, self._window.gripper_m)
+        active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
+        outcome = self._buffer.push(chunk, now_ns, rest, active_from_ns=active_from_ns)
+        receipt = None
+        if isinstance(outcome, Refused):
+            self._refusals.count(ACTION_CHUNK.name, outcome.refusal)
+            receipt = self._receipts.refused(chunk, outcome.refusal, now_ns)
+        else:
+            self._loop.set_plan(outcome.plan)
+            self._accepted += 1
+            self._receipts.accepted(chunk, outcome.plan.seq, outcome.expired_actions, now_ns)
+        if self._clock.virtual and chunk.exposure_ns <= now_ns:
+            self._port.acknowledge_observation(chunk.exposure_ns)
+        return receipt
+
+    def take_operator(self, command: OperatorCommand) -> None:
+        """Carry out a request of the operator once; a stop always, whatever its number."""
+        if command.kind is OperatorKind.INSTRUCT:
+            return
+        is_new = command.id > self._answered_id
+        if is_new or (command.kind is OperatorKind.STOP and command.id != self._answered_id):
+            self._carry_out(command)
+        elif command.id < self._answered_id:
+            self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
+
+    def _carry_out(self, command: OperatorCommand) -> None:
+        if command.kind is OperatorKind.ARM:
+            self._buffer.restart(armed_since_ns=self._clock.now_ns())
+        try:
+            answer = self._loop.request(_REQUESTS[command.kind]).name.lower()
+        except SafetyError as error:
+            answer = str(error)
+        self._answered_id = max(self._answered_id, command.id)
+        self._answer = answer
+
+    def take_heartbeat(self) -> None:
+        """The engine gave a sign of life."""
+        self._engine_seen_s = time.monotonic()
+
+    def drain(self) -> list[ChunkReceipt]:
+        """Take the loop's tick reports since the last call; receipts that they complete."""
+        complete: list[ChunkReceipt] = []
+        while len(ticks := self._loop.drain_reports(_DRAIN_LIMIT)) > 0:
+            self._window.add(ticks)
+            complete += self._receipts.followed(ticks["tick_ns"], ticks["plan_seq"])
+        return complete
+
+    def report(self) -> SafetyReport:
+        """State of control and what happened since the last call."""
+        now_ns = self._clock.now_ns()
+        counters = self._loop.counters()
+        window = self._window
+        plan = self._buffer.plan
+        if counters.state not in (State.ACTIVE, State.HOLDING):
+            plan = None
+        report = SafetyReport(
+            stamp_ns=now_ns,
+            state=ControlState(counters.state.name.lower()),
+            reasons=tuple(window.reason_names()),
+            interventions=window.interventions,
+            chunk_sequence=plan.chunk_seq if plan is not None else None,
+            chunk_age_ns=now_ns - plan.observation_ns if plan is not None else None,
+            plan_left_ns=int(plan.t_ns[-1]) - now_ns if plan is not None else 0,
+            bundle_digest=self._bundle_digest,
+            safety_digest=self._config.safety.digest,
+            stop_margin_rad=window.stop_margin_rad,
+            position_measured_rad=tuple(window.measured_rad.tolist()),
+            position_commanded_rad=tuple(window.commanded_rad.tolist()),
+            loop=window.timing(counters.ticks, counters.overruns, realtime=Granted.PRIORITY in counters.granted),
+            engine_alive=self._engine_alive(),
+            answered_id=self._answered_id,
+            answer=self._answer,
+        )
+        window.restart()
+        return report
+
+    def counters(self) -> dict[str, int]:
+        """Counts since the start, for the heartbeat."""
+        loop = self._loop.counters()
+        return {
+            "ticks": loop.ticks,
+            "overruns": loop.overruns,
+            "chunks_accepted": self._accepted,
+            "torn_feedback": loop.torn_feedback,
+            "torn_plans": loop.torn_plans,
+            "plans_refused": loop.plans_refused,
+            "reports_dropped": loop.reports_dropped,
+        }
+
+    def now_ns(self) -> int:
+        """This moment on the loop's clock."""
+        return self._clock.now_ns()
+
+    def _engine_alive(self) -> bool:
+        timeout_s = self._config.control.engine_timeout_s
+        return self._engine_seen_s is not None and time.monotonic() - self._engine_seen_s <= timeout_s

@@ -1,0 +1,86 @@
+"""Writes the parts of the docs that are drawn from tables in the code; ``--check`` fails when a page is stale."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from contracts.topics import TOPICS
+from edge_runtime.native import lib
+from edge_runtime.processes import PROCESSES
+from edge_runtime.safety import Reason, State
+from edge_runtime.safety.states import Event
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def states() -> str:
+    """The kernel's transition table as a Mermaid diagram."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for state in State:
+        for event in Event:
+            target = lib.kernel_transition(state, event)
+            if target not in (state, lib.KERNEL_STATE_COUNT):
+                arrows.setdefault((state.name.lower(), State(target).name.lower()), []).append(event.name.lower())
+    lines = [f"    {source} --> {target}: {', '.join(events)}" for (source, target), events in arrows.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> silent", *lines, "```"])
+
+
+def reasons() -> str:
+    """Names of everything a verdict may give as a reason."""
+    return ", ".join(f"`{reason.name.lower()}`" for reason in Reason if reason.name)
+
+
+def topics() -> str:
+    """The topic table."""
+    rows = ["| topic | message | producer | rate | oldest | largest |", "| --- | --- | --- | --- | --- | --- |"]
+    for topic in TOPICS:
+        rate = f"{topic.rate_hz:g} Hz" if topic.rate_hz else "on event"
+        age = f"{topic.max_age_s:g} s" if topic.max_age_s else "any age"
+        size = f"{topic.max_bytes} bytes"
+        rows.append(f"| `{topic.name}` | {topic.message.__name__} | {topic.producer} | {rate} | {age} | {size} |")
+    return "\n".join(rows)
+
+
+def processes() -> str:
+    """The process table."""
+    rows = ["| process | started as | when it dies |", "| --- | --- | --- |"]
+    rows += [f"| {p.name} | `python -m {p.module}` | {p.on_death} |" for p in PROCESSES]
+    return "\n".join(rows)
+
+
+PARTS = {
+    "SAFETY.md": {"states": states, "reasons": reasons},
+    "architecture.md": {"topics": topics, "processes": processes},
+}
+
+
+def main() -> int:
+    """Render all parts; returns 1 if ``--check`` found a stale page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    stale = []
+    for page, parts in PARTS.items():
+        path = DOCS / page
+        before = after = path.read_text(encoding="utf-8")
+        for name, render in parts.items():
+            pattern = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.DOTALL)
+            body = render()
+            after, count = pattern.subn(lambda match, body=body: f"{match[1]}{body}\n{match[2]}", after)  # type: ignore[misc]
+            if count != 1:
+                sys.exit(f"{page}: the markers of {name!r} are missing")
+        if after != before:
+            stale.append(page)
+            if not options.check:
+                path.write_text(after, encoding="utf-8")
+    if options.check and stale:
+        print(f"stale: {', '.join(stale)}; run python scripts/render_docs.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

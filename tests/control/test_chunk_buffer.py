@@ -1,0 +1,152 @@
+"""The chunk buffer: nothing is ever moved in time, and every refusal has its reason."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.embodiment import Embodiment
+from contracts.errors import Refusal
+from contracts.messages import ActionChunk, InferenceTiming
+from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.control.chunk_buffer import Accepted, ChunkBuffer, Posture, Refused
+from edge_runtime.control.native_loop import Plan, evaluate_plan
+
+MS = 1_000_000
+DT_NS = 50 * MS
+BLEND_NS = 100 * MS
+EMBODIMENT: Embodiment = load_config(SIM_CONFIG).embodiment
+HOME = np.array(EMBODIMENT.home_rad)
+REST = Posture(HOME, 0.04)
+
+
+def positions_at(plan: Plan, *t_ns: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """(instants, joints) rad, as the loop would ask of the kernel."""
+    return evaluate_plan(plan, np.array(t_ns, np.int64), len(HOME))[:, :-1]
+
+
+def make_chunk(exposure_ns: int, *, sequence: int = 1, horizon: int = 16, offset_rad: float = 0.1) -> ActionChunk:
+    """A straight line of `horizon` actions from home, ending `offset_rad` away from it."""
+    rows = tuple(tuple((HOME + offset_rad * (k + 1) / horizon).tolist()) for k in range(horizon))
+    return ActionChunk(
+        sequence=sequence,
+        observation_sequence=sequence,
+        exposure_ns=exposure_ns,
+        published_ns=exposure_ns,
+        dt_ns=DT_NS,
+        joint_digest=EMBODIMENT.joint_digest,
+        bundle_digest="b" * 64,
+        instruction_id=1,
+        position_rad=rows,
+        gripper_opening_m=tuple([0.04] * horizon),
+        timing=InferenceTiming(received_ns=exposure_ns, preprocess_ns=1, model_ns=1, postprocess_ns=1),
+    )
+
+
+@pytest.fixture
+def buffer() -> ChunkBuffer:
+    made = ChunkBuffer(EMBODIMENT, bundle_digest="b" * 64, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    made.restart(armed_since_ns=1000 * MS)
+    return made
+
+
+def test_after_the_cross_fade_every_action_is_met_at_its_due_time(buffer: ChunkBuffer) -> None:
+    chunk = make_chunk(1000 * MS)
+    outcome = buffer.push(chunk, 1060 * MS, REST)
+    assert isinstance(outcome, Accepted)
+    assert outcome.expired_actions == 1
+    for k in range(3, 16):
+        due_ns = chunk.exposure_ns + (k + 1) * DT_NS
+        np.testing.assert_allclose(positions_at(outcome.plan, due_ns)[0], chunk.position_rad[k], atol=1e-12)
+
+
+def test_the_seam_starts_where_the_arm_rests(buffer: ChunkBuffer) -> None:
+    outcome = buffer.push(make_chunk(1000 * MS, offset_rad=0.3), 1060 * MS, REST)
+    assert isinstance(outcome, Accepted)
+    np.testing.assert_allclose(positions_at(outcome.plan, 1060 * MS)[0], HOME, atol=1e-12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    latencies_ms=st.lists(st.integers(1, 300), min_size=2, max_size=12),
+    pauses_ms=st.lists(st.integers(1, 900), min_size=12, max_size=12),
+)
+def test_random_latency_and_starvation_never_shift_an_action(latencies_ms: list[int], pauses_ms: list[int]) -> None:
+    buffer = ChunkBuffer(EMBODIMENT, bundle_digest=None, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    buffer.restart(0)
+    exposure_ns = 0
+    for sequence, latency_ms in enumerate(latencies_ms):
+        exposure_ns += pauses_ms[sequence] * MS
+        now_ns = exposure_ns + latency_ms * MS
+        chunk = make_chunk(exposure_ns, sequence=sequence, offset_rad=0.05 * (sequence + 1))
+        outcome = buffer.push(chunk, now_ns, REST)
+        assert isinstance(outcome, Accepted)
+        due_ns = exposure_ns + DT_NS * np.arange(1, 17)
+        assert outcome.expired_actions == np.count_nonzero(due_ns <= now_ns)
+        assert np.all(np.diff(outcome.plan.t_ns) > 0)
+        settled = due_ns[due_ns >= now_ns + BLEND_NS]
+        expected = np.array(chunk.position_rad)[due_ns >= now_ns + BLEND_NS]
+        np.testing.assert_allclose(positions_at(outcome.plan, *settled), expected, atol=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(offsets=st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=8), latency_ms=st.integers(20, 200))
+def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
+    buffer = ChunkBuffer(EMBODIMENT, bundle_digest=None, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    buffer.restart(0)
+    previous = None
+    for sequence, offset in enumerate(offsets):
+        exposure_ns = (sequence + 1) * 200 * MS
+        now_ns = exposure_ns + latency_ms * MS
+        outcome = buffer.push(make_chunk(exposure_ns, sequence=sequence, offset_rad=offset), now_ns, REST)
+        assert isinstance(outcome, Accepted)
+        if previous is not None:
+            at_ns = (now_ns, now_ns + 1 * MS)
+            step_rad = np.abs(positions_at(outcome.plan, *at_ns) - positions_at(previous, *at_ns)).max()
+            assert step_rad < 2e-3
+        previous = outcome.plan
+
+
+@pytest.mark.parametrize(
+    ("change", "now_ms", "expected"),
+    [
+        ({"joint_digest": "0" * 64}, 1060, Refusal.JOINT_ORDER),
+        ({"bundle_digest": "0" * 64}, 1060, Refusal.WRONG_BUNDLE),
+        ({"exposure_ns": 1061 * MS}, 1060, Refusal.FUTURE),
+        ({"published_ns": 1061 * MS}, 1060, Refusal.FUTURE),
+        ({"exposure_ns": 999 * MS}, 1060, Refusal.BEFORE_ARMING),
+        ({}, 2001, Refusal.STALE),
+        ({"position_rad": ((0.0,) * 6,) * 16}, 1060, Refusal.SHAPE),
+        ({"position_rad": ((9.0,) * 7,) * 16}, 1060, Refusal.OUT_OF_RANGE),
+        ({"dt_ns": 1 * MS}, 1060, Refusal.STALE),
+    ],
+)
+def test_what_is_refused_and_why(
+    buffer: ChunkBuffer, change: dict[str, object], now_ms: int, expected: Refusal
+) -> None:
+    chunk = msgspec.structs.replace(make_chunk(1000 * MS), **change)
+    outcome = buffer.push(chunk, now_ms * MS, REST)
+    assert isinstance(outcome, Refused)
+    assert outcome.refusal is expected
+    assert buffer.plan is None
+
+
+def test_duplicates_and_older_observations_are_refused_and_change_nothing(buffer: ChunkBuffer) -> None:
+    assert isinstance(buffer.push(make_chunk(1200 * MS), 1260 * MS, REST), Accepted)
+    plan = buffer.plan
+    for chunk, expected in (
+        (make_chunk(1200 * MS, sequence=2), Refusal.DUPLICATE),
+        (make_chunk(1100 * MS, sequence=3), Refusal.OUT_OF_ORDER),
+    ):
+        outcome = buffer.push(chunk, 1300 * MS, REST)
+        assert isinstance(outcome, Refused)
+        assert outcome.refusal is expected
+    assert buffer.plan is plan
+
+
+def test_an_engine_that_restarts_its_numbers_is_taken_up_again(buffer: ChunkBuffer) -> None:
+    assert isinstance(buffer.push(make_chunk(1200 * MS, sequence=500), 1260 * MS, REST), Accepted)
+    assert isinstance(buffer.push(make_chunk(1400 * MS, sequence=1), 1460 * MS, REST), Accepted)
