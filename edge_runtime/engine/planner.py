@@ -65,7 +65,7 @@ class Planner:
         if command.kind is not OperatorKind.INSTRUCT or command.id == self._instruction_id:
             return False
         if command.id < self._instruction_id:
-            self._refuse(OPERATOR.name, Refusal.OUT_OF_ORDER, f"instruction {command.id} after {self._instruction_id}")
+            self._refuse(OPERATOR.name, Refusal.OUT_OF_ORDER, f"id {command.id} after {self._instruction_id}")
             return False
         self._instruction, self._instruction_id = command.instruction.strip(), command.id
         _log.info("instruction %d: %s", command.id, self._instruction)
@@ -93,13 +93,14 @@ class Planner:
             return None
         self._used_exposure_ns = observation.exposure_ns
         if not (np.isfinite(actions.position_rad).all() and np.isfinite(actions.gripper_opening_m).all()):
-            self._refuse(ACTION_CHUNK.name, Refusal.NOT_FINITE, f"the policy's answer to {observation.sequence}")
+            self._refuse(ACTION_CHUNK.name, Refusal.NOT_FINITE, f"not finite, {observation.sequence}")
             return None
         chunk = ActionChunk(
             sequence=self._chunks,
             observation_sequence=observation.sequence,
             exposure_ns=observation.exposure_ns,
             published_ns=self._clock.now_ns(),
+            observation_published_ns=observation.published_ns,
             dt_ns=self._policy.action_dt_ns,
             joint_digest=self._joint_digest,
             bundle_digest=self._policy.digest,
@@ -153,7 +154,7 @@ class Planner:
         if refusal is None and not self._instruction:
             refusal = Refusal.NO_INSTRUCTION
         if refusal is not None:
-            self._refuse(OBSERVATION.name, refusal, f"observation {observation.sequence}")
+            self._refuse(OBSERVATION.name, refusal, f"{refusal}, sequence {observation.sequence}")
         return refusal is None
 
     def _is_due(self, observation: Observation) -> bool:
@@ -165,4 +166,4 @@ class Planner:
         self._refusals.count(topic, refusal)
         count = self._refusals.as_dict()[f"{topic}.{refusal}"]
         if count == 1 or count % 100 == 0:
-            _log.warning("%s refused (%d so far): %s: %s", topic, count, refusal, detail)
+            _log.warning("%s refused (%d so far): %s", topic, count, detail)
