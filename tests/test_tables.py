@@ -1,0 +1,49 @@
+"""Docs and systemd units say what the tables in the code say."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.topics import TOPICS
+from edge_runtime.processes import PROCESSES, Process
+
+ROOT = Path(__file__).parents[1]
+UNITS = ROOT / "jetson" / "systemd"
+
+
+def read_unit(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(path)
+    return parser
+
+
+def test_docs_are_rendered_from_the_tables() -> None:
+    script = ROOT / "scripts" / "render_docs.py"
+    command = [sys.executable, str(script), "--check"]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_is_one_unit_for_each_process_and_none_else() -> None:
+    assert {path.stem for path in UNITS.glob("*.service")} == {f"edge-runtime-{p.name}" for p in PROCESSES}
+    wanted = read_unit(UNITS / "edge-runtime.target")["Unit"]["Wants"].split()
+    assert sorted(wanted) == sorted(f"edge-runtime-{p.name}.service" for p in PROCESSES)
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_a_unit_starts_what_the_table_says_and_restarts_it(process: Process) -> None:
+    service = read_unit(UNITS / f"edge-runtime-{process.name}.service")["Service"]
+    assert f"-m {process.module} --config " in service["ExecStart"]
+    assert service["Restart"] == "always"
+
+
+def test_every_topic_has_a_producer_of_the_table() -> None:
+    names = {process.name for process in PROCESSES} | {"operator"}
+    assert {topic.producer for topic in TOPICS} <= names
+    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
