@@ -23,5 +23,5 @@ class LatencyWindow:
         """``<name>_p50_ms`` and ``<name>_p99_ms``; empty before the first."""
         if not self._durations_ns:
             return {}
-        p50_ns, p99_ns = np.percentile(self._durations_ns, (50, 99))
+        p50_ns, p99_ns = np.percentile(self._durations_ns, (50, 99)).tolist()
         return {f"{name}_p50_ms": round(p50_ns / 1e6, 3), f"{name}_p99_ms": round(p99_ns / 1e6, 3)}

@@ -1,7 +1,7 @@
 """A toy policy with a known answer, as a real bundle: two ONNX graphs, a vocabulary and a manifest.
 
-encode: target = state + 0.1 * mean brightness of the scene (0 to 1) + 0.01 * sum of token ids, and not a number where the
-scene is brighter than half. denoise: velocity = (target - x) / (1 - t), whose Euler integration ends on the target
+encode: target = state + 0.1 * mean brightness of the scene (0 to 1) + 0.01 * sum of token ids, and not a number where
+the scene is brighter than half. denoise: velocity = (target - x) / (1 - t), whose Euler integration ends on the target
 exactly, from any noise, in any number of steps.
 """
 
@@ -109,8 +109,12 @@ def write_bundle(tmp_path: Path, embodiment: Embodiment) -> BundleWriter:
     return write
 
 
-def _model(nodes: list[onnx.NodeProto], inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto],
-           **constants: np.ndarray) -> onnx.ModelProto:
+def _model(
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    **constants: np.ndarray,
+) -> onnx.ModelProto:
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "toy", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
