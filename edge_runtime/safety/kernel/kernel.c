@@ -81,7 +81,14 @@ static double braking_speed(double distance, double accel, double tick) {
     return distance > 0.0 ? larger(0.0, sqrt(2.0 * accel * distance) - 0.5 * accel * tick) : 0.0;
 }
 
-/* The exact form of the same bound (reference 2A, beta): it reaches distance = 0 in whole ticks. */
+/* What is still travelled when every following tick takes accel off the speed. */
+static double braking_distance(double speed, double accel, double tick) {
+    const double step = accel * tick;
+    const double n = floor(speed / step);
+    return tick * (n * speed - step * (n * (n + 1.0)) * 0.5);
+}
+
+/* The exact form of the bound braking_speed() (reference 2A, beta): it reaches distance = 0 in whole ticks. */
 static double landing_speed(double distance, double accel, double tick) {
     const double step = accel * tick;
     const double y = distance / (step * tick);
@@ -207,9 +214,9 @@ static uint64_t follow(kernel_state *state, const kernel_config *config, const k
     state->has_target = 1u;
     const double opening = clamp(setpoint->gripper_m, config->gripper_min_m, config->gripper_max_m);
     const double reach = config->gripper_rate_m_s * tick;
-    const double change = clamp(opening - state->gripper_m, -reach, reach);
-    if (opening != setpoint->gripper_m || change != opening - state->gripper_m) reasons |= KERNEL_REASON_LIMIT_GRIPPER;
-    state->gripper_m = state->gripper_m + change;
+    if (opening != setpoint->gripper_m || magnitude(opening - state->gripper_m) > reach)
+        reasons |= KERNEL_REASON_LIMIT_GRIPPER;
+    state->gripper_m = clamp(opening, state->gripper_m - reach, state->gripper_m + reach);
     return reasons;
 }
 
@@ -245,7 +252,7 @@ static void fill(kernel_verdict *verdict, const kernel_state *state, const kerne
         const double q = state->q_rad[i];
         const double v = state->dq_rad_s[i];
         const double speed = magnitude(v);
-        const double distance = speed * speed / (2.0 * config->ddq_max_rad_s2[i]) + 0.5 * speed * tick;
+        const double distance = braking_distance(speed, config->ddq_max_rad_s2[i], tick);
         const double up = config->q_max_rad[i] - (v > 0.0 ? q + distance : q);
         const double down = (v < 0.0 ? q - distance : q) - config->q_min_rad[i];
         const double margin = smaller(up, down);
@@ -330,6 +337,7 @@ static int request_arm(kernel_state *state, const kernel_config *config, const k
             return KERNEL_REFUSED_OUTSIDE_LIMITS;
     }
     copy_measurement(state, config, feedback);
+    state->gripper_m = clamp(feedback->gripper_m, config->gripper_min_m, config->gripper_max_m);
     state->has_command = 1u;
     state->has_setpoint_seq = 0u;
     state->hold_since_ns = now_ns;

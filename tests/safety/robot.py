@@ -1,0 +1,88 @@
+"""A kernel with a robot that does exactly what it is told: the shortest way to write a safety test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edge_runtime.safety import Kernel, KernelConfig, Measurement, Request, Result, State, Target, Verdict
+from edge_runtime.safety.reference import ReferenceKernel
+
+TICK_NS = 1_000_000
+
+
+def make_config(n: int = 2, **changes: object) -> KernelConfig:
+    """Limits of an arm with `n` like joints: ±2.5 rad, 2 rad/s, 10 rad/s²."""
+    config = KernelConfig(
+        joint_names=tuple(f"joint{i}" for i in range(n)),
+        q_min_rad=(-2.5,) * n,
+        q_max_rad=(2.5,) * n,
+        dq_max_rad_s=(2.0,) * n,
+        ddq_max_rad_s2=(10.0,) * n,
+        tracking_max_rad=(0.2,) * n,
+        gripper_min_m=0.0,
+        gripper_max_m=0.08,
+        gripper_rate_m_s=0.2,
+    )
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+class Robot:
+    """Feeds a kernel with perfect feedback and fresh setpoints; every field can be overridden for one tick."""
+
+    def __init__(self, kernel: Kernel | ReferenceKernel, q_rad: Sequence[float] | None = None) -> None:
+        self.kernel = kernel
+        self.now_ns = 1_000_000_000
+        self.seq = 0
+        self.setpoint_seq = 0
+        self.q_rad = list(q_rad) if q_rad is not None else [0.0] * len(kernel.config.joint_names)
+        self.verdict: Verdict | None = None
+
+    def measurement(self, **changes: object) -> Measurement:
+        """What the driver would report now."""
+        sample = Measurement(
+            stamp_ns=self.now_ns, seq=self.seq, q_rad=tuple(self.q_rad), dq_rad_s=(0.0,) * len(self.q_rad)
+        )
+        return replace(sample, **changes)  # type: ignore[arg-type]
+
+    def target(self, q_rad: Sequence[float], **changes: object) -> Target:
+        """A fresh setpoint for the next tick."""
+        self.setpoint_seq += 1
+        fresh = Target(
+            stamp_ns=self.now_ns + TICK_NS,
+            observation_ns=self.now_ns,
+            seq=self.setpoint_seq,
+            q_rad=tuple(q_rad),
+            gripper_m=0.04,
+        )
+        return replace(fresh, **changes)  # type: ignore[arg-type]
+
+    def step(
+        self, target: Target | Sequence[float] | None = None, *, after_ns: int = TICK_NS, **feedback: object
+    ) -> Verdict:
+        """One tick; the robot then stands where the verdict says, if it follows."""
+        if target is not None and not isinstance(target, Target):
+            target = self.target(target)
+        self.now_ns += after_ns
+        self.seq += 1
+        self.verdict = self.kernel.step(self.measurement(**feedback), target, self.now_ns)
+        if self.verdict.state.is_armed:
+            self.q_rad = list(self.verdict.q_rad)
+        return self.verdict
+
+    def request(self, request: Request, **feedback: object) -> Result:
+        """Ask between two ticks."""
+        return self.kernel.request(request, self.measurement(**feedback), self.now_ns)
+
+    def arm(self) -> None:
+        """From silence to HOLDING."""
+        self.step()
+        assert self.request(Request.ARM) is Result.DONE
+
+    def run_until(self, state: State, ticks: int = 3000) -> int:
+        """Ticks without a setpoint until the state is reached; how many it took."""
+        for count in range(ticks):
+            if self.kernel.state is state:
+                return count
+            self.step()
+        raise AssertionError(f"still {self.kernel.state.name} after {ticks} ticks")
