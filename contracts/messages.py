@@ -262,7 +262,11 @@ class SceneCommand(Message, frozen=True):
 
 
 class SceneStatus(Message, frozen=True):
-    """Simulation only: the task that is laid out and how it stands."""
+    """Simulation only: the task that is laid out and how it stands.
+
+    `elapsed_s` counts while the arm is under power. `trace_digest` is the SHA-256 over every target the joints were
+    told since then, in lockstep only: two runs of a seed that agree in it were the same motion.
+    """
 
     stamp_ns: int
     answered_id: int
@@ -274,3 +278,4 @@ class SceneStatus(Message, frozen=True):
     outcome: str
     reason: str
     elapsed_s: float
+    trace_digest: str = ""
