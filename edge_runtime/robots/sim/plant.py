@@ -163,6 +163,16 @@ class Plant:
         """
         self._renderers.draw(self._data, camera, out)
 
+    @property
+    def configuration(self) -> Array:
+        """Where everything is, as `pose` takes it."""
+        return np.array(self._data.qpos)
+
+    def pose(self, configuration: Array) -> None:
+        """Put arm and objects where `configuration` of a plant with the same scene says, for drawing."""
+        self._data.qpos[:] = configuration
+        mujoco.mj_fwdPosition(self._model, self._data)
+
     def close(self) -> None:
         """Free the OpenGL contexts. The plant can't draw after that."""
         self._renderers.close()
