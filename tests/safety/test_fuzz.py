@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,10 +28,10 @@ def compile_fuzzer(folder: Path, *flags: str) -> Path:
     return program
 
 
-def fuzz(program: Path, seed: int, ticks: int) -> dict[str, object]:
+def fuzz(program: Path, seed: int, ticks: int) -> dict[str, Any]:
     done = subprocess.run([str(program), str(seed), str(ticks)], capture_output=True, text=True, timeout=100)
     assert done.returncode in (0, 1), done.stderr
-    result: dict[str, object] = json.loads(done.stdout)
+    result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
@@ -44,9 +45,7 @@ def test_no_violation_in_millions_of_hostile_ticks(fuzzer: Path) -> None:
     assert result["violations"] == 0, result
     # The run is worth something only if it spent its time armed and met everything there is.
     armed_ticks, states = result["armed_ticks"], result["states"]
-    assert isinstance(armed_ticks, int)
     assert armed_ticks > TICKS // 2
-    assert isinstance(states, list)
     assert all(states), dict(zip(State, states, strict=True))
     everything = ~(Reason.FEEDBACK_TORN | Reason.INTERNAL)
     assert Reason(result["reasons"]) & everything == everything

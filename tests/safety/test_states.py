@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,29 +127,30 @@ def test_holding_too_long_disarms() -> None:
     assert robot.step([0.1, 0.1]).state is State.READY
 
 
-REFUSED: list[tuple[Callable[[Robot], dict[str, object]], Reason]] = [
-    (lambda robot: {"n": 3}, Reason.SETPOINT_SHAPE),
-    (lambda robot: {"q_rad": (math.nan, 0.0)}, Reason.SETPOINT_NOT_FINITE),
-    (lambda robot: {"q_rad": (0.0, -math.inf)}, Reason.SETPOINT_NOT_FINITE),
-    (lambda robot: {"gripper_m": math.nan}, Reason.SETPOINT_NOT_FINITE),
-    (lambda robot: {"stamp_ns": robot.now_ns - 50_000_000}, Reason.SETPOINT_STALE),
-    (lambda robot: {"stamp_ns": robot.now_ns + 50_000_000}, Reason.SETPOINT_FUTURE),
-    (lambda robot: {"observation_ns": robot.now_ns + 50_000_000}, Reason.SETPOINT_FUTURE),
-    (lambda robot: {"observation_ns": robot.now_ns - 3_000_000_000}, Reason.OBSERVATION_STALE),
-    (lambda robot: {"seq": robot.setpoint_seq - 1}, Reason.SETPOINT_SEQUENCE),
-    (lambda robot: {"seq": 0}, Reason.SETPOINT_SEQUENCE),
-    (lambda robot: {"present": False}, Reason.SETPOINT_NONE),
+OFFSETS = {"stamp_ns", "observation_ns", "seq"}  # these are added to what a good setpoint has
+REFUSED: list[tuple[dict[str, object], Reason]] = [
+    ({"n": 3}, Reason.SETPOINT_SHAPE),
+    ({"q_rad": (math.nan, 0.0)}, Reason.SETPOINT_NOT_FINITE),
+    ({"q_rad": (0.0, -math.inf)}, Reason.SETPOINT_NOT_FINITE),
+    ({"gripper_m": math.nan}, Reason.SETPOINT_NOT_FINITE),
+    ({"stamp_ns": -50_000_000}, Reason.SETPOINT_STALE),
+    ({"stamp_ns": 50_000_000}, Reason.SETPOINT_FUTURE),
+    ({"observation_ns": 50_000_000}, Reason.SETPOINT_FUTURE),
+    ({"observation_ns": -3_000_000_000}, Reason.OBSERVATION_STALE),
+    ({"seq": -1}, Reason.SETPOINT_SEQUENCE),
+    ({"seq": -100}, Reason.SETPOINT_SEQUENCE),
+    ({"present": False}, Reason.SETPOINT_NONE),
 ]
 
 
 @pytest.mark.parametrize(("change", "reason"), REFUSED)
-def test_a_malformed_setpoint_decelerates_and_is_named(
-    robot: Robot, change: Callable[[Robot], dict[str, object]], reason: Reason
-) -> None:
+def test_a_malformed_setpoint_decelerates_and_is_named(robot: Robot, change: dict[str, Any], reason: Reason) -> None:
     moving(robot)
     assert robot.verdict is not None
     before = robot.verdict.dq_rad_s[0]
-    verdict = robot.step(replace(robot.target([0.2, 0.0]), **change(robot)))  # type: ignore[arg-type]
+    good = robot.target([0.2, 0.0])
+    bad = replace(good, **{k: getattr(good, k) + v if k in OFFSETS else v for k, v in change.items()})
+    verdict = robot.step(bad)
     assert verdict.reasons == reason
     assert verdict.state is State.HOLDING
     assert 0.0 < before - verdict.dq_rad_s[0] <= 10.0 * 1e-3 * (1 + 1e-9)
@@ -239,9 +240,7 @@ def test_reset_is_refused(robot: Robot, feedback: dict[str, object], result: Res
 def test_torn_feedback_is_survived_until_it_is_stale(robot: Robot) -> None:
     moving(robot)
     stamp_ns, seq = robot.now_ns, robot.seq
-    states = []
-    for _ in range(30):
-        states.append(robot.step(robot.q_rad, torn=True, stamp_ns=stamp_ns, seq=seq).state)
+    states = [robot.step(robot.q_rad, torn=True, stamp_ns=stamp_ns, seq=seq).state for _ in range(30)]
     assert states[:19] == [State.ACTIVE] * 19
     assert states[-1] is State.STOPPING
 
