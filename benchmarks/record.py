@@ -1,0 +1,71 @@
+"""Keeps the figures of a benchmark with the machine they were measured on, and holds them against the budgets."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def machine() -> dict[str, str]:
+    """Processor, cores, kernel and the versions that matter."""
+    cpu = next(
+        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    versions = {name: _version(name) for name in ("numpy", "onnxruntime", "pyzmq", "mujoco", "torch")}
+    return {
+        "cpu": cpu,
+        "cores": str(os.cpu_count()),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        **{name: number for name, number in versions.items() if number},
+    }
+
+
+def record(name: str, figures: Mapping[str, Any], console: Console) -> None:
+    """Write ``results/<name>.json`` and print how the figures stand against ``budgets.toml``.
+
+    Args:
+        name: of the benchmark, also its section in the budgets.
+        figures: plain values; those that have a budget are numbers.
+        console: where the comparison is printed.
+    """
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    text = msgspec.json.format(msgspec.json.encode({"machine": machine(), "figures": dict(figures)}), indent=2)
+    path.write_bytes(text + b"\n")
+    budgets = tomllib.loads((FOLDER / "budgets.toml").read_text()).get(name, {})
+    for key, budget in budgets.items():
+        value = figures[key]
+        verdict = "[green]within[/]" if value <= budget else "[red]over[/]"
+        console.print(f"budget {key}: {value:.3g} of {budget:g}, {verdict}")
+    console.print(f"figures written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
