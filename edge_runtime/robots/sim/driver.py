@@ -93,6 +93,7 @@ class SimDriver:
         # The thread that draws gives the interpreter back within this time, not within the default 5 ms.
         sys.setswitchinterval(0.0002)
         self._observer.start(self._exposure(time.monotonic_ns()))
+        command: Command | None = None
         due_ns = time.monotonic_ns()
         observation_due_ns = due_ns
         while not stop:
@@ -106,7 +107,9 @@ class SimDriver:
             self._overruns += missed
             due_ns += missed * TICK_NS
             now_ns = time.monotonic_ns()
-            self._servo.update(self._port.read_command(), now_ns)
+            # A command that control is writing at this instant counts from the next tick on: until then, the last one.
+            command = self._port.read_command() or command
+            self._servo.update(command, now_ns)
             self._step(1 + min(missed, MAX_CATCH_UP_TICKS))
             self._write_feedback(now_ns)
             if now_ns >= observation_due_ns:

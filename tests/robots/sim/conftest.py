@@ -21,7 +21,7 @@ from contracts.topics import HEARTBEAT_DRIVER, OBSERVATION, SCENE_COMMAND, SCENE
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.config import SIM_CONFIG
 from edge_runtime.processes import port_name
-from edge_runtime.robots.port import CommandState, DriverPort, PortRole
+from edge_runtime.robots.port import CommandState, DriverPort, Feedback, PortRole
 
 HERE = Path(__file__).parent
 HEADERS = Path(__file__).parents[3] / "edge_runtime" / "robots"
@@ -98,10 +98,16 @@ class Cell:
                     return status
         raise AssertionError("the driver did not answer")
 
+    def feedback(self) -> Feedback:
+        """The newest sample; read again when the driver is just writing one."""
+        for _ in range(1000):
+            feedback = self.port.read_feedback()
+            if feedback is not None:
+                return feedback
+        raise AssertionError("no feedback")
+
     def position(self) -> list[float]:
-        feedback = self.port.read_feedback()
-        assert feedback is not None
-        return feedback.q_rad.tolist()
+        return self.feedback().q_rad.tolist()
 
 
 StartCell = Callable[..., Cell]
