@@ -21,6 +21,7 @@ _POLL_S = 0.02
 def serve(arguments: Arguments, stop: StopSignal) -> None:
     """Answer the newest observation with a chunk, again and again, until told to stop."""
     config, run_dir = arguments.config, arguments.run_dir
+    cv2.setNumThreads(config.engine.threads)
     policy = BundlePolicy.load(config.bundle_dir, config.embodiment, threads=config.engine.threads)
     clock = open_clock(port_name(run_dir), lockstep=arguments.lockstep)
     real_time = MonotonicClock()
@@ -51,5 +52,4 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="engine: %(message)s")
-    cv2.setNumThreads(1)
     run_service("Turn the newest observation into an action chunk, continuously.", serve)

@@ -1,0 +1,205 @@
+"""Latency of the shipped INT8 bundle on this CPU against the same policy in torch eager, by turns in one run.
+
+``python -m benchmarks.inference``: both run through `BundlePolicy`, with real frames in shared memory; only the
+sessions behind it differ. The torch model has the bundle's architecture (its parameters are counted and compared) and
+weights of no meaning, on which its speed does not depend. Needs the extras `robot` and `export`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import platform
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from contracts.embodiment import Embodiment
+from contracts.manifest import Manifest, verify_bundle
+from contracts.messages import FrameRef, Observation
+from contracts.tokenizer import read_tokenizer
+from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.engine.bundle_policy import BundlePolicy
+from edge_runtime.engine.session import Tensors, TensorSpec
+from edge_runtime.frames import FrameRing, ring_name
+from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
+
+RESULTS = Path(__file__).parent / "results" / "inference.json"
+INSTRUCTION = "touch the red cube"
+SEED = 0
+WARM_UP_TURNS = 5
+
+
+class TorchSession:
+    """One of the policy's two graphs in torch eager; see `edge_runtime.engine.session.Session`."""
+
+    def __init__(self, model: PocketVla, manifest: Manifest, *, is_encode: bool) -> None:
+        self.inputs: Mapping[str, TensorSpec] = {}
+        self.outputs: Mapping[str, TensorSpec] = {}
+        self._model = model
+        self._graphs = manifest.policy.graphs
+        self._images = [image.tensor for image in manifest.policy.images]
+        self._prefix = [f"prefix_{layer}" for layer in range(model.config.expert_layers)]
+        self._is_encode = is_encode
+
+    @torch.inference_mode()
+    def run(self, tensors: Mapping[str, NDArray[Any]]) -> Tensors:
+        """Run the graph once."""
+        graphs, model = self._graphs, self._model
+        feed = {name: torch.from_numpy(value) for name, value in tensors.items()}
+        if self._is_encode:
+            scene, wrist = (feed[name] for name in self._images)
+            prefix = model.encode(scene, wrist, feed[graphs.tokens], feed[graphs.state])
+            return {name: value.numpy() for name, value in zip(self._prefix, prefix, strict=True)}
+        velocity = model.denoise(feed[graphs.x], feed[graphs.time], tuple(feed[name] for name in self._prefix))
+        return {graphs.velocity: velocity.numpy()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Latency of one policy at one thread count, in milliseconds. `overhead` is all but the sessions."""
+
+    policy: str
+    threads: int
+    turns: int
+    p50_ms: float
+    p99_ms: float
+    model_p50_ms: float
+    overhead_p50_ms: float
+    overhead_p99_ms: float
+    speed_up: float
+
+
+def _torch_policy(folder: Path, manifest: Manifest, embodiment: Embodiment) -> BundlePolicy:
+    tokenizer = read_tokenizer(folder / manifest.policy.tokenizer.path)
+    torch.manual_seed(SEED)
+    model = PocketVla(PocketConfig(vocabulary=tokenizer.size, max_tokens=manifest.policy.tokenizer.max_tokens)).eval()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if parameters != manifest.parameters:
+        raise SystemExit(
+            f"{folder} has {manifest.parameters} parameters, the torch model {parameters}: not the same policy"
+        )
+    encode, denoise = (TorchSession(model, manifest, is_encode=is_encode) for is_encode in (True, False))
+    return BundlePolicy(manifest, encode, denoise, folder, embodiment)
+
+
+def _observe(embodiment: Embodiment, rings: list[FrameRing], sequence: int) -> Observation:
+    exposure_ns = time.monotonic_ns()
+    frames: list[FrameRef] = []
+    for ring in rings:
+        ring.slot()[:] = (sequence * 7) % 256
+        frames.append(ring.commit(exposure_ns))
+    return Observation(
+        sequence=sequence,
+        exposure_ns=exposure_ns,
+        published_ns=exposure_ns,
+        joint_digest=embodiment.joint_digest,
+        position_rad=embodiment.home_rad,
+        velocity_rad_s=(0.0,) * len(embodiment.home_rad),
+        gripper_opening_m=embodiment.gripper.opening_max_m,
+        frames=tuple(frames),
+    )
+
+
+def _measure(folder: Path, embodiment: Embodiment, thread_counts: list[int], turns: int) -> list[Result]:
+    manifest = verify_bundle(folder)
+    eager = _torch_policy(folder, manifest, embodiment)
+    quantized = {count: BundlePolicy.load(folder, embodiment, threads=count) for count in thread_counts}
+    taken_ns: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    with tempfile.TemporaryDirectory(prefix="edge-inference-") as run_dir:
+        rings = [
+            FrameRing.create(ring_name(Path(run_dir), camera.name), camera.name, camera.width_px, camera.height_px)
+            for camera in embodiment.cameras
+        ]
+        try:
+            for turn in range(WARM_UP_TURNS + turns):
+                observation = _observe(embodiment, rings, turn)
+                for count in thread_counts:
+                    torch.set_num_threads(count)
+                    for name, policy in (("torch eager", eager), (f"bundle {manifest.precision}", quantized[count])):
+                        started_ns = time.perf_counter_ns()
+                        actions = policy.infer(observation, INSTRUCTION, turn)
+                        total_ns = time.perf_counter_ns() - started_ns
+                        if turn >= WARM_UP_TURNS:
+                            taken_ns.setdefault((name, count), []).append((total_ns, actions.model_ns))
+        finally:
+            for ring in rings:
+                ring.close()
+    results = []
+    for (name, count), pairs in taken_ns.items():
+        total_ms, model_ms = (np.array(column) / 1e6 for column in zip(*pairs, strict=True))
+        base_ms = np.median([total for total, _ in taken_ns["torch eager", count]]) / 1e6
+        results.append(
+            Result(
+                policy=name,
+                threads=count,
+                turns=turns,
+                p50_ms=_percentile(total_ms, 50),
+                p99_ms=_percentile(total_ms, 99),
+                model_p50_ms=_percentile(model_ms, 50),
+                overhead_p50_ms=_percentile(total_ms - model_ms, 50),
+                overhead_p99_ms=_percentile(total_ms - model_ms, 99),
+                speed_up=round(float(base_ms / np.median(total_ms)), 2),
+            )
+        )
+    return results
+
+
+def _percentile(values: NDArray[np.float64], percent: float) -> float:
+    return round(float(np.percentile(values, percent)), 3)
+
+
+def main() -> None:
+    """Measure, print the table, write the results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
+    parser.add_argument("--config", type=Path, default=SIM_CONFIG, help="robot.toml that names the bundle")
+    parser.add_argument("--bundle", type=Path, help="another bundle than the one of the robot")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--turns", type=int, default=100)
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    config = load_config(arguments.config)
+    folder = arguments.bundle or config.bundle_dir
+    results = _measure(folder, config.embodiment, arguments.threads, arguments.turns)
+    manifest = verify_bundle(folder)
+    table = Table(
+        title=f"{manifest.name} {manifest.version}: one chunk, {manifest.policy.sampler.steps} flow steps, ms"
+    )
+    for column in ("policy", "threads", "p50 / p99", "model p50", "rest p50 / p99", "speed-up"):
+        table.add_column(column, justify="left" if column == "policy" else "right")
+    for result in results:
+        table.add_row(
+            result.policy,
+            str(result.threads),
+            f"{result.p50_ms:.2f} / {result.p99_ms:.2f}",
+            f"{result.model_p50_ms:.2f}",
+            f"{result.overhead_p50_ms:.2f} / {result.overhead_p99_ms:.2f}",
+            f"{result.speed_up:.2f} x",
+        )
+    Console().print(table)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    record = {
+        "machine": {"processor": platform.processor() or platform.machine(), "cpus": multiprocessing.cpu_count()},
+        "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__},
+        "bundle": {"name": manifest.name, "digest": manifest.digest, "parameters": manifest.parameters},
+        "results": [asdict(result) for result in results],
+    }
+    arguments.output.write_bytes(msgspec.json.format(json.dumps(record).encode(), indent=2) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
