@@ -194,7 +194,7 @@ def main() -> None:
         title=f"{len(CAMERAS)} cameras, {WIDTH_PX} x {HEIGHT_PX} px, {RATE_HZ:g} Hz, into {TENSOR_PX} x {TENSOR_PX}"
     )
     for column in ("way", "copies", "kB sent", "lost", "there, ms", "in tensor, ms", "CPU of both"):
-        table.add_column(column, justify="left" if column == "way" else "right")
+        table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
     for turn in sorted(turns, key=lambda turn: turn.way, reverse=True):
         table.add_row(
             turn.way,
