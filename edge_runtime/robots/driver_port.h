@@ -4,8 +4,8 @@
  * of two; neither side can make the other wait. Refuses to know: what the numbers do to a robot. Trusts: that both
  * sides were built from a header of the same DP_VERSION, and checks it with dp_check().
  *
- * C11 and C++11, GCC or Clang, Linux. Needs nothing but this file. SI units; stamps are nanoseconds of
- * CLOCK_MONOTONIC, or of the region's virtual clock when clock_mode is DP_CLOCK_VIRTUAL.
+ * C11 (with _GNU_SOURCE, for syscall) and C++11, GCC or Clang, Linux. Needs nothing but this file. SI units; stamps
+ * are nanoseconds of CLOCK_MONOTONIC, or of the region's virtual clock when clock_mode is DP_CLOCK_VIRTUAL.
  *
  * A driver:
  *   1. shm_open + ftruncate(sizeof(dp_region)) + mmap, take an open-file-description write lock on byte

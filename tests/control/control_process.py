@@ -1,0 +1,86 @@
+"""Control alone, as a process to be killed or frozen: arms, follows one long plan, and on a line of input stops and
+prints what happened as JSON.
+
+    python -m tests.control.control_process NAME
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import numpy as np
+
+from edge_runtime.control.native_loop import ControlLoop, Plan
+from edge_runtime.robots.port import DriverPort
+from edge_runtime.safety import KernelConfig, Result, State
+from tests.control.perfect_driver import JOINTS
+
+
+def make_config(**changes: object) -> KernelConfig:
+    """Limits of the perfect driver's robot, patient enough for a busy machine."""
+    n = len(JOINTS)
+    fields: dict[str, object] = {
+        "joint_names": JOINTS,
+        "q_min_rad": (-2.5,) * n,
+        "q_max_rad": (2.5,) * n,
+        "dq_max_rad_s": (2.0,) * n,
+        "ddq_max_rad_s2": (10.0,) * n,
+        "tracking_max_rad": (1.0,) * n,
+        "gripper_min_m": 0.0,
+        "gripper_max_m": 0.08,
+        "gripper_rate_m_s": 0.2,
+        "feedback_max_age_ns": 300_000_000,
+        "future_tolerance_ns": 300_000_000,
+        "observation_max_age_ns": 60_000_000_000,
+    }
+    return KernelConfig(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def wait_for(loop: ControlLoop, state: State, timeout_s: float = 5.0) -> None:
+    """Return once the loop is in that state.
+
+    Raises:
+        TimeoutError: it did not get there.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while loop.counters().state is not state:
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"state is {loop.counters().state.name}, not {state.name}")
+        time.sleep(0.002)
+
+
+def wave(seq: int, start_ns: int, seconds: float, amplitude_rad: float = 0.3) -> Plan:
+    """A plan of up to 100 knots, 50 ms apart, that swings all joints from zero and back."""
+    k = np.arange(int(seconds / 0.05) + 1)
+    swing = amplitude_rad * (1.0 - np.cos(k * 0.05 * 2.0)) / 2.0
+    return Plan(
+        seq=seq,
+        chunk_seq=seq * 10,
+        observation_ns=start_ns,
+        t_ns=start_ns + k * 50_000_000,
+        q_rad=np.outer(swing, np.ones(len(JOINTS))),
+        gripper_m=np.full(k.size, 0.04),
+    )
+
+
+def main() -> None:
+    """Arm, move, wait for a line, stop, report."""
+    with DriverPort.attach(sys.argv[1], timeout_s=20.0) as port:
+        loop = ControlLoop(port, make_config())
+        with loop:
+            wait_for(loop, State.READY, 20.0)
+            assert loop.arm() is Result.DONE
+            loop.set_plan(wave(1, port.now_ns(), 6.0))
+            wait_for(loop, State.ACTIVE)
+            print("moving", flush=True)
+            sys.stdin.readline()
+            counters = loop.counters()
+        reports = loop.drain_reports()
+        phases = sorted({int(t) % 1_000_000 for t in reports["tick_ns"]})
+        print(json.dumps({"overruns": counters.overruns, "faults": counters.faults, "phases": phases}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
