@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -125,16 +126,18 @@ def test_stopping_decelerates_and_leaves_silence(port: DriverPort, loop: Control
 
 
 def test_a_request_nobody_waits_for_is_withdrawn(loop: ControlLoop) -> None:
+    withdrawn = 0
     for _ in range(20):
-        try:
-            result = loop.arm(timeout_s=0.0)
-        except SafetyError:
-            time.sleep(0.01)
-            assert loop.counters().state is State.READY
-        else:
-            assert result is Result.DONE
+        armed = False
+        with contextlib.suppress(SafetyError):
+            armed = loop.arm(timeout_s=0.0) is Result.DONE
+        time.sleep(0.01)
+        assert loop.counters().state is (State.HOLDING if armed else State.READY)
+        withdrawn += not armed
+        if armed:
             loop.disarm()
             wait_for(loop, State.READY)
+    assert withdrawn > 0
 
 
 def test_operator_stop_latches(port: DriverPort, loop: ControlLoop) -> None:
@@ -151,23 +154,29 @@ def test_operator_stop_latches(port: DriverPort, loop: ControlLoop) -> None:
 
 
 def test_a_dead_driver_stops_and_latches(name: str) -> None:
-    with DriverProcess(name) as driver, DriverPort.attach(name, timeout_s=20.0) as port:
-        with ControlLoop(port, make_config()) as loop:
-            wait_for(loop, State.READY)
-            loop.arm()
-            loop.set_plan(wave(1, port.now_ns(), 5.0))
-            wait_for(loop, State.ACTIVE)
-            driver.process.kill()
-            wait_for(loop, State.FAULT)
-            assert loop.counters().faults == Reason.FEEDBACK_STALE
-            assert loop.reset() is Result.REFUSED_FEEDBACK
+    with (
+        DriverProcess(name) as driver,
+        DriverPort.attach(name, timeout_s=20.0) as port,
+        ControlLoop(port, make_config()) as loop,
+    ):
+        wait_for(loop, State.READY)
+        loop.arm()
+        loop.set_plan(wave(1, port.now_ns(), 5.0))
+        wait_for(loop, State.ACTIVE)
+        driver.process.kill()
+        wait_for(loop, State.FAULT)
+        assert loop.counters().faults == Reason.FEEDBACK_STALE
+        assert loop.reset() is Result.REFUSED_FEEDBACK
 
 
 def test_a_driver_without_a_watchdog_is_not_armed(name: str) -> None:
-    with DriverProcess(name, watchdog_ns=0), DriverPort.attach(name, timeout_s=20.0) as port:
-        with ControlLoop(port, make_config()) as loop:
-            wait_for(loop, State.READY)
-            assert loop.arm() is Result.REFUSED_NO_WATCHDOG
+    with (
+        DriverProcess(name, watchdog_ns=0),
+        DriverPort.attach(name, timeout_s=20.0) as port,
+        ControlLoop(port, make_config()) as loop,
+    ):
+        wait_for(loop, State.READY)
+        assert loop.arm() is Result.REFUSED_NO_WATCHDOG
 
 
 def test_one_control_and_the_right_joints(port: DriverPort, loop: ControlLoop) -> None:
