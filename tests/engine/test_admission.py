@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.embodiment import Embodiment
 from contracts.errors import Refusal
-from contracts.messages import FrameRef, Observation
+from contracts.messages import MAX_CAMERAS, MAX_JOINTS, FrameRef, Observation
 from edge_runtime.engine.admission import (
     FRAME_SKEW_MAX_NS,
     FUTURE_TOLERANCE_NS,
@@ -113,3 +115,42 @@ def test_a_refused_observation_leaves_no_trace(admission: Admission, embodiment:
     ahead = observation(embodiment, exposure_ns=NOW_NS + 1_000_000, joint_digest="")
     assert admission.judge(ahead, NOW_NS) is Refusal.JOINT_ORDER
     assert admission.judge(observation(embodiment), NOW_NS) is None
+
+
+_STAMP = st.integers(NOW_NS - MAX_AGE_NS - 5, NOW_NS + 5) | st.integers(0, 2**63 - 1)
+_ANY_INT = st.integers(-(2**63), 2**64 - 1)
+_FRAME = st.builds(
+    FrameRef,
+    camera=st.sampled_from(["scene", "wrist"]) | st.text(max_size=4),
+    ring=st.text(max_size=4),
+    slot=_ANY_INT,
+    generation=_ANY_INT,
+    width_px=st.just(128) | _ANY_INT,
+    height_px=st.just(128) | _ANY_INT,
+    exposure_ns=_STAMP | _ANY_INT,
+)
+
+
+@given(data=st.data())
+def test_any_valid_message_gets_a_verdict(embodiment: Embodiment, data: st.DataObject) -> None:
+    joints = data.draw(st.just(7) | st.integers(1, MAX_JOINTS))
+    numbers = st.floats(-4, 4) | st.floats(allow_nan=False, allow_infinity=False)
+    vector = st.lists(numbers, min_size=joints, max_size=joints).map(tuple)
+    message = observation(
+        embodiment,
+        sequence=data.draw(st.integers(0, 2**63 - 1)),
+        exposure_ns=data.draw(_STAMP),
+        published_ns=data.draw(_STAMP),
+        joint_digest=data.draw(st.just(embodiment.joint_digest) | st.text(max_size=64)),
+        position_rad=data.draw(st.just(embodiment.home_rad) if joints == 7 else vector),
+        velocity_rad_s=data.draw(vector),
+        gripper_opening_m=data.draw(numbers),
+        frames=tuple(data.draw(st.lists(_FRAME, max_size=MAX_CAMERAS))),
+    )
+    admission = Admission(embodiment, ("scene", "wrist"), MAX_AGE_NS)
+    verdict = admission.judge(message, NOW_NS)
+    assert verdict is None or isinstance(verdict, Refusal)
+    if verdict is None:
+        assert {"scene", "wrist"} <= {ref.camera for ref in message.frames}
+        assert NOW_NS - MAX_AGE_NS <= message.exposure_ns <= NOW_NS + FUTURE_TOLERANCE_NS
+        assert admission.judge(message, NOW_NS) is Refusal.DUPLICATE

@@ -286,6 +286,21 @@ def test_a_killed_engine_is_replaced_by_one_that_needs_only_the_instruction(
     surroundings.chunk()
 
 
+def test_a_stopped_engine_that_goes_on_answers_what_is_new(start: Start, surroundings: Surroundings) -> None:
+    process = start()
+    surroundings.instruct()
+    surroundings.chunk()
+    process.send_signal(signal.SIGSTOP)
+    for _ in range(200):
+        surroundings.observe()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGCONT)
+    resumed_ns = time.monotonic_ns()
+    assert surroundings.chunk().exposure_ns >= resumed_ns
+    beat = surroundings.heartbeat_with(lambda beat: beat.refusals.get("observation.stale", 0) > 0)
+    assert beat.counters["inferences"] <= 4
+
+
 def test_in_lockstep_every_observation_gets_its_chunk(start: Start, surroundings: Surroundings) -> None:
     embodiment = surroundings.embodiment
     with DriverPort.create(port_name(surroundings.run_dir), embodiment.joint_names, 0, virtual_clock=True) as port:
