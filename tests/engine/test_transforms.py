@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.errors import BundleError
 from contracts.manifest import ImageInput, Normalization
-from contracts.tokenizer import WordTokenizer
+from contracts.tokenizer import WordTokenizer, read_tokenizer, write_tokenizer
 from edge_runtime.engine.transforms import ImageTransform, InstructionTransform, Normalizer
 
 _FINITE = st.floats(-100, 100)
@@ -74,6 +77,30 @@ def test_any_text_gives_as_many_ids_as_asked_for(text: str, max_tokens: int) -> 
     tokens = TOKENIZER.encode(text, max_tokens)
     assert len(tokens.ids) == max_tokens
     assert all(0 <= token < TOKENIZER.size for token in tokens.ids)
+
+
+def test_a_vocabulary_survives_its_file(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "words.json", TOKENIZER)
+    assert read_tokenizer(tmp_path / "words.json") == TOKENIZER
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"words": {"a": 2}, "pad": 0}',
+        b'{"words": {"a": "2"}, "pad": 0, "unknown": 1}',
+        b'{"words": {"a": -2}, "pad": 0, "unknown": 1}',
+        b'{"words": {"a": 0}, "pad": 0, "unknown": 1}',
+        b'{"words": {}, "pad": 0, "unknown": 0}',
+    ],
+)
+def test_what_is_no_vocabulary_is_a_bundle_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "words.json").write_bytes(content)
+    with pytest.raises(BundleError, match=r"words\.json"):
+        read_tokenizer(tmp_path / "words.json")
 
 
 def test_lost_words_are_counted_once_for_each_new_instruction() -> None:
