@@ -193,7 +193,7 @@ def main() -> None:
     table = Table(
         title=f"{len(CAMERAS)} cameras, {WIDTH_PX} x {HEIGHT_PX} px, {RATE_HZ:g} Hz, into {TENSOR_PX} x {TENSOR_PX}"
     )
-    for column in ("way", "copies", "kB sent", "lost", "there, ms", "in tensor, ms", "CPU of both"):
+    for column in ("way", "copies", "kB", "lost", "there, ms", "in tensor, ms", "CPU"):
         table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
     for turn in sorted(turns, key=lambda turn: turn.way, reverse=True):
         table.add_row(
@@ -207,7 +207,7 @@ def main() -> None:
         )
     Console().print(table)
     Console().print(
-        "Times are p50 / p99 from the last pixel written to the message read and to the last tensor filled."
+        "Times: p50 / p99 from the last pixel written to the message read, to the last tensor filled. CPU: both sides."
     )
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     record = {
