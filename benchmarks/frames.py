@@ -8,11 +8,9 @@ policy is fed. Latency is from the last pixel written to the last tensor filled.
 from __future__ import annotations
 
 import argparse
-import json
 import mmap
 import multiprocessing
 import multiprocessing.synchronize
-import platform
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,12 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
-import msgspec
 import numpy as np
 import zmq
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.record import record
 from contracts.errors import FrameError
 from contracts.manifest import ImageInput
 from contracts.messages import FrameRef, Observation
@@ -36,7 +34,6 @@ from edge_runtime.frames import FrameReader, FrameRing, ring_name
 CAMERAS = ("left", "right", "wrist")
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 1280, 720, 30.0
 TENSOR_PX = 224
-RESULTS = Path(__file__).parent / "results" / "frames.json"
 
 
 @dataclass(frozen=True)
@@ -182,7 +179,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.frames", description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each turn")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way")
-    parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     turns: list[Result] = []
@@ -205,20 +201,17 @@ def main() -> None:
             f"{turn.latency_p50_ms:.2f} / {turn.latency_p99_ms:.2f}",
             f"{turn.camera_cpu_share:.0%} + {turn.engine_cpu_share:.0%}",
         )
-    Console().print(table)
-    Console().print(
-        "Times: p50 / p99 from the last pixel written to the message read, to the last tensor filled. CPU: both sides."
-    )
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    record = {
-        "machine": {"processor": platform.processor() or platform.machine(), "cpus": multiprocessing.cpu_count()},
+    console = Console()
+    console.print(table)
+    console.print("Times: p50 / p99 from the last pixel written to the message read, to the last tensor filled.")
+    figures = {
         "cameras": len(CAMERAS),
         "frame_px": [WIDTH_PX, HEIGHT_PX],
         "tensor_px": TENSOR_PX,
         "rate_hz": RATE_HZ,
         "turns": [asdict(turn) for turn in turns],
     }
-    arguments.output.write_bytes(msgspec.json.format(json.dumps(record).encode(), indent=2) + b"\n")
+    record("frames", figures, console)
 
 
 if __name__ == "__main__":

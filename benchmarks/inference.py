@@ -8,9 +8,6 @@ weights of no meaning, on which its speed does not depend. Needs the extras `rob
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
-import platform
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import msgspec
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.record import record
 from contracts.embodiment import Embodiment
 from contracts.manifest import Manifest, verify_bundle
 from contracts.messages import FrameRef, Observation
@@ -37,10 +33,10 @@ from edge_runtime.engine.session import Tensors, TensorSpec
 from edge_runtime.frames import FrameRing, ring_name
 from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
 
-RESULTS = Path(__file__).parent / "results" / "inference.json"
 INSTRUCTION = "touch the red cube"
 SEED = 0
 WARM_UP_TURNS = 5
+EAGER = "torch eager"
 
 
 class TorchSession:
@@ -129,7 +125,7 @@ def _measure(folder: Path, embodiment: Embodiment, thread_counts: list[int], tur
                 observation = _observe(embodiment, rings, turn)
                 for count in thread_counts:
                     torch.set_num_threads(count)
-                    for name, policy in (("torch eager", eager), (f"bundle {manifest.precision}", quantized[count])):
+                    for name, policy in ((EAGER, eager), (f"bundle {manifest.precision}", quantized[count])):
                         started_ns = time.perf_counter_ns()
                         actions = policy.infer(observation, INSTRUCTION, turn)
                         total_ns = time.perf_counter_ns() - started_ns
@@ -141,7 +137,7 @@ def _measure(folder: Path, embodiment: Embodiment, thread_counts: list[int], tur
     results = []
     for (name, count), pairs in taken_ns.items():
         total_ms, model_ms = (np.array(column) / 1e6 for column in zip(*pairs, strict=True))
-        base_ms = np.median([total for total, _ in taken_ns["torch eager", count]]) / 1e6
+        base_ms = np.median([total for total, _ in taken_ns[EAGER, count]]) / 1e6
         results.append(
             Result(
                 policy=name,
@@ -169,7 +165,6 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="another bundle than the one of the robot")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--turns", type=int, default=100)
-    parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     config = load_config(arguments.config)
@@ -190,15 +185,14 @@ def main() -> None:
             f"{result.overhead_p50_ms:.2f} / {result.overhead_p99_ms:.2f}",
             f"{result.speed_up:.2f} x",
         )
-    Console().print(table)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    record = {
-        "machine": {"processor": platform.processor() or platform.machine(), "cpus": multiprocessing.cpu_count()},
-        "versions": {"torch": torch.__version__, "onnxruntime": onnxruntime.__version__},
+    console = Console()
+    console.print(table)
+    figures = {
         "bundle": {"name": manifest.name, "digest": manifest.digest, "parameters": manifest.parameters},
-        "results": [asdict(result) for result in results],
+        "int8_over_torch_eager_time_ratio": max(1 / result.speed_up for result in results if result.policy != EAGER),
+        "policies": [asdict(result) for result in results],
     }
-    arguments.output.write_bytes(msgspec.json.format(json.dumps(record).encode(), indent=2) + b"\n")
+    record("inference", figures, console)
 
 
 if __name__ == "__main__":
