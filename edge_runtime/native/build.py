@@ -50,18 +50,23 @@ def declarations(header: Path) -> str:
     return "\n".join(re.findall(r"/\* bindings:begin \*/\n(.*?)/\* bindings:end \*/", text, flags=re.DOTALL))
 
 
-def require_toolchain() -> None:
-    """Exits with one line that names the missing Debian package, instead of a page of compiler output."""
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
-    if shutil.which(compiler) is None and shutil.which("gcc") is None:
+def require_toolchain(compiler: str, include: str) -> None:
+    """Exits with one line that names the missing Debian package, instead of a page of compiler output.
+
+    Args:
+        compiler: the command that would be run.
+        include: folder of Python's C headers.
+    """
+    if shutil.which(compiler) is None:
         sys.exit(f"edge-runtime: no C compiler ({compiler}): sudo apt-get install gcc")
-    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+    if not Path(include, "Python.h").is_file():
         sys.exit("edge-runtime: the header Python.h is missing: sudo apt-get install python3-dev")
 
 
 def builder() -> FFI:
     """The cffi builder; paths are relative to the folder of setup.py, as setuptools wants them."""
-    require_toolchain()
+    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    require_toolchain(shlex.split(compiler)[0], sysconfig.get_path("include"))
     ffi = FFI()
     root = PACKAGE.parent
     for header in HEADERS:

@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SPIN_NS 60000
+/* A short spin catches a partner that runs on another core; a long one would keep the partner off a shared core. */
+#define SPIN_NS 3000
 #define WAIT_SLICE_NS 50000000
 
 static int64_t monotonic_ns(void) {

@@ -16,7 +16,8 @@
 #define STACK_BYTES (256u * 1024u)
 #define PREFAULT_BYTES (64u * 1024u)
 #define VIRTUAL_WAIT_NS 2000000
-#define SPIN_NS 60000
+/* A short spin catches a partner that runs on another core; a long one would keep the partner off a shared core. */
+#define SPIN_NS 3000
 #define VIRTUAL_STALL_NS 200000000
 
 static void pause_cpu(void) {
