@@ -61,7 +61,9 @@ def test_a_plan_plays_out_then_holds_then_a_new_one_resumes(port: DriverPort, lo
     assert set(reports["plan_seq"][active]) == {1, 2}
     assert set(reports["chunk_seq"][active]) == {10, 20}
     assert (reports["plan_seq"][~active] == 0).all()
-    assert (reports["reasons"][~active] == Reason.SETPOINT_NONE).all()
+    # A driver caught in the middle of a write on a shared core is survived with its last sample.
+    holding = reports["reasons"][~active] & ~np.uint64(Reason.FEEDBACK_TORN)
+    assert (holding == Reason.SETPOINT_NONE).all()
     # All the way, seam and stops included, the motion keeps to the limits.
     v = reports["dq_command_rad_s"][:, :3]
     assert np.abs(v).max() > 0.2
