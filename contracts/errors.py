@@ -12,6 +12,7 @@
     ├── SafetyError                 limits that contradict each other, a refused arming
     ├── LockstepError               a process that did not answer while virtual time stood still
     ├── ProcessError                a process of the table that cannot be started or died for good
+    ├── OperatorError               a request of the operator that was refused or not answered (names the process)
     └── MissingSystemPackageError   something the operating system must provide (names the package)
 
 Misuse by a caller inside the project is none of these: it raises ``TypeError`` or ``ValueError``.
@@ -135,6 +136,22 @@ class LockstepError(EdgeError):
 
 class ProcessError(EdgeError):
     """A process of the table that cannot be started or died for good."""
+
+
+class OperatorError(EdgeError):
+    """A request of the operator that was refused, or that a process did not answer in time.
+
+    Attributes:
+        process: who refused or kept silent.
+        request: what was asked.
+        answered: whether there was an answer at all.
+    """
+
+    def __init__(self, process: str, request: str, problem: str, *, answered: bool) -> None:
+        super().__init__(f"{request}: {process} {problem}")
+        self.process = process
+        self.request = request
+        self.answered = answered
 
 
 class MissingSystemPackageError(EdgeError):

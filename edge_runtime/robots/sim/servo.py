@@ -45,6 +45,7 @@ class Servo:
         self._q_rad = np.zeros_like(acceleration_max_rad_s2)
         self._dq_rad_s = np.zeros_like(acceleration_max_rad_s2)
         self._gripper_m = 0.0
+        self._powered = False
         self.mode = Mode.BRAKED
         self.watchdog_stops = 0
 
@@ -56,7 +57,7 @@ class Servo:
     @property
     def faulted(self) -> bool:
         """Whether commands that say "follow" are not being followed."""
-        return self.mode in (Mode.RUNNING_DOWN, Mode.LATCHED)
+        return self._powered and self.mode in (Mode.RUNNING_DOWN, Mode.LATCHED)
 
     @property
     def gripper_m(self) -> float:
@@ -72,6 +73,7 @@ class Servo:
             and now_ns - command.stamp_ns <= self._watchdog_ns
             and bool(np.isfinite(command.q_rad).all())
         )
+        self._powered = powered
         if self.mode is Mode.LATCHED and not powered:
             self.mode = Mode.BRAKED
         elif self.mode is Mode.BRAKED and fresh:

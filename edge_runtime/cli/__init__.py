@@ -1,0 +1,190 @@
+"""The `edge-runtime` command: run, evaluate, monitor, check."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from contracts.errors import ConfigError, EdgeError
+from edge_runtime.config import SIM_CONFIG
+
+DEFAULT_RUN_DIR = Path(".run")
+_MAX_RUN_DIR_CHARS = 80
+
+_EXAMPLES = """\
+examples:
+  edge-runtime run                        the simulated arm, episode after episode, until Ctrl-C
+  edge-runtime run --episodes 5           five episodes, a summary, exit code 0
+  edge-runtime evaluate --episodes 100    success rate with its 95 % interval, in virtual time
+  edge-runtime evaluate --swapped         the same with wrong instructions: is language used at all?
+  edge-runtime monitor                    look at a running robot from another terminal
+  edge-runtime check                      is this machine, and this bundle on it, fit?
+
+exit codes: 0 done, 1 something failed, 2 a wrong setting, 130 interrupted
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="edge-runtime",
+        description="Runs a vision-language-action policy on a robot, with a safety kernel between policy and motors.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run | evaluate | monitor | check")
+
+    run = commands.add_parser(
+        "run",
+        help="start the robot's processes in this terminal and run episodes",
+        description="Starts driver, control and engine, and runs episodes one after the other. Shows instruction, "
+        "state, latencies and verdicts live, here and on a page on localhost. Ctrl-C disarms and ends everything.",
+        epilog="examples:\n  edge-runtime run --episodes 5\n  edge-runtime run --page-port 0 --seed 100",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_config(run)
+    _add_run_dir(run)
+    run.add_argument("--episodes", type=_positive, metavar="N", help="end after so many (default: go on until Ctrl-C)")
+    run.add_argument("--seed", type=_natural, default=0, metavar="S", help="scene of the first episode (default: 0)")
+    run.add_argument(
+        "--page-port", type=_port, default=8600, metavar="P", help="port of the page, 0 for any (default: 8600)"
+    )
+    run.add_argument("--no-page", action="store_true", help="no page")
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="success rate over many episodes, through all the real processes",
+        description="Runs episodes with unseen scenes and sentences through driver, control and engine. In virtual "
+        "time (the default) the result does not depend on how busy the machine is: same seeds, same episodes.",
+        epilog="examples:\n  edge-runtime evaluate --episodes 100 --json result.json --min-success 0.85\n"
+        "  edge-runtime evaluate --episodes 20 --real-time",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_config(evaluate)
+    evaluate.add_argument(
+        "--run-dir", type=_run_dir, metavar="DIR", help="folder of the run (default: a temporary one)"
+    )
+    evaluate.add_argument("--episodes", type=_positive, default=100, metavar="N", help="how many (default: 100)")
+    evaluate.add_argument("--seed0", type=_natural, default=0, metavar="S", help="scene of the first (default: 0)")
+    evaluate.add_argument(
+        "--split", choices=("eval", "train"), default="eval", help="whose scenes and sentences (eval)"
+    )
+    evaluate.add_argument("--swapped", action="store_true", help="instruct for another object than the one that counts")
+    evaluate.add_argument("--real-time", action="store_true", help="against the real clock instead of virtual time")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
+    evaluate.add_argument(
+        "--min-success", type=_fraction, metavar="R", help="exit with 1 below this success rate (0 to 1)"
+    )
+
+    monitor = commands.add_parser(
+        "monitor",
+        help="live view of a running robot",
+        description="Shows what a running robot says about itself. Only listens; several can run at once.",
+        epilog="example:\n  edge-runtime monitor --run-dir /run/edge",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_run_dir(monitor)
+    monitor.add_argument("--seconds", type=float, metavar="T", help="end after so long (default: Ctrl-C)")
+
+    check = commands.add_parser(
+        "check",
+        help="is this machine, and this bundle on it, fit?",
+        description="Looks at real-time permissions, memory, drawing, the bundle, inference time and the timing of the "
+        "control loop, and says what to do where something is missing. Exit code 1 if anything failed.",
+    )
+    _add_config(check)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `edge-runtime` script; exits with the code of the help's table."""
+    options = build_parser().parse_args(arguments)
+    console = Console()
+    try:
+        code = _command(options, console)
+    except ConfigError as error:
+        print(f"error: {_file_of(options)}: {error}", file=sys.stderr)
+        code = 2
+    except EdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _command(options: argparse.Namespace, console: Console) -> int:
+    # Imported when asked for: `monitor` on a bare robot needs neither simulator nor OpenCV.
+    if options.command == "run":
+        from edge_runtime.cli.run import run
+
+        return run(options, console)
+    if options.command == "evaluate":
+        from edge_runtime.cli.evaluate import evaluate
+
+        return evaluate(options, console)
+    if options.command == "monitor":
+        from edge_runtime.cli.monitor import monitor
+
+        return monitor(options, console)
+    from edge_runtime.cli.check import check
+
+    return check(options, console)
+
+
+def _file_of(options: argparse.Namespace) -> str:
+    return Path(getattr(options, "config", "robot.toml")).name
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, default=SIM_CONFIG, metavar="FILE", help="robot.toml (default: the simulated arm's)"
+    )
+
+
+def _add_run_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run-dir", type=_run_dir, default=DEFAULT_RUN_DIR, metavar="DIR", help="sockets and logs (default: .run here)"
+    )
+
+
+def _run_dir(text: str) -> Path:
+    if len(text) > _MAX_RUN_DIR_CHARS:
+        raise argparse.ArgumentTypeError(f"at most {_MAX_RUN_DIR_CHARS} characters: names of Unix sockets are short")
+    return Path(text)
+
+
+def _positive(text: str) -> int:
+    return _within(text, 1, 1_000_000)
+
+
+def _natural(text: str) -> int:
+    return _within(text, 0, 2**30)
+
+
+def _port(text: str) -> int:
+    return _within(text, 0, 65535)
+
+
+def _within(text: str, low: int, high: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a whole number is due, not {text!r}") from None
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"must lie between {low} and {high}")
+    return value
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+    return value

@@ -1,0 +1,248 @@
+"""`edge-runtime check`: is this machine, and this bundle on it, fit to drive the robot? Says what to do where not."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from contracts.errors import EdgeError
+from contracts.manifest import verify_bundle
+from contracts.messages import Observation
+from edge_runtime.config import RobotConfig, load_config
+
+_INFERENCES = 30
+_LOOP_S = 2.0
+_LATENESS_WARN_US = 500.0
+_SHM_NEEDED_BYTES = 64 << 20
+_MEMLOCK_NEEDED_BYTES = 64 << 20
+
+
+class Level(Enum):
+    """How a row came out."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that was looked at. `remedy` says what to do, empty where all is well."""
+
+    name: str
+    level: Level
+    found: str
+    remedy: str = ""
+
+
+def check(options: argparse.Namespace, console: Console) -> int:
+    """Print the table; 1 if any row failed."""
+    config = load_config(options.config)
+    rows = list(_rows(config))
+    table = Table(title=f"{config.robot.name} on {platform.node() or 'this machine'}", title_justify="left")
+    for column in ("", "what", "found", "what to do"):
+        table.add_column(column, overflow="fold")
+    styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+    for row in rows:
+        table.add_row(f"[{styles[row.level]}]{row.level.value}[/]", row.name, row.found, row.remedy)
+    console.print(table)
+    failed = sum(row.level is Level.FAIL for row in rows)
+    console.print(f"{failed} failed" if failed else "fit", highlight=False)
+    return 1 if failed else 0
+
+
+def _rows(config: RobotConfig) -> Iterator[Row]:
+    yield _python()
+    yield _cpu()
+    yield _shared_memory()
+    yield _memory_lock()
+    native = _guarded("native module", _native)
+    yield native
+    if native.level is Level.OK:
+        yield from _loop(config)
+    bundle = _guarded("bundle", lambda: _bundle(config))
+    yield bundle
+    if bundle.level is Level.OK:
+        yield _guarded("inference", lambda: _inference(config))
+    if config.robot.driver == "sim":
+        yield _guarded("drawing", lambda: _drawing(config))
+
+
+def _guarded(name: str, look: Callable[[], Row]) -> Row:
+    try:
+        return look()
+    except (EdgeError, ImportError) as error:
+        remedy = "pip install -e '.[robot,sim]' in this folder" if isinstance(error, ImportError) else ""
+        return Row(name, Level.FAIL, str(error), remedy)
+
+
+def _python() -> Row:
+    version = platform.python_version()
+    fit = sys.version_info >= (3, 10)
+    return Row("Python", Level.OK if fit else Level.FAIL, version, "" if fit else "Python 3.10 or newer")
+
+
+def _cpu() -> Row:
+    count = len(os.sched_getaffinity(0))
+    governor_file = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    try:
+        governor = governor_file.read_text(encoding="ascii").strip()
+    except OSError:
+        governor = "not adjustable here"
+    found = f"{count} cores, governor {governor}"
+    if count < 2:
+        return Row("CPU", Level.WARN, found, "control, engine and driver share one core: expect late chunks")
+    if governor in ("powersave", "ondemand", "schedutil", "conservative"):
+        return Row("CPU", Level.WARN, found, "sudo cpupower frequency-set -g performance")
+    return Row("CPU", Level.OK, found)
+
+
+def _shared_memory() -> Row:
+    try:
+        space = os.statvfs("/dev/shm")
+    except OSError as error:
+        return Row("shared memory", Level.FAIL, f"/dev/shm: {error.strerror}", "mount -t tmpfs tmpfs /dev/shm")
+    free_bytes = space.f_bavail * space.f_frsize
+    found = f"{free_bytes >> 20} MiB free in /dev/shm"
+    if free_bytes < _SHM_NEEDED_BYTES:
+        return Row("shared memory", Level.WARN, found, "give it 64 MiB (docker: --shm-size=64m)")
+    return Row("shared memory", Level.OK, found)
+
+
+def _memory_lock() -> Row:
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if soft == resource.RLIM_INFINITY or soft >= _MEMLOCK_NEEDED_BYTES or os.geteuid() == 0:
+        return Row("memory lock", Level.OK, "unlimited" if soft == resource.RLIM_INFINITY else f"{soft >> 20} MiB")
+    remedy = "memlock unlimited in /etc/security/limits.conf (docker: --ulimit memlock=-1)"
+    return Row("memory lock", Level.WARN, f"{soft >> 10} KiB", remedy)
+
+
+def _native() -> Row:
+    from edge_runtime.native import lib
+
+    return Row("native module", Level.OK, f"driver port version {lib.DP_VERSION}")
+
+
+def _loop(config: RobotConfig) -> Iterator[Row]:
+    """Runs the control loop on a port of its own for two seconds; no robot listens there."""
+    from edge_runtime.control.limits import kernel_config
+    from edge_runtime.control.native_loop import ControlLoop, Granted
+    from edge_runtime.robots.port import DriverPort
+
+    name = f"edge-check-{secrets.token_hex(6)}"
+    try:
+        with (
+            DriverPort.create(name, config.embodiment.joint_names, watchdog_ns=20_000_000),
+            DriverPort.attach(name) as port,
+            ControlLoop(
+                port,
+                kernel_config(config.safety, config.embodiment),
+                priority=config.control.realtime_priority,
+                cpu=config.control.cpu if config.control.cpu >= 0 else None,
+            ) as loop,
+        ):
+            time.sleep(_LOOP_S)
+            granted, overruns = loop.counters().granted, loop.counters().overruns
+            lateness_us = loop.drain_reports()["wake_lateness_ns"] / 1e3
+    except EdgeError as error:
+        yield Row("control loop", Level.FAIL, str(error))
+        return
+    if config.control.realtime_priority:
+        given = Granted.PRIORITY in granted
+        remedy = "rtprio 98 in /etc/security/limits.conf (docker: --cap-add=sys_nice --ulimit rtprio=98)"
+        found = f"SCHED_FIFO {config.control.realtime_priority} {'granted' if given else 'not permitted'}"
+        yield Row("real-time priority", Level.OK if given else Level.WARN, found, "" if given else remedy)
+    quiet = Granted.DMA_LATENCY in granted
+    found = "CPU kept out of deep sleep" if quiet else "/dev/cpu_dma_latency can't be opened"
+    yield Row(
+        "CPU sleep", Level.OK if quiet else Level.WARN, found, "" if quiet else "give this user write access to it"
+    )
+    p50_us, p99_us = np.percentile(lateness_us, (50, 99)).tolist()
+    found = f"{p50_us:.0f} / {p99_us:.0f} / {lateness_us.max():.0f} µs late (p50 / p99 / max), {overruns} overruns"
+    calm = p99_us < _LATENESS_WARN_US
+    remedy = "a quieter machine, a core of its own ([control] cpu), or a PREEMPT_RT kernel"
+    yield Row(f"loop, {_LOOP_S:.0f} s at 1 kHz", Level.OK if calm else Level.WARN, found, "" if calm else remedy)
+
+
+def _bundle(config: RobotConfig) -> Row:
+    manifest = verify_bundle(config.bundle_dir)
+    manifest.require_fit(config.embodiment)
+    size_mb = sum(blob.size_bytes for blob in manifest.blobs) / 1e6
+    found = f"{manifest.name} {manifest.version}, {manifest.precision}, {size_mb:.1f} MB, {manifest.digest[:12]}"
+    return Row("bundle", Level.OK, f"{found}; made for {manifest.policy.embodiment}")
+
+
+def _inference(config: RobotConfig) -> Row:
+    from edge_runtime.engine.bundle_policy import BundlePolicy
+    from edge_runtime.frames import FrameRing
+
+    embodiment = config.embodiment
+    policy = BundlePolicy.load(config.bundle_dir, embodiment, threads=config.engine.threads)
+    took_ms = []
+    with ExitStack() as stack:
+        rings = [
+            stack.enter_context(
+                FrameRing.create(f"edge-frames-check-{secrets.token_hex(6)}", c.name, c.width_px, c.height_px)
+            )
+            for c in embodiment.cameras
+        ]
+        for sequence in range(_INFERENCES):
+            for ring in rings:
+                ring.slot()[:] = 100
+            now_ns = time.monotonic_ns()
+            observation = Observation(
+                sequence=sequence,
+                exposure_ns=now_ns,
+                published_ns=now_ns,
+                joint_digest=embodiment.joint_digest,
+                position_rad=embodiment.home_rad,
+                velocity_rad_s=(0.0,) * len(embodiment.joints),
+                gripper_opening_m=embodiment.gripper.opening_max_m,
+                frames=tuple(ring.commit(now_ns) for ring in rings),
+            )
+            policy.infer(observation, "touch the red cube", sequence)
+            took_ms.append((time.monotonic_ns() - now_ns) / 1e6)
+    p50_ms, p99_ms = np.percentile(took_ms, (50, 99)).tolist()
+    interval_ms = config.engine.replan_interval_s * 1e3
+    took = f"{p50_ms:.1f} / {p99_ms:.1f} ms (p50 / p99)"
+    found = f"{took}, threads: {config.engine.threads}, wanted every {interval_ms:.0f} ms"
+    if p50_ms > interval_ms:
+        return Row(
+            "inference", Level.FAIL, found, "more [engine] threads, a longer replan_interval_s, or a smaller policy"
+        )
+    if p99_ms > interval_ms:
+        return Row("inference", Level.WARN, found, "a quieter machine, or a longer [engine] replan_interval_s")
+    return Row("inference", Level.OK, found)
+
+
+def _drawing(config: RobotConfig) -> Row:
+    from edge_runtime.robots.sim.plant import Plant
+
+    plant = Plant()
+    try:
+        plant.reset(0, "eval")
+        camera = config.embodiment.cameras[0]
+        picture = np.zeros((camera.height_px, camera.width_px, 3), np.uint8)
+        plant.render(camera.name, picture)
+        started_ns = time.monotonic_ns()
+        for _ in range(10):
+            plant.render(camera.name, picture)
+        return Row(
+            "drawing", Level.OK, f"off screen through EGL, {(time.monotonic_ns() - started_ns) / 1e7:.1f} ms a picture"
+        )
+    finally:
+        plant.close()

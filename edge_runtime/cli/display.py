@@ -1,0 +1,140 @@
+"""How a `Status` looks: a table that is redrawn in a terminal, one plain line a second anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edge_runtime.status import Status
+
+_STATE_STYLES = {
+    "active": "bold green",
+    "holding": "yellow",
+    "stopping": "yellow",
+    "fault": "bold red",
+    "ready": "cyan",
+}
+_REDRAW_S = 0.125
+_LINE_S = 1.0
+
+
+class Score:
+    """Episodes so far."""
+
+    def __init__(self) -> None:
+        self.episodes = 0
+        self.successes = 0
+
+    def add(self, success: bool) -> None:
+        """One more."""
+        self.episodes += 1
+        self.successes += success
+
+    def __str__(self) -> str:
+        return f"{self.successes} of {self.episodes}"
+
+
+def number(value: float | None, unit: str, digits: int = 0) -> str:
+    """A value with its unit, a dash for one that is not known."""
+    return "–" if value is None else f"{value:.{digits}f} {unit}"
+
+
+def pair(first: float | None, second: float | None, unit: str, digits: int = 0) -> str:
+    """Two percentiles with one unit."""
+    return "–" if first is None or second is None else f"{first:.{digits}f} / {second:.{digits}f} {unit}"
+
+
+def describe(status: Status, title: str, score: Score | None = None) -> RenderableType:
+    """The table of a live display."""
+    table = Table(
+        title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2, 0, 0)
+    )
+    table.add_column(style="dim", min_width=16)
+    table.add_column(min_width=58)
+    down = [name for name, alive in status.alive.items() if not alive]
+    table.add_row("instruction", Text(status.instruction or "–", style="bold"))
+    table.add_row("state", Text(status.state, style=_STATE_STYLES.get(status.state, "dim")))
+    table.add_row("scene", f"{status.outcome or '–'}  {status.reason}  {status.elapsed_s:.1f} s")
+    age = number(status.chunk_age_ms, "ms")
+    table.add_row("chunk age", f"{age}, plan reaches another {number(status.plan_left_ms, 'ms')}")
+    table.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
+    priority = "" if status.realtime_priority else ", without real-time priority"
+    lateness = pair(status.lateness_p50_us, status.lateness_p99_us, "µs")
+    table.add_row(
+        "loop lateness", f"{lateness}  p50 / p99, {status.overruns} overruns in {status.ticks} ticks{priority}"
+    )
+    table.add_row("verdicts", Text(", ".join(status.verdicts) or "none", style="yellow" if status.verdicts else ""))
+    table.add_row("interventions", f"{status.interventions} ticks altered by the safety kernel")
+    table.add_row("refused", refusals_line(status))
+    if score is not None:
+        table.add_row("success", Text(str(score), style="bold"))
+    if down:
+        table.add_row("down", Text(", ".join(down), style="bold red"))
+    return table
+
+
+def refusals_line(status: Status) -> str:
+    """The most frequent refusals, with their counts."""
+    most = sorted(status.refusals.items(), key=lambda item: -item[1])[:3]
+    text = ", ".join(f"{name} {count}" for name, count in most)
+    return f"{status.refused} messages" + (f": {text}" if text else "")
+
+
+def plain_line(status: Status, score: Score | None = None) -> str:
+    """The same in one line without control codes."""
+    parts = [
+        f"{status.state:8}",
+        repr(status.instruction),
+        f"chunk {number(status.chunk_age_ms, 'ms')}",
+        f"inference {pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}",
+        f"loop {pair(status.lateness_p50_us, status.lateness_p99_us, 'µs')}",
+        f"overruns {status.overruns}",
+        f"verdicts {','.join(status.verdicts) or 'none'}",
+        f"interventions {status.interventions}",
+        f"refused {status.refused}",
+    ]
+    if score is not None:
+        parts.append(f"success {score}")
+    return "  ".join(parts)
+
+
+class LiveDisplay:
+    """Shows what it is given, redrawn or line by line, not more often than anybody can read."""
+
+    def __init__(self, console: Console, live: Live | None, title: str) -> None:
+        self._console = console
+        self._live = live
+        self._title = title
+        self._due_s = 0.0
+
+    def show(self, status: Status, score: Score | None = None) -> None:
+        """Show `status` if it is time for it."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return
+        if self._live is not None:
+            self._due_s = now_s + _REDRAW_S
+            self._live.update(describe(status, self._title, score), refresh=True)
+        else:
+            self._due_s = now_s + _LINE_S
+            self._console.print(plain_line(status, score), soft_wrap=True, markup=False, highlight=False)
+
+    def note(self, text: str) -> None:
+        """A line that stays, above the table."""
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def live_display(console: Console, title: str) -> Iterator[LiveDisplay]:
+    """A display for as long as the block lasts; control codes only if the console is a terminal."""
+    if not console.is_terminal:
+        yield LiveDisplay(console, None, title)
+        return
+    with Live(console=console, auto_refresh=False, transient=False) as live:
+        yield LiveDisplay(console, live, title)

@@ -1,0 +1,29 @@
+"""`edge-runtime monitor`: looks at a running robot. Listens only, so any number of them can run at once."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from rich.console import Console
+
+from edge_runtime.cli.display import live_display
+from edge_runtime.status import Watcher
+
+
+def monitor(options: argparse.Namespace, console: Console) -> int:
+    """Show the robot until Ctrl-C, or for `options.seconds`; 1 if nothing was ever heard."""
+    heard = False
+    end_s = None if options.seconds is None else time.monotonic() + options.seconds
+    console.print(f"listening in {options.run_dir}; Ctrl-C stops", highlight=False)
+    with Watcher(options.run_dir) as watcher, live_display(console, str(options.run_dir)) as display:
+        try:
+            while end_s is None or time.monotonic() < end_s:
+                heard = bool(watcher.receive(0.1)) or heard
+                if heard:
+                    display.show(watcher.status())
+        except KeyboardInterrupt:
+            pass
+    if not heard:
+        console.print(f"nothing was heard in {options.run_dir}: is a robot running with that --run-dir?")
+    return 0 if heard else 1

@@ -1,0 +1,137 @@
+"""`edge-runtime run`: the whole robot in one terminal, one episode after the other."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from contracts.errors import OperatorError, ProcessError
+from edge_runtime.cli.display import LiveDisplay, Score, live_display, pair
+from edge_runtime.cli.launch import ProcessTable
+from edge_runtime.config import load_config
+from edge_runtime.operator import EpisodeResult, Operator
+from edge_runtime.page import Page
+
+_FAILURES_IN_A_ROW = 5
+_PAUSE_S = 0.7
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """Run episodes until `options.episodes` are done or somebody stops it; the exit code."""
+    config = load_config(options.config)
+    run_dir: Path = options.run_dir
+    score, results = Score(), []
+    interrupted = False
+    with contextlib.ExitStack() as stack:
+        operator = stack.enter_context(Operator(run_dir))
+        table = stack.enter_context(ProcessTable(config, run_dir))
+        page = None if options.no_page else stack.enter_context(Page(run_dir, config.embodiment, options.page_port))
+        if page is not None:
+            console.print(f"watch it at {page.url}", highlight=False)
+        console.print(f"starting {config.robot.name}; logs in {run_dir / 'logs'}; Ctrl-C stops", highlight=False)
+        table.start()
+        with _sigterm_interrupts(), live_display(console, config.robot.name) as display:
+            operator.on_wait = lambda: _look(operator, table, display, score, page)
+            try:
+                for result in _episodes(operator, display, options):
+                    results.append(result)
+                    score.add(result.success)
+                    display.note(_episode_line(len(results), result))
+                    operator.wait_until(lambda: False, _PAUSE_S)
+            except KeyboardInterrupt:
+                interrupted = True
+            finally:
+                operator.on_wait = None
+                with _no_interrupts():
+                    _let_go(operator)
+                    table.stop()
+        console.print(_summary(results, operator, table))
+    if interrupted and options.episodes is not None and len(results) < options.episodes:
+        return 130
+    return 0
+
+
+def _look(operator: Operator, table: ProcessTable, display: LiveDisplay, score: Score, page: Page | None) -> None:
+    table.tend()
+    status = operator.watcher.status()
+    display.show(status, score)
+    if page is not None:
+        page.show(status, score.episodes, score.successes)
+
+
+def _episodes(operator: Operator, display: LiveDisplay, options: argparse.Namespace) -> Iterator[EpisodeResult]:
+    seeds = itertools.count(options.seed)
+    failures = 0
+    done = 0
+    while options.episodes is None or done < options.episodes:
+        try:
+            result = operator.run_episode(next(seeds), "eval")
+        except OperatorError as error:
+            # A process that was just restarted may miss a request; one that never answers is an error.
+            failures += 1
+            display.note(f"could not run an episode: {error}")
+            if failures >= _FAILURES_IN_A_ROW:
+                raise ProcessError(f"{failures} episodes in a row could not be run; the last time: {error}") from error
+            continue
+        failures = 0
+        done += 1
+        yield result
+
+
+def _let_go(operator: Operator) -> None:
+    if operator.watcher.control_state in ("active", "holding", "stopping"):
+        with contextlib.suppress(OperatorError):
+            operator.disarm()
+            operator.wait_until(lambda: operator.watcher.control_state == "ready", 3.0)
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """A second Ctrl-C must not cut the clean stop short: it has its own timeouts."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _episode_line(count: int, result: EpisodeResult) -> str:
+    verdict = "✓" if result.success else "✗"
+    return f"{verdict} {count:3}  {result.instruction}  {result.reason or result.outcome}  {result.elapsed_s:.1f} s"
+
+
+def _summary(results: list[EpisodeResult], operator: Operator, table: ProcessTable) -> Table:
+    status = operator.watcher.status()
+    successes = sum(result.success for result in results)
+    summary = Table(title="summary", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    summary.add_column(style="dim")
+    summary.add_column()
+    outcomes = Counter(result.outcome for result in results)
+    summary.add_row("success", f"{successes} of {len(results)} episodes")
+    summary.add_row("outcomes", ", ".join(f"{name} {count}" for name, count in outcomes.items()) or "none")
+    summary.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
+    lateness = pair(status.lateness_p50_us, status.lateness_p99_us, "µs")
+    summary.add_row("loop lateness", f"{lateness}  p50 / p99, {status.overruns} overruns in {status.ticks} ticks")
+    summary.add_row("interventions", f"{status.interventions} ticks")
+    summary.add_row("refused", ", ".join(f"{k} {v}" for k, v in sorted(status.refusals.items())) or "nothing")
+    restarts = {name: count for name, count in table.restarts().items() if count}
+    summary.add_row("restarts", ", ".join(f"{k} {v}" for k, v in restarts.items()) or "none")
+    return summary

@@ -1,0 +1,251 @@
+"""A person's requests to a robot, or those of a script in her place: lay out a scene, instruct, arm, disarm, stop.
+
+Every request is repeated until the process it concerns has answered; one that is refused or not answered raises, with
+the name of that process. Nothing here reaches the robot but through control.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from contracts.errors import OperatorError
+from contracts.messages import ChunkReceipt, Message, OperatorCommand, OperatorKind, SceneCommand, SceneStatus
+from contracts.topics import OPERATOR, SCENE_COMMAND
+from edge_runtime.bus import Publisher
+from edge_runtime.status import Watcher
+
+_REPEAT_S = 0.05
+_ANSWER_TIMEOUT_S = 5.0
+_POWERED = ("active", "holding", "stopping")
+_GRANTED = ("ok", "done")
+
+
+@dataclass(frozen=True)
+class EpisodeResult:
+    """How one episode went.
+
+    Attributes:
+        outcome: "success" or "failed" as the scene judged it, "interrupted" when the arm lost its power in between,
+            "timeout" when nothing was decided in time.
+        elapsed_s: on the plant's clock.
+        interventions: ticks in which the safety kernel altered or refused a setpoint.
+        trace_digest: of the commanded motion, in lockstep.
+        receipts: of the chunks that control dealt with meanwhile.
+    """
+
+    seed: int
+    split: str
+    swapped: bool
+    instruction: str
+    outcome: str
+    reason: str
+    elapsed_s: float
+    interventions: int
+    trace_digest: str
+    receipts: tuple[ChunkReceipt, ...]
+
+    @property
+    def success(self) -> bool:
+        """Whether the task that was laid out got done."""
+        return self.outcome == "success"
+
+
+class Operator:
+    """The one operator of the robot in `run_dir`.
+
+    Args:
+        run_dir: folder of the run's sockets.
+        on_wait: called again and again while this object waits, at least ten times a second.
+
+    Raises:
+        ProcessError: this robot has an operator already.
+    """
+
+    def __init__(self, run_dir: Path, on_wait: Callable[[], None] | None = None) -> None:
+        self._commands = Publisher(OPERATOR, run_dir)
+        try:
+            self._scenes = Publisher(SCENE_COMMAND, run_dir)
+        except BaseException:
+            self._commands.close()
+            raise
+        self.watcher = Watcher(run_dir)
+        self.on_wait = on_wait
+        self._last_id = 0
+
+    def lay_out(self, seed: int, split: str) -> None:
+        """Simulation only: put the arm home and the scene of `seed` on the table."""
+        command = SceneCommand(id=self._next_id(), seed=seed, split=split, stamp_ns=time.monotonic_ns())
+
+        def answer() -> str | None:
+            scene = self.watcher.scene
+            return scene.answer if scene is not None and scene.answered_id == command.id else None
+
+        self._request(self._scenes, command, "driver", f"lay out scene {seed}", answer)
+
+    def instruct(self, text: str) -> None:
+        """Tell the policy what to do."""
+        command = self._command(OperatorKind.INSTRUCT, text)
+
+        def answer() -> str | None:
+            engine = self.watcher.heartbeats.get("engine")
+            return "ok" if engine is not None and engine.counters.get("instruction_id") == command.id else None
+
+        self._request(self._commands, command, "engine", f"instruct {text!r}", answer)
+
+    def arm(self) -> None:
+        """Put the robot under power: from here on it follows the policy, inside its limits."""
+        self._ask_control(OperatorKind.ARM)
+
+    def disarm(self) -> None:
+        """Let the robot decelerate and take the power away."""
+        self._ask_control(OperatorKind.DISARM)
+
+    def reset(self) -> None:
+        """Clear a latched fault."""
+        self._ask_control(OperatorKind.RESET)
+
+    def stop(self) -> None:
+        """Let the robot decelerate and latch a fault."""
+        self._ask_control(OperatorKind.STOP)
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Listen until `condition` holds; whether it did within `timeout_s`."""
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() >= deadline_s:
+                return False
+            self._listen()
+        return True
+
+    def wait_ready(self, timeout_s: float = 60.0) -> None:
+        """Wait until all processes live and control can be armed; clears a fault and takes the power away if needed.
+
+        Raises:
+            OperatorError: names the process that is not there.
+        """
+        watcher = self.watcher
+        for process in ("driver", "engine", "control"):
+            if not self.wait_until(partial(watcher.alive, process), timeout_s):
+                raise OperatorError(process, "get ready", f"did not come up within {timeout_s:.0f} s", answered=False)
+        if watcher.control_state in _POWERED:
+            self.disarm()
+        self.wait_until(lambda: watcher.control_state not in _POWERED, _ANSWER_TIMEOUT_S)
+        if watcher.control_state == "fault":
+            self.reset()
+        if not self.wait_until(lambda: watcher.control_state == "ready", timeout_s):
+            problem = f"is {watcher.control_state}, not ready"
+            raise OperatorError("control", "get ready", problem, answered=watcher.control_state != "unknown")
+
+    def run_episode(self, seed: int, split: str, *, swapped: bool = False, timeout_s: float = 60.0) -> EpisodeResult:
+        """Lay out, instruct, arm, watch until the scene is decided, disarm.
+
+        Args:
+            swapped: give the instruction that fits the scene but means another object.
+            timeout_s: real time after which the episode is given up.
+
+        Raises:
+            OperatorError: a request was refused or not answered.
+        """
+        watcher = self.watcher
+        self.wait_ready()
+        self.lay_out(seed, split)
+        scene = self._scene()
+        instruction = scene.swapped_instruction if swapped else scene.instruction
+        self.instruct(instruction)
+        interventions_before = watcher.interventions
+        watcher.receipts.clear()
+        self.arm()
+        outcome, reason = self._watch(timeout_s)
+        if watcher.control_state in _POWERED:
+            self.disarm()
+            self.wait_until(lambda: watcher.control_state not in _POWERED, _ANSWER_TIMEOUT_S)
+        scene = self._scene()
+        return EpisodeResult(
+            seed=seed,
+            split=split,
+            swapped=swapped,
+            instruction=instruction,
+            outcome=outcome,
+            reason=reason,
+            elapsed_s=scene.elapsed_s,
+            interventions=watcher.interventions - interventions_before,
+            trace_digest=scene.trace_digest,
+            receipts=tuple(watcher.receipts),
+        )
+
+    def _scene(self) -> SceneStatus:
+        scene = self.watcher.scene
+        if scene is None:
+            raise OperatorError("driver", "look at the scene", "has not said anything yet", answered=False)
+        return scene
+
+    def _watch(self, timeout_s: float) -> tuple[str, str]:
+        watcher = self.watcher
+        if not self.wait_until(lambda: watcher.control_state in _POWERED, 1.0):
+            return "interrupted", f"control is {watcher.control_state} right after arming"
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            scene = watcher.scene
+            if scene is not None and scene.outcome != "running":
+                return scene.outcome, scene.reason
+            if watcher.control_state not in _POWERED:
+                verdicts = ", ".join(watcher.status().verdicts) or "no reason given"
+                return "interrupted", f"control is {watcher.control_state}: {verdicts}"
+            self._listen()
+        return "timeout", f"undecided after {timeout_s:.0f} s"
+
+    def _ask_control(self, kind: OperatorKind) -> None:
+        command = self._command(kind)
+
+        def answer() -> str | None:
+            report = self.watcher.report
+            return report.answer if report is not None and report.answered_id == command.id else None
+
+        self._request(self._commands, command, "control", kind.value, answer)
+
+    def _command(self, kind: OperatorKind, instruction: str = "") -> OperatorCommand:
+        return OperatorCommand(id=self._next_id(), kind=kind, stamp_ns=time.monotonic_ns(), instruction=instruction)
+
+    def _next_id(self) -> int:
+        # Monotonic microseconds: the ids of an operator that comes later are higher, without anything to remember.
+        self._last_id = max(self._last_id + 1, time.monotonic_ns() // 1000)
+        return self._last_id
+
+    def _request(
+        self, publisher: Publisher, command: Message, process: str, request: str, answer: Callable[[], str | None]
+    ) -> None:
+        deadline_s = time.monotonic() + _ANSWER_TIMEOUT_S
+        repeat_s = 0.0
+        while (answered := answer()) is None:
+            now_s = time.monotonic()
+            if now_s >= deadline_s:
+                problem = f"did not answer within {_ANSWER_TIMEOUT_S:.0f} s"
+                raise OperatorError(process, request, problem, answered=False)
+            if now_s >= repeat_s:
+                repeat_s = now_s + _REPEAT_S
+                publisher.send(command)
+            self._listen()
+        if answered not in _GRANTED:
+            raise OperatorError(process, request, f"refused: {answered}", answered=True)
+
+    def _listen(self) -> None:
+        self.watcher.receive(0.02)
+        if self.on_wait is not None:
+            self.on_wait()
+
+    def close(self) -> None:
+        """Leave; the robot stays as it is."""
+        self._commands.close()
+        self._scenes.close()
+        self.watcher.close()
+
+    def __enter__(self) -> Operator:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()

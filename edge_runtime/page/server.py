@@ -1,0 +1,142 @@
+"""The page's server: three kinds of GET on the loopback interface, nothing else.
+
+Serves nobody but this machine: it binds 127.0.0.1 and refuses a request whose Host is another name, so that a web page
+from elsewhere can't read it through the browser.
+"""
+
+from __future__ import annotations
+
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from contracts.embodiment import Embodiment
+from contracts.errors import ProcessError
+from edge_runtime.page.pictures import Pictures
+from edge_runtime.status import Status
+
+ADDRESS = "127.0.0.1"
+_BOUNDARY = "edge-runtime-frame"
+_SOCKET_TIMEOUT_S = 5.0
+
+
+class Page:
+    """The page of one run, served from threads of its own until `close`.
+
+    Args:
+        run_dir: folder of the run's sockets.
+        embodiment: names the cameras.
+        port: TCP port on 127.0.0.1; 0 takes a free one.
+
+    Raises:
+        ProcessError: the port is taken.
+    """
+
+    def __init__(self, run_dir: Path, embodiment: Embodiment, port: int) -> None:
+        try:
+            self._server = _Server(port, tuple(camera.name for camera in embodiment.cameras))
+        except OSError as error:
+            raise ProcessError(f"page: port {port}: {error.strerror}; choose another with --page-port") from error
+        self._server.pictures = Pictures(run_dir)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="page", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where to look."""
+        return f"http://{ADDRESS}:{self._server.server_port}/"
+
+    def show(self, status: Status, episodes: int = 0, successes: int = 0) -> None:
+        """What the page shows from now on."""
+        self._server.status = msgspec.json.encode(
+            {**msgspec.to_builtins(status), "refused": status.refused, "episodes": episodes, "successes": successes}
+        )
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.pictures.close()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(2.0)
+
+    def __enter__(self) -> Page:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    pictures: Pictures
+
+    def __init__(self, port: int, cameras: tuple[str, ...]) -> None:
+        super().__init__((ADDRESS, port), _Handler)
+        template = resources.files("edge_runtime.page").joinpath("page.html").read_text(encoding="utf-8")
+        figures = "".join(
+            f'<figure><img src="/{name}.mjpg" alt="{name} camera"><figcaption>{name}</figcaption></figure>'
+            for name in cameras
+        )
+        self.html = template.replace("<!-- cameras -->", figures).encode()
+        self.cameras = cameras
+        self.status = b"{}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = _SOCKET_TIMEOUT_S
+
+    def do_GET(self) -> None:
+        """The page, its status, or one camera's stream."""
+        if self.headers.get("Host", "").partition(":")[0] not in (ADDRESS, "localhost"):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+        elif self.path == "/":
+            self._send("text/html; charset=utf-8", self.server.html)
+        elif self.path == "/status.json":
+            self._send("application/json", self.server.status)
+        elif self.path.endswith(".mjpg") and self.path[1:-5] in self.server.cameras:
+            self._stream(self.path[1:-5])
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _send(self, kind: str, body: bytes) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header(
+            "Content-Security-Policy", "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+        )
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self, camera: str) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        pictures = self.server.pictures
+        pictures.watch(1)
+        try:
+            number = -1
+            while (picture := pictures.next(camera, number, _SOCKET_TIMEOUT_S)) is not None:
+                number, jpeg = picture
+                head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                self.wfile.write(head.encode() + jpeg + b"\r\n")
+        except OSError:
+            # The viewer has left.
+            pass
+        finally:
+            pictures.watch(-1)
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Requests are not worth a line in the terminal."""

@@ -1,0 +1,162 @@
+"""What a robot says about itself, gathered from the bus: the latest of everything, and sums that outlive a restart.
+
+Only listens. The operator, the live display, the page and `edge-runtime monitor` all look at the same `Status`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from contracts.messages import ChunkReceipt, Heartbeat, Message, SafetyReport, SceneStatus
+from contracts.topics import (
+    CHUNK_RECEIPT,
+    HEARTBEAT_CONTROL,
+    HEARTBEAT_DRIVER,
+    HEARTBEAT_ENGINE,
+    SAFETY_REPORT,
+    SCENE_STATUS,
+)
+from edge_runtime.bus import Subscriber
+from edge_runtime.processes import PROCESSES
+
+ALIVE_S = 1.0
+_REASONS_SHOWN_S = 2.0
+_RECEIPTS_KEPT = 4096
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at a running robot. Values are None where nobody has said anything yet.
+
+    `chunk_age_ms`, `plan_left_ms`: of the chunk that is followed. `verdicts`: reasons of the safety kernel in the last
+    two seconds. `interventions`: ticks in which it altered or refused a setpoint. `refusals`: by process, topic and
+    kind. `alive`: whether each process has been heard in the last second.
+    """
+
+    instruction: str
+    state: str
+    verdicts: tuple[str, ...]
+    interventions: int
+    refusals: dict[str, int]
+    alive: dict[str, bool]
+    chunk_age_ms: float | None
+    plan_left_ms: float | None
+    inference_p50_ms: float | None
+    inference_p99_ms: float | None
+    lateness_p50_us: float | None
+    lateness_p99_us: float | None
+    ticks: int
+    overruns: int
+    realtime_priority: bool
+    outcome: str
+    reason: str
+    elapsed_s: float
+    seed: int | None
+
+    @property
+    def refused(self) -> int:
+        """Everything that was declined, on all topics."""
+        return sum(self.refusals.values())
+
+
+class Watcher:
+    """Listens to one robot; use it from one thread, and call `receive` often."""
+
+    def __init__(self, run_dir: Path) -> None:
+        topics = (SAFETY_REPORT, SCENE_STATUS, CHUNK_RECEIPT, HEARTBEAT_DRIVER, HEARTBEAT_CONTROL, HEARTBEAT_ENGINE)
+        self._subscriber = Subscriber(topics, run_dir)
+        self._heard_s: dict[str, float] = {}
+        self._refusals: dict[tuple[str, int], dict[str, int]] = {}
+        self._verdicts: dict[str, float] = {}
+        self._report_s = -ALIVE_S
+        self.report: SafetyReport | None = None
+        self.scene: SceneStatus | None = None
+        self.heartbeats: dict[str, Heartbeat] = {}
+        self.receipts: deque[ChunkReceipt] = deque(maxlen=_RECEIPTS_KEPT)
+        self.interventions = 0
+
+    def receive(self, timeout_s: float) -> list[Message]:
+        """Take in what has arrived, waiting up to `timeout_s` for the first message."""
+        messages = self._subscriber.receive(timeout_s)
+        now_s = time.monotonic()
+        for message in messages:
+            if isinstance(message, SafetyReport):
+                self.report = message
+                self._report_s = now_s
+                self.interventions += message.interventions
+                self._verdicts.update(dict.fromkeys(message.reasons, now_s))
+            elif isinstance(message, SceneStatus):
+                self.scene = message
+            elif isinstance(message, ChunkReceipt):
+                self.receipts.append(message)
+            elif isinstance(message, Heartbeat):
+                self.heartbeats[message.process] = message
+                self._heard_s[message.process] = now_s
+                self._refusals[message.process, message.pid] = message.refusals
+        return messages
+
+    def alive(self, process: str) -> bool:
+        """Whether `process` has been heard in the last second."""
+        return time.monotonic() - self._heard_s.get(process, -ALIVE_S) < ALIVE_S
+
+    @property
+    def control_state(self) -> str:
+        """State of the safety kernel, "unknown" when control has not been heard for a second."""
+        if self.report is None or time.monotonic() - self._report_s >= ALIVE_S:
+            return "unknown"
+        return self.report.state.value
+
+    @property
+    def refusals(self) -> dict[str, int]:
+        """Counts keyed ``process.topic.kind``, over all lives of each process, and this listener's own."""
+        sums: dict[str, int] = {}
+        for (process, _), counts in self._refusals.items():
+            for kind, count in counts.items():
+                sums[f"{process}.{kind}"] = sums.get(f"{process}.{kind}", 0) + count
+        for kind, count in self._subscriber.refusals.as_dict().items():
+            sums[f"operator.{kind}"] = count
+        return sums
+
+    def status(self) -> Status:
+        """Everything at this moment."""
+        now_s = time.monotonic()
+        report, scene = self.report, self.scene
+        engine = self.heartbeats.get("engine")
+        gauges = engine.gauges if engine is not None else {}
+        loop = report.loop if report is not None else None
+        following = report is not None and report.chunk_age_ns is not None
+        return Status(
+            instruction=engine.note if engine is not None else "",
+            state=self.control_state,
+            verdicts=tuple(name for name, seen_s in self._verdicts.items() if now_s - seen_s < _REASONS_SHOWN_S),
+            interventions=self.interventions,
+            refusals=self.refusals,
+            alive={process.name: self.alive(process.name) for process in PROCESSES},
+            chunk_age_ms=report.chunk_age_ns / 1e6 if report is not None and report.chunk_age_ns is not None else None,
+            plan_left_ms=report.plan_left_ns / 1e6 if report is not None and following else None,
+            inference_p50_ms=gauges.get("inference_p50_ms"),
+            inference_p99_ms=gauges.get("inference_p99_ms"),
+            lateness_p50_us=loop.lateness_p50_ns / 1e3 if loop is not None else None,
+            lateness_p99_us=loop.lateness_p99_ns / 1e3 if loop is not None else None,
+            ticks=loop.ticks if loop is not None else 0,
+            overruns=loop.overruns if loop is not None else 0,
+            realtime_priority=loop.realtime_priority if loop is not None else False,
+            outcome=scene.outcome if scene is not None else "",
+            reason=scene.reason if scene is not None else "",
+            elapsed_s=scene.elapsed_s if scene is not None else 0.0,
+            seed=scene.seed if scene is not None else None,
+        )
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._subscriber.close()
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
