@@ -155,6 +155,18 @@ def test_operator_stop_latches(port: DriverPort, loop: ControlLoop) -> None:
     assert loop.arm() is Result.DONE
 
 
+def test_a_plan_from_before_arming_is_forgotten(port: DriverPort, loop: ControlLoop) -> None:
+    loop.set_plan(wave(1, port.now_ns(), 5.0))
+    time.sleep(0.02)
+    loop.set_plan(wave(2, port.now_ns(), 5.0))
+    assert loop.arm() is Result.DONE
+    time.sleep(0.2)
+    assert loop.counters().state is State.HOLDING
+    loop.set_plan(wave(3, port.now_ns(), 5.0))
+    wait_for(loop, State.ACTIVE)
+    assert loop.counters().plan_seq == 3
+
+
 def test_a_dead_driver_stops_and_latches(name: str) -> None:
     with (
         DriverProcess(name) as driver,

@@ -122,7 +122,8 @@ static void episode(uint64_t ticks, tally *t) {
         feedback.stamp_ns = now_ns - (int64_t)below(900000);
         feedback.seq = k + 1u;
         feedback.watchdog_ns = 100000000u;
-        feedback.torn = feedback.stop_line = feedback.driver_fault = 0u;
+        feedback.torn = below(300) == 0u;
+        feedback.stop_line = feedback.driver_fault = 0u;
         for (uint32_t i = 0; i < config.n_joints; i++) {
             feedback.q_rad[i] = q_real[i];
             feedback.dq_rad_s[i] = 0.0;

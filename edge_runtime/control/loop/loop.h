@@ -100,7 +100,7 @@ void loop_destroy(loop *self);
 /* PLAN_OK, or a plan_result; the loop picks the plan up with its next tick. The plan is copied. */
 int loop_set_plan(loop *self, const loop_plan *plan);
 
-/* A kernel_result, LOOP_TIMEOUT or LOOP_NOT_RUNNING. */
+/* A kernel_result, LOOP_TIMEOUT or LOOP_NOT_RUNNING. Arming forgets every plan handed over before. */
 int loop_request(loop *self, uint32_t request, int64_t timeout_ns);
 
 /* Moves at most count reports, oldest first, and returns how many. */

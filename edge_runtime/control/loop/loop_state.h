@@ -51,7 +51,7 @@ struct loop {
     uint64_t mailbox_seen;
     loop_plan current;
     int has_current;
-    loop_plan pending[PENDING_PLANS];
+    loop_plan pending[PENDING_PLANS + 1u]; /* the last place is where a plan is read into */
     uint32_t n_pending;
     uint64_t plan_seq; /* newest taken */
     uint64_t setpoint_seq;

@@ -35,7 +35,6 @@ static void read_feedback(loop *self) {
 static void take_plan(loop *self, int64_t now_ns) {
     const uint64_t newest = __atomic_load_n(&self->mailbox_count, __ATOMIC_ACQUIRE);
     if (newest != self->mailbox_seen) {
-        if (self->n_pending == PENDING_PLANS) self->n_pending--;
         loop_plan *place = &self->pending[self->n_pending];
         const plan_slot *slot = &self->mailbox[newest & 1u];
         if (dp_load(&slot->lock, &slot->plan, place, sizeof *place) != DP_OK) {
@@ -44,7 +43,10 @@ static void take_plan(loop *self, int64_t now_ns) {
             self->mailbox_seen = newest;
             if (plan_check(place, self->config.n_joints) == PLAN_OK && place->seq > self->plan_seq) {
                 self->plan_seq = place->seq;
-                self->n_pending++;
+                if (self->n_pending == PENDING_PLANS)
+                    self->pending[PENDING_PLANS - 1u] = *place;
+                else
+                    self->n_pending++;
                 count(&self->counters.plans_taken, 1u);
             } else {
                 count(&self->counters.plans_refused, 1u);
