@@ -206,7 +206,7 @@ class ControlLoop:
             return PlanResult(lib.loop_set_plan(self._loop, native))
 
     def arm(self, timeout_s: float = 1.0) -> Result:
-        """READY to HOLDING: plans handed over from here on move the robot; earlier ones are forgotten. See `request`."""
+        """READY to HOLDING: plans handed over after this move the robot, earlier ones are forgotten. See `request`."""
         return self.request(Request.ARM, timeout_s)
 
     def disarm(self, timeout_s: float = 1.0) -> Result:

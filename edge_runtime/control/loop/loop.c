@@ -218,6 +218,11 @@ loop *loop_create(const port *shared, const kernel_config *config, const loop_op
     return self;
 }
 
+static void release_latency(loop *self) {
+    if (self->latency_fd >= 0) (void)close(self->latency_fd);
+    self->latency_fd = -1;
+}
+
 int loop_start(loop *self) {
     pthread_attr_t attributes;
     sigset_t all, before;
@@ -241,6 +246,7 @@ int loop_start(loop *self) {
     (void)pthread_attr_destroy(&attributes);
     if (self->thread_exists) return LOOP_OK;
     __atomic_store_n(&self->counters.running, 0u, __ATOMIC_RELEASE);
+    release_latency(self);
     return LOOP_NO_THREAD;
 }
 
@@ -262,8 +268,7 @@ int loop_stop(loop *self, int64_t timeout_ns) {
     }
     (void)pthread_join(self->thread, NULL);
     self->thread_exists = 0;
-    if (self->latency_fd >= 0) (void)close(self->latency_fd);
-    self->latency_fd = -1;
+    release_latency(self);
     return result;
 }
 
