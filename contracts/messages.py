@@ -264,7 +264,7 @@ class SceneCommand(Message, frozen=True):
 class SceneStatus(Message, frozen=True):
     """Simulation only: the task that is laid out and how it stands.
 
-    `elapsed_s` counts while the arm is under power. `trace_digest` is the SHA-256 over every target the joints were
+    `elapsed_s` counts while the arm is under power and the outcome open. `trace_digest` is the SHA-256 over every target the joints were
     told since then, in lockstep only: two runs of a seed that agree in it were the same motion.
     """
 

@@ -75,6 +75,7 @@ class SimDriver:
         self._ticks = 0
         self._overruns = 0
         self._lateness_max_ns = 0
+        self._elapsed_s = 0.0
         self._trace = hashlib.sha256()
 
     def __enter__(self) -> SimDriver:
@@ -183,9 +184,12 @@ class SimDriver:
             return
         for _ in range(ticks):
             target_rad = self._servo.target_rad(STEP_S)
-            if self._port.virtual_clock and self._plant.outcome().status is Status.RUNNING:
+            undecided = self._plant.outcome().status is Status.RUNNING
+            if undecided and self._port.virtual_clock:
                 self._trace.update(target_rad.tobytes())
             self._plant.step(target_rad, self._servo.gripper_m)
+            if undecided:
+                self._elapsed_s = self._plant.time_s
 
     def _write_feedback(self, now_ns: int) -> None:
         plant = self._plant
@@ -239,6 +243,7 @@ class SimDriver:
         self._split = "eval" if command.split == "eval" else "train"
         self._plant.reset(command.seed, self._split)
         self._trace = hashlib.sha256()
+        self._elapsed_s = 0.0
         self._answer = "ok"
 
     def _status(self, outcome: Outcome) -> SceneStatus:
@@ -253,7 +258,7 @@ class SimDriver:
             swapped_instruction=task.swapped_instruction,
             outcome=outcome.status.value,
             reason=outcome.reason,
-            elapsed_s=self._plant.time_s,
+            elapsed_s=self._elapsed_s,
             trace_digest=self._trace.hexdigest() if self._port.virtual_clock else "",
         )
 
