@@ -132,9 +132,10 @@ class _Line:
         return refusal
 
     def close(self) -> None:
-        """Close the connection and its event channel."""
-        self.socket.disable_monitor()
-        self.socket.close()
+        """Close the connection and its event channel; a second time does nothing."""
+        if not self.socket.closed:
+            self.socket.disable_monitor()
+            self.socket.close()
 
 
 class Subscriber:
