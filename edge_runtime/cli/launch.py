@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,14 +54,23 @@ class ProcessTable:
 
     Args:
         restart: start a process again when it has died; otherwise any death is an error.
+        processes: rows of the table to start here, where others run elsewhere.
     """
 
-    def __init__(self, config: RobotConfig, run_dir: Path, *, lockstep: bool = False, restart: bool = True) -> None:
+    def __init__(
+        self,
+        config: RobotConfig,
+        run_dir: Path,
+        *,
+        lockstep: bool = False,
+        restart: bool = True,
+        processes: Sequence[Process] = PROCESSES,
+    ) -> None:
         self._config = config
         self._run_dir = run_dir
         self._lockstep = lockstep
         self._restart = restart
-        self._children = {process: _Child(process) for process in PROCESSES}
+        self._children = {process: _Child(process) for process in processes}
 
     def start(self) -> None:
         """Start all, in the order of the table.
@@ -111,7 +121,8 @@ class ProcessTable:
     def stop(self) -> None:
         """End all, control while its driver still lives, and remove what a killed one left in shared memory."""
         for process in (ENGINE, CONTROL, DRIVER):
-            self._end(self._children[process])
+            if process in self._children:
+                self._end(self._children[process])
         names = [port_name(self._run_dir), *(ring_name(self._run_dir, c.name) for c in self._config.embodiment.cameras)]
         for name in names:
             (_SHM / name).unlink(missing_ok=True)
@@ -147,7 +158,7 @@ class ProcessTable:
         if hopeless or not self._restart:
             raise ProcessError(f"{child.process.name} ended ({cause}):\n{self.last_words(child.process)}")
         child.start_due_s = now_s + min(_FIRST_PAUSE_S * 2 ** (child.quick_deaths - 1), _LONGEST_PAUSE_S)
-        if child.process is DRIVER:
+        if child.process is DRIVER and CONTROL in self._children:
             # Its shared memory went with it: control has to attach to that of the next one.
             self._end(self._children[CONTROL])
             self._children[CONTROL].start_due_s = child.start_due_s

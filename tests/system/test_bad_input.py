@@ -1,0 +1,266 @@
+"""Everything bad that can be sent to control and to the driver, over real sockets: refused by kind, counted, arm safe.
+
+The test sits in the engine's and the operator's place, on their sockets, and lies. (The engine's own sockets are put
+through the same in tests/engine/test_engine_process.py.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+
+from contracts.manifest import read_manifest
+from contracts.messages import (
+    ActionChunk,
+    ChunkReceipt,
+    Heartbeat,
+    InferenceTiming,
+    OperatorCommand,
+    OperatorKind,
+    SafetyReport,
+    SceneCommand,
+)
+from contracts.topics import (
+    ACTION_CHUNK,
+    HEARTBEAT_ENGINE,
+    OPERATOR,
+    SAFETY_REPORT,
+    SCENE_COMMAND,
+    SCENE_STATUS,
+    Topic,
+    encode,
+)
+from edge_runtime.cli.launch import ProcessTable
+from edge_runtime.config import load_config
+from edge_runtime.processes import CONTROL, DRIVER
+from edge_runtime.status import Watcher
+
+pytestmark = pytest.mark.realtime
+
+DT_NS = 50_000_000
+JOINTS = 7
+
+
+class Liar:
+    """Sits where engine and operator would, sends whatever it likes, and watches what comes of it."""
+
+    def __init__(self, robot_toml: Path, run_dir: Path, stack: ExitStack) -> None:
+        self.config = load_config(robot_toml)
+        self.digest = read_manifest(self.config.bundle_dir).digest
+        self.run_dir = run_dir
+        self.table = stack.enter_context(ProcessTable(self.config, run_dir, restart=False, processes=(DRIVER, CONTROL)))
+        self.table.start()
+        context = stack.enter_context(zmq.Context())
+        self._sockets: dict[str, zmq.Socket[bytes]] = {}
+        for topic in (ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR, SCENE_COMMAND):
+            socket = context.socket(zmq.PUB)
+            stack.callback(socket.close, 0)
+            socket.bind(topic.endpoint(run_dir))
+            self._sockets[topic.name] = socket
+        self.watcher = stack.enter_context(Watcher(run_dir))
+        self.reports: list[SafetyReport] = []
+        self.receipts: list[ChunkReceipt] = []
+        self._sequence = 0
+        self._id = time.monotonic_ns() // 1000
+        self.until(lambda: self.watcher.control_state == "ready", timeout_s=30.0)
+
+    def send(self, topic: Topic, *frames: bytes) -> None:
+        self._sockets[topic.name].send_multipart(frames)
+
+    def listen(self, timeout_s: float = 0.02) -> None:
+        for message in self.watcher.receive(timeout_s):
+            if isinstance(message, SafetyReport):
+                self.reports.append(message)
+            elif isinstance(message, ChunkReceipt):
+                self.receipts.append(message)
+
+    def until(
+        self, condition: Callable[[], bool], timeout_s: float = 10.0, send: Callable[[], None] | None = None
+    ) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline_s, self.watcher.status()
+            if send is not None:
+                send()
+            self.listen(0.05)
+            self.table.tend()
+
+    def chunk(self, **changes: Any) -> dict[str, Any]:
+        """A good chunk that turns the last joint a little, as the map that travels; keywords replace fields."""
+        self._sequence += 1
+        now_ns = time.monotonic_ns()
+        report = self.watcher.report
+        assert report is not None
+        start = report.position_commanded_rad
+        exposure_ns = changes.get("exposure_ns", now_ns - 40_000_000)
+        chunk = ActionChunk(
+            sequence=self._sequence,
+            observation_sequence=self._sequence,
+            exposure_ns=exposure_ns,
+            published_ns=min(now_ns, exposure_ns + 30_000_000),
+            dt_ns=DT_NS,
+            joint_digest=self.config.embodiment.joint_digest,
+            bundle_digest=self.digest,
+            instruction_id=1,
+            position_rad=tuple((*start[:6], start[6] + 0.002 * (k + 1)) for k in range(16)),
+            gripper_opening_m=(0.04,) * 16,
+            timing=InferenceTiming(received_ns=exposure_ns, preprocess_ns=1, model_ns=1, postprocess_ns=1),
+        )
+        return {**msgspec.msgpack.decode(encode(ACTION_CHUNK, chunk)), **changes}
+
+    def send_chunk(self, **changes: Any) -> None:
+        self.send(ACTION_CHUNK, msgspec.msgpack.encode(self.chunk(**changes)))
+
+    def command(self, kind: OperatorKind) -> None:
+        """Ask control, again and again until it has answered."""
+        self._id += 1
+        command = OperatorCommand(id=self._id, kind=kind, stamp_ns=time.monotonic_ns())
+        data = encode(OPERATOR, command)
+        watcher = self.watcher
+        self.until(
+            lambda: watcher.report is not None and watcher.report.answered_id == self._id,
+            send=lambda: self.send(OPERATOR, data),
+        )
+        assert watcher.report is not None
+        assert watcher.report.answer in ("ok", "done")
+
+    def arm_and_move(self) -> None:
+        self.command(OperatorKind.ARM)
+        self.until(lambda: self.watcher.control_state == "active", send=self.send_chunk)
+
+    def refused(self, key: str, send: Callable[[], None]) -> None:
+        """Send until `key` was counted by the process it names."""
+        before = self.watcher.refusals.get(key, 0)
+        self.until(lambda: self.watcher.refusals.get(key, 0) > before, send=send)
+
+    def assert_safe(self) -> None:
+        """Armed without a fault, and every command of the test inside the robot's own limits."""
+        assert self.watcher.control_state in ("active", "holding")
+        limits = [self.config.safety.joints[name] for name in self.config.embodiment.joint_names]
+        powered = [r for r in self.reports if r.state.value in ("active", "holding", "stopping")]
+        for report in powered:
+            for value, limit in zip(report.position_commanded_rad, limits, strict=True):
+                assert limit.position_min_rad <= value <= limit.position_max_rad
+        for earlier, later in itertools.pairwise(powered):
+            seconds = (later.stamp_ns - earlier.stamp_ns) / 1e9
+            for a, b, limit in zip(earlier.position_commanded_rad, later.position_commanded_rad, limits, strict=True):
+                assert abs(b - a) <= limit.velocity_max_rad_s * seconds + 0.02
+
+
+@pytest.fixture(scope="module")
+def liar(robot_toml: Path) -> Iterator[Liar]:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-"))
+        liar = Liar(robot_toml, Path(folder), stack)
+        liar.arm_and_move()
+        yield liar
+
+
+@pytest.fixture
+def moving(liar: Liar) -> Iterator[Liar]:
+    """In motion at the start of the test, and safe and able to move at its end."""
+    liar.until(lambda: liar.watcher.control_state == "active", send=liar.send_chunk)
+    liar.reports.clear()
+    liar.receipts.clear()
+    yield liar
+    liar.assert_safe()
+    liar.until(lambda: liar.watcher.control_state == "active", send=liar.send_chunk)
+
+
+def now_ns() -> int:
+    return time.monotonic_ns()
+
+
+NAN_ROWS = ((float("nan"),) * JOINTS,) * 16
+BAD_CHUNKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "not_finite": lambda: {"position_rad": NAN_ROWS},
+    "shape": lambda: {"position_rad": ((0.0,) * 6,) * 16},
+    "joint_order": lambda: {"joint_digest": "0" * 64},
+    "wrong_bundle": lambda: {"bundle_digest": "0" * 64},
+    "stale": lambda: {"exposure_ns": now_ns() - 3_000_000_000},
+    "future": lambda: {"exposure_ns": now_ns() + 1_000_000_000, "published_ns": now_ns()},
+    "out_of_order": lambda: {"exposure_ns": now_ns() - 700_000_000},
+    "out_of_range": lambda: {"position_rad": ((100.0,) * JOINTS,) * 16},
+    "malformed": lambda: {"dt_ns": "soon"},
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CHUNKS)
+def test_a_bad_chunk_is_refused_by_its_kind(moving: Liar, kind: str) -> None:
+    moving.refused(f"control.action_chunk.{kind}", lambda: moving.send_chunk(**BAD_CHUNKS[kind]()))
+    if kind not in ("not_finite", "malformed"):
+        assert kind in {receipt.refusal for receipt in moving.receipts}
+
+
+def test_a_chunk_that_comes_twice_is_refused(moving: Liar) -> None:
+    data = msgspec.msgpack.encode(moving.chunk())
+    moving.refused("control.action_chunk.duplicate", lambda: moving.send(ACTION_CHUNK, data))
+
+
+@pytest.mark.parametrize("topic", [ACTION_CHUNK, OPERATOR, HEARTBEAT_ENGINE], ids=lambda topic: topic.name)
+@pytest.mark.parametrize(
+    ("kind", "frames"),
+    [
+        ("malformed", [b""]),
+        ("malformed", [b"\x00\xff\xc1" * 50]),
+        ("malformed", [b"one", b"two"]),
+        ("malformed", [encode(SCENE_COMMAND, SceneCommand(id=1, seed=1, split="eval", stamp_ns=1))]),
+        ("oversized", [bytes(20_000)]),
+        ("oversized", [bytes(2 << 20)]),
+    ],
+    ids=["empty", "garbage", "two frames", "another topic's", "oversized", "beyond the hard cap"],
+)
+def test_what_is_no_message_is_refused_by_control(moving: Liar, topic: Topic, kind: str, frames: list[bytes]) -> None:
+    moving.refused(f"control.{topic.name}.{kind}", lambda: moving.send(topic, *frames))
+
+
+def test_a_heartbeat_that_lies_about_its_type_is_refused(moving: Liar) -> None:
+    beat = Heartbeat(process="engine", pid=1, stamp_ns=1, sequence=1, counters={}, refusals={}, gauges={})
+    fields = msgspec.msgpack.decode(encode(HEARTBEAT_ENGINE, beat))
+    data = msgspec.msgpack.encode({**fields, "counters": {"x": "many"}})
+    moving.refused("control.heartbeat_engine.malformed", lambda: moving.send(HEARTBEAT_ENGINE, data))
+
+
+def test_an_old_request_of_the_operator_is_refused(moving: Liar) -> None:
+    data = encode(OPERATOR, OperatorCommand(id=1, kind=OperatorKind.DISARM, stamp_ns=1))
+    moving.refused("control.operator.out_of_order", lambda: moving.send(OPERATOR, data))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("malformed", {"seed": -1}),
+        ("malformed", {"split": "test"}),
+        ("malformed", {"id": 0}),
+        ("not_allowed_now", {}),
+    ],
+)
+def test_a_bad_scene_command_is_refused_by_the_driver(moving: Liar, kind: str, change: dict[str, Any]) -> None:
+    def send() -> None:
+        moving.send_chunk()
+        fields = {"type": "SceneCommand", "id": now_ns(), "seed": 1, "split": "eval", "stamp_ns": 1, **change}
+        moving.send(SCENE_COMMAND, msgspec.msgpack.encode(fields))
+
+    moving.refused(f"driver.scene_command.{kind}", send)
+
+
+def test_whoever_looks_on_refuses_bad_messages_too(run_dir: Path) -> None:
+    with Watcher(run_dir) as watcher, zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.bind(SAFETY_REPORT.endpoint(run_dir))
+        socket.bind(SCENE_STATUS.endpoint(run_dir))
+        deadline_s = time.monotonic() + 5.0
+        while len(watcher.refusals) < 2 and time.monotonic() < deadline_s:
+            socket.send(b"garbage")
+            assert watcher.receive(0.02) == []
+        assert set(watcher.refusals) == {"operator.safety_report.malformed", "operator.scene_status.malformed"}
+        assert watcher.status().state == "unknown"
