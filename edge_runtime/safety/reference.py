@@ -10,9 +10,10 @@ import copy
 import math
 from dataclasses import dataclass, field
 
+from edge_runtime.safety.braking import braking_distance, braking_speed, landing_speed
 from edge_runtime.safety.kernel_binding import Measurement, Target, Verdict
 from edge_runtime.safety.limits import KernelConfig
-from edge_runtime.safety.states import Event, Reason, Request, Result, State
+from edge_runtime.safety.states import TRANSITIONS, Event, Reason, Request, Result, State
 
 _FEEDBACK_BAD = (
     Reason.FEEDBACK_SHAPE
@@ -27,62 +28,6 @@ _NONE = Reason(0)
 _TOUCH = 1e-9
 _INT64_MAX = 2**63 - 1
 _INT64_MIN = -(2**63)
-
-TRANSITIONS: dict[State, dict[Event, State]] = {
-    State.SILENT: {
-        Event.FEEDBACK_GOOD: State.READY,
-        Event.FEEDBACK_LOST: State.SILENT,
-        Event.DISARM: State.SILENT,
-        Event.TRIP: State.FAULT,
-    },
-    State.READY: {
-        Event.FEEDBACK_GOOD: State.READY,
-        Event.FEEDBACK_LOST: State.SILENT,
-        Event.TRIP: State.FAULT,
-        Event.ARM: State.HOLDING,
-        Event.DISARM: State.READY,
-    },
-    State.ACTIVE: {
-        Event.TRIP: State.STOPPING,
-        Event.DISARM: State.STOPPING,
-        Event.SETPOINT: State.ACTIVE,
-        Event.SETPOINT_LOST: State.HOLDING,
-    },
-    State.HOLDING: {
-        Event.TRIP: State.STOPPING,
-        Event.DISARM: State.STOPPING,
-        Event.SETPOINT: State.ACTIVE,
-        Event.SETPOINT_LOST: State.HOLDING,
-        Event.HOLD_TIMEOUT: State.STOPPING,
-    },
-    State.STOPPING: {
-        Event.TRIP: State.STOPPING,
-        Event.DISARM: State.STOPPING,
-        Event.SETTLED: State.READY,
-        Event.SETTLED_LATCHED: State.FAULT,
-    },
-    State.FAULT: {Event.TRIP: State.FAULT, Event.RESET: State.READY},
-}
-
-
-def braking_speed(distance: float, accel: float, tick: float) -> float:
-    """Fastest velocity from which braking with `accel` stays within `distance` (safety reference 2A, s)."""
-    return _larger(0.0, math.sqrt(2.0 * accel * distance) - 0.5 * accel * tick) if distance > 0.0 else 0.0
-
-
-def braking_distance(speed: float, accel: float, tick: float) -> float:
-    """What is still travelled when every following tick takes `accel` off the speed."""
-    step = accel * tick
-    n = float(math.floor(speed / step))
-    return tick * (n * speed - step * (n * (n + 1.0)) * 0.5)
-
-
-def landing_speed(distance: float, accel: float, tick: float) -> float:
-    """The exact form of the same bound (safety reference 2A, beta)."""
-    step = accel * tick
-    y = distance / (step * tick)
-    n = float(math.floor((math.sqrt(1.0 + 8.0 * y) - 1.0) * 0.5))
-    return step * (n + (y - n * (n + 1.0) * 0.5) / (n + 1.0))
 
 
 @dataclass

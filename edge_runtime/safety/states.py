@@ -43,6 +43,44 @@ class Event(IntEnum):
     SETTLED_LATCHED = lib.KERNEL_EVENT_SETTLED_LATCHED
 
 
+TRANSITIONS: dict[State, dict[Event, State]] = {
+    State.SILENT: {
+        Event.FEEDBACK_GOOD: State.READY,
+        Event.FEEDBACK_LOST: State.SILENT,
+        Event.DISARM: State.SILENT,
+        Event.TRIP: State.FAULT,
+    },
+    State.READY: {
+        Event.FEEDBACK_GOOD: State.READY,
+        Event.FEEDBACK_LOST: State.SILENT,
+        Event.TRIP: State.FAULT,
+        Event.ARM: State.HOLDING,
+        Event.DISARM: State.READY,
+    },
+    State.ACTIVE: {
+        Event.TRIP: State.STOPPING,
+        Event.DISARM: State.STOPPING,
+        Event.SETPOINT: State.ACTIVE,
+        Event.SETPOINT_LOST: State.HOLDING,
+    },
+    State.HOLDING: {
+        Event.TRIP: State.STOPPING,
+        Event.DISARM: State.STOPPING,
+        Event.SETPOINT: State.ACTIVE,
+        Event.SETPOINT_LOST: State.HOLDING,
+        Event.HOLD_TIMEOUT: State.STOPPING,
+    },
+    State.STOPPING: {
+        Event.TRIP: State.STOPPING,
+        Event.DISARM: State.STOPPING,
+        Event.SETTLED: State.READY,
+        Event.SETTLED_LATCHED: State.FAULT,
+    },
+    State.FAULT: {Event.TRIP: State.FAULT, Event.RESET: State.READY},
+}
+"""The table of `kernel.c` again, to read, draw and test it with; a pair that is not here changes nothing."""
+
+
 class Reason(IntFlag):
     """Why a command differs from its setpoint."""
 

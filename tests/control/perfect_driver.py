@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -49,6 +50,7 @@ class DriverProcess:
 
     def __init__(self, name: str, watchdog_ns: int = 500_000_000) -> None:
         arguments = [sys.executable, "-m", "tests.control.perfect_driver", name, "--watchdog-ns", str(watchdog_ns)]
+        self.name = name
         self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE)
 
     def __enter__(self) -> DriverProcess:
@@ -61,6 +63,7 @@ class DriverProcess:
         self.process.wait()
         assert self.process.stdin is not None
         self.process.stdin.close()
+        Path("/dev/shm", self.name).unlink(missing_ok=True)
 
 
 class LockstepPlant(threading.Thread):

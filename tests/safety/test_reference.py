@@ -9,7 +9,8 @@ import struct
 import pytest
 
 from edge_runtime.safety import Kernel, KernelConfig, Measurement, Target, Verdict
-from edge_runtime.safety.reference import ReferenceKernel, braking_speed, landing_speed
+from edge_runtime.safety.braking import braking_speed, landing_speed
+from edge_runtime.safety.reference import ReferenceKernel
 from tests.safety.robot import TICK_NS, make_config
 
 WEIRD = [math.nan, math.inf, -math.inf, 5e-324, -5e-324, 1.7e308, -1.7e308, 2.2e-308, 0.0, -0.0]

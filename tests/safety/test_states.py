@@ -11,8 +11,8 @@ import pytest
 
 from edge_runtime.native import lib
 from edge_runtime.safety import Kernel, Reason, Request, Result, State
-from edge_runtime.safety.reference import TRANSITIONS, ReferenceKernel
-from edge_runtime.safety.states import Event
+from edge_runtime.safety.reference import ReferenceKernel
+from edge_runtime.safety.states import TRANSITIONS, Event
 from tests.safety.robot import TICK_NS, Robot, make_config
 
 
