@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from contracts.errors import PortError
 from contracts.manifest import read_manifest
 from contracts.messages import ActionChunk, Heartbeat, OperatorCommand
 from contracts.topics import (
@@ -20,7 +21,7 @@ from edge_runtime.control.limits import kernel_config
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.supervisor import Supervisor
 from edge_runtime.processes import port_name
-from edge_runtime.robots.port import DriverPort
+from edge_runtime.robots.port import DriverPort, PortRole
 from edge_runtime.service import Arguments, Beats, StopSignal, run_service
 
 _REPORT_INTERVAL_S = 1.0 / SAFETY_REPORT.rate_hz
@@ -58,6 +59,8 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         beats = Beats("control", refusals)
         report_due_s = time.monotonic()
         while not stop:
+            if not port.is_claimed(PortRole.DRIVER):
+                raise PortError("the driver has gone; its successor brings a new port, which a new control attaches to")
             for message in subscriber.receive(_TURN_S):
                 if isinstance(message, ActionChunk):
                     receipt = supervisor.take_chunk(message)
