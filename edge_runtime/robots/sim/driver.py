@@ -7,9 +7,10 @@ moves the virtual clock itself. Control is not trusted to live: without fresh co
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 
 import numpy as np
@@ -45,6 +46,7 @@ class SimDriver:
         config, run_dir = arguments.config, arguments.run_dir
         embodiment = config.embodiment
         self._lockstep_settings = config.lockstep
+        self._realtime_priority = config.control.realtime_priority
         self._split: Split = "train"
         self._plant = Plant()
         self._plant.reset(0, self._split)
@@ -93,6 +95,7 @@ class SimDriver:
         """
         # The thread that draws gives the interpreter back within this time, not within the default 5 ms.
         sys.setswitchinterval(0.0002)
+        self._become_realtime()
         self._observer.start(self._exposure(time.monotonic_ns()))
         command: Command | None = None
         due_ns = time.monotonic_ns()
@@ -118,6 +121,13 @@ class SimDriver:
                 observation_due_ns += self._observation_interval_ns
                 self._observer.post(self._exposure(now_ns))
             self._service(now_ns)
+
+    def _become_realtime(self) -> None:
+        """Ask for a priority below the control loop's, for this thread alone; without the right to it, go on."""
+        if self._realtime_priority > 0:
+            priority = max(1, self._realtime_priority - 10)
+            with suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
 
     # ---- lockstep ----------------------------------------------------------------------------------------------------
 
