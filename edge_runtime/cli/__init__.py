@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,8 +42,11 @@ def build_parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="start the robot's processes in this terminal and run episodes",
-        description="Starts driver, control and engine, and runs episodes one after the other. Shows instruction, "
-        "state, latencies and verdicts live, here and on a page on localhost. Ctrl-C disarms and ends everything.",
+        description=textwrap.fill(
+            "Starts driver, control and engine, and runs episodes one after the other. Shows instruction, "
+            "state, latencies and verdicts live, here and on a page on localhost. Ctrl-C disarms and ends everything.",
+            79,
+        ),
         epilog="examples:\n  edge-runtime run --episodes 5\n  edge-runtime run --page-port 0 --seed 100",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -58,8 +62,11 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser(
         "evaluate",
         help="success rate over many episodes, through all the real processes",
-        description="Runs episodes with unseen scenes and sentences through driver, control and engine. In virtual "
-        "time (the default) the result does not depend on how busy the machine is: same seeds, same episodes.",
+        description=textwrap.fill(
+            "Runs episodes with unseen scenes and sentences through driver, control and engine. In virtual "
+            "time (the default) the result does not depend on how busy the machine is: same seeds, same episodes.",
+            79,
+        ),
         epilog="examples:\n  edge-runtime evaluate --episodes 100 --json result.json --min-success 0.85\n"
         "  edge-runtime evaluate --episodes 20 --real-time",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -91,7 +91,10 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     spread = _Z_95 * math.sqrt(rate * (1.0 - rate) / trials + _Z_95**2 / (4.0 * trials**2))
     scale = 1.0 + _Z_95**2 / trials
     centre = rate + _Z_95**2 / (2.0 * trials)
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    # At the ends the formula gives the end itself, but for rounding.
+    low = (centre - spread) / scale if successes > 0 else 0.0
+    high = (centre + spread) / scale if successes < trials else 1.0
+    return low, high
 
 
 def summarize(results: Sequence[EpisodeResult], refusals: dict[str, int]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from edge_runtime.processes import CONTROL, DRIVER, ENGINE, PROCESSES, Process, 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
 _STEADY_S = 20.0
-_QUICK_DEATHS = 4
+_QUICK_DEATHS = 3
 _STOP_TIMEOUT_S = 5.0
 _SHM = Path("/dev/shm")
 
@@ -158,10 +158,6 @@ class ProcessTable:
         if hopeless or not self._restart:
             raise ProcessError(f"{child.process.name} ended ({cause}):\n{self.last_words(child.process)}")
         child.start_due_s = now_s + min(_FIRST_PAUSE_S * 2 ** (child.quick_deaths - 1), _LONGEST_PAUSE_S)
-        if child.process is DRIVER and CONTROL in self._children:
-            # Its shared memory went with it: control has to attach to that of the next one.
-            self._end(self._children[CONTROL])
-            self._children[CONTROL].start_due_s = child.start_due_s
 
     def _end(self, child: _Child) -> None:
         popen, child.popen = child.popen, None

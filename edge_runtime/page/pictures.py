@@ -14,7 +14,13 @@ from edge_runtime.bus import Subscriber
 from edge_runtime.frames import FrameReader
 
 _POLL_S = 0.1
-_QUALITY = 90
+_JPEG = [
+    cv2.IMWRITE_JPEG_QUALITY,
+    92,
+    # Small pictures of coloured things, shown large: halved colour resolution would be seen.
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+]
 
 
 class Pictures:
@@ -68,7 +74,7 @@ class Pictures:
             except FrameError:
                 # Overwritten before it was looked at: the next one is on its way.
                 continue
-            done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+            done, jpeg = cv2.imencode(".jpg", bgr, _JPEG)
             if done:
                 with self._changed:
                     self._newest[ref.camera] = (ref.exposure_ns, jpeg.tobytes())

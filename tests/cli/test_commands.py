@@ -1,0 +1,126 @@
+"""The other commands and what they say when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from edge_runtime.cli import build_parser, main
+from edge_runtime.cli.display import Score, describe, plain_line
+from edge_runtime.cli.evaluate import percentiles, wilson_interval
+from edge_runtime.status import Watcher
+from tests.cli.conftest import Command, traces
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["evaluate"], ["monitor"], ["check"]])
+def test_help_teaches_by_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        build_parser().parse_args([*command, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert command == ["check"] or "example" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["run", "--episodes", "0"],
+        ["run", "--seed", "-1"],
+        ["run", "--page-port", "70000"],
+        ["run", "--run-dir", "x" * 100],
+        ["evaluate", "--min-success", "85"],
+        ["evaluate", "--split", "test"],
+    ],
+)
+def test_a_wrong_argument_is_said_in_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["run", "evaluate", "check"])
+def test_a_wrong_setting_is_one_line_and_exit_code_2(
+    command: str, robot_toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "robot.toml"
+    bad.write_text(robot_toml.read_text(encoding="utf-8").replace("threads =", "thread ="), encoding="utf-8")
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--config", str(bad)])
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert err == "error: robot.toml: engine.thread: unknown key in robot.toml; did you mean `threads`?\n"
+
+
+def test_monitor_says_when_nobody_is_there(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["monitor", "--run-dir", str(run_dir), "--seconds", "0.3"])
+    assert caught.value.code == 1
+    assert "nothing was heard" in capsys.readouterr().out
+
+
+def test_a_status_without_news_can_be_shown(run_dir: Path) -> None:
+    with Watcher(run_dir) as watcher:
+        status = watcher.status()
+    console = Console(width=100, record=True)
+    console.print(describe(status, "robot", Score()))
+    assert "down" in console.export_text()
+    assert "\n" not in plain_line(status)
+
+
+@given(trials=st.integers(1, 500), data=st.data())
+def test_wilson_interval_holds_the_rate_and_shrinks(trials: int, data: st.DataObject) -> None:
+    successes = data.draw(st.integers(0, trials))
+    low, high = wilson_interval(successes, trials)
+    assert 0.0 <= low <= successes / trials <= high <= 1.0
+    wider = wilson_interval(successes, trials)
+    tighter = wilson_interval(4 * successes, 4 * trials)
+    assert tighter[1] - tighter[0] < wider[1] - wider[0]
+
+
+def test_wilson_interval_of_a_known_case() -> None:
+    low, high = wilson_interval(90, 100)
+    assert math.isclose(low, 0.8256, abs_tol=1e-4)
+    assert math.isclose(high, 0.9448, abs_tol=1e-4)
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+def test_percentiles_of_nothing() -> None:
+    assert percentiles([]) is None
+    assert percentiles([1.0, 2.0, 3.0]) == {"p50": 2.0, "p99": 2.98, "count": 3}
+
+
+@pytest.mark.realtime
+def test_evaluate_writes_what_it_prints(edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    arguments = ("evaluate", "--config", robot_toml, "--run-dir", run_dir, "--episodes", 2, "--json", file)
+    process = edge_runtime(*arguments, "--min-success", 0.5)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 1, out + err
+    assert "below the asked 50%" in out
+    report = json.loads(file.read_bytes())
+    assert (report["episodes"], report["successes"]) == (2, 0)
+    assert report["outcomes"] == {"failed": 2}
+    assert report["interval_95"][1] == pytest.approx(0.658, abs=0.001)
+    assert report["exposure_to_first_command_ms"]["p50"] == 100.0
+    assert report["model_ms"]["count"] >= 90
+    assert len({episode["trace_digest"] for episode in report["per_episode"]}) == 2
+    assert report["run"]["clock"] == "lockstep"
+    assert traces(run_dir, robot_toml) == []
+
+
+@pytest.mark.realtime
+def test_check_finds_this_machine_fit_or_says_why_not(edge_runtime: Command, robot_toml: Path) -> None:
+    out, err = edge_runtime("check", "--config", robot_toml).communicate(timeout=60)
+    assert err == ""
+    for row in ("Python", "real-time priority", "memory lock", "bundle", "inference", "drawing", "loop, 2 s at 1 kHz"):
+        assert row in out

@@ -1,0 +1,142 @@
+"""`edge-runtime run`: ends by itself or when it is asked to, and leaves nothing behind either way."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.status import Watcher
+from tests.cli.conftest import Command, traces
+
+pytestmark = pytest.mark.realtime
+
+
+def wait_for_state(run_dir: Path, state: str, process: subprocess.Popen[str], timeout_s: float = 30.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    with Watcher(run_dir) as watcher:
+        while watcher.control_state != state:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline_s, watcher.status()
+            watcher.receive(0.05)
+
+
+def test_it_ends_by_itself_with_a_summary(edge_runtime: Command, robot_toml: Path, run_dir: Path) -> None:
+    process = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--episodes", 1, "--no-page")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    assert "0 of 1 episodes" in out
+    assert "out of time" in out
+    assert "\x1b[" not in out, "no control codes where there is no terminal"
+    assert err == ""
+    assert sum("success 0 of 0" in line for line in out.splitlines()) >= 5, "about one line a second"
+    assert traces(run_dir, robot_toml) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_clean_stop_disarms_and_leaves_nothing(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, how: signal.Signals
+) -> None:
+    process = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
+    wait_for_state(run_dir, "active", process)
+    with Watcher(run_dir) as watcher:
+        watcher.receive(0.2)
+        process.send_signal(how)
+        states = []
+        while process.poll() is None:
+            watcher.receive(0.02)
+            if watcher.report is not None and watcher.report.state.value not in states:
+                states.append(watcher.report.state.value)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, out + err
+    assert "summary" in out
+    assert states[-1] == "ready", states
+    assert traces(run_dir, robot_toml) == []
+
+
+def test_a_killed_run_takes_its_processes_along(edge_runtime: Command, robot_toml: Path, run_dir: Path) -> None:
+    process = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
+    wait_for_state(run_dir, "active", process)
+    process.kill()
+    process.wait()
+    deadline_s = time.monotonic() + 10.0
+    while (left := traces(run_dir, robot_toml)) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert left == []
+
+
+def test_a_robot_has_one_run(edge_runtime: Command, robot_toml: Path, run_dir: Path) -> None:
+    first = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
+    wait_for_state(run_dir, "active", first)
+    second = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
+    _, err = second.communicate(timeout=20)
+    assert second.returncode == 1
+    assert err.startswith("error: operator: another process already sends this topic")
+    assert first.poll() is None
+
+
+def test_the_page_shows_pictures_and_numbers_to_this_machine_only(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path
+) -> None:
+    process = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--page-port", 0)
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[-1]
+    assert url.startswith("http://127.0.0.1:")
+    wait_for_state(run_dir, "active", process)
+
+    page = urllib.request.urlopen(url, timeout=5).read().decode()
+    assert 'src="/scene.mjpg"' in page
+    assert 'src="/wrist.mjpg"' in page
+    assert "http" not in page.replace("http-equiv", ""), "it works without a network"
+    status = json.load(urllib.request.urlopen(url + "status.json", timeout=5))
+    assert status["state"] in ("holding", "active")
+    assert status["alive"] == {"driver": True, "control": True, "engine": True}
+    for camera in ("scene", "wrist"):
+        with urllib.request.urlopen(url + camera + ".mjpg", timeout=5) as stream:
+            assert b"\xff\xd8\xff" in stream.read(2000)
+    for request in (
+        url + "../etc/passwd",
+        url + "roof.mjpg",
+        urllib.request.Request(url, headers={"Host": "elsewhere.example"}),
+        urllib.request.Request(url, data=b"x"),
+    ):
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(request, timeout=5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+
+
+def test_monitors_look_on_while_it_runs(edge_runtime: Command, robot_toml: Path, run_dir: Path) -> None:
+    process = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
+    wait_for_state(run_dir, "active", process)
+    monitors = [edge_runtime("monitor", "--run-dir", run_dir, "--seconds", 2) for _ in range(2)]
+    for monitor in monitors:
+        out, _ = monitor.communicate(timeout=20)
+        assert monitor.returncode == 0
+        assert "active" in out
+    assert process.poll() is None
+
+
+def test_a_process_that_cannot_start_ends_the_run_with_its_last_words(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    for source in robot_toml.parent.rglob("*"):
+        if source.is_file():
+            target = tmp_path / source.relative_to(robot_toml.parent)
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    graph = tmp_path / "bundle" / "encode.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    process = edge_runtime("run", "--config", tmp_path / "robot.toml", "--run-dir", run_dir, "--no-page")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "engine ended" in err
+    assert "does not match the manifest" in err
+    assert "Traceback" not in err
+    assert traces(run_dir, robot_toml) == []
