@@ -28,7 +28,7 @@ from edge_runtime.robots.sim.task import (
 
 # MuJoCo picks its OpenGL back end when it is imported.
 os.environ.setdefault("MUJOCO_GL", "egl")
-import mujoco  # noqa: E402
+import mujoco
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]

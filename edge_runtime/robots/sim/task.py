@@ -27,11 +27,25 @@ TIME_LIMIT_S = 10.0
 PUSH_DISTANCE_M = 0.05
 BYSTANDER_LIMIT_M = 0.03
 
-_NOUNS: dict[str, tuple[str, ...]] = {"cube": ("cube", "block"), "ball": ("ball", "sphere"), "cylinder": ("cylinder", "can")}
+_NOUNS: dict[str, tuple[str, ...]] = {
+    "cube": ("cube", "block"),
+    "ball": ("ball", "sphere"),
+    "cylinder": ("cylinder", "can"),
+}
 
 _OBJECT_PHRASES: dict[Split, tuple[str, ...]] = {
-    "train": ("the {colour} {noun}", "the {colour} {noun}", "the {noun} that is {colour}", "the {colour} coloured {noun}"),
-    "eval": ("the {colour} {noun}", "the {colour} {noun}", "the {noun} that is {colour}", "the {noun} coloured {colour}"),
+    "train": (
+        "the {colour} {noun}",
+        "the {colour} {noun}",
+        "the {noun} that is {colour}",
+        "the {colour} coloured {noun}",
+    ),
+    "eval": (
+        "the {colour} {noun}",
+        "the {colour} {noun}",
+        "the {noun} that is {colour}",
+        "the {noun} coloured {colour}",
+    ),
 }
 
 _TOUCH: dict[Split, tuple[str, ...]] = {
@@ -148,15 +162,23 @@ def phrase(verb: Verb, item: SceneObject, split: Split, rng: np.random.Generator
     return str(rng.choice(_PUSH[split])).format(object=noun_phrase, side=side)
 
 
+def phrases_for(verb: Verb, item: SceneObject, split: Split) -> tuple[str, ...]:
+    """Every sentence of `split` that asks for `verb` on `item`, each once."""
+    templates = _TOUCH[split] if verb == "touch" else _PUSH[split]
+    side = "right" if verb == "push_right" else "left"
+    sentences = [
+        template.format(object=noun_phrase.format(colour=item.colour, noun=noun), side=side)
+        for template in templates
+        for noun_phrase in _OBJECT_PHRASES[split]
+        for noun in _NOUNS[item.shape]
+    ]
+    return tuple(dict.fromkeys(sentences))
+
+
 def all_phrases(split: Split) -> Iterator[str]:
-    """Every sentence the grammar can make for `split` (with repeats)."""
-    for colour, nouns, noun_phrase in itertools.product(COLOURS, _NOUNS.values(), _OBJECT_PHRASES[split]):
-        for noun in nouns:
-            item = noun_phrase.format(colour=colour, noun=noun)
-            for template in _TOUCH[split]:
-                yield template.format(object=item)
-            for template, side in itertools.product(_PUSH[split], ("left", "right")):
-                yield template.format(object=item, side=side)
+    """Every sentence the grammar can make for `split`."""
+    for colour, shape, verb in itertools.product(COLOURS, SHAPES, VERBS):
+        yield from phrases_for(verb, SceneObject(colour, shape), split)
 
 
 def task_rng(seed: int, split: Split) -> np.random.Generator:
@@ -172,7 +194,9 @@ def draw_task(seed: int, split: Split, rng: np.random.Generator) -> Task:
     first, second, third = (kinds[int(i)] for i in rng.choice(len(kinds), size=3, replace=False))
     # One distractor in two shares a word with the target: naming only the colour, or only the shape, is not enough.
     if rng.random() < 0.5:
-        relatives = [k for k in kinds if k not in (first, third) and (k.colour == first.colour or k.shape == first.shape)]
+        relatives = [
+            k for k in kinds if k not in (first, third) and (k.colour == first.colour or k.shape == first.shape)
+        ]
         second = relatives[int(rng.integers(len(relatives)))]
     drawn = [first, second, third]
     order = [int(i) for i in rng.permutation(3)]

@@ -66,7 +66,7 @@ def record(count: int, seed: int, workers: int = 2, progress: Callable[[int], No
                 if progress is not None:
                     progress(done)
     merged = {f.name: np.concatenate([part.pop(f.name) for part in parts]) for f in fields(Demonstrations)}
-    return Demonstrations(**merged)  # type: ignore[arg-type]
+    return Demonstrations(**merged)
 
 
 def _record_part(job: tuple[int, int, str]) -> str:
@@ -114,7 +114,9 @@ def _allocate(count: int) -> Demonstrations:
     )
 
 
-def _label(state: npt.NDArray[np.float64], items: npt.NDArray[np.float64], asked: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+def _label(
+    state: npt.NDArray[np.float64], items: npt.NDArray[np.float64], asked: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
     """Teacher's plans (E, K, 16, 8) for E scenes and K instructions each."""
     scenes, k = asked.shape[:2]
     rows = np.repeat(np.arange(scenes), k)
@@ -172,7 +174,9 @@ class _Run:
         span_s = float(rng.uniform(0.10, 0.25))
         opening_m = plant.gripper_opening_m if self._keep_gripper else 0.0
         while (elapsed_s := plant.time_s - start_s) < span_s:
-            self._noise += -self._noise * (_STEP_S / 0.3) + self._noise_scale * np.sqrt(2 * _STEP_S / 0.3) * rng.normal(size=7)
+            self._noise += -self._noise * (_STEP_S / 0.3) + self._noise_scale * np.sqrt(2 * _STEP_S / 0.3) * rng.normal(
+                size=7
+            )
             k = min(int(elapsed_s / ACTION_DT_S), HORIZON - 1)
             along = elapsed_s / ACTION_DT_S - k
             plant.step(knots[k] * (1 - along) + knots[k + 1] * along + self._noise, opening_m)

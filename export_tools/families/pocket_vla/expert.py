@@ -39,8 +39,9 @@ def tool_velocity(tool_m: Array, object_m: Array, push_sign: npt.NDArray[np.floa
     floor = np.where(pushing, _SWEEP_HEIGHT_M, _TOUCH_DEPTH_M)
     to_goal = goal - tool_m[:, :2]
     distance = np.hypot(to_goal[:, 0], to_goal[:, 1])
-    # The funnel: the lowest height allowed at this distance from the goal.
-    height = floor + np.clip((distance - 0.012) / 0.05, 0.0, 1.0) * (_HOVER_M - floor)
+    # The funnel: the lowest height allowed at this distance from the goal; steeper beside an object than on it.
+    slope = np.where(pushing, 0.06, 0.10)
+    height = floor + np.clip((distance - 0.018) / slope, 0.0, 1.0) * (_HOVER_M - floor)
     below = np.clip((height - tool_m[:, 2]) / 0.04, 0.0, 1.0)
     speed = np.minimum(4.0 * distance, _CRUISE_M_S) * (1.0 - below)
     v = np.empty_like(tool_m)
@@ -49,7 +50,7 @@ def tool_velocity(tool_m: Array, object_m: Array, push_sign: npt.NDArray[np.floa
 
     ahead = push_sign * (object_m[:, 1] - tool_m[:, 1])
     aside = object_m[:, 0] - tool_m[:, 0]
-    sweeping = pushing & (np.abs(aside) < 0.022) & (ahead > 0.03) & (ahead < 0.14) & (tool_m[:, 2] < 0.058)
+    sweeping = pushing & (np.abs(aside) < 0.03) & (ahead > 0.03) & (ahead < 0.14) & (tool_m[:, 2] < 0.058)
     sweep = np.stack(
         [
             np.clip(5.0 * aside, -0.1, 0.1),
@@ -62,7 +63,7 @@ def tool_velocity(tool_m: Array, object_m: Array, push_sign: npt.NDArray[np.floa
 
 
 def plan(q_rad: Array, object_m: Array, push_sign: npt.NDArray[np.float64]) -> Array:
-    """The teacher's commands at 50, 100, … 800 ms from now: (B, 16, 8), joint positions in rad and gripper opening in m.
+    """The teacher's commands at 50, 100, … 800 ms from now: (B, 16, 8), joints in rad and gripper opening in m.
 
     `q_rad` is (B, 7) now. The rule is run forward on the arm's kinematics; a pushed object is moved along.
     """

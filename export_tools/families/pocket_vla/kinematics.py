@@ -64,8 +64,8 @@ def joint_velocity(
 ) -> Array:
     """Damped least squares: joint velocities (B, 7) that move the tool at `v_tool_m_s` (B, 3), fingers held downward.
 
-    `pose` is what `tool_pose_and_jacobian(q_rad)` gave. The one spare degree of freedom drifts to `q_rest_rad` (7,). The
-    whole vector is scaled so that no joint exceeds `speed_limit_rad_s`.
+    `pose` is what `tool_pose_and_jacobian(q_rad)` gave. The one spare degree of freedom drifts to `q_rest_rad` (7,).
+    The whole vector is scaled so that no joint exceeds `speed_limit_rad_s`.
     Source: Buss, "Introduction to inverse kinematics", section 6.
     """
     _, R, J = pose

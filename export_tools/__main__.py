@@ -1,0 +1,6 @@
+"""`python -m export_tools`: the same as the `edge-export` command."""
+
+from export_tools.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,83 @@
+"""Puts a bundle together: blobs, their digests, provenance and reports, as one folder that is swapped in whole.
+
+Knows no model family; what the policy wants is in the `PolicyContract` it is given.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from contracts.errors import BundleError
+from contracts.manifest import (
+    FORMAT_VERSION,
+    Manifest,
+    ParityReport,
+    PolicyContract,
+    Provenance,
+    blob_of,
+    verify_bundle,
+    write_manifest,
+)
+
+
+def tool_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of Python and of the installed `packages`; a package that is not installed is left out."""
+    found = {package: _version(package) for package in packages}
+    return {"python": platform.python_version(), **{name: v for name, v in found.items() if v is not None}}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def seal(
+    folder: Path,
+    *,
+    name: str,
+    release: str,
+    parameters: int,
+    policy: PolicyContract,
+    provenance: Provenance,
+    parity: ParityReport,
+    limit_bytes: int,
+) -> Manifest:
+    """Write `manifest.json` over every file in `folder` and check the result by reading it back.
+
+    Raises `BundleError` if the files together exceed `limit_bytes`.
+    """
+    blobs = tuple(blob_of(folder, path.name) for path in sorted(folder.iterdir()) if path.name != "manifest.json")
+    size = sum(blob.size_bytes for blob in blobs)
+    if size > limit_bytes:
+        raise BundleError(f"the bundle has {size / 1e6:.1f} MB, the limit is {limit_bytes / 1e6:.1f} MB")
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        name=name,
+        version=release,
+        precision="int8",
+        parameters=parameters,
+        policy=policy,
+        blobs=blobs,
+        provenance=provenance,
+        parity=parity,
+    )
+    write_manifest(folder, manifest)
+    return verify_bundle(folder)
+
+
+def replace_folder(fresh: Path, place: Path) -> None:
+    """Move `fresh` to `place`; what lay there goes only after the new one is complete beside it."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(place.name + ".new")
+    if beside.exists():
+        shutil.rmtree(beside)
+    shutil.copytree(fresh, beside)
+    if place.exists():
+        shutil.rmtree(place)
+    beside.rename(place)

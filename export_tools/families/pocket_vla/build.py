@@ -1,0 +1,285 @@
+"""From nothing to a sealed bundle: demonstrations, training, export, quantization, parity, closed-loop check.
+
+A gate that fails raises and leaves the old bundle where it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+
+from contracts.embodiment import joint_order_digest
+from contracts.manifest import (
+    FlowSampler,
+    Graphs,
+    ImageInput,
+    Normalization,
+    PolicyContract,
+    Provenance,
+    Tokenizer,
+)
+from contracts.tokenizer import WordTokenizer, write_tokenizer
+from edge_runtime.robots.sim.plant import JOINT_NAMES
+from export_tools.bundle import replace_folder, seal, tool_versions
+from export_tools.families.pocket_vla.closed_loop import Tally, evaluate
+from export_tools.families.pocket_vla.demonstrations import IMAGE_PX, Demonstrations, record
+from export_tools.families.pocket_vla.expert import ACTION_DIM, ACTION_DT_S, HORIZON
+from export_tools.families.pocket_vla.export import (
+    Sample,
+    export_int8,
+    parity_report,
+    reference_runner,
+    samples_of,
+)
+from export_tools.families.pocket_vla.language import MAX_TOKENS, SentenceTable, build_tokenizer
+from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
+from export_tools.families.pocket_vla.runner import NOISE_SEED, SAMPLER_STEPS, OnnxEngine, Runner
+from export_tools.families.pocket_vla.train import BatchMaker, Scaling, TrainingLog, scaling_of, train
+from export_tools.parity import require_parity
+
+NAME = "pocket_vla"
+RELEASE = "0.1.0"
+EMBODIMENT = "pocket_arm"
+LIMIT_BYTES = 15_000_000
+GOLDEN_PAIRS = 8
+PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "mujoco")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a build depends on, besides the code."""
+
+    seed: int = 0
+    observations: int = 60_000
+    steps: int = 2_000
+    pictures: int = 64
+    peak_rate: float = 1.0e-3
+    training_limit_minutes: float = 30.0
+    calibration: int = 64
+    held_out: int = 128
+    closed_loop_episodes: int = 100
+
+
+@dataclass
+class Trained:
+    """A policy in floating point with all that is needed to run it."""
+
+    model: PocketVla
+    tokenizer: WordTokenizer
+    scaling: Scaling
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to reuse freed memory instead of returning it: training allocates the same blocks at every step, and
+    page faults cost it a fifth of its speed. Does nothing where there is no glibc."""
+    m_trim_threshold, m_mmap_max = -1, -4
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return
+    libc.mallopt(m_mmap_max, 0)
+    libc.mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def train_from_nothing(recipe: Recipe, say: Say) -> tuple[Trained, dict[str, Any]]:
+    """Record demonstrations and train on them; returns the policy and the figures of the run."""
+    keep_freed_memory()
+    started = time.monotonic()
+    say(f"recording {recipe.observations} observations of scripted demonstrations")
+    data = record(recipe.observations, recipe.seed)
+    recorded_minutes = (time.monotonic() - started) / 60.0
+    say(f"recorded in {recorded_minutes:.1f} min ({len(data) / (60 * recorded_minutes):.0f} a second)")
+    tokenizer = build_tokenizer()
+    scaling = scaling_of(data)
+    torch.manual_seed(recipe.seed)
+    model = PocketVla(PocketConfig(vocabulary=tokenizer.size, max_tokens=MAX_TOKENS))
+    batches = BatchMaker(data, scaling, SentenceTable(tokenizer), recipe.seed)
+
+    def report(log: TrainingLog, share: float) -> None:
+        step, flow, heads = log.curve[-1]
+        say(
+            f"training {share:4.0%}  step {step}  flow loss {flow:.4f}  grounding loss {heads:.4f}  "
+            f"{log.samples_per_s:.0f} pictures/s  {log.minutes:.1f} min"
+        )
+
+    log = train(
+        model,
+        batches,
+        observations=len(data),
+        steps=recipe.steps,
+        limit_minutes=recipe.training_limit_minutes,
+        pictures=recipe.pictures,
+        peak_rate=recipe.peak_rate,
+        seed=recipe.seed,
+        report=report,
+    )
+    figures = {
+        "recipe": asdict(recipe),
+        "recording_minutes": round(recorded_minutes, 2),
+        "training": {
+            **asdict(log),
+            "curve": [[s, round(f, 5), round(h, 5)] for s, f, h in log.curve[::4] + log.curve[-1:]],
+        },
+    }
+    return Trained(model, tokenizer, scaling), figures
+
+
+def store_weights(trained: Trained, path: Path) -> None:
+    """Keep the weights as half-precision safetensors, with the scaling: enough to export again without training."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"model.{name}": value.numpy().astype(np.float16) if value.dtype == torch.float32 else value.numpy()
+        for name, value in trained.model.state_dict().items()
+    }
+    # Running variances reach below what half precision holds; statistics are few, so they stay whole.
+    for name, value in trained.model.state_dict().items():
+        if "running_" in name:
+            tensors[f"model.{name}"] = value.numpy()
+    tensors.update({f"scaling.{name}": np.asarray(value) for name, value in asdict(trained.scaling).items()})
+    save_file(tensors, str(path))
+
+
+def load_weights(path: Path) -> Trained:
+    """The inverse of `store_weights`; the tokenizer is rebuilt from the grammar."""
+    tensors = load_file(str(path))
+    tokenizer = build_tokenizer()
+    model = PocketVla(PocketConfig(vocabulary=tokenizer.size, max_tokens=MAX_TOKENS))
+    state = {
+        name.removeprefix("model."): torch.from_numpy(value).to(torch.float32 if value.dtype == np.float16 else None)
+        for name, value in tensors.items()
+        if name.startswith("model.")
+    }
+    model.load_state_dict(state)
+    scaling = Scaling(**{n.removeprefix("scaling."): v for n, v in tensors.items() if n.startswith("scaling.")})
+    return Trained(model.eval(), tokenizer, scaling)
+
+
+def export_bundle(
+    trained: Trained, recipe: Recipe, figures: dict[str, Any], place: Path, command: str, say: Say
+) -> None:
+    """Export, quantize, gate and seal; then put the bundle at `place`.
+
+    Raises `BundleError` naming the gate that failed; `place` is untouched then.
+    """
+    started = time.monotonic()
+    say("recording fresh observations for calibration and for the parity gate")
+    data = record(recipe.calibration + recipe.held_out, recipe.seed + 1, workers=1)
+    calibration = samples_of(_slice(data, 0, recipe.calibration), recipe.calibration, recipe.seed)
+    held_out = samples_of(_slice(data, recipe.calibration, len(data)), recipe.held_out, recipe.seed + 1)
+    with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
+        work, fresh = Path(scratch) / "float", Path(scratch) / NAME
+        work.mkdir()
+        fresh.mkdir()
+        say("exporting two graphs and quantizing them to INT8")
+        covered = export_int8(trained.model, trained.tokenizer, trained.scaling, calibration, work, fresh)
+        exported = Runner(OnnxEngine(fresh / "encode.onnx", fresh / "denoise.onnx"), trained.tokenizer, trained.scaling)
+        reference = reference_runner(trained.model, trained.tokenizer, trained.scaling)
+        parity = parity_report(reference, exported, held_out, covered)
+        require_parity(parity)
+        say(f"parity holds: p99 {max(parity.error_p99_rad):.4f} rad, {parity.quantized_weight_fraction:.1%} INT8")
+        figures = {**figures, "export_minutes": round((time.monotonic() - started) / 60.0, 2)}
+        if recipe.closed_loop_episodes:
+            figures["closed_loop_int8_in_process"] = closed_loop(exported, recipe.closed_loop_episodes, say)
+        write_tokenizer(fresh / "tokenizer.json", trained.tokenizer)
+        (fresh / "parity.json").write_text(json.dumps(_plain(parity), indent=1) + "\n")
+        (fresh / "training.json").write_text(json.dumps(figures, indent=1) + "\n")
+        _write_golden(fresh / "golden.npz", held_out[:GOLDEN_PAIRS], reference)
+        seal(
+            fresh,
+            name=NAME,
+            release=RELEASE,
+            parameters=sum(p.numel() for p in trained.model.parameters()),
+            policy=policy_contract(trained.scaling),
+            provenance=Provenance(command=command, seed=recipe.seed, versions=tool_versions(PACKAGES)),
+            parity=parity,
+            limit_bytes=LIMIT_BYTES,
+        )
+        replace_folder(fresh, place)
+
+
+def closed_loop(runner: Runner, episodes: int, say: Say) -> dict[str, Any]:
+    """Success on evaluation episodes, and with the instruction swapped; no runtime involved."""
+    out: dict[str, Any] = {}
+    for key, swapped in (("instructed", False), ("swapped", True)):
+        tally = evaluate(runner, range(episodes), swapped=swapped)
+        out[key] = _tally(tally)
+        say(f"closed loop, {key}: {tally.successes}/{tally.episodes} [{tally.low:.2f}, {tally.high:.2f}]")
+    return out
+
+
+def policy_contract(scaling: Scaling) -> PolicyContract:
+    """What the robot must know to feed these graphs and to read what they return."""
+    return PolicyContract(
+        family=NAME,
+        embodiment=EMBODIMENT,
+        joint_names=JOINT_NAMES,
+        joint_digest=joint_order_digest(JOINT_NAMES),
+        images=(
+            ImageInput(camera="scene", tensor="image_scene", width_px=IMAGE_PX, height_px=IMAGE_PX),
+            ImageInput(camera="wrist", tensor="image_wrist", width_px=IMAGE_PX, height_px=IMAGE_PX),
+        ),
+        state_normalization=Normalization(mean=_floats(scaling.state_mean), std=_floats(scaling.state_std)),
+        action_normalization=Normalization(mean=_floats(scaling.action_mean), std=_floats(scaling.action_std)),
+        action_representation="delta_to_observed",
+        action_dt_ns=round(ACTION_DT_S * 1e9),
+        horizon=HORIZON,
+        sampler=FlowSampler(steps=SAMPLER_STEPS, noise_seed=NOISE_SEED, fixed_noise=True),
+        graphs=Graphs(
+            encode="encode.onnx",
+            denoise="denoise.onnx",
+            tokens="tokens",
+            state="state",
+            x="x",
+            time="time",
+            velocity="velocity",
+        ),
+        tokenizer=Tokenizer(path="tokenizer.json", max_tokens=MAX_TOKENS),
+    )
+
+
+def _floats(values: np.ndarray[Any, Any]) -> tuple[float, ...]:
+    assert values.shape == (ACTION_DIM,)
+    return tuple(float(v) for v in values)
+
+
+def _slice(data: Demonstrations, low: int, high: int) -> Demonstrations:
+    return Demonstrations(**{name: value[low:high] for name, value in vars(data).items()})
+
+
+def _plain(report: object) -> dict[str, Any]:
+    import msgspec
+
+    return dict(msgspec.to_builtins(report))
+
+
+def _tally(tally: Tally) -> dict[str, Any]:
+    return {
+        "episodes": tally.episodes,
+        "successes": tally.successes,
+        "interval_95": [round(tally.low, 4), round(tally.high, 4)],
+        "mean_seconds": round(tally.mean_seconds, 2),
+        "failures": list(tally.failures) if tally.successes * 2 > tally.episodes else len(tally.failures),
+    }
+
+
+def _write_golden(path: Path, samples: list[Sample], reference: Runner) -> None:
+    """Observations with the plan of the trained policy, for a check on the device that will run the bundle."""
+    np.savez_compressed(
+        path,
+        image_scene=np.concatenate([s.scene for s in samples]),
+        image_wrist=np.concatenate([s.wrist for s in samples]),
+        instruction=np.array([s.words for s in samples]),
+        state=np.stack([s.state for s in samples]),
+        plan=np.stack([reference(s.scene, s.wrist, s.words, s.state) for s in samples]),
+    )

@@ -1,0 +1,42 @@
+"""Golden pairs: a bundle's own observations with the trained policy's answers, to be run again where it is installed.
+
+Needs neither torch nor the simulator's pictures: digests, graphs and the pairs are all in the bundle.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from contracts.manifest import ParityReport, verify_bundle
+from contracts.tokenizer import read_tokenizer
+from export_tools.families.pocket_vla.runner import OnnxEngine, Runner
+from export_tools.families.pocket_vla.train import Scaling
+from export_tools.parity import compare, require_parity
+
+
+def check_bundle(folder: Path) -> ParityReport:
+    """Verify digests, then run the golden pairs.
+
+    Raises:
+        BundleError: the bundle is altered, or a plan is further from the trained policy's than the gate allows.
+    """
+    manifest = verify_bundle(folder)
+    policy = manifest.policy
+    scaling = Scaling(
+        state_mean=np.array(policy.state_normalization.mean, np.float32),
+        state_std=np.array(policy.state_normalization.std, np.float32),
+        action_mean=np.array(policy.action_normalization.mean, np.float32),
+        action_std=np.array(policy.action_normalization.std, np.float32),
+    )
+    engine = OnnxEngine(folder / policy.graphs.encode, folder / policy.graphs.denoise)
+    run = Runner(engine, read_tokenizer(folder / policy.tokenizer.path), scaling, policy.sampler.steps)
+    with np.load(folder / "golden.npz") as golden:
+        plans = [
+            run(golden["image_scene"][i : i + 1], golden["image_wrist"][i : i + 1], str(words), golden["state"][i])
+            for i, words in enumerate(golden["instruction"])
+        ]
+        report = compare(golden["plan"], np.stack(plans), manifest.parity.quantized_weight_fraction, ())
+    require_parity(report)
+    return report

@@ -1,0 +1,70 @@
+"""Does the exported policy still do what the trained one does? Judged in the robot's units, never by a cosine.
+
+Pure functions over arrays of physical actions; whoever calls them runs the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.errors import BundleError
+from contracts.manifest import ParityReport
+
+Array = npt.NDArray[np.floating]
+Inputs = Mapping[str, npt.NDArray[np.generic]]
+
+# A tenth of a degree of disagreement is lost in a servo; a finger's width at the tool is about 0.02 rad.
+BOUND_P99_RAD = 0.01
+MINIMUM_COVERAGE = 0.9
+_HALF_OPEN_M = 0.04
+
+
+def compare(
+    reference: Array, candidate: Array, quantized_weight_fraction: float, inert: tuple[str, ...]
+) -> ParityReport:
+    """Report on chunks (S, horizon, joints + 1) in rad and m: reference policy against exported one, same noise."""
+    if reference.shape != candidate.shape or reference.ndim != 3:
+        raise ValueError(f"chunks differ in shape: {reference.shape} and {candidate.shape}")
+    joints = reference.shape[2] - 1
+    error = np.abs(reference - candidate)[..., :joints].reshape(-1, joints)
+    flips = (reference[..., joints] > _HALF_OPEN_M) != (candidate[..., joints] > _HALF_OPEN_M)
+    return ParityReport(
+        samples=len(reference),
+        error_max_rad=tuple(round(float(e), 6) for e in error.max(axis=0)),
+        error_p99_rad=tuple(round(float(e), 6) for e in np.percentile(error, 99, axis=0)),
+        bound_p99_rad=BOUND_P99_RAD,
+        gripper_flips=int(flips.sum()),
+        quantized_weight_fraction=round(quantized_weight_fraction, 4),
+        inert_inputs=inert,
+    )
+
+
+def inert_inputs(run: Callable[[Inputs], Array], inputs: Inputs, perturbed: Inputs) -> tuple[str, ...]:
+    """Names of inputs that may as well not exist: replacing one with its `perturbed` value leaves the output as it was.
+
+    A graph that silently lost an input passes every comparison on the inputs that are left.
+    """
+    base = run(inputs)
+    return tuple(
+        name for name, value in perturbed.items() if not np.any(np.abs(run({**inputs, name: value}) - base) > 1e-4)
+    )
+
+
+def require_parity(report: ParityReport) -> None:
+    """Raise `BundleError` naming every gate that failed."""
+    failed = []
+    if max(report.error_p99_rad) > report.bound_p99_rad:
+        failed.append(f"p99 error {max(report.error_p99_rad):.4f} rad is above {report.bound_p99_rad} rad")
+    if report.gripper_flips:
+        failed.append(
+            f"{report.gripper_flips} actions open the gripper where the trained policy closes it, or the reverse"
+        )
+    if report.quantized_weight_fraction < MINIMUM_COVERAGE:
+        failed.append(f"only {report.quantized_weight_fraction:.0%} of the weights are INT8")
+    if report.inert_inputs:
+        failed.append(f"inputs without effect: {', '.join(report.inert_inputs)}")
+    if failed:
+        raise BundleError("parity: " + "; ".join(failed))

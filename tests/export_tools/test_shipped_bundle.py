@@ -1,0 +1,58 @@
+"""The bundle in the repository: whole, small, fit for the simulated arm, and still saying what it was trained to."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from contracts.embodiment import joint_order_digest
+from contracts.manifest import verify_bundle
+from contracts.tokenizer import read_tokenizer
+from edge_runtime.robots.sim.plant import JOINT_NAMES
+from export_tools.cli import main
+from export_tools.families.pocket_vla.golden import check_bundle
+from export_tools.families.pocket_vla.language import build_tokenizer
+from export_tools.families.pocket_vla.runner import NOISE_SEED
+
+BUNDLE = Path(__file__).parents[2] / "assets" / "pocket_vla"
+
+
+def test_digests_hold_and_it_is_small() -> None:
+    manifest = verify_bundle(BUNDLE)
+    assert sum(blob.size_bytes for blob in manifest.blobs) <= 15_000_000
+    assert {p.name for p in BUNDLE.iterdir()} == {blob.path for blob in manifest.blobs} | {"manifest.json"}
+    assert manifest.policy.joint_digest == joint_order_digest(JOINT_NAMES)
+    assert manifest.policy.sampler.fixed_noise
+    assert manifest.policy.sampler.noise_seed == NOISE_SEED
+
+
+def test_golden_pairs_hold_on_this_machine() -> None:
+    report = check_bundle(BUNDLE)
+    assert report.samples == 8
+
+
+def test_vocabulary_is_the_grammar_s() -> None:
+    assert read_tokenizer(BUNDLE / "tokenizer.json") == build_tokenizer()
+
+
+def test_figures_of_the_run_are_beside_it() -> None:
+    figures = json.loads((BUNDLE / "training.json").read_text())
+    assert figures["recipe"]["seed"] == verify_bundle(BUNDLE).provenance.seed
+    assert figures["training"]["steps"] > 0
+    closed = figures["closed_loop_int8_in_process"]
+    assert closed["instructed"]["successes"] > closed["swapped"]["successes"]
+
+
+def test_nothing_in_it_names_the_machine_it_was_made_on() -> None:
+    for name in ("manifest.json", "training.json", "parity.json"):
+        assert not re.search(r"/(root|home|tmp|work)/", (BUNDLE / name).read_text())
+
+
+def test_check_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["check", str(BUNDLE)]) == 0
+    assert "digests hold" in capsys.readouterr().out
+    assert main(["check", str(tmp_path)]) == 1
+    assert "manifest.json" in capsys.readouterr().err
