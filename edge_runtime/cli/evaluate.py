@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from contracts.manifest import read_manifest
+from contracts.manifest import Manifest, verify_bundle
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import RobotConfig, load_config
 from edge_runtime.operator import EpisodeResult, Operator
@@ -31,6 +31,8 @@ _EPISODE_TIMEOUT_S = 120.0
 def evaluate(options: argparse.Namespace, console: Console) -> int:
     """Run the episodes, print the table, write the JSON; 1 if the success rate is below `options.min_success`."""
     config = load_config(options.config)
+    manifest = verify_bundle(config.bundle_dir)
+    manifest.require_fit(config.embodiment)
     started_s = time.monotonic()
     with contextlib.ExitStack() as stack:
         if options.run_dir is None:
@@ -49,7 +51,7 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
         operator.on_wait = None
         refusals = operator.watcher.refusals
     report = summarize(results, refusals)
-    report["run"] = _circumstances(config, options, time.monotonic() - started_s)
+    report["run"] = _circumstances(config, manifest, options, time.monotonic() - started_s)
     console.print(_table(report, config, options))
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -149,10 +151,12 @@ def percentiles(values: Sequence[float]) -> dict[str, float] | None:
     return {"p50": round(p50, 3), "p99": round(p99, 3), "count": len(values)}
 
 
-def _circumstances(config: RobotConfig, options: argparse.Namespace, wall_s: float) -> dict[str, Any]:
+def _circumstances(
+    config: RobotConfig, manifest: Manifest, options: argparse.Namespace, wall_s: float
+) -> dict[str, Any]:
     return {
         "robot": config.robot.name,
-        "bundle_digest": read_manifest(config.bundle_dir).digest,
+        "bundle_digest": manifest.digest,
         "safety_digest": config.safety.digest,
         "clock": "real" if options.real_time else "lockstep",
         "split": options.split,

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.errors import OperatorError, ProcessError
+from contracts.manifest import verify_bundle
 from edge_runtime.cli.display import LiveDisplay, Score, live_display, pair
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import load_config
@@ -27,6 +28,7 @@ _PAUSE_S = 0.7
 def run(options: argparse.Namespace, console: Console) -> int:
     """Run episodes until `options.episodes` are done or somebody stops it; the exit code."""
     config = load_config(options.config)
+    verify_bundle(config.bundle_dir).require_fit(config.embodiment)
     run_dir: Path = options.run_dir
     score, results = Score(), []
     interrupted = False

@@ -10,8 +10,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from contracts.manifest import blob_of, read_manifest, write_manifest
 from edge_runtime.status import Watcher
 from tests.cli.conftest import Command, traces
 
@@ -123,20 +125,37 @@ def test_monitors_look_on_while_it_runs(edge_runtime: Command, robot_toml: Path,
     assert process.poll() is None
 
 
-def test_a_process_that_cannot_start_ends_the_run_with_its_last_words(
-    edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def broken_robot(robot_toml: Path, tmp_path: Path) -> Path:
+    """A robot whose bundle has a graph that is none; returns the path of robot.toml."""
     for source in robot_toml.parent.rglob("*"):
         if source.is_file():
             target = tmp_path / source.relative_to(robot_toml.parent)
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(source.read_bytes())
-    graph = tmp_path / "bundle" / "encode.onnx"
-    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
-    process = edge_runtime("run", "--config", tmp_path / "robot.toml", "--run-dir", run_dir, "--no-page")
+    (tmp_path / "bundle" / "encode.onnx").write_bytes(b"no graph")
+    return tmp_path / "robot.toml"
+
+
+def test_an_altered_bundle_is_one_line(edge_runtime: Command, broken_robot: Path, run_dir: Path) -> None:
+    process = edge_runtime("run", "--config", broken_robot, "--run-dir", run_dir, "--no-page")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "engine ended" in err
-    assert "does not match the manifest" in err
+    assert err.count("\n") == 1
+    assert "encode.onnx: does not match the manifest" in err
+
+
+def test_a_process_that_cannot_start_ends_the_run_with_its_last_words(
+    edge_runtime: Command, broken_robot: Path, run_dir: Path
+) -> None:
+    bundle = broken_robot.parent / "bundle"
+    manifest = read_manifest(bundle)
+    blobs = tuple(blob_of(bundle, blob.path) for blob in manifest.blobs)
+    write_manifest(bundle, msgspec.structs.replace(manifest, blobs=blobs))
+    process = edge_runtime("run", "--config", broken_robot, "--run-dir", run_dir, "--no-page")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "engine ended (exit code 1)" in err
+    assert "EngineError" in err
     assert "Traceback" not in err
-    assert traces(run_dir, robot_toml) == []
+    assert traces(run_dir, broken_robot) == []
