@@ -61,12 +61,15 @@ class Operator:
     Args:
         run_dir: folder of the run's sockets.
         on_wait: called again and again while this object waits, at least ten times a second.
+        answer_timeout_s: how long a process may take to answer a request.
 
     Raises:
         ProcessError: this robot has an operator already.
     """
 
-    def __init__(self, run_dir: Path, on_wait: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, run_dir: Path, on_wait: Callable[[], None] | None = None, answer_timeout_s: float = _ANSWER_TIMEOUT_S
+    ) -> None:
         self._commands = Publisher(OPERATOR, run_dir)
         try:
             self._scenes = Publisher(SCENE_COMMAND, run_dir)
@@ -75,7 +78,9 @@ class Operator:
             raise
         self.watcher = Watcher(run_dir)
         self.on_wait = on_wait
+        self._answer_timeout_s = answer_timeout_s
         self._last_id = 0
+        self._instruction: OperatorCommand | None = None
 
     def lay_out(self, seed: int, split: str) -> None:
         """Simulation only: put the arm home and the scene of `seed` on the table."""
@@ -90,6 +95,7 @@ class Operator:
     def instruct(self, text: str) -> None:
         """Tell the policy what to do."""
         command = self._command(OperatorKind.INSTRUCT, text)
+        self._instruction = command
 
         def answer() -> str | None:
             engine = self.watcher.heartbeats.get("engine")
@@ -196,6 +202,7 @@ class Operator:
             if watcher.control_state not in _POWERED:
                 verdicts = ", ".join(watcher.status().verdicts) or "no reason given"
                 return "interrupted", f"control is {watcher.control_state}: {verdicts}"
+            self.remind()
             self._listen()
         return "timeout", f"undecided after {timeout_s:.0f} s"
 
@@ -219,12 +226,12 @@ class Operator:
     def _request(
         self, publisher: Publisher, command: Message, process: str, request: str, answer: Callable[[], str | None]
     ) -> None:
-        deadline_s = time.monotonic() + _ANSWER_TIMEOUT_S
+        deadline_s = time.monotonic() + self._answer_timeout_s
         repeat_s = 0.0
         while (answered := answer()) is None:
             now_s = time.monotonic()
             if now_s >= deadline_s:
-                problem = f"did not answer within {_ANSWER_TIMEOUT_S:.0f} s"
+                problem = f"did not answer within {self._answer_timeout_s:g} s"
                 raise OperatorError(process, request, problem, answered=False)
             if now_s >= repeat_s:
                 repeat_s = now_s + _REPEAT_S
@@ -235,6 +242,10 @@ class Operator:
 
     def _listen(self) -> None:
         self.watcher.receive(0.02)
+        engine = self.watcher.heartbeats.get("engine")
+        if self._instruction is not None and engine is not None and engine.counters.get("instruction_id") == 0:
+            # An engine that was started again knows no instruction; the same one, under its number, is the same request.
+            self._commands.send(self._instruction)
         if self.on_wait is not None:
             self.on_wait()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -68,7 +70,6 @@ def test_sigkill_in_mid_motion(moving_robot: Robot) -> None:
 
     robot.table.tend()
     robot.until(lambda: robot.table.restarts()["engine"] == 1)
-    robot.operator.instruct("touch the red cube")
     robot.until(lambda: robot.operator.watcher.control_state == "active")
     record.follow(0.5)
     assert record.reports[-1].position_measured_rad[6] > held.position_measured_rad[6] + 0.02, "motion resumes"
@@ -92,6 +93,29 @@ def test_sigstop_in_mid_motion(moving_robot: Robot) -> None:
     assert record.reports[-1].position_measured_rad[6] > held.position_measured_rad[6] + 0.02
     assert robot.table.restarts()["engine"] == 0
     record.assert_no_tick_lost()
+
+
+def test_an_episode_survives_the_death_of_the_engine(start_robot: Callable[..., Robot]) -> None:
+    robot = start_robot()
+    operator = robot.operator
+    victims: list[int] = []
+
+    def kill_once() -> None:
+        robot.table.tend()
+        if not victims and operator.watcher.status().elapsed_s > 1.0:
+            victims.append(robot.table.pids()["engine"])
+            os.kill(victims[0], signal.SIGKILL)
+
+    operator.on_wait = kill_once
+    result = operator.run_episode(4, "eval")
+    assert victims
+    assert result.reason == "out of time"
+    assert result.receipts[-1].chunk_sequence < result.receipts[0].chunk_sequence + len(result.receipts)
+    assert operator.watcher.heartbeats["engine"].pid != victims[0]
+    taken = [receipt for receipt in result.receipts if receipt.first_command_ns is not None]
+    gaps_s = [(b.exposure_ns - a.exposure_ns) / 1e9 for a, b in itertools.pairwise(taken)]
+    assert max(gaps_s) > 0.8, "nothing came while it was dead"
+    assert gaps_s[-1] < 0.5, "and chunks are followed again at the end"
 
 
 def test_control_killed_in_mid_motion_the_driver_stops_the_arm_and_nobody_arms_it_again(moving_robot: Robot) -> None:
