@@ -202,7 +202,6 @@ class Operator:
             if watcher.control_state not in _POWERED:
                 verdicts = ", ".join(watcher.status().verdicts) or "no reason given"
                 return "interrupted", f"control is {watcher.control_state}: {verdicts}"
-            self.remind()
             self._listen()
         return "timeout", f"undecided after {timeout_s:.0f} s"
 
@@ -244,7 +243,7 @@ class Operator:
         self.watcher.receive(0.02)
         engine = self.watcher.heartbeats.get("engine")
         if self._instruction is not None and engine is not None and engine.counters.get("instruction_id") == 0:
-            # An engine that was started again knows no instruction; the same one, under its number, is the same request.
+            # An engine that was started again knows no instruction; under the same number it is the same request.
             self._commands.send(self._instruction)
         if self.on_wait is not None:
             self.on_wait()

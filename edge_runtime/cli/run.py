@@ -82,6 +82,7 @@ def _episodes(operator: Operator, display: LiveDisplay, options: argparse.Namesp
             display.note(f"could not run an episode: {error}")
             if failures >= _FAILURES_IN_A_ROW:
                 raise ProcessError(f"{failures} episodes in a row could not be run; the last time: {error}") from error
+            operator.wait_until(lambda: False, _PAUSE_S)
             continue
         failures = 0
         done += 1

@@ -1,0 +1,164 @@
+"""The operator's requests: repeated until answered, and an error that says who refused or kept silent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import OperatorError, ProcessError
+from contracts.messages import ControlState, Heartbeat, LoopTiming, Message, OperatorCommand, SafetyReport, SceneStatus
+from contracts.topics import HEARTBEAT_ENGINE, OPERATOR, SAFETY_REPORT, SCENE_COMMAND, SCENE_STATUS, Topic
+from edge_runtime.bus import Publisher, Subscriber
+from edge_runtime.operator import Operator
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Iterator[Operator]:
+    with Operator(tmp_path, answer_timeout_s=0.6) as one:
+        yield one
+
+
+def report(answered_id: int, answer: str) -> SafetyReport:
+    timing = LoopTiming(
+        ticks=1,
+        overruns=0,
+        lateness_p50_ns=0,
+        lateness_p99_ns=0,
+        lateness_max_ns=0,
+        cost_p50_ns=0,
+        cost_p99_ns=0,
+        realtime_priority=True,
+    )
+    return SafetyReport(
+        stamp_ns=1,
+        state=ControlState.READY,
+        reasons=(),
+        interventions=0,
+        chunk_sequence=None,
+        chunk_age_ns=None,
+        plan_left_ns=0,
+        bundle_digest=None,
+        safety_digest="",
+        stop_margin_rad=0.1,
+        position_measured_rad=(0.0,) * 7,
+        position_commanded_rad=(0.0,) * 7,
+        loop=timing,
+        engine_alive=True,
+        answered_id=answered_id,
+        answer=answer,
+    )
+
+
+@contextmanager
+def answering(
+    run_dir: Path, listen: Topic, speak: Topic, answer: Callable[[Message], Message]
+) -> Iterator[list[Message]]:
+    """A process that answers the second time it is asked: the first request may be lost, as any message may."""
+    heard: list[Message] = []
+    done = threading.Event()
+
+    def work() -> None:
+        with Subscriber((listen,), run_dir) as subscriber, Publisher(speak, run_dir) as publisher:
+            while not done.is_set():
+                for message in subscriber.receive(0.02):
+                    heard.append(message)
+                    if len(heard) >= 2:
+                        publisher.send(answer(message))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield heard
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("ask", "process"),
+    [
+        (lambda operator: operator.arm(), "control"),
+        (lambda operator: operator.stop(), "control"),
+        (lambda operator: operator.instruct("touch the red cube"), "engine"),
+        (lambda operator: operator.lay_out(3, "eval"), "driver"),
+    ],
+    ids=["arm", "stop", "instruct", "lay out"],
+)
+def test_silence_is_an_error_that_names_the_silent(
+    operator: Operator, ask: Callable[[Operator], None], process: str
+) -> None:
+    started_s = time.monotonic()
+    with pytest.raises(OperatorError, match="did not answer") as caught:
+        ask(operator)
+    assert 0.5 < time.monotonic() - started_s < 2.0
+    assert (caught.value.process, caught.value.answered) == (process, False)
+
+
+def test_a_request_is_repeated_under_one_id_until_it_is_answered(operator: Operator, tmp_path: Path) -> None:
+    with answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda command: report(command.id, "done")) as heard:  # type: ignore[attr-defined]
+        operator.arm()
+    assert len(heard) >= 2
+    assert len({command.id for command in heard if isinstance(command, OperatorCommand)}) == 1
+
+
+def test_a_refusal_is_an_error_with_the_reason(operator: Operator, tmp_path: Path) -> None:
+    with (
+        answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda c: report(c.id, "refused_moving")),  # type: ignore[attr-defined]
+        pytest.raises(OperatorError, match="arm: control refused: refused_moving") as caught,
+    ):
+        operator.arm()
+    assert caught.value.answered
+
+
+def test_an_instruction_counts_when_the_engine_follows_it(operator: Operator, tmp_path: Path) -> None:
+    def beat(command: Message) -> Heartbeat:
+        assert isinstance(command, OperatorCommand)
+        counters = {"instruction_id": command.id}
+        return Heartbeat(
+            process="engine", pid=1, stamp_ns=1, sequence=1, counters=counters, refusals={}, gauges={}, note="x"
+        )
+
+    with answering(tmp_path, OPERATOR, HEARTBEAT_ENGINE, beat):
+        operator.instruct("touch the red cube")
+
+
+def test_a_scene_that_may_not_be_laid_out_now(operator: Operator, tmp_path: Path) -> None:
+    def status(command: Message) -> SceneStatus:
+        return SceneStatus(
+            stamp_ns=1,
+            answered_id=command.id,  # type: ignore[attr-defined]
+            answer="not_allowed_now",
+            seed=0,
+            split="eval",
+            instruction="",
+            swapped_instruction="",
+            outcome="running",
+            reason="",
+            elapsed_s=0.0,
+        )
+
+    with (
+        answering(tmp_path, SCENE_COMMAND, SCENE_STATUS, status),
+        pytest.raises(OperatorError, match="driver refused: not_allowed_now"),
+    ):
+        operator.lay_out(3, "eval")
+
+
+def test_a_robot_has_one_operator(operator: Operator, tmp_path: Path) -> None:
+    with pytest.raises(ProcessError):
+        Operator(tmp_path)
+    assert operator.watcher.control_state == "unknown"
+
+
+def test_ids_grow_from_one_operator_to_the_next(tmp_path: Path) -> None:
+    last = 0
+    for _ in range(3):
+        with Operator(tmp_path) as operator:
+            ids = [operator._next_id() for _ in range(3)]
+        assert last < ids[0] < ids[1] < ids[2]
+        last = ids[2]
