@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def say(text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - started), 60)
-        console.print(f"[dim]{minutes:3d}:{seconds:02d}[/dim] {text}")
+        console.print(f"[dim]{minutes:3d}:{seconds:02d}[/dim] {text}", soft_wrap=True)
 
     try:
         if arguments.command == "build":
@@ -71,7 +71,13 @@ def _parser() -> argparse.ArgumentParser:
 def _build(arguments: argparse.Namespace, say: object) -> None:
     from dataclasses import replace
 
-    from export_tools.families.pocket_vla.build import Recipe, export_bundle, store_weights, train_from_nothing
+    from export_tools.families.pocket_vla.build import (
+        Recipe,
+        export_bundle,
+        load_weights,
+        store_weights,
+        train_from_nothing,
+    )
 
     assert callable(say)
     recipe = Recipe(seed=arguments.seed)
@@ -84,7 +90,8 @@ def _build(arguments: argparse.Namespace, say: object) -> None:
     recipe = replace(recipe, **{key: value for key, value in asked.items() if value is not None})
     trained, figures = train_from_nothing(recipe, say)
     store_weights(trained, arguments.weights)
-    export_bundle(trained, recipe, figures, arguments.output, _command_line(), say)
+    # From the stored weights, so that `export` gives the same bundle again.
+    export_bundle(load_weights(arguments.weights), recipe, figures, arguments.output, _command_line(), say)
     say(f"bundle in {arguments.output}, weights in {arguments.weights}")
 
 

@@ -76,9 +76,7 @@ def test_drawn_sentences_mean_what_was_asked() -> None:
     for c, s, v, r in zip(colour, shape, verb, row, strict=True):
         words = {names[t] for t in tokens[r] if t != PAD}
         assert COLOURS[c] in words
-        assert (
-            words & {"cube": {"cube", "block"}, "ball": {"ball", "sphere"}, "cylinder": {"cylinder", "can"}}[SHAPES[s]]
-        )
+        assert words & nouns[SHAPES[s]]
         assert ("left" in words, "right" in words) == (VERBS[v] == "push_left", VERBS[v] == "push_right")
 
 

@@ -44,7 +44,7 @@ from export_tools.families.pocket_vla.export import (
 from export_tools.families.pocket_vla.language import MAX_TOKENS, SentenceTable, build_tokenizer
 from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
 from export_tools.families.pocket_vla.runner import NOISE_SEED, SAMPLER_STEPS, OnnxEngine, Runner
-from export_tools.families.pocket_vla.train import BatchMaker, Scaling, TrainingLog, scaling_of, train
+from export_tools.families.pocket_vla.train import BatchMaker, Scaling, TrainingLog, horizon_scale_of, scaling_of, train
 from export_tools.parity import require_parity
 
 NAME = "pocket_vla"
@@ -61,11 +61,11 @@ class Recipe:
     """Everything a build depends on, besides the code."""
 
     seed: int = 0
-    observations: int = 60_000
-    steps: int = 2_000
+    observations: int = 50_000
+    steps: int = 2_200
     pictures: int = 64
     peak_rate: float = 1.0e-3
-    training_limit_minutes: float = 30.0
+    training_limit_minutes: float = 27.0
     calibration: int = 64
     held_out: int = 128
     closed_loop_episodes: int = 100
@@ -104,6 +104,7 @@ def train_from_nothing(recipe: Recipe, say: Say) -> tuple[Trained, dict[str, Any
     scaling = scaling_of(data)
     torch.manual_seed(recipe.seed)
     model = PocketVla(PocketConfig(vocabulary=tokenizer.size, max_tokens=MAX_TOKENS))
+    model.horizon_scale.copy_(horizon_scale_of(data, scaling))
     batches = BatchMaker(data, scaling, SentenceTable(tokenizer), recipe.seed)
 
     def report(log: TrainingLog, share: float) -> None:

@@ -18,9 +18,9 @@ ACTION_DIM = 8
 
 _SUBSTEPS = 4
 _HOVER_M = 0.13
-_TOUCH_DEPTH_M = 0.045
+_TOUCH_DEPTH_M = 0.03
 _SWEEP_HEIGHT_M = 0.032
-_BEHIND_M = 0.085
+_BEHIND_M = 0.10
 # Fingers closed are 2.8 cm thick along y, an object reaches about 3.2 cm from its centre.
 _CONTACT_GAP_M = 0.046
 _CRUISE_M_S = 0.30
@@ -50,7 +50,7 @@ def tool_velocity(tool_m: Array, object_m: Array, push_sign: npt.NDArray[np.floa
 
     ahead = push_sign * (object_m[:, 1] - tool_m[:, 1])
     aside = object_m[:, 0] - tool_m[:, 0]
-    sweeping = pushing & (np.abs(aside) < 0.03) & (ahead > 0.03) & (ahead < 0.14) & (tool_m[:, 2] < 0.058)
+    sweeping = pushing & (np.abs(aside) < 0.03) & (ahead > 0.03) & (ahead < 0.16) & (tool_m[:, 2] < 0.058)
     sweep = np.stack(
         [
             np.clip(5.0 * aside, -0.1, 0.1),
@@ -59,7 +59,7 @@ def tool_velocity(tool_m: Array, object_m: Array, push_sign: npt.NDArray[np.floa
         ],
         axis=1,
     )
-    return np.where(sweeping[:, None], sweep, v)
+    return np.asarray(np.where(sweeping[:, None], sweep, v))
 
 
 def plan(q_rad: Array, object_m: Array, push_sign: npt.NDArray[np.float64]) -> Array:
@@ -87,6 +87,6 @@ def _carried(tool: Array, item: Array, push_sign: Array) -> Array:
     in_lane = (np.abs(item[:, 0] - tool[:, 0]) < 0.035) & (tool[:, 2] < 0.07)
     ahead = push_sign * (item[:, 1] - tool[:, 1])
     pressed = in_lane & (push_sign != 0.0) & (ahead > 0.0) & (ahead < _CONTACT_GAP_M)
-    moved = item.copy()
+    moved: Array = np.array(item)
     moved[:, 1] = np.where(pressed, tool[:, 1] + push_sign * _CONTACT_GAP_M, item[:, 1])
     return moved

@@ -260,6 +260,10 @@ class PocketVla(nn.Module):
         self.frequencies: Tensor
         self.register_buffer("frequencies", torch.exp(torch.linspace(0.0, math.log(200.0), 32)), persistent=False)
 
+        # Size of each step of a chunk: the first are a tenth of the last, and must be as exact for their size.
+        self.horizon_scale: Tensor
+        self.register_buffer("horizon_scale", torch.ones(c.horizon, c.action_dim))
+
         self.cell_colour = nn.Linear(FINE_WIDTH, 1 + len(COLOURS))
         self.cell_shape = nn.Linear(FINE_WIDTH, 1 + len(SHAPES))
         self.refine = nn.Linear(c.width, 3)
@@ -314,7 +318,10 @@ class PocketVla(nn.Module):
         for layer in self.prefix:
             x = layer(x, pictures, per_picture)
         x = self.prefix_norm(x)
-        keys_values = tuple(layer.look.keys_values(x) for layer in self.expert)
+        keys_values = []
+        for layer in self.expert:
+            assert isinstance(layer, ExpertLayer)
+            keys_values.append(layer.look.keys_values(x))
         heads = Heads(
             cell_logits=cell_logits.reshape(batch, -1),
             target=target,
@@ -322,7 +329,7 @@ class PocketVla(nn.Module):
             colour_logits=self.cell_colour(fine),
             shape_logits=self.cell_shape(fine),
         )
-        return keys_values, heads
+        return tuple(keys_values), heads
 
     def encode(self, scene: Tensor, wrist: Tensor, tokens: Tensor, state: Tensor) -> tuple[Tensor, ...]:
         """Prefix of one observation and instruction: per expert layer (B, 13, 2 * expert_width) keys and values.
@@ -349,7 +356,7 @@ class PocketVla(nn.Module):
         h = self.action_in(x) + self.action_place
         for layer, kv in zip(self.expert, prefix, strict=True):
             h = layer(h, t, kv)
-        action: Tensor = self.action_out(self.action_norm(h))
+        action: Tensor = self.action_out(self.action_norm(h)) * self.horizon_scale
         return action
 
     def sample(self, prefix: tuple[Tensor, ...], noise: Tensor, steps: int) -> Tensor:

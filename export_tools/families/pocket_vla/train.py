@@ -23,8 +23,9 @@ from export_tools.families.pocket_vla.model import FINE_GRID, TARGET_CENTRE_M, T
 __all__ = ["Batch", "BatchMaker", "Scaling", "TrainingLog", "flow_loss", "head_loss", "scaling_of", "train"]
 
 INSTRUCTIONS = 2
-# The first actions of a chunk are the ones that get played; they are also the smallest.
-_STEP_WEIGHT = torch.cat([torch.full((4,), 3.0), torch.full((4,), 1.5), torch.full((8,), 0.6)])
+# The first actions of a chunk are the ones that get played.
+_STEP_WEIGHT = torch.cat([torch.full((6,), 1.5), torch.full((10,), 0.7)])
+_SMALLEST_HORIZON_SCALE = 0.05
 _SMALLEST_STD = 0.01
 # Close to the end of the path the action can be read off `x`: nothing to learn there.
 _LATEST_TIME = 0.85
@@ -74,7 +75,7 @@ def offsets(state: npt.NDArray[np.float32], plans: npt.NDArray[np.float32]) -> n
     """Plans (..., 16, 8) as offsets from the joints in `state` (..., 8); the gripper stays absolute."""
     out = plans.copy()
     out[..., :7] -= state[..., None, :7]
-    return out
+    return np.asarray(out)
 
 
 def scaling_of(data: Demonstrations) -> Scaling:
@@ -87,6 +88,13 @@ def scaling_of(data: Demonstrations) -> Scaling:
         action_mean=actions.mean(axes),
         action_std=np.maximum(actions.std(axes), _SMALLEST_STD),
     )
+
+
+def horizon_scale_of(data: Demonstrations, scaling: Scaling) -> Tensor:
+    """(16, 8) root mean square of each step of the normalized actions, bounded below."""
+    actions = offsets(np.repeat(data.state[:, None], data.plans.shape[1], axis=1), data.plans)
+    size = np.sqrt((((actions - scaling.action_mean) / scaling.action_std) ** 2).mean(axis=(0, 1)))
+    return torch.from_numpy(np.maximum(size, _SMALLEST_HORIZON_SCALE).astype(np.float32))
 
 
 class BatchMaker:
@@ -166,7 +174,7 @@ def _splat(uv: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def flow_loss(model: PocketVla, prefix: tuple[Tensor, ...], actions: Tensor, generator: torch.Generator) -> Tensor:
-    """Error of the predicted action at random times on the straight path from noise to `actions`.
+    """Error of the predicted action, for its step's size, at random times on the path from noise to `actions`.
 
     It is the flow-matching loss (Lipman et al., "Flow matching for generative modeling", 2023, eq. 23 with
     sigma_min = 0) times (1 - t)^2: the velocity is (action - x) / (1 - t).
@@ -174,7 +182,7 @@ def flow_loss(model: PocketVla, prefix: tuple[Tensor, ...], actions: Tensor, gen
     noise = torch.randn(actions.shape, generator=generator)
     t = torch.rand(actions.shape[0], generator=generator) * _LATEST_TIME
     x = noise + t[:, None, None] * (actions - noise)
-    error = model.clean_action(x, t, prefix).float() - actions
+    error = (model.clean_action(x, t, prefix).float() - actions) / model.horizon_scale
     weight = _STEP_WEIGHT / _STEP_WEIGHT.mean()
     return (error.square().mean(dim=2) * weight).mean()
 
