@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--limit-minutes", type=float, help="end the training after so many minutes at the latest")
     export = commands.add_parser("export", help="export stored weights again, without training")
     for command in (build, export):
-        command.add_argument("--output", type=Path, default=_BUNDLE, help=f"folder of the bundle (default {_BUNDLE})")
+        command.add_argument("family", nargs="?", choices=("pocket_vla",), default="pocket_vla", help="model family")
+        command.add_argument("--out", type=Path, default=_BUNDLE, help=f"folder of the bundle (default {_BUNDLE})")
         command.add_argument("--weights", type=Path, default=_WEIGHTS, help=f"stored weights (default {_WEIGHTS})")
         command.add_argument("--episodes", type=int, help="closed-loop episodes at the end; 0 for none")
     check = commands.add_parser("check", help="verify digests and run the parity gate on the bundle's golden pairs")
@@ -91,8 +92,8 @@ def _build(arguments: argparse.Namespace, say: object) -> None:
     trained, figures = train_from_nothing(recipe, say)
     store_weights(trained, arguments.weights)
     # From the stored weights, so that `export` gives the same bundle again.
-    export_bundle(load_weights(arguments.weights), recipe, figures, arguments.output, _command_line(), say)
-    say(f"bundle in {arguments.output}, weights in {arguments.weights}")
+    export_bundle(load_weights(arguments.weights), recipe, figures, arguments.out, _command_line(), say)
+    say(f"bundle in {arguments.out}, weights in {arguments.weights}")
 
 
 def _export(arguments: argparse.Namespace, say: object) -> None:
@@ -102,13 +103,13 @@ def _export(arguments: argparse.Namespace, say: object) -> None:
     from export_tools.families.pocket_vla.build import Recipe, export_bundle, load_weights
 
     assert callable(say)
-    stored = arguments.output / "training.json"
+    stored = arguments.out / "training.json"
     figures = json.loads(stored.read_text()) if stored.exists() else {}
     recipe = Recipe(**figures["recipe"]) if "recipe" in figures else Recipe()
     if arguments.episodes is not None:
         recipe = replace(recipe, closed_loop_episodes=arguments.episodes)
-    export_bundle(load_weights(arguments.weights), recipe, figures, arguments.output, _command_line(), say)
-    say(f"bundle in {arguments.output}")
+    export_bundle(load_weights(arguments.weights), recipe, figures, arguments.out, _command_line(), say)
+    say(f"bundle in {arguments.out}")
 
 
 def _check(arguments: argparse.Namespace, say: object) -> None:
