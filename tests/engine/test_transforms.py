@@ -118,5 +118,5 @@ def test_smoothing_leaves_slow_motion_alone_and_takes_the_noise_between_actions(
     motion = np.column_stack([0.3 + time, time**3 - 0.2 * time, np.full(16, 0.7), 2.0 * time**5])
     np.testing.assert_allclose(smoothing @ motion, motion, atol=1e-12)
     alternating = 0.01 * (-1.0) ** np.arange(16)[:, None]
-    assert np.abs(smoothing @ alternating).max() < 0.005
+    assert np.abs(smoothing @ alternating)[3:-3].max() < 0.004
     np.testing.assert_array_equal(smoothing_matrix(16, None), np.eye(16))
