@@ -12,6 +12,7 @@ import pytest
 from contracts.messages import Heartbeat, Observation, SceneCommand, SceneStatus
 from edge_runtime.frames import FrameReader
 from edge_runtime.robots.port import CommandState, FeedbackFlag
+from edge_runtime.robots.sim.driver import WATCHDOG_NS
 from tests.robots.sim.conftest import Cell, StartCell
 
 pytestmark = pytest.mark.realtime
@@ -96,9 +97,9 @@ def test_when_commands_cease_the_arm_stops_by_itself_within_limits_and_stays(sta
     time_s, position_rad, speed_rad_s = np.array(samples).T
     assert abs(speed_rad_s[-1]) < 1e-6
     moving = time_s[np.abs(speed_rad_s) > 0.05]
-    # 20 ms of watchdog, 0.8 rad/s at 6 rad/s² of ramp, and the lag of servo and test.
-    assert moving[-1] - silent_since_s < 0.3
-    assert np.ptp(position_rad) < 0.8 * 0.05 + 0.8**2 / (2 * 6.0) + 0.05
+    # The watchdog, 0.8 rad/s at 6 rad/s² of ramp, and the lag of servo and test.
+    assert moving[-1] - silent_since_s < WATCHDOG_NS / 1e9 + 0.3
+    assert np.ptp(position_rad) < 0.8 * (WATCHDOG_NS / 1e9 + 0.03) + 0.8**2 / (2 * 6.0) + 0.05
     feedback = cell.feedback()
     assert FeedbackFlag.DRIVER_FAULT in feedback.flags
 
