@@ -97,6 +97,12 @@ class ProcessTable:
             elif child.popen.poll() is not None:
                 self._bury(child, now_s)
 
+    def restart(self, process: Process) -> None:
+        """End `process` and start it again, as a person would with systemctl."""
+        child = self._children[process]
+        self._end(child)
+        child.start_due_s = time.monotonic()
+
     def restarts(self) -> dict[str, int]:
         """How often each process was started again."""
         return {process.name: max(0, child.starts - 1) for process, child in self._children.items()}

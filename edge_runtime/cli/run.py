@@ -20,6 +20,7 @@ from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import load_config
 from edge_runtime.operator import EpisodeResult, Operator
 from edge_runtime.page import Page
+from edge_runtime.processes import CONTROL
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         with _sigterm_interrupts(), live_display(console, config.robot.name) as display:
             operator.on_wait = lambda: _look(operator, table, display, score, page)
             try:
-                for result in _episodes(operator, display, options):
+                for result in _episodes(operator, table, display, options):
                     results.append(result)
                     score.add(result.success)
                     display.note(_episode_line(len(results), result))
@@ -69,7 +70,9 @@ def _look(operator: Operator, table: ProcessTable, display: LiveDisplay, score: 
         page.show(status, score.episodes, score.successes)
 
 
-def _episodes(operator: Operator, display: LiveDisplay, options: argparse.Namespace) -> Iterator[EpisodeResult]:
+def _episodes(
+    operator: Operator, table: ProcessTable, display: LiveDisplay, options: argparse.Namespace
+) -> Iterator[EpisodeResult]:
     seeds = itertools.count(options.seed)
     failures = 0
     done = 0
@@ -82,6 +85,10 @@ def _episodes(operator: Operator, display: LiveDisplay, options: argparse.Namesp
             display.note(f"could not run an episode: {error}")
             if failures >= _FAILURES_IN_A_ROW:
                 raise ProcessError(f"{failures} episodes in a row could not be run; the last time: {error}") from error
+            if error.request == "reset" and error.answered:
+                # After a stop that control did not command, the arm rests elsewhere than control holds it: only a
+                # control that starts afresh takes its command from the measurement.
+                table.restart(CONTROL)
             operator.wait_until(lambda: False, _PAUSE_S)
             continue
         failures = 0
