@@ -102,18 +102,18 @@ def test_percentiles_of_nothing() -> None:
 @pytest.mark.realtime
 def test_evaluate_writes_what_it_prints(edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path) -> None:
     file = tmp_path / "result.json"
-    arguments = ("evaluate", "--config", robot_toml, "--run-dir", run_dir, "--episodes", 2, "--json", file)
+    arguments = ("evaluate", "--config", robot_toml, "--run-dir", run_dir, "--episodes", 1, "--json", file)
     process = edge_runtime(*arguments, "--min-success", 0.5)
     out, err = process.communicate(timeout=100)
     assert process.returncode == 1, out + err
     assert "below the asked 50%" in out
     report = json.loads(file.read_bytes())
-    assert (report["episodes"], report["successes"]) == (2, 0)
-    assert report["outcomes"] == {"failed": 2}
-    assert report["interval_95"][1] == pytest.approx(0.658, abs=0.001)
+    assert (report["episodes"], report["successes"]) == (1, 0)
+    assert report["outcomes"] == {"failed": 1}
+    assert report["interval_95"][1] == pytest.approx(0.793, abs=0.001)
     assert report["exposure_to_first_command_ms"]["p50"] == 100.0
-    assert report["model_ms"]["count"] >= 90
-    assert len({episode["trace_digest"] for episode in report["per_episode"]}) == 2
+    assert report["model_ms"]["count"] >= 45
+    assert len(report["per_episode"][0]["trace_digest"]) == 64
     assert report["run"]["clock"] == "lockstep"
     assert traces(run_dir, robot_toml) == []
 

@@ -11,7 +11,7 @@ from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.operator import Operator
 
-EPISODES = 8
+EPISODES = 5
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_it_obeys_unseen_sentences_and_fails_when_they_mean_another_object(opera
     """Few episodes, wide bounds: `edge-runtime evaluate` measures, this notices that something broke."""
     seeds = range(1000, 1000 + EPISODES)
     obeyed = [operator.run_episode(seed, "eval") for seed in seeds]
-    assert sum(result.success for result in obeyed) >= 5, [result.reason for result in obeyed]
+    assert sum(result.success for result in obeyed) >= 3, [result.reason for result in obeyed]
     swapped = [operator.run_episode(seed, "eval", swapped=True) for seed in seeds]
-    assert sum(result.success for result in swapped) <= 3, [result.reason for result in swapped]
+    assert sum(result.success for result in swapped) <= 2, [result.reason for result in swapped]
     assert operator.watcher.refusals == {}
