@@ -264,8 +264,8 @@ class SceneCommand(Message, frozen=True):
 class SceneStatus(Message, frozen=True):
     """Simulation only: the task that is laid out and how it stands.
 
-    `elapsed_s` counts while the arm is under power and the outcome open. `trace_digest` is the SHA-256 over every target the joints were
-    told since then, in lockstep only: two runs of a seed that agree in it were the same motion.
+    `elapsed_s` counts while the arm is under power and the outcome open. `trace_digest` is the SHA-256 over every
+    target the joints were told meanwhile, in lockstep only: two runs of a seed that agree in it were the same motion.
     """
 
     stamp_ns: int
