@@ -148,7 +148,14 @@ class ChunkBuffer:
         fade_ns = np.arange(splice_ns - 2 * _BLEND_STEP_NS, fade_end_ns, _BLEND_STEP_NS, dtype=np.int64)
         fade_ns = fade_ns[fade_ns >= 0]
         old = self._motion_at(fade_ns, splice_ns, rest)
-        whole = self._plan_of(chunk, due_ns, actions, active_from_ns)
+        # One knot back in time by the first actions' slope: the chunk says where it goes, and so where it comes from.
+        earlier = 2.0 * actions[0] - actions[min(1, len(actions) - 1)]
+        whole = self._plan_of(
+            chunk,
+            np.concatenate([due_ns[:1] - chunk.dt_ns, due_ns]),
+            np.concatenate([earlier[None, :], actions]),
+            active_from_ns,
+        )
         new = evaluate_plan(whole, np.minimum(fade_ns, due_ns[-1]), len(self._embodiment.joints))
         progress = np.clip((fade_ns - splice_ns) / max(self._blend_ns, 1), 0.0, 1.0)
         weight = (progress * progress * (3.0 - 2.0 * progress))[:, None]
