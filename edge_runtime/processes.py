@@ -5,7 +5,9 @@ The systemd units and the docs are tested against this table.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from edge_runtime.config import RobotConfig
@@ -42,4 +44,4 @@ def command_line(process: Process, config: RobotConfig, run_dir: Path, *, lockst
 
 def port_name(run_dir: Path) -> str:
     """Name of the driver port's shared memory; differs between runs in different folders."""
-    return "edge-port-" + "".join(c if c.isalnum() else "-" for c in str(run_dir.resolve()).strip("/"))[-200:]
+    return f"edge-port-{sha256(os.fsencode(run_dir.resolve())).hexdigest()[:16]}"

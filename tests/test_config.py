@@ -127,4 +127,7 @@ def test_the_process_table_starts_the_driver_first(robot: Path) -> None:
 
 
 def test_runs_in_different_folders_have_different_ports() -> None:
-    assert port_name(Path("a")) != port_name(Path("b"))
+    folders = ("a", "b", "a/b", "a-b", "a b", "größe", "x" * 250 + "/a", "x" * 250 + "/b")
+    names = {port_name(Path(folder)) for folder in folders}
+    assert len(names) == len(folders)
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", name) for name in names), "what the driver port takes"
