@@ -129,6 +129,8 @@ class ProcessTable:
         for process in (ENGINE, CONTROL, DRIVER):
             if process in self._children:
                 self._end(self._children[process])
+        if DRIVER not in self._children:
+            return
         names = [port_name(self._run_dir), *(ring_name(self._run_dir, c.name) for c in self._config.embodiment.cameras)]
         for name in names:
             (_SHM / name).unlink(missing_ok=True)
