@@ -52,17 +52,20 @@ class Publisher:
         run_dir: folder of the run's sockets; made if missing.
 
     Raises:
-        ProcessError: another process already sends this topic.
+        ProcessError: another process already sends this topic, or the folder can't hold its socket.
     """
 
     def __init__(self, topic: Topic, run_dir: Path) -> None:
-        run_dir.mkdir(parents=True, exist_ok=True)
         self._topic = topic
-        self._lock = _claim(run_dir / f"{topic.name}.lock", topic)
+        self._lock = _claim(run_dir, topic)
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
         self._socket.setsockopt(zmq.SNDHWM, _QUEUE_LENGTH)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.bind(topic.endpoint(run_dir))
+        try:
+            self._socket.bind(topic.endpoint(run_dir))
+        except zmq.ZMQError as error:
+            self.close()
+            raise ProcessError(f"{topic.endpoint(run_dir)}: {error}; use another --run-dir") from error
 
     def send(self, message: Message) -> None:
         """Send to all subscribers; one whose queue is full loses this message, the sender never waits."""
@@ -80,14 +83,18 @@ class Publisher:
         self.close()
 
 
-def _claim(path: Path, topic: Topic) -> IO[bytes]:
-    file = path.open("wb")
+def _claim(run_dir: Path, topic: Topic) -> IO[bytes]:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        file = (run_dir / f"{topic.name}.lock").open("wb")
+    except OSError as error:
+        raise ProcessError(f"{run_dir}: {error.strerror}; use another --run-dir, one that can be written") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
         raise ProcessError(
-            f"{topic.name}: another process already sends this topic in {path.parent}; "
+            f"{topic.name}: another process already sends this topic in {run_dir}; "
             "stop that run first, or use another --run-dir"
         ) from None
     return file

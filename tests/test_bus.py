@@ -149,6 +149,13 @@ def test_a_topic_has_one_sender_per_robot(tmp_path: Path) -> None:
         again.send(COMMAND)
 
 
+@pytest.mark.parametrize("folder", ["file", "file/below", "x" * 200, "x" * 300])
+def test_a_folder_that_cannot_hold_the_socket_is_an_error_that_says_what_to_do(tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ProcessError, match="--run-dir"):
+        Publisher(OPERATOR, tmp_path / folder)
+
+
 def test_a_topic_is_free_again_when_its_sender_was_killed(tmp_path: Path) -> None:
     script = (
         "import sys, time; from pathlib import Path; from contracts.topics import OPERATOR;"

@@ -78,9 +78,13 @@ class ProcessTable:
         Raises:
             ProcessError: the system refuses.
         """
-        (self._run_dir / "logs").mkdir(parents=True, exist_ok=True)
+        try:
+            (self._run_dir / "logs").mkdir(parents=True, exist_ok=True)
+            for child in self._children.values():
+                self.log_path(child.process).write_bytes(b"")
+        except OSError as error:
+            raise ProcessError(f"{error.filename}: {error.strerror}; use another --run-dir") from error
         for child in self._children.values():
-            self.log_path(child.process).write_bytes(b"")
             self._spawn(child)
 
     def tend(self) -> None:
@@ -159,9 +163,10 @@ class ProcessTable:
         child.popen = None
         child.quick_deaths = child.quick_deaths + 1 if now_s - child.started_s < _STEADY_S else 1
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        with self.log_path(child.process).open("a", encoding="utf-8") as log:
+        # A full disk is no reason to leave it dead.
+        with contextlib.suppress(OSError), self.log_path(child.process).open("a", encoding="utf-8") as log:
             log.write(f"-- {child.process.name} ended: {cause}\n")
-        # A mended setting needs a person; starting again would only say the same.
+        # A wrong setting needs a person; starting again would only say the same.
         hopeless = code == 2 or child.quick_deaths >= _QUICK_DEATHS
         if hopeless or not self._restart:
             raise ProcessError(f"{child.process.name} ended ({cause}):\n{self.last_words(child.process)}")
