@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from contracts.errors import EdgeError
 from contracts.manifest import verify_bundle
@@ -58,7 +59,8 @@ def check(options: argparse.Namespace, console: Console) -> int:
         table.add_column(column, overflow="fold")
     styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
     for row in rows:
-        table.add_row(f"[{styles[row.level]}]{row.level.value}[/]", row.name, row.found, row.remedy)
+        # As `Text`: names of sections and extras stand in brackets, which markup would swallow.
+        table.add_row(Text(row.level.value, styles[row.level]), row.name, Text(row.found), Text(row.remedy))
     console.print(table)
     failed = sum(row.level is Level.FAIL for row in rows)
     console.print(f"{failed} failed" if failed else "fit", highlight=False)

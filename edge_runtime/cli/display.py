@@ -53,14 +53,14 @@ def pair(first: float | None, second: float | None, unit: str, digits: int = 0) 
 def describe(status: Status, title: str, score: Score | None = None) -> RenderableType:
     """The table of a live display."""
     table = Table(
-        title=title, title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2, 0, 0)
+        title=Text(title), title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2, 0, 0)
     )
     table.add_column(style="dim", min_width=16)
     table.add_column(min_width=58)
     down = [name for name, alive in status.alive.items() if not alive]
     table.add_row("instruction", Text(status.instruction or "–", style="bold"))
     table.add_row("state", Text(status.state, style=_STATE_STYLES.get(status.state, "dim")))
-    table.add_row("scene", f"{status.outcome or '–'}  {status.reason}  {status.elapsed_s:.1f} s")
+    table.add_row("scene", Text(f"{status.outcome or '–'}  {status.reason}  {status.elapsed_s:.1f} s"))
     age = number(status.chunk_age_ms, "ms")
     table.add_row("chunk age", f"{age}, plan reaches another {number(status.plan_left_ms, 'ms')}")
     table.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
@@ -71,7 +71,7 @@ def describe(status: Status, title: str, score: Score | None = None) -> Renderab
     )
     table.add_row("verdicts", Text(", ".join(status.verdicts) or "none", style="yellow" if status.verdicts else ""))
     table.add_row("interventions", f"{status.interventions} ticks altered by the safety kernel")
-    table.add_row("refused", refusals_line(status))
+    table.add_row("refused", Text(refusals_line(status)))
     if score is not None:
         table.add_row("success", Text(str(score), style="bold"))
     if down:
@@ -132,8 +132,8 @@ class LiveDisplay:
 
 @contextmanager
 def live_display(console: Console, title: str) -> Iterator[LiveDisplay]:
-    """A display for as long as the block lasts; control codes only if the console is a terminal."""
-    if not console.is_terminal:
+    """A display for as long as the block lasts; control codes only if the console is a terminal that knows them."""
+    if not console.is_terminal or console.is_dumb_terminal:
         yield LiveDisplay(console, None, title)
         return
     with Live(console=console, auto_refresh=False, transient=False) as live:

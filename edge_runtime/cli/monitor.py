@@ -15,7 +15,7 @@ def monitor(options: argparse.Namespace, console: Console) -> int:
     """Show the robot until Ctrl-C, or for `options.seconds`; 1 if nothing was ever heard."""
     heard = False
     end_s = None if options.seconds is None else time.monotonic() + options.seconds
-    console.print(f"listening in {options.run_dir}; Ctrl-C stops", highlight=False)
+    console.print(f"listening in {options.run_dir}; Ctrl-C stops", highlight=False, markup=False)
     with Watcher(options.run_dir) as watcher, live_display(console, str(options.run_dir)) as display:
         try:
             while end_s is None or time.monotonic() < end_s:
@@ -25,5 +25,6 @@ def monitor(options: argparse.Namespace, console: Console) -> int:
         except KeyboardInterrupt:
             pass
     if not heard:
-        console.print(f"nothing was heard in {options.run_dir}: is a robot running with that --run-dir?")
+        problem = f"nothing was heard in {options.run_dir}: is a robot running with that --run-dir?"
+        console.print(problem, highlight=False, markup=False)
     return 0 if heard else 1

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from contracts.errors import OperatorError, ProcessError
 from contracts.manifest import verify_bundle
@@ -39,7 +40,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         page = None if options.no_page else stack.enter_context(Page(run_dir, config.embodiment, options.page_port))
         if page is not None:
             console.print(f"watch it at {page.url}", highlight=False)
-        console.print(f"starting {config.robot.name}; logs in {run_dir / 'logs'}; Ctrl-C stops", highlight=False)
+        starting = f"starting {config.robot.name}; logs in {run_dir / 'logs'}; Ctrl-C stops"
+        console.print(starting, highlight=False, markup=False)
         table.start()
         with _sigterm_interrupts(), live_display(console, config.robot.name) as display:
             operator.on_wait = lambda: _look(operator, table, display, score, page)
@@ -136,12 +138,12 @@ def _summary(results: list[EpisodeResult], operator: Operator, table: ProcessTab
     summary.add_column()
     outcomes = Counter(result.outcome for result in results)
     summary.add_row("success", f"{successes} of {len(results)} episodes")
-    summary.add_row("outcomes", ", ".join(f"{name} {count}" for name, count in outcomes.items()) or "none")
+    summary.add_row("outcomes", Text(", ".join(f"{name} {count}" for name, count in outcomes.items()) or "none"))
     summary.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
     lateness = pair(status.lateness_p50_us, status.lateness_p99_us, "µs")
     summary.add_row("loop lateness", f"{lateness}  p50 / p99, {status.overruns} overruns in {status.ticks} ticks")
     summary.add_row("interventions", f"{status.interventions} ticks")
-    summary.add_row("refused", ", ".join(f"{k} {v}" for k, v in sorted(status.refusals.items())) or "nothing")
+    summary.add_row("refused", Text(", ".join(f"{k} {v}" for k, v in sorted(status.refusals.items())) or "nothing"))
     restarts = {name: count for name, count in table.restarts().items() if count}
     summary.add_row("restarts", ", ".join(f"{k} {v}" for k, v in restarts.items()) or "none")
     return summary
