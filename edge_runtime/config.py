@@ -151,9 +151,10 @@ def load_config(path: Path) -> RobotConfig:
     """
     settings = _read(path, RobotFile)
     folder = path.resolve().parent
-    embodiment = _read(_existing(folder, "robot.embodiment", settings.robot.embodiment), Embodiment)
-    safety = _read(_existing(folder, "robot.safety", settings.robot.safety), SafetyFile)
-    _require_tighter(safety, embodiment)
+    embodiment = _read(_existing(folder, "robot.embodiment", settings.robot.embodiment, path.name), Embodiment)
+    safety_path = _existing(folder, "robot.safety", settings.robot.safety, path.name)
+    safety = _read(safety_path, SafetyFile)
+    _require_tighter(safety, embodiment, safety_path.name)
     return RobotConfig(
         path=path.resolve(),
         robot=settings.robot,
@@ -162,14 +163,14 @@ def load_config(path: Path) -> RobotConfig:
         lockstep=settings.lockstep,
         embodiment=embodiment,
         safety=safety,
-        bundle_dir=_existing(folder, "robot.bundle", settings.robot.bundle),
+        bundle_dir=_existing(folder, "robot.bundle", settings.robot.bundle, path.name),
     )
 
 
-def _existing(folder: Path, key: str, value: str) -> Path:
+def _existing(folder: Path, key: str, value: str, file_name: str) -> Path:
     path = (folder / value).resolve()
     if not path.exists():
-        raise ConfigError(key, f"{path} does not exist")
+        raise ConfigError(key, f"{path} does not exist (in {file_name})")
     return path
 
 
@@ -221,15 +222,16 @@ def _suggestion(key: str, known: list[str]) -> str:
     return f"; did you mean `{close[0]}`?" if close else f"; known keys: {', '.join(known)}"
 
 
-def _require_tighter(safety: SafetyFile, embodiment: Embodiment) -> None:
+def _require_tighter(safety: SafetyFile, embodiment: Embodiment, file_name: str) -> None:
     for name in safety.joints:
         if name not in embodiment.joint_names:
-            raise ConfigError(f"joints.{name}", f"{embodiment.name} has only {', '.join(embodiment.joint_names)}")
+            problem = f"{embodiment.name} has only {', '.join(embodiment.joint_names)} (in {file_name})"
+            raise ConfigError(f"joints.{name}", problem)
     for joint in embodiment.joints:
         limits = safety.joints.get(joint.name)
         key = f"joints.{joint.name}"
         if limits is None:
-            raise ConfigError(key, "missing: every joint needs limits of its own")
+            raise ConfigError(key, f"missing: every joint needs limits of its own (in {file_name})")
         looser = {
             "position_min_rad": limits.position_min_rad < joint.position_min_rad,
             "position_max_rad": limits.position_max_rad > joint.position_max_rad,
@@ -238,7 +240,6 @@ def _require_tighter(safety: SafetyFile, embodiment: Embodiment) -> None:
         }
         for field, is_looser in looser.items():
             if is_looser:
-                raise ConfigError(
-                    f"{key}.{field}",
-                    f"{getattr(limits, field)} is looser than the rating {getattr(joint, field)} of {embodiment.name}",
-                )
+                rating = f"the rating {getattr(joint, field)} of {embodiment.name}"
+                problem = f"{getattr(limits, field)} is looser than {rating} (in {file_name})"
+                raise ConfigError(f"{key}.{field}", problem)

@@ -104,6 +104,7 @@ def test_a_wrong_line_in_safety_toml(robot: Path, pattern: str, text: str, key: 
     error = problem_of(robot)
     assert error.key == key
     assert hint in error.problem
+    assert "safety.toml" in str(error)
 
 
 def test_a_joint_that_the_embodiment_lists_twice(robot: Path) -> None:

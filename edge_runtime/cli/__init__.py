@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from contracts.errors import ConfigError, EdgeError
 from edge_runtime.config import SIM_CONFIG
 
 DEFAULT_RUN_DIR = Path(".run")
-_MAX_RUN_DIR_CHARS = 80
+_MAX_RUN_DIR_BYTES = 80
 
 _EXAMPLES = """\
 examples:
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = _command(options, console)
     except ConfigError as error:
-        print(f"error: {_file_of(options)}: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         code = 2
     except EdgeError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -143,10 +144,6 @@ def _command(options: argparse.Namespace, console: Console) -> int:
     return check(options, console)
 
 
-def _file_of(options: argparse.Namespace) -> str:
-    return Path(getattr(options, "config", "robot.toml")).name
-
-
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, default=SIM_CONFIG, metavar="FILE", help="robot.toml (default: the simulated arm's)"
@@ -160,8 +157,8 @@ def _add_run_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_dir(text: str) -> Path:
-    if len(text) > _MAX_RUN_DIR_CHARS:
-        raise argparse.ArgumentTypeError(f"at most {_MAX_RUN_DIR_CHARS} characters: names of Unix sockets are short")
+    if len(os.fsencode(text)) > _MAX_RUN_DIR_BYTES:
+        raise argparse.ArgumentTypeError(f"at most {_MAX_RUN_DIR_BYTES} bytes: names of Unix sockets are short")
     return Path(text)
 
 

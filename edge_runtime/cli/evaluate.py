@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from contracts.errors import ConfigError
 from contracts.manifest import Manifest, verify_bundle
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import RobotConfig, load_config
@@ -33,6 +34,8 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     config = load_config(options.config)
     manifest = verify_bundle(config.bundle_dir)
     manifest.require_fit(config.embodiment)
+    if options.json is not None:
+        _require_writable(options.json)
     started_s = time.monotonic()
     with contextlib.ExitStack() as stack:
         if options.run_dir is None:
@@ -54,13 +57,21 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     report["run"] = _circumstances(config, manifest, options, time.monotonic() - started_s)
     console.print(_table(report, config, options))
     if options.json is not None:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-        console.print(f"written to {options.json}", highlight=False)
+        console.print(f"written to {options.json}", highlight=False, markup=False)
     if options.min_success is not None and report["success_rate"] < options.min_success:
         console.print(f"[red]below the asked {options.min_success:.0%}[/red]")
         return 1
     return 0
+
+
+def _require_writable(path: Path) -> None:
+    """Finds out before the episodes instead of after them."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError as error:
+        raise ConfigError("--json", f"{path}: {error.strerror}") from error
 
 
 def _run_all(operator: Operator, options: argparse.Namespace, console: Console) -> list[EpisodeResult]:

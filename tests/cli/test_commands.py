@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +38,7 @@ def test_help_teaches_by_example(command: list[str], capsys: pytest.CaptureFixtu
         ["run", "--seed", "-1"],
         ["run", "--page-port", "70000"],
         ["run", "--run-dir", "x" * 100],
+        ["run", "--run-dir", "ö" * 50],
         ["evaluate", "--min-success", "85"],
         ["evaluate", "--split", "test"],
     ],
@@ -58,7 +60,17 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
         main([command, "--config", str(bad)])
     assert caught.value.code == 2
     err = capsys.readouterr().err
-    assert err == "error: robot.toml: engine.thread: unknown key in robot.toml; did you mean `threads`?\n"
+    assert err == "error: engine.thread: unknown key in robot.toml; did you mean `threads`?\n"
+
+
+def test_results_that_cannot_be_written_end_an_evaluation_before_it_starts(
+    robot_toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as caught:
+        main(["evaluate", "--config", str(robot_toml), "--json", str(tmp_path / "file" / "result.json")])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("error: --json: ")
 
 
 def test_monitor_says_when_nobody_is_there(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,6 +87,15 @@ def test_a_status_without_news_can_be_shown(run_dir: Path) -> None:
     console.print(describe(status, "robot", Score()))
     assert "down" in console.export_text()
     assert "\n" not in plain_line(status)
+
+
+def test_brackets_from_elsewhere_are_shown_as_they_are(run_dir: Path) -> None:
+    with Watcher(run_dir) as watcher:
+        status = msgspec.structs.replace(watcher.status(), reason="[/] of [engine]", refusals={"driver.[/x].y": 1})
+    console = Console(width=100, record=True)
+    console.print(describe(status, "[robot]"))
+    text = console.export_text()
+    assert all(part in text for part in ("[robot]", "[/] of [engine]", "driver.[/x].y"))
 
 
 @given(trials=st.integers(1, 500), data=st.data())
