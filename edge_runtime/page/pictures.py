@@ -36,7 +36,7 @@ class Pictures:
         self._thread.start()
 
     def next(self, camera: str, after: int, timeout_s: float) -> tuple[int, bytes] | None:
-        """Number and JPEG of the first picture of `camera` with a number other than `after`; None on timeout."""
+        """Number and JPEG of the first picture of `camera` with another number than `after`; None on timeout or end."""
 
         def newer() -> bool:
             return self._stopping or self._newest.get(camera, (after, b""))[0] != after
@@ -45,6 +45,11 @@ class Pictures:
             if not self._changed.wait_for(newer, timeout_s) or self._stopping:
                 return None
             return self._newest[camera]
+
+    @property
+    def closed(self) -> bool:
+        """Whether no more pictures will come."""
+        return self._stopping
 
     def watch(self, viewers: int) -> None:
         """So many viewers more (or fewer)."""

@@ -6,12 +6,14 @@ from elsewhere can't read it through the browser.
 
 from __future__ import annotations
 
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import msgspec
 
@@ -41,7 +43,9 @@ class Page:
         try:
             self._server = _Server(port, tuple(camera.name for camera in embodiment.cameras))
         except OSError as error:
-            raise ProcessError(f"page: port {port}: {error.strerror}; choose another with --page-port") from error
+            raise ProcessError(
+                f"page: port {port}: {error.strerror}; choose another with --page-port, or --no-page"
+            ) from error
         self._server.pictures = Pictures(run_dir)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="page", daemon=True
@@ -89,6 +93,11 @@ class _Server(ThreadingHTTPServer):
         self.cameras = cameras
         self.status = b"{}"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that hangs up is not worth a traceback in the terminal."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
@@ -127,7 +136,11 @@ class _Handler(BaseHTTPRequestHandler):
         pictures.watch(1)
         try:
             number = -1
-            while (picture := pictures.next(camera, number, _SOCKET_TIMEOUT_S)) is not None:
+            while not pictures.closed:
+                picture = pictures.next(camera, number, _SOCKET_TIMEOUT_S)
+                if picture is None:
+                    # No camera yet, or its driver is being started again: a stream that ended would not come back.
+                    continue
                 number, jpeg = picture
                 head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 self.wfile.write(head.encode() + jpeg + b"\r\n")
