@@ -116,6 +116,9 @@ class FrameRing:
                 os.posix_fallocate(file, 0, size_bytes)
                 memory = mmap.mmap(file, size_bytes)
                 inode = os.fstat(file).st_ino
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
             finally:
                 os.close(file)
         except OSError as error:

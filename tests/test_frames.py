@@ -182,6 +182,26 @@ def test_a_ring_of_impossible_size_is_a_misuse(tmp_path: Path, size: tuple[int, 
         FrameRing.create(ring_name(tmp_path, "scene"), "scene", width_px, height_px, slots)
 
 
+_WITHOUT_ROOM = """
+import resource, signal, sys
+from contracts.errors import FrameError
+from edge_runtime.frames import FrameRing
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    FrameRing.create(sys.argv[1], "scene", 320, 240)
+except FrameError as error:
+    sys.exit(0 if sys.argv[1] in str(error) else 2)
+sys.exit(1)
+"""
+
+
+def test_a_ring_without_room_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    name = ring_name(tmp_path, "scene")
+    assert subprocess.run([sys.executable, "-c", _WITHOUT_ROOM, name], timeout=30, check=False).returncode == 0
+    assert not (Path("/dev/shm") / name).exists()
+
+
 _WRITER = """
 import sys, time
 import msgspec

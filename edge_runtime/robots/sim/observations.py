@@ -45,9 +45,13 @@ class Cameras:
         self._plant = Plant()
         self._scene: tuple[int, Split] | None = None
         self._rings: dict[str, FrameRing] = {}
-        for camera in cameras:
-            name = ring_name(run_dir, camera.name)
-            self._rings[camera.name] = FrameRing.create(name, camera.name, camera.width_px, camera.height_px)
+        try:
+            for camera in cameras:
+                name = ring_name(run_dir, camera.name)
+                self._rings[camera.name] = FrameRing.create(name, camera.name, camera.width_px, camera.height_px)
+        except BaseException:
+            self.close()
+            raise
 
     def take(self, exposure: Exposure) -> tuple[FrameRef, ...]:
         """Draw what every camera saw at `exposure` and commit the frames.
