@@ -3,17 +3,20 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 EPISODES ?=
+ARGS   ?=
 export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
+# A virtual environment that was not finished is made again.
+.DELETE_ON_ERROR:
 
 .PHONY: help
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: $(VENV)/.demo ## the simulated arm follows instructions, live in this terminal (EPISODES=5 ends by itself)
-	@$(BIN)/edge-runtime run $(if $(EPISODES),--episodes $(EPISODES))
+demo: $(VENV)/.demo ## the simulated arm follows instructions, live in this terminal (EPISODES=5 ends by itself; ARGS="--page-port 0")
+	@$(BIN)/edge-runtime run $(if $(EPISODES),--episodes $(EPISODES)) $(ARGS)
 
 .PHONY: test
 test: lint $(VENV)/.dev ## lint, types, import contracts and all tests
