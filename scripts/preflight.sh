@@ -2,12 +2,14 @@
 # Says in one line what the operating system still has to bring before `make demo` or `make test` can work.
 python="$1"
 missing=""
-command -v "$python" >/dev/null 2>&1 || { echo "error: $python not found: sudo apt-get install python3" >&2; exit 1; }
+# A Python that was asked for by its version has packages of that name.
+case "${python##*/}" in python3.*) package="${python##*/}" ;; *) package=python3 ;; esac
+command -v "$python" >/dev/null 2>&1 || { echo "error: $python not found: sudo apt-get install $package" >&2; exit 1; }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
     echo "error: $("$python" --version) is too old, 3.10 or newer is needed: make PYTHON=python3.11 …" >&2; exit 1; }
 command -v gcc >/dev/null 2>&1 || missing="$missing gcc"
-"$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing python3-venv"
-"$python" - >/dev/null 2>&1 <<'PY' || missing="$missing python3-dev"
+"$python" -c 'import ensurepip, venv' >/dev/null 2>&1 || missing="$missing $package-venv"
+"$python" - >/dev/null 2>&1 <<'PY' || missing="$missing $package-dev"
 import pathlib, sys, sysconfig
 sys.exit(not (pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h").exists())
 PY
