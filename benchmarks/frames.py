@@ -14,6 +14,7 @@ import multiprocessing.synchronize
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,7 +61,22 @@ class Result:
 def _camera_process(
     run_dir: Path, way: str, count: int, ready: multiprocessing.synchronize.Event, report: object
 ) -> None:
-    rings = [FrameRing.create(ring_name(run_dir, name), name, WIDTH_PX, HEIGHT_PX) for name in CAMERAS]
+    with ExitStack() as stack:
+        rings = [
+            stack.enter_context(FrameRing.create(ring_name(run_dir, name), name, WIDTH_PX, HEIGHT_PX))
+            for name in CAMERAS
+        ]
+        _take_pictures(rings, run_dir, way, count, ready, report)
+
+
+def _take_pictures(
+    rings: list[FrameRing],
+    run_dir: Path,
+    way: str,
+    count: int,
+    ready: multiprocessing.synchronize.Event,
+    report: object,
+) -> None:
     scenes = np.random.default_rng(0).integers(0, 256, (4, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
     socket.setsockopt(zmq.SNDHWM, 4)
@@ -83,8 +99,6 @@ def _camera_process(
     share = (time.process_time() - cpu_s) / (time.monotonic() - started)
     report.send(share)  # type: ignore[attr-defined]
     time.sleep(0.5)
-    for ring in rings:
-        ring.close()
 
 
 def _observation(sequence: int, exposure_ns: int, frames: tuple[FrameRef, ...]) -> Observation:

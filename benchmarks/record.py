@@ -44,17 +44,25 @@ def record(name: str, figures: Mapping[str, Any], console: Console) -> None:
         name: of the benchmark, also its section in the budgets.
         figures: plain values; those that have a budget are numbers.
         console: where the comparison is printed.
+
+    Raises:
+        SystemExit: a figure is over its budget; the file has been written.
     """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     text = msgspec.json.format(msgspec.json.encode({"machine": machine(), "figures": dict(figures)}), indent=2)
     path.write_bytes(text + b"\n")
+    over = []
     budgets = tomllib.loads((FOLDER / "budgets.toml").read_text()).get(name, {})
     for key, budget in budgets.items():
         value = figures[key]
-        verdict = "[green]within[/]" if value <= budget else "[red]over[/]"
-        console.print(f"budget {key}: {value:.3g} of {budget:g}, {verdict}")
+        within = value <= budget
+        console.print(f"budget {key}: {value:.3g} of {budget:g}, {'[green]within[/]' if within else '[red]over[/]'}")
+        if not within:
+            over.append(key)
     console.print(f"figures written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    if over:
+        sys.exit(f"over budget: {', '.join(over)}")
 
 
 def _lines(path: str) -> list[str]:
