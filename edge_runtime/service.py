@@ -78,16 +78,21 @@ class Beats:
         )
 
 
+def argument_parser(description: str) -> argparse.ArgumentParser:
+    """The command line that every process of the table has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", type=Path, required=True, help="robot.toml of this robot")
+    parser.add_argument("--run-dir", type=Path, required=True, help="folder of the run's sockets")
+    parser.add_argument("--lockstep", action="store_true", help="virtual time, moved by the simulated plant")
+    return parser
+
+
 def run_service(description: str, body: Callable[[Arguments, StopSignal], None]) -> None:
     """Parse the command line, load the configuration, run `body` until it returns.
 
     Exits with 2 for a wrong setting and with 1 for any other error of the tree, each with one line on stderr.
     """
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config", type=Path, required=True, help="robot.toml of this robot")
-    parser.add_argument("--run-dir", type=Path, required=True, help="folder of the run's sockets")
-    parser.add_argument("--lockstep", action="store_true", help="virtual time, moved by the simulated plant")
-    options = parser.parse_args()
+    options = argument_parser(description).parse_args()
     try:
         config = load_config(options.config)
     except EdgeError as error:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import runpy
 import sys
 from pathlib import Path
 
 from contracts.errors import ConfigError
 from edge_runtime.config import load_config
+from edge_runtime.service import argument_parser
 
 
 def main() -> None:
     """Hand all arguments on to ``edge_runtime.robots.<robot.driver>``."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--config", type=Path, required=True)
-    known, _ = parser.parse_known_args()
+    options, _ = argument_parser("Start the driver that robot.toml names.").parse_known_args()
     try:
-        driver = load_config(known.config).robot.driver
+        driver = load_config(options.config).robot.driver
         if not driver.isidentifier() or not (Path(__file__).parent / driver / "__main__.py").exists():
             raise ConfigError("robot.driver", f"there is no driver {driver!r} in edge_runtime.robots")
     except ConfigError as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     runpy.run_module(f"edge_runtime.robots.{driver}", run_name="__main__", alter_sys=True)
 
 

@@ -1,0 +1,30 @@
+"""``python -m edge_runtime.robots`` starts the driver that is named, and says what it needs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from edge_runtime.config import SIM_CONFIG
+
+
+def robots(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_runtime.robots", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_help_is_there_without_a_robot() -> None:
+    done = robots("--help")
+    assert done.returncode == 0
+    assert "--config" in done.stdout
+
+
+def test_a_driver_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
+    for source in SIM_CONFIG.parent.glob("*.toml"):
+        text = re.sub(r"(?m)^bundle = .*$", 'bundle = "."', source.read_text(encoding="utf-8"))
+        (tmp_path / source.name).write_text(text.replace('driver = "sim"', 'driver = "nobody"'), encoding="utf-8")
+    done = robots("--config", tmp_path / "robot.toml", "--run-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: robot.driver: there is no driver 'nobody' in edge_runtime.robots\n"
