@@ -20,6 +20,9 @@ from edge_runtime.control.native_loop import Plan, evaluate_plan
 Float64Array = npt.NDArray[np.float64]
 
 _BLEND_STEP_NS = 10_000_000
+_BLEND_STEPS_MAX = 50
+"""A longer cross-fade takes longer steps: with the longest chunk behind it, it still is one plan."""
+
 _OUT_OF_RANGE_MARGIN_RAD = 0.35
 """A chunk that overshoots a joint's rating by more than this is implausible, not merely optimistic."""
 
@@ -64,6 +67,7 @@ class ChunkBuffer:
         self._upper_rad = np.array([j.position_max_rad for j in embodiment.joints]) + _OUT_OF_RANGE_MARGIN_RAD
         self._bundle_digest = bundle_digest
         self._blend_ns = blend_ns
+        self._step_ns = max(_BLEND_STEP_NS, -(-blend_ns // _BLEND_STEPS_MAX))
         self._max_age_ns = max_age_ns
         self._armed_since_ns = 0
         self._last_exposure_ns = -1
@@ -131,6 +135,9 @@ class ChunkBuffer:
         position_rad = np.array(chunk.position_rad)
         if np.any(position_rad < self._lower_rad) or np.any(position_rad > self._upper_rad):
             return Refused(Refusal.OUT_OF_RANGE, "a joint position lies far outside its rating")
+        travel_m = embodiment.gripper.opening_max_m
+        if not all(-travel_m <= opening_m <= 2.0 * travel_m for opening_m in chunk.gripper_opening_m):
+            return Refused(Refusal.OUT_OF_RANGE, "a gripper opening lies far outside its travel")
         return None
 
     def _splice(
@@ -145,7 +152,7 @@ class ChunkBuffer:
         """Knots of: the motion under way until `splice_ns`, the cross-fade, then the rest of the chunk as it came."""
         fade_end_ns = splice_ns + self._blend_ns
         # Two knots before the splice give the loop, which switches a moment later, the old motion's slope.
-        fade_ns = np.arange(splice_ns - 2 * _BLEND_STEP_NS, fade_end_ns, _BLEND_STEP_NS, dtype=np.int64)
+        fade_ns = np.arange(splice_ns - 2 * self._step_ns, fade_end_ns, self._step_ns, dtype=np.int64)
         fade_ns = fade_ns[fade_ns >= 0]
         old = self._motion_at(fade_ns, splice_ns, rest)
         # One knot back in time by the first actions' slope: the chunk says where it goes, and so where it comes from.

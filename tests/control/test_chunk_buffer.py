@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from contracts.embodiment import Embodiment
 from contracts.errors import Refusal
-from contracts.messages import ActionChunk, InferenceTiming
+from contracts.messages import MAX_HORIZON, ActionChunk, InferenceTiming
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.control.chunk_buffer import Accepted, ChunkBuffer, Posture, Refused
-from edge_runtime.control.native_loop import Plan, evaluate_plan
+from edge_runtime.control.native_loop import MAX_KNOTS, Plan, evaluate_plan
 
 MS = 1_000_000
 DT_NS = 50 * MS
@@ -110,6 +110,14 @@ def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
         previous = outcome.plan
 
 
+def test_the_longest_chunk_behind_the_longest_cross_fade_is_one_plan() -> None:
+    buffer = ChunkBuffer(EMBODIMENT, bundle_digest=None, blend_ns=1000 * MS, max_age_ns=1000 * MS)
+    for exposure_ns in (100 * MS, 300 * MS):
+        outcome = buffer.push(make_chunk(exposure_ns, horizon=MAX_HORIZON), exposure_ns + 60 * MS, REST)
+        assert isinstance(outcome, Accepted)
+        assert len(outcome.plan.t_ns) <= MAX_KNOTS
+
+
 @pytest.mark.parametrize(
     ("change", "now_ms", "expected"),
     [
@@ -121,6 +129,7 @@ def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
         ({}, 2001, Refusal.STALE),
         ({"position_rad": ((0.0,) * 6,) * 16}, 1060, Refusal.SHAPE),
         ({"position_rad": ((9.0,) * 7,) * 16}, 1060, Refusal.OUT_OF_RANGE),
+        ({"gripper_opening_m": (1.7e308,) * 8 + (-1.7e308,) * 8}, 1060, Refusal.OUT_OF_RANGE),
         ({"dt_ns": 1 * MS}, 1060, Refusal.STALE),
     ],
 )
