@@ -24,6 +24,10 @@ class Receipts:
         self._pending: OrderedDict[int, ChunkReceipt] = OrderedDict()
         self._plan_of_last_tick = 0
 
+    def restart(self) -> None:
+        """Forget chunks that no tick has followed yet, as arming forgets their plans; they get no receipt."""
+        self._pending.clear()
+
     def refused(self, chunk: ActionChunk, refusal: Refusal, received_ns: int) -> ChunkReceipt:
         """Receipt of a chunk that was not used."""
         return _receipt(chunk, received_ns, refusal, 0)

@@ -26,7 +26,7 @@ from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.control.window import TickWindow
 from edge_runtime.robots.port import DriverPort
-from edge_runtime.safety import Request, State
+from edge_runtime.safety import Request, Result, State
 
 _CHUNK_MAX_AGE_NS = round(ACTION_CHUNK.max_age_s * 1e9)
 _DRAIN_LIMIT = 1024
@@ -109,10 +109,13 @@ class Supervisor:
             self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
 
     def _carry_out(self, command: OperatorCommand) -> None:
-        if command.kind is OperatorKind.ARM:
-            self._buffer.restart(armed_since_ns=self._clock.now_ns())
+        asked_ns = self._clock.now_ns()
         try:
-            answer = self._loop.request(_REQUESTS[command.kind]).name.lower()
+            result = self._loop.request(_REQUESTS[command.kind])
+            answer = result.name.lower()
+            if command.kind is OperatorKind.ARM and result is Result.DONE:
+                self._buffer.restart(armed_since_ns=asked_ns)
+                self._receipts.restart()
         except SafetyError as error:
             answer = str(error)
         self._answered_id = max(self._answered_id, command.id)

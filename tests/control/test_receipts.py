@@ -35,6 +35,14 @@ def test_a_chunk_that_was_overtaken_gets_a_receipt_without_a_command() -> None:
     assert follow(receipts, 0, 2) == [(7, None), (8, 1 * MS)]
 
 
+def test_arming_forgets_chunks_that_were_never_followed() -> None:
+    receipts = Receipts()
+    receipts.accepted(make_chunk(0, sequence=7), 1, 0, 0)
+    receipts.restart()
+    receipts.accepted(make_chunk(0, sequence=8), 2, 0, 0)
+    assert follow(receipts, 0, 2) == [(8, 1 * MS)]
+
+
 def test_a_refused_chunk_says_why() -> None:
     receipt = Receipts().refused(make_chunk(0), Refusal.STALE, 5)
     assert (receipt.refusal, receipt.first_command_ns) == ("stale", None)

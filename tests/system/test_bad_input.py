@@ -120,8 +120,8 @@ class Liar:
     def send_chunk(self, **changes: Any) -> None:
         self.send(ACTION_CHUNK, msgspec.msgpack.encode(self.chunk(**changes)))
 
-    def command(self, kind: OperatorKind) -> None:
-        """Ask control, again and again until it has answered."""
+    def command(self, kind: OperatorKind, answers: tuple[str, ...] = ("ok", "done")) -> None:
+        """Ask control, again and again until it has answered; fails unless it is one of `answers`."""
         self._id += 1
         command = OperatorCommand(id=self._id, kind=kind, stamp_ns=time.monotonic_ns())
         data = encode(OPERATOR, command)
@@ -131,7 +131,7 @@ class Liar:
             send=lambda: self.send(OPERATOR, data),
         )
         assert watcher.report is not None
-        assert watcher.report.answer in ("ok", "done")
+        assert watcher.report.answer in answers
 
     def get_moving(self) -> None:
         if self.watcher.control_state == "fault":
@@ -234,6 +234,16 @@ def test_a_heartbeat_that_lies_about_its_type_is_refused(moving: Liar) -> None:
     fields = msgspec.msgpack.decode(encode(HEARTBEAT_ENGINE, beat))
     data = msgspec.msgpack.encode({**fields, "counters": {"x": "many"}})
     moving.refused("control.heartbeat_engine.malformed", lambda: moving.send(HEARTBEAT_ENGINE, data))
+
+
+def test_arming_an_armed_robot_is_refused_and_changes_nothing(moving: Liar) -> None:
+    chunk = moving.chunk(exposure_ns=now_ns())
+    moving.command(OperatorKind.ARM, answers=("refused_state",))
+    data = msgspec.msgpack.encode(chunk)
+    moving.until(
+        lambda: moving.reports[-1].chunk_sequence == chunk["sequence"],
+        send=lambda: moving.send(ACTION_CHUNK, data),
+    )
 
 
 def test_an_old_request_of_the_operator_is_refused(moving: Liar) -> None:
