@@ -159,6 +159,8 @@ def test_a_plan_from_before_arming_is_forgotten(port: DriverPort, loop: ControlL
     loop.set_plan(wave(1, port.now_ns(), 5.0))
     time.sleep(0.02)
     loop.set_plan(wave(2, port.now_ns(), 5.0))
+    time.sleep(0.02)
+    assert not loop.drain_reports()["plan_seq"].any(), "an arm without power follows no plan"
     assert loop.arm() is Result.DONE
     time.sleep(0.2)
     assert loop.counters().state is State.HOLDING

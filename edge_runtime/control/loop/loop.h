@@ -52,7 +52,7 @@ typedef struct {
     int64_t cost_ns;          /* from waking to the command being written; 0 on the virtual clock */
     int64_t feedback_ns;      /* stamp of the feedback used */
     int64_t observation_ns;
-    uint64_t plan_seq;        /* 0: no plan was active */
+    uint64_t plan_seq;        /* 0: the command followed no plan */
     uint64_t chunk_seq;
     uint64_t reasons;
     uint64_t faults;

@@ -75,7 +75,7 @@ static inline int64_t monotonic_ns(void) {
  * judged at now_ns, the truth. */
 void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns);
 
-/* Writes the last verdict to the port, attributed to the current plan where planned. */
+/* Writes the last verdict to the port; where planned, the current plan is named as what it follows. */
 void loop_write_command(loop *self, int64_t now_ns, int planned);
 
 #endif

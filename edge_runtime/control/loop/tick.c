@@ -133,7 +133,7 @@ void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns)
     take_plan(self, tick_ns);
     evaluate(self, tick_ns, &setpoint);
     kernel_step(&self->kernel, &self->config, &self->feedback, &setpoint, now_ns, &self->verdict);
-    loop_write_command(self, now_ns, setpoint.present != 0u);
+    loop_write_command(self, now_ns, self->verdict.state == KERNEL_ACTIVE);
     report(self, tick_ns, lateness_ns, self->is_virtual ? 0 : monotonic_ns() - now_ns);
     publish(self, tick_ns);
 }
