@@ -50,12 +50,6 @@ static void answer_request(loop *self, int64_t now_ns) {
         !advance_request(self, REQUEST_PENDING, REQUEST_TAKEN))
         return;
     self->answer = kernel_request(&self->kernel, &self->config, &self->feedback, self->request_kind, now_ns);
-    if (self->request_kind == KERNEL_REQUEST_ARM && self->answer == KERNEL_DONE) {
-        /* What was planned before belongs to another life of the robot. */
-        self->has_current = 0;
-        self->n_pending = 0u;
-        self->mailbox_seen = __atomic_load_n(&self->mailbox_count, __ATOMIC_ACQUIRE);
-    }
     if (self->request_kind == KERNEL_REQUEST_ARM && self->answer == KERNEL_DONE) forget_plans(self);
     __atomic_store_n(&self->counters.state, self->kernel.state, __ATOMIC_RELAXED);
     __atomic_store_n(&self->counters.faults, self->kernel.faults, __ATOMIC_RELAXED);
