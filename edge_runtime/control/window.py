@@ -46,7 +46,8 @@ class TickWindow:
         self._reasons |= int(np.bitwise_or.reduce(ticks["reasons"]))
         altered = ticks["reasons"] & np.uint64(~int(_EXPECTED) & (2**64 - 1))
         self.interventions += int(np.count_nonzero(altered))
-        self.stop_margin_rad = float(np.min(ticks["stop_margin_rad"]))
+        lowest_rad = float(np.min(ticks["stop_margin_rad"]))
+        self.stop_margin_rad = min(self.stop_margin_rad, lowest_rad) if self._lateness_ns else lowest_rad
         self._lateness_ns.append(np.array(ticks["wake_lateness_ns"]))
         self._cost_ns.append(np.array(ticks["cost_ns"]))
 
