@@ -46,7 +46,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         Publisher(SAFETY_REPORT, run_dir) as reports,
         Publisher(CHUNK_RECEIPT, run_dir) as receipts,
         Publisher(HEARTBEAT_CONTROL, run_dir) as heartbeats,
-        Subscriber((ACTION_CHUNK, OPERATOR, HEARTBEAT_ENGINE), run_dir, refusals) as subscriber,
+        Subscriber((OPERATOR, ACTION_CHUNK, HEARTBEAT_ENGINE), run_dir, refusals) as subscriber,
     ):
         supervisor = Supervisor(
             config,
@@ -61,7 +61,11 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         while not stop:
             if not port.is_claimed(PortRole.DRIVER):
                 raise PortError("the driver has gone; its successor brings a new port, which a new control attaches to")
-            for message in subscriber.receive(_TURN_S):
+            messages = subscriber.receive(_TURN_S)
+            # Before the messages: a chunk may have to start from where the last tick left the robot.
+            for followed in supervisor.drain():
+                receipts.send(followed)
+            for message in messages:
                 if isinstance(message, ActionChunk):
                     receipt = supervisor.take_chunk(message)
                     if receipt is not None:
@@ -70,8 +74,6 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                     supervisor.take_operator(message)
                 elif isinstance(message, Heartbeat):
                     supervisor.take_heartbeat()
-            for receipt in supervisor.drain():
-                receipts.send(receipt)
             if time.monotonic() >= report_due_s:
                 report_due_s = time.monotonic() + _REPORT_INTERVAL_S
                 reports.send(supervisor.report())
