@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Sequence
 
 import msgspec
+
+MAX_SIDE_PX = 8192
 
 
 def joint_order_digest(joint_names: Sequence[str]) -> str:
@@ -45,14 +48,28 @@ class Gripper(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     opening_max_m: float
     speed_max_m_s: float
 
+    def __post_init__(self) -> None:
+        for field in ("opening_max_m", "speed_max_m_s"):
+            value = getattr(self, field)
+            if not (math.isfinite(value) and value > 0.0):
+                raise ValueError(f"gripper: {field} must be finite and above zero, got {value!r}")
+
 
 class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One colour camera, 8-bit RGB, row-major."""
+    """One colour camera, 8-bit RGB, row-major. Its name is also part of names in shared memory and on the page."""
 
     name: str
     width_px: int
     height_px: int
     rate_hz: float
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", self.name):
+            raise ValueError(f"camera {self.name!r}: a name has 1 to 32 letters, digits, dashes or underscores")
+        if not (1 <= self.width_px <= MAX_SIDE_PX and 1 <= self.height_px <= MAX_SIDE_PX):
+            raise ValueError(f"camera {self.name}: width_px and height_px must lie between 1 and {MAX_SIDE_PX}")
+        if not (math.isfinite(self.rate_hz) and self.rate_hz > 0.0):
+            raise ValueError(f"camera {self.name}: rate_hz must be finite and above zero, got {self.rate_hz!r}")
 
 
 class Embodiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -15,6 +15,7 @@ import msgspec
 
 from contracts.embodiment import Embodiment
 from contracts.errors import BundleError, HandshakeError
+from contracts.messages import MAX_ACTION_DT_NS, MAX_HORIZON, MIN_ACTION_DT_NS
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -119,6 +120,10 @@ class PolicyContract(_Part, frozen=True):
     smoothing_degree: int | None = None
 
     def __post_init__(self) -> None:
+        if not 1 <= self.horizon <= MAX_HORIZON:
+            raise ValueError(f"horizon must lie between 1 and {MAX_HORIZON}")
+        if not MIN_ACTION_DT_NS <= self.action_dt_ns <= MAX_ACTION_DT_NS:
+            raise ValueError("action_dt_ns must lie between 1 ms and 10 s")
         if self.smoothing_degree is not None and not 1 <= self.smoothing_degree < self.horizon:
             raise ValueError("smoothing_degree must lie between 1 and the horizon")
         width = len(self.joint_names) + 1

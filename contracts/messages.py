@@ -14,6 +14,8 @@ import msgspec
 
 MAX_JOINTS = 16
 MAX_HORIZON = 64
+MIN_ACTION_DT_NS = 1_000_000
+MAX_ACTION_DT_NS = 10_000_000_000
 MAX_CAMERAS = 8
 MAX_INSTRUCTION_CHARS = 512
 
@@ -114,7 +116,7 @@ class ActionChunk(Message, frozen=True):
             _require_63_bit(name, getattr(self, name))
         if self.observation_published_ns is not None:
             _require_63_bit("observation_published_ns", self.observation_published_ns)
-        if not 1_000_000 <= self.dt_ns <= 10_000_000_000:
+        if not MIN_ACTION_DT_NS <= self.dt_ns <= MAX_ACTION_DT_NS:
             raise ValueError("dt_ns must lie between 1 ms and 10 s")
         if not 1 <= len(self.position_rad) <= MAX_HORIZON or len(self.gripper_opening_m) != len(self.position_rad):
             raise ValueError(f"shape: position_rad and gripper_opening_m need the same 1 to {MAX_HORIZON} rows")

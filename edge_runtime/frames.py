@@ -24,12 +24,12 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.embodiment import MAX_SIDE_PX
 from contracts.errors import FrameError, Refusal
 from contracts.messages import MAX_CAMERAS, FrameRef
 
 MIN_SLOTS = 4
 MAX_SLOTS = 64
-MAX_SIDE_PX = 8192
 
 _SHM = Path("/dev/shm")
 _NAME = re.compile(r"edge-frames-[A-Za-z0-9_-]{1,128}")

@@ -112,6 +112,22 @@ def test_a_joint_that_the_embodiment_lists_twice(robot: Path) -> None:
     assert "differ" in problem_of(robot).problem
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text", "hint"),
+    [
+        (r'^name = "wrist"', 'name = "on the wrist"', "'on the wrist'"),
+        (r"^width_px = [0-9]+", "width_px = 0", "width_px"),
+        (r"^rate_hz = [0-9.]+", "rate_hz = 0.0", "rate_hz"),
+        (r"^opening_max_m = [0-9.]+", "opening_max_m = nan", "opening_max_m"),
+    ],
+)
+def test_a_camera_or_gripper_that_cannot_be(robot: Path, pattern: str, text: str, hint: str) -> None:
+    replace(robot.parent / "embodiment.toml", pattern, text)
+    error = problem_of(robot)
+    assert hint in error.problem
+    assert "embodiment.toml" in error.problem
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     error = problem_of(tmp_path / "robot.toml")
     assert error.key.endswith("robot.toml")

@@ -173,6 +173,14 @@ def test_a_policy_of_another_robot_is_refused_by_field(
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    "change", [{"horizon": 0}, {"horizon": 65}, {"action_dt_ns": 0}, {"action_dt_ns": 20_000_000_000}]
+)
+def test_a_policy_whose_chunks_could_not_be_sent_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        policy(**change)
+
+
 @pytest.mark.parametrize("std", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_deviation_that_cannot_divide_is_refused(std: float) -> None:
     with pytest.raises(ValueError, match="deviations above zero"):
