@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -92,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         "monitor",
         help="live view of a running robot",
         description="Shows what a running robot says about itself. Only listens; several can run at once.",
-        epilog="example:\n  edge-runtime monitor --run-dir /run/edge",
+        epilog="example:\n  edge-runtime monitor --run-dir /run/edge-runtime",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_run_dir(monitor)
@@ -113,7 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = build_parser().parse_args(arguments)
     console = Console()
     try:
-        code = _command(options, console)
+        command = _command(options.command)
+    except ImportError as error:
+        sys.exit(f"error: {error}; make demo installs what is needed, or pip install -e '.[robot,sim]'")
+    try:
+        code = command(options, console)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
@@ -125,23 +129,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _command(options: argparse.Namespace, console: Console) -> int:
+def _command(name: str) -> Callable[[argparse.Namespace, Console], int]:
     # Imported when asked for: `monitor` on a bare robot needs neither simulator nor OpenCV.
-    if options.command == "run":
+    if name == "run":
         from edge_runtime.cli.run import run
 
-        return run(options, console)
-    if options.command == "evaluate":
+        return run
+    if name == "evaluate":
         from edge_runtime.cli.evaluate import evaluate
 
-        return evaluate(options, console)
-    if options.command == "monitor":
+        return evaluate
+    if name == "monitor":
         from edge_runtime.cli.monitor import monitor
 
-        return monitor(options, console)
+        return monitor
     from edge_runtime.cli.check import check
 
-    return check(options, console)
+    return check
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -71,6 +73,15 @@ def test_results_that_cannot_be_written_end_an_evaluation_before_it_starts(
         main(["evaluate", "--config", str(robot_toml), "--json", str(tmp_path / "file" / "result.json")])
     assert caught.value.code == 2
     assert capsys.readouterr().err.startswith("error: --json: ")
+
+
+def test_a_package_that_is_not_installed_is_one_line() -> None:
+    without = "import sys; sys.modules['cv2'] = None; from edge_runtime.cli import main; main(['run'])"
+    done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert ".[robot,sim]" in done.stderr
 
 
 def test_monitor_says_when_nobody_is_there(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
