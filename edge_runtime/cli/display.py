@@ -53,10 +53,16 @@ def pair(first: float | None, second: float | None, unit: str, digits: int = 0) 
 def describe(status: Status, title: str, score: Score | None = None) -> RenderableType:
     """The table of a live display."""
     table = Table(
-        title=Text(title), title_justify="left", title_style="bold", show_header=False, box=None, padding=(0, 2, 0, 0)
+        title=Text(title),
+        title_justify="left",
+        title_style="bold",
+        show_header=False,
+        box=None,
+        padding=(0, 2, 0, 0),
+        expand=True,
     )
-    table.add_column(style="dim", min_width=16)
-    table.add_column(min_width=58)
+    table.add_column(style="dim", width=16)
+    table.add_column(ratio=1, overflow="fold")
     down = [name for name, alive in status.alive.items() if not alive]
     table.add_row("instruction", Text(status.instruction or "–", style="bold"))
     table.add_row("state", Text(status.state, style=_STATE_STYLES.get(status.state, "dim")))

@@ -94,9 +94,11 @@ def test_monitor_says_when_nobody_is_there(run_dir: Path, capsys: pytest.Capture
 def test_a_status_without_news_can_be_shown(run_dir: Path) -> None:
     with Watcher(run_dir) as watcher:
         status = watcher.status()
-    console = Console(width=100, record=True)
-    console.print(describe(status, "robot", Score()))
-    assert "down" in console.export_text()
+    for width in (40, 100):
+        console = Console(width=width, record=True)
+        console.print(describe(status, "robot", Score()))
+        shown = " ".join(console.export_text().split())
+        assert "down driver, control, engine" in shown, "nothing is cut off in a narrow terminal"
     assert "\n" not in plain_line(status)
 
 
