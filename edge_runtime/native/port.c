@@ -49,12 +49,19 @@ static int lock_role(int fd, uint32_t role, int *system_error) {
     return failed(system_error);
 }
 
+/* Whether the region still is the one under its name. Only the holder of the driver's lock takes the name away, so for
+ * whoever holds it the answer stays; a lock won late may be that of a region that another driver has removed. */
+static int is_named(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && status.st_nlink > 0u;
+}
+
 /* Removes a region left by a dead driver; PORT_IN_USE when the driver lives. */
 static int clear_stale(const char *name, int *system_error) {
     const int fd = shm_open(name, O_RDWR | O_CLOEXEC, 0);
     if (fd < 0) return errno == ENOENT ? PORT_OK : failed(system_error);
     int result = lock_role(fd, DP_LOCK_DRIVER, system_error);
-    if (result == PORT_OK && shm_unlink(name) != 0 && errno != ENOENT) result = failed(system_error);
+    if (result == PORT_OK && is_named(fd) && shm_unlink(name) != 0) result = failed(system_error);
     (void)close(fd);
     return result;
 }
@@ -68,13 +75,14 @@ int port_create(port *self, const char *name, uint32_t n_joints, const uint8_t *
     const int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return errno == EEXIST ? PORT_IN_USE : failed(system_error);
     result = lock_role(fd, DP_LOCK_DRIVER, system_error);
+    if (result == PORT_OK && !is_named(fd)) result = PORT_IN_USE;
     if (result == PORT_OK && ftruncate(fd, (off_t)sizeof(dp_region)) != 0) result = failed(system_error);
     if (result == PORT_OK) result = map(self, fd, system_error);
     if (result == PORT_OK) result = dp_init(self->region, n_joints, joint_digest, watchdog_ns, clock_mode);
     if (result == PORT_OK) return PORT_OK;
+    if (result != PORT_IN_USE) (void)shm_unlink(name);
+    if (self->region == NULL) (void)close(fd);
     port_close(self);
-    if (self->fd < 0) (void)close(fd);
-    (void)shm_unlink(name);
     return result;
 }
 

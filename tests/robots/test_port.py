@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -205,6 +206,29 @@ def test_a_dead_driver_shows_and_is_replaced(hammered: tuple[DriverPort, int]) -
         DriverPort.attach(port.name)
     with DriverPort.create(port.name, JOINTS, 1), DriverPort.attach(port.name) as anew:
         assert anew.n_joints == 3
+
+
+def test_of_drivers_that_come_at_once_one_gets_the_robot(name: str) -> None:
+    """They all find the region of a dead driver, and all want to put their own in its place."""
+    drivers = 4
+    for _ in range(100):
+        DriverPort.create(name, JOINTS, 0).close()
+        together = threading.Barrier(drivers)
+        won: list[DriverPort] = []
+
+        def come(together: threading.Barrier = together, won: list[DriverPort] = won) -> None:
+            together.wait(5.0)
+            with contextlib.suppress(PortError):
+                won.append(DriverPort.create(name, JOINTS, 0))
+
+        threads = [threading.Thread(target=come) for _ in range(drivers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        with won[0], DriverPort.attach(name):
+            pass
 
 
 def test_only_three_states_move_the_robot() -> None:
