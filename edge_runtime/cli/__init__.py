@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -112,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `edge-runtime` script; exits with the code of the help's table."""
     options = build_parser().parse_args(arguments)
     console = Console()
+    # Asked to end in either way, a command cleans up the same.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         command = _command(options.command)
     except ImportError as error:

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         starting = f"starting {config.robot.name}; logs in {run_dir / 'logs'}; Ctrl-C stops"
         console.print(starting, highlight=False, markup=False)
         table.start()
-        with _sigterm_interrupts(), live_display(console, config.robot.name) as display:
+        with live_display(console, config.robot.name) as display:
             operator.on_wait = lambda: _look(operator, table, display, score, page)
             try:
                 for result in _episodes(operator, table, display, options):
@@ -103,15 +103,6 @@ def _let_go(operator: Operator) -> None:
         with contextlib.suppress(OperatorError):
             operator.disarm()
             operator.wait_until(lambda: operator.watcher.control_state == "ready", 3.0)
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

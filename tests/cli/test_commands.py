@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -150,6 +152,25 @@ def test_evaluate_writes_what_it_prints(edge_runtime: Command, robot_toml: Path,
     assert len(report["per_episode"][0]["trace_digest"]) == 64
     assert report["run"]["clock"] == "lockstep"
     assert traces(run_dir, robot_toml) == []
+
+
+@pytest.mark.realtime
+def test_an_evaluation_that_is_terminated_leaves_nothing(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(run_dir))
+    process = edge_runtime("evaluate", "--config", robot_toml)
+    deadline_s = time.monotonic() + 30.0
+    while not list(run_dir.glob("edge-*/heartbeat_engine.ipc")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    (folder,) = run_dir.glob("edge-*")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, ""), out
+    assert not folder.exists()
+    assert traces(folder, robot_toml) == []
 
 
 @pytest.mark.realtime
