@@ -223,6 +223,11 @@ def _suggestion(key: str, known: list[str]) -> str:
 
 
 def _require_tighter(safety: SafetyFile, embodiment: Embodiment, file_name: str) -> None:
+    rating_m_s = embodiment.gripper.speed_max_m_s
+    if safety.gripper_speed_max_m_s > rating_m_s:
+        rating = f"the rating {rating_m_s} of {embodiment.name}"
+        problem = f"{safety.gripper_speed_max_m_s} is looser than {rating} (in {file_name})"
+        raise ConfigError("gripper_speed_max_m_s", problem)
     for name in safety.joints:
         if name not in embodiment.joint_names:
             problem = f"{embodiment.name} has only {', '.join(embodiment.joint_names)} (in {file_name})"

@@ -94,6 +94,7 @@ def test_a_wrong_line_in_robot_toml(robot: Path, pattern: str, text: str, key: s
             "looser",
         ),
         (r"acceleration_max_rad_s2 = [0-9.]+", "acceleration_max_rad_s2 = -1", "joints[...]", "above zero"),
+        (r"^gripper_speed_max_m_s = [0-9.]+", "gripper_speed_max_m_s = 0.3", "gripper_speed_max_m_s", "looser"),
         (r"^\[joints.joint7\]", "[joints.joint9]", "joints.joint9", "has only"),
         (r"^\[joints.joint7\](.|\n)*", "", "joints.joint7", "missing"),
         (r"^feedback_timeout_s = [0-9.]+", "feedback_timeout_s = 0", "safety.toml", "above zero"),
