@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.messages import LoopTiming
-from edge_runtime.safety import Reason
+from edge_runtime.safety import Reason, State
 
 Ticks = npt.NDArray[Any]
 """Structured array of tick reports, as `ControlLoop.drain_reports` returns it."""
 
-_EXPECTED = Reason.SETPOINT_NONE
-"""A tick without a plan is no intervention: it is what an arm without work does."""
+_POWERED = (State.ACTIVE, State.HOLDING, State.STOPPING)
+_EXPECTED = Reason.SETPOINT_NONE | Reason.FEEDBACK_TORN
+"""No intervention: a tick without a plan is what an arm without work does, a torn read changes no setpoint."""
 
 
 class TickWindow:
@@ -45,7 +46,7 @@ class TickWindow:
         self.gripper_m = float(last["gripper_command_m"])
         self._reasons |= int(np.bitwise_or.reduce(ticks["reasons"]))
         altered = ticks["reasons"] & np.uint64(~int(_EXPECTED) & (2**64 - 1))
-        self.interventions += int(np.count_nonzero(altered))
+        self.interventions += int(np.count_nonzero(altered[np.isin(ticks["state"], _POWERED)]))
         lowest_rad = float(np.min(ticks["stop_margin_rad"]))
         self.stop_margin_rad = min(self.stop_margin_rad, lowest_rad) if self._lateness_ns else lowest_rad
         self._lateness_ns.append(np.array(ticks["wake_lateness_ns"]))
