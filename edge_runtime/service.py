@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.errors import EdgeError
+from contracts.errors import ConfigError, EdgeError
 from contracts.messages import Heartbeat
 from edge_runtime.bus import Refusals
 from edge_runtime.config import RobotConfig, load_config
@@ -95,11 +95,10 @@ def run_service(description: str, body: Callable[[Arguments, StopSignal], None])
     options = argument_parser(description).parse_args()
     try:
         config = load_config(options.config)
-    except EdgeError as error:
+        body(Arguments(config, options.run_dir, options.lockstep), StopSignal())
+    except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    try:
-        body(Arguments(config, options.run_dir, options.lockstep), StopSignal())
     except EdgeError as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)

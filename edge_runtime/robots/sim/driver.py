@@ -15,14 +15,15 @@ from types import TracebackType
 
 import numpy as np
 
-from contracts.errors import LockstepError, Refusal
+from contracts.embodiment import Embodiment
+from contracts.errors import ConfigError, LockstepError, Refusal
 from contracts.messages import SceneCommand, SceneStatus
 from contracts.topics import HEARTBEAT_DRIVER, OBSERVATION, SCENE_COMMAND, SCENE_STATUS
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.processes import port_name
 from edge_runtime.robots.port import Command, DriverPort, FeedbackFlag, PortRole
 from edge_runtime.robots.sim.observations import Cameras, Exposure, Observer
-from edge_runtime.robots.sim.plant import STEP_S, Plant
+from edge_runtime.robots.sim.plant import CAMERAS, JOINT_NAMES, PICTURE_MAX_PX, STEP_S, Plant
 from edge_runtime.robots.sim.servo import Mode, Servo
 from edge_runtime.robots.sim.task import Outcome, Split, Status
 from edge_runtime.service import Arguments, Beats, StopSignal
@@ -41,12 +42,29 @@ _STATUS_INTERVAL_NS = 50_000_000
 _IDLE_TICK_S = 0.0005
 
 
+def require_simulated(embodiment: Embodiment) -> None:
+    """Check that the simulated cell has the joints and cameras of `embodiment`.
+
+    Raises:
+        ConfigError: names the first that it has not.
+    """
+    if embodiment.joint_names != JOINT_NAMES:
+        raise ConfigError("joints", f"the simulated arm has {', '.join(JOINT_NAMES)}, in this order")
+    for index, camera in enumerate(embodiment.cameras):
+        if camera.name not in CAMERAS:
+            raise ConfigError(f"cameras[{index}].name", f"{camera.name!r}: the simulation has {', '.join(CAMERAS)}")
+        if camera.width_px > PICTURE_MAX_PX[0] or camera.height_px > PICTURE_MAX_PX[1]:
+            most = "{} x {}".format(*PICTURE_MAX_PX)
+            raise ConfigError(f"cameras[{index}]", f"the simulation draws at most {most} px")
+
+
 class SimDriver:
     """Everything the driver process owns; use it as a context manager, then run one of its two loops."""
 
     def __init__(self, arguments: Arguments) -> None:
         config, run_dir = arguments.config, arguments.run_dir
         embodiment = config.embodiment
+        require_simulated(embodiment)
         self._lockstep_settings = config.lockstep
         self._realtime_priority = config.control.realtime_priority
         self._split: Split = "train"

@@ -36,6 +36,7 @@ Image = npt.NDArray[np.uint8]
 N_JOINTS = 7
 JOINT_NAMES: tuple[str, ...] = tuple(f"joint{i}" for i in range(1, N_JOINTS + 1))
 CAMERAS: tuple[str, ...] = ("scene", "wrist")
+PICTURE_MAX_PX = (640, 480)
 STEP_S = 0.001
 GRIPPER_MAX_OPENING_M = 0.08
 
