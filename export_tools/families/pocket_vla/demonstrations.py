@@ -155,7 +155,7 @@ class _Run:
         return self.plant.time_s < self._stray_until_s
 
     def draw_instructions(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """(4, 2): the episode's own instruction, the one it strays to (or any), and two more."""
+        """(4, 2): the episode's own instruction, the one it strays to (or any), and two more; these may repeat it."""
         asked = np.empty((INSTRUCTIONS_PER_PICTURE, 2), np.int64)
         asked[0] = (self.task.target_index, VERBS.index(self.task.verb))
         asked[1:] = self._draw_other(rng, INSTRUCTIONS_PER_PICTURE - 1)
