@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -50,7 +51,7 @@ class OrtSession:
 
     Args:
         name: what errors call it.
-        model: the serialised graph. Bytes instead of a path, so that a graph can't pull in files that nobody verified.
+        model: the serialised graph, whole: one that wants files beside it, which nobody verified, is refused.
         threads: threads inside one operator; the calling one is among them.
         provider: where it must run. ONNX Runtime falls back to the CPU with no more than a log line; this refuses.
 
@@ -66,6 +67,8 @@ class OrtSession:
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # A graph given as bytes may still name files, which would be looked for in the current folder.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         # Two sessions whose idle threads spin take the cores from each other and from the control loop.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
