@@ -76,7 +76,9 @@ int port_create(port *self, const char *name, uint32_t n_joints, const uint8_t *
     if (fd < 0) return errno == EEXIST ? PORT_IN_USE : failed(system_error);
     result = lock_role(fd, DP_LOCK_DRIVER, system_error);
     if (result == PORT_OK && !is_named(fd)) result = PORT_IN_USE;
-    if (result == PORT_OK && ftruncate(fd, (off_t)sizeof(dp_region)) != 0) result = failed(system_error);
+    /* Reserved now: a full /dev/shm is an error here instead of a SIGBUS at the first write. */
+    if (result == PORT_OK && (errno = posix_fallocate(fd, 0, (off_t)sizeof(dp_region))) != 0)
+        result = failed(system_error);
     if (result == PORT_OK) result = map(self, fd, system_error);
     if (result == PORT_OK) result = dp_init(self->region, n_joints, joint_digest, watchdog_ns, clock_mode);
     if (result == PORT_OK) return PORT_OK;
