@@ -22,7 +22,7 @@ from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
-from edge_runtime.control.native_loop import ControlLoop, Granted
+from edge_runtime.control.native_loop import ControlLoop, Granted, PlanResult
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.control.window import TickWindow
 from edge_runtime.robots.port import DriverPort
@@ -81,7 +81,11 @@ class Supervisor:
         self._window = TickWindow(len(config.embodiment.joints))
 
     def take_chunk(self, chunk: ActionChunk) -> ChunkReceipt | None:
-        """Offer a chunk to the buffer and hand the resulting plan to the loop; a receipt if it was refused."""
+        """Offer a chunk to the buffer and hand the resulting plan to the loop; a receipt if it was refused.
+
+        Raises:
+            SafetyError: buffer and loop contradict each other; control must not go on.
+        """
         now_ns = self._clock.now_ns()
         rest = Posture(self._window.commanded_rad, self._window.gripper_m)
         active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
@@ -91,7 +95,9 @@ class Supervisor:
             self._refusals.count(ACTION_CHUNK.name, outcome.refusal)
             receipt = self._receipts.refused(chunk, outcome.refusal, now_ns)
         else:
-            self._loop.set_plan(outcome.plan)
+            handed_over = self._loop.set_plan(outcome.plan)
+            if handed_over is not PlanResult.OK:
+                raise SafetyError(f"the loop refused a plan of the chunk buffer: {handed_over.name.lower()}")
             self._accepted += 1
             self._receipts.accepted(chunk, outcome.plan.seq, outcome.expired_actions, now_ns)
         if self._clock.virtual and chunk.exposure_ns <= now_ns:
