@@ -1,4 +1,4 @@
-"""The one module that reads a clock. Control time is monotonic or virtual, never wall time.
+"""Control time, for everyone but the driver that may move it: monotonic or virtual, never wall time.
 
 The virtual clock lives in the driver port's shared memory and is moved by the simulated plant; everything else runs
 the same code on either clock.
