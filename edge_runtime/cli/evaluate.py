@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -35,7 +35,8 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     manifest = verify_bundle(config.bundle_dir)
     manifest.require_fit(config.embodiment)
     if options.json is not None:
-        _require_writable(options.json)
+        # Finds out before the episodes instead of after them; an older result stays until then.
+        _write(options.json, "ab", b"")
     started_s = time.monotonic()
     with contextlib.ExitStack() as stack:
         if options.run_dir is None:
@@ -57,7 +58,7 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     report["run"] = _circumstances(config, manifest, options, time.monotonic() - started_s)
     console.print(_table(report, config, options))
     if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        _write(options.json, "wb", msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
         console.print(f"written to {options.json}", highlight=False, markup=False)
     if options.min_success is not None and report["success_rate"] < options.min_success:
         console.print(f"[red]below the asked {options.min_success:.0%}[/red]")
@@ -65,11 +66,11 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _require_writable(path: Path) -> None:
-    """Finds out before the episodes instead of after them."""
+def _write(path: Path, mode: Literal["ab", "wb"], data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("ab").close()
+        with path.open(mode) as file:
+            file.write(data)
     except OSError as error:
         raise ConfigError("--json", f"{path}: {error.strerror}") from error
 
