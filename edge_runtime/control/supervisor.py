@@ -134,7 +134,11 @@ class Supervisor:
     def drain(self) -> list[ChunkReceipt]:
         """Take the loop's tick reports since the last call; receipts that they complete."""
         complete: list[ChunkReceipt] = []
-        while len(ticks := self._loop.drain_reports(_DRAIN_LIMIT)) > 0:
+        more = True
+        while more:
+            ticks = self._loop.drain_reports(_DRAIN_LIMIT)
+            # Not until there are none: in lockstep new ones may come as fast as they are taken.
+            more = len(ticks) == _DRAIN_LIMIT
             self._window.add(ticks)
             complete += self._receipts.followed(ticks["tick_ns"], ticks["plan_seq"])
         return complete
