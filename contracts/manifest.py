@@ -100,8 +100,6 @@ class PolicyContract(_Part, frozen=True):
     """What the policy was trained for; checked against the robot's embodiment before it may drive it.
 
     With `delta_to_observed` a normalized action is the offset from the position at exposure (gripper: absolute).
-    `smoothing_degree` replaces each joint's actions by the polynomial of that degree in time that fits them best
-    (least squares over the whole chunk): a sampler's noise from action to action goes, slower motion stays. None: off.
     """
 
     family: str
@@ -117,15 +115,12 @@ class PolicyContract(_Part, frozen=True):
     sampler: FlowSampler
     graphs: Graphs
     tokenizer: Tokenizer
-    smoothing_degree: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.horizon <= MAX_HORIZON:
             raise ValueError(f"horizon must lie between 1 and {MAX_HORIZON}")
         if not MIN_ACTION_DT_NS <= self.action_dt_ns <= MAX_ACTION_DT_NS:
             raise ValueError("action_dt_ns must lie between 1 ms and 10 s")
-        if self.smoothing_degree is not None and not 1 <= self.smoothing_degree < self.horizon:
-            raise ValueError("smoothing_degree must lie between 1 and the horizon")
         width = len(self.joint_names) + 1
         if len(self.action_normalization.mean) != width or len(self.state_normalization.mean) != width:
             raise ValueError(f"normalization needs {width} dimensions: every joint and the gripper")

@@ -101,7 +101,6 @@ class ActionTransform:
         self._normalizer = Normalizer(contract.action_normalization)
         self._is_delta = contract.action_representation == "delta_to_observed"
         self._gripper_opening_max_m = gripper_opening_max_m
-        self._smoothing = smoothing_matrix(contract.horizon, contract.smoothing_degree)
 
     def to_physical(self, normalized: Float32, observed_position_rad: Sequence[float]) -> tuple[Float64, Float64]:
         """Positions (horizon, joints) in rad and openings (horizon,) in m, the latter kept in range.
@@ -111,18 +110,7 @@ class ActionTransform:
             observed_position_rad: joint positions at exposure, the base of a delta.
         """
         actions = self._normalizer.denormalize(normalized)
-        position_rad, gripper_opening_m = self._smoothing @ actions[:, :-1], actions[:, -1]
+        position_rad, gripper_opening_m = actions[:, :-1], actions[:, -1]
         if self._is_delta:
             position_rad = position_rad + np.asarray(observed_position_rad, dtype=np.float64)
         return position_rad, np.clip(gripper_opening_m, 0.0, self._gripper_opening_max_m)
-
-
-def smoothing_matrix(horizon: int, degree: int | None) -> Float64:
-    """(horizon, horizon) projection onto polynomials of `degree`; the identity without one.
-
-    Source: Savitzky and Golay 1964, with the chunk as the window.
-    """
-    if degree is None:
-        return np.eye(horizon)
-    basis, _ = np.linalg.qr(np.polynomial.chebyshev.chebvander(np.linspace(-1.0, 1.0, horizon), degree))
-    return np.asarray(basis @ basis.T)

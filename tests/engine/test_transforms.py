@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contracts.errors import BundleError
 from contracts.manifest import ImageInput, Normalization
 from contracts.tokenizer import WordTokenizer, read_tokenizer, write_tokenizer
-from edge_runtime.engine.transforms import ImageTransform, InstructionTransform, Normalizer, smoothing_matrix
+from edge_runtime.engine.transforms import ImageTransform, InstructionTransform, Normalizer
 
 _FINITE = st.floats(-100, 100)
 _STD = st.floats(0.01, 10)
@@ -110,13 +110,3 @@ def test_lost_words_are_counted_once_for_each_new_instruction() -> None:
     assert (transform.unknown_words, transform.truncated_words) == (1, 1)
     transform.token_ids("the red lick")
     assert (transform.unknown_words, transform.truncated_words) == (1, 2)
-
-
-def test_smoothing_leaves_slow_motion_alone_and_takes_the_noise_between_actions() -> None:
-    smoothing = smoothing_matrix(16, 5)
-    time = np.linspace(0.0, 1.0, 16)
-    motion = np.column_stack([0.3 + time, time**3 - 0.2 * time, np.full(16, 0.7), 2.0 * time**5])
-    np.testing.assert_allclose(smoothing @ motion, motion, atol=1e-12)
-    alternating = 0.01 * (-1.0) ** np.arange(16)[:, None]
-    assert np.abs(smoothing @ alternating)[3:-3].max() < 0.004
-    np.testing.assert_array_equal(smoothing_matrix(16, None), np.eye(16))
