@@ -14,6 +14,10 @@ from hypothesis import strategies as st
 from contracts.embodiment import joint_order_digest
 from contracts.errors import DecodeError, EdgeError, Refusal
 from contracts.messages import (
+    MAX_CAMERAS,
+    MAX_HORIZON,
+    MAX_INSTRUCTION_CHARS,
+    MAX_JOINTS,
     ActionChunk,
     ChunkReceipt,
     ControlState,
@@ -247,6 +251,22 @@ def test_encode_refuses_what_no_one_would_take() -> None:
     long_note = msgspec.structs.replace(EXAMPLES[Heartbeat], note="x" * 5000)
     with pytest.raises(ValueError, match="exceed the cap"):
         encode(TOPICS[-1], long_note)
+
+
+def test_the_largest_that_is_allowed_fits_its_topic() -> None:
+    number, row, text = 2**63 - 1, (-0.1,) * MAX_JOINTS, "🦾" * MAX_INSTRUCTION_CHARS
+    largest = {
+        OPERATOR: {"id": number, "stamp_ns": number, "kind": OperatorKind.INSTRUCT, "instruction": text},
+        ACTION_CHUNK: {"position_rad": (row,) * MAX_HORIZON, "gripper_opening_m": (-0.1,) * MAX_HORIZON},
+        OBSERVATION: {
+            "position_rad": row,
+            "velocity_rad_s": row,
+            "frames": (msgspec.structs.replace(FRAME, camera="c" * 32, ring="r" * 140),) * MAX_CAMERAS,
+        },
+    }
+    for topic, changes in largest.items():
+        message = msgspec.structs.replace(EXAMPLES[topic.message], **changes)
+        assert decode(topic, encode(topic, message)) == message
 
 
 @dataclass(frozen=True)
