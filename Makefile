@@ -4,7 +4,6 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EPISODES ?=
 ARGS   ?=
-export MUJOCO_GL ?= egl
 
 .DEFAULT_GOAL := help
 # A virtual environment that was not finished is made again.

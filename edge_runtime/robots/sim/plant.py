@@ -26,8 +26,8 @@ from edge_runtime.robots.sim.task import (
     task_rng,
 )
 
-# MuJoCo picks its OpenGL back end when it is imported.
-os.environ.setdefault("MUJOCO_GL", "egl")
+# Before MuJoCo is imported, see rendering.py.
+os.environ["MUJOCO_GL"] = "egl"
 import mujoco
 
 Array = npt.NDArray[np.float64]

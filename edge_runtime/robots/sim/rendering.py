@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from contracts.errors import MissingSystemPackageError
 
-# MuJoCo picks its OpenGL back end when it is imported.
-os.environ.setdefault("MUJOCO_GL", "egl")
+# MuJoCo picks its OpenGL back end when it is imported; one for windows, set for other work, is of no use here.
+os.environ["MUJOCO_GL"] = "egl"
 
 
 class Renderers:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -128,3 +132,12 @@ def test_tasks_name_one_object_of_three_and_swap_to_another(plant: Plant) -> Non
 def test_a_negative_seed_is_refused(plant: Plant) -> None:
     with pytest.raises(ValueError, match="seed"):
         plant.reset(-1, "train")
+
+
+def test_a_back_end_for_windows_in_the_environment_does_not_matter() -> None:
+    draw = (
+        "import numpy; from edge_runtime.robots.sim.plant import Plant; plant = Plant(); plant.reset(0, 'eval');"
+        "plant.render('scene', numpy.zeros((64, 64, 3), numpy.uint8)); plant.close()"
+    )
+    environment = {**os.environ, "MUJOCO_GL": "glfw"}
+    subprocess.run([sys.executable, "-c", draw], env=environment, check=True, timeout=60)
