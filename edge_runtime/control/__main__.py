@@ -61,11 +61,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         while not stop:
             if not port.is_claimed(PortRole.DRIVER):
                 raise PortError("the driver has gone; its successor brings a new port, which a new control attaches to")
-            messages = subscriber.receive(_TURN_S)
-            # Before the messages: a chunk may have to start from where the last tick left the robot.
-            for followed in supervisor.drain():
-                receipts.send(followed)
-            for message in messages:
+            for message in subscriber.receive(_TURN_S):
                 if isinstance(message, ActionChunk):
                     receipt = supervisor.take_chunk(message)
                     if receipt is not None:
@@ -74,6 +70,8 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                     supervisor.take_operator(message)
                 elif isinstance(message, Heartbeat):
                     supervisor.take_heartbeat()
+            for followed in supervisor.drain():
+                receipts.send(followed)
             if time.monotonic() >= report_due_s:
                 report_due_s = time.monotonic() + _REPORT_INTERVAL_S
                 reports.send(supervisor.report())

@@ -139,6 +139,7 @@ class ControlLoop:
         self._port = port
         self._n_joints = len(config.joint_names)
         self._lock = threading.Lock()
+        self._reports = np.zeros(lib.LOOP_REPORTS, dtype=REPORT_DTYPE)
         self._plan = ffi.new("loop_plan *")
         self._plan_t_ns = np.frombuffer(ffi.buffer(self._plan.t_ns), dtype=np.int64)
         self._plan_gripper_m = np.frombuffer(ffi.buffer(self._plan.gripper_m), dtype=np.float64)
@@ -240,10 +241,12 @@ class ControlLoop:
 
         The ring holds 8192 ticks; ticks beyond are dropped and counted.
         """
-        reports = np.zeros(limit, dtype=REPORT_DTYPE)
+        if not 0 <= limit <= len(self._reports):
+            raise ValueError(f"limit must lie between 0 and {len(self._reports)}")
         with self._lock:
-            moved = lib.loop_drain(self._loop, ffi.cast("loop_report *", reports.ctypes.data), limit)
-        return reports[:moved]
+            moved = lib.loop_drain(self._loop, ffi.cast("loop_report *", self._reports.ctypes.data), limit)
+            reports: NDArray[np.void] = self._reports[:moved].copy()
+        return reports
 
     def counters(self) -> LoopCounters:
         """What the loop has counted so far; each number is whole, together they may span a tick."""
@@ -285,11 +288,7 @@ def evaluate_plan(plan: Plan, instants_ns: Sequence[int] | NDArray[np.int64], n_
     np.frombuffer(ffi.buffer(native.q_rad), dtype=np.float64).reshape(MAX_KNOTS, -1)[:k, :n_joints] = plan.q_rad
     if lib.plan_check(native, n_joints) != lib.PLAN_OK:
         raise ValueError("the loop would refuse this plan")
-    values = np.full((len(instants_ns), n_joints + 1), np.nan)
-    q_rad = ffi.new("double[]", lib.PLAN_MAX_JOINTS)
-    gripper_m = ffi.new("double *")
-    for row, now_ns in zip(values, instants_ns, strict=True):
-        if lib.plan_evaluate(native, int(now_ns), q_rad, gripper_m):
-            row[:n_joints] = ffi.unpack(q_rad, n_joints)
-            row[n_joints] = gripper_m[0]
-    return values
+    at_ns = np.ascontiguousarray(instants_ns, dtype=np.int64)
+    rows = np.empty((len(at_ns), n_joints + 1))
+    lib.plan_evaluate_rows(native, ffi.from_buffer("int64_t[]", at_ns), len(at_ns), ffi.from_buffer("double[]", rows))
+    return rows

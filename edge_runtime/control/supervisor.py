@@ -87,9 +87,8 @@ class Supervisor:
             SafetyError: buffer and loop contradict each other; control must not go on.
         """
         now_ns = self._clock.now_ns()
-        rest = Posture(self._window.commanded_rad, self._window.gripper_m)
         active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
-        outcome = self._buffer.push(chunk, now_ns, rest, active_from_ns=active_from_ns)
+        outcome = self._buffer.push(chunk, now_ns, self._rest(), active_from_ns=active_from_ns)
         receipt = None
         if isinstance(outcome, Refused):
             self._refusals.count(ACTION_CHUNK.name, outcome.refusal)
@@ -103,6 +102,13 @@ class Supervisor:
         if self._clock.virtual and chunk.exposure_ns <= now_ns:
             self._port.acknowledge_observation(chunk.exposure_ns)
         return receipt
+
+    def _rest(self) -> Posture:
+        """Where the robot is commanded to be now."""
+        command = self._port.read_command()
+        if command is None:
+            return Posture(self._window.commanded_rad, self._window.gripper_m)
+        return Posture(command.q_rad, command.gripper_m)
 
     def take_operator(self, command: OperatorCommand) -> None:
         """Carry out a request of the operator once; a stop always, whatever its number."""

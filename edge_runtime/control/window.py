@@ -60,13 +60,15 @@ class TickWindow:
         """Lateness and cost over the window, with the loop's own counters."""
         lateness_ns = np.concatenate(self._lateness_ns) if self._lateness_ns else np.zeros(1, np.int64)
         cost_ns = np.concatenate(self._cost_ns) if self._cost_ns else np.zeros(1, np.int64)
+        lateness_p50_ns, lateness_p99_ns = np.percentile(lateness_ns, (50, 99)).tolist()
+        cost_p50_ns, cost_p99_ns = np.percentile(cost_ns, (50, 99)).tolist()
         return LoopTiming(
             ticks=ticks,
             overruns=overruns,
-            lateness_p50_ns=int(np.percentile(lateness_ns, 50)),
-            lateness_p99_ns=int(np.percentile(lateness_ns, 99)),
+            lateness_p50_ns=round(lateness_p50_ns),
+            lateness_p99_ns=round(lateness_p99_ns),
             lateness_max_ns=int(lateness_ns.max()),
-            cost_p50_ns=int(np.percentile(cost_ns, 50)),
-            cost_p99_ns=int(np.percentile(cost_ns, 99)),
+            cost_p50_ns=round(cost_p50_ns),
+            cost_p99_ns=round(cost_p99_ns),
             realtime_priority=realtime,
         )

@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include <math.h>
+#include <stddef.h>
 
 #define SEGMENT_MAX_NS 100000000000ll
 
@@ -77,4 +78,13 @@ int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q_rad, double *
     }
     *gripper_m = plan->gripper_m[low] + s * (plan->gripper_m[high] - plan->gripper_m[low]);
     return 1;
+}
+
+void plan_evaluate_rows(const loop_plan *plan, const int64_t *t_ns, uint32_t count, double *rows) {
+    const uint32_t width = plan->n_joints + 1u;
+    for (uint32_t k = 0; k < count; k++) {
+        double *row = rows + (size_t)k * width;
+        if (plan_evaluate(plan, t_ns[k], row, row + plan->n_joints)) continue;
+        for (uint32_t i = 0; i < width; i++) row[i] = NAN;
+    }
 }

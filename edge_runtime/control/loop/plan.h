@@ -40,6 +40,9 @@ int plan_check(const loop_plan *plan, uint32_t n_joints);
 /* Writes n_joints positions and the gripper opening; 1, or 0 after the last knot (then nothing is written).
  * Needs a plan that passed plan_check(). */
 int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q_rad, double *gripper_m);
+
+/* plan_evaluate() at count instants: rows of n_joints positions and the gripper opening, NaN after the last knot. */
+void plan_evaluate_rows(const loop_plan *plan, const int64_t *t_ns, uint32_t count, double *rows);
 /* bindings:end */
 
 #endif
