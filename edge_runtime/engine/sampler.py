@@ -7,6 +7,7 @@ velocity graph.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,15 @@ Float32 = NDArray[np.float32]
 
 
 def initial_noise(sampler: FlowSampler, chunk_sequence: int, shape: tuple[int, ...]) -> Float32:
-    """Standard normal noise for chunk `chunk_sequence` (counted from 0); the same for the same chunk, always."""
-    seed = sampler.noise_seed if sampler.fixed_noise else sampler.noise_seed + chunk_sequence
-    return np.random.Generator(np.random.Philox(seed)).standard_normal(shape, dtype=np.float32)
+    """Standard normal noise for chunk `chunk_sequence` (counted from 0), read-only; the same for the same chunk."""
+    return _noise(sampler.noise_seed if sampler.fixed_noise else sampler.noise_seed + chunk_sequence, shape)
+
+
+@lru_cache(maxsize=1)
+def _noise(seed: int, shape: tuple[int, ...]) -> Float32:
+    noise = np.random.Generator(np.random.Philox(seed)).standard_normal(shape, dtype=np.float32)
+    noise.flags.writeable = False
+    return noise
 
 
 def integrate_flow(velocity: Callable[[Float32, float], Float32], noise: Float32, steps: int) -> Float32:
