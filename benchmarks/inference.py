@@ -1,8 +1,8 @@
 """Latency of the shipped INT8 bundle on this CPU against the same policy in torch eager, by turns in one run.
 
 ``python -m benchmarks.inference``: both run through `BundlePolicy`, with real frames in shared memory; only the
-sessions behind it differ. The torch model has the bundle's architecture (its parameters are counted and compared) and
-weights of no meaning, on which its speed does not depend. Needs the extras `robot` and `export`.
+sessions behind it differ. The torch model has the trained weights that the bundle was exported from; that both give the
+same actions is checked before anything is timed. Needs the extras `robot`, `sim` and `export`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from benchmarks.record import record
 from contracts.embodiment import Embodiment
 from contracts.manifest import Manifest, verify_bundle
 from contracts.messages import FrameRef, Observation
-from contracts.tokenizer import read_tokenizer
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.session import Tensors, TensorSpec
 from edge_runtime.frames import FrameRing, ring_name
-from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
+from export_tools.families.pocket_vla.build import load_weights
+from export_tools.families.pocket_vla.model import PocketVla
 
 INSTRUCTION = "touch the red cube"
-SEED = 0
+SAME_WITHIN_RAD = 0.05
+"""Quantization moves an action by some mrad, on pictures of no meaning by more; another policy by tenths of a rad."""
 WARM_UP_TURNS = 5
 EAGER = "torch eager"
 
@@ -79,17 +80,22 @@ class Result:
     speed_up: float
 
 
-def _torch_policy(folder: Path, manifest: Manifest, embodiment: Embodiment) -> BundlePolicy:
-    tokenizer = read_tokenizer(folder / manifest.policy.tokenizer.path)
-    torch.manual_seed(SEED)
-    model = PocketVla(PocketConfig(vocabulary=tokenizer.size, max_tokens=manifest.policy.tokenizer.max_tokens)).eval()
+def _torch_policy(folder: Path, weights: Path, manifest: Manifest, embodiment: Embodiment) -> BundlePolicy:
+    model = load_weights(weights).model
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters != manifest.parameters:
-        raise SystemExit(
-            f"{folder} has {manifest.parameters} parameters, the torch model {parameters}: not the same policy"
-        )
+        raise SystemExit(f"{folder} has {manifest.parameters} parameters, {weights} {parameters}: not the same policy")
     encode, denoise = (TorchSession(model, manifest, is_encode=is_encode) for is_encode in (True, False))
     return BundlePolicy(manifest, encode, denoise, folder, embodiment)
+
+
+def _require_same_actions(eager: BundlePolicy, quantized: BundlePolicy, observation: Observation) -> None:
+    difference_rad = np.abs(
+        eager.infer(observation, INSTRUCTION, 0).position_rad
+        - quantized.infer(observation, INSTRUCTION, 0).position_rad
+    ).max()
+    if not difference_rad < SAME_WITHIN_RAD:
+        raise SystemExit(f"the two policies differ by {difference_rad:.3f} rad: not the same policy")
 
 
 def _observe(embodiment: Embodiment, rings: list[FrameRing], sequence: int) -> Observation:
@@ -110,9 +116,9 @@ def _observe(embodiment: Embodiment, rings: list[FrameRing], sequence: int) -> O
     )
 
 
-def _measure(folder: Path, embodiment: Embodiment, thread_counts: list[int], turns: int) -> list[Result]:
+def _measure(folder: Path, weights: Path, embodiment: Embodiment, thread_counts: list[int], turns: int) -> list[Result]:
     manifest = verify_bundle(folder)
-    eager = _torch_policy(folder, manifest, embodiment)
+    eager = _torch_policy(folder, weights, manifest, embodiment)
     quantized = {count: BundlePolicy.load(folder, embodiment, threads=count) for count in thread_counts}
     taken_ns: dict[tuple[str, int], list[tuple[int, int]]] = {}
     with tempfile.TemporaryDirectory(prefix="edge-inference-") as run_dir:
@@ -123,6 +129,8 @@ def _measure(folder: Path, embodiment: Embodiment, thread_counts: list[int], tur
         try:
             for turn in range(WARM_UP_TURNS + turns):
                 observation = _observe(embodiment, rings, turn)
+                if turn == 0:
+                    _require_same_actions(eager, quantized[thread_counts[0]], observation)
                 for count in thread_counts:
                     torch.set_num_threads(count)
                     for name, policy in ((EAGER, eager), (f"bundle {manifest.precision}", quantized[count])):
@@ -163,13 +171,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
     parser.add_argument("--config", type=Path, default=SIM_CONFIG, help="robot.toml that names the bundle")
     parser.add_argument("--bundle", type=Path, help="another bundle than the one of the robot")
+    parser.add_argument("--weights", type=Path, help="the trained weights (default: those beside the bundle)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--turns", type=int, default=100)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     config = load_config(arguments.config)
     folder = arguments.bundle or config.bundle_dir
-    results = _measure(folder, config.embodiment, arguments.threads, arguments.turns)
+    weights = arguments.weights or folder.parent / f"{folder.name}_train" / "weights_fp16.safetensors"
+    results = _measure(folder, weights, config.embodiment, arguments.threads, arguments.turns)
     manifest = verify_bundle(folder)
     table = Table(
         title=f"{manifest.name} {manifest.version}: one chunk, {manifest.policy.sampler.steps} flow steps, ms"
