@@ -62,9 +62,12 @@ class ChunkBuffer:
     """
 
     def __init__(self, embodiment: Embodiment, *, bundle_digest: str | None, blend_ns: int, max_age_ns: int) -> None:
-        self._embodiment = embodiment
-        self._lower_rad = np.array([j.position_min_rad for j in embodiment.joints]) - _OUT_OF_RANGE_MARGIN_RAD
-        self._upper_rad = np.array([j.position_max_rad for j in embodiment.joints]) + _OUT_OF_RANGE_MARGIN_RAD
+        self._n_joints = len(embodiment.joints)
+        self._joint_digest = embodiment.joint_digest
+        travel_m = embodiment.gripper.opening_max_m
+        lowest = [joint.position_min_rad - _OUT_OF_RANGE_MARGIN_RAD for joint in embodiment.joints]
+        highest = [joint.position_max_rad + _OUT_OF_RANGE_MARGIN_RAD for joint in embodiment.joints]
+        self._lowest, self._highest = np.array([*lowest, -travel_m]), np.array([*highest, 2.0 * travel_m])
         self._bundle_digest = bundle_digest
         self._blend_ns = blend_ns
         self._step_ns = max(_BLEND_STEP_NS, -(-blend_ns // _BLEND_STEPS_MAX))
@@ -94,7 +97,8 @@ class ChunkBuffer:
             rest: where the robot is commanded to be now; the seam starts there if no plan is under way.
             active_from_ns: the chunk takes effect no earlier than this.
         """
-        refused = self._why_not(chunk, now_ns)
+        actions = np.column_stack([np.array(chunk.position_rad), np.array(chunk.gripper_opening_m)])
+        refused = self._why_not(chunk, actions, now_ns)
         if refused is not None:
             return refused
         splice_ns = max(now_ns, active_from_ns)
@@ -103,25 +107,19 @@ class ChunkBuffer:
         expired = int(np.count_nonzero(~is_ahead))
         if expired == len(due_ns):
             return Refused(Refusal.STALE, f"its last action was due {(splice_ns - int(due_ns[-1])) / 1e6:.1f} ms ago")
-        actions = np.column_stack([np.array(chunk.position_rad), np.array(chunk.gripper_opening_m)])
         self._plan_count += 1
         plan = self._splice(chunk, due_ns, actions, splice_ns, rest, active_from_ns)
         self._plan = plan
         self._last_exposure_ns = chunk.exposure_ns
         return Accepted(plan, expired)
 
-    def _why_not(self, chunk: ActionChunk, now_ns: int) -> Refused | None:
-        embodiment = self._embodiment
-        if chunk.joint_digest != embodiment.joint_digest:
-            return Refused(
-                Refusal.JOINT_ORDER, f"{chunk.joint_digest[:12]}…, this robot is {embodiment.joint_digest[:12]}…"
-            )
+    def _why_not(self, chunk: ActionChunk, actions: Float64Array, now_ns: int) -> Refused | None:
+        if chunk.joint_digest != self._joint_digest:
+            return Refused(Refusal.JOINT_ORDER, f"{chunk.joint_digest[:12]}…, this robot is {self._joint_digest[:12]}…")
         if self._bundle_digest is not None and chunk.bundle_digest != self._bundle_digest:
             return Refused(Refusal.WRONG_BUNDLE, f"{chunk.bundle_digest[:12]}…, expected {self._bundle_digest[:12]}…")
-        if len(chunk.position_rad[0]) != len(embodiment.joints):
-            return Refused(
-                Refusal.SHAPE, f"{len(chunk.position_rad[0])} joints, this robot has {len(embodiment.joints)}"
-            )
+        if len(chunk.position_rad[0]) != self._n_joints:
+            return Refused(Refusal.SHAPE, f"{len(chunk.position_rad[0])} joints, this robot has {self._n_joints}")
         if chunk.exposure_ns > now_ns or chunk.published_ns > now_ns:
             return Refused(Refusal.FUTURE, f"exposed {(chunk.exposure_ns - now_ns) / 1e6:.1f} ms from now")
         if chunk.exposure_ns < self._armed_since_ns:
@@ -132,12 +130,8 @@ class ChunkBuffer:
             return Refused(Refusal.DUPLICATE, "a chunk of the same observation was taken already")
         if chunk.exposure_ns < self._last_exposure_ns:
             return Refused(Refusal.OUT_OF_ORDER, "a chunk of a newer observation was taken already")
-        position_rad = np.array(chunk.position_rad)
-        if np.any(position_rad < self._lower_rad) or np.any(position_rad > self._upper_rad):
-            return Refused(Refusal.OUT_OF_RANGE, "a joint position lies far outside its rating")
-        travel_m = embodiment.gripper.opening_max_m
-        if not all(-travel_m <= opening_m <= 2.0 * travel_m for opening_m in chunk.gripper_opening_m):
-            return Refused(Refusal.OUT_OF_RANGE, "a gripper opening lies far outside its travel")
+        if ((actions < self._lowest) | (actions > self._highest)).any():
+            return Refused(Refusal.OUT_OF_RANGE, "a joint or the gripper would go far outside its rating")
         return None
 
     def _splice(
@@ -163,7 +157,7 @@ class ChunkBuffer:
             np.concatenate([earlier[None, :], actions]),
             active_from_ns,
         )
-        new = evaluate_plan(whole, np.minimum(fade_ns, due_ns[-1]), len(self._embodiment.joints))
+        new = evaluate_plan(whole, np.minimum(fade_ns, due_ns[-1]), self._n_joints)
         progress = np.clip((fade_ns - splice_ns) / max(self._blend_ns, 1), 0.0, 1.0)
         weight = (progress * progress * (3.0 - 2.0 * progress))[:, None]
         tail = due_ns >= max(fade_end_ns, splice_ns + 1)
@@ -189,4 +183,4 @@ class ChunkBuffer:
         if plan is None or plan.t_ns[-1] < splice_ns:
             posture = np.append(rest.position_rad, rest.gripper_opening_m)
             return np.repeat(posture[None, :], len(t_ns), axis=0)
-        return evaluate_plan(plan, np.minimum(t_ns, plan.t_ns[-1]), len(self._embodiment.joints))
+        return evaluate_plan(plan, np.minimum(t_ns, plan.t_ns[-1]), self._n_joints)
