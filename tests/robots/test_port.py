@@ -266,7 +266,7 @@ def test_a_driver_needs_only_the_header(
     driver: DriverPort, tmp_path: Path, compiler: str, suffix: str, standard: str
 ) -> None:
     if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
+        pytest.skip(f"{compiler} is not installed: sudo apt-get install {compiler}")
     source = tmp_path / f"driver.{suffix}"
     source.write_text(DRIVER_IN_C)
     program = tmp_path / "driver"
