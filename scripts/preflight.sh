@@ -13,8 +13,9 @@ command -v gcc >/dev/null 2>&1 || missing="$missing gcc"
 import pathlib, sys, sysconfig
 sys.exit(not (pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h").exists())
 PY
-"$python" - >/dev/null 2>&1 <<'PY' || missing="$missing libegl1 libgl1-mesa-dri"
+"$python" - >/dev/null 2>&1 <<'PY' || missing="$missing libegl1 libopengl0 libgl1-mesa-dri"
 import ctypes
 ctypes.CDLL("libEGL.so.1")
+ctypes.CDLL("libOpenGL.so.0")
 PY
 [ -z "$missing" ] || { echo "error: system packages are missing: sudo apt-get install$missing" >&2; exit 1; }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from edge_runtime.robots.sim.driver import SimDriver
 from edge_runtime.service import Arguments, StopSignal, run_service
 
 
 def drive(arguments: Arguments, stop: StopSignal) -> None:
     """Be the robot until `stop`; leaves no shared memory behind."""
+    # Here, so that a system library that is missing is one line, as every error of the tree.
+    from edge_runtime.robots.sim.driver import SimDriver
+
     with SimDriver(arguments) as driver:
         if arguments.lockstep:
             driver.lockstep(stop)

@@ -6,13 +6,12 @@ millisecond, whoever calls it. Trusts its caller for nothing but shapes; actuato
 
 from __future__ import annotations
 
-import os
 from importlib import resources
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.robots.sim.rendering import Renderers
+from edge_runtime.robots.sim.rendering import Renderers, mujoco
 from edge_runtime.robots.sim.scene import N_OBJECTS, REST_HEIGHT_M, draw_colour, draw_layout
 from edge_runtime.robots.sim.task import (
     BYSTANDER_LIMIT_M,
@@ -25,10 +24,6 @@ from edge_runtime.robots.sim.task import (
     draw_task,
     task_rng,
 )
-
-# Before MuJoCo is imported, see rendering.py.
-os.environ["MUJOCO_GL"] = "egl"
-import mujoco
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]

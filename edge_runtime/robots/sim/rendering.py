@@ -1,10 +1,13 @@
 """Off-screen pictures of the simulated world, through EGL on whatever rasteriser the machine has.
 
+MuJoCo is imported here and nowhere else, because what it draws with is settled by its import.
+
 Shadows and multisampling are off: on a software rasteriser they cost eighteen times the rest of the picture.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 from typing import Any
 
@@ -15,6 +18,16 @@ from contracts.errors import MissingSystemPackageError
 
 # MuJoCo picks its OpenGL back end when it is imported; one for windows, set for other work, is of no use here.
 os.environ["MUJOCO_GL"] = "egl"
+__all__ = ["Renderers", "mujoco"]
+
+_NEEDS_EGL = ("off-screen rendering needs EGL", "libegl1", "libopengl0", "libgl1-mesa-dri")
+try:
+    import mujoco
+except ModuleNotFoundError:
+    raise
+except (ImportError, AttributeError, OSError, ctypes.ArgumentError) as error:
+    # MuJoCo binds EGL while it is imported; PyOpenGL fails with any of these, depending on which library is missing.
+    raise MissingSystemPackageError(*_NEEDS_EGL) from error
 
 
 class Renderers:
@@ -45,11 +58,8 @@ class Renderers:
 
 def _new_renderer(model: Any, height_px: int, width_px: int) -> Any:
     try:
-        import mujoco
-
         renderer = mujoco.Renderer(model, height_px, width_px)
     except (ImportError, AttributeError, RuntimeError, OSError) as cause:
-        # Without libEGL, PyOpenGL fails with any of these, depending on which library is missing.
-        raise MissingSystemPackageError("off-screen rendering needs EGL", "libegl1", "libgl1-mesa-dri") from cause
+        raise MissingSystemPackageError(*_NEEDS_EGL) from cause
     renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
     return renderer
