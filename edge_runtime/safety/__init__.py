@@ -2,6 +2,17 @@
 
 from edge_runtime.safety.kernel_binding import Kernel, Measurement, Target, Verdict
 from edge_runtime.safety.limits import KernelConfig
-from edge_runtime.safety.states import Reason, Request, Result, State
+from edge_runtime.safety.states import Policy, Reason, Request, Result, State
 
-__all__ = ["Kernel", "KernelConfig", "Measurement", "Reason", "Request", "Result", "State", "Target", "Verdict"]
+__all__ = [
+    "Kernel",
+    "KernelConfig",
+    "Measurement",
+    "Policy",
+    "Reason",
+    "Request",
+    "Result",
+    "State",
+    "Target",
+    "Verdict",
+]

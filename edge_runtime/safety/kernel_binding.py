@@ -5,20 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from edge_runtime.native import ffi, lib
 from edge_runtime.safety.limits import KernelConfig
-from edge_runtime.safety.states import Reason, Request, Result, State
+from edge_runtime.safety.states import Policy, Reason, Request, Result, State
+
+_NO_DIGEST = bytes(lib.KERNEL_DIGEST_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """Feedback of one tick as the kernel takes it; see `kernel_feedback` in `kernel.h`. `n` may lie about the shape."""
+    """Feedback of one tick as the kernel takes it; see `kernel_feedback` in `kernel.h`. `n` may lie about the shape.
+
+    `tau_nm` (one value per joint) and `wrench` (force N, moment Nm; six values) are None where nothing measures them.
+    """
 
     stamp_ns: int
     seq: int
     q_rad: Sequence[float]
     dq_rad_s: Sequence[float]
+    tau_nm: Sequence[float] | None = None
+    wrench: Sequence[float] | None = None
     gripper_m: float = 0.0
     watchdog_ns: int = 100_000_000
     n: int | None = None
@@ -30,30 +38,43 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Setpoint of one tick as the kernel takes it; see `kernel_setpoint` in `kernel.h`. `n` may lie about the shape."""
+    """Setpoint of one tick as the kernel takes it; see `kernel_setpoint` in `kernel.h`. `n` may lie about the shape.
+
+    `present` False: there is no setpoint, only `policy` is told. `policy_lost_ns`: when `policy` was found so.
+    """
 
     stamp_ns: int
     observation_ns: int
     seq: int
     q_rad: Sequence[float]
     gripper_m: float = 0.0
+    speed_scale: float = 1.0
+    policy: Policy | int = Policy.ALIVE
+    policy_lost_ns: int = 0
+    bundle_digest: bytes = _NO_DIGEST
     n: int | None = None
     present: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the robot may be told, and why; tuples have one value per joint."""
+    """What the robot may be told, and why; tuples have one value per joint. See `kernel_verdict` in `kernel.h`."""
 
     q_rad: tuple[float, ...]
     dq_rad_s: tuple[float, ...]
+    ddq_rad_s2: tuple[float, ...]
     gripper_m: float
-    state: State
-    reasons: Reason
-    faults: Reason
+    accepted: float
+    speed_scale: float
     stop_margin_rad: float
+    stop_margin_m: float
     stop_margin_joint: int
     time_to_rest_s: float
+    reasons: Reason
+    faults: Reason
+    state: State
+    config_digest: bytes
+    bundle_digest: bytes
 
 
 class Kernel:
@@ -66,7 +87,7 @@ class Kernel:
         self._feedback = ffi.new("kernel_feedback *")
         self._setpoint = ffi.new("kernel_setpoint *")
         self._verdict = ffi.new("kernel_verdict *")
-        lib.kernel_init(self._state)
+        lib.kernel_init(self._state, self._config)
 
     @property
     def state(self) -> State:
@@ -75,46 +96,91 @@ class Kernel:
 
     def step(self, measurement: Measurement, target: Target | None, now_ns: int) -> Verdict:
         """One tick; `target` None means there is no setpoint. Any values whatever are allowed."""
-        self._fill_feedback(measurement)
-        setpoint = self._setpoint
-        setpoint.present = target is not None and target.present
-        if target is not None:
-            setpoint.stamp_ns = target.stamp_ns
-            setpoint.observation_ns = target.observation_ns
-            setpoint.seq = target.seq
-            setpoint.q_rad[0 : len(target.q_rad)] = list(target.q_rad)
-            setpoint.gripper_m = target.gripper_m
-            setpoint.n = len(target.q_rad) if target.n is None else target.n
-        lib.kernel_step(self._state, self._config, self._feedback, setpoint, now_ns, self._verdict)
-        verdict = self._verdict
+        _fill_feedback(self._feedback, measurement)
+        self._setpoint.present = False
+        if target is None:
+            self._setpoint.policy = Policy.ALIVE
+        else:
+            _fill_setpoint(self._setpoint, target)
+        lib.kernel_step(self._state, self._config, self._feedback, self._setpoint, now_ns, self._verdict)
+        return self._read(self._verdict)
+
+    def request(self, request: Request | int, measurement: Measurement, now_ns: int) -> Result:
+        """Ask between ticks; the answer is all that happens unless it is `Result.DONE`."""
+        _fill_feedback(self._feedback, measurement)
+        return Result(lib.kernel_request(self._state, self._config, self._feedback, int(request), now_ns))
+
+    def tighten(self, *, speed_scale: float = 1.0, tool_speed_max_m_s: float | None = None) -> Result:
+        """Set what is tighter than the config from now on; None is the config's tool speed. Between ticks.
+
+        Tighter is possible at any time, looser (up to the config) only while not armed.
+        """
+        fastest_m_s = self.config.tool_speed_max_m_s if tool_speed_max_m_s is None else tool_speed_max_m_s
+        tightening = ffi.new("kernel_tightening *", [speed_scale, fastest_m_s])
+        return Result(lib.kernel_tighten(self._state, self._config, tightening))
+
+    def rehearse(self, targets: Sequence[Target]) -> list[Verdict]:
+        """What would come of setpoints of consecutive ticks, from where the kernel stands; nothing is changed.
+
+        State, digests and margins of these verdicts mean nothing.
+        """
+        setpoints = ffi.new("kernel_setpoint[]", len(targets))
+        for index, target in enumerate(targets):
+            _fill_setpoint(setpoints[index], target)
+        verdicts = ffi.new("kernel_verdict[]", len(targets))
+        lib.kernel_rehearse(self._state, self._config, setpoints, len(targets), verdicts)
+        return [self._read(verdicts[index]) for index in range(len(targets))]
+
+    def _read(self, verdict: Any) -> Verdict:
         n = len(self.config.joint_names)
         return Verdict(
             q_rad=tuple(verdict.q_rad[0:n]),
             dq_rad_s=tuple(verdict.dq_rad_s[0:n]),
+            ddq_rad_s2=tuple(verdict.ddq_rad_s2[0:n]),
             gripper_m=verdict.gripper_m,
-            state=State(verdict.state),
-            reasons=Reason(verdict.reasons),
-            faults=Reason(verdict.faults),
+            accepted=verdict.accepted,
+            speed_scale=verdict.speed_scale,
             stop_margin_rad=verdict.stop_margin_rad,
+            stop_margin_m=verdict.stop_margin_m,
             stop_margin_joint=verdict.stop_margin_joint,
             time_to_rest_s=verdict.time_to_rest_s,
+            reasons=Reason(verdict.reasons),
+            faults=Reason(verdict.faults),
+            state=State(verdict.state),
+            config_digest=bytes(verdict.config_digest),
+            bundle_digest=bytes(verdict.bundle_digest),
         )
 
-    def request(self, request: Request | int, measurement: Measurement, now_ns: int) -> Result:
-        """Ask between ticks; the answer is all that happens unless it is `Result.DONE`."""
-        self._fill_feedback(measurement)
-        return Result(lib.kernel_request(self._state, self._config, self._feedback, int(request), now_ns))
 
-    def _fill_feedback(self, measurement: Measurement) -> None:
-        feedback = self._feedback
-        feedback.stamp_ns = measurement.stamp_ns
-        feedback.seq = measurement.seq
-        feedback.q_rad[0 : len(measurement.q_rad)] = list(measurement.q_rad)
-        feedback.dq_rad_s[0 : len(measurement.dq_rad_s)] = list(measurement.dq_rad_s)
-        feedback.gripper_m = measurement.gripper_m
-        feedback.watchdog_ns = measurement.watchdog_ns
-        feedback.n = len(measurement.q_rad) if measurement.n is None else measurement.n
-        feedback.present = measurement.present
-        feedback.torn = measurement.torn
-        feedback.stop_line = measurement.stop_line
-        feedback.driver_fault = measurement.driver_fault
+def _fill_feedback(feedback: Any, measurement: Measurement) -> None:
+    feedback.stamp_ns = measurement.stamp_ns
+    feedback.seq = measurement.seq
+    feedback.q_rad[0 : len(measurement.q_rad)] = list(measurement.q_rad)
+    feedback.dq_rad_s[0 : len(measurement.dq_rad_s)] = list(measurement.dq_rad_s)
+    feedback.has_torque = measurement.tau_nm is not None
+    if measurement.tau_nm is not None:
+        feedback.tau_nm[0 : len(measurement.tau_nm)] = list(measurement.tau_nm)
+    feedback.has_wrench = measurement.wrench is not None
+    if measurement.wrench is not None:
+        feedback.wrench[0 : len(measurement.wrench)] = list(measurement.wrench)
+    feedback.gripper_m = measurement.gripper_m
+    feedback.watchdog_ns = measurement.watchdog_ns
+    feedback.n = len(measurement.q_rad) if measurement.n is None else measurement.n
+    feedback.present = measurement.present
+    feedback.torn = measurement.torn
+    feedback.stop_line = measurement.stop_line
+    feedback.driver_fault = measurement.driver_fault
+
+
+def _fill_setpoint(setpoint: Any, target: Target) -> None:
+    setpoint.present = target.present
+    setpoint.stamp_ns = target.stamp_ns
+    setpoint.observation_ns = target.observation_ns
+    setpoint.seq = target.seq
+    setpoint.q_rad[0 : len(target.q_rad)] = list(target.q_rad)
+    setpoint.gripper_m = target.gripper_m
+    setpoint.speed_scale = target.speed_scale
+    setpoint.policy = int(target.policy)
+    setpoint.policy_lost_ns = target.policy_lost_ns
+    setpoint.bundle_digest[0 : lib.KERNEL_DIGEST_BYTES] = list(target.bundle_digest)
+    setpoint.n = len(target.q_rad) if target.n is None else target.n

@@ -12,14 +12,16 @@ TICK_NS = 1_000_000
 
 
 def make_config(n: int = 2, **changes: object) -> KernelConfig:
-    """Limits of an arm with `n` like joints: ±2.5 rad, 2 rad/s, 10 rad/s²."""
+    """Limits of an arm with `n` like joints: ±2.5 rad, 2 rad/s, 10 rad/s², 1000 rad/s³; any step is a motion."""
     config = KernelConfig(
         joint_names=tuple(f"joint{i}" for i in range(n)),
         q_min_rad=(-2.5,) * n,
         q_max_rad=(2.5,) * n,
         dq_max_rad_s=(2.0,) * n,
         ddq_max_rad_s2=(10.0,) * n,
+        dddq_max_rad_s3=(1000.0,) * n,
         tracking_max_rad=(0.2,) * n,
+        step_max_rad=(1000.0,) * n,
         gripper_min_m=0.0,
         gripper_max_m=0.08,
         gripper_rate_m_s=0.2,
@@ -39,7 +41,7 @@ class Robot:
         self.verdict: Verdict | None = None
 
     def measurement(self, **changes: object) -> Measurement:
-        """What the driver would report now."""
+        """What the driver would report now; neither torque nor force is measured unless given."""
         sample = Measurement(
             stamp_ns=self.now_ns, seq=self.seq, q_rad=tuple(self.q_rad), dq_rad_s=(0.0,) * len(self.q_rad)
         )
