@@ -1,0 +1,118 @@
+/* Where the robot's links are, how far from anything they may not touch, and how fast its tool moves.
+ *
+ * Guarantees: distances are exact or too small, never too large; the same input gives the same bits on every machine
+ * (its sine and cosine are its own). Refuses to know: URDF, MJCF, limits, time. Trusts: its model, once
+ * geometry_check() has passed it.
+ *
+ * The robot is a tree of revolute joints. Joint i turns about the +z axis of its own frame, which sits at a fixed pose
+ * in the frame of its parent's link; links are rigid and carry capsules. X_WL is the pose of link L in the world W,
+ * which is the frame of the robot's base.
+ */
+#ifndef EDGE_RUNTIME_GEOMETRY_H
+#define EDGE_RUNTIME_GEOMETRY_H
+
+#include <stdint.h>
+
+/* bindings:begin */
+#define GEOMETRY_MAX_JOINTS 16
+#define GEOMETRY_MAX_CAPSULES 24
+#define GEOMETRY_MAX_PAIRS 64
+#define GEOMETRY_MAX_PLANES 16
+#define GEOMETRY_MAX_KEEPOUTS 16
+
+typedef enum {
+    GEOMETRY_OK = 0,
+    GEOMETRY_COUNTS = 1,   /* more of something than there is room for, or joints without a capsule model */
+    GEOMETRY_PARENT = 2,   /* a joint's parent must be -1 or a joint before it */
+    GEOMETRY_ROTATION = 3, /* not a rotation matrix */
+    GEOMETRY_OFFSET = 4,   /* not finite, or over 100 m */
+    GEOMETRY_CAPSULE = 5,  /* not finite, over 100 m, a radius that is not positive, or no such link */
+    GEOMETRY_PAIR = 6,     /* no such capsule, or one paired with itself or with another of its own link */
+    GEOMETRY_PLANE = 7,    /* normal not of unit length, or offset not finite */
+    GEOMETRY_KEEPOUT = 8,  /* corners not finite or in the wrong order, or a negative radius */
+    GEOMETRY_TOOL = 9,     /* no such link, or a point that is not finite */
+    GEOMETRY_REACH = 10    /* a reach or a set of moving joints that is not what geometry_derive() computes */
+} geometry_error;
+
+/* Frame of joint i in the frame of its parent's link, at q = 0. */
+typedef struct {
+    double rotation[9]; /* row-major */
+    double offset_m[3];
+    int32_t parent; /* joint whose link carries this one; -1: the base */
+    uint32_t reserved;
+} geometry_joint;
+
+/* All points within radius of the segment a-b, in the frame of its link. */
+typedef struct {
+    double a_m[3];
+    double b_m[3];
+    double radius_m;
+    int32_t link;      /* joint index; -1: the base */
+    uint32_t in_world; /* also kept off planes and keep-out zones */
+} geometry_capsule;
+
+/* A half-space that is allowed: normal . p >= offset_m. A box is six of them. */
+typedef struct {
+    double normal[3];
+    double offset_m;
+} geometry_plane;
+
+/* A box along the world's axes, grown by radius_m; a sphere is one with equal corners. */
+typedef struct {
+    double min_m[3];
+    double max_m[3];
+    double radius_m;
+} geometry_keepout;
+
+typedef struct {
+    uint32_t n_joints; /* 0: nothing is known of the geometry, and nothing is checked */
+    uint32_t n_capsules;
+    uint32_t n_pairs;
+    uint32_t n_planes;
+    uint32_t n_keepouts;
+    int32_t tool_link;
+    double tool_m[3]; /* the point whose speed is limited, in the frame of tool_link */
+    geometry_joint joints[GEOMETRY_MAX_JOINTS];
+    geometry_capsule capsules[GEOMETRY_MAX_CAPSULES];
+    uint32_t pairs[GEOMETRY_MAX_PAIRS][2]; /* capsules that may not touch each other */
+    geometry_plane planes[GEOMETRY_MAX_PLANES];
+    geometry_keepout keepouts[GEOMETRY_MAX_KEEPOUTS];
+    /* Filled by geometry_derive(). */
+    double reach_m[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_JOINTS]; /* no point of the capsule's segment is ever further
+                                                                   from the joint's axis; 0: the joint does not move it */
+    double pair_reach_m[GEOMETRY_MAX_PAIRS][GEOMETRY_MAX_JOINTS]; /* the same, of one capsule as seen from the other */
+    double tool_reach_m[GEOMETRY_MAX_JOINTS];
+} geometry_model;
+
+typedef struct {
+    double rotation[GEOMETRY_MAX_JOINTS][9]; /* of X_WL, row-major */
+    double origin_m[GEOMETRY_MAX_JOINTS][3];
+} geometry_pose;
+
+/* Signed distances: below zero by as much as they overlap. */
+typedef struct {
+    double world_m[GEOMETRY_MAX_CAPSULES]; /* to the nearest plane or keep-out zone; 1e9 where there is none */
+    double pair_m[GEOMETRY_MAX_PAIRS];
+} geometry_clearance;
+
+/* Fills reach_m, pair_reach_m and tool_reach_m. */
+void geometry_derive(geometry_model *model);
+
+/* A geometry_error; *index is that of the culprit in its array. */
+int geometry_check(const geometry_model *model, uint32_t *index);
+
+/* q_rad: n_joints finite angles, |q| <= 1e3. */
+void geometry_pose_at(const geometry_model *model, const double *q_rad, geometry_pose *pose);
+void geometry_clearance_at(const geometry_model *model, const geometry_pose *pose, geometry_clearance *clearance);
+
+/* Speed of the tool point in the world. */
+double geometry_tool_speed_m_s(const geometry_model *model, const geometry_pose *pose, const double *dq_rad_s);
+
+/* sqrt(det(J J')) of the tool's Jacobian (of J' J with fewer than six joints): 0 in a singularity. */
+double geometry_manipulability(const geometry_model *model, const geometry_pose *pose);
+
+/* |x_rad| <= 1e3; error below 1e-15. */
+void geometry_sine_cosine(double x_rad, double *sine, double *cosine);
+/* bindings:end */
+
+#endif

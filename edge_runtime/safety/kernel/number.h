@@ -1,0 +1,26 @@
+/* Arithmetic that is total: every function here has a result for every input, NaN and infinities included. */
+#ifndef EDGE_RUNTIME_NUMBER_H
+#define EDGE_RUNTIME_NUMBER_H
+
+#include <stdint.h>
+
+static inline double smaller(double a, double b) { return b < a ? b : a; }
+static inline double larger(double a, double b) { return b > a ? b : a; }
+static inline double magnitude(double x) { return x < 0.0 ? -x : x; }
+
+/* x inside [low, high]; low for a NaN. Needs low <= high, neither of them NaN. */
+static inline double clamp(double x, double low, double high) { return larger(low, smaller(high, x)); }
+
+/* False for NaN and for both infinities. */
+static inline int finite_number(double x) { return magnitude(x) <= 1.7976931348623157e308; }
+
+static inline int in_range(double x, double low, double high) { return x >= low && x <= high; }
+
+/* a - b, held at the ends of int64 instead of overflowing. */
+static inline int64_t elapsed(int64_t a, int64_t b) {
+    if (b < 0 && a > INT64_MAX + b) return INT64_MAX;
+    if (b > 0 && a < INT64_MIN + b) return INT64_MIN;
+    return a - b;
+}
+
+#endif

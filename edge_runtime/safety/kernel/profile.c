@@ -1,0 +1,162 @@
+/* See profile.h. edge_runtime/safety/reference repeats this file line for line. */
+#include "profile.h"
+
+#include <math.h>
+
+#include "number.h"
+
+/* A speed below this part of what one tick of jerk changes is rounding. */
+#define REST 1e-12
+
+static double landing_ticks(double distance, double slope, double tick) {
+    return floor((sqrt(1.0 + 8.0 * (distance / (slope * tick * tick))) - 1.0) * 0.5);
+}
+
+double landing_rate(double distance, double slope, double tick) {
+    if (!(distance > 0.0)) return 0.0;
+    const double n = landing_ticks(distance, slope, tick);
+    return (distance / tick + slope * tick * (n * (n + 1.0) * 0.5)) / (n + 1.0);
+}
+
+static double braking_rate(double speed, const profile_limits *limits) {
+    return smaller(limits->accel_max, landing_rate(speed, limits->jerk_max, limits->tick));
+}
+
+double stop_accel(double v, double a, const profile_limits *limits) {
+    const double step = limits->jerk_max * limits->tick;
+    const double rate = braking_rate(magnitude(v), limits);
+    return clamp(v > 0.0 ? -rate : rate, a - step, a + step);
+}
+
+profile_state profile_tick(profile_state state, double a, const profile_limits *limits) {
+    const double v = state.v + limits->tick * a;
+    const double rounding = REST * limits->jerk_max * limits->tick * limits->tick;
+    const double next = magnitude(v) <= rounding ? 0.0 : v;
+    return (profile_state){state.q + limits->tick * next, next, a};
+}
+
+static double segment_speed(const profile_segment *segment, double k, double tick) {
+    return segment->state.v + tick * (k * segment->accel + segment->step * (k * (k - 1.0) * 0.5));
+}
+
+static double segment_position(const profile_segment *segment, double k, double tick) {
+    const double bends = segment->accel * (k * (k + 1.0) * 0.5) + segment->step * ((k - 1.0) * k * (k + 1.0) / 6.0);
+    return segment->state.q + tick * (k * segment->state.v + tick * bends);
+}
+
+static void reach(stop_profile *profile, double q) {
+    profile->q_low = smaller(profile->q_low, q);
+    profile->q_high = larger(profile->q_high, q);
+}
+
+/* Appends a segment; the state after it. */
+static profile_state append(stop_profile *profile, const profile_segment *segment, double tick) {
+    const double k = (double)segment->ticks;
+    const profile_state end = {segment_position(segment, k, tick), segment_speed(segment, k, tick),
+                               segment->accel + (k - 1.0) * segment->step};
+    profile->segments[profile->n_segments] = *segment;
+    profile->n_segments++;
+    profile->ticks += segment->ticks;
+    reach(profile, end.q);
+    return end;
+}
+
+/* Braking so hard that releasing by one step of jerk per tick still swings through rest: until just behind it. */
+static profile_state swing_through(profile_state state, double side, const profile_limits *limits,
+                                   stop_profile *profile) {
+    const double step = side * limits->jerk_max * limits->tick;
+    profile_segment segment = {state, state.a + step, step, 0u};
+    uint32_t low = 1u;
+    uint32_t high = (uint32_t)floor(-state.a / step) + 1u;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2u;
+        if (side * segment_speed(&segment, (double)middle, limits->tick) > 0.0)
+            low = middle + 1u;
+        else
+            high = middle;
+    }
+    segment.ticks = low;
+    reach(profile, segment_position(&segment, (double)low - 1.0, limits->tick));
+    profile->turns = 1u;
+    profile->peak_tick = low;
+    const profile_state end = append(profile, &segment, limits->tick);
+    profile->speed_max = larger(profile->speed_max, magnitude(end.v));
+    return end;
+}
+
+/* Still accelerating, or not yet braking as hard as it may: brakes harder by one step of jerk per tick. */
+static profile_state build_up(profile_state state, double side, const profile_limits *limits, stop_profile *profile) {
+    const double step = limits->jerk_max * limits->tick;
+    profile_segment segment = {state, state.a - side * step, -side * step, 0u};
+    uint32_t low = 1u;
+    uint32_t high = (uint32_t)floor((side * state.a + limits->accel_max) / step) + 1u;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2u;
+        const double a = side * state.a - (double)middle * step;
+        if (a - step > -braking_rate(side * segment_speed(&segment, (double)middle, limits->tick), limits))
+            low = middle + 1u;
+        else
+            high = middle;
+    }
+    segment.ticks = low;
+    const double peak = clamp(floor(side * state.a / step), 0.0, (double)low);
+    profile->peak_tick += (uint32_t)peak;
+    profile->speed_max = larger(profile->speed_max, side * segment_speed(&segment, peak, limits->tick));
+    return append(profile, &segment, limits->tick);
+}
+
+/* As hard as it may, until the landing begins. */
+static profile_state hold_braking(profile_state state, double side, const profile_limits *limits,
+                                  stop_profile *profile) {
+    const double step = limits->jerk_max * limits->tick;
+    const double n = floor(limits->accel_max / step);
+    const double landing = limits->tick * ((n + 1.0) * limits->accel_max - step * (n * (n + 1.0) * 0.5));
+    const double ticks = floor((side * state.v - landing) / (limits->accel_max * limits->tick)) + 1.0;
+    const profile_segment segment = {state, -side * limits->accel_max, 0.0, (uint32_t)ticks};
+    return append(profile, &segment, limits->tick);
+}
+
+static void land(profile_state state, double side, const profile_limits *limits, stop_profile *profile) {
+    const double speed = side * state.v;
+    const double ticks = landing_ticks(speed, limits->jerk_max, limits->tick) + 1.0;
+    const profile_segment segment = {state, -side * landing_rate(speed, limits->jerk_max, limits->tick),
+                                     side * limits->jerk_max * limits->tick, (uint32_t)ticks};
+    profile->q_end = append(profile, &segment, limits->tick).q;
+    profile->ticks++; /* in which the last acceleration goes to zero */
+}
+
+void stop_profile_of(profile_state state, const profile_limits *limits, stop_profile *profile) {
+    const double step = limits->jerk_max * limits->tick;
+    profile->n_segments = 0u;
+    profile->ticks = 0u;
+    profile->peak_tick = 0u;
+    profile->turns = 0u;
+    profile->q_low = state.q;
+    profile->q_high = state.q;
+    profile->speed_max = magnitude(state.v);
+    double side = state.v > 0.0 ? 1.0 : -1.0;
+    if (state.v != 0.0 && side * state.a + step < -braking_rate(magnitude(state.v), limits)) {
+        state = swing_through(state, side, limits, profile);
+        side = -side;
+    } else if (state.v == 0.0 && state.a > 0.0) {
+        side = 1.0;
+    }
+    if (side * state.a - step > -braking_rate(side * state.v, limits)) state = build_up(state, side, limits, profile);
+    if (landing_rate(side * state.v, limits->jerk_max, limits->tick) >= limits->accel_max)
+        state = hold_braking(state, side, limits, profile);
+    land(state, side, limits, profile);
+}
+
+void stop_profile_at(const stop_profile *profile, uint32_t ticks, double tick_s, double *q, double *v) {
+    for (uint32_t i = 0u; i < profile->n_segments; i++) {
+        const profile_segment *segment = &profile->segments[i];
+        if (ticks < segment->ticks) {
+            *q = segment_position(segment, (double)ticks, tick_s);
+            *v = segment_speed(segment, (double)ticks, tick_s);
+            return;
+        }
+        ticks -= segment->ticks;
+    }
+    *q = profile->q_end;
+    *v = 0.0;
+}
