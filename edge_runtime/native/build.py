@@ -23,6 +23,7 @@ HEADERS = (
     "native/port.h",
     "safety/kernel/kernel.h",
     "control/loop/plan.h",
+    "control/loop/black_box.h",
     "control/loop/loop.h",
 )
 SOURCES = (
@@ -30,6 +31,7 @@ SOURCES = (
     "safety/kernel/config.c",
     "safety/kernel/kernel.c",
     "control/loop/plan.c",
+    "control/loop/black_box.c",
     "control/loop/tick.c",
     "control/loop/loop.c",
 )

@@ -45,11 +45,18 @@ static void forget_plans(loop *self) {
     self->mailbox_seen = __atomic_load_n(&self->mailbox_count, __ATOMIC_ACQUIRE);
 }
 
+static int ask_kernel(loop *self, uint32_t request, int64_t now_ns) {
+    const kernel_state before = self->kernel;
+    const int result = kernel_request(&self->kernel, &self->config, &self->feedback, request, now_ns);
+    black_box_request(&self->box, &before, &self->feedback, request, result, now_ns);
+    return result;
+}
+
 static void answer_request(loop *self, int64_t now_ns) {
     if (__atomic_load_n(&self->request_state, __ATOMIC_RELAXED) != REQUEST_PENDING ||
         !advance_request(self, REQUEST_PENDING, REQUEST_TAKEN))
         return;
-    self->answer = kernel_request(&self->kernel, &self->config, &self->feedback, self->request_kind, now_ns);
+    self->answer = ask_kernel(self, self->request_kind, now_ns);
     if (self->request_kind == KERNEL_REQUEST_ARM && self->answer == KERNEL_DONE) forget_plans(self);
     __atomic_store_n(&self->counters.state, self->kernel.state, __ATOMIC_RELAXED);
     __atomic_store_n(&self->counters.faults, self->kernel.faults, __ATOMIC_RELAXED);
@@ -65,7 +72,7 @@ static int moving(const loop *self) {
 static int may_end(loop *self, int64_t now_ns, int *disarmed) {
     if (!__atomic_load_n(&self->stop_wanted, __ATOMIC_ACQUIRE)) return 0;
     if (!*disarmed) {
-        (void)kernel_request(&self->kernel, &self->config, &self->feedback, KERNEL_REQUEST_DISARM, now_ns);
+        (void)ask_kernel(self, KERNEL_REQUEST_DISARM, now_ns);
         *disarmed = 1;
     }
     return !moving(self) || __atomic_load_n(&self->stop_wanted, __ATOMIC_ACQUIRE) > 1u;
@@ -307,6 +314,12 @@ uint32_t loop_drain(loop *self, loop_report *reports, uint32_t n) {
     for (uint32_t i = 0; i < moved; i++) reports[i] = self->ring[(tail + i) & (LOOP_REPORTS - 1)];
     __atomic_store_n(&self->ring_tail, tail + moved, __ATOMIC_RELEASE);
     return moved;
+}
+
+uint64_t loop_black_box_newest(const loop *self) { return black_box_newest(&self->box); }
+
+uint32_t loop_black_box_copy(const loop *self, uint64_t from_seq, black_box_record *records, uint32_t n) {
+    return black_box_copy(&self->box, from_seq, records, n);
 }
 
 void loop_read_counters(const loop *self, loop_counters *counters) {

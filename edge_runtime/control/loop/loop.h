@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "black_box.h"
 #include "driver_port.h"
 #include "kernel.h"
 #include "plan.h"
@@ -106,6 +107,10 @@ int loop_request(loop *self, uint32_t request, int64_t timeout_ns);
 /* Moves at most count reports, oldest first, and returns how many. */
 uint32_t loop_drain(loop *self, loop_report *reports, uint32_t count);
 void loop_read_counters(const loop *self, loop_counters *counters);
+
+/* As black_box_newest() and black_box_copy(), from any thread, while the loop runs and after it has ended. */
+uint64_t loop_black_box_newest(const loop *self);
+uint32_t loop_black_box_copy(const loop *self, uint64_t from_seq, black_box_record *records, uint32_t count);
 /* bindings:end */
 
 #endif

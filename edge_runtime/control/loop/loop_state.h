@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "black_box.h"
 #include "loop.h"
 
 #define PENDING_PLANS 4u
@@ -59,6 +60,7 @@ struct loop {
     kernel_feedback feedback;
     kernel_verdict verdict;
     dp_command command;
+    black_box box; /* any thread may copy from it */
 };
 
 static inline void count(uint64_t *counter, uint64_t by) {

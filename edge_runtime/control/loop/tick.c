@@ -129,6 +129,7 @@ static void publish(loop *self, int64_t tick_ns) {
 
 void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns) {
     kernel_setpoint setpoint;
+    const kernel_state before = self->kernel;
     read_feedback(self);
     take_plan(self, tick_ns);
     evaluate(self, tick_ns, &setpoint);
@@ -136,4 +137,6 @@ void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns)
     loop_write_command(self, now_ns, self->verdict.state == KERNEL_ACTIVE);
     report(self, tick_ns, lateness_ns, self->is_virtual ? 0 : monotonic_ns() - now_ns);
     publish(self, tick_ns);
+    /* Last: the command does not wait for it. */
+    black_box_tick(&self->box, &before, &self->feedback, &setpoint, &self->verdict, tick_ns, now_ns);
 }
