@@ -43,6 +43,9 @@ class Refusal(str, Enum):
     CAMERA_MISSING = "camera_missing"
     NO_INSTRUCTION = "no_instruction"
     NOT_ALLOWED_NOW = "not_allowed_now"
+    PREDICTED_DEVIATION = "predicted_deviation"
+    PREDICTED_BLOCK = "predicted_block"
+    UNSURE = "unsure"
 
     def __str__(self) -> str:
         return self.value

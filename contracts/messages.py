@@ -134,7 +134,16 @@ class ChunkReceipt(Message, frozen=True):
     """What control did with one chunk, and when its first command left. The record behind every latency figure.
 
     `first_command_ns` is the tick whose command was the first that followed this chunk; None for a refused chunk
-    and for one that was replaced before any tick followed it.
+    and for one that was replaced before any tick followed it. What is `predicted` comes from running the whole plan
+    through the safety kernel before its first tick.
+
+    Attributes:
+        predicted_interventions: ticks of the plan in which the kernel would alter the motion.
+        predicted_limits: names of the limits that would act.
+        predicted_first_ns: the first such tick.
+        predicted_deviation_rad: how far, at most, the commanded motion would be from what was asked for.
+        blend_ns: length of the cross-fade that was taken; longer than usual where the usual one would be clipped.
+        speed_scale: of the velocity limits, below 1 for a policy that is not sure.
     """
 
     chunk_sequence: int
@@ -146,6 +155,13 @@ class ChunkReceipt(Message, frozen=True):
     refusal: str | None
     expired_actions: int
     first_command_ns: int | None
+    predicted_interventions: int = 0
+    predicted_limits: tuple[str, ...] = ()
+    predicted_first_ns: int | None = None
+    predicted_deviation_rad: float = 0.0
+    blend_ns: int = 0
+    speed_scale: float = 1.0
+    confidence: float | None = None
 
 
 class ControlState(str, Enum):
@@ -157,6 +173,16 @@ class ControlState(str, Enum):
     HOLDING = "holding"
     STOPPING = "stopping"
     FAULT = "fault"
+
+
+class GateState(str, Enum):
+    """Whether the policy's own confidence lets it move the robot, see docs/SAFETY.md."""
+
+    OFF = "off"
+    SURE = "sure"
+    CAUTIOUS = "cautious"
+    ASKING = "asking"
+    ESCALATED = "escalated"
 
 
 class LoopTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -182,6 +208,8 @@ class SafetyReport(Message, frozen=True):
         plan_left_ns: how long the plan still reaches, 0 or less when it ran out.
         answered_id: id of the last `OperatorCommand` that was carried out or refused.
         answer: "ok" or why it was refused.
+        gate: of the confidence gate; "asking" holds the robot, "escalated" has disarmed it, both wait for a person.
+        confidence: of the newest chunk, None if the policy does not say.
     """
 
     stamp_ns: int
@@ -200,6 +228,8 @@ class SafetyReport(Message, frozen=True):
     engine_alive: bool
     answered_id: int
     answer: str
+    gate: GateState = GateState.OFF
+    confidence: float | None = None
 
 
 class Heartbeat(Message, frozen=True):
@@ -216,9 +246,10 @@ class Heartbeat(Message, frozen=True):
 
 
 class OperatorKind(str, Enum):
-    """What a person (or an evaluation script in her place) can ask for."""
+    """What a person (or a script in her place) can ask for. `resume` is the answer to a policy that asks for help."""
 
     INSTRUCT = "instruct"
+    RESUME = "resume"
     ARM = "arm"
     DISARM = "disarm"
     RESET = "reset"
