@@ -10,6 +10,7 @@
     ├── FrameError                  a camera frame that is gone, torn or not as its reference says
     ├── PortError                   the shared memory between control and driver
     ├── SafetyError                 limits that contradict each other, a refused arming
+    ├── RecordingError              a file of the black box that is none, altered or of another build (names the part)
     ├── LockstepError               a process that did not answer while virtual time stood still
     ├── ProcessError                a process of the table that cannot be started or died for good
     ├── OperatorError               a request of the operator that was refused or not answered (names the process)
@@ -131,6 +132,20 @@ class PortError(EdgeError):
 
 class SafetyError(EdgeError):
     """Limits that contradict each other, or an arming that was refused."""
+
+
+class RecordingError(EdgeError):
+    """A file of the black box that is none, is altered, is of another build, or contradicts itself.
+
+    Attributes:
+        part: what is at fault: the file, or a part or field of it.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, part: str, problem: str) -> None:
+        super().__init__(f"{part}: {problem}")
+        self.part = part
+        self.problem = problem
 
 
 class LockstepError(EdgeError):

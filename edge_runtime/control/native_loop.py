@@ -20,6 +20,7 @@ from contracts.errors import HandshakeError, PortError, SafetyError
 from edge_runtime.native import ffi, lib
 from edge_runtime.robots.port import DriverPort, PortRole
 from edge_runtime.safety import KernelConfig, Reason, Request, Result, State
+from edge_runtime.safety.recording import RECORD_DTYPE
 
 MAX_KNOTS: int = lib.PLAN_MAX_KNOTS
 
@@ -247,6 +248,19 @@ class ControlLoop:
             moved = lib.loop_drain(self._loop, ffi.cast("loop_report *", self._reports.ctypes.data), limit)
             reports: NDArray[np.void] = self._reports[:moved].copy()
         return reports
+
+    def black_box_newest(self) -> int:
+        """Number of the newest record of the black box; 0: none yet. From any thread, also after the loop has ended."""
+        return int(lib.loop_black_box_newest(self._loop))
+
+    def black_box_records(self, from_seq: int = 1) -> NDArray[np.void]:
+        """What the black box still holds from record `from_seq` on, oldest first; `RECORD_DTYPE`, owned by the caller.
+
+        From any thread, also after the loop has ended. What the loop overwrites meanwhile is left out; `seq` tells.
+        """
+        records = np.empty(lib.BLACK_BOX_RECORDS, dtype=RECORD_DTYPE)
+        target = ffi.cast("black_box_record *", records.ctypes.data)
+        return records[: lib.loop_black_box_copy(self._loop, from_seq, target, len(records))]
 
     def counters(self) -> LoopCounters:
         """What the loop has counted so far; each number is whole, together they may span a tick."""
