@@ -150,8 +150,28 @@ class ParityReport(_Part, frozen=True):
     inert_inputs: tuple[str, ...]
 
 
-class Manifest(_Part, frozen=True):
-    """`manifest.json` of a bundle."""
+class MotionLimits(_Part, frozen=True):
+    """How fast a robot may be, as its own safety file has it; or, in a manifest, the least that the policy needs.
+
+    Tuples have one value per joint, None: nothing is asked (of the tool: nothing limits it). Magnitudes.
+    """
+
+    velocity_rad_s: tuple[float, ...] | None = None
+    acceleration_rad_s2: tuple[float, ...] | None = None
+    jerk_rad_s3: tuple[float, ...] | None = None
+    tool_speed_m_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for values in (self.velocity_rad_s, self.acceleration_rad_s2, self.jerk_rad_s3, (self.tool_speed_m_s,)):
+            if not all(value is None or (math.isfinite(value) and value > 0.0) for value in values or ()):
+                raise ValueError("motion limits must be finite and above zero")
+
+
+class Manifest(_Part, frozen=True, omit_defaults=True):
+    """`manifest.json` of a bundle.
+
+    `requires_safety` is what a robot's own limits must at least allow for the policy to work; it loosens nothing.
+    """
 
     format_version: int
     name: str
@@ -162,6 +182,7 @@ class Manifest(_Part, frozen=True):
     blobs: tuple[Blob, ...]
     provenance: Provenance
     parity: ParityReport
+    requires_safety: MotionLimits | None = None
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
@@ -172,6 +193,11 @@ class Manifest(_Part, frozen=True):
         for needed in (self.policy.graphs.encode, self.policy.graphs.denoise, self.policy.tokenizer.path):
             if needed not in paths:
                 raise ValueError(f"the policy names {needed}, which is not among the blobs")
+        needs = self.requires_safety
+        if needs is not None:
+            for values in (needs.velocity_rad_s, needs.acceleration_rad_s2, needs.jerk_rad_s3):
+                if values is not None and len(values) != len(self.policy.joint_names):
+                    raise ValueError("requires_safety needs one value for each of the policy's joints")
 
     def canonical_json(self) -> bytes:
         """The bytes that are hashed and signed: keys sorted, no spaces, UTF-8."""
@@ -199,6 +225,28 @@ class Manifest(_Part, frozen=True):
         for image in policy.images:
             if image.camera not in cameras:
                 raise HandshakeError("policy.images.camera", sorted(cameras), image.camera)
+
+    def require_allowed(self, limits: MotionLimits) -> None:
+        """Check that a robot with these limits is fast enough for this policy. Comes after `require_fit`.
+
+        Raises:
+            HandshakeError: names the first limit that is tighter than the policy needs, and the joint.
+        """
+        needs = self.requires_safety
+        if needs is None:
+            return
+        for field in ("velocity_rad_s", "acceleration_rad_s2", "jerk_rad_s3"):
+            for name, need, limit in zip(
+                self.policy.joint_names, getattr(needs, field) or (), getattr(limits, field) or (), strict=False
+            ):
+                _require_at_least(f"requires_safety.{field} of {name}", need, limit)
+        if needs.tool_speed_m_s is not None and limits.tool_speed_m_s is not None:
+            _require_at_least("requires_safety.tool_speed_m_s", needs.tool_speed_m_s, limits.tool_speed_m_s)
+
+
+def _require_at_least(field: str, need: float, limit: float) -> None:
+    if limit < need:
+        raise HandshakeError(field, f"at least {need:g}", f"{limit:g}, this robot's own tighter limit")
 
 
 def blob_of(folder: Path, path: str) -> Blob:

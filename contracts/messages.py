@@ -173,6 +173,7 @@ class ControlState(str, Enum):
     HOLDING = "holding"
     STOPPING = "stopping"
     FAULT = "fault"
+    RETRACTING = "retracting"
 
 
 class GateState(str, Enum):
@@ -254,6 +255,8 @@ class OperatorKind(str, Enum):
     DISARM = "disarm"
     RESET = "reset"
     STOP = "stop"
+    REDUCE_SPEED = "reduce_speed"
+    RESTORE_SPEED = "restore_speed"
 
 
 class OperatorCommand(Message, frozen=True):

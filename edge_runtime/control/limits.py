@@ -1,33 +1,58 @@
-"""From the robot's own safety file to what the kernel holds it to."""
+"""From the robot's own safety limits to what the kernel holds it to."""
 
 from __future__ import annotations
 
+import math
+
 from contracts.embodiment import Embodiment
 from contracts.topics import ACTION_CHUNK
-from edge_runtime.config import SafetyFile
 from edge_runtime.safety import KernelConfig
+from edge_runtime.safety.limits import NO_FORCE_LIMIT_N, NO_MOMENT_LIMIT_NM, NO_TOOL_SPEED_LIMIT_M_S
+from edge_runtime.safety_file import SafetyLimits
 
+TICK_S = 1e-3
 _PLAN_REACH_NS = 1_000_000_000
 """An action may still be followed so long after its chunk was as old as a chunk may get."""
 
 
-def kernel_config(safety: SafetyFile, embodiment: Embodiment) -> KernelConfig:
-    """Limits of `safety` in the joint order of `embodiment`.
+def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
+    """Limits of `safety` in the joint order of `embodiment`, with their digest.
 
     Raises:
         ConfigError: a limit that the kernel can't hold, named.
     """
     limits = [safety.joints[name] for name in embodiment.joint_names]
+    fallback, contact, geometry = safety.fallback, safety.contact, safety.geometry
     return KernelConfig(
         joint_names=embodiment.joint_names,
         q_min_rad=tuple(joint.position_min_rad for joint in limits),
         q_max_rad=tuple(joint.position_max_rad for joint in limits),
         dq_max_rad_s=tuple(joint.velocity_max_rad_s for joint in limits),
         ddq_max_rad_s2=tuple(joint.acceleration_max_rad_s2 for joint in limits),
+        dddq_max_rad_s3=tuple(joint.jerk_max_rad_s3 for joint in limits),
+        tau_max_nm=tuple(joint.torque_max_nm for joint in limits),
         tracking_max_rad=(safety.tracking_error_max_rad,) * len(limits),
+        step_max_rad=tuple(joint.setpoint_step_max_rad for joint in limits),
+        retract_rad=fallback.retract_rad or (),
+        retract_speed_scale=fallback.retract_speed_scale,
         gripper_min_m=0.0,
-        gripper_max_m=embodiment.gripper.opening_max_m,
+        gripper_max_m=safety.gripper_opening_max_m,
         gripper_rate_m_s=safety.gripper_speed_max_m_s,
+        tick_ns=round(TICK_S * 1e9),
+        rest_speed_rad_s=safety.rest_speed_rad_s,
+        reset_tolerance_rad=safety.reset_tolerance_rad,
+        frozen_travel_rad=safety.frozen_encoder_travel_rad,
+        force_max_n=contact.force_max_n if contact.force_max_n is not None else NO_FORCE_LIMIT_N,
+        moment_max_nm=contact.moment_max_nm if contact.moment_max_nm is not None else NO_MOMENT_LIMIT_NM,
+        tool_speed_max_m_s=geometry.tool_speed_max_m_s if geometry is not None else NO_TOOL_SPEED_LIMIT_M_S,
+        manipulability_slow_below=geometry.manipulability_slow_below if geometry is not None else 0.0,
+        manipulability_stop_below=geometry.manipulability_stop_below if geometry is not None else 0.0,
+        clearance_min_m=geometry.clearance_min_m if geometry is not None else 0.0,
         feedback_max_age_ns=round(safety.feedback_timeout_s * 1e9),
         observation_max_age_ns=round(ACTION_CHUNK.max_age_s * 1e9) + _PLAN_REACH_NS,
+        play_max_ns=round(fallback.play_max_s * 1e9),
+        hold_timeout_ns=round(fallback.hold_timeout_s * 1e9),
+        retract_timeout_ns=round(fallback.retract_timeout_s * 1e9),
+        debounce_ticks=math.ceil(contact.debounce_s / TICK_S - 1e-9),
+        digest=bytes.fromhex(safety.digest),
     )
