@@ -9,7 +9,7 @@ static inline double larger(double a, double b) { return b > a ? b : a; }
 static inline double magnitude(double x) { return x < 0.0 ? -x : x; }
 
 /* x inside [low, high]; low for a NaN. Needs low <= high, neither of them NaN. */
-static inline double clamp(double x, double low, double high) { return larger(low, smaller(high, x)); }
+static inline double clamp(double x, double low, double high) { return larger(low, smaller(x, high)); }
 
 /* False for NaN and for both infinities. */
 static inline int finite_number(double x) { return magnitude(x) <= 1.7976931348623157e308; }
