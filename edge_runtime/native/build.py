@@ -26,13 +26,16 @@ HEADERS = (
     "control/loop/black_box.h",
     "control/loop/loop.h",
 )
+PRIVATE = ("control/loop/loop_state.h", "control/loop/watch.h")
 SOURCES = (
     "native/port.c",
     "safety/kernel/config.c",
     "safety/kernel/kernel.c",
     "control/loop/plan.c",
     "control/loop/black_box.c",
+    "control/loop/watch.c",
     "control/loop/tick.c",
+    "control/loop/mailbox.c",
     "control/loop/loop.c",
 )
 # Contracted multiply-adds round differently from one machine to the next; the kernel's results may not.
@@ -78,7 +81,7 @@ def builder() -> FFI:
         "edge_runtime._native",
         GLUE + includes,
         sources=[str((PACKAGE / source).relative_to(root)) for source in SOURCES],
-        depends=[str((PACKAGE / header).relative_to(root)) for header in (*HEADERS, "control/loop/loop_state.h")],
+        depends=[str((PACKAGE / header).relative_to(root)) for header in (*HEADERS, *PRIVATE)],
         include_dirs=sorted({str((PACKAGE / header).parent.relative_to(root)) for header in HEADERS}),
         extra_compile_args=list(FLAGS),
         libraries=["m", "rt", "pthread"],

@@ -34,45 +34,16 @@ static void sleep_until(int64_t deadline_ns) {
     }
 }
 
-static int advance_request(loop *self, uint32_t from, uint32_t to) {
-    return __atomic_compare_exchange_n(&self->request_state, &from, to, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
-/* Plans from before an arming were made for another posture, and may still reach into the time after it. */
-static void forget_plans(loop *self) {
-    self->has_current = 0;
-    self->n_pending = 0u;
-    self->mailbox_seen = __atomic_load_n(&self->mailbox_count, __ATOMIC_ACQUIRE);
-}
-
-static int ask_kernel(loop *self, uint32_t request, int64_t now_ns) {
-    const kernel_state before = self->kernel;
-    const int result = kernel_request(&self->kernel, &self->config, &self->feedback, request, now_ns);
-    black_box_request(&self->box, &before, &self->feedback, request, result, now_ns);
-    return result;
-}
-
-static void answer_request(loop *self, int64_t now_ns) {
-    if (__atomic_load_n(&self->request_state, __ATOMIC_RELAXED) != REQUEST_PENDING ||
-        !advance_request(self, REQUEST_PENDING, REQUEST_TAKEN))
-        return;
-    self->answer = ask_kernel(self, self->request_kind, now_ns);
-    if (self->request_kind == KERNEL_REQUEST_ARM && self->answer == KERNEL_DONE) forget_plans(self);
-    __atomic_store_n(&self->counters.state, self->kernel.state, __ATOMIC_RELAXED);
-    __atomic_store_n(&self->counters.faults, self->kernel.faults, __ATOMIC_RELAXED);
-    __atomic_store_n(&self->request_state, REQUEST_ANSWERED, __ATOMIC_RELEASE);
-}
-
 static int moving(const loop *self) {
     return self->kernel.state == KERNEL_ACTIVE || self->kernel.state == KERNEL_HOLDING ||
-           self->kernel.state == KERNEL_STOPPING;
+           self->kernel.state == KERNEL_STOPPING || self->kernel.state == KERNEL_RETRACTING;
 }
 
 /* Whether the loop may end: told to, and at rest. Deceleration is asked for on the first call. */
 static int may_end(loop *self, int64_t now_ns, int *disarmed) {
     if (!__atomic_load_n(&self->stop_wanted, __ATOMIC_ACQUIRE)) return 0;
     if (!*disarmed) {
-        (void)ask_kernel(self, KERNEL_REQUEST_DISARM, now_ns);
+        (void)loop_ask_kernel(self, KERNEL_REQUEST_DISARM, now_ns);
         *disarmed = 1;
     }
     return !moving(self) || __atomic_load_n(&self->stop_wanted, __ATOMIC_ACQUIRE) > 1u;
@@ -92,7 +63,7 @@ static void run_monotonic(loop *self) {
             deadline_ns += missed * period_ns;
         }
         loop_tick(self, deadline_ns, now_ns, lateness_ns);
-        answer_request(self, now_ns);
+        loop_answer(self, now_ns);
         if (may_end(self, now_ns, &disarmed)) return;
         deadline_ns += period_ns;
     }
@@ -112,7 +83,7 @@ static void run_virtual(loop *self) {
             progress_ns = monotonic_ns();
         }
         /* Also while the clock stands still: the plant waits for a supervisor that may be arming right now. */
-        answer_request(self, last_ns);
+        loop_answer(self, last_ns);
         if (may_end(self, last_ns, &disarmed)) return;
         if (disarmed && monotonic_ns() - progress_ns > VIRTUAL_STALL_NS) return;
         const int64_t spin_until_ns = self->spins ? monotonic_ns() + SPIN_NS : 0;
@@ -193,9 +164,9 @@ static void lock_memory(loop *self) {
 }
 
 loop *loop_create(const port *shared, const kernel_config *config, const loop_options *options, int *error) {
-    uint32_t joint;
+    uint32_t culprit;
     *error = LOOP_BAD_CONFIG;
-    if (kernel_config_check(config, &joint) != KERNEL_CONFIG_OK || port_joints(shared) != config->n_joints) return NULL;
+    if (kernel_config_check(config, &culprit) != KERNEL_CONFIG_OK || port_joints(shared) != config->n_joints) return NULL;
     loop *self = NULL;
     *error = LOOP_NO_MEMORY;
     if (posix_memalign((void **)&self, 64u, sizeof *self) != 0) return NULL;
@@ -214,7 +185,8 @@ loop *loop_create(const port *shared, const kernel_config *config, const loop_op
     self->is_virtual = self->region->identity.clock_mode == DP_CLOCK_VIRTUAL;
     self->spins = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     self->latency_fd = -1;
-    kernel_init(&self->kernel);
+    watch_init(&self->watch, options->stall_timeout_ns, options->progress_timeout_ns);
+    kernel_init(&self->kernel, &self->config);
     *error = LOOP_OK;
     return self;
 }
@@ -251,21 +223,23 @@ int loop_start(loop *self) {
     return LOOP_NO_THREAD;
 }
 
-static int running(const loop *self) { return __atomic_load_n(&self->counters.running, __ATOMIC_ACQUIRE) != 0u; }
-
-static void nap(void) { sleep_until(monotonic_ns() + 100000); }
+/* Whether the thread has ended by then. */
+static int wait_for_end(const loop *self, int64_t until_ns) {
+    while (loop_running(self)) {
+        if (monotonic_ns() > until_ns) return 0;
+        sleep_until(monotonic_ns() + 100000);
+    }
+    return 1;
+}
 
 int loop_stop(loop *self, int64_t timeout_ns) {
     if (!self->thread_exists) return LOOP_NOT_RUNNING;
-    const int64_t until_ns = monotonic_ns() + timeout_ns;
     int result = LOOP_OK;
     __atomic_store_n(&self->stop_wanted, 1u, __ATOMIC_RELEASE);
-    while (running(self)) {
-        if (monotonic_ns() > until_ns) {
-            result = LOOP_TIMEOUT;
-            __atomic_store_n(&self->stop_wanted, 2u, __ATOMIC_RELEASE);
-        }
-        nap();
+    if (!wait_for_end(self, monotonic_ns() + timeout_ns)) {
+        result = LOOP_TIMEOUT;
+        __atomic_store_n(&self->stop_wanted, 2u, __ATOMIC_RELEASE);
+        if (!wait_for_end(self, monotonic_ns() + LOOP_END_NS)) return LOOP_STUCK;
     }
     (void)pthread_join(self->thread, NULL);
     self->thread_exists = 0;
@@ -274,57 +248,9 @@ int loop_stop(loop *self, int64_t timeout_ns) {
 }
 
 void loop_destroy(loop *self) {
-    if (self->thread_exists) (void)loop_stop(self, 2000000000);
+    if (self->thread_exists && loop_stop(self, 2000000000) == LOOP_STUCK) return;
+    if (self->watch.pidfd >= 0) (void)close(self->watch.pidfd);
     (void)munmap(self->region, sizeof(dp_region));
     (void)close(self->fd);
     free(self);
-}
-
-int loop_set_plan(loop *self, const loop_plan *plan) {
-    const int refused = plan_check(plan, self->config.n_joints);
-    if (refused != PLAN_OK) return refused;
-    if (plan->seq <= self->mailbox_seq) return PLAN_REFUSED_SEQUENCE;
-    const uint64_t next = self->mailbox_count + 1u;
-    plan_slot *slot = &self->mailbox[next & 1u];
-    dp_store(&slot->lock, &slot->plan, plan, sizeof *plan);
-    self->mailbox_seq = plan->seq;
-    __atomic_store_n(&self->mailbox_count, next, __ATOMIC_RELEASE);
-    return PLAN_OK;
-}
-
-int loop_request(loop *self, uint32_t request, int64_t timeout_ns) {
-    if (!running(self)) return LOOP_NOT_RUNNING;
-    const int64_t until_ns = monotonic_ns() + timeout_ns;
-    self->request_kind = request;
-    __atomic_store_n(&self->request_state, REQUEST_PENDING, __ATOMIC_RELEASE);
-    while (__atomic_load_n(&self->request_state, __ATOMIC_ACQUIRE) != REQUEST_ANSWERED) {
-        const int gone = !running(self);
-        if ((gone || monotonic_ns() > until_ns) && advance_request(self, REQUEST_PENDING, REQUEST_NONE))
-            return gone ? LOOP_NOT_RUNNING : LOOP_TIMEOUT;
-        nap();
-    }
-    __atomic_store_n(&self->request_state, REQUEST_NONE, __ATOMIC_RELAXED);
-    return self->answer;
-}
-
-uint32_t loop_drain(loop *self, loop_report *reports, uint32_t n) {
-    const uint64_t tail = self->ring_tail;
-    const uint64_t ready = __atomic_load_n(&self->ring_head, __ATOMIC_ACQUIRE) - tail;
-    const uint32_t moved = ready < n ? (uint32_t)ready : n;
-    for (uint32_t i = 0; i < moved; i++) reports[i] = self->ring[(tail + i) & (LOOP_REPORTS - 1)];
-    __atomic_store_n(&self->ring_tail, tail + moved, __ATOMIC_RELEASE);
-    return moved;
-}
-
-uint64_t loop_black_box_newest(const loop *self) { return black_box_newest(&self->box); }
-
-uint32_t loop_black_box_copy(const loop *self, uint64_t from_seq, black_box_record *records, uint32_t n) {
-    return black_box_copy(&self->box, from_seq, records, n);
-}
-
-void loop_read_counters(const loop *self, loop_counters *counters) {
-    const dp_word *from = (const dp_word *)&self->counters;
-    dp_word *to = (dp_word *)counters;
-    /* Whole words: each counter is consistent in itself, not with the others. */
-    for (size_t i = 0; i < sizeof *counters / sizeof *to; i++) to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }

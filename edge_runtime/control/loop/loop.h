@@ -20,12 +20,15 @@
 
 /* bindings:begin */
 #define LOOP_REPORTS 8192
+#define LOOP_END_NS 1000000000
 
 typedef struct {
     int32_t priority;     /* SCHED_FIFO priority, 1 .. 99; 0: leave the policy alone */
     int32_t cpu;          /* pin to this CPU; -1: leave the affinity alone */
     uint32_t lock_memory; /* keep touched pages resident */
     uint32_t dma_latency; /* hold /dev/cpu_dma_latency at 0 */
+    int64_t stall_timeout_ns;    /* a policy whose beats are further apart has stalled; 0: never */
+    int64_t progress_timeout_ns; /* one that beats but brings no new plan for so long is stuck; 0: never */
 } loop_options;
 
 /* What the machine granted of the options; bits of loop_counters.granted. */
@@ -43,7 +46,9 @@ typedef enum {
     LOOP_NOT_RUNNING = -2,
     LOOP_NO_MEMORY = -3,
     LOOP_NO_THREAD = -4,
-    LOOP_BAD_CONFIG = -5
+    LOOP_BAD_CONFIG = -5,
+    LOOP_STUCK = -6,       /* its thread did not end: it keeps its memory, and the port's control role */
+    LOOP_BAD_DESCRIPTOR = -7
 } loop_error;
 
 /* One tick, whole: what went in and what came out. */
@@ -59,12 +64,16 @@ typedef struct {
     uint64_t faults;
     uint32_t state;
     uint32_t stop_margin_joint;
+    double accepted;    /* share of the wanted motion that was let through */
+    double speed_scale; /* of the velocity limits, in force */
     double stop_margin_rad;
+    double stop_margin_m;
     double time_to_rest_s;
     double gripper_command_m;
     double gripper_measured_m;
     double q_command_rad[KERNEL_MAX_JOINTS];
     double dq_command_rad_s[KERNEL_MAX_JOINTS];
+    double ddq_command_rad_s2[KERNEL_MAX_JOINTS];
     double q_measured_rad[KERNEL_MAX_JOINTS];
 } loop_report;
 
@@ -81,10 +90,11 @@ typedef struct {
     uint64_t reasons;         /* of the last tick */
     uint64_t faults;          /* latched */
     uint64_t plan_seq;
+    int64_t policy_lost_ns;   /* instant of the tick that found the policy lost, last time it was */
     uint32_t state;
     uint32_t granted;         /* loop_granted bits */
     uint32_t running;
-    uint32_t reserved;
+    uint32_t policy;          /* kernel_policy */
 } loop_counters;
 
 typedef struct loop loop;
@@ -94,7 +104,8 @@ typedef struct loop loop;
 loop *loop_create(const port *shared, const kernel_config *config, const loop_options *options, int *error);
 int loop_start(loop *self);
 
-/* Asks for deceleration, waits for rest at most timeout_ns, leaves SILENT on the port and joins the thread. */
+/* Asks for deceleration, waits for rest at most timeout_ns, leaves SILENT on the port and joins the thread. A thread
+ * that has not ended LOOP_END_NS later does not run any more: LOOP_STUCK, and loop_destroy() leaves it what it has. */
 int loop_stop(loop *self, int64_t timeout_ns);
 void loop_destroy(loop *self);
 
@@ -103,6 +114,18 @@ int loop_set_plan(loop *self, const loop_plan *plan);
 
 /* A kernel_result, LOOP_TIMEOUT or LOOP_NOT_RUNNING. Arming forgets every plan handed over before. */
 int loop_request(loop *self, uint32_t request, int64_t timeout_ns);
+
+/* Likewise, for kernel_tighten(). */
+int loop_tighten(loop *self, const kernel_tightening *tightening, int64_t timeout_ns);
+
+/* Watches the process behind pidfd as the policy's, -1 none. The descriptor is duplicated. LOOP_OK or a loop_error. */
+int loop_watch(loop *self, int pidfd, int64_t timeout_ns);
+
+/* The policy gave a sign of life. */
+void loop_beat(loop *self);
+
+/* The kernel's state after the last tick or request; LOOP_OK, or LOOP_NOT_RUNNING before the first tick. */
+int loop_snapshot(const loop *self, kernel_state *state);
 
 /* Moves at most count reports, oldest first, and returns how many. */
 uint32_t loop_drain(loop *self, loop_report *reports, uint32_t count);

@@ -8,10 +8,12 @@
 
 #include "black_box.h"
 #include "loop.h"
+#include "watch.h"
 
 #define PENDING_PLANS 4u
 
-_Static_assert(sizeof(loop_plan) % 8u == 0u, "copied in words");
+_Static_assert(sizeof(loop_plan) % 8u == 0u && sizeof(kernel_state) % 8u == 0u, "copied in words");
+_Static_assert((int)PLAN_DIGEST_BYTES == (int)KERNEL_DIGEST_BYTES, "digests");
 _Static_assert((LOOP_REPORTS & (LOOP_REPORTS - 1)) == 0, "ring index is masked");
 
 typedef struct {
@@ -21,6 +23,19 @@ typedef struct {
 
 /* A request that its asker gave up on is withdrawn: a robot may not arm after someone stopped waiting for it. */
 typedef enum { REQUEST_NONE = 0, REQUEST_PENDING = 1, REQUEST_TAKEN = 2, REQUEST_ANSWERED = 3 } request_stage;
+
+typedef enum { ASK_KERNEL = 0, ASK_TIGHTEN = 1, ASK_WATCH = 2 } request_subject;
+
+/* What the supervisor asks between two ticks; filled by the asker before the stage says so, and by the loop after. */
+typedef struct {
+    uint32_t stage;   /* request_stage; both sides move it on */
+    uint32_t subject; /* request_subject */
+    uint32_t kind;    /* kernel_request_kind */
+    int32_t pidfd;    /* to watch; in the answer the one watched before */
+    kernel_tightening tightening;
+    int32_t answer;
+    uint32_t postponed; /* ticks it has waited for feedback that could be read */
+} loop_question;
 
 struct loop {
     dp_region *region; /* a mapping of its own: closing the port cannot pull it away */
@@ -38,11 +53,12 @@ struct loop {
     uint64_t mailbox_count; /* plans ever put in; the newest lies in slot count & 1 */
     uint64_t mailbox_seq;   /* number of the newest plan */
     uint32_t stop_wanted;
-    uint32_t request_kind;
-    uint32_t request_state; /* request_stage; both sides move it on */
+    uint64_t beats;
+    loop_question question;
 
     /* Written by the loop, read by the supervisor. */
-    int32_t answer;
+    uint64_t snapshot_lock;
+    kernel_state snapshot;
     uint64_t ring_head;
     uint64_t ring_tail; /* this one by the supervisor */
     loop_counters counters;
@@ -56,6 +72,7 @@ struct loop {
     uint32_t n_pending;
     uint64_t plan_seq; /* newest taken */
     uint64_t setpoint_seq;
+    policy_watch watch;
     kernel_state kernel;
     kernel_feedback feedback;
     kernel_verdict verdict;
@@ -79,5 +96,15 @@ void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns)
 
 /* Writes the last verdict to the port; where planned, the current plan is named as what it follows. */
 void loop_write_command(loop *self, int64_t now_ns, int planned);
+
+/* Between two ticks: a kernel_result. */
+int loop_ask_kernel(loop *self, uint32_t request, int64_t now_ns);
+
+/* Answers what the supervisor asks, if anything. */
+void loop_answer(loop *self, int64_t now_ns);
+
+static inline int loop_running(const loop *self) {
+    return __atomic_load_n(&self->counters.running, __ATOMIC_ACQUIRE) != 0u;
+}
 
 #endif

@@ -9,6 +9,7 @@
 int plan_check(const loop_plan *plan, uint32_t n_joints) {
     if (plan->n_knots < 1u || plan->n_knots > PLAN_MAX_KNOTS) return PLAN_REFUSED_KNOTS;
     if (plan->n_joints != n_joints || n_joints < 1u || n_joints > PLAN_MAX_JOINTS) return PLAN_REFUSED_JOINTS;
+    if (!(plan->speed_scale > 0.0 && plan->speed_scale <= 1.0)) return PLAN_REFUSED_SPEED_SCALE;
     for (uint32_t k = 0; k < plan->n_knots; k++) {
         if (k > 0u) {
             const int64_t before = plan->t_ns[k - 1u];

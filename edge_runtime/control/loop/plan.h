@@ -12,6 +12,7 @@
 /* bindings:begin */
 #define PLAN_MAX_KNOTS 128
 #define PLAN_MAX_JOINTS 16
+#define PLAN_DIGEST_BYTES 32
 
 typedef struct {
     uint64_t seq;           /* +1 per plan; a plan whose number is not above the last one is refused */
@@ -20,6 +21,8 @@ typedef struct {
     int64_t active_from_ns; /* evaluated from this instant on; until then the plan before it stays */
     uint32_t n_knots;
     uint32_t n_joints;
+    double speed_scale; /* of the joints' velocity limits while it is followed: above 0, at most 1 */
+    uint8_t bundle_digest[PLAN_DIGEST_BYTES]; /* of the bundle whose policy made it; zero: not told */
     int64_t t_ns[PLAN_MAX_KNOTS]; /* strictly increasing */
     double gripper_m[PLAN_MAX_KNOTS];
     double q_rad[PLAN_MAX_KNOTS][PLAN_MAX_JOINTS];
@@ -31,7 +34,8 @@ typedef enum {
     PLAN_REFUSED_JOINTS = 2,     /* another number of joints than the robot */
     PLAN_REFUSED_TIMES = 3,      /* not strictly increasing, or further apart than 100 s */
     PLAN_REFUSED_NOT_FINITE = 4, /* NaN or infinity */
-    PLAN_REFUSED_SEQUENCE = 5    /* number not above the last plan's */
+    PLAN_REFUSED_SEQUENCE = 5,   /* number not above the last plan's */
+    PLAN_REFUSED_SPEED_SCALE = 6 /* not above 0 and at most 1 */
 } plan_result;
 
 /* PLAN_OK, or what is wrong with the plan's shape and numbers. */

@@ -4,10 +4,13 @@
 
 #include "loop_state.h"
 
+#define TORN_PATIENCE 20u /* ticks */
+
 _Static_assert((int)KERNEL_MAX_JOINTS == (int)DP_MAX_JOINTS && (int)PLAN_MAX_JOINTS == (int)DP_MAX_JOINTS, "joints");
 _Static_assert((int)KERNEL_SILENT == (int)DP_STATE_SILENT && (int)KERNEL_READY == (int)DP_STATE_READY &&
                    (int)KERNEL_ACTIVE == (int)DP_STATE_ACTIVE && (int)KERNEL_HOLDING == (int)DP_STATE_HOLDING &&
-                   (int)KERNEL_STOPPING == (int)DP_STATE_STOPPING && (int)KERNEL_FAULT == (int)DP_STATE_FAULT,
+                   (int)KERNEL_STOPPING == (int)DP_STATE_STOPPING && (int)KERNEL_FAULT == (int)DP_STATE_FAULT &&
+                   (int)KERNEL_RETRACTING == (int)DP_STATE_RETRACTING,
                "the port speaks the kernel's states");
 
 static void read_feedback(loop *self) {
@@ -25,8 +28,12 @@ static void read_feedback(loop *self) {
     feedback->seq = raw.seq;
     memcpy(feedback->q_rad, raw.q_rad, sizeof raw.q_rad);
     memcpy(feedback->dq_rad_s, raw.dq_rad_s, sizeof raw.dq_rad_s);
+    memcpy(feedback->tau_nm, raw.tau_nm, sizeof raw.tau_nm);
+    memcpy(feedback->wrench, raw.wrench, sizeof raw.wrench);
     feedback->gripper_m = raw.gripper_m;
     feedback->n = raw.n;
+    feedback->has_torque = (raw.flags & DP_FLAG_HAS_TORQUE) != 0u;
+    feedback->has_wrench = (raw.flags & DP_FLAG_HAS_WRENCH) != 0u;
     feedback->stop_line = (raw.flags & DP_FLAG_STOP_LINE) != 0u;
     feedback->driver_fault = (raw.flags & DP_FLAG_DRIVER_FAULT) != 0u;
 }
@@ -48,7 +55,8 @@ static void take_plan(loop *self, int64_t now_ns) {
                 else
                     self->n_pending++;
                 count(&self->counters.plans_taken, 1u);
-            } else {
+            } else if (place->seq != self->plan_seq) {
+                /* The one taken last comes by again when it was put in while the mailbox was being read. */
                 count(&self->counters.plans_refused, 1u);
             }
         }
@@ -61,14 +69,24 @@ static void take_plan(loop *self, int64_t now_ns) {
     }
 }
 
+static void look_after_policy(loop *self, int64_t now_ns) {
+    const int followed = self->kernel.state == KERNEL_ACTIVE || self->kernel.state == KERNEL_HOLDING;
+    watch_look(&self->watch, __atomic_load_n(&self->beats, __ATOMIC_RELAXED), self->counters.plans_taken, followed,
+               now_ns);
+}
+
 static void evaluate(loop *self, int64_t tick_ns, kernel_setpoint *setpoint) {
     memset(setpoint, 0, sizeof *setpoint);
+    setpoint->policy = self->watch.policy;
+    setpoint->policy_lost_ns = self->watch.lost_ns;
     if (!self->has_current || !plan_evaluate(&self->current, tick_ns, setpoint->q_rad, &setpoint->gripper_m)) return;
     setpoint->present = 1u;
     setpoint->n = self->current.n_joints;
     setpoint->stamp_ns = tick_ns;
     setpoint->observation_ns = self->current.observation_ns;
     setpoint->seq = ++self->setpoint_seq;
+    setpoint->speed_scale = self->current.speed_scale;
+    memcpy(setpoint->bundle_digest, self->current.bundle_digest, sizeof setpoint->bundle_digest);
 }
 
 void loop_write_command(loop *self, int64_t now_ns, int planned) {
@@ -107,14 +125,22 @@ static void report(loop *self, int64_t tick_ns, int64_t lateness_ns, int64_t cos
     to->faults = verdict->faults;
     to->state = verdict->state;
     to->stop_margin_joint = verdict->stop_margin_joint;
+    to->accepted = verdict->accepted;
+    to->speed_scale = verdict->speed_scale;
     to->stop_margin_rad = verdict->stop_margin_rad;
+    to->stop_margin_m = verdict->stop_margin_m;
     to->time_to_rest_s = verdict->time_to_rest_s;
     to->gripper_command_m = verdict->gripper_m;
     to->gripper_measured_m = self->feedback.gripper_m;
     memcpy(to->q_command_rad, verdict->q_rad, sizeof to->q_command_rad);
     memcpy(to->dq_command_rad_s, verdict->dq_rad_s, sizeof to->dq_command_rad_s);
+    memcpy(to->ddq_command_rad_s2, verdict->ddq_rad_s2, sizeof to->ddq_command_rad_s2);
     memcpy(to->q_measured_rad, self->feedback.q_rad, sizeof to->q_measured_rad);
     __atomic_store_n(&self->ring_head, head + 1u, __ATOMIC_RELEASE);
+}
+
+static void show_kernel(loop *self) {
+    dp_store(&self->snapshot_lock, &self->snapshot, &self->kernel, sizeof self->kernel);
 }
 
 static void publish(loop *self, int64_t tick_ns) {
@@ -125,6 +151,9 @@ static void publish(loop *self, int64_t tick_ns) {
     __atomic_store_n(&counters->faults, self->verdict.faults, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->plan_seq, self->command.plan_seq, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->state, self->verdict.state, __ATOMIC_RELAXED);
+    __atomic_store_n(&counters->policy, self->watch.policy, __ATOMIC_RELAXED);
+    __atomic_store_n(&counters->policy_lost_ns, self->watch.lost_ns, __ATOMIC_RELAXED);
+    show_kernel(self);
 }
 
 void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns) {
@@ -132,6 +161,7 @@ void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns)
     const kernel_state before = self->kernel;
     read_feedback(self);
     take_plan(self, tick_ns);
+    look_after_policy(self, now_ns);
     evaluate(self, tick_ns, &setpoint);
     kernel_step(&self->kernel, &self->config, &self->feedback, &setpoint, now_ns, &self->verdict);
     loop_write_command(self, now_ns, self->verdict.state == KERNEL_ACTIVE);
@@ -139,4 +169,63 @@ void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns)
     publish(self, tick_ns);
     /* Last: the command does not wait for it. */
     black_box_tick(&self->box, &before, &self->feedback, &setpoint, &self->verdict, tick_ns, now_ns);
+}
+
+/* ---- between two ticks --------------------------------------------------------------------------------------- */
+
+int loop_ask_kernel(loop *self, uint32_t request, int64_t now_ns) {
+    const kernel_state before = self->kernel;
+    const int result = kernel_request(&self->kernel, &self->config, &self->feedback, request, now_ns);
+    black_box_request(&self->box, &before, &self->feedback, request, result, now_ns);
+    return result;
+}
+
+static int tighten(loop *self, const kernel_tightening *tightening) {
+    const kernel_state before = self->kernel;
+    const int result = kernel_tighten(&self->kernel, &self->config, tightening);
+    black_box_tighten(&self->box, &before, tightening, result);
+    return result;
+}
+
+/* Plans from before an arming were made for another posture, and may still reach into the time after it. */
+static void forget_plans(loop *self) {
+    self->has_current = 0;
+    self->n_pending = 0u;
+    self->mailbox_seen = __atomic_load_n(&self->mailbox_count, __ATOMIC_ACQUIRE);
+}
+
+static int advance(loop_question *question, uint32_t from, uint32_t to) {
+    return __atomic_compare_exchange_n(&question->stage, &from, to, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* A driver caught inside its block says nothing about the robot: the next tick reads it whole. One that died there
+ * never will. */
+static int waits_for_feedback(loop *self, loop_question *question) {
+    const int needs_it = question->subject == ASK_KERNEL &&
+                         (question->kind == KERNEL_REQUEST_ARM || question->kind == KERNEL_REQUEST_RESET);
+    return needs_it && self->feedback.torn && question->postponed++ < TORN_PATIENCE;
+}
+
+void loop_answer(loop *self, int64_t now_ns) {
+    loop_question *question = &self->question;
+    if (__atomic_load_n(&question->stage, __ATOMIC_RELAXED) != REQUEST_PENDING ||
+        !advance(question, REQUEST_PENDING, REQUEST_TAKEN))
+        return;
+    if (waits_for_feedback(self, question)) {
+        __atomic_store_n(&question->stage, REQUEST_PENDING, __ATOMIC_RELEASE);
+        return;
+    }
+    if (question->subject == ASK_WATCH) {
+        question->pidfd = watch_replace(&self->watch, question->pidfd);
+        question->answer = LOOP_OK;
+    } else if (question->subject == ASK_TIGHTEN) {
+        question->answer = tighten(self, &question->tightening);
+    } else {
+        question->answer = loop_ask_kernel(self, question->kind, now_ns);
+        if (question->kind == KERNEL_REQUEST_ARM && question->answer == KERNEL_DONE) forget_plans(self);
+    }
+    __atomic_store_n(&self->counters.state, self->kernel.state, __ATOMIC_RELAXED);
+    __atomic_store_n(&self->counters.faults, self->kernel.faults, __ATOMIC_RELAXED);
+    show_kernel(self);
+    __atomic_store_n(&question->stage, REQUEST_ANSWERED, __ATOMIC_RELEASE);
 }
