@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 /* bindings:begin */
-#define DP_VERSION 1
+#define DP_VERSION 2
 #define DP_MAX_JOINTS 16
 #define DP_DIGEST_BYTES 32
 #define DP_LOCK_DRIVER 0
@@ -48,17 +48,19 @@ typedef enum { DP_CLOCK_MONOTONIC = 0, DP_CLOCK_VIRTUAL = 1 } dp_clock_mode;
 typedef enum {
     DP_FLAG_STOP_LINE = 1u << 0,    /* a protective or emergency stop input is open */
     DP_FLAG_DRIVER_FAULT = 1u << 1, /* the driver has stopped following commands */
-    DP_FLAG_HAS_TORQUE = 1u << 2    /* tau_nm is measured */
+    DP_FLAG_HAS_TORQUE = 1u << 2,   /* tau_nm is measured: the kernel trips on too much of it */
+    DP_FLAG_HAS_WRENCH = 1u << 3    /* wrench is measured: likewise */
 } dp_flag;
 
 /* dp_command.state: the safety kernel's state. */
 typedef enum {
-    DP_STATE_SILENT = 0,   /* control has nothing to say: hold by your own means */
-    DP_STATE_READY = 1,    /* could be armed; q_rad repeats the measurement: hold by your own means */
-    DP_STATE_ACTIVE = 2,   /* follow q_rad */
-    DP_STATE_HOLDING = 3,  /* follow q_rad: it decelerates, then rests */
-    DP_STATE_STOPPING = 4, /* follow q_rad: it decelerates, then the state becomes READY or FAULT */
-    DP_STATE_FAULT = 5     /* latched: hold by your own means */
+    DP_STATE_SILENT = 0,     /* control has nothing to say: hold by your own means */
+    DP_STATE_READY = 1,      /* could be armed; q_rad repeats the measurement: hold by your own means */
+    DP_STATE_ACTIVE = 2,     /* follow q_rad */
+    DP_STATE_HOLDING = 3,    /* follow q_rad: it decelerates, then rests */
+    DP_STATE_STOPPING = 4,   /* follow q_rad: it decelerates, then the state becomes READY or FAULT */
+    DP_STATE_FAULT = 5,      /* latched: hold by your own means */
+    DP_STATE_RETRACTING = 6  /* follow q_rad: it moves to the configured posture, slowly, then STOPPING */
 } dp_state;
 
 typedef enum {
@@ -78,7 +80,8 @@ typedef struct {
     uint64_t seq;     /* +1 per sample; set by dp_write_feedback() */
     double q_rad[DP_MAX_JOINTS];
     double dq_rad_s[DP_MAX_JOINTS];
-    double tau_nm[DP_MAX_JOINTS];
+    double tau_nm[DP_MAX_JOINTS]; /* of the motors, without what only carries the arm's own weight */
+    double wrench[6];             /* force N and moment Nm on the tool */
     double gripper_m; /* opening, >= 0 */
     uint32_t flags;   /* dp_flag bits */
     uint32_t n;
@@ -141,7 +144,7 @@ typedef struct {
     dp_command command;
 } dp_region;
 
-DP_STATIC_ASSERT(sizeof(dp_feedback) == 16 + 8 * (3 * DP_MAX_JOINTS + 1) + 8, "dp_feedback has padding");
+DP_STATIC_ASSERT(sizeof(dp_feedback) == 16 + 8 * (3 * DP_MAX_JOINTS + 6 + 1) + 8, "dp_feedback has padding");
 DP_STATIC_ASSERT(sizeof(dp_command) == 16 + 8 * (2 * DP_MAX_JOINTS + 1) + 48, "dp_command has padding");
 
 /* ---- sequence locks ------------------------------------------------------------------------------------------ */
@@ -228,7 +231,8 @@ static inline int dp_check(const dp_region *region) {
 
 /* Whether a driver moves towards q_rad in this state. */
 static inline int dp_follows(uint32_t state) {
-    return state == DP_STATE_ACTIVE || state == DP_STATE_HOLDING || state == DP_STATE_STOPPING;
+    return state == DP_STATE_ACTIVE || state == DP_STATE_HOLDING || state == DP_STATE_STOPPING ||
+           state == DP_STATE_RETRACTING;
 }
 
 /* Driver only. Sets feedback->seq. */

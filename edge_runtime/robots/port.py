@@ -28,6 +28,7 @@ from edge_runtime.native import ffi, lib
 MAX_JOINTS: int = lib.DP_MAX_JOINTS
 _SLICE_S = 0.2  # longest stay in C, so that Ctrl-C is heard
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+_NO_WRENCH = (0.0,) * 6
 
 
 class FeedbackFlag(IntFlag):
@@ -36,6 +37,7 @@ class FeedbackFlag(IntFlag):
     STOP_LINE = lib.DP_FLAG_STOP_LINE
     DRIVER_FAULT = lib.DP_FLAG_DRIVER_FAULT
     HAS_TORQUE = lib.DP_FLAG_HAS_TORQUE
+    HAS_WRENCH = lib.DP_FLAG_HAS_WRENCH
 
 
 class CommandState(IntEnum):
@@ -47,6 +49,7 @@ class CommandState(IntEnum):
     HOLDING = lib.DP_STATE_HOLDING
     STOPPING = lib.DP_STATE_STOPPING
     FAULT = lib.DP_STATE_FAULT
+    RETRACTING = lib.DP_STATE_RETRACTING
 
     @property
     def follows(self) -> bool:
@@ -54,7 +57,9 @@ class CommandState(IntEnum):
         return self in _FOLLOWS
 
 
-_FOLLOWS: frozenset[CommandState] = frozenset({CommandState.ACTIVE, CommandState.HOLDING, CommandState.STOPPING})
+_FOLLOWS: frozenset[CommandState] = frozenset(
+    {CommandState.ACTIVE, CommandState.HOLDING, CommandState.STOPPING, CommandState.RETRACTING}
+)
 _STATES = {int(state): state for state in CommandState}
 
 
@@ -84,13 +89,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One measured sample. The arrays, of shape (n_joints,), belong to the caller."""
+    """One measured sample. The arrays, of shape (n_joints,) and (6,) for `wrench` (N, then Nm), belong to the caller."""
 
     stamp_ns: int
     seq: int
     q_rad: NDArray[np.float64]
     dq_rad_s: NDArray[np.float64]
     tau_nm: NDArray[np.float64]
+    wrench: NDArray[np.float64]
     gripper_m: float
     flags: FeedbackFlag
 
@@ -112,6 +118,7 @@ class DriverPort:
         self._q_rad = _view(self._feedback.q_rad)
         self._dq_rad_s = _view(self._feedback.dq_rad_s)
         self._tau_nm = _view(self._feedback.tau_nm)
+        self._wrench = _view(self._feedback.wrench)
         self._command = ffi.new("dp_command *")
         self._command_q_rad = _view(self._command.q_rad)
         self._command_dq_rad_s = _view(self._command.dq_rad_s)
@@ -249,6 +256,7 @@ class DriverPort:
         tau_nm: Sequence[float] | NDArray[np.float64],
         gripper_m: float,
         flags: int = 0,
+        wrench: Sequence[float] | NDArray[np.float64] = _NO_WRENCH,
     ) -> None:
         """Publish one measured sample (driver only).
 
@@ -256,7 +264,8 @@ class DriverPort:
             stamp_ns: instant of measurement on the port's clock.
             q_rad, dq_rad_s, tau_nm: shape (n_joints,).
             gripper_m: opening.
-            flags: `FeedbackFlag` bits.
+            flags: `FeedbackFlag` bits; they say whether `tau_nm` and `wrench` are measured.
+            wrench: force N and moment Nm at the tool, shape (6,).
 
         Raises:
             ValueError: a vector of another shape.
@@ -264,11 +273,14 @@ class DriverPort:
         n = self._joints
         if not len(q_rad) == len(dq_rad_s) == len(tau_nm) == n:
             raise ValueError(f"joint vectors need {n} values each")
+        if len(wrench) != 6:
+            raise ValueError("a wrench has 6 values")
         feedback = self._feedback
         feedback.stamp_ns = stamp_ns
         self._q_rad[:n] = q_rad
         self._dq_rad_s[:n] = dq_rad_s
         self._tau_nm[:n] = tau_nm
+        self._wrench[:] = wrench
         feedback.gripper_m = gripper_m
         feedback.flags = flags
         lib.port_write_feedback(self._open(), feedback)
@@ -285,6 +297,7 @@ class DriverPort:
             q_rad=_view(feedback.q_rad)[:n].copy(),
             dq_rad_s=_view(feedback.dq_rad_s)[:n].copy(),
             tau_nm=_view(feedback.tau_nm)[:n].copy(),
+            wrench=_view(feedback.wrench).copy(),
             gripper_m=feedback.gripper_m,
             flags=FeedbackFlag(feedback.flags),
         )

@@ -226,8 +226,10 @@ class SimDriver:
         flags = FeedbackFlag.HAS_TORQUE
         if self._servo.faulted:
             flags |= FeedbackFlag.DRIVER_FAULT
-        dq_rad_s = plant.dq_rad_s if self._servo.moves else np.zeros(self._port.n_joints)
-        self._port.write_feedback(now_ns, plant.q_rad, dq_rad_s, plant.tau_nm, plant.gripper_opening_m, flags)
+        # On its brakes the arm neither moves nor is driven.
+        still = np.zeros(self._port.n_joints)
+        dq_rad_s, tau_nm = (plant.dq_rad_s, plant.tau_nm) if self._servo.moves else (still, still)
+        self._port.write_feedback(now_ns, plant.q_rad, dq_rad_s, tau_nm, plant.gripper_opening_m, flags)
 
     def _exposure(self, now_ns: int) -> Exposure:
         plant = self._plant
