@@ -255,6 +255,7 @@ class OperatorKind(str, Enum):
     DISARM = "disarm"
     RESET = "reset"
     STOP = "stop"
+    RECORD = "record"
     REDUCE_SPEED = "reduce_speed"
     RESTORE_SPEED = "restore_speed"
 

@@ -119,6 +119,10 @@ class Operator:
         """Let the robot decelerate and latch a fault."""
         self._ask_control(OperatorKind.STOP)
 
+    def record(self) -> None:
+        """Write the last seconds of control to a file, as after a trip."""
+        self._ask_control(OperatorKind.RECORD)
+
     def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Listen until `condition` holds; whether it did within `timeout_s`."""
         deadline_s = time.monotonic() + timeout_s

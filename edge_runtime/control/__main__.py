@@ -19,6 +19,7 @@ from contracts.topics import (
 )
 from edge_runtime.bus import Publisher, Refusals, Subscriber
 from edge_runtime.clock import MonotonicClock, VirtualClock
+from edge_runtime.control.black_box import FOLDER, BlackBox, Origin
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.supervisor import Supervisor
@@ -51,14 +52,23 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
     manifest = read_manifest(config.bundle_dir)
     manifest.require_fit(config.embodiment)
     refusals = Refusals()
+    limits = kernel_config(config.safety, config.embodiment)
+    origin = Origin(config.robot.name, config.safety.digest, manifest.digest)
     with (
         DriverPort.attach(port_name(run_dir), timeout_s=30.0) as port,
-        ControlLoop(
-            port,
-            kernel_config(config.safety, config.embodiment),
-            priority=config.control.realtime_priority,
-            cpu=config.control.cpu if config.control.cpu >= 0 else None,
-        ) as loop,
+        # Entered before the loop, and so left after it has stopped: its last moments count.
+        BlackBox(
+            loop := ControlLoop(
+                port,
+                limits,
+                priority=config.control.realtime_priority,
+                cpu=config.control.cpu if config.control.cpu >= 0 else None,
+            ),
+            limits,
+            run_dir / FOLDER,
+            origin,
+        ) as black_box,
+        loop,
         Publisher(SAFETY_REPORT, run_dir) as reports,
         Publisher(CHUNK_RECEIPT, run_dir) as receipts,
         Publisher(HEARTBEAT_CONTROL, run_dir) as heartbeats,
@@ -69,6 +79,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
             bundle_digest=manifest.digest,
             port=port,
             loop=loop,
+            black_box=black_box,
             clock=VirtualClock(port) if arguments.lockstep else MonotonicClock(),
             refusals=refusals,
         )
@@ -95,7 +106,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                     receipts.send(followed)
                 reports.send(supervisor.report())
                 if beats.due(time.monotonic_ns()):
-                    heartbeats.send(beats.next(supervisor.now_ns(), supervisor.counters(), {}))
+                    heartbeats.send(beats.next(supervisor.now_ns(), supervisor.counters(), {}, supervisor.note()))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from contracts.topics import ACTION_CHUNK, OPERATOR
 from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
+from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
 from edge_runtime.control.native_loop import ControlLoop, Granted, PlanResult
 from edge_runtime.control.receipts import Receipts
@@ -46,6 +47,7 @@ class Supervisor:
         bundle_digest: the bundle whose chunks are taken.
         port: driver port, for the acknowledgement of observations in lockstep.
         loop: the running 1 kHz loop.
+        black_box: writes that loop's last seconds out when it trips.
         clock: same clock as the loop's.
         refusals: counted here and by the bus.
     """
@@ -57,6 +59,7 @@ class Supervisor:
         bundle_digest: str | None,
         port: DriverPort,
         loop: ControlLoop,
+        black_box: BlackBox,
         clock: Clock,
         refusals: Refusals,
     ) -> None:
@@ -64,6 +67,7 @@ class Supervisor:
         self._bundle_digest = bundle_digest
         self._port = port
         self._loop = loop
+        self._black_box = black_box
         self._clock = clock
         self._refusals = refusals
         self._receipts = Receipts()
@@ -121,17 +125,22 @@ class Supervisor:
             self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
 
     def _carry_out(self, command: OperatorCommand) -> None:
+        self._answer = self._answer_to(command)
+        self._answered_id = max(self._answered_id, command.id)
+
+    def _answer_to(self, command: OperatorCommand) -> str:
+        if command.kind is OperatorKind.RECORD:
+            self._black_box.record()
+            return "done"
         asked_ns = self._clock.now_ns()
         try:
             result = self._loop.request(_REQUESTS[command.kind])
-            answer = result.name.lower()
             if command.kind is OperatorKind.ARM and result is Result.DONE:
                 self._buffer.restart(armed_since_ns=asked_ns)
                 self._receipts.restart()
         except SafetyError as error:
-            answer = str(error)
-        self._answered_id = max(self._answered_id, command.id)
-        self._answer = answer
+            return str(error)
+        return result.name.lower()
 
     def take_heartbeat(self) -> None:
         """The engine gave a sign of life."""
@@ -146,7 +155,9 @@ class Supervisor:
             # Not until there are none: in lockstep new ones may come as fast as they are taken.
             more = len(ticks) == _DRAIN_LIMIT
             self._window.add(ticks)
+            self._black_box.observe(ticks)
             complete += self._receipts.followed(ticks["tick_ns"], ticks["plan_seq"])
+        self._black_box.tend()
         return complete
 
     def report(self) -> SafetyReport:
@@ -189,7 +200,12 @@ class Supervisor:
             "torn_plans": loop.torn_plans,
             "plans_refused": loop.plans_refused,
             "reports_dropped": loop.reports_dropped,
+            **self._black_box.counters(),
         }
+
+    def note(self) -> str:
+        """What a person should know, for the heartbeat; empty if there is nothing."""
+        return self._black_box.problem
 
     def now_ns(self) -> int:
         """This moment on the loop's clock."""

@@ -65,7 +65,7 @@ RECORD_DTYPE: np.dtype[np.void] = _numpy_type(ffi.typeof("black_box_record"))
 
 
 def layout_digest() -> str:
-    """SHA-256 (64 hex digits) of how this build lays out records and limits: names, types, offsets, sizes, byte order."""
+    """SHA-256 (64 hex digits) of how this build lays out records and limits: names, types, offsets, sizes, endianness."""
     lines = [sys.byteorder]
 
     def describe(prefix: str, ctype: Any) -> None:
