@@ -25,7 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import record
-from edge_runtime.control.native_loop import ControlLoop, Granted, Plan
+from edge_runtime.control.native_loop import ControlLoop, Granted
+from edge_runtime.control.plan import Plan
 from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import KernelConfig, Result, State
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from contracts.embodiment import Embodiment
 from contracts.errors import Refusal
 from contracts.messages import ActionChunk
-from edge_runtime.control.native_loop import Plan, evaluate_plan
+from edge_runtime.control.plan import Plan, evaluate_plan
 
 Float64Array = npt.NDArray[np.float64]
 

@@ -7,22 +7,20 @@ lock-free mailboxes, and every wait has a timeout. See `loop/loop.h`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from contracts.errors import HandshakeError, PortError, SafetyError
+from edge_runtime.control.plan import NativePlan, Plan, PlanResult
 from edge_runtime.native import ffi, lib
 from edge_runtime.robots.port import DriverPort, PortRole
-from edge_runtime.safety import KernelConfig, Reason, Request, Result, State
+from edge_runtime.safety import KernelConfig, Policy, Reason, Request, Result, State
 from edge_runtime.safety.recording import RECORD_DTYPE
-
-MAX_KNOTS: int = lib.PLAN_MAX_KNOTS
 
 
 def _numpy_type(ctype: Any) -> Any:
@@ -41,17 +39,6 @@ REPORT_DTYPE = _report_dtype()
 """One tick, with the fields of `loop_report` in `loop.h`; joint vectors have 16 values, the unused ones zero."""
 
 
-class PlanResult(IntEnum):
-    """Answer to a plan handed over."""
-
-    OK = lib.PLAN_OK
-    REFUSED_KNOTS = lib.PLAN_REFUSED_KNOTS
-    REFUSED_JOINTS = lib.PLAN_REFUSED_JOINTS
-    REFUSED_TIMES = lib.PLAN_REFUSED_TIMES
-    REFUSED_NOT_FINITE = lib.PLAN_REFUSED_NOT_FINITE
-    REFUSED_SEQUENCE = lib.PLAN_REFUSED_SEQUENCE
-
-
 class Granted(IntFlag):
     """What the machine granted the loop of its real-time wishes."""
 
@@ -62,32 +49,10 @@ class Granted(IntFlag):
     TIMER_SLACK = lib.LOOP_GRANTED_TIMER_SLACK
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """Joint positions at absolute times. The arrays are copied when the plan is handed over.
-
-    Attributes:
-        seq: number of the plan; each one handed over needs a higher one than the last.
-        chunk_seq: the chunk it was made from.
-        observation_ns: exposure of the observation behind that chunk.
-        t_ns: shape (k,), 1 ≤ k ≤ 128, strictly increasing instants on the port's clock.
-        q_rad: shape (k, n_joints).
-        gripper_m: shape (k,), opening.
-        active_from_ns: evaluated from this instant on; until then the plan before it stays in force.
-    """
-
-    seq: int
-    chunk_seq: int
-    observation_ns: int
-    t_ns: NDArray[np.int64]
-    q_rad: NDArray[np.float64]
-    gripper_m: NDArray[np.float64]
-    active_from_ns: int = 0
-
-
 @dataclass(frozen=True, slots=True)
 class LoopCounters:
-    """What the loop has counted since it started, and where it stands. `page_faults` is known once it has stopped."""
+    """What the loop has counted since it started, and where it stands. `page_faults` is known once it has stopped;
+    `policy_lost_ns` is the tick that found the policy not to be alive, the last time it was not, else 0."""
 
     ticks: int
     overruns: int
@@ -104,6 +69,8 @@ class LoopCounters:
     state: State
     granted: Granted
     running: bool
+    policy: Policy
+    policy_lost_ns: int
 
 
 class ControlLoop:
@@ -116,6 +83,9 @@ class ControlLoop:
         cpu: pin the loop to this CPU.
         lock_memory: keep touched memory resident.
         dma_latency: keep the CPU out of deep sleep.
+        stall_timeout_s: a policy whose beats are further apart has stalled; 0 never. Without a first beat, none has.
+        progress_timeout_s: one that beats but brings no new plan for so long, although the robot follows plans, is
+            stuck; 0 never.
 
     Raises:
         HandshakeError: the driver's joint order is not the config's.
@@ -131,6 +101,8 @@ class ControlLoop:
         cpu: int | None = None,
         lock_memory: bool = True,
         dma_latency: bool = True,
+        stall_timeout_s: float = 0.0,
+        progress_timeout_s: float = 0.0,
     ) -> None:
         if port.joint_digest != config.joint_digest:
             raise HandshakeError("joint_digest", config.joint_digest, port.joint_digest)
@@ -138,14 +110,17 @@ class ControlLoop:
             raise ValueError(f"priority must be 0 to 99, got {priority}")
         port.claim(PortRole.CONTROL)
         self._port = port
-        self._n_joints = len(config.joint_names)
         self._lock = threading.Lock()
         self._reports = np.zeros(lib.LOOP_REPORTS, dtype=REPORT_DTYPE)
-        self._plan = ffi.new("loop_plan *")
-        self._plan_t_ns = np.frombuffer(ffi.buffer(self._plan.t_ns), dtype=np.int64)
-        self._plan_gripper_m = np.frombuffer(ffi.buffer(self._plan.gripper_m), dtype=np.float64)
-        self._plan_q_rad = np.frombuffer(ffi.buffer(self._plan.q_rad), dtype=np.float64).reshape(MAX_KNOTS, -1)
-        options = ffi.new("loop_options *", [priority, -1 if cpu is None else cpu, lock_memory, dma_latency])
+        self._plan = NativePlan(len(config.joint_names))
+        self._config = config
+        options = ffi.new("loop_options *")
+        options.priority = priority
+        options.cpu = -1 if cpu is None else cpu
+        options.lock_memory = lock_memory
+        options.dma_latency = dma_latency
+        options.stall_timeout_ns = round(stall_timeout_s * 1e9)
+        options.progress_timeout_ns = round(progress_timeout_s * 1e9)
         error = ffi.new("int *")
         loop = lib.loop_create(port.native, config.to_native(), options, error)
         if loop == ffi.NULL:
@@ -174,38 +149,27 @@ class ControlLoop:
         """Decelerate, wait for rest at most `timeout_s` seconds, leave SILENT on the port, end the thread.
 
         Returns whether the robot had come to rest; True as well if the loop was not running.
+
+        Raises:
+            SafetyError: the thread gets no time to run and has not ended a second later; it keeps the control role.
         """
         with self._lock:
-            return bool(lib.loop_stop(self._loop, int(timeout_s * 1e9)) != lib.LOOP_TIMEOUT)
+            result = lib.loop_stop(self._loop, int(timeout_s * 1e9))
+        if result == lib.LOOP_STUCK:
+            raise SafetyError("the loop's thread does not run and can't be ended; end this process")
+        return bool(result != lib.LOOP_TIMEOUT)
 
     def set_plan(self, plan: Plan) -> PlanResult:
         """Hand a plan over; the loop takes it with its next tick. One that is refused changes nothing.
 
         Raises:
-            ValueError: arrays that do not fit each other.
+            ValueError: arrays that do not fit each other, or a digest that is none.
         """
-        t_ns = np.asarray(plan.t_ns, dtype=np.int64)
-        q_rad = np.asarray(plan.q_rad, dtype=np.float64)
-        gripper_m = np.asarray(plan.gripper_m, dtype=np.float64)
-        if t_ns.ndim != 1 or q_rad.ndim != 2 or q_rad.shape[0] != t_ns.size or gripper_m.shape != t_ns.shape:
-            raise ValueError(f"plan arrays of shapes {t_ns.shape}, {q_rad.shape}, {gripper_m.shape} do not fit")
-        k, n = q_rad.shape
-        if not 1 <= k <= MAX_KNOTS:
-            return PlanResult.REFUSED_KNOTS
-        if n != self._n_joints:
-            return PlanResult.REFUSED_JOINTS
         with self._lock:
-            native = self._plan
-            native.seq = plan.seq
-            native.chunk_seq = plan.chunk_seq
-            native.observation_ns = plan.observation_ns
-            native.active_from_ns = plan.active_from_ns
-            native.n_knots = k
-            native.n_joints = n
-            self._plan_t_ns[:k] = t_ns
-            self._plan_q_rad[:k, :n] = q_rad
-            self._plan_gripper_m[:k] = gripper_m
-            return PlanResult(lib.loop_set_plan(self._loop, native))
+            refused = self._plan.fill(plan)
+            if refused is not PlanResult.OK:
+                return refused
+            return PlanResult(lib.loop_set_plan(self._loop, self._plan.pointer))
 
     def arm(self, timeout_s: float = 1.0) -> Result:
         """READY to HOLDING: plans handed over after this move the robot, earlier ones are forgotten. See `request`."""
@@ -231,11 +195,56 @@ class ControlLoop:
         """
         with self._lock:
             answer = lib.loop_request(self._loop, int(request), int(timeout_s * 1e9))
-        if answer == lib.LOOP_NOT_RUNNING:
-            raise SafetyError(f"{request.name}: the control loop is not running")
-        if answer == lib.LOOP_TIMEOUT:
-            raise SafetyError(f"{request.name}: the control loop did not answer within {timeout_s} s")
-        return Result(answer)
+        return Result(_answered(answer, request.name, timeout_s))
+
+    def tighten(
+        self, *, speed_scale: float = 1.0, tool_speed_max_m_s: float | None = None, timeout_s: float = 1.0
+    ) -> Result:
+        """Set what is tighter than the config from the next tick on; both replace what was set before.
+
+        Tighter is possible at any time, looser (up to the config) only while not armed.
+
+        Args:
+            speed_scale: of every joint's velocity limit, above 0, at most 1.
+            tool_speed_max_m_s: None is the config's own.
+
+        Raises:
+            SafetyError: see `request`.
+        """
+        fastest_m_s = self._config.tool_speed_max_m_s if tool_speed_max_m_s is None else tool_speed_max_m_s
+        tightening = ffi.new("kernel_tightening *", [speed_scale, fastest_m_s])
+        with self._lock:
+            answer = lib.loop_tighten(self._loop, tightening, int(timeout_s * 1e9))
+        return Result(_answered(answer, "TIGHTEN", timeout_s))
+
+    def watch(self, pidfd: int | None, timeout_s: float = 1.0) -> None:
+        """Take the process behind `pidfd` for the policy's: when it ends, the next tick knows. None watches nobody.
+
+        The descriptor stays the caller's, who may close it at once.
+
+        Raises:
+            SafetyError: see `request`; or no such descriptor.
+        """
+        with self._lock:
+            answer = lib.loop_watch(self._loop, -1 if pidfd is None else pidfd, int(timeout_s * 1e9))
+        if answer == lib.LOOP_BAD_DESCRIPTOR:
+            raise SafetyError(f"watch: {pidfd} can't be duplicated")
+        _answered(answer, "watch", timeout_s)
+
+    def beat(self) -> None:
+        """The policy gave a sign of life; it counts from the next tick on."""
+        lib.loop_beat(self._loop)
+
+    def snapshot(self) -> Any:
+        """The kernel's state after the last tick or request: a `kernel_state *` of cffi, a copy of the caller's own.
+
+        Raises:
+            SafetyError: there was no tick yet.
+        """
+        state = ffi.new("kernel_state *")
+        if lib.loop_snapshot(self._loop, state) != lib.LOOP_OK:
+            raise SafetyError("snapshot: the control loop has not ticked yet")
+        return state
 
     def drain_reports(self, limit: int = lib.LOOP_REPORTS) -> NDArray[np.void]:
         """Reports of ticks since the last call, oldest first, at most `limit`; `REPORT_DTYPE`, owned by the caller.
@@ -282,27 +291,14 @@ class ControlLoop:
             state=State(counters.state),
             granted=Granted(counters.granted),
             running=bool(counters.running),
+            policy=Policy(counters.policy),
+            policy_lost_ns=counters.policy_lost_ns,
         )
 
 
-def evaluate_plan(plan: Plan, instants_ns: Sequence[int] | NDArray[np.int64], n_joints: int) -> NDArray[np.float64]:
-    """What the loop would ask of the kernel at these instants: shape (len, n_joints + 1), gripper last, NaN where the
-    plan has played out.
-
-    Raises:
-        ValueError: a plan that the loop would refuse.
-    """
-    t_ns: ArrayLike = plan.t_ns
-    native = ffi.new("loop_plan *")
-    k = np.asarray(t_ns).size
-    native.n_knots = k
-    native.n_joints = n_joints
-    np.frombuffer(ffi.buffer(native.t_ns), dtype=np.int64)[:k] = t_ns
-    np.frombuffer(ffi.buffer(native.gripper_m), dtype=np.float64)[:k] = plan.gripper_m
-    np.frombuffer(ffi.buffer(native.q_rad), dtype=np.float64).reshape(MAX_KNOTS, -1)[:k, :n_joints] = plan.q_rad
-    if lib.plan_check(native, n_joints) != lib.PLAN_OK:
-        raise ValueError("the loop would refuse this plan")
-    at_ns = np.ascontiguousarray(instants_ns, dtype=np.int64)
-    rows = np.empty((len(at_ns), n_joints + 1))
-    lib.plan_evaluate_rows(native, ffi.from_buffer("int64_t[]", at_ns), len(at_ns), ffi.from_buffer("double[]", rows))
-    return rows
+def _answered(answer: int, what: str, timeout_s: float) -> int:
+    if answer == lib.LOOP_NOT_RUNNING:
+        raise SafetyError(f"{what}: the control loop is not running")
+    if answer == lib.LOOP_TIMEOUT:
+        raise SafetyError(f"{what}: the control loop did not answer within {timeout_s} s")
+    return answer

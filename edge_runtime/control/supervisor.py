@@ -23,7 +23,8 @@ from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
-from edge_runtime.control.native_loop import ControlLoop, Granted, PlanResult
+from edge_runtime.control.native_loop import ControlLoop, Granted
+from edge_runtime.control.plan import PlanResult
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.control.window import TickWindow
 from edge_runtime.robots.port import DriverPort

@@ -12,7 +12,8 @@ import time
 
 import numpy as np
 
-from edge_runtime.control.native_loop import ControlLoop, Plan
+from edge_runtime.control.native_loop import ControlLoop
+from edge_runtime.control.plan import Plan
 from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import KernelConfig, Result, State
 from tests.control.perfect_driver import JOINTS

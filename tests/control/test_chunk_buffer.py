@@ -13,7 +13,7 @@ from contracts.errors import Refusal
 from contracts.messages import MAX_HORIZON, ActionChunk, InferenceTiming
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.control.chunk_buffer import Accepted, ChunkBuffer, Posture, Refused
-from edge_runtime.control.native_loop import MAX_KNOTS, Plan, evaluate_plan
+from edge_runtime.control.plan import MAX_KNOTS, Plan, evaluate_plan
 
 MS = 1_000_000
 DT_NS = 50 * MS

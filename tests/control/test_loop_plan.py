@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_runtime.control.native_loop import Plan, evaluate_plan
+from edge_runtime.control.plan import Plan, evaluate_plan
 
 MS = 1_000_000
 

@@ -1,0 +1,119 @@
+"""A plan as the loop takes it: joint positions at absolute times, and their value at any instant.
+
+Pure: no clock, no loop. What is between the knots is said, and computed, in `loop/plan.h`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.native import ffi, lib
+
+MAX_KNOTS: int = lib.PLAN_MAX_KNOTS
+NO_BUNDLE = bytes(lib.PLAN_DIGEST_BYTES)
+"""Digest of a plan that nobody's policy made."""
+
+
+class PlanResult(IntEnum):
+    """Answer to a plan handed over."""
+
+    OK = lib.PLAN_OK
+    REFUSED_KNOTS = lib.PLAN_REFUSED_KNOTS
+    REFUSED_JOINTS = lib.PLAN_REFUSED_JOINTS
+    REFUSED_TIMES = lib.PLAN_REFUSED_TIMES
+    REFUSED_NOT_FINITE = lib.PLAN_REFUSED_NOT_FINITE
+    REFUSED_SEQUENCE = lib.PLAN_REFUSED_SEQUENCE
+    REFUSED_SPEED_SCALE = lib.PLAN_REFUSED_SPEED_SCALE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Joint positions at absolute times. The arrays are copied when the plan is handed over.
+
+    Attributes:
+        seq: number of the plan; each one handed over needs a higher one than the last.
+        chunk_seq: the chunk it was made from.
+        observation_ns: exposure of the observation behind that chunk.
+        t_ns: shape (k,), 1 ≤ k ≤ 128, strictly increasing instants on the port's clock.
+        q_rad: shape (k, n_joints).
+        gripper_m: shape (k,), opening.
+        active_from_ns: evaluated from this instant on; until then the plan before it stays in force.
+        speed_scale: of the joints' velocity limits while it is followed, above 0, at most 1.
+        bundle_digest: of the bundle whose policy made it, 32 bytes; zeros if nobody said.
+    """
+
+    seq: int
+    chunk_seq: int
+    observation_ns: int
+    t_ns: NDArray[np.int64]
+    q_rad: NDArray[np.float64]
+    gripper_m: NDArray[np.float64]
+    active_from_ns: int = 0
+    speed_scale: float = 1.0
+    bundle_digest: bytes = NO_BUNDLE
+
+
+class NativePlan:
+    """Room for one plan of a robot with `n_joints`, as the loop takes it."""
+
+    def __init__(self, n_joints: int) -> None:
+        self.pointer = ffi.new("loop_plan *")
+        self._n_joints = n_joints
+        self._t_ns = np.frombuffer(ffi.buffer(self.pointer.t_ns), dtype=np.int64)
+        self._gripper_m = np.frombuffer(ffi.buffer(self.pointer.gripper_m), dtype=np.float64)
+        self._q_rad = np.frombuffer(ffi.buffer(self.pointer.q_rad), dtype=np.float64).reshape(MAX_KNOTS, -1)
+
+    def fill(self, plan: Plan) -> PlanResult:
+        """Copy `plan` in, or say why there is no room for it; the loop checks the rest.
+
+        Raises:
+            ValueError: arrays that do not fit each other, or a digest that is none.
+        """
+        t_ns = np.asarray(plan.t_ns, dtype=np.int64)
+        q_rad = np.asarray(plan.q_rad, dtype=np.float64)
+        gripper_m = np.asarray(plan.gripper_m, dtype=np.float64)
+        if t_ns.ndim != 1 or q_rad.ndim != 2 or q_rad.shape[0] != t_ns.size or gripper_m.shape != t_ns.shape:
+            raise ValueError(f"plan arrays of shapes {t_ns.shape}, {q_rad.shape}, {gripper_m.shape} do not fit")
+        if len(plan.bundle_digest) != len(NO_BUNDLE):
+            raise ValueError(f"a bundle digest has {len(NO_BUNDLE)} bytes, got {len(plan.bundle_digest)}")
+        k, n = q_rad.shape
+        if not 1 <= k <= MAX_KNOTS:
+            return PlanResult.REFUSED_KNOTS
+        if n != self._n_joints:
+            return PlanResult.REFUSED_JOINTS
+        native = self.pointer
+        native.seq = plan.seq
+        native.chunk_seq = plan.chunk_seq
+        native.observation_ns = plan.observation_ns
+        native.active_from_ns = plan.active_from_ns
+        native.n_knots = k
+        native.n_joints = n
+        native.speed_scale = plan.speed_scale
+        ffi.memmove(native.bundle_digest, plan.bundle_digest, len(plan.bundle_digest))
+        self._t_ns[:k] = t_ns
+        self._q_rad[:k, :n] = q_rad
+        self._gripper_m[:k] = gripper_m
+        return PlanResult.OK
+
+
+def evaluate_plan(plan: Plan, instants_ns: Sequence[int] | NDArray[np.int64], n_joints: int) -> NDArray[np.float64]:
+    """What the loop would ask of the kernel at these instants: shape (len, n_joints + 1), gripper last, NaN where the
+    plan has played out.
+
+    Raises:
+        ValueError: a plan that the loop would refuse.
+    """
+    native = NativePlan(n_joints)
+    if native.fill(plan) is not PlanResult.OK or lib.plan_check(native.pointer, n_joints) != lib.PLAN_OK:
+        raise ValueError("the loop would refuse this plan")
+    at_ns = np.ascontiguousarray(instants_ns, dtype=np.int64)
+    rows = np.empty((len(at_ns), n_joints + 1))
+    lib.plan_evaluate_rows(
+        native.pointer, ffi.from_buffer("int64_t[]", at_ns), len(at_ns), ffi.from_buffer("double[]", rows)
+    )
+    return rows
