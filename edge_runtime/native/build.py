@@ -21,14 +21,26 @@ PACKAGE = Path(__file__).resolve().parents[1]
 HEADERS = (
     "robots/driver_port.h",
     "native/port.h",
+    "safety/kernel/geometry.h",
     "safety/kernel/kernel.h",
     "control/loop/plan.h",
     "control/loop/black_box.h",
     "control/loop/loop.h",
 )
-PRIVATE = ("control/loop/loop_state.h", "control/loop/watch.h")
+PRIVATE = (
+    "safety/kernel/number.h",
+    "safety/kernel/profile.h",
+    "safety/kernel/motion.h",
+    "control/loop/loop_state.h",
+    "control/loop/watch.h",
+)
 SOURCES = (
     "native/port.c",
+    "safety/kernel/profile.c",
+    "safety/kernel/geometry.c",
+    "safety/kernel/walk.c",
+    "safety/kernel/motion.c",
+    "safety/kernel/checks.c",
     "safety/kernel/config.c",
     "safety/kernel/kernel.c",
     "control/loop/plan.c",

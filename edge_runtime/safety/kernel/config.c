@@ -1,32 +1,82 @@
-/* What a config must satisfy before the kernel may trust it; the ranges keep every intermediate result finite. */
+/* What a config must satisfy before the kernel may trust it; the ranges keep every intermediate result finite, and
+ * every stop shorter than two minutes. */
 #include "kernel.h"
+#include "number.h"
 
-static int in_range(double x, double low, double high) { return x >= low && x <= high; }
+#define STOP_PHASE_MAX_S 60.0
 
-int kernel_config_check(const kernel_config *config, uint32_t *joint) {
-    *joint = 0u;
-    if (config->n_joints < 1u || config->n_joints > KERNEL_MAX_JOINTS) return KERNEL_CONFIG_N_JOINTS;
-    if (config->tick_ns < 100000 || config->tick_ns > 20000000) return KERNEL_CONFIG_TICK_NS;
-    for (uint32_t i = 0; i < config->n_joints; i++) {
-        *joint = i;
-        if (!in_range(config->q_min_rad[i], -1e3, 1e3)) return KERNEL_CONFIG_Q_MIN_RAD;
-        if (!in_range(config->q_max_rad[i], -1e3, 1e3) || config->q_max_rad[i] <= config->q_min_rad[i])
-            return KERNEL_CONFIG_Q_MAX_RAD;
-        if (!in_range(config->dq_max_rad_s[i], 1e-3, 1e3)) return KERNEL_CONFIG_DQ_MAX_RAD_S;
-        if (!in_range(config->ddq_max_rad_s2[i], 1e-3, 1e5)) return KERNEL_CONFIG_DDQ_MAX_RAD_S2;
-        if (!in_range(config->tracking_max_rad[i], 1e-9, 1e3)) return KERNEL_CONFIG_TRACKING_MAX_RAD;
-    }
-    *joint = 0u;
+static int check_joint(const kernel_config *config, uint32_t i) {
+    const double dq_max = config->dq_max_rad_s[i];
+    const double ddq_max = config->ddq_max_rad_s2[i];
+    if (!in_range(config->q_min_rad[i], -1e3, 1e3)) return KERNEL_CONFIG_Q_MIN_RAD;
+    if (!in_range(config->q_max_rad[i], -1e3, 1e3) || config->q_max_rad[i] <= config->q_min_rad[i])
+        return KERNEL_CONFIG_Q_MAX_RAD;
+    if (!in_range(dq_max, 1e-3, 1e3)) return KERNEL_CONFIG_DQ_MAX_RAD_S;
+    if (!in_range(ddq_max, 1e-3, 1e5) || dq_max > STOP_PHASE_MAX_S * ddq_max) return KERNEL_CONFIG_DDQ_MAX_RAD_S2;
+    if (!in_range(config->dddq_max_rad_s3[i], 1e-2, 1e8) || ddq_max > STOP_PHASE_MAX_S * config->dddq_max_rad_s3[i])
+        return KERNEL_CONFIG_DDDQ_MAX_RAD_S3;
+    if (!in_range(config->tracking_max_rad[i], 1e-9, 1e3)) return KERNEL_CONFIG_TRACKING_MAX_RAD;
+    if (!in_range(config->tau_max_nm[i], 1e-9, 1e6)) return KERNEL_CONFIG_TAU_MAX_NM;
+    if (!in_range(config->step_max_rad[i], 1e-9, 1e3)) return KERNEL_CONFIG_STEP_MAX_RAD;
+    if (config->retracts && !in_range(config->retract_rad[i], config->q_min_rad[i], config->q_max_rad[i]))
+        return KERNEL_CONFIG_RETRACT_RAD;
+    return KERNEL_CONFIG_OK;
+}
+
+static int check_times(const kernel_config *config) {
+    if (config->feedback_max_age_ns <= 0) return KERNEL_CONFIG_FEEDBACK_MAX_AGE_NS;
+    if (config->setpoint_max_age_ns <= 0) return KERNEL_CONFIG_SETPOINT_MAX_AGE_NS;
+    if (config->observation_max_age_ns <= 0) return KERNEL_CONFIG_OBSERVATION_MAX_AGE_NS;
+    if (config->future_tolerance_ns < 0) return KERNEL_CONFIG_FUTURE_TOLERANCE_NS;
+    if (config->play_max_ns < 0) return KERNEL_CONFIG_PLAY_MAX_NS;
+    if (config->hold_timeout_ns <= 0) return KERNEL_CONFIG_HOLD_TIMEOUT_NS;
+    if (config->retract_timeout_ns <= 0) return KERNEL_CONFIG_RETRACT_TIMEOUT_NS;
+    if (config->debounce_ticks < 1u || config->debounce_ticks > 10000u) return KERNEL_CONFIG_DEBOUNCE_TICKS;
+    return KERNEL_CONFIG_OK;
+}
+
+static int check_scalars(const kernel_config *config) {
+    if (!in_range(config->retract_speed_scale, 1e-9, 1.0)) return KERNEL_CONFIG_RETRACT_SPEED_SCALE;
     if (!in_range(config->gripper_min_m, -1e3, 1e3) || !in_range(config->gripper_max_m, -1e3, 1e3) ||
         config->gripper_max_m <= config->gripper_min_m)
         return KERNEL_CONFIG_GRIPPER_RANGE_M;
     if (!in_range(config->gripper_rate_m_s, 1e-9, 1e3)) return KERNEL_CONFIG_GRIPPER_RATE_M_S;
     if (!in_range(config->rest_speed_rad_s, 1e-9, 1e3)) return KERNEL_CONFIG_REST_SPEED_RAD_S;
     if (!in_range(config->reset_tolerance_rad, 1e-9, 1e3)) return KERNEL_CONFIG_RESET_TOLERANCE_RAD;
-    if (config->feedback_max_age_ns <= 0) return KERNEL_CONFIG_FEEDBACK_MAX_AGE_NS;
-    if (config->setpoint_max_age_ns <= 0) return KERNEL_CONFIG_SETPOINT_MAX_AGE_NS;
-    if (config->observation_max_age_ns <= 0) return KERNEL_CONFIG_OBSERVATION_MAX_AGE_NS;
-    if (config->future_tolerance_ns < 0) return KERNEL_CONFIG_FUTURE_TOLERANCE_NS;
-    if (config->hold_timeout_ns <= 0) return KERNEL_CONFIG_HOLD_TIMEOUT_NS;
+    if (!in_range(config->frozen_travel_rad, 1e-9, 1e3)) return KERNEL_CONFIG_FROZEN_TRAVEL_RAD;
+    if (!in_range(config->force_max_n, 1e-9, 1e6)) return KERNEL_CONFIG_FORCE_MAX_N;
+    if (!in_range(config->moment_max_nm, 1e-9, 1e6)) return KERNEL_CONFIG_MOMENT_MAX_NM;
+    if (!in_range(config->tool_speed_max_m_s, 1e-3, 1e3)) return KERNEL_CONFIG_TOOL_SPEED_MAX_M_S;
+    if (!in_range(config->clearance_min_m, 0.0, 1.0)) return KERNEL_CONFIG_CLEARANCE_MIN_M;
     return KERNEL_CONFIG_OK;
+}
+
+static int check_geometry(const kernel_config *config, uint32_t *index) {
+    const double slow = config->manipulability_slow_below;
+    const double stop = config->manipulability_stop_below;
+    if (geometry_check(&config->geometry, index) != GEOMETRY_OK) return KERNEL_CONFIG_GEOMETRY;
+    const uint32_t n = config->geometry.n_joints;
+    if (n != 0u && n != config->n_joints) return KERNEL_CONFIG_GEOMETRY;
+    /* Without geometry there is no manipulability to be slow below. */
+    if (slow == 0.0 && stop == 0.0) return KERNEL_CONFIG_OK;
+    if (n == 0u || !in_range(stop, 0.0, 1e6) || !in_range(slow, 0.0, 1e6) || stop >= slow)
+        return KERNEL_CONFIG_MANIPULABILITY;
+    return KERNEL_CONFIG_OK;
+}
+
+int kernel_config_check(const kernel_config *config, uint32_t *index) {
+    int error;
+    *index = 0u;
+    if (config->n_joints < 1u || config->n_joints > KERNEL_MAX_JOINTS) return KERNEL_CONFIG_N_JOINTS;
+    if (config->tick_ns < 100000 || config->tick_ns > 20000000) return KERNEL_CONFIG_TICK_NS;
+    for (uint32_t i = 0u; i < config->n_joints; i++) {
+        error = check_joint(config, i);
+        if (error != KERNEL_CONFIG_OK) {
+            *index = i;
+            return error;
+        }
+    }
+    error = check_scalars(config);
+    if (error == KERNEL_CONFIG_OK) error = check_times(config);
+    return error == KERNEL_CONFIG_OK ? check_geometry(config, index) : error;
 }

@@ -105,8 +105,8 @@ int geometry_check(const geometry_model *model, uint32_t *index);
 void geometry_pose_at(const geometry_model *model, const double *q_rad, geometry_pose *pose);
 void geometry_clearance_at(const geometry_model *model, const geometry_pose *pose, geometry_clearance *clearance);
 
-/* Speed of the tool point in the world. */
-double geometry_tool_speed_m_s(const geometry_model *model, const geometry_pose *pose, const double *dq_rad_s);
+/* Velocity of the tool point in the world per rad/s of each joint; zero for a joint that does not move it. */
+void geometry_tool_columns(const geometry_model *model, const geometry_pose *pose, double columns[][3]);
 
 /* sqrt(det(J J')) of the tool's Jacobian (of J' J with fewer than six joints): 0 in a singularity. */
 double geometry_manipulability(const geometry_model *model, const geometry_pose *pose);

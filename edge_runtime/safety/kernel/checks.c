@@ -1,0 +1,125 @@
+/* What is wrong with what came in: pure checks, all run, all reported. */
+#include <math.h>
+
+#include "motion.h"
+#include "number.h"
+
+uint64_t check_clock(const kernel_state *state, const kernel_feedback *feedback, int64_t now_ns) {
+    if (!state->has_now) return 0u;
+    const int64_t gap = elapsed(now_ns, state->last_now_ns);
+    if (gap <= 0) return KERNEL_BIT(CLOCK_BACKWARD);
+    if (feedback->watchdog_ns != 0u && (uint64_t)gap > feedback->watchdog_ns) return KERNEL_BIT(CLOCK_GAP);
+    return 0u;
+}
+
+static int all_finite(const double *values, uint32_t count) {
+    for (uint32_t i = 0u; i < count; i++)
+        if (!finite_number(values[i])) return 0;
+    return 1;
+}
+
+static int measures_numbers(const kernel_feedback *feedback, uint32_t n) {
+    return finite_number(feedback->gripper_m) && all_finite(feedback->q_rad, n) && all_finite(feedback->dq_rad_s, n) &&
+           (!feedback->has_torque || all_finite(feedback->tau_nm, n)) &&
+           (!feedback->has_wrench || all_finite(feedback->wrench, 6u));
+}
+
+uint64_t check_feedback(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
+                        int64_t now_ns) {
+    uint64_t reasons = feedback->torn ? KERNEL_BIT(FEEDBACK_TORN) : 0u;
+    if (!feedback->present) return reasons | KERNEL_BIT(FEEDBACK_STALE);
+    if (feedback->n != config->n_joints) return reasons | KERNEL_BIT(FEEDBACK_SHAPE);
+    const int64_t age = elapsed(now_ns, feedback->stamp_ns);
+    if (age > config->feedback_max_age_ns) reasons |= KERNEL_BIT(FEEDBACK_STALE);
+    if (age < -config->future_tolerance_ns) reasons |= KERNEL_BIT(FEEDBACK_FUTURE);
+    if (state->has_feedback_seq &&
+        (feedback->seq < state->feedback_seq || feedback->stamp_ns < state->feedback_stamp_ns))
+        reasons |= KERNEL_BIT(FEEDBACK_SEQUENCE);
+    if (!measures_numbers(feedback, config->n_joints)) reasons |= KERNEL_BIT(FEEDBACK_NOT_FINITE);
+    return reasons;
+}
+
+uint64_t check_stop_inputs(const kernel_feedback *feedback) {
+    return (feedback->stop_line ? KERNEL_BIT(STOP_LINE) : 0u) |
+           (feedback->driver_fault ? KERNEL_BIT(DRIVER_FAULT) : 0u);
+}
+
+static double length(const double *vector) {
+    return sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2]);
+}
+
+static uint64_t check_joint(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
+                            uint32_t i) {
+    uint64_t reasons = 0u;
+    if (magnitude(state->q_rad[i] - feedback->q_rad[i]) > config->tracking_max_rad[i])
+        reasons |= KERNEL_BIT(TRACKING_ERROR);
+    if (feedback->q_rad[i] != state->measured_rad[i]) {
+        state->measured_rad[i] = feedback->q_rad[i];
+        state->moved_from_rad[i] = state->q_rad[i];
+    }
+    if (magnitude(state->q_rad[i] - state->moved_from_rad[i]) > config->frozen_travel_rad)
+        reasons |= KERNEL_BIT(ENCODER_FROZEN);
+    return reasons;
+}
+
+uint64_t check_following(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
+    uint64_t reasons = 0u;
+    int over_torque = 0;
+    for (uint32_t i = 0u; i < config->n_joints; i++) {
+        reasons |= check_joint(state, config, feedback, i);
+        over_torque |= feedback->has_torque && magnitude(feedback->tau_nm[i]) > config->tau_max_nm[i];
+    }
+    const int over_force = feedback->has_wrench && (length(feedback->wrench) > config->force_max_n ||
+                                                    length(feedback->wrench + 3) > config->moment_max_nm);
+    state->torque_ticks = over_torque ? state->torque_ticks + 1u : 0u;
+    state->force_ticks = over_force ? state->force_ticks + 1u : 0u;
+    if (state->torque_ticks >= config->debounce_ticks) reasons |= KERNEL_BIT(TORQUE);
+    if (state->force_ticks >= config->debounce_ticks) reasons |= KERNEL_BIT(FORCE);
+    return reasons;
+}
+
+uint64_t check_values(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint) {
+    if (!setpoint->present) return KERNEL_BIT(SETPOINT_NONE);
+    if (setpoint->n != config->n_joints || !(setpoint->speed_scale > 0.0 && setpoint->speed_scale <= 1.0))
+        return KERNEL_BIT(SETPOINT_SHAPE);
+    if (!finite_number(setpoint->gripper_m) || !all_finite(setpoint->q_rad, config->n_joints))
+        return KERNEL_BIT(SETPOINT_NOT_FINITE);
+    for (uint32_t i = 0u; i < config->n_joints; i++)
+        if (magnitude(setpoint->q_rad[i] - state->q_rad[i]) > config->step_max_rad[i])
+            return KERNEL_BIT(SETPOINT_STEP);
+    return 0u;
+}
+
+static uint64_t check_number(kernel_state *state, const kernel_setpoint *setpoint) {
+    if (state->has_setpoint_seq && setpoint->seq <= state->setpoint_seq) return KERNEL_BIT(SETPOINT_SEQUENCE);
+    const int skipped = state->has_setpoint_seq && setpoint->seq - state->setpoint_seq > 1u;
+    state->setpoint_seq = setpoint->seq;
+    state->has_setpoint_seq = 1u;
+    return skipped ? KERNEL_BIT(SETPOINT_SKIPPED) : 0u;
+}
+
+uint64_t check_setpoint(kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint,
+                        int64_t now_ns) {
+    uint64_t reasons = check_values(state, config, setpoint);
+    if (!setpoint->present) return reasons;
+    const int64_t age = elapsed(now_ns, setpoint->stamp_ns);
+    const int64_t observation_age = elapsed(now_ns, setpoint->observation_ns);
+    if (age > config->setpoint_max_age_ns) reasons |= KERNEL_BIT(SETPOINT_STALE);
+    if (observation_age > config->observation_max_age_ns) reasons |= KERNEL_BIT(OBSERVATION_STALE);
+    if (age < -config->future_tolerance_ns || observation_age < -config->future_tolerance_ns)
+        reasons |= KERNEL_BIT(SETPOINT_FUTURE);
+    return reasons | check_number(state, setpoint);
+}
+
+uint64_t check_policy(const kernel_config *config, const kernel_setpoint *setpoint, int64_t now_ns) {
+    uint64_t reasons = 0u;
+    switch (setpoint->policy) {
+    case KERNEL_POLICY_ALIVE: return 0u;
+    case KERNEL_POLICY_DEAD: reasons = KERNEL_BIT(POLICY_DEAD); break;
+    case KERNEL_POLICY_STALLED: reasons = KERNEL_BIT(POLICY_STALLED); break;
+    case KERNEL_POLICY_STUCK: reasons = KERNEL_BIT(POLICY_STUCK); break;
+    default: return KERNEL_BIT(POLICY_LOST);
+    }
+    if (elapsed(now_ns, setpoint->policy_lost_ns) > config->play_max_ns) reasons |= KERNEL_BIT(POLICY_LOST);
+    return reasons;
+}

@@ -1,0 +1,253 @@
+/* The next command: shaped joint by joint towards the setpoint, then taken only as far as its stop is verified. */
+#include "motion.h"
+
+#include <math.h>
+
+#include "number.h"
+
+/* Part of a limit below which it counts as touched rather than acting: rounding. */
+#define TOUCH 1e-9
+#define ARRIVED_RAD 1e-9
+/* Looks at the geometry that one stop may take, and all stops of one tick together: they bound the cost of a tick. */
+#define STOP_POSES 32u
+#define TICK_POSES 96u
+#define BISECTIONS 6
+#define LANDING_BISECTIONS 10
+
+/* Where a joint is to go: position now and speed, one tick before and speed there. */
+typedef struct {
+    double now, before, speed, speed_before;
+} joint_target;
+
+/* Velocity in force for joint i. */
+typedef struct {
+    profile_limits limits;
+    double speed_max; /* with every scale in it */
+} joint_bounds;
+
+/* The accelerations that the next tick may have: jerk, acceleration, and landing on the speed limit. */
+static void allowed(const profile_state *joint, const joint_bounds *bounds, double *low, double *high) {
+    const profile_limits *limits = &bounds->limits;
+    const double step = limits->jerk_max * limits->tick;
+    const double up = bounds->speed_max - joint->v;
+    const double down = bounds->speed_max + joint->v;
+    const double up_rate = landing_rate(magnitude(up), limits->jerk_max, limits->tick);
+    const double down_rate = landing_rate(magnitude(down), limits->jerk_max, limits->tick);
+    const double least = larger(joint->a - step, -limits->accel_max);
+    const double most = smaller(joint->a + step, limits->accel_max);
+    *high = clamp(up < 0.0 ? -up_rate : up_rate, least, most);
+    *low = clamp(down < 0.0 ? down_rate : -down_rate, least, *high);
+}
+
+static double landing_error(const profile_state *relative, double a, const profile_limits *limits) {
+    stop_profile profile;
+    stop_profile_of(profile_tick(*relative, a, limits), limits, &profile);
+    return profile.q_end;
+}
+
+/* Seen from the moving target, the largest acceleration whose stop does not end beyond it: reaches it as fast as the
+ * limits allow, and at its speed. */
+static double chase(const profile_state *joint, const joint_target *target, const joint_bounds *bounds) {
+    const profile_state relative = {joint->q - target->before, joint->v - target->speed, joint->a};
+    double low, high;
+    allowed(joint, bounds, &low, &high);
+    if (landing_error(&relative, high, &bounds->limits) <= 0.0) return high;
+    for (int i = 0; i < LANDING_BISECTIONS; i++) {
+        const double middle = 0.5 * (low + high);
+        if (landing_error(&relative, middle, &bounds->limits) <= 0.0)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint64_t beyond(double value, double limit, uint64_t reason) {
+    return magnitude(value) > limit * (1.0 + TOUCH) ? reason : 0u;
+}
+
+/* The acceleration that puts the joint on its target with this tick. It is taken if the limits allow it and, for a joint
+ * that was not on its target, also the next one, with which it would stay there if the target keeps its acceleration. */
+static uint64_t meet(const profile_state *joint, const joint_target *target, const joint_bounds *bounds, double v_max,
+                     double *accel) {
+    const profile_limits *limits = &bounds->limits;
+    const double tick = limits->tick;
+    const double step = limits->jerk_max * tick;
+    const double v = (target->now - joint->q) / tick;
+    const double a = (v - joint->v) / tick;
+    uint64_t reasons = beyond(v, v_max, KERNEL_BIT(LIMIT_VELOCITY)) |
+                       beyond(v, bounds->speed_max, KERNEL_BIT(LIMIT_SPEED_SCALE)) |
+                       beyond(a, limits->accel_max, KERNEL_BIT(LIMIT_ACCELERATION)) |
+                       beyond(a - joint->a, step, KERNEL_BIT(LIMIT_JERK));
+    if (magnitude(target->before - joint->q) > TOUCH * v_max * tick) {
+        const double a_target = (target->speed - target->speed_before) / tick;
+        const double a_next = (target->speed + a_target * tick - v) / tick;
+        reasons |= beyond(a_next, limits->accel_max, KERNEL_BIT(LIMIT_ACCELERATION)) |
+                   beyond(a_next - a, step, KERNEL_BIT(LIMIT_JERK)) |
+                   beyond(a_target - a_next, step, KERNEL_BIT(LIMIT_JERK));
+    }
+    *accel = a;
+    return reasons;
+}
+
+/* The acceleration wanted of one joint, inside what it may have; the limits that shaped it. */
+static uint64_t shape(const profile_state *joint, joint_target target, const joint_bounds *bounds, double v_max,
+                      double *accel) {
+    const double step = bounds->limits.jerk_max * bounds->limits.tick;
+    if (magnitude(target.speed) > v_max * (1.0 + TOUCH)) {
+        /* A jump, not a motion. */
+        target.before = target.now;
+        target.speed = 0.0;
+        target.speed_before = 0.0;
+    }
+    const uint64_t reasons = meet(joint, &target, bounds, v_max, accel);
+    if (reasons) *accel = chase(joint, &target, bounds);
+    *accel = clamp(clamp(*accel, joint->a - step, joint->a + step), -bounds->limits.accel_max,
+                   bounds->limits.accel_max);
+    return reasons;
+}
+
+static void joints_after(const kernel_state *state, const kernel_config *config, const double *stop,
+                         const double *wanted, double part, profile_state *joints) {
+    for (uint32_t i = 0u; i < config->n_joints; i++) {
+        const profile_limits limits = joint_limits(config, i);
+        const profile_state joint = {state->q_rad[i], state->dq_rad_s[i], state->ddq_rad_s2[i]};
+        joints[i] = profile_tick(joint, part * wanted[i] + (1.0 - part) * stop[i], &limits);
+    }
+}
+
+static void take(kernel_state *state, const kernel_config *config, const profile_state *joints) {
+    for (uint32_t i = 0u; i < config->n_joints; i++) {
+        state->q_rad[i] = clamp(joints[i].q, config->q_min_rad[i], config->q_max_rad[i]);
+        state->dq_rad_s[i] = joints[i].v;
+        state->ddq_rad_s2[i] = joints[i].a;
+    }
+}
+
+/* Looks at the stop from these joints with at most STOP_POSES of *poses. */
+static uint64_t verify(const kernel_state *state, const kernel_config *config, const profile_state *joints,
+                       uint32_t *poses, stop_certificate *stop) {
+    uint32_t left = *poses < STOP_POSES ? *poses : STOP_POSES;
+    *poses -= left;
+    const uint64_t reasons = verify_stop(config, state->tightening.tool_speed_max_m_s, joints, &left, stop);
+    *poses += left;
+    return reasons;
+}
+
+static void stop_accelerations(const kernel_state *state, const kernel_config *config, double *stop) {
+    for (uint32_t i = 0u; i < config->n_joints; i++) {
+        const profile_limits limits = joint_limits(config, i);
+        stop[i] = stop_accel(state->dq_rad_s[i], state->ddq_rad_s2[i], &limits);
+    }
+}
+
+/* The wanted accelerations if their stop is verified, else as near to them as a verified stop allows, by one factor for
+ * all joints, else the stop. */
+static void move(kernel_state *state, const kernel_config *config, const double *wanted, motion_result *result) {
+    double stop[KERNEL_MAX_JOINTS];
+    profile_state joints[KERNEL_MAX_JOINTS];
+    stop_certificate certificate;
+    uint32_t poses = TICK_POSES;
+    double low = 0.0;
+    double high = 1.0;
+    stop_accelerations(state, config, stop);
+    joints_after(state, config, stop, wanted, 1.0, joints);
+    const uint64_t refused = verify(state, config, joints, &poses, &result->stop);
+    if (refused) {
+        for (int i = 0; i < BISECTIONS; i++) {
+            const double middle = 0.5 * (low + high);
+            joints_after(state, config, stop, wanted, middle, joints);
+            if (verify(state, config, joints, &poses, &certificate)) {
+                high = middle;
+            } else {
+                low = middle;
+                result->stop = certificate;
+            }
+        }
+        joints_after(state, config, stop, wanted, low, joints);
+        if (low == 0.0) {
+            poses = STOP_POSES;
+            (void)verify(state, config, joints, &poses, &result->stop);
+        }
+        result->accepted = low;
+        result->reasons |= refused;
+    } else {
+        result->accepted = 1.0;
+    }
+    take(state, config, joints);
+}
+
+void motion_brake(kernel_state *state, const kernel_config *config, motion_result *result) {
+    double stop[KERNEL_MAX_JOINTS];
+    profile_state joints[KERNEL_MAX_JOINTS];
+    uint32_t poses = STOP_POSES;
+    stop_accelerations(state, config, stop);
+    joints_after(state, config, stop, stop, 0.0, joints);
+    (void)verify(state, config, joints, &poses, &result->stop);
+    take(state, config, joints);
+    state->has_target = 0u;
+    result->accepted = 0.0;
+}
+
+static uint64_t follow_gripper(kernel_state *state, const kernel_config *config, double gripper_m, double tick) {
+    const double opening = clamp(gripper_m, config->gripper_min_m, config->gripper_max_m);
+    const double reach = config->gripper_rate_m_s * tick;
+    const int acts = opening != gripper_m || magnitude(opening - state->gripper_m) > reach;
+    state->gripper_m = clamp(opening, state->gripper_m - reach, state->gripper_m + reach);
+    return acts ? KERNEL_BIT(LIMIT_GRIPPER) : 0u;
+}
+
+void motion_follow(kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint,
+                   motion_result *result) {
+    const double tick = (double)config->tick_ns * 1e-9;
+    const double posture = posture_speed_scale(config, state->q_rad);
+    const double told = smaller(state->tightening.speed_scale, setpoint->speed_scale);
+    double wanted[KERNEL_MAX_JOINTS];
+    result->speed_scale = smaller(told, posture);
+    for (uint32_t i = 0u; i < config->n_joints; i++) {
+        const double v_max = config->dq_max_rad_s[i];
+        const joint_bounds bounds = {joint_limits(config, i), v_max * result->speed_scale};
+        const profile_state joint = {state->q_rad[i], state->dq_rad_s[i], state->ddq_rad_s2[i]};
+        joint_target target;
+        target.now = clamp(setpoint->q_rad[i], config->q_min_rad[i], config->q_max_rad[i]);
+        target.before = state->has_target ? state->target_rad[i] : joint.q;
+        target.speed = (target.now - target.before) / tick;
+        target.speed_before = state->has_target ? state->target_rad_s[i] : 0.0;
+        if (target.now != setpoint->q_rad[i]) result->reasons |= KERNEL_BIT(LIMIT_POSITION);
+        uint64_t reasons = shape(&joint, target, &bounds, v_max, &wanted[i]);
+        if (posture < told && (reasons & KERNEL_BIT(LIMIT_SPEED_SCALE)))
+            reasons ^= KERNEL_BIT(LIMIT_SPEED_SCALE) | KERNEL_BIT(LIMIT_SINGULARITY);
+        result->reasons |= reasons;
+        state->target_rad[i] = target.now;
+        state->target_rad_s[i] = target.speed;
+    }
+    state->has_target = 1u;
+    result->reasons |= follow_gripper(state, config, setpoint->gripper_m, tick);
+    move(state, config, wanted, result);
+}
+
+void motion_retract(kernel_state *state, const kernel_config *config, motion_result *result) {
+    const double told = smaller(state->tightening.speed_scale, config->retract_speed_scale);
+    double wanted[KERNEL_MAX_JOINTS];
+    result->speed_scale = smaller(told, posture_speed_scale(config, state->q_rad));
+    for (uint32_t i = 0u; i < config->n_joints; i++) {
+        const double v_max = config->dq_max_rad_s[i];
+        const joint_bounds bounds = {joint_limits(config, i), v_max * result->speed_scale};
+        const profile_state joint = {state->q_rad[i], state->dq_rad_s[i], state->ddq_rad_s2[i]};
+        const joint_target target = {config->retract_rad[i], config->retract_rad[i], 0.0, 0.0};
+        (void)shape(&joint, target, &bounds, v_max, &wanted[i]);
+    }
+    move(state, config, wanted, result);
+}
+
+int motion_at_rest(const kernel_state *state, const kernel_config *config) {
+    for (uint32_t i = 0u; i < config->n_joints; i++)
+        if (state->dq_rad_s[i] != 0.0 || state->ddq_rad_s2[i] != 0.0) return 0;
+    return 1;
+}
+
+int motion_retracted(const kernel_state *state, const kernel_config *config) {
+    for (uint32_t i = 0u; i < config->n_joints; i++)
+        if (magnitude(state->q_rad[i] - config->retract_rad[i]) > ARRIVED_RAD) return 0;
+    return motion_at_rest(state, config);
+}

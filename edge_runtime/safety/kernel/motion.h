@@ -1,0 +1,67 @@
+/* The kernel's own rooms, seen from each other; nobody else includes this. */
+#ifndef EDGE_RUNTIME_MOTION_H
+#define EDGE_RUNTIME_MOTION_H
+
+#include "kernel.h"
+#include "profile.h"
+
+/* What a verified stop leaves. */
+typedef struct {
+    double margin_rad, margin_m;
+    uint32_t margin_joint;
+    uint32_t ticks; /* to rest */
+} stop_certificate;
+
+/* What one tick did. */
+typedef struct {
+    uint64_t reasons;
+    double accepted;
+    double speed_scale;
+    stop_certificate stop;
+} motion_result;
+
+/* ---- walk.c: is the stop from here inside every limit? ---- */
+
+/* Limits of joint i in the form of profile.h. */
+profile_limits joint_limits(const kernel_config *config, uint32_t i);
+
+/* 0, or the limits that a full stop from these joint states would leave, or could not be shown to keep with `poses` looks
+ * at the geometry. *poses is what is left of them. */
+uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, const profile_state *joints,
+                     uint32_t *poses, stop_certificate *stop);
+
+/* Part of full speed that the posture allows: less than 1 near a singularity. */
+double posture_speed_scale(const kernel_config *config, const double *q_rad);
+
+/* ---- motion.c: the next command ---- */
+
+void motion_follow(kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint,
+                   motion_result *result);
+void motion_retract(kernel_state *state, const kernel_config *config, motion_result *result);
+void motion_brake(kernel_state *state, const kernel_config *config, motion_result *result);
+int motion_at_rest(const kernel_state *state, const kernel_config *config);
+int motion_retracted(const kernel_state *state, const kernel_config *config);
+
+/* ---- checks.c: what is wrong with what came in ---- */
+
+#define FEEDBACK_BAD                                                                                     \
+    (KERNEL_BIT(FEEDBACK_SHAPE) | KERNEL_BIT(FEEDBACK_NOT_FINITE) | KERNEL_BIT(FEEDBACK_STALE) |         \
+     KERNEL_BIT(FEEDBACK_FUTURE) | KERNEL_BIT(FEEDBACK_SEQUENCE))
+
+uint64_t check_clock(const kernel_state *state, const kernel_feedback *feedback, int64_t now_ns);
+uint64_t check_feedback(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
+                        int64_t now_ns);
+uint64_t check_stop_inputs(const kernel_feedback *feedback);
+
+/* Of good feedback, while armed: tracking, frozen encoders, torque and force. Counts in state. */
+uint64_t check_following(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback);
+
+/* What makes a setpoint unusable whenever it comes. */
+uint64_t check_values(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint);
+
+/* The same, with its age, its number and its source. Remembers its number. */
+uint64_t check_setpoint(kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint,
+                        int64_t now_ns);
+uint64_t check_policy(const kernel_config *config, const kernel_setpoint *setpoint, int64_t now_ns);
+
+#endif

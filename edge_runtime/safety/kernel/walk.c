@@ -1,0 +1,150 @@
+/* Whether a full stop stays inside every limit, shown for all of its ticks from a look at a few of them.
+ *
+ * Joints: stop_profile_of() has the extremes in closed form. Geometry: no point of capsule c is further from the axis of
+ * joint j than reach[c][j], so while the joints turn by dq_j it moves at most sum_j reach[c][j] |dq_j|; a clearance seen
+ * at one tick therefore holds until that sum has used it up, and that is where to look next. A look that leaves no
+ * room for a whole tick steps by one: every tick is then looked at. */
+#include <math.h>
+
+#include "motion.h"
+#include "number.h"
+
+/* Part of a limit that counts as rounding: the same stop seen from its next tick differs by so much. */
+#define SLACK 1e-11
+#define SLACK_M 1e-12
+#define FOREVER 1e9
+
+/* The stop of all joints, as it stands after some of its ticks. */
+typedef struct {
+    double q[KERNEL_MAX_JOINTS];
+    double v[KERNEL_MAX_JOINTS];
+    double peak[KERNEL_MAX_JOINTS];  /* bound of |v| from here on */
+    double still[KERNEL_MAX_JOINTS]; /* bound of the way still to go */
+} stop_moment;
+
+profile_limits joint_limits(const kernel_config *config, uint32_t i) {
+    return (profile_limits){config->ddq_max_rad_s2[i], config->dddq_max_rad_s3[i], (double)config->tick_ns * 1e-9};
+}
+
+static uint64_t verify_joint(const kernel_config *config, uint32_t i, const stop_profile *profile,
+                             stop_certificate *stop) {
+    const double margin =
+        smaller(config->q_max_rad[i] - profile->q_high, profile->q_low - config->q_min_rad[i]);
+    if (i == 0u || margin < stop->margin_rad) {
+        stop->margin_rad = margin;
+        stop->margin_joint = i;
+    }
+    if (profile->ticks > stop->ticks) stop->ticks = profile->ticks;
+    const int inside = margin >= -SLACK * (config->q_max_rad[i] - config->q_min_rad[i]) &&
+                       profile->speed_max <= config->dq_max_rad_s[i] * (1.0 + SLACK);
+    return inside ? 0u : KERNEL_BIT(LIMIT_BRAKING);
+}
+
+static void moment_at(const stop_profile *profiles, uint32_t n, uint32_t ticks, double tick, stop_moment *moment) {
+    for (uint32_t i = 0u; i < n; i++) {
+        const stop_profile *profile = &profiles[i];
+        stop_profile_at(profile, ticks, tick, &moment->q[i], &moment->v[i]);
+        moment->peak[i] = ticks < profile->peak_tick ? profile->speed_max : magnitude(moment->v[i]);
+        moment->still[i] = profile->turns ? 2.0 * (profile->q_high - profile->q_low)
+                                          : magnitude(profile->q_end - moment->q[i]);
+    }
+}
+
+static double weighted(const double *reach_m, const double *of_joint, uint32_t n) {
+    double sum = 0.0;
+    for (uint32_t i = 0u; i < n; i++) sum += reach_m[i] * of_joint[i];
+    return sum;
+}
+
+/* Ticks for which this much room is enough, whatever the links do. */
+static double free_ticks(double room_m, const double *reach_m, const stop_moment *moment, uint32_t n, double tick) {
+    if (weighted(reach_m, moment->still, n) <= room_m) return FOREVER;
+    return room_m / (weighted(reach_m, moment->peak, n) * tick);
+}
+
+/* Ticks until the next look at the distances; their smallest goes into *margin_m. */
+static double look_at_distances(const kernel_config *config, const geometry_pose *pose, const stop_moment *moment,
+                                double *margin_m) {
+    const geometry_model *model = &config->geometry;
+    const double tick = (double)config->tick_ns * 1e-9;
+    geometry_clearance clearance;
+    geometry_clearance_at(model, pose, &clearance);
+    double ticks = FOREVER;
+    for (uint32_t c = 0u; c < model->n_capsules; c++) {
+        const double room = clearance.world_m[c] - config->clearance_min_m;
+        *margin_m = smaller(*margin_m, clearance.world_m[c]);
+        ticks = smaller(ticks, free_ticks(room, model->reach_m[c], moment, model->n_joints, tick));
+    }
+    for (uint32_t p = 0u; p < model->n_pairs; p++) {
+        const double room = clearance.pair_m[p] - config->clearance_min_m;
+        *margin_m = smaller(*margin_m, clearance.pair_m[p]);
+        ticks = smaller(ticks, free_ticks(room, model->pair_reach_m[p], moment, model->n_joints, tick));
+    }
+    return ticks;
+}
+
+/* 1 if the tool cannot be faster than allowed from here on, 0 if it is not now, -1 if it is. */
+static int look_at_tool(const kernel_config *config, double speed_max_m_s, const geometry_pose *pose,
+                        const stop_moment *moment) {
+    const geometry_model *model = &config->geometry;
+    double columns[KERNEL_MAX_JOINTS][3];
+    double speed[3] = {0.0, 0.0, 0.0};
+    double bound = 0.0;
+    double swing = 0.0; /* what the joints further out still change a column by */
+    geometry_tool_columns(model, pose, columns);
+    for (uint32_t i = model->n_joints; i-- > 0u;) {
+        if (model->tool_reach_m[i] == 0.0) continue;
+        const double *column = columns[i];
+        const double length = sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2]);
+        bound += (length + swing) * moment->peak[i];
+        swing += model->tool_reach_m[i] * moment->still[i];
+        for (int k = 0; k < 3; k++) speed[k] += column[k] * moment->v[i];
+    }
+    if (bound <= speed_max_m_s) return 1;
+    const double now_m_s = sqrt(speed[0] * speed[0] + speed[1] * speed[1] + speed[2] * speed[2]);
+    return now_m_s <= speed_max_m_s * (1.0 + SLACK) ? 0 : -1;
+}
+
+static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, const stop_profile *profiles,
+                     uint32_t *poses, stop_certificate *stop) {
+    const double tick = (double)config->tick_ns * 1e-9;
+    uint32_t at = 0u;
+    while (*poses > 0u) {
+        stop_moment moment;
+        geometry_pose pose;
+        (*poses)--;
+        moment_at(profiles, config->n_joints, at, tick, &moment);
+        geometry_pose_at(&config->geometry, moment.q, &pose);
+        double ticks = look_at_distances(config, &pose, &moment, &stop->margin_m);
+        if (stop->margin_m < config->clearance_min_m - SLACK_M) return KERNEL_BIT(LIMIT_GEOMETRY);
+        const int tool = look_at_tool(config, tool_speed_max_m_s, &pose, &moment);
+        if (tool < 0) return KERNEL_BIT(LIMIT_TOOL_SPEED);
+        if (tool == 0) ticks = 1.0;
+        ticks = larger(1.0, floor(ticks));
+        if (ticks >= (double)(stop->ticks - at)) return 0u;
+        at += (uint32_t)ticks;
+    }
+    return KERNEL_BIT(LIMIT_GEOMETRY);
+}
+
+uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, const profile_state *joints,
+                     uint32_t *poses, stop_certificate *stop) {
+    stop_profile profiles[KERNEL_MAX_JOINTS];
+    uint64_t reasons = 0u;
+    *stop = (stop_certificate){0.0, KERNEL_NO_MARGIN_M, 0u, 0u};
+    for (uint32_t i = 0u; i < config->n_joints; i++) {
+        const profile_limits limits = joint_limits(config, i);
+        stop_profile_of(joints[i], &limits, &profiles[i]);
+        reasons |= verify_joint(config, i, &profiles[i], stop);
+    }
+    if (reasons || config->geometry.n_joints == 0u) return reasons;
+    return walk(config, tool_speed_max_m_s, profiles, poses, stop);
+}
+
+double posture_speed_scale(const kernel_config *config, const double *q_rad) {
+    if (config->manipulability_slow_below == 0.0) return 1.0;
+    geometry_pose pose;
+    geometry_pose_at(&config->geometry, q_rad, &pose);
+    const double above = geometry_manipulability(&config->geometry, &pose) - config->manipulability_stop_below;
+    return clamp(above / (config->manipulability_slow_below - config->manipulability_stop_below), 0.1, 1.0);
+}
