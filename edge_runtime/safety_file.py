@@ -141,7 +141,7 @@ class GeometrySection(Section, frozen=True):
         low, high = self.manipulability_stop_below, self.manipulability_slow_below
         if not (0.0 <= low < high < math.inf or low == high == 0.0):
             raise ValueError("manipulability_stop_below must lie below manipulability_slow_below, or both be 0")
-        names = [zone.name for zone in (*self.half_spaces, *self.keep_out)]
+        names = [space.name for space in self.half_spaces] + [zone.name for zone in self.keep_out]
         if len(set(names)) != len(names):
             raise ValueError("names of half-spaces and keep-out zones must differ from each other")
 
@@ -312,9 +312,7 @@ def _require_inside(
     if posture_rad is None:
         return
     if len(posture_rad) != len(joints):
-        raise ConfigError(
-            key, f"needs {len(joints)} values, one for each joint, got {len(posture_rad)} (in {file_name})"
-        )
+        raise ConfigError(key, f"needs one value for each of the {len(joints)} joints (in {file_name})")
     for value, (name, limits) in zip(posture_rad, joints.items(), strict=True):
         if not limits.position_min_rad <= value <= limits.position_max_rad:
             raise ConfigError(key, f"{value} is outside the limits of {name} (in {file_name})")

@@ -1,4 +1,4 @@
-"""The `edge-runtime` command: run, evaluate, monitor, check."""
+"""The `edge-runtime` command: run, evaluate, monitor, check, claims."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ examples:
   edge-runtime evaluate --swapped         the same with wrong instructions: is language used at all?
   edge-runtime monitor                    look at a running robot from another terminal
   edge-runtime check                      is this machine, and this bundle on it, fit?
+  edge-runtime claims                     what this robot's settings let anyone claim about safety
 
 exit codes: 0 done, 1 something failed, 2 a wrong setting, 130 interrupted
 """
@@ -39,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run | evaluate | monitor | check")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser(
         "run",
@@ -106,6 +107,19 @@ def build_parser() -> argparse.ArgumentParser:
         "control loop, and says what to do where something is missing. Exit code 1 if anything failed.",
     )
     _add_config(check)
+
+    claims = commands.add_parser(
+        "claims",
+        help="what this robot's settings let anyone claim",
+        description=textwrap.fill(
+            "Prints a sheet in Markdown: the limits that are in force, with their digests, what may be said of them, "
+            "what may not, and what is off.",
+            79,
+        ),
+        epilog="example:\n  edge-runtime claims --config robot.toml > claims.md",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_config(claims)
     return parser
 
 
@@ -146,6 +160,10 @@ def _command(name: str) -> Callable[[argparse.Namespace, Console], int]:
         from edge_runtime.cli.monitor import monitor
 
         return monitor
+    if name == "claims":
+        from edge_runtime.cli.claims import claims
+
+        return claims
     from edge_runtime.cli.check import check
 
     return check

@@ -1,0 +1,193 @@
+"""`edge-runtime claims`: what one robot's configuration lets anyone say about its safety, and what it does not.
+
+Everything on the sheet is computed from the settings it is printed for; nothing is looked up on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from contracts.embodiment import Embodiment
+from contracts.errors import BundleError
+from contracts.manifest import read_manifest
+from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.control.limits import TICK_S, kernel_config
+from edge_runtime.safety_file import GeometrySection, JointLimits, SafetyLimits
+
+_MAY = (
+    "limits setpoints to the table below, before they reach the driver",
+    "performs a controlled hold: decelerates inside these limits and rests, with power on",
+    "requests a stop through the robot's rated input, where its driver is wired to one",
+    "detects what is listed under *stops the robot*, and latches it until a person resets and arms",
+    "records every verdict with the digests below",
+)
+_MAY_NOT = (
+    "an emergency stop, or any part of one",
+    "STO, SS1, SS2 or SLS, or a safety-rated reduced speed",
+    "a performance level (PL) or safety integrity level (SIL)",
+    "power and force limiting (PFL) or speed and separation monitoring (SSM)",
+    "that the robot, or the application, is collaborative",
+)
+
+
+def claims(options: argparse.Namespace, console: Console) -> int:
+    """Print the sheet as Markdown."""
+    console.print(claims_sheet(load_config(options.config)), markup=False, highlight=False, soft_wrap=True, end="")
+    return 0
+
+
+def time_to_rest_s(limits: JointLimits) -> float:
+    """Longest time that a stop of this joint takes, whatever it is doing: V/A + 2 A/J + 2 T.
+
+    From constant speed it is V/A + A/J + 2 T; a joint that speeds up has to get rid of that acceleration first.
+    """
+    velocity, acceleration, jerk = (limits.velocity_max_rad_s, limits.acceleration_max_rad_s2, limits.jerk_max_rad_s3)
+    return velocity / acceleration + 2.0 * acceleration / jerk + 2.0 * TICK_S
+
+
+def claims_sheet(config: RobotConfig) -> str:
+    """The sheet of one robot, Markdown.
+
+    Raises:
+        ConfigError: limits that the kernel can't hold.
+    """
+    # Nothing is claimed of limits that the kernel would refuse.
+    kernel_config(config.safety, config.embodiment)
+    return "\n".join(_lines(config)) + "\n"
+
+
+def _lines(config: RobotConfig) -> Iterator[str]:
+    safety, embodiment = config.safety, config.embodiment
+    yield f"# What may be claimed of {config.robot.name}"
+    yield ""
+    yield (
+        "**Not safety-rated**: one process on one computer, with no redundancy and no power path. Keep the robot's "
+        "certified limits configured tighter than the hazard, and these tighter still."
+    )
+    yield ""
+    yield "| | |"
+    yield "| --- | --- |"
+    yield f"| robot | {config.robot.name}, an {embodiment.name} with the driver `{config.robot.driver}` |"
+    yield f"| limits | `{safety.digest}` |"
+    yield f"| joint order | `{embodiment.joint_digest}` |"
+    yield f"| bundle | {_bundle(config)} |"
+    yield "| driver's own watchdog | declared by the driver; one that declares none is refused for arming |"
+    yield ""
+    yield "## It"
+    yield from _list(_MAY)
+    yield ""
+    yield "## It is not, and may not be called"
+    yield from _list(_MAY_NOT)
+    yield ""
+    yield "## Limits"
+    yield "| joint | range, rad | rad/s | rad/s² | rad/s³ | torque, Nm | setpoint step, rad | at rest within, s |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    for name, joint in safety.joints.items():
+        yield (
+            f"| {name} | {joint.position_min_rad:g} to {joint.position_max_rad:g} | {joint.velocity_max_rad_s:g} "
+            f"| {joint.acceleration_max_rad_s2:g} | {joint.jerk_max_rad_s3:g} | {joint.torque_max_nm:g} "
+            f"| {joint.setpoint_step_max_rad:g} | {time_to_rest_s(joint):.3f} |"
+        )
+    yield ""
+    yield (
+        "Position, velocity, acceleration and jerk hold for every command while the robot follows. At rest within is the "
+        "longest stop, V/A + 2 A/J + 2 T of a command; a robot lags behind its commands by what its own control does. "
+        "Torque is watched only where the driver measures it."
+    )
+    yield f"Gripper: 0 to {safety.gripper_opening_max_m:g} m, at most {safety.gripper_speed_max_m_s:g} m/s."
+    if safety.geometry is not None:
+        yield ""
+        yield "## Geometry"
+        yield from _list(_geometry(safety.geometry))
+    yield ""
+    yield "## Stops the robot, and latches"
+    yield from _list(_trips(safety))
+    yield ""
+    yield "## Without a policy"
+    yield from _list(_fallback(safety, embodiment))
+    yield ""
+    yield "## Off in this configuration"
+    yield from _list(tuple(_off(safety)) or ("nothing that can be configured",))
+
+
+def _list(items: tuple[str, ...]) -> Iterator[str]:
+    return (f"- {item}" for item in items)
+
+
+def _bundle(config: RobotConfig) -> str:
+    try:
+        manifest = read_manifest(config.bundle_dir)
+    except BundleError:
+        return "none that can be read"
+    return f"{manifest.name} {manifest.version} `{manifest.digest}`"
+
+
+def _geometry(geometry: GeometrySection) -> tuple[str, ...]:
+    lines = [f"arm and tool are kept {geometry.clearance_min_m * 1e3:g} mm from everything below and from themselves"]
+    if geometry.workspace is not None:
+        box = geometry.workspace
+        corners = ", ".join(f"{low:g} to {high:g}" for low, high in zip(box.min_m, box.max_m, strict=True))
+        lines.append(f"workspace: {corners} m")
+    lines += [f"half-space {s.name}: {s.normal} . p >= {s.offset_m:g} m" for s in geometry.half_spaces]
+    lines += [f"keep-out zone {z.name}: {z.min_m} to {z.max_m}, grown by {z.radius_m:g} m" for z in geometry.keep_out]
+    lines.append(
+        f"tool speed at most {geometry.tool_speed_max_m_s:g} m/s; {geometry.reduced_tool_speed_m_s:g} m/s in "
+        "reduced-speed mode, which is no safety-rated mode"
+    )
+    if geometry.manipulability_slow_below > 0.0:
+        lines.append(f"slower near singular postures, from manipulability {geometry.manipulability_slow_below:g} on")
+    return tuple(lines)
+
+
+def _trips(safety: SafetyLimits) -> tuple[str, ...]:
+    contact = safety.contact
+    lines = [
+        f"feedback older than {safety.feedback_timeout_s:g} s, malformed, or going backwards",
+        f"a joint measured further than {safety.tracking_error_max_rad:g} rad from its command",
+        f"a measurement that repeats itself to the bit over {safety.frozen_encoder_travel_rad:g} rad of command",
+        "an open stop line, a driver's fault, the operator's stop",
+        "a clock that goes back, or leaps by more than the driver's watchdog",
+        f"a measured torque above its limit for {contact.debounce_s:g} s",
+    ]
+    if contact.force_max_n is not None:
+        lines.append(f"a measured force above {contact.force_max_n:g} N for as long")
+    if contact.moment_max_nm is not None:
+        lines.append(f"a measured moment above {contact.moment_max_nm:g} Nm for as long")
+    return tuple(lines)
+
+
+def _fallback(safety: SafetyLimits, embodiment: Embodiment) -> tuple[str, ...]:
+    fallback = safety.fallback
+    longest_s = max(time_to_rest_s(safety.joints[name]) for name in embodiment.joint_names)
+    last = "disarms where it is"
+    if fallback.retract_rad is not None:
+        posture = ", ".join(f"{value:g}" for value in fallback.retract_rad)
+        last = (
+            f"goes to ({posture}) rad at {fallback.retract_speed_scale:g} of these velocities, "
+            f"for {fallback.retract_timeout_s:g} s at most, and disarms"
+        )
+    return (
+        f"plays the plan it has, for {fallback.play_max_s:g} s at most",
+        f"decelerates: at rest within {longest_s:.3f} s",
+        f"holds for {fallback.hold_timeout_s:g} s, and resumes with the next valid plan",
+        last,
+    )
+
+
+def _off(safety: SafetyLimits) -> Iterator[str]:
+    if safety.geometry is None:
+        yield "geometry: links and tool are not kept from anything, nor from each other; tool speed is not limited"
+    else:
+        if safety.geometry.workspace is None and not safety.geometry.half_spaces and not safety.geometry.keep_out:
+            yield "the world: only self-collision is looked at"
+        if safety.geometry.manipulability_slow_below == 0.0:
+            yield "slowing down near singular postures"
+    if safety.contact.force_max_n is None:
+        yield "a limit of the force at the tool"
+    if safety.contact.moment_max_nm is None:
+        yield "a limit of the moment at the tool"
+    if safety.fallback.retract_rad is None:
+        yield "retracting after a long hold"
