@@ -1,4 +1,4 @@
-"""The `edge-runtime` command: run, evaluate, monitor, check, claims."""
+"""The `edge-runtime` command: run, evaluate, monitor, check, claims, replay."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ examples:
   edge-runtime monitor                    look at a running robot from another terminal
   edge-runtime check                      is this machine, and this bundle on it, fit?
   edge-runtime claims                     what this robot's settings let anyone claim about safety
+  edge-runtime replay FILE                what happened before a trip, run through the safety kernel again
 
 exit codes: 0 done, 1 something failed, 2 a wrong setting, 130 interrupted
 """
@@ -120,6 +121,25 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_config(claims)
+
+    again = commands.add_parser(
+        "replay",
+        help="run a recording of the black box through the safety kernel again",
+        description=textwrap.fill(
+            "Executes every tick of a recording again and compares verdict and next state bit for bit. Shows what led "
+            "to the trip. Recordings lie in the folder black_box of the run. Exit code 1 if anything differs.",
+            79,
+        ),
+        epilog="examples:\n  edge-runtime replay .run/black_box/*_stop_line.bin --plot trip.png\n"
+        "  edge-runtime replay FILE --tick 4711",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    again.add_argument("file", type=Path, metavar="FILE", help="a recording")
+    again.add_argument("--tick", type=_natural, metavar="K", help="show record K whole instead of the summary")
+    again.add_argument("--csv", type=Path, metavar="OUT", help="write one row a tick to OUT")
+    again.add_argument(
+        "--plot", type=Path, metavar="OUT", help="draw joints, range and verdicts to OUT (.png, .svg or .pdf)"
+    )
     return parser
 
 
@@ -164,6 +184,10 @@ def _command(name: str) -> Callable[[argparse.Namespace, Console], int]:
         from edge_runtime.cli.claims import claims
 
         return claims
+    if name == "replay":
+        from edge_runtime.cli.replay import replay_command
+
+        return replay_command
     from edge_runtime.cli.check import check
 
     return check

@@ -65,8 +65,8 @@ RECORD_DTYPE: np.dtype[np.void] = _numpy_type(ffi.typeof("black_box_record"))
 
 
 def layout_digest() -> str:
-    """SHA-256 (64 hex digits) of how this build lays out records and limits: names, types, offsets, sizes, endianness."""
-    lines = [sys.byteorder]
+    """SHA-256 (64 hex digits) of how records and limits lie in memory: names, types, offsets, sizes, byte order."""
+    lines: list[str] = [sys.byteorder]
 
     def describe(prefix: str, ctype: Any) -> None:
         lines.append(f"{prefix} {ctype.cname} {ffi.sizeof(ctype)}")

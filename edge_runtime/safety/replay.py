@@ -130,7 +130,8 @@ class _Executor:
         return self._compare(index + 1, "before", self._state, seq, "next state")
 
     def _compare(self, index: int, part: str, computed: Any, seq: int, what: str) -> list[Difference]:
-        dtype, offset = (RECORD_DTYPE.fields or {})[part][:2]
+        assert RECORD_DTYPE.fields is not None
+        dtype, offset = RECORD_DTYPE.fields[part][:2]
         start = index * _RECORD_BYTES + offset
         recorded, now = self._bytes[start : start + dtype.itemsize], bytes(ffi.buffer(computed))
         if recorded == now:

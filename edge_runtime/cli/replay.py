@@ -1,0 +1,225 @@
+"""`edge-runtime replay`: a recording of the black box, run through the kernel again and shown.
+
+Guarantees an answer in the exit code: 0 if every record came out as it was recorded, 1 if one differs or the file is
+not one that can be replayed. Draws and computes nothing itself; that is `safety.replay` and `cli.replay_plot`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from contracts.errors import EdgeError
+from edge_runtime.safety import Reason, Request, Result, State
+from edge_runtime.safety.recording import KIND_REQUEST, KIND_TICK, Recording, read_recording
+from edge_runtime.safety.replay import Replay, replay
+
+_ROWS_BEFORE = 20
+_SHOWN = 10
+_EXPECTED = Reason.SETPOINT_NONE | Reason.FEEDBACK_TORN
+
+
+def replay_command(options: argparse.Namespace, console: Console) -> int:
+    """Replay `options.file`; 1 if anything differs."""
+    recording = read_recording(options.file)
+    if recording.torn:
+        console.print(Text(f"warning: {recording.torn}", "yellow"))
+    result = replay(recording)
+    if options.tick is not None:
+        _show_tick(recording, options.tick, console)
+    else:
+        _show_summary(recording, console)
+        _show_last(recording, console)
+    if options.csv is not None:
+        _write_csv(recording, options.csv)
+    if options.plot is not None:
+        from edge_runtime.cli.replay_plot import plot
+
+        plot(recording, options.plot)
+    _show_result(result, console)
+    return 0 if result.identical else 1
+
+
+def reason_names(bits: int, nothing: str = "") -> str:
+    """Names of the reasons in `bits`, in the order of the kernel's table."""
+    return ", ".join(r.name.lower() for r in Reason if r.name and bits & r) or nothing
+
+
+def ticks_of(recording: Recording) -> NDArray[np.void]:
+    """The records that are ticks."""
+    ticks: NDArray[np.void] = recording.records[recording.records["kind"] == KIND_TICK]
+    return ticks
+
+
+def trip_ns(recording: Recording) -> int:
+    """When the trip, or the operator's request, was seen: the zero of every time that is shown."""
+    ticks = ticks_of(recording)
+    if not len(ticks):
+        return 0
+    index = int(np.searchsorted(ticks["seq"], recording.header.trigger_seq))
+    return int(ticks["tick_ns"][min(index, len(ticks) - 1)])
+
+
+def _show_summary(recording: Recording, console: Console) -> None:
+    header, ticks = recording.header, ticks_of(recording)
+    verdicts = ticks["verdict"]
+    powered = np.isin(verdicts["state"], [state for state in State if state.is_armed])
+    unexpected = np.uint64(~int(_EXPECTED) & (2**64 - 1))
+    altered = powered & ((verdicts["reasons"] & unexpected) != 0)
+    duration_s = (int(ticks["tick_ns"][-1]) - int(ticks["tick_ns"][0])) / 1e9 if len(ticks) else 0.0
+    cause = "asked for by the operator" if header.cause == "operator" else f"trip: {', '.join(header.reasons)}"
+    changes = np.flatnonzero(np.diff(verdicts["state"], prepend=verdicts["state"][:1] + 1))
+    rows = {
+        "robot": header.robot,
+        "cause": cause,
+        "at": f"record {header.trigger_seq}, written {header.written_utc} by version {header.runtime_version}",
+        "holds": f"{len(ticks)} ticks, {duration_s:.3f} s, and {len(recording.records) - len(ticks)} requests",
+        "states": " → ".join(_state(int(state)) for state in verdicts["state"][changes]),
+        "interventions": f"{np.count_nonzero(altered)} of {np.count_nonzero(powered)} ticks under power",
+        "": ", ".join(f"{name} {count}" for name, count in _counts(verdicts["reasons"][altered])) or "none",
+        "limits": header.safety_digest,
+        "bundle": header.bundle_digest or "none",
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        table.add_row(Text(name, "bold"), Text(value))
+    console.print(table)
+
+
+def _counts(reasons: NDArray[np.uint64]) -> Iterator[tuple[str, int]]:
+    for reason in Reason:
+        count = int(np.count_nonzero(reasons & np.uint64(reason)))
+        if reason.name and count and not reason & _EXPECTED:
+            yield reason.name.lower(), count
+
+
+def _show_last(recording: Recording, console: Console) -> None:
+    """The ticks that led to the trip, the one that tripped, and the requests between them."""
+    records, zero_ns = recording.records, trip_ns(recording)
+    end = int(np.searchsorted(records["seq"], recording.header.trigger_seq, side="right"))
+    n = len(recording.header.joint_names)
+    table = Table(title="\nthe last ticks before it", title_justify="left")
+    for column in ("record", "ms", "state", "accepted", "margin", "rest in", "off by", "reasons"):
+        table.add_column(column, justify="left" if column in ("state", "reasons") else "right")
+    for record in records[max(0, end - _ROWS_BEFORE - 1) : end]:
+        verdict = record["verdict"]
+        if record["kind"] != KIND_TICK:
+            table.add_row(str(record["seq"]), "", "", "", "", "", "", Text(_request(record), "cyan"))
+            continue
+        off_rad = np.abs(verdict["q_rad"][:n] - record["feedback"]["q_rad"][:n]).max()
+        table.add_row(
+            str(record["seq"]),
+            f"{(int(record['tick_ns']) - zero_ns) / 1e6:.1f}",
+            _state(int(verdict["state"])),
+            f"{verdict['accepted']:.3f}",
+            f"{verdict['stop_margin_rad'] * 1e3:.1f} mrad",
+            f"{verdict['time_to_rest_s'] * 1e3:.0f} ms",
+            f"{off_rad * 1e3:.2f} mrad",
+            Text(reason_names(int(verdict["reasons"])), "bold red" if verdict["faults"] else ""),
+        )
+    console.print(table)
+
+
+def _show_tick(recording: Recording, seq: int, console: Console) -> None:
+    records, names = recording.records, recording.header.joint_names
+    index = int(np.searchsorted(records["seq"], seq))
+    if index == len(records) or records["seq"][index] != seq:
+        raise EdgeError(f"--tick {seq}: the recording holds {records['seq'][0]} to {records['seq'][-1]}")
+    record = records[index]
+    is_tick = record["kind"] == KIND_TICK
+    title = f"tick at {record['tick_ns']} ns, woken at {record['now_ns']} ns" if is_tick else _request(record)
+    console.print(Text(f"record {seq}: {title}", "bold"))
+    for part in ("before", "feedback", "setpoint", "verdict") if is_tick else ("before", "feedback"):
+        console.print(_fields(part, record[part], names))
+
+
+def _fields(part: str, values: Any, names: tuple[str, ...]) -> Table:
+    table = Table(title=f"\n{part}", title_justify="left")
+    table.add_column("field")
+    for name in names:
+        table.add_column(Text(name), justify="right")
+    for field in values.dtype.names:
+        value = values[field]
+        if value.dtype.names is not None:
+            for inner in value.dtype.names:
+                table.add_row(f"{field}.{inner}", f"{value[inner]!r}")
+        elif value.ndim == 0:
+            text = f"{value}"
+            if field == "state":
+                text = _state(int(value))
+            elif field in ("reasons", "faults"):
+                text = reason_names(int(value), "none")
+            table.add_row(field, Text(text))
+        elif value.dtype == np.uint8:
+            table.add_row(field, value.tobytes().hex()[:16])
+        else:
+            table.add_row(field, *(f"{number:.9g}" for number in value[: len(names)]))
+    return table
+
+
+def _request(record: Any) -> str:
+    known = record["request"] in set(Request)
+    name = Request(int(record["request"])).name.lower() if known else f"number {record['request']}"
+    what = f"request {name}" if record["kind"] == KIND_REQUEST else "tightening"
+    result = int(record["result"])
+    return f"{what}: {Result(result).name.lower() if result in set(Result) else result}"
+
+
+def _state(number: int) -> str:
+    return State(number).name.lower()
+
+
+def _show_result(result: Replay, console: Console) -> None:
+    for difference in result.differences[:_SHOWN]:
+        fields = ", ".join(difference.fields)
+        console.print(Text(f"record {difference.seq}: {difference.what} differs in {fields}", "bold red"))
+    if len(result.differences) > _SHOWN:
+        console.print(f"… and {len(result.differences) - _SHOWN} more", highlight=False)
+    for gap in result.gaps[:_SHOWN]:
+        console.print(Text(f"{gap.missing} records are missing after {gap.after_seq}", "yellow"))
+    text = f"{result.ticks_identical} of {result.ticks} ticks identical"
+    if result.requests:
+        text += f", {result.requests_identical} of {result.requests} requests"
+    console.print(Text(text, "bold green" if result.identical else "bold red"))
+
+
+def _write_csv(recording: Recording, path: Path) -> None:
+    """One row a tick; reasons by name, joint values with the joint's."""
+    names, zero_ns = recording.header.joint_names, trip_ns(recording)
+    n = len(names)
+    vectors = {
+        "setpoint_rad": ("setpoint", "q_rad"),
+        "command_rad": ("verdict", "q_rad"),
+        "command_rad_s": ("verdict", "dq_rad_s"),
+        "command_rad_s2": ("verdict", "ddq_rad_s2"),
+        "measured_rad": ("feedback", "q_rad"),
+        "measured_rad_s": ("feedback", "dq_rad_s"),
+    }
+    scalars = ("accepted", "speed_scale", "stop_margin_rad", "stop_margin_m", "time_to_rest_s")
+    heading = ["record", "tick_ns", "now_ns", "t_s", "state", "reasons", "faults", *scalars]
+    heading += [f"{vector}.{name}" for vector in vectors for name in names]
+    try:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(heading)
+            for tick in ticks_of(recording):
+                verdict = tick["verdict"]
+                row = [tick["seq"], tick["tick_ns"], tick["now_ns"], (int(tick["tick_ns"]) - zero_ns) / 1e9]
+                row += [_state(int(verdict["state"]))]
+                row += [reason_names(int(verdict[field])).replace(", ", " ") for field in ("reasons", "faults")]
+                row += [verdict[scalar] for scalar in scalars]
+                for part, field in vectors.values():
+                    present = part != "setpoint" or tick["setpoint"]["present"]
+                    row += tick[part][field][:n].tolist() if present else [""] * n
+                writer.writerow(row)
+    except OSError as error:
+        raise EdgeError(f"{path}: {error.strerror}") from error
