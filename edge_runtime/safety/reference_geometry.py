@@ -1,0 +1,315 @@
+"""`geometry.c` once more, line for line, in float64 Python: the oracle of the differential tests, never a fallback.
+
+Every floating-point operation stands in the order of the C file, and both round each one alone (no contraction), so
+the two agree bit for bit. Change both or neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Vector = Sequence[float]
+
+_NOTHING_NEAR_M = 1e9
+_BASE_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_BASE_ORIGIN_M = (0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True)
+class Joint:
+    """`geometry_joint`."""
+
+    rotation: list[float]
+    offset_m: list[float]
+    parent: int
+
+
+@dataclass(slots=True)
+class Capsule:
+    """`geometry_capsule`."""
+
+    a_m: list[float]
+    b_m: list[float]
+    radius_m: float
+    link: int
+    in_world: int
+
+
+@dataclass(slots=True)
+class Plane:
+    """`geometry_plane`."""
+
+    normal: list[float]
+    offset_m: float
+
+
+@dataclass(slots=True)
+class Keepout:
+    """`geometry_keepout`."""
+
+    min_m: list[float]
+    max_m: list[float]
+    radius_m: float
+
+
+@dataclass(slots=True)
+class Geometry:
+    """`geometry_model` as Python numbers, unchecked."""
+
+    n_joints: int
+    n_capsules: int
+    n_pairs: int
+    n_planes: int
+    n_keepouts: int
+    tool_link: int
+    tool_m: list[float]
+    joints: list[Joint]
+    capsules: list[Capsule]
+    pairs: list[tuple[int, int]]
+    planes: list[Plane]
+    keepouts: list[Keepout]
+    reach_m: list[list[float]]
+    pair_reach_m: list[list[float]]
+    tool_reach_m: list[float]
+
+    @classmethod
+    def of(cls, native: Any) -> Geometry:
+        """A copy of a cffi `geometry_model`, with everything there is room for."""
+        return cls(
+            n_joints=native.n_joints,
+            n_capsules=native.n_capsules,
+            n_pairs=native.n_pairs,
+            n_planes=native.n_planes,
+            n_keepouts=native.n_keepouts,
+            tool_link=native.tool_link,
+            tool_m=list(native.tool_m),
+            joints=[Joint(list(one.rotation), list(one.offset_m), one.parent) for one in native.joints],
+            capsules=[
+                Capsule(list(one.a_m), list(one.b_m), one.radius_m, one.link, one.in_world) for one in native.capsules
+            ],
+            pairs=[(one[0], one[1]) for one in native.pairs],
+            planes=[Plane(list(one.normal), one.offset_m) for one in native.planes],
+            keepouts=[Keepout(list(one.min_m), list(one.max_m), one.radius_m) for one in native.keepouts],
+            reach_m=[list(row) for row in native.reach_m],
+            pair_reach_m=[list(row) for row in native.pair_reach_m],
+            tool_reach_m=list(native.tool_reach_m),
+        )
+
+
+@dataclass(slots=True)
+class Pose:
+    """`geometry_pose`."""
+
+    rotation: list[list[float]] = field(default_factory=list)
+    origin_m: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Clearance:
+    """`geometry_clearance`, as long as the model has capsules and pairs."""
+
+    world_m: list[float]
+    pair_m: list[float]
+
+
+def _smaller(a: float, b: float) -> float:
+    return b if b < a else a
+
+
+def larger(a: float, b: float) -> float:
+    return b if b > a else a
+
+
+def _clamp(x: float, low: float, high: float) -> float:
+    return larger(low, _smaller(x, high))
+
+
+def _divide(a: float, b: float) -> float:
+    """IEEE 754, where Python raises."""
+    if b != 0.0:
+        return a / b
+    if a == 0.0 or math.isnan(a):
+        return math.nan
+    return math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+
+def dot(a: Vector, b: Vector) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def length(a: Vector) -> float:
+    return math.sqrt(dot(a, a))
+
+
+def _difference(a: Vector, b: Vector) -> list[float]:
+    return [a[0] - b[0], a[1] - b[1], a[2] - b[2]]
+
+
+def cross(a: Vector, b: Vector) -> list[float]:
+    return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+
+
+def _place(pose: Pose, link: int, p: Vector) -> list[float]:
+    rotation: Vector = _BASE_ROTATION if link < 0 else pose.rotation[link]
+    origin: Vector = _BASE_ORIGIN_M if link < 0 else pose.origin_m[link]
+    return [origin[row] + dot(rotation[3 * row : 3 * row + 3], p) for row in range(3)]
+
+
+def sine_cosine(x_rad: float) -> tuple[float, float]:
+    """`geometry_sine_cosine`."""
+    turns = float(math.floor(x_rad * 6.36619772367581382433e-01 + 0.5))
+    x = (x_rad - turns * 1.57079632673412561417e00) - turns * 6.07710050650619224932e-11
+    z = x * x
+    s = x + x * z * (
+        -1.66666666666666324348e-01
+        + z * (8.33333333332248946124e-03 + z * (-1.98412698298579493134e-04
+        + z * (2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10))))
+    )  # fmt: skip
+    c = 1.0 - (0.5 * z - z * z * (
+        4.16666666666666019037e-02
+        + z * (-1.38888888888741095749e-03 + z * (2.48015872894767294178e-05
+        + z * (-2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11))))
+    ))  # fmt: skip
+    quarter = int(turns)
+    up, across = (c, s) if quarter & 1 else (s, c)
+    return (-up if quarter & 2 else up), (-across if (quarter + 1) & 2 else across)
+
+
+def pose_at(model: Geometry, q_rad: Vector) -> Pose:
+    """`geometry_pose_at`."""
+    pose = Pose()
+    for i in range(model.n_joints):
+        joint = model.joints[i]
+        parent: Vector = _BASE_ROTATION if joint.parent < 0 else pose.rotation[joint.parent]
+        r = joint.rotation
+        sine, cosine = sine_cosine(q_rad[i])
+        rotation: list[float] = []
+        for row in (0, 3, 6):
+            p0, p1, p2 = parent[row : row + 3]
+            x = p0 * r[0] + p1 * r[3] + p2 * r[6]
+            y = p0 * r[1] + p1 * r[4] + p2 * r[7]
+            rotation += (x * cosine + y * sine, y * cosine - x * sine, p0 * r[2] + p1 * r[5] + p2 * r[8])
+        pose.rotation.append(rotation)
+        pose.origin_m.append(_place(pose, joint.parent, joint.offset_m))
+    return pose
+
+
+def _separation(w: Vector, near: float, far: float) -> float:
+    distance = length(w)
+    return _clamp(_divide(near - far, distance), 0.0, distance)
+
+
+def segment_distance(a1: Vector, b1: Vector, a2: Vector, b2: Vector) -> float:
+    """`segment_distance` of the C file."""
+    along1, along2, between = _difference(b1, a1), _difference(b2, a2), _difference(a1, a2)
+    d11, d12, d22 = dot(along1, along1), dot(along1, along2), dot(along2, along2)
+    d1, d2 = dot(along1, between), dot(along2, between)
+    on_line = _clamp(_divide(d12 * d2 - d1 * d22, d11 * d22 - d12 * d12), 0.0, 1.0)
+    t = _clamp(_divide(d12 * on_line + d2, d22), 0.0, 1.0)
+    s = _clamp(_divide(d12 * t - d1, d11), 0.0, 1.0)
+    w = [between[i] + s * along1[i] - t * along2[i] for i in range(3)]
+    return _separation(w, _smaller(dot(w, a1), dot(w, b1)), larger(dot(w, a2), dot(w, b2)))
+
+
+def _outside(zone: Keepout, a: Vector, along: Vector, t: float) -> list[float]:
+    w = []
+    for i in range(3):
+        p = a[i] + t * along[i]
+        w.append(p - _clamp(p, zone.min_m[i], zone.max_m[i]))
+    return w
+
+
+def keepout_distance(zone: Keepout, a: Vector, b: Vector) -> float:
+    """`keepout_distance` of the C file."""
+    along, low, high, far = _difference(b, a), 0.0, 1.0, 0.0
+    for i in range(6):
+        axis = i >> 1
+        side = zone.max_m[axis] if i & 1 else zone.min_m[axis]
+        t = _clamp(_divide(side - a[axis], along[axis]), 0.0, 1.0)
+        if dot(_outside(zone, a, along, t), along) < 0.0:
+            low = larger(low, t)
+        else:
+            high = _smaller(high, t)
+    slope_low, slope_high = (dot(_outside(zone, a, along, end), along) for end in (low, high))
+    t = _clamp(low + (high - low) * _divide(slope_low, slope_low - slope_high), low, high)
+    w = _outside(zone, a, along, t)
+    for i in range(3):
+        far += larger(w[i] * zone.min_m[i], w[i] * zone.max_m[i])
+    return _separation(w, _smaller(dot(w, a), dot(w, b)), far) - zone.radius_m
+
+
+def _world_distance(model: Geometry, a: Vector, b: Vector) -> float:
+    nearest = _NOTHING_NEAR_M
+    for plane in model.planes[: model.n_planes]:
+        nearest = _smaller(nearest, _smaller(dot(plane.normal, a), dot(plane.normal, b)) - plane.offset_m)
+    for zone in model.keepouts[: model.n_keepouts]:
+        nearest = _smaller(nearest, keepout_distance(zone, a, b))
+    return nearest
+
+
+def clearance_at(model: Geometry, pose: Pose) -> Clearance:
+    """`geometry_clearance_at`."""
+    clearance, a_m, b_m = Clearance([], []), [], []
+    for capsule in model.capsules[: model.n_capsules]:
+        a_m.append(_place(pose, capsule.link, capsule.a_m))
+        b_m.append(_place(pose, capsule.link, capsule.b_m))
+        near = _world_distance(model, a_m[-1], b_m[-1]) - capsule.radius_m if capsule.in_world else _NOTHING_NEAR_M
+        clearance.world_m.append(near)
+    for first, second in model.pairs[: model.n_pairs]:
+        apart_m = segment_distance(a_m[first], b_m[first], a_m[second], b_m[second])
+        clearance.pair_m.append(apart_m - (model.capsules[first].radius_m + model.capsules[second].radius_m))
+    return clearance
+
+
+def _turn(pose: Pose, i: int, point: Vector) -> tuple[list[float], list[float]]:
+    axis = [pose.rotation[i][3 * row + 2] for row in range(3)]
+    return axis, cross(axis, _difference(point, pose.origin_m[i]))
+
+
+def moved_by(model: Geometry, link: int) -> list[int]:
+    chain = []
+    while link >= 0:
+        chain.append(link)
+        link = model.joints[link].parent
+    return chain
+
+
+def tool_columns(model: Geometry, pose: Pose) -> list[list[float]]:
+    """`geometry_tool_columns`."""
+    point = _place(pose, model.tool_link, model.tool_m)
+    columns = [[0.0, 0.0, 0.0] for _ in range(model.n_joints)]
+    for i in moved_by(model, model.tool_link):
+        columns[i] = _turn(pose, i, point)[1]
+    return columns
+
+
+def _volume_of(vectors: list[list[float]]) -> float:
+    volume = 1.0
+    for i, vector in enumerate(vectors):
+        square = 0.0
+        for value in vector:
+            square += value * value
+        if square == 0.0:
+            return 0.0
+        volume *= math.sqrt(square)
+        for other in vectors[i + 1 :]:
+            share = 0.0
+            for k, value in enumerate(vector):
+                share += value * other[k]
+            share /= square
+            for k, value in enumerate(vector):
+                other[k] -= share * value
+    return volume
+
+
+def manipulability(model: Geometry, pose: Pose) -> float:
+    """`geometry_manipulability`."""
+    point = _place(pose, model.tool_link, model.tool_m)
+    columns = []
+    for i in moved_by(model, model.tool_link):
+        axis, velocity = _turn(pose, i, point)
+        columns.append([*velocity, *axis])
+    return _volume_of(columns if len(columns) < 6 else [list(row) for row in zip(*columns, strict=True)])
