@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from contracts.errors import EdgeError
+from contracts.messages import MAX_JOINTS
 from edge_runtime.safety import Reason, Request, Result, State
 from edge_runtime.safety.recording import KIND_REQUEST, KIND_TICK, Recording, read_recording
 from edge_runtime.safety.replay import Replay, replay
@@ -86,8 +88,8 @@ def _show_summary(recording: Recording, console: Console) -> None:
         "states": " → ".join(_state(int(state)) for state in verdicts["state"][changes]),
         "interventions": f"{np.count_nonzero(altered)} of {np.count_nonzero(powered)} ticks under power",
         "": ", ".join(f"{name} {count}" for name, count in _counts(verdicts["reasons"][altered])) or "none",
-        "limits": header.safety_digest,
-        "bundle": header.bundle_digest or "none",
+        "limits digest": header.safety_digest,
+        "bundle digest": header.bundle_digest or "none",
     }
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
@@ -107,23 +109,25 @@ def _show_last(recording: Recording, console: Console) -> None:
     records, zero_ns = recording.records, trip_ns(recording)
     end = int(np.searchsorted(records["seq"], recording.header.trigger_seq, side="right"))
     n = len(recording.header.joint_names)
-    table = Table(title="\nthe last ticks before it", title_justify="left")
-    for column in ("record", "ms", "state", "accepted", "margin", "rest in", "off by", "reasons"):
-        table.add_column(column, justify="left" if column in ("state", "reasons") else "right")
+    title = "\nthe last ticks before it (margin and tracking error in mrad, time to rest in ms)"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("record", "ms", "state", "accepted", "margin", "rest", "error", "reasons"):
+        is_text = column in ("state", "reasons")
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "reasons")
     for record in records[max(0, end - _ROWS_BEFORE - 1) : end]:
         verdict = record["verdict"]
         if record["kind"] != KIND_TICK:
             table.add_row(str(record["seq"]), "", "", "", "", "", "", Text(_request(record), "cyan"))
             continue
-        off_rad = np.abs(verdict["q_rad"][:n] - record["feedback"]["q_rad"][:n]).max()
+        error_rad = np.abs(verdict["q_rad"][:n] - record["feedback"]["q_rad"][:n]).max()
         table.add_row(
             str(record["seq"]),
             f"{(int(record['tick_ns']) - zero_ns) / 1e6:.1f}",
             _state(int(verdict["state"])),
             f"{verdict['accepted']:.3f}",
-            f"{verdict['stop_margin_rad'] * 1e3:.1f} mrad",
-            f"{verdict['time_to_rest_s'] * 1e3:.0f} ms",
-            f"{off_rad * 1e3:.2f} mrad",
+            f"{verdict['stop_margin_rad'] * 1e3:.1f}",
+            f"{verdict['time_to_rest_s'] * 1e3:.0f}",
+            f"{error_rad * 1e3:.2f}",
             Text(reason_names(int(verdict["reasons"])), "bold red" if verdict["faults"] else ""),
         )
     console.print(table)
@@ -151,7 +155,7 @@ def _fields(part: str, values: Any, names: tuple[str, ...]) -> Table:
         value = values[field]
         if value.dtype.names is not None:
             for inner in value.dtype.names:
-                table.add_row(f"{field}.{inner}", f"{value[inner]!r}")
+                table.add_row(f"{field}.{inner}", f"{value[inner]}")
         elif value.ndim == 0:
             text = f"{value}"
             if field == "state":
@@ -161,8 +165,11 @@ def _fields(part: str, values: Any, names: tuple[str, ...]) -> Table:
             table.add_row(field, Text(text))
         elif value.dtype == np.uint8:
             table.add_row(field, value.tobytes().hex()[:16])
-        else:
+        elif len(value) == MAX_JOINTS:
             table.add_row(field, *(f"{number:.9g}" for number in value[: len(names)]))
+        else:
+            for index, number in enumerate(value):
+                table.add_row(f"{field}[{index}]", f"{number:.9g}")
     return table
 
 

@@ -17,6 +17,8 @@ from edge_runtime.safety import Reason, State
 from edge_runtime.safety.recording import Recording
 
 _FORMATS = (".png", ".svg", ".pdf")
+_LABELLED = 0.05
+"""A state that lasts for a smaller part of the recording than this has no room for its name."""
 _COLOURS = {
     State.SILENT: "#d9d9d9",
     State.READY: "#b3cde3",
@@ -55,6 +57,7 @@ def plot(recording: Recording, path: Path) -> None:
         _draw_joint(axis, recording, ticks, t_s, joint, name)
     axes[0].legend(loc="upper left", bbox_to_anchor=(0.0, 1.32), ncols=4, fontsize=8, frameon=False)
     _draw_bands(axes[-1], ticks, t_s, shown)
+    axes[-1].set_xlim(t_s[0], t_s[-1])
     axes[-1].set_xlabel("s from the trip" if recording.header.cause == "trip" else "s from the request")
     cause = ", ".join(recording.header.reasons) or recording.header.cause
     title = f"{recording.header.robot}, {recording.header.written_utc}: {cause}"
@@ -84,7 +87,7 @@ def _draw_joint(
         room = max(0.05, 0.25 * float(np.ptp(drawn)))
         axis.set_ylim(float(drawn.min()) - room, float(drawn.max()) + room)
     axis.axvline(0.0, color="black", linewidth=0.8, linestyle=":")
-    axis.set_ylabel(f"{name}\nrad".replace("$", r"\$"), fontsize=8)
+    axis.set_ylabel(f"{name}, rad\n{low:.4g} to {high:.4g}".replace("$", r"\$"), fontsize=7)
     axis.tick_params(labelsize=7)
 
 
@@ -95,7 +98,8 @@ def _draw_bands(axis: Any, ticks: NDArray[np.void], t_s: NDArray[np.float64], sh
         if spans:
             axis.broken_barh(spans, (-0.4, 0.8), color=_COLOURS[state])
             start, width = max(spans, key=lambda span: span[1])
-            axis.text(start + width / 2, 0, state.name.lower(), ha="center", va="center", fontsize=6, clip_on=True)
+            if width > _LABELLED * (t_s[-1] - t_s[0]):
+                axis.text(start + width / 2, 0, state.name.lower(), ha="center", va="center", fontsize=6, clip_on=True)
     for row, reason in enumerate(shown, start=1):
         acted = (ticks["verdict"]["reasons"] & np.uint64(reason)) != 0
         axis.broken_barh(_spans(acted, t_s), (row - 0.4, 0.8), color="#444444")
