@@ -39,13 +39,47 @@ class Blob(_Part, frozen=True):
             raise ValueError(f"blob {self.path}: bad size or digest")
 
 
-class ImageInput(_Part, frozen=True):
-    """One camera as the encode graph wants it: uint8 RGB of shape (1, height_px, width_px, 3) under `tensor`."""
+class PictureFigures(_Part, frozen=True):
+    """A picture in five numbers, 0 to 255, taken over all its pixels at the size that is fed.
+
+    `red`, `green`, `blue` are the means of the channels, `contrast` the mean of their three standard deviations,
+    `sharpness` the mean absolute difference of horizontal neighbours over all channels.
+    """
+
+    red: float
+    green: float
+    blue: float
+    contrast: float
+    sharpness: float
+
+    def __post_init__(self) -> None:
+        if not all(0.0 <= getattr(self, name) <= 255.0 for name in self.__struct_fields__):
+            raise ValueError("picture figures must lie between 0 and 255")
+
+
+class PictureRange(_Part, frozen=True):
+    """What a camera's training pictures looked like: lowest and highest of each figure, over `pictures` of them."""
+
+    pictures: int
+    low: PictureFigures
+    high: PictureFigures
+
+    def __post_init__(self) -> None:
+        if any(getattr(self.low, name) > getattr(self.high, name) for name in self.low.__struct_fields__):
+            raise ValueError("a picture range needs its low below its high")
+
+
+class ImageInput(_Part, frozen=True, omit_defaults=True):
+    """One camera as the encode graph wants it: uint8 RGB of shape (1, height_px, width_px, 3) under `tensor`.
+
+    `trained_on` says what its training pictures looked like, for the engine to tell how familiar a picture is.
+    """
 
     camera: str
     tensor: str
     width_px: int
     height_px: int
+    trained_on: PictureRange | None = None
 
 
 class Normalization(_Part, frozen=True):

@@ -7,6 +7,7 @@ key's dotted name. Paths are relative to the file that names them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -43,19 +44,58 @@ class EngineSection(Section, frozen=True):
 
 
 class ControlSection(Section, frozen=True):
-    """`[control]`: how chunks become motion. `cpu` pins the 1 kHz loop to one core (-1: no pinning)."""
+    """`[control]`: how chunks become motion. `cpu` pins the 1 kHz loop to one core (-1: no pinning).
+
+    A chunk is refused before its first tick if the kernel would hold the robot further than
+    `admission_deviation_max_rad` from what the chunk asks, or would let geometry stop it in more than
+    `admission_blocked_max` (0 to 1) of its ticks.
+    """
 
     blend_s: float = 0.1
+    admission_deviation_max_rad: float = 0.3
+    admission_blocked_max: float = 0.5
     engine_timeout_s: float = 0.5
     realtime_priority: int = 80
     cpu: int = -1
 
     def __post_init__(self) -> None:
-        require_positive(self, "engine_timeout_s")
+        require_positive(self, "engine_timeout_s", "admission_deviation_max_rad")
+        if not 0.0 <= self.admission_blocked_max <= 1.0:
+            raise ValueError("admission_blocked_max must lie between 0 and 1")
         if not 0.0 <= self.blend_s <= 1.0:
             raise ValueError("blend_s must lie between 0 and 1")
         if not 0 <= self.realtime_priority <= 98:
             raise ValueError("realtime_priority must lie between 0 (none) and 98")
+
+
+class ConfidenceSection(Section, frozen=True):
+    """`[confidence]`: what becomes of a chunk whose policy is not sure of it; scores go from 0 to 1.
+
+    Below `slow_below` the chunk is followed with `slow_speed_scale` of the velocity limits, below `pause_below` it is
+    not followed at all: the robot plays out what it has, holds, and a person is asked. A grade is left upwards only
+    `hysteresis` above its line. The pause ends with her answer, or after `recover_after` scores in a row that are not
+    low (0: never by itself); `escalate_after` low scores in a row disarm, until she answers. `without_score` is for a
+    policy that gives none.
+    """
+
+    enabled: bool = True
+    slow_below: float = 0.7
+    pause_below: float = 0.4
+    hysteresis: float = 0.05
+    slow_speed_scale: float = 0.5
+    recover_after: int = 3
+    escalate_after: int = 10
+    without_score: Literal["allow", "slow", "pause"] = "allow"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.pause_below <= self.slow_below <= 1.0:
+            raise ValueError("pause_below must be at least 0 and at most slow_below, which must be at most 1")
+        if not 0.0 <= self.hysteresis <= 0.5:
+            raise ValueError("hysteresis must lie between 0 and 0.5")
+        if not 0.0 < self.slow_speed_scale <= 1.0:
+            raise ValueError("slow_speed_scale must be above 0 and at most 1")
+        if not (0 <= self.recover_after <= 1000 and 1 <= self.escalate_after <= 1000):
+            raise ValueError("recover_after must lie between 0 and 1000, escalate_after between 1 and 1000")
 
 
 class LockstepSection(Section, frozen=True):
@@ -74,6 +114,7 @@ class RobotFile(Section, frozen=True):
     robot: RobotSection
     engine: EngineSection = EngineSection()
     control: ControlSection = ControlSection()
+    confidence: ConfidenceSection = ConfidenceSection()
     lockstep: LockstepSection = LockstepSection()
 
 
@@ -84,6 +125,7 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
     robot: RobotSection
     engine: EngineSection
     control: ControlSection
+    confidence: ConfidenceSection
     lockstep: LockstepSection
     embodiment: Embodiment
     safety: SafetyLimits
@@ -107,6 +149,7 @@ def load_config(path: Path) -> RobotConfig:
         robot=settings.robot,
         engine=settings.engine,
         control=settings.control,
+        confidence=settings.confidence,
         lockstep=settings.lockstep,
         embodiment=embodiment,
         safety=limits,

@@ -19,6 +19,7 @@ from contracts.manifest import Manifest, PolicyContract, verify_bundle
 from contracts.messages import Observation
 from contracts.tokenizer import read_tokenizer
 from edge_runtime.clock import Clock, MonotonicClock
+from edge_runtime.engine.familiarity import figures_of, strangeness
 from edge_runtime.engine.policy import Actions
 from edge_runtime.engine.sampler import initial_noise, integrate_flow
 from edge_runtime.engine.session import OrtSession, Session, TensorSpec
@@ -89,6 +90,11 @@ class BundlePolicy:
         return self._contract.action_dt_ns
 
     @property
+    def action_scale_rad(self) -> NDArray[np.float64]:
+        """Standard deviation of the actions it was trained on."""
+        return np.array(self._contract.action_normalization.std[:-1], dtype=np.float64)
+
+    @property
     def cameras(self) -> tuple[str, ...]:
         """The cameras it looks at."""
         return tuple(self._images)
@@ -109,6 +115,7 @@ class BundlePolicy:
             with self._frames.view(refs[camera]) as pixels:
                 image.fill(pixels)
         inputs = self._inputs(instruction, self._state.normalize(state_of(observation)))
+        strange = self._strangeness()
         prepared_ns = self._stopwatch.now_ns()
         normalized, model_ns = self._run(inputs, chunk_sequence)
         position_rad, gripper_opening_m = self._actions.to_physical(normalized, observation.position_rad)
@@ -119,6 +126,15 @@ class BundlePolicy:
             preprocess_ns=prepared_ns - started_ns,
             model_ns=model_ns,
             postprocess_ns=total_ns - (prepared_ns - started_ns) - model_ns,
+            strangeness=strange,
+        )
+
+    def _strangeness(self) -> float | None:
+        """Of the strangest picture that is about to be fed; None if the bundle does not say what it was trained on."""
+        known = [(image.camera, image.trained_on) for image in self._contract.images if image.trained_on is not None]
+        return max(
+            (strangeness(figures_of(self._images[camera].tensor[0]), trained_on) for camera, trained_on in known),
+            default=None,
         )
 
     def _inputs(self, instruction: str, state: Float32) -> dict[str, NDArray[Any]]:

@@ -7,6 +7,7 @@ that is not finite give no chunk, and are counted. Control then plays out what i
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,8 +19,9 @@ from contracts.topics import ACTION_CHUNK, OBSERVATION, OPERATOR
 from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock, MonotonicClock
 from edge_runtime.engine.admission import Admission
+from edge_runtime.engine.agreement import Agreement
 from edge_runtime.engine.latency import LatencyWindow
-from edge_runtime.engine.policy import Policy
+from edge_runtime.engine.policy import Actions, Policy
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class Planner:
         self._policy = policy
         self._joint_digest = embodiment.joint_digest
         self._admission = Admission(embodiment, policy.cameras, round(OBSERVATION.max_age_s * 1e9))
+        self._agreement = Agreement(policy.action_scale_rad, policy.action_dt_ns)
+        self._confidence: dict[str, float] = {}
         self._clock = clock
         self._stopwatch = MonotonicClock()
         # A tenth of slack: cameras jitter, and waiting for the next frame costs a whole interval.
@@ -113,6 +117,7 @@ class Planner:
                 model_ns=actions.model_ns,
                 postprocess_ns=actions.postprocess_ns,
             ),
+            confidence=self._confidence_in(actions, observation.exposure_ns),
         )
         self._chunks += 1
         took_ns = self._stopwatch.now_ns() - started_ns
@@ -138,16 +143,29 @@ class Planner:
 
     @property
     def gauges(self) -> dict[str, float]:
-        """Percentiles in ms over the last 100 inferences.
+        """Percentiles in ms over the last 100 inferences, and what makes up its confidence.
 
         `inference_*` is from receiving an observation to the finished chunk, `model_*` the part inside the inference
-        library and `overhead_*` the rest.
+        library and `overhead_*` the rest. Of the last chunk alone `disagreement` and `strangeness`, where known, see
+        `agreement` and `familiarity`.
         """
         return {
             **self._inference.gauges("inference"),
             **self._model.gauges("model"),
             **self._overhead.gauges("overhead"),
+            **self._confidence,
         }
+
+    def _confidence_in(self, actions: Actions, exposure_ns: int) -> float | None:
+        """1 for a chunk that agrees with the one before it and was made from familiar pictures; the worse part counts.
+
+        exp(-x), x being the larger of the disagreement (in the policy's usual motion) and the strangeness of the
+        pictures (in widths of what training showed); None if neither is known.
+        """
+        disagreement = self._agreement.disagreement(exposure_ns, self._instruction_id, actions.position_rad)
+        parts = {"disagreement": disagreement, "strangeness": actions.strangeness}
+        self._confidence = {name: value for name, value in parts.items() if value is not None}
+        return math.exp(-max(self._confidence.values())) if self._confidence else None
 
     def _admits(self, observation: Observation, now_ns: int) -> bool:
         refusal = self._admission.judge(observation, now_ns)

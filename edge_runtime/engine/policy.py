@@ -22,6 +22,7 @@ class Actions:
         preprocess_ns: reading frames, resizing, normalising.
         model_ns: inside the inference library.
         postprocess_ns: everything after.
+        strangeness: how far the pictures lay outside of what training showed, 0 inside; None if that is not known.
     """
 
     position_rad: NDArray[np.float64]
@@ -29,6 +30,7 @@ class Actions:
     preprocess_ns: int
     model_ns: int
     postprocess_ns: int
+    strangeness: float | None = None
 
 
 class Policy(Protocol):
@@ -41,6 +43,10 @@ class Policy(Protocol):
     @property
     def action_dt_ns(self) -> int:
         """Time between two actions."""
+
+    @property
+    def action_scale_rad(self) -> NDArray[np.float64]:
+        """(joints,) how far its actions usually reach, above zero."""
 
     @property
     def cameras(self) -> tuple[str, ...]:

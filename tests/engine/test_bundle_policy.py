@@ -12,7 +12,17 @@ import pytest
 
 from contracts.embodiment import Embodiment
 from contracts.errors import BundleError, FrameError, HandshakeError
-from contracts.manifest import FlowSampler, Graphs, ImageInput, Tokenizer, blob_of, read_manifest, write_manifest
+from contracts.manifest import (
+    FlowSampler,
+    Graphs,
+    ImageInput,
+    PictureFigures,
+    PictureRange,
+    Tokenizer,
+    blob_of,
+    read_manifest,
+    write_manifest,
+)
 from contracts.messages import FrameRef, Observation
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.frames import FrameRing, ring_name
@@ -61,6 +71,27 @@ def test_the_known_answer_comes_out_in_physical_units(
     np.testing.assert_allclose(actions.gripper_opening_m, 0.04 + 0.04 * (0.01 / 0.02 + offset), atol=1e-6)
     assert policy.counters == {"words_unknown": 1, "words_truncated": 0}
     assert min(actions.preprocess_ns, actions.model_ns, actions.postprocess_ns) > 0
+
+
+def test_pictures_unlike_those_of_the_training_are_told(
+    write_bundle: BundleWriter, embodiment: Embodiment, rings: dict[str, FrameRing]
+) -> None:
+    grey = PictureFigures(red=51.0, green=51.0, blue=51.0, contrast=0.0, sharpness=0.0)
+    images = tuple(
+        ImageInput(
+            camera=camera,
+            tensor=camera,
+            width_px=32,
+            height_px=32,
+            trained_on=PictureRange(pictures=2, low=grey, high=msgspec.structs.replace(grey, red=61.0, contrast=9.0)),
+        )
+        for camera in ("scene", "wrist")
+    )
+    policy = BundlePolicy.load(write_bundle(images=images), embodiment, threads=1)
+    assert policy.infer(_observe(embodiment, rings, brightness=51), "", 0).strangeness == 0.0
+    assert policy.infer(_observe(embodiment, rings, brightness=54), "", 1).strangeness == pytest.approx(3.0)
+    silent = BundlePolicy.load(write_bundle(), embodiment, threads=1)
+    assert silent.infer(_observe(embodiment, rings), "", 0).strangeness is None
 
 
 def test_absolute_actions_are_not_added_to_what_was_observed(

@@ -12,6 +12,7 @@ from contracts.embodiment import Embodiment
 from contracts.errors import FrameError, Refusal
 from contracts.messages import FrameRef, Observation, OperatorCommand, OperatorKind
 from edge_runtime.bus import Refusals
+from edge_runtime.engine.agreement import Float64
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
 
@@ -39,6 +40,12 @@ class StillPolicy:
     cameras: tuple[str, ...] = ("scene",)
     fault: FrameError | None = None
     value_of_nowhere: float = 0.0
+    offset_rad: float = 0.0
+    strangeness: float | None = None
+
+    @property
+    def action_scale_rad(self) -> Float64:
+        return np.full(7, 0.1)
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -48,9 +55,16 @@ class StillPolicy:
         self.asked.append((observation.sequence, instruction, chunk_sequence))
         if self.fault is not None:
             raise self.fault
-        position_rad = np.tile(np.array(observation.position_rad), (4, 1))
+        position_rad = np.tile(np.array(observation.position_rad), (4, 1)) + self.offset_rad
         position_rad[2, 3] += self.value_of_nowhere
-        return Actions(position_rad, np.full(4, 0.01), preprocess_ns=1, model_ns=2, postprocess_ns=3)
+        return Actions(
+            position_rad,
+            np.full(4, 0.01),
+            preprocess_ns=1,
+            model_ns=2,
+            postprocess_ns=3,
+            strangeness=self.strangeness,
+        )
 
 
 @dataclass
@@ -198,3 +212,30 @@ def test_gauges_split_the_latency(bench: Bench) -> None:
         "instruction_id": 1,
         "words_unknown": 3,
     }
+
+
+def _confidence(bench: Bench, sequence: int) -> float | None:
+    chunk = bench.planner.answer([bench.observe(sequence)])
+    bench.clock.time_ns += 2 * STEP_NS
+    assert chunk is not None
+    return chunk.confidence
+
+
+def test_the_first_chunk_of_a_policy_that_knows_no_pictures_has_no_confidence(bench: Bench) -> None:
+    bench.instruct()
+    assert _confidence(bench, 1) is None
+    assert _confidence(bench, 2) == 1.0
+    bench.instruct(2, "touch the blue cube")
+    assert _confidence(bench, 3) is None
+
+
+def test_confidence_is_what_the_worse_of_agreement_and_pictures_says(bench: Bench) -> None:
+    bench.instruct()
+    bench.policy.strangeness = 0.25
+    assert _confidence(bench, 1) == pytest.approx(np.exp(-0.25))
+    bench.policy.offset_rad = 0.05
+    assert _confidence(bench, 2) == pytest.approx(np.exp(-0.5))
+    assert bench.planner.gauges["disagreement"] == pytest.approx(0.5)
+    assert bench.planner.gauges["strangeness"] == 0.25
+    bench.policy.strangeness = 4.0
+    assert _confidence(bench, 3) == pytest.approx(np.exp(-4.0))

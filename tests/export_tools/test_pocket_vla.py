@@ -114,7 +114,7 @@ def test_velocity_leads_to_the_predicted_action(data: Demonstrations) -> None:
 
 def test_untrained_model_passes_the_whole_export(data: Demonstrations, tmp_path: Path) -> None:
     trained = _untrained(data)
-    recipe = replace(Recipe(), calibration=8, held_out=12, closed_loop_episodes=0)
+    recipe = replace(Recipe(), calibration=8, held_out=12, looked_at=24, closed_loop_episodes=0)
     place = tmp_path / "bundle"
     weights = tmp_path / "weights.safetensors"
     store_weights(trained, weights)
@@ -122,6 +122,7 @@ def test_untrained_model_passes_the_whole_export(data: Demonstrations, tmp_path:
     manifest = verify_bundle(place)
     assert manifest.parity.quantized_weight_fraction > 0.95
     assert manifest.parity.inert_inputs == ()
+    assert [image.trained_on.pictures for image in manifest.policy.images if image.trained_on is not None] == [24, 24]
     assert 5_000_000 <= manifest.parameters <= 20_000_000
     check_bundle(place)
     blob = place / "denoise.onnx"

@@ -9,7 +9,7 @@ import ctypes
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from contracts.manifest import (
     Graphs,
     ImageInput,
     Normalization,
+    PictureRange,
     PolicyContract,
     Provenance,
     Tokenizer,
@@ -32,7 +33,7 @@ from contracts.tokenizer import WordTokenizer, write_tokenizer
 from edge_runtime.robots.sim.plant import JOINT_NAMES
 from export_tools.bundle import replace_folder, seal, tool_versions
 from export_tools.families.pocket_vla.closed_loop import Tally, evaluate
-from export_tools.families.pocket_vla.demonstrations import IMAGE_PX, Demonstrations, record
+from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER, IMAGE_PX, Demonstrations, record
 from export_tools.families.pocket_vla.expert import ACTION_DIM, ACTION_DT_S, HORIZON
 from export_tools.families.pocket_vla.export import (
     Sample,
@@ -46,6 +47,7 @@ from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
 from export_tools.families.pocket_vla.runner import NOISE_SEED, SAMPLER_STEPS, OnnxEngine, Runner
 from export_tools.families.pocket_vla.train import BatchMaker, Scaling, TrainingLog, horizon_scale_of, scaling_of, train
 from export_tools.parity import require_parity
+from export_tools.pictures import range_of
 
 NAME = "pocket_vla"
 RELEASE = "0.1.0"
@@ -68,6 +70,7 @@ class Recipe:
     training_limit_minutes: float = 27.0
     calibration: int = 64
     held_out: int = 128
+    looked_at: int = 2_000
     closed_loop_episodes: int = 100
 
 
@@ -178,6 +181,9 @@ def export_bundle(
     data = record(recipe.calibration + recipe.held_out, recipe.seed + 1, workers=1)
     calibration = samples_of(_slice(data, 0, recipe.calibration), recipe.calibration, recipe.seed)
     held_out = samples_of(_slice(data, recipe.calibration, len(data)), recipe.held_out, recipe.seed + 1)
+    say("looking at training pictures, so that the robot can tell a strange one")
+    looked_at = record(recipe.looked_at, recipe.seed, workers=1).images
+    trained_on = {camera: range_of(looked_at[:, i]) for i, camera in enumerate(CAMERA_ORDER)}
     with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
         work, fresh = Path(scratch) / "float", Path(scratch) / NAME
         work.mkdir()
@@ -201,7 +207,7 @@ def export_bundle(
             name=NAME,
             release=RELEASE,
             parameters=sum(p.numel() for p in trained.model.parameters()),
-            policy=policy_contract(trained.scaling),
+            policy=policy_contract(trained.scaling, trained_on),
             provenance=Provenance(command=command, seed=recipe.seed, versions=tool_versions(PACKAGES)),
             parity=parity,
             limit_bytes=LIMIT_BYTES,
@@ -219,16 +225,22 @@ def closed_loop(runner: Runner, episodes: int, say: Say) -> dict[str, Any]:
     return out
 
 
-def policy_contract(scaling: Scaling) -> PolicyContract:
+def policy_contract(scaling: Scaling, trained_on: Mapping[str, PictureRange]) -> PolicyContract:
     """What the robot must know to feed these graphs and to read what they return."""
     return PolicyContract(
         family=NAME,
         embodiment=EMBODIMENT,
         joint_names=JOINT_NAMES,
         joint_digest=joint_order_digest(JOINT_NAMES),
-        images=(
-            ImageInput(camera="scene", tensor="image_scene", width_px=IMAGE_PX, height_px=IMAGE_PX),
-            ImageInput(camera="wrist", tensor="image_wrist", width_px=IMAGE_PX, height_px=IMAGE_PX),
+        images=tuple(
+            ImageInput(
+                camera=camera,
+                tensor=f"image_{camera}",
+                width_px=IMAGE_PX,
+                height_px=IMAGE_PX,
+                trained_on=trained_on.get(camera),
+            )
+            for camera in CAMERA_ORDER
         ),
         state_normalization=Normalization(mean=_floats(scaling.state_mean), std=_floats(scaling.state_std)),
         action_normalization=Normalization(mean=_floats(scaling.action_mean), std=_floats(scaling.action_std)),
