@@ -75,6 +75,7 @@ def _rows(config: RobotConfig) -> Iterator[Row]:
     native = _guarded("native module", _native)
     yield native
     if native.level is Level.OK:
+        yield _guarded("safety limits", lambda: _limits(config))
         yield from _loop(config)
     bundle = _guarded("bundle", lambda: _bundle(config))
     yield bundle
@@ -139,6 +140,18 @@ def _native() -> Row:
     return Row("native module", Level.OK, f"driver port version {lib.DP_VERSION}")
 
 
+def _limits(config: RobotConfig) -> Row:
+    from edge_runtime.cli.claims import features_off
+    from edge_runtime.control.limits import kernel_config
+
+    kernel_config(config.safety, config.embodiment)
+    found = f"{config.safety.digest[:12]}, tighter than rated"
+    if config.safety.geometry is None:
+        return Row("safety limits", Level.WARN, f"{found}; no geometry", "[geometry] in the safety file")
+    off = len(list(features_off(config.safety)))
+    return Row("safety limits", Level.OK, f"{found}; edge-runtime claims has the sheet, {off} features are off")
+
+
 def _loop(config: RobotConfig) -> Iterator[Row]:
     """Runs the control loop on a port of its own for two seconds; no robot listens there."""
     from edge_runtime.control.limits import kernel_config
@@ -183,6 +196,7 @@ def _loop(config: RobotConfig) -> Iterator[Row]:
 def _bundle(config: RobotConfig) -> Row:
     manifest = verify_bundle(config.bundle_dir)
     manifest.require_fit(config.embodiment)
+    manifest.require_allowed(config.safety.motion)
     size_mb = sum(blob.size_bytes for blob in manifest.blobs) / 1e6
     found = f"{manifest.name} {manifest.version}, {manifest.precision}, {size_mb:.1f} MB, {manifest.digest[:12]}"
     return Row("bundle", Level.OK, f"{found}; made for {manifest.policy.embodiment}")

@@ -70,7 +70,7 @@ def _lines(config: RobotConfig) -> Iterator[str]:
     yield ""
     yield "| | |"
     yield "| --- | --- |"
-    yield f"| robot | {config.robot.name}, an {embodiment.name} with the driver `{config.robot.driver}` |"
+    yield f"| robot | {config.robot.name}, of type {embodiment.name}, with the driver `{config.robot.driver}` |"
     yield f"| limits | `{safety.digest}` |"
     yield f"| joint order | `{embodiment.joint_digest}` |"
     yield f"| bundle | {_bundle(config)} |"
@@ -93,10 +93,11 @@ def _lines(config: RobotConfig) -> Iterator[str]:
         )
     yield ""
     yield (
-        "Position, velocity, acceleration and jerk hold for every command while the robot follows. At rest within is the "
-        "longest stop, V/A + 2 A/J + 2 T of a command; a robot lags behind its commands by what its own control does. "
-        "Torque is watched only where the driver measures it."
+        "Position, velocity, acceleration and jerk hold for every command while the robot follows. *At rest within* is "
+        "the longest stop of a command, V/A + 2 A/J + 2 T; the robot lags behind by what its own control does. Torque "
+        "is watched only where the driver measures it."
     )
+    yield ""
     yield f"Gripper: 0 to {safety.gripper_opening_max_m:g} m, at most {safety.gripper_speed_max_m_s:g} m/s."
     if safety.geometry is not None:
         yield ""
@@ -110,7 +111,7 @@ def _lines(config: RobotConfig) -> Iterator[str]:
     yield from _list(_fallback(safety, embodiment))
     yield ""
     yield "## Off in this configuration"
-    yield from _list(tuple(_off(safety)) or ("nothing that can be configured",))
+    yield from _list(tuple(features_off(safety)) or ("nothing that can be configured",))
 
 
 def _list(items: tuple[str, ...]) -> Iterator[str]:
@@ -177,7 +178,8 @@ def _fallback(safety: SafetyLimits, embodiment: Embodiment) -> tuple[str, ...]:
     )
 
 
-def _off(safety: SafetyLimits) -> Iterator[str]:
+def features_off(safety: SafetyLimits) -> Iterator[str]:
+    """What the kernel could do for this robot, and does not, because its settings leave it out."""
     if safety.geometry is None:
         yield "geometry: links and tool are not kept from anything, nor from each other; tool speed is not limited"
     else:

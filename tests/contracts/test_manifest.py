@@ -18,6 +18,7 @@ from contracts.manifest import (
     Graphs,
     ImageInput,
     Manifest,
+    MotionLimits,
     Normalization,
     ParityReport,
     PolicyContract,
@@ -85,6 +86,52 @@ def bundle(tmp_path: Path) -> Path:
     )
     write_manifest(tmp_path, manifest)
     return tmp_path
+
+
+LIMITS = MotionLimits(
+    velocity_rad_s=(2.0,) * 7, acceleration_rad_s2=(10.0,) * 7, jerk_rad_s3=(5000.0,) * 7, tool_speed_m_s=1.0
+)
+
+
+@pytest.mark.parametrize(
+    ("needs", "field"),
+    [
+        (MotionLimits(velocity_rad_s=(1.0,) * 6 + (2.1,)), "velocity_rad_s of joint7"),
+        (MotionLimits(acceleration_rad_s2=(10.1,) + (1.0,) * 6), "acceleration_rad_s2 of joint1"),
+        (MotionLimits(jerk_rad_s3=(1.0, 6000.0) + (1.0,) * 5), "jerk_rad_s3 of joint2"),
+        (MotionLimits(tool_speed_m_s=1.1), "tool_speed_m_s"),
+    ],
+)
+def test_a_robot_that_is_tighter_than_the_policy_needs_is_named(bundle: Path, needs: MotionLimits, field: str) -> None:
+    plain = read_manifest(bundle)
+    manifest = msgspec.structs.replace(plain, requires_safety=needs)
+    write_manifest(bundle, manifest)
+    read = verify_bundle(bundle)
+    assert read.requires_safety == needs
+    assert read.digest != plain.digest
+    with pytest.raises(HandshakeError, match="this robot's own tighter limit") as caught:
+        read.require_allowed(LIMITS)
+    assert caught.value.field == f"requires_safety.{field}"
+    msgspec.structs.replace(plain, requires_safety=LIMITS).require_allowed(LIMITS)
+
+
+def test_a_bundle_asks_nothing_unless_it_says_so(bundle: Path) -> None:
+    manifest = read_manifest(bundle)
+    manifest.require_allowed(MotionLimits(velocity_rad_s=(1e-3,) * 7, tool_speed_m_s=1e-3))
+    assert b"requires_safety" not in manifest.canonical_json(), "what is not asked changes no digest"
+    without_geometry = msgspec.structs.replace(LIMITS, tool_speed_m_s=None)
+    msgspec.structs.replace(manifest, requires_safety=LIMITS).require_allowed(without_geometry)
+
+
+@pytest.mark.parametrize(
+    "needs",
+    [{"velocity_rad_s": [1.0]}, {"jerk_rad_s3": [0.0] * 7}, {"tool_speed_m_s": -1}, {"position_max_rad": [1.0] * 7}],
+)
+def test_a_bundle_that_asks_what_cannot_be_is_no_bundle(bundle: Path, needs: dict[str, Any]) -> None:
+    raw = msgspec.json.decode((bundle / "manifest.json").read_bytes())
+    (bundle / "manifest.json").write_bytes(msgspec.json.encode({**raw, "requires_safety": needs}))
+    with pytest.raises(BundleError):
+        read_manifest(bundle)
 
 
 def test_a_whole_bundle_verifies_and_keeps_its_digest(bundle: Path, embodiment: Embodiment) -> None:

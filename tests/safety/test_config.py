@@ -22,7 +22,18 @@ BAD: list[tuple[str, object]] = [
     ("dq_max_rad_s", (1.0, -1.0)),
     ("ddq_max_rad_s2", (1.0, 0.0)),
     ("ddq_max_rad_s2", (1.0, math.nan)),
+    ("ddq_max_rad_s2", (0.01, 1.0)),
+    ("dddq_max_rad_s3", (1.0, 0.0)),
+    ("dddq_max_rad_s3", (1000.0,)),
+    ("dddq_max_rad_s3", (1000.0, math.inf)),
     ("tracking_max_rad", (0.0, 1.0)),
+    ("tau_max_nm", (0.0, 1.0)),
+    ("tau_max_nm", (1.0,)),
+    ("step_max_rad", (0.1, -0.1)),
+    ("step_max_rad", ()),
+    ("retract_rad", (0.0, 2.6)),
+    ("retract_rad", (0.0,)),
+    ("retract_rad", (0.0, math.nan)),
     ("gripper_min_m", math.nan),
     ("gripper_rate_m_s", 0.0),
     ("tick_ns", 1),
@@ -35,6 +46,20 @@ BAD: list[tuple[str, object]] = [
     ("future_tolerance_ns", -1),
     ("hold_timeout_ns", 0),
     ("hold_timeout_ns", 2**70),
+    ("play_max_ns", -1),
+    ("retract_timeout_ns", 0),
+    ("frozen_travel_rad", 0.0),
+    ("force_max_n", -1.0),
+    ("force_max_n", math.inf),
+    ("moment_max_nm", 0.0),
+    ("debounce_ticks", 0),
+    ("debounce_ticks", 1.5),
+    ("debounce_ticks", -1),
+    ("debounce_ticks", 10_001),
+    ("clearance_min_m", -0.1),
+    ("clearance_min_m", 1.5),
+    ("manipulability_slow_below", math.nan),
+    ("digest", b""),
 ]
 
 
@@ -48,6 +73,33 @@ def test_the_key_is_named(key: str, value: object) -> None:
 def test_the_joint_is_named() -> None:
     with pytest.raises(ConfigError, match="joint1"):
         make_config(2, dq_max_rad_s=(1.0, -1.0))
+
+
+def test_what_acts_only_with_a_posture_or_a_pair_is_checked_there() -> None:
+    for scale in (0.0, 1.1):
+        with pytest.raises(ConfigError, match="retract_speed_scale"):
+            make_config(2, retract_rad=(0.0, 0.0), retract_speed_scale=scale)
+    with pytest.raises(ConfigError, match="manipulability"):
+        make_config(2, manipulability_slow_below=0.1, manipulability_stop_below=0.1)
+    with pytest.raises(ConfigError, match="tool_speed_max_m_s"):
+        make_config(2, tool_speed_max_m_s=0.0)
+
+
+def test_the_kernel_gets_every_value() -> None:
+    config = make_config(2, tau_max_nm=(3.0, 4.0), retract_rad=(0.1, 0.2), digest=bytes(range(32)), debounce_ticks=7)
+    native = config.to_native()
+    assert (native.n_joints, native.retracts, native.debounce_ticks) == (2, 1, 7)
+    assert list(native.tau_max_nm[0:3]) == [3.0, 4.0, 0.0]
+    assert list(native.retract_rad[0:3]) == [0.1, 0.2, 0.0]
+    assert list(native.dddq_max_rad_s3[0:3]) == [1000.0, 1000.0, 0.0]
+    assert bytes(native.digest) == bytes(range(32))
+    assert native.geometry.n_joints == 0
+
+
+def test_no_torque_limit_and_no_posture_unless_given() -> None:
+    native = make_config(2).to_native()
+    assert not native.retracts
+    assert native.tau_max_nm[0] >= 1e6
 
 
 def test_a_gripper_range_upside_down_and_too_many_joints() -> None:

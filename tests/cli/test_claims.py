@@ -1,0 +1,111 @@
+"""The claims sheet says what is in force, never more; its longest stop is one that the kernel keeps."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from contracts.errors import ConfigError
+from edge_runtime.cli import main
+from edge_runtime.cli.claims import claims_sheet, time_to_rest_s
+from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.safety import Kernel, State
+from edge_runtime.safety_file import FallbackSection, JointLimits
+from tests.safety.robot import Robot, make_config
+from tests.settings import copy_settings
+
+CONFIG = load_config(SIM_CONFIG)
+
+
+def section(sheet: str, title: str) -> str:
+    return sheet.split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def test_the_command_prints_the_sheet_of_its_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = copy_settings(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["claims", "--config", str(path)])
+    assert not caught.value.code
+    out = capsys.readouterr().out
+    assert out == claims_sheet(load_config(path))
+    assert "none that can be read" in out, "the copied settings come with an empty bundle"
+
+
+def test_every_limit_and_digest_is_on_the_sheet() -> None:
+    sheet = claims_sheet(CONFIG)
+    for name, limits in CONFIG.safety.joints.items():
+        row = next(line for line in sheet.splitlines() if line.startswith(f"| {name} "))
+        for value in msgspec.structs.astuple(limits):
+            assert re.search(rf"(?<![\d.]){re.escape(f'{value:g}')}(?![\d.])", row), (name, value)
+    for digest in (CONFIG.safety.digest, CONFIG.embodiment.joint_digest):
+        assert digest in sheet
+
+
+def test_rated_functions_are_named_only_to_be_denied() -> None:
+    sheet = claims_sheet(CONFIG)
+    assert "Not safety-rated" in sheet
+    denied = section(sheet, "It is not, and may not be called")
+    rest = sheet.replace(denied, "")
+    for word in ("emergency stop", "STO", "SS1", "SS2", "SLS", "(PL)", "(SIL)", "(PFL)", "(SSM)", "collaborative"):
+        assert word in denied
+        assert not re.search(rf"\b{re.escape(word)}", rest), word
+
+
+def test_what_is_not_configured_is_listed_as_off() -> None:
+    safety = msgspec.structs.replace(CONFIG.safety, geometry=None, kinematics=None, fallback=FallbackSection())
+    sheet = claims_sheet(msgspec.structs.replace(CONFIG, safety=safety))
+    off = section(sheet, "Off in this configuration")
+    for word in ("geometry", "force", "moment", "retracting"):
+        assert word in off
+    assert "## Geometry" not in sheet
+    assert "disarms where it is" in section(sheet, "Without a policy")
+
+
+def test_nothing_is_claimed_of_limits_that_the_kernel_refuses() -> None:
+    joints = CONFIG.safety.joints
+    crawling = msgspec.structs.replace(joints["joint1"], velocity_max_rad_s=1e-9)
+    safety = msgspec.structs.replace(CONFIG.safety, joints={**joints, "joint1": crawling})
+    with pytest.raises(ConfigError):
+        claims_sheet(msgspec.structs.replace(CONFIG, safety=safety))
+
+
+@pytest.mark.parametrize(
+    ("velocity", "acceleration", "jerk"), [(2.0, 10.0, 5000.0), (2.0, 10.0, 200.0), (0.3, 10.0, 90.0)]
+)
+def test_the_longest_stop_is_as_long_as_the_sheet_says(velocity: float, acceleration: float, jerk: float) -> None:
+    limits = JointLimits(
+        position_min_rad=-100.0,
+        position_max_rad=100.0,
+        velocity_max_rad_s=velocity,
+        acceleration_max_rad_s2=acceleration,
+        jerk_max_rad_s3=jerk,
+        torque_max_nm=1.0,
+        setpoint_step_max_rad=1.0,
+    )
+    wide = (100.0,)
+    config = make_config(
+        1,
+        q_min_rad=(-100.0,),
+        q_max_rad=wide,
+        dq_max_rad_s=(velocity,),
+        ddq_max_rad_s2=(acceleration,),
+        dddq_max_rad_s3=(jerk,),
+    )
+    longest = 0
+    # Stops that start while the joint still speeds up, and at full speed.
+    for ticks in range(5, math.ceil(1e3 * (velocity / acceleration + 2 * acceleration / jerk)) + 20, 7):
+        robot = Robot(Kernel(config))
+        robot.arm()
+        for _ in range(ticks):
+            robot.step([50.0])
+        count = 0
+        while any(robot.step().dq_rad_s):
+            count += 1
+        assert robot.kernel.state is State.HOLDING
+        longest = max(longest, count)
+    assert longest * 1e-3 <= time_to_rest_s(limits)
+    assert longest * 1e-3 >= 0.6 * time_to_rest_s(limits)
