@@ -10,7 +10,7 @@
 #define ARRIVED_RAD 1e-9
 /* Looks at the geometry that one stop may take, and all stops of one tick together: they bound the cost of a tick. */
 #define STOP_POSES 32u
-#define TICK_POSES 96u
+#define TICK_POSES 64u
 #define BISECTIONS 6
 #define LANDING_BISECTIONS 10
 
