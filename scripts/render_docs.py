@@ -8,12 +8,16 @@ import sys
 from pathlib import Path
 
 from contracts.topics import TOPICS
+from edge_runtime.cli.claims import claims_sheet
+from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.native import lib
 from edge_runtime.processes import PROCESSES
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.states import Event
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+KERNEL_H = ROOT / "edge_runtime" / "safety" / "kernel" / "kernel.h"
 
 
 def states() -> str:
@@ -29,8 +33,24 @@ def states() -> str:
 
 
 def reasons() -> str:
-    """Names of everything a verdict may give as a reason."""
-    return ", ".join(f"`{reason.name.lower()}`" for reason in Reason if reason.name)
+    """Everything a verdict may give as a reason, with the words of the header."""
+    enum = re.search(r"typedef enum \{([^}]*)\} kernel_reason;", KERNEL_H.read_text(encoding="utf-8"))
+    assert enum is not None
+    lines: list[str] = []
+    for name, words, group in re.findall(
+        r"KERNEL_REASON_(\w+) = \d+,(?: */\* (.*?) \*/)?|/\* (.*?) \*/", enum[1], flags=re.DOTALL
+    ):
+        if group:
+            lines += ["", f"**{group[0].upper()}{group[1:]}**", ""]
+        elif name != "COUNT":
+            assert name in Reason.__members__, name
+            lines.append(f"- `{name.lower()}`{': ' if words else ''}{words}")
+    return "\n".join(lines[1:])
+
+
+def claims() -> str:
+    """The claims sheet of the shipped configuration."""
+    return claims_sheet(load_config(SIM_CONFIG)).rstrip()
 
 
 def topics() -> str:
@@ -53,6 +73,7 @@ def processes() -> str:
 
 PARTS = {
     "SAFETY.md": {"states": states, "reasons": reasons},
+    "claims.md": {"claims": claims},
     "architecture.md": {"topics": topics, "processes": processes},
 }
 
