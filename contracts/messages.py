@@ -211,6 +211,11 @@ class SafetyReport(Message, frozen=True):
         answer: "ok" or why it was refused.
         gate: of the confidence gate; "asking" holds the robot, "escalated" has disarmed it, both wait for a person.
         confidence: of the newest chunk, None if the policy does not say.
+        stop_margin_m: smallest clearance along a full stop, None where nothing is known of the geometry.
+        speed_scale: of the joints' velocity limits, in force.
+        policy: "alive", "dead", "stalled" or "stuck", as the loop sees it; "unknown" before its first heartbeat.
+        policy_watch: what tells that it died: "pidfd" at once, "heartbeat" after its timeout, "none" before the first.
+        grade: of this machine's timing, one letter; empty while it is measured for the first time, and on virtual time.
     """
 
     stamp_ns: int
@@ -231,6 +236,11 @@ class SafetyReport(Message, frozen=True):
     answer: str
     gate: GateState = GateState.OFF
     confidence: float | None = None
+    stop_margin_m: float | None = None
+    speed_scale: float = 1.0
+    policy: str = "unknown"
+    policy_watch: str = "none"
+    grade: str = ""
 
 
 class Heartbeat(Message, frozen=True):

@@ -48,18 +48,24 @@ class ControlSection(Section, frozen=True):
 
     A chunk is refused before its first tick if the kernel would hold the robot further than
     `admission_deviation_max_rad` from what the chunk asks, or would let geometry stop it in more than
-    `admission_blocked_max` (0 to 1) of its ticks.
+    `admission_blocked_max` (0 to 1) of its ticks. An engine without a heartbeat for `engine_timeout_s` has stalled; one
+    that brings nothing new for `progress_timeout_s` is stuck. `self_test_s` is how long the loop measures its own
+    timing before it may be armed.
     """
 
     blend_s: float = 0.1
     admission_deviation_max_rad: float = 0.3
     admission_blocked_max: float = 0.5
     engine_timeout_s: float = 0.5
+    progress_timeout_s: float = 1.0
+    self_test_s: float = 1.0
     realtime_priority: int = 80
     cpu: int = -1
 
     def __post_init__(self) -> None:
-        require_positive(self, "engine_timeout_s", "admission_deviation_max_rad")
+        require_positive(self, "engine_timeout_s", "progress_timeout_s", "admission_deviation_max_rad")
+        if not 0.1 <= self.self_test_s <= 4.0:
+            raise ValueError("self_test_s must lie between 0.1 and 4: longer than that, nobody waits to arm")
         if not 0.0 <= self.admission_blocked_max <= 1.0:
             raise ValueError("admission_blocked_max must lie between 0 and 1")
         if not 0.0 <= self.blend_s <= 1.0:

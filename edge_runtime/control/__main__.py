@@ -63,6 +63,9 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                 limits,
                 priority=config.control.realtime_priority,
                 cpu=config.control.cpu if config.control.cpu >= 0 else None,
+                # Virtual time waits for the engine: it can die there, but not be late.
+                stall_timeout_s=0.0 if arguments.lockstep else config.control.engine_timeout_s,
+                progress_timeout_s=0.0 if arguments.lockstep else config.control.progress_timeout_s,
             ),
             limits,
             run_dir / FOLDER,
@@ -99,7 +102,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                     supervisor.take_operator(message)
                     report_is_due = True
                 elif isinstance(message, Heartbeat):
-                    supervisor.take_heartbeat()
+                    supervisor.take_heartbeat(message)
             if report_is_due:
                 report_due_s = time.monotonic() + _REPORT_INTERVAL_S
                 for followed in supervisor.drain():

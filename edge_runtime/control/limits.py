@@ -11,6 +11,7 @@ from edge_runtime.safety.limits import NO_FORCE_LIMIT_N, NO_MOMENT_LIMIT_NM, NO_
 from edge_runtime.safety_file import SafetyLimits
 
 TICK_S = 1e-3
+TICK_NS = 1_000_000
 _PLAN_REACH_NS = 1_000_000_000
 """An action may still be followed so long after its chunk was as old as a chunk may get."""
 
@@ -38,7 +39,7 @@ def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
         gripper_min_m=0.0,
         gripper_max_m=safety.gripper_opening_max_m,
         gripper_rate_m_s=safety.gripper_speed_max_m_s,
-        tick_ns=round(TICK_S * 1e9),
+        tick_ns=TICK_NS,
         rest_speed_rad_s=safety.rest_speed_rad_s,
         reset_tolerance_rad=safety.reset_tolerance_rad,
         frozen_travel_rad=safety.frozen_encoder_travel_rad,

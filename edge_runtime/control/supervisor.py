@@ -13,6 +13,7 @@ from contracts.messages import (
     ActionChunk,
     ChunkReceipt,
     ControlState,
+    Heartbeat,
     OperatorCommand,
     OperatorKind,
     SafetyReport,
@@ -23,9 +24,13 @@ from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
+from edge_runtime.control.grade import SelfTest
+from edge_runtime.control.limits import TICK_NS
 from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.plan import PlanResult
+from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.control.receipts import Receipts
+from edge_runtime.control.speed import SpeedLimit
 from edge_runtime.control.window import TickWindow
 from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import Request, Result, State
@@ -84,6 +89,10 @@ class Supervisor:
         self._accepted = 0
         self._engine_seen_s: float | None = None
         self._window = TickWindow(len(config.embodiment.joints))
+        self._policy = PolicyWatch(loop)
+        self._speed = SpeedLimit(loop, config.safety.geometry)
+        # Virtual time has no jitter to measure.
+        self._self_test = None if clock.virtual else SelfTest(config.control.self_test_s, TICK_NS, port.watchdog_ns)
 
     def take_chunk(self, chunk: ActionChunk) -> ChunkReceipt | None:
         """Offer a chunk to the buffer and hand the resulting plan to the loop; a receipt if it was refused.
@@ -116,10 +125,16 @@ class Supervisor:
         return Posture(command.q_rad, command.gripper_m)
 
     def take_operator(self, command: OperatorCommand) -> None:
-        """Carry out a request of the operator once; a stop always, whatever its number."""
+        """Carry out a request of the operator once; a stop always, whatever its number.
+
+        Arming has to wait for the first self-test. It is not answered until then, and so it is repeated: an operator
+        who has given up meanwhile arms nothing.
+        """
         if command.kind is OperatorKind.INSTRUCT:
             return
         is_new = command.id > self._answered_id
+        if command.kind is OperatorKind.ARM and self._self_test is not None and self._self_test.grade is None:
+            return
         if is_new or (command.kind is OperatorKind.STOP and command.id != self._answered_id):
             self._carry_out(command)
         elif command.id < self._answered_id:
@@ -135,6 +150,10 @@ class Supervisor:
             return "done"
         asked_ns = self._clock.now_ns()
         try:
+            if command.kind in (OperatorKind.REDUCE_SPEED, OperatorKind.RESTORE_SPEED):
+                return self._speed.reduce(command.kind is OperatorKind.REDUCE_SPEED).name.lower()
+            if command.kind is OperatorKind.ARM and not self._speed.may_arm:
+                return "refused_jitter"
             result = self._loop.request(_REQUESTS[command.kind])
             if command.kind is OperatorKind.ARM and result is Result.DONE:
                 self._buffer.restart(armed_since_ns=asked_ns)
@@ -143,9 +162,10 @@ class Supervisor:
             return str(error)
         return result.name.lower()
 
-    def take_heartbeat(self) -> None:
+    def take_heartbeat(self, heartbeat: Heartbeat) -> None:
         """The engine gave a sign of life."""
         self._engine_seen_s = time.monotonic()
+        self._policy.take(heartbeat)
 
     def drain(self) -> list[ChunkReceipt]:
         """Take the loop's tick reports since the last call; receipts that they complete."""
@@ -156,6 +176,8 @@ class Supervisor:
             # Not until there are none: in lockstep new ones may come as fast as they are taken.
             more = len(ticks) == _DRAIN_LIMIT
             self._window.add(ticks)
+            if self._self_test is not None and (grade := self._self_test.add(ticks)) is not None:
+                self._speed.grade(grade)
             self._black_box.observe(ticks)
             complete += self._receipts.followed(ticks["tick_ns"], ticks["plan_seq"])
         self._black_box.tend()
@@ -186,6 +208,11 @@ class Supervisor:
             engine_alive=self._engine_alive(),
             answered_id=self._answered_id,
             answer=self._answer,
+            stop_margin_m=window.stop_margin_m,
+            speed_scale=window.speed_scale,
+            policy=self._policy.state(counters.policy),
+            policy_watch=self._policy.how,
+            grade=self._speed.grade_name,
         )
         window.restart()
         return report

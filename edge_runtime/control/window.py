@@ -13,9 +13,18 @@ from edge_runtime.safety import Reason, State
 Ticks = npt.NDArray[Any]
 """Structured array of tick reports, as `ControlLoop.drain_reports` returns it."""
 
-_POWERED = (State.ACTIVE, State.HOLDING, State.STOPPING)
-_EXPECTED = Reason.SETPOINT_NONE | Reason.FEEDBACK_TORN
-"""No intervention: a tick without a plan is what an arm without work does, a torn read changes no setpoint."""
+_POWERED = tuple(state for state in State if state.is_armed)
+_EXPECTED = (
+    Reason.SETPOINT_NONE | Reason.FEEDBACK_TORN | Reason.POLICY_DEAD | Reason.POLICY_STALLED | Reason.POLICY_STUCK
+)
+"""No intervention: a tick without a plan is what an arm without work does; the others change no setpoint."""
+
+_NO_MARGIN_M = 1e9
+"""`KERNEL_NO_MARGIN_M`: there is nothing to keep away from."""
+
+
+def _clearance_m(margin_m: float) -> float | None:
+    return margin_m if margin_m < _NO_MARGIN_M else None
 
 
 class TickWindow:
@@ -26,6 +35,8 @@ class TickWindow:
         self.commanded_rad: npt.NDArray[np.float64] = np.zeros(joints)
         self.gripper_m = 0.0
         self.stop_margin_rad = 0.0
+        self.stop_margin_m: float | None = None
+        self.speed_scale = 1.0
         self.restart()
 
     def restart(self) -> None:
@@ -47,8 +58,14 @@ class TickWindow:
         self._reasons |= int(np.bitwise_or.reduce(ticks["reasons"]))
         altered = ticks["reasons"] & np.uint64(~int(_EXPECTED) & (2**64 - 1))
         self.interventions += int(np.count_nonzero(altered[np.isin(ticks["state"], _POWERED)]))
+        self.speed_scale = float(last["speed_scale"])
         lowest_rad = float(np.min(ticks["stop_margin_rad"]))
-        self.stop_margin_rad = min(self.stop_margin_rad, lowest_rad) if self._lateness_ns else lowest_rad
+        lowest_m = _clearance_m(float(np.min(ticks["stop_margin_m"])))
+        if self._lateness_ns:
+            lowest_rad = min(self.stop_margin_rad, lowest_rad)
+            known_m = [margin_m for margin_m in (self.stop_margin_m, lowest_m) if margin_m is not None]
+            lowest_m = min(known_m, default=None)
+        self.stop_margin_rad, self.stop_margin_m = lowest_rad, lowest_m
         self._lateness_ns.append(np.array(ticks["wake_lateness_ns"]))
         self._cost_ns.append(np.array(ticks["cost_ns"]))
 

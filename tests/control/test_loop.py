@@ -90,7 +90,7 @@ def test_refusals_of_plans(port: DriverPort, loop: ControlLoop) -> None:
 def test_no_plan_is_torn_by_a_frantic_writer(port: DriverPort) -> None:
     """Plans whose every number says which plan it is, replaced as fast as Python can, with limits that let the command
     jump there: each tick shows one whole plan."""
-    config = make_config(dq_max_rad_s=(1e3,) * 3, ddq_max_rad_s2=(1e5,) * 3, gripper_rate_m_s=100.0)
+    config = make_config(dq_max_rad_s=(1e3,) * 3, ddq_max_rad_s2=(1e5,) * 3, dddq_max_rad_s3=(1e8,) * 3, gripper_rate_m_s=100.0)
     with ControlLoop(port, config) as loop:
         wait_for(loop, State.READY)
         assert loop.arm() is Result.DONE
