@@ -6,7 +6,7 @@
  * after a fault nothing moves until reset and arm. Refuses to know: clocks, shared memory, allocation, where a setpoint
  * came from. Trusts: its config, once kernel_config_check() has passed it, and nothing else.
  *
- * Freestanding C11 but for sqrt() and floor(). All state is the caller's. SI units.
+ * Freestanding C11 but for sqrt(), floor() and ceil(). All state is the caller's. SI units.
  *
  * Invariant (safety reference 2B): a candidate for the next tick is taken only if the full stop rolled out from the
  * state it leads to stays inside every limit; else one between it and the stop, by one factor for all joints; else the

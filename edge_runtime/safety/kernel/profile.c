@@ -61,45 +61,39 @@ static profile_state append(stop_profile *profile, const profile_segment *segmen
     return end;
 }
 
-/* Braking so hard that releasing by one step of jerk per tick still swings through rest: until just behind it. */
+/* How hard it brakes is counted in steps of jerk, speed in what one step changes in one tick. */
+
+/* Braking so hard that releasing by one step per tick still swings through rest: until just behind it. After k ticks the
+ * speed is y - k b + k (k + 1) / 2. */
 static profile_state swing_through(profile_state state, double side, const profile_limits *limits,
                                    stop_profile *profile) {
-    const double step = side * limits->jerk_max * limits->tick;
-    profile_segment segment = {state, state.a + step, step, 0u};
-    uint32_t low = 1u;
-    uint32_t high = (uint32_t)floor(-state.a / step) + 1u;
-    while (low < high) {
-        const uint32_t middle = (low + high) / 2u;
-        if (side * segment_speed(&segment, (double)middle, limits->tick) > 0.0)
-            low = middle + 1u;
-        else
-            high = middle;
-    }
-    segment.ticks = low;
-    reach(profile, segment_position(&segment, (double)low - 1.0, limits->tick));
-    profile->turns = 1u;
-    profile->peak_tick = low;
+    const double step = limits->jerk_max * limits->tick;
+    const double twice = -2.0 * side * state.a / step - 1.0;
+    const double y = side * state.v / (step * limits->tick);
+    const double ticks = ceil((twice - sqrt(larger(0.0, twice * twice - 8.0 * y))) * 0.5);
+    const profile_segment segment = {state, state.a + side * step, side * step, (uint32_t)ticks};
+    reach(profile, segment_position(&segment, ticks - 1.0, limits->tick));
     const profile_state end = append(profile, &segment, limits->tick);
+    profile->turns = 1u;
+    profile->peak_tick = segment.ticks;
     profile->speed_max = larger(profile->speed_max, magnitude(end.v));
     return end;
 }
 
-/* Still accelerating, or not yet braking as hard as it may: brakes harder by one step of jerk per tick. */
+/* Brakes harder by one step per tick until it may not, or until it must begin to land: with d = n + f steps of braking in
+ * the next tick, f a fraction, it can land from a speed of (n + 1) (n / 2 + f). */
 static profile_state build_up(profile_state state, double side, const profile_limits *limits, stop_profile *profile) {
     const double step = limits->jerk_max * limits->tick;
-    profile_segment segment = {state, state.a - side * step, -side * step, 0u};
-    uint32_t low = 1u;
-    uint32_t high = (uint32_t)floor((side * state.a + limits->accel_max) / step) + 1u;
-    while (low < high) {
-        const uint32_t middle = (low + high) / 2u;
-        const double a = side * state.a - (double)middle * step;
-        if (a - step > -braking_rate(side * segment_speed(&segment, (double)middle, limits->tick), limits))
-            low = middle + 1u;
-        else
-            high = middle;
-    }
-    segment.ticks = low;
-    const double peak = clamp(floor(side * state.a / step), 0.0, (double)low);
+    const double b = side * state.a / step;
+    const double y = side * state.v / (step * limits->tick);
+    const double m = floor(1.0 - b);
+    const double f = 1.0 - b - m;
+    const double square = f * f - f + y + m * (m - 1.0) * 0.5 + m * f;
+    const double must_land = larger(0.0, ceil(sqrt(larger(0.0, square)) - f)) - m;
+    const double may_not = ceil(limits->accel_max / step + b - 1.0);
+    const double ticks = larger(0.0, smaller(must_land, may_not));
+    const profile_segment segment = {state, state.a - side * step, -side * step, (uint32_t)ticks};
+    const double peak = clamp(floor(b), 0.0, ticks);
     profile->peak_tick += (uint32_t)peak;
     profile->speed_max = larger(profile->speed_max, side * segment_speed(&segment, peak, limits->tick));
     return append(profile, &segment, limits->tick);
@@ -112,7 +106,7 @@ static profile_state hold_braking(profile_state state, double side, const profil
     const double n = floor(limits->accel_max / step);
     const double landing = limits->tick * ((n + 1.0) * limits->accel_max - step * (n * (n + 1.0) * 0.5));
     const double ticks = floor((side * state.v - landing) / (limits->accel_max * limits->tick)) + 1.0;
-    const profile_segment segment = {state, -side * limits->accel_max, 0.0, (uint32_t)ticks};
+    const profile_segment segment = {state, -side * limits->accel_max, 0.0, (uint32_t)larger(0.0, ticks)};
     return append(profile, &segment, limits->tick);
 }
 
@@ -127,23 +121,14 @@ static void land(profile_state state, double side, const profile_limits *limits,
 
 void stop_profile_of(profile_state state, const profile_limits *limits, stop_profile *profile) {
     const double step = limits->jerk_max * limits->tick;
-    profile->n_segments = 0u;
-    profile->ticks = 0u;
-    profile->peak_tick = 0u;
-    profile->turns = 0u;
-    profile->q_low = state.q;
-    profile->q_high = state.q;
-    profile->speed_max = magnitude(state.v);
-    double side = state.v > 0.0 ? 1.0 : -1.0;
-    if (state.v != 0.0 && side * state.a + step < -braking_rate(magnitude(state.v), limits)) {
+    double side = state.v > 0.0 || (state.v == 0.0 && state.a > 0.0) ? 1.0 : -1.0;
+    *profile = (stop_profile){.q_low = state.q, .q_high = state.q, .speed_max = magnitude(state.v)};
+    if (side * state.a + step < -braking_rate(magnitude(state.v), limits)) {
         state = swing_through(state, side, limits, profile);
         side = -side;
-    } else if (state.v == 0.0 && state.a > 0.0) {
-        side = 1.0;
     }
-    if (side * state.a - step > -braking_rate(side * state.v, limits)) state = build_up(state, side, limits, profile);
-    if (landing_rate(side * state.v, limits->jerk_max, limits->tick) >= limits->accel_max)
-        state = hold_braking(state, side, limits, profile);
+    state = build_up(state, side, limits, profile);
+    state = hold_braking(state, side, limits, profile);
     land(state, side, limits, profile);
 }
 
