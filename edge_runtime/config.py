@@ -1,4 +1,4 @@
-"""`robot.toml` and the two files it names: read, checked and turned into typed, frozen settings.
+"""`robot.toml` and the files it names: read, checked and turned into typed, frozen settings.
 
 An unknown key, a wrong unit, a missing file or a limit looser than the robot's rating fails here, at start, with the
 key's dotted name. Paths are relative to the file that names them.
@@ -13,8 +13,8 @@ import msgspec
 
 from contracts.embodiment import Embodiment
 from contracts.errors import ConfigError
-from edge_runtime.safety_file import SafetyFile, SafetyLimits, rating_of, tightest
-from edge_runtime.toml_file import Section, read_toml, require_positive
+from edge_runtime.safety_file import SafetyFile, SafetyLimits, description_of, rating_of, tightest
+from edge_runtime.toml_file import Section, read_table, read_toml, require_positive
 
 SIM_CONFIG = Path(__file__).parent / "robots" / "sim" / "config" / "robot.toml"
 """Settings of the simulated arm that ships with the project."""
@@ -148,8 +148,7 @@ def load_config(path: Path) -> RobotConfig:
     folder = path.resolve().parent
     embodiment = read_toml(_existing(folder, "robot.embodiment", settings.robot.embodiment, path.name), Embodiment)
     safety_path = _existing(folder, "robot.safety", settings.robot.safety, path.name)
-    safety = read_toml(safety_path, SafetyFile)
-    limits = tightest(safety, safety_path.name, embodiment, [rating_of(embodiment)])
+    limits = _limits(safety_path, embodiment)
     return RobotConfig(
         path=path.resolve(),
         robot=settings.robot,
@@ -161,6 +160,17 @@ def load_config(path: Path) -> RobotConfig:
         safety=limits,
         bundle_dir=_existing(folder, "robot.bundle", settings.robot.bundle, path.name),
     )
+
+
+def _limits(path: Path, embodiment: Embodiment) -> SafetyLimits:
+    file = read_toml(path, SafetyFile)
+    sources = [rating_of(embodiment)]
+    if file.geometry is None:
+        return tightest(file, path.name, embodiment, sources)
+    kinematics_path = _existing(path.parent, "geometry.kinematics", file.geometry.kinematics, path.name)
+    kinematics = read_table(kinematics_path)
+    sources.append(description_of(kinematics, embodiment, kinematics_path.name))
+    return tightest(file, path.name, embodiment, sources, kinematics)
 
 
 def _existing(folder: Path, key: str, value: str, file_name: str) -> Path:

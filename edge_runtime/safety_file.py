@@ -186,7 +186,7 @@ class JointLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one robot is held to. `joints` are in the embodiment's order; `kinematics` is the file's content."""
+    """What one robot is held to. `joints` are in the embodiment's order; `kinematics` is that file as it was read."""
 
     joints: dict[str, JointLimits]
     gripper_opening_max_m: float
@@ -199,7 +199,7 @@ class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
     fallback: FallbackSection
     contact: ContactSection
     geometry: GeometrySection | None
-    kinematics: Any = None
+    kinematics: dict[str, Any] | None = None
 
     @property
     def digest(self) -> str:
@@ -234,15 +234,45 @@ def rating_of(embodiment: Embodiment) -> Source:
     )
 
 
+class _DescribedJoint(msgspec.Struct):
+    name: str
+    limits: dict[str, float] = {}
+
+
+class _Description(msgspec.Struct):
+    joints: tuple[_DescribedJoint, ...]
+
+
+def description_of(kinematics: dict[str, Any], embodiment: Embodiment, file_name: str) -> Source:
+    """The limits that the robot's own description (URDF or MJCF) stated when `kinematics` was made from it.
+
+    Raises:
+        ConfigError: not a kinematics file, or of a robot with other joints.
+    """
+    try:
+        description = msgspec.convert(kinematics, _Description)
+    except msgspec.ValidationError as error:
+        raise ConfigError("geometry.kinematics", f"{file_name} is no kinematics file: {error}") from error
+    names = tuple(joint.name for joint in description.joints)
+    if names != embodiment.joint_names:
+        problem = f"{file_name} has the joints {', '.join(names)}, and {embodiment.name} has not, in this order"
+        raise ConfigError("geometry.kinematics", problem)
+    return Source(file_name, {joint.name: joint.limits for joint in description.joints})
+
+
 def tightest(
-    file: SafetyFile, file_name: str, embodiment: Embodiment, sources: Sequence[Source], kinematics: Any = None
+    file: SafetyFile,
+    file_name: str,
+    embodiment: Embodiment,
+    sources: Sequence[Source],
+    kinematics: dict[str, Any] | None = None,
 ) -> SafetyLimits:
     """What the robot is held to: the file's limits, filled up from the sources.
 
     Args:
         file: as read from `file_name`.
         sources: the rating, and what else knows limits; none may be tighter than what the file asks for.
-        kinematics: becomes part of the limits.
+        kinematics: the content of the file that `file.geometry` names.
 
     Raises:
         ConfigError: names the key, and for a limit that is too loose both values and whose the tighter one is.

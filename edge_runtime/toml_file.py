@@ -43,18 +43,36 @@ def read_toml(path: Path, kind: type[_T]) -> _T:
     Raises:
         ConfigError: names the key, or the file if it could not be read at all.
     """
+    return from_table(read_table(path), kind, path.name)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The file as it is, of whatever kind.
+
+    Raises:
+        ConfigError: names the file, which could not be read.
+    """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(str(path), f"{error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), f"not valid TOML: {error}") from error
-    _require_known(data, kind, "", path.name)
+    return table
+
+
+def from_table(table: dict[str, Any], kind: type[_T], file_name: str) -> _T:
+    """The content of a file as a `kind`.
+
+    Raises:
+        ConfigError: names the key and the file.
+    """
+    _require_known(table, kind, "", file_name)
     try:
-        return msgspec.convert(data, kind)
+        return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$")
-        raise ConfigError(where.rstrip("`").lstrip(".") or path.name, f"{problem} (in {path.name})") from error
+        raise ConfigError(where.rstrip("`").lstrip(".") or file_name, f"{problem} (in {file_name})") from error
 
 
 def _require_known(data: dict[str, Any], kind: type[msgspec.Struct], prefix: str, file_name: str) -> None:

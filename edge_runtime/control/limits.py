@@ -7,8 +7,11 @@ import math
 from contracts.embodiment import Embodiment
 from contracts.topics import ACTION_CHUNK
 from edge_runtime.safety import KernelConfig
+from edge_runtime.safety.kinematics import GeometryModel, Keepout, Plane, box_planes
+from edge_runtime.safety.kinematics.file import KinematicsFile
 from edge_runtime.safety.limits import NO_FORCE_LIMIT_N, NO_MOMENT_LIMIT_NM, NO_TOOL_SPEED_LIMIT_M_S
-from edge_runtime.safety_file import SafetyLimits
+from edge_runtime.safety_file import HalfSpaceSection, SafetyLimits
+from edge_runtime.toml_file import from_table
 
 TICK_S = 1e-3
 TICK_NS = 1_000_000
@@ -56,4 +59,29 @@ def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
         retract_timeout_ns=round(fallback.retract_timeout_s * 1e9),
         debounce_ticks=math.ceil(contact.debounce_s / TICK_S - 1e-9),
         digest=bytes.fromhex(safety.digest),
+        geometry=geometry_model(safety),
     )
+
+
+def geometry_model(safety: SafetyLimits) -> GeometryModel | None:
+    """The robot's body among what `safety` keeps it away from; None if it keeps it from nothing.
+
+    Raises:
+        ConfigError: names what is not possible in the kinematics file, or among the planes and zones.
+    """
+    geometry = safety.geometry
+    if geometry is None or safety.kinematics is None:
+        return None
+    file = from_table(safety.kinematics, KinematicsFile, geometry.kinematics)
+    body = GeometryModel(joints=file.joints, capsules=file.capsules, pairs=file.pairs, tool=file.tool)
+    planes = [_plane(space) for space in geometry.half_spaces]
+    if geometry.workspace is not None:
+        planes += box_planes(geometry.workspace.min_m, geometry.workspace.max_m)
+    zones = [Keepout(min_m=z.min_m, max_m=z.max_m, radius_m=z.radius_m) for z in geometry.keep_out]
+    return body.with_world(planes, zones)
+
+
+def _plane(space: HalfSpaceSection) -> Plane:
+    x, y, z = space.normal
+    length = math.hypot(x, y, z)
+    return Plane(normal=(x / length, y / length, z / length), offset_m=space.offset_m)
