@@ -21,6 +21,7 @@ import pytest
 from contracts.embodiment import joint_order_digest
 from contracts.errors import LockstepError, PortError
 from edge_runtime.robots.port import CommandState, DriverPort, FeedbackFlag, PortRole
+from edge_runtime.safety import State
 
 JOINTS = ("a", "b", "c")
 ROBOTS = Path(__file__).resolve().parents[2] / "edge_runtime" / "robots"
@@ -57,6 +58,20 @@ def test_feedback_arrives_whole(driver: DriverPort) -> None:
     assert feedback.dq_rad_s.tolist() == [4.0, 5.0, 6.0]
     assert feedback.tau_nm.tolist() == [7.0, 8.0, 9.0]
     assert feedback.flags is FeedbackFlag.STOP_LINE
+    assert feedback.wrench.tolist() == [0.0] * 6
+
+
+def test_a_wrench_arrives_whole(driver: DriverPort) -> None:
+    flags = FeedbackFlag.HAS_TORQUE | FeedbackFlag.HAS_WRENCH
+    zero = [0.0] * 3
+    driver.write_feedback(7, zero, zero, zero, 0.0, flags, [1.0, 2.0, 3.0, 0.1, 0.2, 0.3])
+    with DriverPort.attach(driver.name) as control:
+        feedback = control.read_feedback()
+    assert feedback is not None
+    assert feedback.wrench.tolist() == [1.0, 2.0, 3.0, 0.1, 0.2, 0.3]
+    assert feedback.flags is flags
+    with pytest.raises(ValueError, match="6 values"):
+        driver.write_feedback(8, zero, zero, zero, 0.0, flags, [1.0] * 3)
 
 
 @pytest.mark.parametrize("bad", [[1.0, 2.0], [1.0] * 4, []])
@@ -106,10 +121,11 @@ def test_a_foreign_file_is_not_a_port(name: str) -> None:
         path.unlink()
 
 
-def test_another_version_is_refused(driver: DriverPort) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+def test_another_version_is_refused(driver: DriverPort, version: int) -> None:
     with Path("/dev/shm", driver.name).open("r+b") as region:
         region.seek(8)
-        region.write((99).to_bytes(4, "little"))
+        region.write(version.to_bytes(4, "little"))
     with pytest.raises(PortError, match="version"):
         DriverPort.attach(driver.name)
 
@@ -231,9 +247,10 @@ def test_of_drivers_that_come_at_once_one_gets_the_robot(name: str) -> None:
             pass
 
 
-def test_only_three_states_move_the_robot() -> None:
+def test_only_armed_states_move_the_robot() -> None:
     follows = {state for state in CommandState if state.follows}
-    assert follows == {CommandState.ACTIVE, CommandState.HOLDING, CommandState.STOPPING}
+    assert follows == {CommandState.ACTIVE, CommandState.HOLDING, CommandState.STOPPING, CommandState.RETRACTING}
+    assert {int(state) for state in follows} == {int(state) for state in State if state.is_armed}
 
 
 DRIVER_IN_C = r"""
@@ -253,6 +270,9 @@ int main(int argc, char **argv) {
     feedback.stamp_ns = 42;
     feedback.n = region->identity.n_joints;
     feedback.q_rad[2] = 1.25;
+    feedback.flags = DP_FLAG_HAS_WRENCH;
+    feedback.wrench[5] = 0.5;
+    if (!dp_follows(DP_STATE_RETRACTING) || dp_follows(DP_STATE_FAULT)) return 5;
     dp_write_feedback(region, &feedback);
     dp_set_virtual_now(region, 42);
     printf("%zu\n", sizeof(dp_region));
@@ -281,6 +301,7 @@ def test_a_driver_needs_only_the_header(
         feedback = control.read_feedback()
         assert feedback is not None
         assert (feedback.stamp_ns, feedback.q_rad.tolist()) == (42, [0.0, 0.0, 1.25])
+        assert (feedback.flags, feedback.wrench[5]) == (FeedbackFlag.HAS_WRENCH, 0.5)
         assert control.now_ns() == 42
 
 
