@@ -14,6 +14,7 @@ from typing import Any
 Vector = Sequence[float]
 
 _NOTHING_NEAR_M = 1e9
+_FAR_IN_HALVES = 4.0
 _BASE_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _BASE_ORIGIN_M = (0.0, 0.0, 0.0)
 
@@ -225,6 +226,9 @@ def _outside(zone: Keepout, a: Vector, along: Vector, t: float) -> list[float]:
 def keepout_distance(zone: Keepout, a: Vector, b: Vector) -> float:
     """`keepout_distance` of the C file."""
     along, low, high, far = _difference(b, a), 0.0, 1.0, 0.0
+    to_middle, half = length(_outside(zone, a, along, 0.5)), 0.5 * length(along)
+    if to_middle > _FAR_IN_HALVES * half:
+        return to_middle - half - zone.radius_m
     for i in range(6):
         axis = i >> 1
         side = zone.max_m[axis] if i & 1 else zone.min_m[axis]

@@ -7,6 +7,7 @@
 #define FARTHEST_POINT_M 100.0
 #define FARTHEST_WORLD_M 1e6
 #define NOTHING_NEAR_M 1e9
+#define FAR_IN_HALVES 4.0
 #define UNIT_TOLERANCE 1e-9
 
 static const double BASE_ROTATION[9] = {1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0};
@@ -108,12 +109,16 @@ static inline double outside(const geometry_keepout *zone, const double *a, cons
     return dot(w, along);
 }
 
-/* The squared distance of a + t along from the box is convex, and its slope linear between the places where the line
- * crosses a side's plane: the least distance is where the line between the last slope below zero and the first one
- * above it meets zero. 0/0 and beyond: clamp() makes it the nearest of the two. */
+/* Far away, the distance of the segment's bounding sphere. Near, the squared distance of a + t along from the box is
+ * convex in t, and its slope linear between the places where the line crosses a side's plane: the least distance is where
+ * the line between the last slope below zero and the first one above it meets zero. 0/0 and beyond: clamp() makes it the
+ * nearer of the two. */
 static double keepout_distance(const geometry_keepout *zone, const double *a, const double *b) {
     double along[3], w[3], low = 0.0, high = 1.0, far = 0.0;
     difference(b, a, along);
+    (void)outside(zone, a, along, 0.5, w);
+    const double to_middle = length(w), half = 0.5 * length(along);
+    if (to_middle > FAR_IN_HALVES * half) return to_middle - half - zone->radius_m;
     for (uint32_t i = 0; i < 6; i++) {
         const uint32_t axis = i >> 1;
         const double side = i & 1u ? zone->max_m[axis] : zone->min_m[axis];

@@ -1,0 +1,230 @@
+"""The robot's body as the kernel takes it: joints, capsules, the tool point, and what they must keep away from.
+
+Guarantees: a model that was built is one that the kernel takes; a mistake is a `ConfigError` with the name of what is
+wrong. The ranges are in one place, `kernel/geometry.c`. Refuses to know: where a model came from. Frames: the world W
+is the frame of the robot's base; the frame of a link is that of the joint that carries it, which turns about its +z.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from contracts.errors import ConfigError
+from edge_runtime.native import ffi, lib
+from edge_runtime.toml_file import Section
+
+BASE = "base"
+"""Name of the link that no joint moves."""
+
+Vector = tuple[float, float, float]
+Matrix = tuple[float, float, float, float, float, float, float, float, float]
+
+
+class SourceLimits(Section, frozen=True):
+    """Limits of a joint as the robot's description has them, in the words of the embodiment; None: it has none."""
+
+    position_min_rad: float | None = None
+    position_max_rad: float | None = None
+    velocity_max_rad_s: float | None = None
+    torque_max_nm: float | None = None
+
+
+class KinematicJoint(Section, frozen=True):
+    """A revolute joint. Its frame at 0 rad stands in the frame of `parent`, a joint before it or `BASE`.
+
+    Attributes:
+        rotation: row-major; columns are the axes of the joint's frame, its third the axis of the joint.
+        offset_m: origin of the joint's frame.
+    """
+
+    name: str
+    parent: str
+    rotation: Matrix
+    offset_m: Vector
+    limits: SourceLimits = SourceLimits()
+
+
+class Capsule(Section, frozen=True):
+    """All points within `radius_m` of the segment from `a_m` to `b_m`, in the frame of `link`, a joint or `BASE`.
+
+    `in_world`: also kept off planes and keep-out zones.
+    """
+
+    name: str
+    link: str
+    a_m: Vector
+    b_m: Vector
+    radius_m: float
+    in_world: bool = True
+
+
+class ToolPoint(Section, frozen=True):
+    """The point whose speed is limited, in the frame of `link`, a joint or `BASE`."""
+
+    link: str
+    point_m: Vector
+
+
+class Plane(Section, frozen=True):
+    """A half-space that is allowed: `normal . p >= offset_m`, with a normal of unit length, in the world."""
+
+    normal: Vector
+    offset_m: float
+
+
+class Keepout(Section, frozen=True):
+    """A box along the world's axes, grown by `radius_m`, that is forbidden; one with equal corners is a sphere."""
+
+    min_m: Vector
+    max_m: Vector
+    radius_m: float = 0.0
+
+
+def box_planes(min_m: Vector, max_m: Vector) -> tuple[Plane, ...]:
+    """The six planes between which a point lies inside the box."""
+    planes = []
+    for axis in range(3):
+        up, down = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        up[axis], down[axis] = 1.0, -1.0
+        planes.append(Plane(normal=_vector(up), offset_m=min_m[axis]))
+        planes.append(Plane(normal=_vector(down), offset_m=-max_m[axis]))
+    return tuple(planes)
+
+
+def _vector(values: Sequence[float]) -> Vector:
+    x, y, z = values
+    return x, y, z
+
+
+class GeometryModel(Section, frozen=True):
+    """A robot's body and its surroundings.
+
+    Attributes:
+        joints: 1 to 16, in the order of every joint vector of the robot.
+        capsules: 1 to 24.
+        pairs: names of capsules that may not touch each other, at most 64.
+        tool: the point whose speed is limited.
+        planes, keepouts: at most 16 of each.
+
+    Raises:
+        ConfigError: names the joint, capsule, pair, plane, zone or tool that is not possible, and says why.
+    """
+
+    joints: tuple[KinematicJoint, ...]
+    capsules: tuple[Capsule, ...]
+    pairs: tuple[tuple[str, str], ...]
+    tool: ToolPoint
+    planes: tuple[Plane, ...] = ()
+    keepouts: tuple[Keepout, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field, most in _ROOM.items():
+            if len(getattr(self, field)) > most:
+                raise ConfigError(field, f"at most {most}, got {len(getattr(self, field))}")
+        for field in ("joints", "capsules"):
+            names = [one.name for one in getattr(self, field)]
+            if not names:
+                raise ConfigError(field, "at least one is needed")
+            if len(set(names)) != len(names) or BASE in names:
+                raise ConfigError(field, f"names must differ from each other and from {BASE!r}")
+        native = ffi.new("geometry_model *")
+        self.fill(native)
+        index = ffi.new("uint32_t *")
+        error = lib.geometry_check(native, index)
+        if error != lib.GEOMETRY_OK:
+            raise self._refused(error, index[0])
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """In the order of every joint vector of the robot."""
+        return tuple(joint.name for joint in self.joints)
+
+    @property
+    def n_joints(self) -> int:
+        """Length of every joint vector of the robot."""
+        return len(self.joints)
+
+    def with_world(self, planes: Sequence[Plane], keepouts: Sequence[Keepout]) -> GeometryModel:
+        """The same robot among these planes and zones."""
+        return msgspec.structs.replace(self, planes=tuple(planes), keepouts=tuple(keepouts))
+
+    def fill(self, native: Any) -> None:
+        """Write the model, derived reaches included, into a cffi `geometry_model` that is all zero."""
+        links = {BASE: -1} | {joint.name: number for number, joint in enumerate(self.joints)}
+        capsules = {capsule.name: number for number, capsule in enumerate(self.capsules)}
+        native.n_joints, native.n_capsules, native.n_pairs = len(self.joints), len(self.capsules), len(self.pairs)
+        native.n_planes, native.n_keepouts = len(self.planes), len(self.keepouts)
+        for joint, room in zip(self.joints, native.joints, strict=False):
+            key = f"joint {joint.name}"
+            _put(key, "rotation", joint.rotation, room.rotation)
+            _put(key, "offset_m", joint.offset_m, room.offset_m)
+            room.parent = _number(key, "parent", joint.parent, links)
+        for capsule, room in zip(self.capsules, native.capsules, strict=False):
+            key = f"capsule {capsule.name}"
+            _put(key, "a_m", capsule.a_m, room.a_m)
+            _put(key, "b_m", capsule.b_m, room.b_m)
+            room.radius_m = capsule.radius_m
+            room.link = _number(key, "link", capsule.link, links)
+            room.in_world = capsule.in_world
+        for number, (pair, room) in enumerate(zip(self.pairs, native.pairs, strict=False)):
+            for end in range(2):
+                room[end] = _number(f"pairs[{number}]", "", pair[end], capsules)
+        for number, (plane, room) in enumerate(zip(self.planes, native.planes, strict=False)):
+            _put(f"planes[{number}]", "normal", plane.normal, room.normal)
+            room.offset_m = plane.offset_m
+        for number, (zone, room) in enumerate(zip(self.keepouts, native.keepouts, strict=False)):
+            _put(f"keepouts[{number}]", "min_m", zone.min_m, room.min_m)
+            _put(f"keepouts[{number}]", "max_m", zone.max_m, room.max_m)
+            room.radius_m = zone.radius_m
+        _put("tool", "point_m", self.tool.point_m, native.tool_m)
+        native.tool_link = _number("tool", "link", self.tool.link, links)
+        lib.geometry_derive(_address(native))
+
+    def _refused(self, error: int, index: int) -> ConfigError:
+        if error == lib.GEOMETRY_TOOL:
+            return ConfigError("tool", "point_m must be finite and within 100 m")
+        field, problem = _PROBLEMS[error]
+        culprit = getattr(self, field)[index]
+        if isinstance(culprit, tuple):
+            return ConfigError(f"{field}[{index}]", f"{' and '.join(culprit)} {problem}")
+        name = getattr(culprit, "name", None)
+        return ConfigError(f"{field}[{index}]" if name is None else f"{field[:-1]} {name}", problem)
+
+
+_ROOM = {
+    "joints": lib.GEOMETRY_MAX_JOINTS,
+    "capsules": lib.GEOMETRY_MAX_CAPSULES,
+    "pairs": lib.GEOMETRY_MAX_PAIRS,
+    "planes": lib.GEOMETRY_MAX_PLANES,
+    "keepouts": lib.GEOMETRY_MAX_KEEPOUTS,
+}
+
+_PROBLEMS = {
+    lib.GEOMETRY_PARENT: ("joints", "parent must be a joint before it"),
+    lib.GEOMETRY_ROTATION: ("joints", "rotation is not a rotation matrix"),
+    lib.GEOMETRY_OFFSET: ("joints", "offset_m must be finite and within 100 m"),
+    lib.GEOMETRY_CAPSULE: ("capsules", "a_m and b_m must be finite and within 100 m, radius_m above 0 and at most 100"),
+    lib.GEOMETRY_PAIR: ("pairs", "are of one link: their distance never changes"),
+    lib.GEOMETRY_PLANE: ("planes", "normal must be of unit length, and offset_m within 1e6 m"),
+    lib.GEOMETRY_KEEPOUT: ("keepouts", "min_m must not be above max_m, all within 1e6 m, radius_m not negative"),
+}
+
+
+def _address(native: Any) -> Any:
+    return native if ffi.typeof(native).kind == "pointer" else ffi.addressof(native)
+
+
+def _put(key: str, field: str, values: Sequence[float], room: Any) -> None:
+    if len(values) != len(room):
+        raise ConfigError(f"{key}.{field}", f"needs {len(room)} values, got {len(values)}")
+    room[0 : len(room)] = [float(value) for value in values]
+
+
+def _number(key: str, field: str, name: str, numbers: dict[str, int]) -> int:
+    if name not in numbers:
+        where = f"{key}.{field}" if field else key
+        raise ConfigError(where, f"there is no {name!r}, only {', '.join(numbers)}")
+    return numbers[name]
