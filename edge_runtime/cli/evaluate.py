@@ -34,6 +34,7 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     config = load_config(options.config)
     manifest = verify_bundle(config.bundle_dir)
     manifest.require_fit(config.embodiment)
+    manifest.require_allowed(config.safety.motion)
     if options.json is not None:
         # Finds out before the episodes instead of after them; an older result stays until then.
         _write(options.json, "ab", b"")

@@ -30,7 +30,9 @@ _PAUSE_S = 0.7
 def run(options: argparse.Namespace, console: Console) -> int:
     """Run episodes until `options.episodes` are done or somebody stops it; the exit code."""
     config = load_config(options.config)
-    verify_bundle(config.bundle_dir).require_fit(config.embodiment)
+    manifest = verify_bundle(config.bundle_dir)
+    manifest.require_fit(config.embodiment)
+    manifest.require_allowed(config.safety.motion)
     run_dir: Path = options.run_dir
     score, results = Score(), []
     interrupted = False

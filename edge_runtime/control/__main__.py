@@ -51,6 +51,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         _put_supervisor_before_ordinary_work()
     manifest = read_manifest(config.bundle_dir)
     manifest.require_fit(config.embodiment)
+    manifest.require_allowed(config.safety.motion)
     refusals = Refusals()
     limits = kernel_config(config.safety, config.embodiment)
     origin = Origin(config.robot.name, config.safety.digest, manifest.digest)

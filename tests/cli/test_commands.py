@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from edge_runtime.status import Watcher
 from tests.cli.conftest import Command, traces
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["evaluate"], ["monitor"], ["check"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["evaluate"], ["monitor"], ["check"], ["claims"]])
 def test_help_teaches_by_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         build_parser().parse_args([*command, "--help"])
@@ -54,7 +55,7 @@ def test_a_wrong_argument_is_said_in_one_line(arguments: list[str], capsys: pyte
     assert "error: " in capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", ["run", "evaluate", "check"])
+@pytest.mark.parametrize("command", ["run", "evaluate", "check", "claims"])
 def test_a_wrong_setting_is_one_line_and_exit_code_2(
     command: str, robot_toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,6 +66,20 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
     assert caught.value.code == 2
     err = capsys.readouterr().err
     assert err == "error: engine.thread: unknown key in robot.toml; did you mean `threads`?\n"
+
+
+@pytest.mark.parametrize("command", ["run", "evaluate"])
+def test_a_bundle_that_needs_more_than_the_robot_allows_starts_nothing(
+    command: str, robot_toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(robot_toml.parent, tmp_path / "robot")
+    manifest = tmp_path / "robot" / "bundle" / "manifest.json"
+    needs = {"requires_safety": {"velocity_rad_s": [1.0] * 6 + [9.0]}}
+    manifest.write_bytes(msgspec.json.encode(msgspec.json.decode(manifest.read_bytes()) | needs))
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--config", str(tmp_path / "robot" / robot_toml.name)])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith("error: requires_safety.velocity_rad_s of joint7: expected 'at least 9'")
 
 
 def test_results_that_cannot_be_written_end_an_evaluation_before_it_starts(
