@@ -27,7 +27,7 @@ examples:
   edge-runtime monitor                    look at a running robot from another terminal
   edge-runtime check                      is this machine, and this bundle on it, fit?
   edge-runtime claims                     what this robot's settings let anyone claim about safety
-  edge-runtime replay FILE                what happened before a trip, run through the safety kernel again
+  edge-runtime replay FILE                what happened before a trip, through the kernel again
 
 exit codes: 0 done, 1 something failed, 2 a wrong setting, 130 interrupted
 """
