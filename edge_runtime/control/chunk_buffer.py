@@ -15,7 +15,7 @@ import numpy.typing as npt
 from contracts.embodiment import Embodiment
 from contracts.errors import Refusal
 from contracts.messages import ActionChunk
-from edge_runtime.control.plan import Plan, evaluate_plan
+from edge_runtime.control.plan import NO_BUNDLE, Plan, evaluate_plan
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -23,16 +23,28 @@ _BLEND_STEP_NS = 10_000_000
 _BLEND_STEPS_MAX = 50
 """A longer cross-fade takes longer steps: with the longest chunk behind it, it still is one plan."""
 
+_PLANS_KEPT = 5
+"""One that is followed and as many as the loop lets wait for their time."""
+
 _OUT_OF_RANGE_MARGIN_RAD = 0.35
 """A chunk that overshoots a joint's rating by more than this is implausible, not merely optimistic."""
 
 
 @dataclass(frozen=True)
-class Accepted:
-    """The plan that now is to be followed, and how many actions of the chunk were already past."""
+class Offer:
+    """A plan that a chunk could become, with nothing changed yet.
+
+    Attributes:
+        plan: what would be followed.
+        expired_actions: how many actions of the chunk were already past.
+        splice_ns: where the cross-fade starts.
+        blend_ns: its length.
+    """
 
     plan: Plan
     expired_actions: int
+    splice_ns: int
+    blend_ns: int
 
 
 @dataclass(frozen=True)
@@ -69,33 +81,52 @@ class ChunkBuffer:
         highest = [joint.position_max_rad + _OUT_OF_RANGE_MARGIN_RAD for joint in embodiment.joints]
         self._lowest, self._highest = np.array([*lowest, -travel_m]), np.array([*highest, 2.0 * travel_m])
         self._bundle_digest = bundle_digest
+        self._plan_digest = NO_BUNDLE if bundle_digest is None else bytes.fromhex(bundle_digest)
         self._blend_ns = blend_ns
-        self._step_ns = max(_BLEND_STEP_NS, -(-blend_ns // _BLEND_STEPS_MAX))
         self._max_age_ns = max_age_ns
         self._armed_since_ns = 0
         self._last_exposure_ns = -1
         self._plan: Plan | None = None
+        self._plans: list[Plan] = []
         self._plan_count = 0
 
     @property
     def plan(self) -> Plan | None:
-        """The plan that is followed, None before the first chunk."""
+        """The newest plan that was taken, None before the first chunk."""
         return self._plan
+
+    def plans_from(self, now_ns: int) -> tuple[Plan, ...]:
+        """The plans that the loop still needs from now on, in the order in which they were taken."""
+        while len(self._plans) > 1 and self._plans[1].active_from_ns <= now_ns:
+            del self._plans[0]
+        return tuple(self._plans)
 
     def restart(self, armed_since_ns: int) -> None:
         """Forget all motion; from now on only observations exposed at or after `armed_since_ns` count."""
         self._armed_since_ns = armed_since_ns
         self._last_exposure_ns = -1
         self._plan = None
+        self._plans.clear()
 
-    def push(self, chunk: ActionChunk, now_ns: int, rest: Posture, *, active_from_ns: int = 0) -> Accepted | Refused:
-        """Offer a chunk.
+    def offer(
+        self,
+        chunk: ActionChunk,
+        now_ns: int,
+        rest: Posture,
+        *,
+        active_from_ns: int = 0,
+        blend_ns: int | None = None,
+        speed_scale: float = 1.0,
+    ) -> Offer | Refused:
+        """What a chunk would become; `take` makes it so.
 
         Args:
             chunk: as it came from the engine.
             now_ns: stamp of this moment, on the clock of the chunk's stamps.
             rest: where the robot is commanded to be now; the seam starts there if no plan is under way.
             active_from_ns: the chunk takes effect no earlier than this.
+            blend_ns: length of the cross-fade, if not the usual one.
+            speed_scale: of the joints' velocity limits while it is followed, above 0, at most 1.
         """
         actions = np.column_stack([np.array(chunk.position_rad), np.array(chunk.gripper_opening_m)])
         refused = self._why_not(chunk, actions, now_ns)
@@ -107,11 +138,24 @@ class ChunkBuffer:
         expired = int(np.count_nonzero(~is_ahead))
         if expired == len(due_ns):
             return Refused(Refusal.STALE, f"its last action was due {(splice_ns - int(due_ns[-1])) / 1e6:.1f} ms ago")
+        blend_ns = self._blend_ns if blend_ns is None else blend_ns
+        knots = self._splice(chunk, due_ns, actions, splice_ns, rest, blend_ns)
+        plan = self._plan_of(chunk, *knots, active_from_ns, speed_scale)
+        return Offer(plan, expired, splice_ns, blend_ns)
+
+    def take(self, offer: Offer) -> None:
+        """From now on the plan of `offer` is what is followed.
+
+        Raises:
+            ValueError: another plan was taken since the offer was made.
+        """
+        if offer.plan.seq != self._plan_count + 1:
+            raise ValueError(f"plan {offer.plan.seq} was offered, {self._plan_count} have been taken")
         self._plan_count += 1
-        plan = self._splice(chunk, due_ns, actions, splice_ns, rest, active_from_ns)
-        self._plan = plan
-        self._last_exposure_ns = chunk.exposure_ns
-        return Accepted(plan, expired)
+        self._plan = offer.plan
+        self._plans.append(offer.plan)
+        del self._plans[:-_PLANS_KEPT]
+        self._last_exposure_ns = offer.plan.observation_ns
 
     def _why_not(self, chunk: ActionChunk, actions: Float64Array, now_ns: int) -> Refused | None:
         if chunk.joint_digest != self._joint_digest:
@@ -141,12 +185,13 @@ class ChunkBuffer:
         actions: Float64Array,
         splice_ns: int,
         rest: Posture,
-        active_from_ns: int,
-    ) -> Plan:
+        blend_ns: int,
+    ) -> tuple[npt.NDArray[np.int64], Float64Array]:
         """Knots of: the motion under way until `splice_ns`, the cross-fade, then the rest of the chunk as it came."""
-        fade_end_ns = splice_ns + self._blend_ns
+        fade_end_ns = splice_ns + blend_ns
+        step_ns = max(_BLEND_STEP_NS, -(-blend_ns // _BLEND_STEPS_MAX))
         # Two knots before the splice give the loop, which switches a moment later, the old motion's slope.
-        fade_ns = np.arange(splice_ns - 2 * self._step_ns, fade_end_ns, self._step_ns, dtype=np.int64)
+        fade_ns = np.arange(splice_ns - 2 * step_ns, fade_end_ns, step_ns, dtype=np.int64)
         fade_ns = fade_ns[fade_ns >= 0]
         old = self._motion_at(fade_ns, splice_ns, rest)
         # One knot back in time by the first actions' slope: the chunk says where it goes, and so where it comes from.
@@ -155,26 +200,32 @@ class ChunkBuffer:
             chunk,
             np.concatenate([due_ns[:1] - chunk.dt_ns, due_ns]),
             np.concatenate([earlier[None, :], actions]),
-            active_from_ns,
         )
         new = evaluate_plan(whole, np.minimum(fade_ns, due_ns[-1]), self._n_joints)
-        progress = np.clip((fade_ns - splice_ns) / max(self._blend_ns, 1), 0.0, 1.0)
+        progress = np.clip((fade_ns - splice_ns) / max(blend_ns, 1), 0.0, 1.0)
         weight = (progress * progress * (3.0 - 2.0 * progress))[:, None]
         tail = due_ns >= max(fade_end_ns, splice_ns + 1)
         knots = np.concatenate([(1.0 - weight) * old + weight * new, actions[tail]])
-        return self._plan_of(chunk, np.concatenate([fade_ns, due_ns[tail]]), knots, active_from_ns)
+        return np.concatenate([fade_ns, due_ns[tail]]), knots
 
     def _plan_of(
-        self, chunk: ActionChunk, t_ns: npt.NDArray[np.int64], knots: Float64Array, active_from_ns: int
+        self,
+        chunk: ActionChunk,
+        t_ns: npt.NDArray[np.int64],
+        knots: Float64Array,
+        active_from_ns: int = 0,
+        speed_scale: float = 1.0,
     ) -> Plan:
         return Plan(
-            seq=self._plan_count,
+            seq=self._plan_count + 1,
             chunk_seq=chunk.sequence,
             observation_ns=chunk.exposure_ns,
             active_from_ns=active_from_ns,
             t_ns=t_ns,
             q_rad=knots[:, :-1],
             gripper_m=knots[:, -1],
+            speed_scale=speed_scale,
+            bundle_digest=self._plan_digest,
         )
 
     def _motion_at(self, t_ns: npt.NDArray[np.int64], splice_ns: int, rest: Posture) -> Float64Array:

@@ -7,6 +7,7 @@ lock-free mailboxes, and every wait has a timeout. See `loop/loop.h`.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from enum import IntFlag
 from types import TracebackType
@@ -37,6 +38,9 @@ def _report_dtype() -> np.dtype[np.void]:
 
 REPORT_DTYPE = _report_dtype()
 """One tick, with the fields of `loop_report` in `loop.h`; joint vectors have 16 values, the unused ones zero."""
+
+_SNAPSHOT_TIMEOUT_S = 1.0
+_SNAPSHOT_NAP_S = 5e-5
 
 
 class Granted(IntFlag):
@@ -126,6 +130,11 @@ class ControlLoop:
         if loop == ffi.NULL:
             raise PortError(f"the loop cannot be made ({error[0]})")
         self._loop = ffi.gc(loop, lib.loop_destroy)
+
+    @property
+    def config(self) -> KernelConfig:
+        """The limits that the loop's kernel holds."""
+        return self._config
 
     def __enter__(self) -> ControlLoop:
         self.start()
@@ -245,6 +254,22 @@ class ControlLoop:
         if lib.loop_snapshot(self._loop, state) != lib.LOOP_OK:
             raise SafetyError("snapshot: the control loop has not ticked yet")
         return state
+
+    def snapshot_at_tick(self, not_before_ns: int = 0) -> tuple[Any, int]:
+        """`snapshot` after a tick that stands for `not_before_ns` or later, with the instant that it does stand for.
+
+        Raises:
+            SafetyError: no such tick within a second.
+        """
+        until_s = time.monotonic() + _SNAPSHOT_TIMEOUT_S
+        while True:
+            state, tick_ns = self.snapshot(), self.counters().tick_ns
+            # Two reads: they belong together if the state has seen a time inside of this tick.
+            if 0 <= state.last_now_ns - tick_ns < self._config.tick_ns and tick_ns >= not_before_ns:
+                return state, tick_ns
+            if time.monotonic() > until_s:
+                raise SafetyError("snapshot: the control loop does not tick")
+            time.sleep(_SNAPSHOT_NAP_S)
 
     def drain_reports(self, limit: int = lib.LOOP_REPORTS) -> NDArray[np.void]:
         """Reports of ticks since the last call, oldest first, at most `limit`; `REPORT_DTYPE`, owned by the caller.

@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from contracts.errors import Refusal
 from contracts.messages import ActionChunk, ChunkReceipt
+from edge_runtime.control.admission import Prediction
+from edge_runtime.control.intake import Declined, Taken
 
 _MAX_PENDING = 64
 
@@ -28,13 +29,20 @@ class Receipts:
         """Forget chunks that no tick has followed yet, as arming forgets their plans; they get no receipt."""
         self._pending.clear()
 
-    def refused(self, chunk: ActionChunk, refusal: Refusal, received_ns: int) -> ChunkReceipt:
+    def declined(self, chunk: ActionChunk, declined: Declined, received_ns: int) -> ChunkReceipt:
         """Receipt of a chunk that was not used."""
-        return _receipt(chunk, received_ns, refusal, 0)
+        receipt = _receipt(chunk, received_ns, declined.prediction)
+        return msgspec.structs.replace(receipt, refusal=declined.refused.refusal.value)
 
-    def accepted(self, chunk: ActionChunk, plan_seq: int, expired_actions: int, received_ns: int) -> None:
-        """Remember that plan `plan_seq` was made from `chunk`."""
-        self._pending[plan_seq] = _receipt(chunk, received_ns, None, expired_actions)
+    def taken(self, chunk: ActionChunk, taken: Taken, received_ns: int) -> None:
+        """Remember what was made from `chunk`."""
+        plan = taken.offer.plan
+        self._pending[plan.seq] = msgspec.structs.replace(
+            _receipt(chunk, received_ns, taken.prediction),
+            expired_actions=taken.offer.expired_actions,
+            blend_ns=taken.offer.blend_ns,
+            speed_scale=plan.speed_scale,
+        )
         while len(self._pending) > _MAX_PENDING:
             self._pending.popitem(last=False)
 
@@ -65,7 +73,7 @@ class Receipts:
         return complete
 
 
-def _receipt(chunk: ActionChunk, received_ns: int, refusal: Refusal | None, expired_actions: int) -> ChunkReceipt:
+def _receipt(chunk: ActionChunk, received_ns: int, prediction: Prediction) -> ChunkReceipt:
     return ChunkReceipt(
         chunk_sequence=chunk.sequence,
         exposure_ns=chunk.exposure_ns,
@@ -73,7 +81,12 @@ def _receipt(chunk: ActionChunk, received_ns: int, refusal: Refusal | None, expi
         chunk_published_ns=chunk.published_ns,
         received_ns=received_ns,
         model_ns=chunk.timing.model_ns,
-        refusal=None if refusal is None else refusal.value,
-        expired_actions=expired_actions,
+        refusal=None,
+        expired_actions=0,
         first_command_ns=None,
+        predicted_interventions=prediction.interventions,
+        predicted_limits=prediction.limits,
+        predicted_first_ns=prediction.first_ns,
+        predicted_deviation_rad=prediction.deviation_rad,
+        confidence=chunk.confidence,
     )

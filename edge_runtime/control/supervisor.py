@@ -13,6 +13,7 @@ from contracts.messages import (
     ActionChunk,
     ChunkReceipt,
     ControlState,
+    GateState,
     Heartbeat,
     OperatorCommand,
     OperatorKind,
@@ -22,12 +23,13 @@ from contracts.topics import ACTION_CHUNK, OPERATOR
 from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
+from edge_runtime.control.admission import Admission
 from edge_runtime.control.black_box import BlackBox
-from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
+from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture
 from edge_runtime.control.grade import SelfTest
+from edge_runtime.control.intake import Declined, Intake
 from edge_runtime.control.limits import TICK_NS
 from edge_runtime.control.native_loop import ControlLoop, Granted
-from edge_runtime.control.plan import PlanResult
 from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.control.speed import SpeedLimit
@@ -83,10 +85,22 @@ class Supervisor:
             blend_ns=round(config.control.blend_s * 1e9),
             max_age_ns=_CHUNK_MAX_AGE_NS,
         )
+        self._intake = Intake(
+            loop,
+            self._buffer,
+            Admission(
+                loop.config,
+                deviation_max_rad=config.control.admission_deviation_max_rad,
+                blocked_max=config.control.admission_blocked_max,
+            ),
+            config.confidence,
+        )
         self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
         self._answered_id = 0
         self._answer = "ok"
+        self._instruction_id = 0
         self._accepted = 0
+        self._clipped = 0
         self._engine_seen_s: float | None = None
         self._window = TickWindow(len(config.embodiment.joints))
         self._policy = PolicyWatch(loop)
@@ -95,24 +109,22 @@ class Supervisor:
         self._self_test = None if clock.virtual else SelfTest(config.control.self_test_s, TICK_NS, port.watchdog_ns)
 
     def take_chunk(self, chunk: ActionChunk) -> ChunkReceipt | None:
-        """Offer a chunk to the buffer and hand the resulting plan to the loop; a receipt if it was refused.
+        """Let the intake hand a chunk's plan to the loop; a receipt if it was declined.
 
         Raises:
             SafetyError: buffer and loop contradict each other; control must not go on.
         """
         now_ns = self._clock.now_ns()
         active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
-        outcome = self._buffer.push(chunk, now_ns, self._rest(), active_from_ns=active_from_ns)
+        outcome = self._intake.take(chunk, now_ns, self._rest(), active_from_ns)
         receipt = None
-        if isinstance(outcome, Refused):
-            self._refusals.count(ACTION_CHUNK.name, outcome.refusal)
-            receipt = self._receipts.refused(chunk, outcome.refusal, now_ns)
+        if isinstance(outcome, Declined):
+            self._refusals.count(ACTION_CHUNK.name, outcome.refused.refusal)
+            receipt = self._receipts.declined(chunk, outcome, now_ns)
         else:
-            handed_over = self._loop.set_plan(outcome.plan)
-            if handed_over is not PlanResult.OK:
-                raise SafetyError(f"the loop refused a plan of the chunk buffer: {handed_over.name.lower()}")
             self._accepted += 1
-            self._receipts.accepted(chunk, outcome.plan.seq, outcome.expired_actions, now_ns)
+            self._clipped += outcome.prediction.interventions > 0
+            self._receipts.taken(chunk, outcome, now_ns)
         if self._clock.virtual and chunk.exposure_ns <= now_ns:
             self._port.acknowledge_observation(chunk.exposure_ns)
         return receipt
@@ -131,6 +143,7 @@ class Supervisor:
         who has given up meanwhile arms nothing.
         """
         if command.kind is OperatorKind.INSTRUCT:
+            self._take_instruction(command)
             return
         is_new = command.id > self._answered_id
         if command.kind is OperatorKind.ARM and self._self_test is not None and self._self_test.grade is None:
@@ -140,6 +153,12 @@ class Supervisor:
         elif command.id < self._answered_id:
             self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
 
+    def _take_instruction(self, command: OperatorCommand) -> None:
+        """The engine's business, but for a policy that has asked: another instruction is an answer."""
+        if command.id > self._instruction_id:
+            self._instruction_id = command.id
+            self._intake.answer()
+
     def _carry_out(self, command: OperatorCommand) -> None:
         self._answer = self._answer_to(command)
         self._answered_id = max(self._answered_id, command.id)
@@ -148,6 +167,11 @@ class Supervisor:
         if command.kind is OperatorKind.RECORD:
             self._black_box.record()
             return "done"
+        if command.kind is OperatorKind.RESUME:
+            self._intake.answer()
+            return "done"
+        if command.kind is OperatorKind.ARM and self._intake.gate is GateState.ESCALATED:
+            return "refused_unsure"
         asked_ns = self._clock.now_ns()
         try:
             if command.kind in (OperatorKind.REDUCE_SPEED, OperatorKind.RESTORE_SPEED):
@@ -213,6 +237,8 @@ class Supervisor:
             policy=self._policy.state(counters.policy),
             policy_watch=self._policy.how,
             grade=self._speed.grade_name,
+            gate=self._intake.gate,
+            confidence=self._intake.confidence,
         )
         window.restart()
         return report
@@ -224,6 +250,7 @@ class Supervisor:
             "ticks": loop.ticks,
             "overruns": loop.overruns,
             "chunks_accepted": self._accepted,
+            "chunks_clipped": self._clipped,
             "torn_feedback": loop.torn_feedback,
             "torn_plans": loop.torn_plans,
             "plans_refused": loop.plans_refused,

@@ -12,7 +12,7 @@ from contracts.embodiment import Embodiment
 from contracts.errors import Refusal
 from contracts.messages import MAX_HORIZON, ActionChunk, InferenceTiming
 from edge_runtime.config import SIM_CONFIG, load_config
-from edge_runtime.control.chunk_buffer import Accepted, ChunkBuffer, Posture, Refused
+from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer, Posture, Refused
 from edge_runtime.control.plan import MAX_KNOTS, Plan, evaluate_plan
 
 MS = 1_000_000
@@ -46,6 +46,14 @@ def make_chunk(exposure_ns: int, *, sequence: int = 1, horizon: int = 16, offset
     )
 
 
+def push(buffer: ChunkBuffer, chunk: ActionChunk, now_ns: int, rest: Posture) -> Offer | Refused:
+    """What control does with a chunk that nothing speaks against."""
+    offer = buffer.offer(chunk, now_ns, rest)
+    if isinstance(offer, Offer):
+        buffer.take(offer)
+    return offer
+
+
 @pytest.fixture
 def buffer() -> ChunkBuffer:
     made = ChunkBuffer(EMBODIMENT, bundle_digest="b" * 64, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
@@ -55,8 +63,8 @@ def buffer() -> ChunkBuffer:
 
 def test_after_the_cross_fade_every_action_is_met_at_its_due_time(buffer: ChunkBuffer) -> None:
     chunk = make_chunk(1000 * MS)
-    outcome = buffer.push(chunk, 1060 * MS, REST)
-    assert isinstance(outcome, Accepted)
+    outcome = push(buffer, chunk, 1060 * MS, REST)
+    assert isinstance(outcome, Offer)
     assert outcome.expired_actions == 1
     for k in range(3, 16):
         due_ns = chunk.exposure_ns + (k + 1) * DT_NS
@@ -64,8 +72,8 @@ def test_after_the_cross_fade_every_action_is_met_at_its_due_time(buffer: ChunkB
 
 
 def test_the_seam_starts_where_the_arm_rests(buffer: ChunkBuffer) -> None:
-    outcome = buffer.push(make_chunk(1000 * MS, offset_rad=0.3), 1060 * MS, REST)
-    assert isinstance(outcome, Accepted)
+    outcome = push(buffer, make_chunk(1000 * MS, offset_rad=0.3), 1060 * MS, REST)
+    assert isinstance(outcome, Offer)
     np.testing.assert_allclose(positions_at(outcome.plan, 1060 * MS)[0], HOME, atol=1e-12)
 
 
@@ -82,8 +90,8 @@ def test_random_latency_and_starvation_never_shift_an_action(latencies_ms: list[
         exposure_ns += pauses_ms[sequence] * MS
         now_ns = exposure_ns + latency_ms * MS
         chunk = make_chunk(exposure_ns, sequence=sequence, offset_rad=0.05 * (sequence + 1))
-        outcome = buffer.push(chunk, now_ns, REST)
-        assert isinstance(outcome, Accepted)
+        outcome = push(buffer, chunk, now_ns, REST)
+        assert isinstance(outcome, Offer)
         due_ns = exposure_ns + DT_NS * np.arange(1, 17)
         assert outcome.expired_actions == np.count_nonzero(due_ns <= now_ns)
         assert np.all(np.diff(outcome.plan.t_ns) > 0)
@@ -101,8 +109,8 @@ def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
     for sequence, offset in enumerate(offsets):
         exposure_ns = (sequence + 1) * 200 * MS
         now_ns = exposure_ns + latency_ms * MS
-        outcome = buffer.push(make_chunk(exposure_ns, sequence=sequence, offset_rad=offset), now_ns, REST)
-        assert isinstance(outcome, Accepted)
+        outcome = push(buffer, make_chunk(exposure_ns, sequence=sequence, offset_rad=offset), now_ns, REST)
+        assert isinstance(outcome, Offer)
         if previous is not None:
             at_ns = (now_ns, now_ns + 1 * MS)
             step_rad = np.abs(positions_at(outcome.plan, *at_ns) - positions_at(previous, *at_ns)).max()
@@ -113,8 +121,8 @@ def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
 def test_the_longest_chunk_behind_the_longest_cross_fade_is_one_plan() -> None:
     buffer = ChunkBuffer(EMBODIMENT, bundle_digest=None, blend_ns=1000 * MS, max_age_ns=1000 * MS)
     for exposure_ns in (100 * MS, 300 * MS):
-        outcome = buffer.push(make_chunk(exposure_ns, horizon=MAX_HORIZON), exposure_ns + 60 * MS, REST)
-        assert isinstance(outcome, Accepted)
+        outcome = push(buffer, make_chunk(exposure_ns, horizon=MAX_HORIZON), exposure_ns + 60 * MS, REST)
+        assert isinstance(outcome, Offer)
         assert len(outcome.plan.t_ns) <= MAX_KNOTS
 
 
@@ -137,25 +145,56 @@ def test_what_is_refused_and_why(
     buffer: ChunkBuffer, change: dict[str, object], now_ms: int, expected: Refusal
 ) -> None:
     chunk = msgspec.structs.replace(make_chunk(1000 * MS), **change)
-    outcome = buffer.push(chunk, now_ms * MS, REST)
+    outcome = push(buffer, chunk, now_ms * MS, REST)
     assert isinstance(outcome, Refused)
     assert outcome.refusal is expected
     assert buffer.plan is None
 
 
 def test_duplicates_and_older_observations_are_refused_and_change_nothing(buffer: ChunkBuffer) -> None:
-    assert isinstance(buffer.push(make_chunk(1200 * MS), 1260 * MS, REST), Accepted)
+    assert isinstance(push(buffer, make_chunk(1200 * MS), 1260 * MS, REST), Offer)
     plan = buffer.plan
     for chunk, expected in (
         (make_chunk(1200 * MS, sequence=2), Refusal.DUPLICATE),
         (make_chunk(1100 * MS, sequence=3), Refusal.OUT_OF_ORDER),
     ):
-        outcome = buffer.push(chunk, 1300 * MS, REST)
+        outcome = push(buffer, chunk, 1300 * MS, REST)
         assert isinstance(outcome, Refused)
         assert outcome.refusal is expected
     assert buffer.plan is plan
 
 
 def test_an_engine_that_restarts_its_numbers_is_taken_up_again(buffer: ChunkBuffer) -> None:
-    assert isinstance(buffer.push(make_chunk(1200 * MS, sequence=500), 1260 * MS, REST), Accepted)
-    assert isinstance(buffer.push(make_chunk(1400 * MS, sequence=1), 1460 * MS, REST), Accepted)
+    assert isinstance(push(buffer, make_chunk(1200 * MS, sequence=500), 1260 * MS, REST), Offer)
+    assert isinstance(push(buffer, make_chunk(1400 * MS, sequence=1), 1460 * MS, REST), Offer)
+
+
+def test_an_offer_changes_nothing_until_it_is_taken(buffer: ChunkBuffer) -> None:
+    assert isinstance(push(buffer, make_chunk(1000 * MS), 1060 * MS, REST), Offer)
+    plan, chunk = buffer.plan, make_chunk(1200 * MS, sequence=2)
+    first = buffer.offer(chunk, 1260 * MS, REST)
+    longer = buffer.offer(chunk, 1260 * MS, REST, blend_ns=4 * BLEND_NS, speed_scale=0.5)
+    assert isinstance(first, Offer)
+    assert isinstance(longer, Offer)
+    assert buffer.plan is plan
+    assert (first.plan.speed_scale, longer.plan.speed_scale) == (1.0, 0.5)
+    assert (first.blend_ns, longer.blend_ns) == (BLEND_NS, 4 * BLEND_NS)
+    assert first.plan.seq == longer.plan.seq
+    buffer.take(longer)
+    assert buffer.plan is longer.plan
+    with pytest.raises(ValueError, match="have been taken"):
+        buffer.take(first)
+
+
+def test_plans_that_the_loop_still_needs_are_known(buffer: ChunkBuffer) -> None:
+    taken = []
+    for k in range(9):
+        exposure_ns = (1000 + 50 * k) * MS
+        offer = buffer.offer(make_chunk(exposure_ns), exposure_ns, REST, active_from_ns=exposure_ns + 100 * MS)
+        assert isinstance(offer, Offer)
+        buffer.take(offer)
+        taken.append(offer.plan)
+    assert buffer.plans_from(1400 * MS) == tuple(taken[-3:])
+    assert buffer.plans_from(2000 * MS) == (taken[-1],)
+    buffer.restart(2000 * MS)
+    assert buffer.plans_from(2000 * MS) == ()

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from contracts.errors import Refusal
+from edge_runtime.control.admission import Prediction
+from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer, Refused
+from edge_runtime.control.intake import Declined, Taken
 from edge_runtime.control.receipts import Receipts
-from tests.control.test_chunk_buffer import MS, make_chunk
+from edge_runtime.safety import Reason
+from tests.control.test_chunk_buffer import BLEND_NS, EMBODIMENT, MS, REST, make_chunk
+
+FORESEEN = Prediction(
+    ticks=800,
+    interventions=3,
+    reasons=Reason.LIMIT_VELOCITY | Reason.LIMIT_JERK,
+    first_ns=70 * MS,
+    last_ns=72 * MS,
+    deviation_rad=0.25,
+)
 
 
 def follow(receipts: Receipts, *plans: int, start_ms: int = 0) -> list[tuple[int, int | None]]:
@@ -14,35 +29,55 @@ def follow(receipts: Receipts, *plans: int, start_ms: int = 0) -> list[tuple[int
     return [(r.chunk_sequence, r.first_command_ns) for r in receipts.followed(ticks, np.array(plans, np.uint64))]
 
 
+def take(receipts: Receipts, sequence: int, plan: int, received_ns: int) -> None:
+    offer = ChunkBuffer(EMBODIMENT, bundle_digest=None, blend_ns=BLEND_NS, max_age_ns=1000 * MS).offer(
+        make_chunk(0, sequence=sequence), 60 * MS, REST, speed_scale=0.5
+    )
+    assert isinstance(offer, Offer)
+    taken = Taken(replace(offer, plan=replace(offer.plan, seq=plan)), FORESEEN)
+    receipts.taken(make_chunk(0, sequence=sequence), taken, received_ns)
+
+
 def test_the_first_tick_under_a_plan_is_the_chunk_s_first_command() -> None:
     receipts = Receipts()
-    receipts.accepted(make_chunk(0, sequence=7), 1, 0, 10 * MS)
+    take(receipts, 7, 1, 10 * MS)
     assert follow(receipts, 0, 0, 1, 1) == [(7, 2 * MS)]
     assert follow(receipts, 1, 1, start_ms=4) == []
 
 
 def test_a_change_right_at_the_border_of_two_batches_is_seen() -> None:
     receipts = Receipts()
-    receipts.accepted(make_chunk(0, sequence=7), 1, 0, 0)
+    take(receipts, 7, 1, 0)
     assert follow(receipts, 0, 0) == []
     assert follow(receipts, 1, start_ms=2) == [(7, 2 * MS)]
 
 
 def test_a_chunk_that_was_overtaken_gets_a_receipt_without_a_command() -> None:
     receipts = Receipts()
-    receipts.accepted(make_chunk(0, sequence=7), 1, 0, 0)
-    receipts.accepted(make_chunk(0, sequence=8), 2, 0, 0)
+    take(receipts, 7, 1, 0)
+    take(receipts, 8, 2, 0)
     assert follow(receipts, 0, 2) == [(7, None), (8, 1 * MS)]
 
 
 def test_arming_forgets_chunks_that_were_never_followed() -> None:
     receipts = Receipts()
-    receipts.accepted(make_chunk(0, sequence=7), 1, 0, 0)
+    take(receipts, 7, 1, 0)
     receipts.restart()
-    receipts.accepted(make_chunk(0, sequence=8), 2, 0, 0)
+    take(receipts, 8, 2, 0)
     assert follow(receipts, 0, 2) == [(8, 1 * MS)]
 
 
 def test_a_refused_chunk_says_why() -> None:
-    receipt = Receipts().refused(make_chunk(0), Refusal.STALE, 5)
-    assert (receipt.refusal, receipt.first_command_ns) == ("stale", None)
+    declined = Declined(Refused(Refusal.PREDICTED_DEVIATION, "too far"), FORESEEN)
+    receipt = Receipts().declined(make_chunk(0), declined, 5)
+    assert (receipt.refusal, receipt.first_command_ns) == ("predicted_deviation", None)
+    assert (receipt.predicted_interventions, receipt.predicted_deviation_rad) == (3, 0.25)
+
+
+def test_a_receipt_tells_what_was_foreseen_and_done() -> None:
+    receipts = Receipts()
+    take(receipts, 7, 1, 10 * MS)
+    receipt, *_ = receipts.followed(np.array([20 * MS]), np.array([1], np.uint64))
+    assert receipt.predicted_limits == ("limit_velocity", "limit_jerk")
+    assert (receipt.predicted_interventions, receipt.predicted_first_ns) == (3, 70 * MS)
+    assert (receipt.blend_ns, receipt.speed_scale, receipt.expired_actions) == (BLEND_NS, 0.5, 1)

@@ -1,0 +1,216 @@
+"""Chunk admission: the plan a chunk would become is run through the safety kernel before its first tick.
+
+Guarantees that a plan is handed over only if the kernel, from where it stands now and inside the same limits, would
+follow it closely; and that what the kernel would alter is known beforehand. It rehearses with the kernel's own code and
+changes nothing: the tick itself is checked again when its time has come, so a wrong prediction costs a chunk, never a
+limit. Knows no clock. Trusts the snapshot to be the loop's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.errors import Refusal
+from edge_runtime.control.chunk_buffer import Offer, Refused
+from edge_runtime.control.plan import Plan, evaluate_plan
+from edge_runtime.native import ffi, lib
+from edge_runtime.safety import KernelConfig, Reason
+from edge_runtime.safety.recording import RECORD_DTYPE
+
+_MAX_TICKS = 2048
+"""Setpoints of observations older than two seconds are refused by the kernel: no plan is followed for longer."""
+
+_NOTHING = Reason(0)
+_EXPECTED = Reason.SETPOINT_NONE
+"""A plan ends."""
+
+_NOT_OF_THE_SEAM = _EXPECTED | Reason.LIMIT_GRIPPER | Reason.LIMIT_SPEED_SCALE
+"""What a longer cross-fade would not cure."""
+
+_SLOWED = Reason.LIMIT_SINGULARITY | Reason.LIMIT_TOOL_SPEED
+
+_LONGER = (2, 4)
+_SEAM_MARGIN_NS = 50_000_000
+"""So long after the cross-fade the kernel may still be catching up with what the cross-fade asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the kernel would do to a plan.
+
+    Attributes:
+        ticks: how many were rehearsed; 0 where the robot would not follow it.
+        interventions: in how many the kernel would alter the motion.
+        reasons: everything that would act.
+        first_ns, last_ns: first and last tick in which something would.
+        seam_last_ns: last tick of those that a longer cross-fade might cure.
+        deviation_rad: largest distance of a joint's command from what the plan asks.
+        blocked: share of the ticks in which geometry would hold the robot back, 0 to 1.
+        slowed: the robot would be told to be slow, by whatever asks for it.
+    """
+
+    ticks: int = 0
+    interventions: int = 0
+    reasons: Reason = _NOTHING
+    first_ns: int | None = None
+    last_ns: int | None = None
+    seam_last_ns: int | None = None
+    deviation_rad: float = 0.0
+    blocked: float = 0.0
+    slowed: bool = False
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Names of everything that would act, in the order of the kernel's table."""
+        return tuple(reason.name.lower() for reason in Reason if reason.name and self.reasons & reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A plan with what is known of it; `refused` says why it may not be handed over, None if it may."""
+
+    offer: Offer
+    prediction: Prediction
+    refused: Refused | None
+
+
+class Rehearsal:
+    """Runs plans through the kernel of one robot, in room of its own."""
+
+    def __init__(self, config: KernelConfig) -> None:
+        self._config = config.to_native()
+        self._n_joints = len(config.joint_names)
+        self._tick_ns = config.tick_ns
+        self._setpoints = np.zeros(_MAX_TICKS, dtype=RECORD_DTYPE["setpoint"])
+        self._verdicts = np.zeros(_MAX_TICKS, dtype=RECORD_DTYPE["verdict"])
+        self._native_setpoints = ffi.cast("kernel_setpoint *", self._setpoints.ctypes.data)
+        self._native_verdicts = ffi.cast("kernel_verdict *", self._verdicts.ctypes.data)
+
+    def predict(self, state: Any, tick_ns: int, plans: Sequence[Plan]) -> Prediction:
+        """What would come of `plans`, each followed from its time on until the last has played out.
+
+        Args:
+            state: `kernel_state *` after the tick of `tick_ns`; it is not altered.
+            tick_ns: instant of that tick.
+            plans: in the order in which they are handed over, at least one.
+        """
+        count, asked = self._fill(tick_ns, plans)
+        # The interpreter's lock is free meanwhile.
+        lib.kernel_rehearse(state, self._config, self._native_setpoints, count, self._native_verdicts)
+        verdicts = self._verdicts[:count][asked]
+        if len(verdicts) == 0:
+            return Prediction()
+        t_ns = self._setpoints["stamp_ns"][:count][asked]
+        reasons = verdicts["reasons"] & np.uint64(~int(_EXPECTED) & (2**64 - 1))
+        altered = t_ns[reasons != 0]
+        at_seam = t_ns[(reasons & np.uint64(~int(_NOT_OF_THE_SEAM) & (2**64 - 1))) != 0]
+        wanted_rad = self._setpoints["q_rad"][:count][asked][:, : self._n_joints]
+        return Prediction(
+            ticks=len(verdicts),
+            interventions=len(altered),
+            reasons=Reason(int(np.bitwise_or.reduce(reasons))),
+            first_ns=int(altered[0]) if len(altered) else None,
+            last_ns=int(altered[-1]) if len(altered) else None,
+            seam_last_ns=int(at_seam[-1]) if len(at_seam) else None,
+            deviation_rad=float(np.abs(verdicts["q_rad"][:, : self._n_joints] - wanted_rad).max()),
+            slowed=bool((verdicts["speed_scale"] < 1.0).any() or (reasons & np.uint64(int(_SLOWED))).any()),
+            blocked=float(np.mean((reasons & np.uint64(int(Reason.LIMIT_GEOMETRY))) != 0)),
+        )
+
+    def commands_rad(self, state: Any, tick_ns: int, plans: Sequence[Plan]) -> NDArray[np.float64]:
+        """(ticks, joints) what the robot would be told in the ticks after `tick_ns`, see `predict`."""
+        count, _ = self._fill(tick_ns, plans)
+        lib.kernel_rehearse(state, self._config, self._native_setpoints, count, self._native_verdicts)
+        return np.array(self._verdicts["q_rad"][:count, : self._n_joints])
+
+    def _fill(self, tick_ns: int, plans: Sequence[Plan]) -> tuple[int, NDArray[np.bool_]]:
+        """The setpoints that the loop would make of `plans`: how many, and which of them there are."""
+        count = min(max((int(plans[-1].t_ns[-1]) - tick_ns) // self._tick_ns, 0), _MAX_TICKS)
+        t_ns = tick_ns + self._tick_ns * np.arange(1, count + 1, dtype=np.int64)
+        rows = np.full((count, self._n_joints + 1), np.nan)
+        setpoints = self._setpoints[:count]
+        first = 0
+        for plan in plans:
+            first = max(first, int(np.searchsorted(t_ns, plan.active_from_ns)))
+            if first < count:
+                rows[first:] = evaluate_plan(plan, t_ns[first:], self._n_joints)
+                setpoints["speed_scale"][first:] = plan.speed_scale
+                setpoints["observation_ns"][first:] = plan.observation_ns
+        asked = np.isfinite(rows[:, -1])
+        setpoints["present"] = asked
+        setpoints["n"] = self._n_joints
+        setpoints["stamp_ns"] = t_ns
+        setpoints["seq"] = np.arange(1, count + 1)
+        setpoints["q_rad"][:, : self._n_joints] = rows[:, :-1]
+        setpoints["gripper_m"] = rows[:, -1]
+        return count, asked
+
+
+class Admission:
+    """Decides what becomes of a plan.
+
+    Args:
+        config: the robot's limits.
+        deviation_max_rad: a plan that the kernel would follow less closely is refused.
+        blocked_max: likewise one that geometry would hold back in a larger share of its ticks.
+    """
+
+    def __init__(self, config: KernelConfig, *, deviation_max_rad: float, blocked_max: float) -> None:
+        self._rehearsal = Rehearsal(config)
+        self._deviation_max_rad = deviation_max_rad
+        self._blocked_max = blocked_max
+
+    def judge(
+        self,
+        state: Any,
+        tick_ns: int,
+        under_way: Sequence[Plan],
+        offer: Offer,
+        with_blend: Callable[[int], Offer | Refused],
+    ) -> Judged:
+        """Whether `offer` may be handed over, as it is or with a longer cross-fade.
+
+        Args:
+            state: `kernel_state *` after the tick of `tick_ns`.
+            tick_ns: the loop's last tick.
+            under_way: plans that the loop has, in the order in which they were handed over.
+            offer: with the usual cross-fade.
+            with_blend: the same chunk with a cross-fade of so many nanoseconds.
+        """
+        first = best = self._rehearsed(state, tick_ns, under_way, offer)
+        for blend_ns in self._longer_blends(first):
+            other = with_blend(blend_ns)
+            if isinstance(other, Refused):
+                break
+            tried = self._rehearsed(state, tick_ns, under_way, other)
+            if tried.refused is None and tried.prediction.seam_last_ns is None:
+                return tried
+            if best.refused is not None and tried.refused is None:
+                best = tried
+        return best
+
+    def _rehearsed(self, state: Any, tick_ns: int, under_way: Sequence[Plan], offer: Offer) -> Judged:
+        prediction = self._rehearsal.predict(state, tick_ns, (*under_way, offer.plan))
+        return Judged(offer, prediction, self._why_not(prediction))
+
+    def _longer_blends(self, first: Judged) -> list[int]:
+        """Cross-fades worth trying: none unless it is the seam, and nothing behind it, that would be clipped."""
+        offer, last_ns = first.offer, first.prediction.seam_last_ns
+        if last_ns is None or last_ns > offer.splice_ns + offer.blend_ns + _SEAM_MARGIN_NS:
+            return []
+        room_ns = int(offer.plan.t_ns[-1]) - offer.splice_ns
+        return [factor * offer.blend_ns for factor in _LONGER if factor * offer.blend_ns <= room_ns]
+
+    def _why_not(self, prediction: Prediction) -> Refused | None:
+        if prediction.blocked > self._blocked_max:
+            return Refused(Refusal.PREDICTED_BLOCK, f"geometry would block {prediction.blocked:.0%} of its ticks")
+        # A robot that is told to be slow is meant to stay behind; the next chunk starts from where it really is.
+        if prediction.deviation_rad > self._deviation_max_rad and not prediction.slowed:
+            detail = f"the kernel would stay up to {prediction.deviation_rad:.3f} rad away from it"
+            return Refused(Refusal.PREDICTED_DEVIATION, detail)
+        return None

@@ -1,0 +1,117 @@
+"""What becomes of a chunk: chunk buffer, confidence gate and admission, one after the other, then the loop.
+
+Guarantees that a chunk refused by any of them changes nothing: the motion under way goes on. It never arms; where the
+gate escalates it disarms. Trusts each of the three for its own question only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from contracts.errors import Refusal, SafetyError
+from contracts.messages import ActionChunk, GateState
+from edge_runtime.config import ConfidenceSection
+from edge_runtime.control.admission import Admission, Prediction
+from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer, Posture, Refused
+from edge_runtime.control.confidence import ConfidenceGate
+from edge_runtime.control.native_loop import ControlLoop
+from edge_runtime.control.plan import PlanResult
+from edge_runtime.safety import Request, State
+
+_FOLLOWS = (State.ACTIVE, State.HOLDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A chunk whose plan the loop has, and what the kernel is expected to do to it."""
+
+    offer: Offer
+    prediction: Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """A chunk that was not used, and what the kernel would have done to it if that was asked at all."""
+
+    refused: Refused
+    prediction: Prediction
+
+
+class Intake:
+    """The way of chunks into one loop.
+
+    Args:
+        loop: that gets the plans.
+        buffer: makes them.
+        admission: rehearses them.
+        confidence: settings of the gate.
+    """
+
+    def __init__(
+        self, loop: ControlLoop, buffer: ChunkBuffer, admission: Admission, confidence: ConfidenceSection
+    ) -> None:
+        self._loop = loop
+        self._buffer = buffer
+        self._admission = admission
+        self._gate = ConfidenceGate(confidence)
+        self._confidence: float | None = None
+
+    @property
+    def gate(self) -> GateState:
+        """Where the confidence gate stands."""
+        return self._gate.state
+
+    @property
+    def confidence(self) -> float | None:
+        """Of the newest chunk that was judged."""
+        return self._confidence
+
+    def answer(self) -> None:
+        """A person has answered the policy's question."""
+        self._gate.answer()
+
+    def take(self, chunk: ActionChunk, now_ns: int, rest: Posture, active_from_ns: int) -> Taken | Declined:
+        """Hand the plan of `chunk` to the loop, or decline it. See `ChunkBuffer.offer` for the arguments.
+
+        With `active_from_ns`, which only virtual time has, the tick of `now_ns` is waited for: what is foreseen then
+        depends on nothing but that.
+
+        Raises:
+            SafetyError: buffer and loop contradict each other, or the loop does not answer; control must not go on.
+        """
+        offer = self._buffer.offer(chunk, now_ns, rest, active_from_ns=active_from_ns)
+        if isinstance(offer, Refused):
+            return Declined(offer, Prediction())
+        state, tick_ns = self._loop.snapshot_at_tick(now_ns if active_from_ns else 0)
+        if state.state not in _FOLLOWS:
+            # Nobody moves by it, and arming will forget it: there is nothing to be unsure of, or to foresee.
+            return self._hand_over(offer, Prediction())
+        decision = self._gate.judge(chunk.confidence)
+        self._confidence = chunk.confidence
+        if decision.escalates:
+            self._loop.request(Request.DISARM)
+        if not decision.admits:
+            return Declined(Refused(Refusal.UNSURE, f"its policy is {chunk.confidence} sure of it"), Prediction())
+
+        def with_blend(blend_ns: int) -> Offer | Refused:
+            return self._buffer.offer(
+                chunk,
+                now_ns,
+                rest,
+                active_from_ns=active_from_ns,
+                blend_ns=blend_ns,
+                speed_scale=decision.speed_scale,
+            )
+
+        offer = replace(offer, plan=replace(offer.plan, speed_scale=decision.speed_scale))
+        judged = self._admission.judge(state, tick_ns, self._buffer.plans_from(tick_ns), offer, with_blend)
+        if judged.refused is not None:
+            return Declined(judged.refused, judged.prediction)
+        return self._hand_over(judged.offer, judged.prediction)
+
+    def _hand_over(self, offer: Offer, prediction: Prediction) -> Taken:
+        answer = self._loop.set_plan(offer.plan)
+        if answer is not PlanResult.OK:
+            raise SafetyError(f"the loop refused a plan of the chunk buffer: {answer.name.lower()}")
+        self._buffer.take(offer)
+        return Taken(offer, prediction)
