@@ -1,0 +1,227 @@
+"""`geometry.c` and its Python reference agree bit for bit, on models that are sound and on models that are not."""
+
+from __future__ import annotations
+
+import math
+import random
+import struct
+from typing import Any
+
+import pytest
+
+from edge_runtime.native import ffi, lib
+from edge_runtime.safety import reference_geometry as reference
+from edge_runtime.safety.kinematics import Capsule, GeometryModel, Keepout
+from edge_runtime.safety.reference_geometry_check import GeometryError, check, derive
+from tests.safety.geometry_robot import NativeGeometry, arm, random_model, random_posture
+
+JUST_ABOVE_100 = math.nextafter(100.0, 200.0)
+JUST_ABOVE_1E6 = math.nextafter(1e6, 2e6)
+NEVER = (math.nan, math.inf, -math.inf)
+
+
+def bits(*rows: list[float]) -> bytes:
+    return b"".join(struct.pack(f"{len(row)}d", *row) for row in rows)
+
+
+def require_agreement(model: GeometryModel, q_rad: list[float]) -> None:
+    native = NativeGeometry(model)
+    geometry = reference.Geometry.of(native.model)
+    native.move_to(q_rad)
+    pose = reference.pose_at(geometry, q_rad)
+    clearance = reference.clearance_at(geometry, pose)
+    rotations, origins_m = native.pose()
+    assert bits(*rotations, *origins_m) == bits(*pose.rotation, *pose.origin_m)
+    assert bits(*native.clearance()) == bits(clearance.world_m, clearance.pair_m)
+    assert bits(*native.tool_columns()) == bits(*reference.tool_columns(geometry, pose))
+    assert bits([native.manipulability()]) == bits([reference.manipulability(geometry, pose)])
+
+
+@pytest.mark.parametrize("tidy", [False, True])
+def test_c_equals_reference_in_every_posture(tidy: bool) -> None:
+    generator = random.Random(11)
+    for _ in range(1200):
+        model = random_model(generator, tidy=tidy)
+        require_agreement(model, random_posture(generator, model.n_joints, tidy=tidy))
+
+
+def test_c_equals_reference_where_near_and_far_meet() -> None:
+    body = Capsule(name="body", link="joint1", a_m=(0.0, 0.0, 0.0), b_m=(0.2, 0.0, 0.0), radius_m=0.05)
+    for height_m in (0.4, math.nextafter(0.4, 1.0), math.nextafter(0.4, 0.0)):
+        zone = Keepout(min_m=(0.1, 0.0, 0.333 + height_m), max_m=(0.1, 0.0, 0.333 + height_m))
+        model = GeometryModel(joints=arm().joints, capsules=(body,), pairs=(), tool=arm().tool, keepouts=(zone, zone))
+        require_agreement(model, [0.0] * 7)
+
+
+def test_derived_reaches_agree() -> None:
+    generator = random.Random(12)
+    for _ in range(300):
+        native = NativeGeometry(random_model(generator)).model
+        geometry = reference.Geometry.of(native)
+        blank = reference.Geometry.of(ffi.new("geometry_model *"))
+        wanted = (geometry.reach_m, geometry.pair_reach_m, geometry.tool_reach_m)
+        geometry.reach_m, geometry.pair_reach_m, geometry.tool_reach_m = (
+            blank.reach_m,
+            blank.pair_reach_m,
+            blank.tool_reach_m,
+        )
+        derive(geometry)
+        assert (geometry.reach_m, geometry.pair_reach_m, geometry.tool_reach_m) == wanted
+        assert check(geometry) == (GeometryError.OK, 0)
+
+
+def fresh() -> Any:
+    native = ffi.new("geometry_model *")
+    arm().fill(native)
+    return native
+
+
+def require_verdict(native: Any, error: GeometryError, index: int) -> None:
+    found = ffi.new("uint32_t *", 99)
+    assert (lib.geometry_check(native, found), found[0]) == (error, index)
+    assert check(reference.Geometry.of(native)) == (error, index)
+
+
+def set_at(native: Any, path: str, value: float) -> None:
+    """`set_at(model, "joints.3.offset_m.1", x)`."""
+    *way, last = path.split(".")
+    for step in way:
+        native = native[int(step)] if step.isdigit() else getattr(native, step)
+    if last.isdigit():
+        native[int(last)] = value
+    else:
+        setattr(native, last, value)
+
+
+TILT = 3e-5
+"""Turned by so much, an axis leaves its unit length by 4.5e-10 and the others' right angle by far more."""
+
+REFUSED: list[tuple[str, float, GeometryError, int]] = [
+    ("n_joints", 17, GeometryError.COUNTS, 0),
+    ("n_capsules", 25, GeometryError.COUNTS, 0),
+    ("n_capsules", 0, GeometryError.COUNTS, 0),
+    ("n_pairs", 65, GeometryError.COUNTS, 0),
+    ("n_planes", 17, GeometryError.COUNTS, 0),
+    ("n_keepouts", 17, GeometryError.COUNTS, 0),
+    ("n_joints", 0, GeometryError.COUNTS, 0),
+    ("joints.0.parent", -2, GeometryError.PARENT, 0),
+    ("joints.0.parent", 0, GeometryError.PARENT, 0),
+    ("joints.4.parent", 4, GeometryError.PARENT, 4),
+    *((f"joints.2.rotation.{k}", TILT, GeometryError.ROTATION, 2) for k in range(1, 4)),
+    *((f"joints.2.rotation.{k}", 2e-9, GeometryError.ROTATION, 2) for k in (1, 2, 3, 6, 7, 8)),
+    *((f"joints.6.rotation.{k}", value, GeometryError.ROTATION, 6) for k in range(9) for value in NEVER),
+    ("joints.0.rotation.0", -1.0, GeometryError.ROTATION, 0),
+    ("joints.0.rotation.4", -1.0, GeometryError.ROTATION, 0),
+    ("joints.0.rotation.8", -1.0, GeometryError.ROTATION, 0),
+    ("joints.0.rotation.0", 1.0 + 1e-9, GeometryError.ROTATION, 0),
+    ("joints.0.rotation.4", 1.0 + 1e-9, GeometryError.ROTATION, 0),
+    ("joints.0.rotation.8", 1.0 + 2e-9, GeometryError.ROTATION, 0),
+    *(
+        (f"joints.3.offset_m.{k}", value, GeometryError.OFFSET, 3)
+        for k in range(3)
+        for value in (JUST_ABOVE_100, -JUST_ABOVE_100, *NEVER)
+    ),
+    *(
+        (f"capsules.5.{end}.{k}", value, GeometryError.CAPSULE, 5)
+        for end in ("a_m", "b_m")
+        for k in range(3)
+        for value in (JUST_ABOVE_100, -JUST_ABOVE_100, *NEVER)
+    ),
+    *(("capsules.0.radius_m", value, GeometryError.CAPSULE, 0) for value in (0.0, -0.1, JUST_ABOVE_100, *NEVER)),
+    ("capsules.8.link", -2, GeometryError.CAPSULE, 8),
+    ("capsules.8.link", 7, GeometryError.CAPSULE, 8),
+    ("pairs.3.0", 9, GeometryError.PAIR, 3),
+    ("pairs.3.1", 9, GeometryError.PAIR, 3),
+    ("pairs.0.1", 0, GeometryError.PAIR, 0),
+    ("planes.0.normal.0", 1.0 + 1e-9, GeometryError.PLANE, 0),
+    ("planes.5.normal.1", TILT * 2, GeometryError.PLANE, 5),
+    *(("planes.1.offset_m", value, GeometryError.PLANE, 1) for value in (JUST_ABOVE_1E6, -JUST_ABOVE_1E6, *NEVER)),
+    *((f"keepouts.0.min_m.{k}", value, GeometryError.KEEPOUT, 0) for k in range(3) for value in (0.6, -2e6, *NEVER)),
+    *((f"keepouts.0.max_m.{k}", value, GeometryError.KEEPOUT, 0) for k in range(3) for value in (-0.1, 2e6, *NEVER)),
+    *(("keepouts.1.radius_m", value, GeometryError.KEEPOUT, 1) for value in (-1e-300, JUST_ABOVE_1E6, *NEVER)),
+    ("tool_link", -2, GeometryError.TOOL, 0),
+    ("tool_link", 7, GeometryError.TOOL, 0),
+    *((f"tool_m.{k}", value, GeometryError.TOOL, 0) for k in range(3) for value in (JUST_ABOVE_100, *NEVER)),
+    ("reach_m.8.0", 1.0, GeometryError.REACH, 8),
+    ("reach_m.2.15", 1e-9, GeometryError.REACH, 2),
+    ("reach_m.0.3", math.nan, GeometryError.REACH, 0),
+    ("pair_reach_m.19.6", 1.0, GeometryError.REACH, 19),
+    ("pair_reach_m.0.0", 0.0, GeometryError.REACH, 0),
+    ("tool_reach_m.6", 0.2, GeometryError.REACH, 0),
+    ("tool_reach_m.15", 1e-9, GeometryError.REACH, 0),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "error", "index"), REFUSED)
+def test_a_model_that_is_not_sound_is_refused_by_name(
+    path: str, value: float, error: GeometryError, index: int
+) -> None:
+    native = fresh()
+    set_at(native, path, value)
+    require_verdict(native, error, index)
+
+
+TAKEN: list[tuple[str, float]] = [
+    ("joints.2.parent", -1),
+    ("joints.2.parent", 0),
+    *((f"joints.0.rotation.{k}", 4e-10) for k in (1, 2, 3, 5, 6, 7)),
+    *((f"joints.0.rotation.{k}", 1.0 - 4e-10) for k in (0, 4, 8)),
+    *((f"joints.3.offset_m.{k}", value) for k in range(3) for value in (100.0, -100.0)),
+    *((f"capsules.5.{end}.{k}", value) for end in ("a_m", "b_m") for k in range(3) for value in (100.0, -100.0)),
+    ("capsules.5.radius_m", 100.0),
+    ("capsules.5.radius_m", 5e-324),
+    ("capsules.1.link", -1),
+    ("capsules.8.link", 6),
+    ("pairs.0.1", 8),
+    ("planes.0.normal.0", 1.0 + 4e-10),
+    *(("planes.1.offset_m", value) for value in (1e6, -1e6)),
+    *((f"keepouts.0.min_m.{k}", -1e6) for k in range(3)),
+    *((f"keepouts.0.max_m.{k}", 1e6) for k in range(3)),
+    *(("keepouts.0.radius_m", value) for value in (0.0, 1e6)),
+    ("tool_link", -1),
+    *((f"tool_m.{k}", value) for k in range(3) for value in (100.0, -100.0)),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), TAKEN)
+def test_what_lies_on_the_edge_is_taken_once_its_reaches_are_derived(path: str, value: float) -> None:
+    native = fresh()
+    set_at(native, path, value)
+    lib.geometry_derive(native)
+    require_verdict(native, GeometryError.OK, 0)
+
+
+def test_no_joints_means_no_model_and_nothing_else_either() -> None:
+    native = ffi.new("geometry_model *")
+    require_verdict(native, GeometryError.OK, 0)
+    for count in ("n_capsules", "n_pairs", "n_planes", "n_keepouts"):
+        setattr(native, count, 1)
+        require_verdict(native, GeometryError.COUNTS, 0)
+        setattr(native, count, 0)
+
+
+def test_deriving_leaves_a_model_that_is_not_sound_alone() -> None:
+    native = fresh()
+    native.joints[3].parent = 1_000_000
+    native.reach_m[0][0] = 42.0
+    before = bytes(ffi.buffer(native))
+    lib.geometry_derive(native)
+    assert bytes(ffi.buffer(native)) == before
+    geometry = reference.Geometry.of(native)
+    derive(geometry)
+    assert geometry == reference.Geometry.of(native)
+
+
+def test_random_damage_gets_the_same_verdict_from_both() -> None:
+    generator = random.Random(13)
+    seen = set()
+    for _ in range(1500):
+        path, value, _, _ = generator.choice(REFUSED)
+        native = ffi.new("geometry_model *")
+        random_model(generator).fill(native)
+        set_at(native, path, value)
+        index = ffi.new("uint32_t *")
+        found = GeometryError(lib.geometry_check(native, index))
+        assert (found, index[0]) == check(reference.Geometry.of(native))
+        seen.add(found)
+    assert seen == set(GeometryError)
