@@ -204,7 +204,8 @@ class Admission:
         if last_ns is None or last_ns > offer.splice_ns + offer.blend_ns + _SEAM_MARGIN_NS:
             return []
         room_ns = int(offer.plan.t_ns[-1]) - offer.splice_ns
-        return [factor * offer.blend_ns for factor in _LONGER if factor * offer.blend_ns <= room_ns]
+        longer = sorted({min(factor * offer.blend_ns, room_ns) for factor in _LONGER})
+        return [blend_ns for blend_ns in longer if blend_ns > offer.blend_ns]
 
     def _why_not(self, prediction: Prediction) -> Refused | None:
         if prediction.blocked > self._blocked_max:

@@ -82,7 +82,10 @@ class Intake:
         offer = self._buffer.offer(chunk, now_ns, rest, active_from_ns=active_from_ns)
         if isinstance(offer, Refused):
             return Declined(offer, Prediction())
-        state, tick_ns = self._loop.snapshot_at_tick(now_ns if active_from_ns else 0)
+        try:
+            state, tick_ns = self._loop.snapshot_at_tick(now_ns if active_from_ns else 0)
+        except SafetyError as error:
+            return Declined(Refused(Refusal.NOT_ALLOWED_NOW, str(error)), Prediction())
         if state.state not in _FOLLOWS:
             # Nobody moves by it, and arming will forget it: there is nothing to be unsure of, or to foresee.
             return self._hand_over(offer, Prediction())

@@ -6,8 +6,8 @@ import logging
 
 import cv2
 
-from contracts.messages import Observation, OperatorCommand
-from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, OBSERVATION, OPERATOR
+from contracts.messages import ChunkReceipt, Observation, OperatorCommand
+from contracts.topics import ACTION_CHUNK, CHUNK_RECEIPT, HEARTBEAT_ENGINE, OBSERVATION, OPERATOR
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.clock import MonotonicClock, open_clock
 from edge_runtime.engine.bundle_policy import BundlePolicy
@@ -26,7 +26,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
     clock = open_clock(port_name(run_dir), lockstep=arguments.lockstep)
     real_time = MonotonicClock()
     with (
-        Subscriber((OPERATOR, OBSERVATION), run_dir) as subscriber,
+        Subscriber((OPERATOR, OBSERVATION, CHUNK_RECEIPT), run_dir) as subscriber,
         Publisher(ACTION_CHUNK, run_dir) as chunks,
         Publisher(HEARTBEAT_ENGINE, run_dir) as heartbeats,
     ):
@@ -42,6 +42,9 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             messages = subscriber.receive(_POLL_S)
             commands = [message for message in messages if isinstance(message, OperatorCommand)]
             observations = [message for message in messages if isinstance(message, Observation)]
+            for message in messages:
+                if isinstance(message, ChunkReceipt):
+                    planner.learn(message)
             instructions_taken = sum(map(planner.instruct, commands))
             chunk = planner.answer(observations)
             if chunk is not None:

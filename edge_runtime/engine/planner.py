@@ -14,7 +14,7 @@ import numpy as np
 
 from contracts.embodiment import Embodiment
 from contracts.errors import FrameError, Refusal
-from contracts.messages import ActionChunk, InferenceTiming, Observation, OperatorCommand, OperatorKind
+from contracts.messages import ActionChunk, ChunkReceipt, InferenceTiming, Observation, OperatorCommand, OperatorKind
 from contracts.topics import ACTION_CHUNK, OBSERVATION, OPERATOR
 from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock, MonotonicClock
@@ -62,6 +62,8 @@ class Planner:
         self._used_exposure_ns: int | None = None
         self._chunks = 0
         self._skipped = 0
+        self._declined = self._clipped = 0
+        self._deviation_rad: float | None = None
         self._inference, self._model, self._overhead = LatencyWindow(), LatencyWindow(), LatencyWindow()
 
     def instruct(self, command: OperatorCommand) -> bool:
@@ -126,6 +128,12 @@ class Planner:
         self._overhead.add(took_ns - actions.model_ns)
         return chunk
 
+    def learn(self, receipt: ChunkReceipt) -> None:
+        """What control made of a chunk, and what the safety kernel was foreseen to do to it."""
+        self._declined += receipt.refusal is not None
+        self._clipped += receipt.predicted_interventions > 0
+        self._deviation_rad = receipt.predicted_deviation_rad
+
     @property
     def instruction(self) -> str:
         """The instruction that is followed, empty without one."""
@@ -133,10 +141,15 @@ class Planner:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Counts since the start; `instruction_id` is the id of the instruction that is followed, 0 without one."""
+        """Counts since the start; `instruction_id` is the id of the instruction that is followed, 0 without one.
+
+        `chunks_declined` were not used by control, `chunks_clipped` would have been altered by the safety kernel.
+        """
         return {
             "inferences": self._chunks,
             "observations_skipped": self._skipped,
+            "chunks_declined": self._declined,
+            "chunks_clipped": self._clipped,
             "instruction_id": self._instruction_id,
             **self._policy.counters,
         }
@@ -147,13 +160,14 @@ class Planner:
 
         `inference_*` is from receiving an observation to the finished chunk, `model_*` the part inside the inference
         library and `overhead_*` the rest. Of the last chunk alone `disagreement` and `strangeness`, where known, see
-        `agreement` and `familiarity`.
+        `agreement` and `familiarity`; of the last receipt `predicted_deviation_rad`.
         """
         return {
             **self._inference.gauges("inference"),
             **self._model.gauges("model"),
             **self._overhead.gauges("overhead"),
             **self._confidence,
+            **({} if self._deviation_rad is None else {"predicted_deviation_rad": self._deviation_rad}),
         }
 
     def _confidence_in(self, actions: Actions, exposure_ns: int) -> float | None:

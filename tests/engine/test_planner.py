@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 import pytest
 
 from contracts.embodiment import Embodiment
 from contracts.errors import FrameError, Refusal
-from contracts.messages import FrameRef, Observation, OperatorCommand, OperatorKind
+from contracts.messages import ChunkReceipt, FrameRef, Observation, OperatorCommand, OperatorKind
 from edge_runtime.bus import Refusals
 from edge_runtime.engine.agreement import Float64
 from edge_runtime.engine.planner import Planner
@@ -209,6 +210,8 @@ def test_gauges_split_the_latency(bench: Bench) -> None:
     assert bench.planner.counters == {
         "inferences": 1,
         "observations_skipped": 0,
+        "chunks_declined": 0,
+        "chunks_clipped": 0,
         "instruction_id": 1,
         "words_unknown": 3,
     }
@@ -239,3 +242,25 @@ def test_confidence_is_what_the_worse_of_agreement_and_pictures_says(bench: Benc
     assert bench.planner.gauges["strangeness"] == 0.25
     bench.policy.strangeness = 4.0
     assert _confidence(bench, 3) == pytest.approx(np.exp(-4.0))
+
+
+def test_what_control_foresaw_comes_back_and_is_counted(bench: Bench) -> None:
+    plain = ChunkReceipt(
+        chunk_sequence=1,
+        exposure_ns=1,
+        observation_published_ns=None,
+        chunk_published_ns=2,
+        received_ns=3,
+        model_ns=1,
+        refusal=None,
+        expired_actions=0,
+        first_command_ns=4,
+    )
+    bench.planner.learn(plain)
+    bench.planner.learn(msgspec.structs.replace(plain, predicted_interventions=9, predicted_deviation_rad=0.02))
+    bench.planner.learn(msgspec.structs.replace(plain, refusal="predicted_deviation", predicted_interventions=400))
+    counters = bench.planner.counters
+    assert (counters["chunks_declined"], counters["chunks_clipped"]) == (1, 2)
+    assert bench.planner.gauges["predicted_deviation_rad"] == 0.0
+    bench.planner.learn(msgspec.structs.replace(plain, predicted_deviation_rad=0.02))
+    assert bench.planner.gauges["predicted_deviation_rad"] == 0.02
