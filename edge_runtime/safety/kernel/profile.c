@@ -5,7 +5,7 @@
 
 #include "number.h"
 
-/* A speed below this part of what one tick of jerk changes is rounding. */
+/* A speed below this part of what one tick of jerk changes is rounding, and so is braking too hard by this part of it. */
 #define REST 1e-12
 
 static double landing_ticks(double distance, double slope, double tick) {
@@ -123,7 +123,7 @@ void stop_profile_of(profile_state state, const profile_limits *limits, stop_pro
     const double step = limits->jerk_max * limits->tick;
     double side = state.v > 0.0 || (state.v == 0.0 && state.a > 0.0) ? 1.0 : -1.0;
     *profile = (stop_profile){.q_low = state.q, .q_high = state.q, .speed_max = magnitude(state.v)};
-    if (side * state.a + step < -braking_rate(magnitude(state.v), limits)) {
+    if (side * state.a * (1.0 - REST) + step < -braking_rate(magnitude(state.v), limits)) {
         state = swing_through(state, side, limits, profile);
         side = -side;
     }

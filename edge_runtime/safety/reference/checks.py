@@ -1,0 +1,156 @@
+"""`checks.c` once more, line for line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from edge_runtime.safety.kernel_binding import Measurement, Target
+from edge_runtime.safety.reference.number import elapsed, finite_number, magnitude
+from edge_runtime.safety.reference.structs import NONE, Config, KernelState
+from edge_runtime.safety.states import Policy, Reason
+
+_POLICY_REASONS: dict[int, Reason] = {
+    Policy.DEAD: Reason.POLICY_DEAD,
+    Policy.STALLED: Reason.POLICY_STALLED,
+    Policy.STUCK: Reason.POLICY_STUCK,
+}
+
+
+def check_clock(state: KernelState, feedback: Measurement, now_ns: int) -> Reason:
+    """`check_clock` of `motion.h`."""
+    if not state.has_now:
+        return NONE
+    gap = elapsed(now_ns, state.last_now_ns)
+    if gap <= 0:
+        return Reason.CLOCK_BACKWARD
+    if feedback.watchdog_ns != 0 and gap > feedback.watchdog_ns:
+        return Reason.CLOCK_GAP
+    return NONE
+
+
+def _all_finite(values: Sequence[float], count: int) -> bool:
+    return all(finite_number(values[i]) for i in range(count))
+
+
+def _measures_numbers(feedback: Measurement, n: int) -> bool:
+    return (
+        finite_number(feedback.gripper_m)
+        and _all_finite(feedback.q_rad, n)
+        and _all_finite(feedback.dq_rad_s, n)
+        and (feedback.tau_nm is None or _all_finite(feedback.tau_nm, n))
+        and (feedback.wrench is None or _all_finite(feedback.wrench, 6))
+    )
+
+
+def check_feedback(state: KernelState, config: Config, feedback: Measurement, now_ns: int) -> Reason:
+    """`check_feedback` of `motion.h`."""
+    reasons = Reason.FEEDBACK_TORN if feedback.torn else NONE
+    if not feedback.present:
+        return reasons | Reason.FEEDBACK_STALE
+    if (len(feedback.q_rad) if feedback.n is None else feedback.n) != config.n_joints:
+        return reasons | Reason.FEEDBACK_SHAPE
+    age = elapsed(now_ns, feedback.stamp_ns)
+    if age > config.feedback_max_age_ns:
+        reasons |= Reason.FEEDBACK_STALE
+    if age < -config.future_tolerance_ns:
+        reasons |= Reason.FEEDBACK_FUTURE
+    if state.has_feedback_seq and (feedback.seq < state.feedback_seq or feedback.stamp_ns < state.feedback_stamp_ns):
+        reasons |= Reason.FEEDBACK_SEQUENCE
+    if not _measures_numbers(feedback, config.n_joints):
+        reasons |= Reason.FEEDBACK_NOT_FINITE
+    return reasons
+
+
+def check_stop_inputs(feedback: Measurement) -> Reason:
+    """`check_stop_inputs` of `motion.h`."""
+    return (Reason.STOP_LINE if feedback.stop_line else NONE) | (Reason.DRIVER_FAULT if feedback.driver_fault else NONE)
+
+
+def _length(x: float, y: float, z: float) -> float:
+    return math.sqrt(x * x + y * y + z * z)
+
+
+def _check_joint(state: KernelState, config: Config, feedback: Measurement, i: int) -> Reason:
+    reasons = NONE
+    if magnitude(state.q_rad[i] - feedback.q_rad[i]) > config.tracking_max_rad[i]:
+        reasons |= Reason.TRACKING_ERROR
+    if feedback.q_rad[i] != state.measured_rad[i]:
+        state.measured_rad[i] = feedback.q_rad[i]
+        state.moved_from_rad[i] = state.q_rad[i]
+    if magnitude(state.q_rad[i] - state.moved_from_rad[i]) > config.frozen_travel_rad:
+        reasons |= Reason.ENCODER_FROZEN
+    return reasons
+
+
+def check_following(state: KernelState, config: Config, feedback: Measurement) -> Reason:
+    """`check_following` of `motion.h`."""
+    reasons = NONE
+    over_torque = False
+    for i in range(config.n_joints):
+        reasons |= _check_joint(state, config, feedback, i)
+        over_torque |= feedback.tau_nm is not None and magnitude(feedback.tau_nm[i]) > config.tau_max_nm[i]
+    wrench = feedback.wrench
+    over_force = wrench is not None and (
+        _length(wrench[0], wrench[1], wrench[2]) > config.force_max_n
+        or _length(wrench[3], wrench[4], wrench[5]) > config.moment_max_nm
+    )
+    state.torque_ticks = state.torque_ticks + 1 if over_torque else 0
+    state.force_ticks = state.force_ticks + 1 if over_force else 0
+    if state.torque_ticks >= config.debounce_ticks:
+        reasons |= Reason.TORQUE
+    if state.force_ticks >= config.debounce_ticks:
+        reasons |= Reason.FORCE
+    return reasons
+
+
+def check_values(state: KernelState, config: Config, setpoint: Target | None) -> Reason:
+    """`check_values` of `motion.h`."""
+    if setpoint is None or not setpoint.present:
+        return Reason.SETPOINT_NONE
+    n = len(setpoint.q_rad) if setpoint.n is None else setpoint.n
+    if n != config.n_joints or not 0.0 < setpoint.speed_scale <= 1.0:
+        return Reason.SETPOINT_SHAPE
+    if not finite_number(setpoint.gripper_m) or not _all_finite(setpoint.q_rad, config.n_joints):
+        return Reason.SETPOINT_NOT_FINITE
+    for i in range(config.n_joints):
+        if magnitude(setpoint.q_rad[i] - state.q_rad[i]) > config.step_max_rad[i]:
+            return Reason.SETPOINT_STEP
+    return NONE
+
+
+def _check_number(state: KernelState, setpoint: Target) -> Reason:
+    if state.has_setpoint_seq and setpoint.seq <= state.setpoint_seq:
+        return Reason.SETPOINT_SEQUENCE
+    skipped = state.has_setpoint_seq and setpoint.seq - state.setpoint_seq > 1
+    state.setpoint_seq = setpoint.seq
+    state.has_setpoint_seq = True
+    return Reason.SETPOINT_SKIPPED if skipped else NONE
+
+
+def check_setpoint(state: KernelState, config: Config, setpoint: Target | None, now_ns: int) -> Reason:
+    """`check_setpoint` of `motion.h`."""
+    reasons = check_values(state, config, setpoint)
+    if setpoint is None or not setpoint.present:
+        return reasons
+    age = elapsed(now_ns, setpoint.stamp_ns)
+    observation_age = elapsed(now_ns, setpoint.observation_ns)
+    if age > config.setpoint_max_age_ns:
+        reasons |= Reason.SETPOINT_STALE
+    if observation_age > config.observation_max_age_ns:
+        reasons |= Reason.OBSERVATION_STALE
+    if age < -config.future_tolerance_ns or observation_age < -config.future_tolerance_ns:
+        reasons |= Reason.SETPOINT_FUTURE
+    return reasons | _check_number(state, setpoint)
+
+
+def check_policy(config: Config, setpoint: Target | None, now_ns: int) -> Reason:
+    """`check_policy` of `motion.h`."""
+    if setpoint is None or setpoint.policy == Policy.ALIVE:
+        return NONE
+    reasons = _POLICY_REASONS.get(int(setpoint.policy))
+    if reasons is None:
+        return Reason.POLICY_LOST
+    if elapsed(now_ns, setpoint.policy_lost_ns) > config.play_max_ns:
+        reasons |= Reason.POLICY_LOST
+    return reasons

@@ -1,0 +1,297 @@
+"""`kernel.c` once more, line for line."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edge_runtime.safety.kernel_binding import Measurement, Target, Verdict
+from edge_runtime.safety.reference.checks import (
+    check_clock,
+    check_feedback,
+    check_following,
+    check_policy,
+    check_setpoint,
+    check_stop_inputs,
+    check_values,
+)
+from edge_runtime.safety.reference.motion import (
+    motion_at_rest,
+    motion_brake,
+    motion_follow,
+    motion_retract,
+    motion_retracted,
+)
+from edge_runtime.safety.reference.number import clamp, elapsed, in_range, magnitude, smaller
+from edge_runtime.safety.reference.profile import ProfileState
+from edge_runtime.safety.reference.structs import FEEDBACK_BAD, NONE, Config, KernelState, MotionResult, Tightening
+from edge_runtime.safety.reference.walk import verify_stop
+from edge_runtime.safety.states import TRANSITIONS, Event, Reason, Request, Result, State
+
+_STOP_INPUTS = Reason.STOP_LINE | Reason.DRIVER_FAULT
+_CLOCK_BAD = Reason.CLOCK_BACKWARD | Reason.CLOCK_GAP
+_FOLLOWING_BAD = Reason.TRACKING_ERROR | Reason.ENCODER_FROZEN | Reason.TORQUE | Reason.FORCE
+_NO_DIGEST = bytes(32)
+
+
+def _apply(state: KernelState, event: Event) -> None:
+    to = TRANSITIONS[state.state].get(event)
+    if to is None:
+        state.faults |= Reason.INTERNAL
+        state.state = State.STOPPING if state.state.is_armed else State.FAULT
+        return
+    state.state = to
+
+
+def kernel_init(config: Config) -> KernelState:
+    """`kernel_init`."""
+    n = config.n_joints
+    return KernelState(
+        q_rad=[0.0] * n,
+        dq_rad_s=[0.0] * n,
+        ddq_rad_s2=[0.0] * n,
+        target_rad=[0.0] * n,
+        target_rad_s=[0.0] * n,
+        measured_rad=[0.0] * n,
+        moved_from_rad=[0.0] * n,
+        tightening=Tightening(1.0, config.tool_speed_max_m_s),
+    )
+
+
+def _copy_measurement(state: KernelState, config: Config, feedback: Measurement) -> None:
+    for i in range(config.n_joints):
+        state.q_rad[i] = feedback.q_rad[i]
+        state.dq_rad_s[i] = 0.0
+        state.ddq_rad_s2[i] = 0.0
+        state.measured_rad[i] = feedback.q_rad[i]
+        state.moved_from_rad[i] = feedback.q_rad[i]
+    state.gripper_m = feedback.gripper_m
+    state.has_target = False
+    state.has_command = False
+
+
+def _fill(state: KernelState, config: Config, result: MotionResult) -> Verdict:
+    return Verdict(
+        q_rad=tuple(state.q_rad),
+        dq_rad_s=tuple(state.dq_rad_s),
+        ddq_rad_s2=tuple(state.ddq_rad_s2),
+        gripper_m=state.gripper_m,
+        accepted=result.accepted,
+        speed_scale=result.speed_scale,
+        stop_margin_rad=result.stop.margin_rad,
+        stop_margin_m=result.stop.margin_m,
+        stop_margin_joint=result.stop.margin_joint,
+        time_to_rest_s=float(result.stop.ticks) * (float(config.tick_ns) * 1e-9),
+        reasons=result.reasons,
+        faults=state.faults,
+        state=state.state,
+        config_digest=config.digest,
+        bundle_digest=_NO_DIGEST,
+    )
+
+
+def _hold(state: KernelState, config: Config, now_ns: int) -> Reason:
+    if elapsed(now_ns, state.hold_since_ns) <= config.hold_timeout_ns:
+        return NONE
+    state.retract_since_ns = now_ns
+    _apply(state, Event.RETRACT if config.retracts else Event.HOLD_TIMEOUT)
+    return Reason.HOLD_TIMEOUT
+
+
+def _decide_setpoint(state: KernelState, config: Config, setpoint: Target | None, now_ns: int) -> Reason:
+    policy = check_policy(config, setpoint, now_ns)
+    refused = check_setpoint(state, config, setpoint, now_ns) | (policy & Reason.POLICY_LOST)
+    if not refused:
+        _apply(state, Event.SETPOINT)
+        return policy
+    if state.state is State.ACTIVE:
+        state.hold_since_ns = now_ns
+    _apply(state, Event.SETPOINT_LOST)
+    return policy | refused | _hold(state, config, now_ns)
+
+
+def _decide_retraction(state: KernelState, config: Config, now_ns: int) -> Reason:
+    late = elapsed(now_ns, state.retract_since_ns) > config.retract_timeout_ns
+    if late or motion_retracted(state, config):
+        _apply(state, Event.RETRACTED)
+    return Reason.RETRACT_TIMEOUT if late else NONE
+
+
+def _decide(
+    state: KernelState,
+    config: Config,
+    feedback: Measurement,
+    setpoint: Target | None,
+    now_ns: int,
+    reasons: Reason,
+) -> Reason:
+    feedback_bad = reasons & FEEDBACK_BAD
+    trips = reasons & _STOP_INPUTS
+    if state.state.is_armed:
+        if not feedback_bad:
+            reasons |= check_following(state, config, feedback)
+        trips |= reasons & (FEEDBACK_BAD | _CLOCK_BAD | _FOLLOWING_BAD)
+    if trips:
+        state.faults |= trips
+        _apply(state, Event.TRIP)
+        return reasons
+    if state.state in (State.SILENT, State.READY):
+        _apply(state, Event.FEEDBACK_LOST if feedback_bad else Event.FEEDBACK_GOOD)
+        return reasons
+    if state.state in (State.ACTIVE, State.HOLDING):
+        return reasons | _decide_setpoint(state, config, setpoint, now_ns)
+    if state.state is State.RETRACTING:
+        return reasons | _decide_retraction(state, config, now_ns)
+    return reasons
+
+
+def _rest(state: KernelState, config: Config, result: MotionResult) -> None:
+    for i in range(config.n_joints):
+        margin = smaller(config.q_max_rad[i] - state.q_rad[i], state.q_rad[i] - config.q_min_rad[i])
+        if i == 0 or margin < result.stop.margin_rad:
+            result.stop.margin_rad = margin
+            result.stop.margin_joint = i
+
+
+def kernel_step(
+    state: KernelState, config: Config, feedback: Measurement, setpoint: Target | None, now_ns: int
+) -> Verdict:
+    """`kernel_step`."""
+    result = MotionResult(NONE, 0.0, state.tightening.speed_scale)
+    found = (
+        check_clock(state, feedback, now_ns)
+        | check_feedback(state, config, feedback, now_ns)
+        | check_stop_inputs(feedback)
+    )
+    state.last_now_ns = now_ns
+    state.has_now = True
+    if not found & FEEDBACK_BAD:
+        state.feedback_seq = feedback.seq
+        state.feedback_stamp_ns = feedback.stamp_ns
+        state.has_feedback_seq = True
+    result.reasons = _decide(state, config, feedback, setpoint, now_ns, found)
+    bundle_digest = _NO_DIGEST
+    if state.state is State.ACTIVE:
+        assert setpoint is not None
+        motion_follow(state, config, setpoint, result)
+        bundle_digest = setpoint.bundle_digest
+    elif state.state is State.RETRACTING:
+        motion_retract(state, config, result)
+    elif state.state is State.HOLDING:
+        motion_brake(state, config, result)
+    elif state.state is State.STOPPING:
+        motion_brake(state, config, result)
+        if motion_at_rest(state, config):
+            _apply(state, Event.SETTLED_LATCHED if state.faults else Event.SETTLED)
+    else:
+        if state.state is State.READY:
+            _copy_measurement(state, config, feedback)
+        _rest(state, config, result)
+    return replace(_fill(state, config, result), bundle_digest=bundle_digest)
+
+
+def kernel_rehearse(state: KernelState, config: Config, setpoints: Sequence[Target]) -> list[Verdict]:
+    """`kernel_rehearse`."""
+    trial = copy.deepcopy(state)
+    verdicts = []
+    for setpoint in setpoints:
+        result = MotionResult(check_values(trial, config, setpoint), 0.0, trial.tightening.speed_scale)
+        if result.reasons:
+            motion_brake(trial, config, result)
+        else:
+            motion_follow(trial, config, setpoint, result)
+        verdicts.append(_fill(trial, config, result))
+    return verdicts
+
+
+def _not_at_rest(config: Config, feedback: Measurement) -> bool:
+    return any(magnitude(feedback.dq_rad_s[i]) > config.rest_speed_rad_s for i in range(config.n_joints))
+
+
+def _start_posture(state: KernelState, config: Config, feedback: Measurement) -> Result:
+    joints = []
+    for i in range(config.n_joints):
+        if not in_range(feedback.q_rad[i], config.q_min_rad[i], config.q_max_rad[i]):
+            return Result.REFUSED_OUTSIDE_LIMITS
+        joints.append(ProfileState(feedback.q_rad[i], 0.0, 0.0))
+    refused = verify_stop(config, state.tightening.tool_speed_max_m_s, joints, 1)[0]
+    return Result.REFUSED_GEOMETRY if refused else Result.DONE
+
+
+def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_ns: int) -> Result:
+    result = Result.DONE
+    if state.state is not State.READY:
+        result = Result.REFUSED_STATE
+    elif check_feedback(state, config, feedback, now_ns) & FEEDBACK_BAD:
+        result = Result.REFUSED_FEEDBACK
+    elif check_stop_inputs(feedback):
+        result = Result.REFUSED_STOP_LINE
+    elif feedback.watchdog_ns == 0:
+        result = Result.REFUSED_NO_WATCHDOG
+    elif _not_at_rest(config, feedback):
+        result = Result.REFUSED_MOVING
+    else:
+        result = _start_posture(state, config, feedback)
+    if result is not Result.DONE:
+        return result
+    _copy_measurement(state, config, feedback)
+    state.gripper_m = clamp(feedback.gripper_m, config.gripper_min_m, config.gripper_max_m)
+    state.has_command = True
+    state.has_setpoint_seq = False
+    state.torque_ticks = 0
+    state.force_ticks = 0
+    state.hold_since_ns = now_ns
+    _apply(state, Event.ARM)
+    return Result.DONE
+
+
+def _request_reset(state: KernelState, config: Config, feedback: Measurement, now_ns: int) -> Result:
+    if state.state is not State.FAULT:
+        return Result.REFUSED_STATE
+    anew = replace(state, has_feedback_seq=False)
+    if check_feedback(anew, config, feedback, now_ns) & FEEDBACK_BAD:
+        return Result.REFUSED_FEEDBACK
+    if check_stop_inputs(feedback):
+        return Result.REFUSED_STOP_LINE
+    if _not_at_rest(config, feedback):
+        return Result.REFUSED_MOVING
+    for i in range(config.n_joints):
+        if state.has_command and magnitude(state.q_rad[i] - feedback.q_rad[i]) > config.reset_tolerance_rad:
+            return Result.REFUSED_MISMATCH
+    state.has_feedback_seq = False
+    state.faults = NONE
+    _apply(state, Event.RESET)
+    return Result.DONE
+
+
+def kernel_request(
+    state: KernelState, config: Config, feedback: Measurement, request: Request | int, now_ns: int
+) -> Result:
+    """`kernel_request`."""
+    if request == Request.ARM:
+        return _request_arm(state, config, feedback, now_ns)
+    if request == Request.RESET:
+        return _request_reset(state, config, feedback, now_ns)
+    if request == Request.DISARM:
+        if Event.DISARM not in TRANSITIONS[state.state]:
+            return Result.REFUSED_STATE
+        _apply(state, Event.DISARM)
+        return Result.DONE
+    if request == Request.STOP:
+        state.faults |= Reason.OPERATOR_STOP
+        _apply(state, Event.TRIP)
+        return Result.DONE
+    return Result.REFUSED_UNKNOWN
+
+
+def kernel_tighten(state: KernelState, config: Config, tightening: Tightening) -> Result:
+    """`kernel_tighten`."""
+    if not (0.0 < tightening.speed_scale <= 1.0 and 0.0 < tightening.tool_speed_max_m_s <= config.tool_speed_max_m_s):
+        return Result.REFUSED_VALUE
+    before = state.tightening
+    looser = tightening.speed_scale > before.speed_scale or tightening.tool_speed_max_m_s > before.tool_speed_max_m_s
+    if looser and state.state.is_armed:
+        return Result.REFUSED_LOOSER
+    state.tightening = tightening
+    return Result.DONE

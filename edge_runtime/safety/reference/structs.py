@@ -1,0 +1,141 @@
+"""The structs of `kernel.h` and `motion.h` as Python numbers; joint arrays are as long as the robot has joints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge_runtime.safety.reference_geometry import Geometry
+from edge_runtime.safety.states import Reason, State
+
+MAX_JOINTS = 16
+NO_MARGIN_M = 1e9
+NONE = Reason(0)
+FEEDBACK_BAD = (
+    Reason.FEEDBACK_SHAPE
+    | Reason.FEEDBACK_NOT_FINITE
+    | Reason.FEEDBACK_STALE
+    | Reason.FEEDBACK_FUTURE
+    | Reason.FEEDBACK_SEQUENCE
+)
+
+_JOINT_FIELDS = (
+    "q_min_rad",
+    "q_max_rad",
+    "dq_max_rad_s",
+    "ddq_max_rad_s2",
+    "dddq_max_rad_s3",
+    "tracking_max_rad",
+    "tau_max_nm",
+    "step_max_rad",
+    "retract_rad",
+)
+
+
+@dataclass(slots=True)
+class Tightening:
+    """`kernel_tightening`."""
+
+    speed_scale: float
+    tool_speed_max_m_s: float
+
+
+@dataclass(slots=True)
+class Config:
+    """`kernel_config`, unchecked."""
+
+    n_joints: int
+    retracts: int
+    tick_ns: int
+    q_min_rad: list[float]
+    q_max_rad: list[float]
+    dq_max_rad_s: list[float]
+    ddq_max_rad_s2: list[float]
+    dddq_max_rad_s3: list[float]
+    tracking_max_rad: list[float]
+    tau_max_nm: list[float]
+    step_max_rad: list[float]
+    retract_rad: list[float]
+    retract_speed_scale: float
+    gripper_min_m: float
+    gripper_max_m: float
+    gripper_rate_m_s: float
+    rest_speed_rad_s: float
+    reset_tolerance_rad: float
+    frozen_travel_rad: float
+    force_max_n: float
+    moment_max_nm: float
+    tool_speed_max_m_s: float
+    manipulability_slow_below: float
+    manipulability_stop_below: float
+    clearance_min_m: float
+    feedback_max_age_ns: int
+    setpoint_max_age_ns: int
+    observation_max_age_ns: int
+    future_tolerance_ns: int
+    play_max_ns: int
+    hold_timeout_ns: int
+    retract_timeout_ns: int
+    debounce_ticks: int
+    digest: bytes
+    geometry: Geometry
+
+    @classmethod
+    def of(cls, native: Any) -> Config:
+        """A copy of a cffi `kernel_config *`."""
+        values: dict[str, Any] = {name: getattr(native, name) for name in cls.__slots__}
+        for name in _JOINT_FIELDS:
+            values[name] = list(values[name][0 : min(native.n_joints, MAX_JOINTS)])
+        values["digest"] = bytes(native.digest)
+        values["geometry"] = Geometry.of(native.geometry)
+        return cls(**values)
+
+
+@dataclass(slots=True)
+class KernelState:
+    """`kernel_state`."""
+
+    q_rad: list[float]
+    dq_rad_s: list[float]
+    ddq_rad_s2: list[float]
+    target_rad: list[float]
+    target_rad_s: list[float]
+    measured_rad: list[float]
+    moved_from_rad: list[float]
+    tightening: Tightening
+    gripper_m: float = 0.0
+    last_now_ns: int = 0
+    hold_since_ns: int = 0
+    retract_since_ns: int = 0
+    feedback_stamp_ns: int = 0
+    feedback_seq: int = 0
+    setpoint_seq: int = 0
+    faults: Reason = NONE
+    state: State = State.SILENT
+    has_now: bool = False
+    has_target: bool = False
+    has_feedback_seq: bool = False
+    has_setpoint_seq: bool = False
+    has_command: bool = False
+    torque_ticks: int = 0
+    force_ticks: int = 0
+
+
+@dataclass(slots=True)
+class StopCertificate:
+    """`stop_certificate`."""
+
+    margin_rad: float = 0.0
+    margin_m: float = NO_MARGIN_M
+    margin_joint: int = 0
+    ticks: int = 0
+
+
+@dataclass(slots=True)
+class MotionResult:
+    """`motion_result`."""
+
+    reasons: Reason
+    accepted: float
+    speed_scale: float
+    stop: StopCertificate = field(default_factory=StopCertificate)
