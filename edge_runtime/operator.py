@@ -115,6 +115,10 @@ class Operator:
         """Clear a latched fault."""
         self._ask_control(OperatorKind.RESET)
 
+    def resume(self) -> None:
+        """Answer a policy that asks for help: go on. A new instruction is an answer as well. Neither arms."""
+        self._ask_control(OperatorKind.RESUME)
+
     def stop(self) -> None:
         """Let the robot decelerate and latch a fault."""
         self._ask_control(OperatorKind.STOP)

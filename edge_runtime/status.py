@@ -34,7 +34,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     `chunk_age_ms`, `plan_left_ms`: of the chunk that is followed. `verdicts`: reasons of the safety kernel in the last
     two seconds. `interventions`: ticks in which it altered or refused a setpoint. `refusals`: by process, topic and
-    kind. `alive`: whether each process has been heard in the last second.
+    kind. `alive`: whether each process has been heard in the last second. `gate`: where the confidence gate stands,
+    with the `confidence` of the newest chunk; "asking" and "escalated" wait for a person.
     """
 
     instruction: str
@@ -56,6 +57,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     elapsed_s: float
     seed: int | None
+    gate: str
+    confidence: float | None
 
     @property
     def refused(self) -> int:
@@ -149,6 +152,8 @@ class Watcher:
             reason=scene.reason if scene is not None else "",
             elapsed_s=scene.elapsed_s if scene is not None else 0.0,
             seed=scene.seed if scene is not None else None,
+            gate=report.gate.value if report is not None else "",
+            confidence=report.confidence if report is not None else None,
         )
 
     def close(self) -> None:

@@ -20,6 +20,12 @@ _STATE_STYLES = {
     "fault": "bold red",
     "ready": "cyan",
 }
+_GATE_STYLES = {"cautious": "yellow", "asking": "bold red", "escalated": "bold red"}
+_GATE_MEANINGS = {
+    "cautious": "not sure: slower",
+    "asking": "unsure: asks for help, holds until it is told to resume or to do something else",
+    "escalated": "unsure for too long: disarmed, waits for an answer",
+}
 _REDRAW_S = 0.125
 _LINE_S = 1.0
 
@@ -75,6 +81,7 @@ def describe(status: Status, title: str, score: Score | None = None) -> Renderab
     table.add_row(
         "loop lateness", f"{lateness}  p50 / p99, {status.overruns} overruns in {status.ticks} ticks{priority}"
     )
+    table.add_row("policy", Text(confidence_line(status), style=_GATE_STYLES.get(status.gate, "")))
     table.add_row("verdicts", Text(", ".join(status.verdicts) or "none", style="yellow" if status.verdicts else ""))
     table.add_row("interventions", f"{status.interventions} ticks altered by the safety kernel")
     table.add_row("refused", Text(refusals_line(status)))
@@ -83,6 +90,13 @@ def describe(status: Status, title: str, score: Score | None = None) -> Renderab
     if down:
         table.add_row("down", Text(", ".join(down), style="bold red"))
     return table
+
+
+def confidence_line(status: Status) -> str:
+    """How sure the policy is, and what that means for the robot."""
+    confidence = f"confidence {number(status.confidence, '', 2).strip()}"
+    meaning = _GATE_MEANINGS.get(status.gate)
+    return confidence if meaning is None else f"{meaning} ({confidence})"
 
 
 def refusals_line(status: Status) -> str:
@@ -105,6 +119,8 @@ def plain_line(status: Status, score: Score | None = None) -> str:
         f"interventions {status.interventions}",
         f"refused {status.refused}",
     ]
+    if status.gate in _GATE_MEANINGS:
+        parts.append(f"policy {confidence_line(status)}")
     if score is not None:
         parts.append(f"success {score}")
     return "  ".join(parts)
