@@ -79,10 +79,14 @@ def test_refusals_of_plans(port: DriverPort, loop: ControlLoop) -> None:
     assert loop.set_plan(replace(good, seq=6, t_ns=good.t_ns[::-1].copy())) is PlanResult.REFUSED_TIMES
     assert loop.set_plan(replace(good, seq=6, q_rad=good.q_rad[:, :2])) is PlanResult.REFUSED_JOINTS
     assert loop.set_plan(replace(good, seq=6, q_rad=good.q_rad * np.nan)) is PlanResult.REFUSED_NOT_FINITE
+    for scale in (0.0, -0.5, 1.5, np.nan):
+        assert loop.set_plan(replace(good, seq=6, speed_scale=scale)) is PlanResult.REFUSED_SPEED_SCALE
     empty = replace(good, seq=6, t_ns=good.t_ns[:0], q_rad=good.q_rad[:0], gripper_m=good.gripper_m[:0])
     assert loop.set_plan(empty) is PlanResult.REFUSED_KNOTS
     with pytest.raises(ValueError, match="do not fit"):
         loop.set_plan(replace(good, seq=6, gripper_m=good.gripper_m[:3]))
+    with pytest.raises(ValueError, match="32 bytes"):
+        loop.set_plan(replace(good, seq=6, bundle_digest=b"short"))
     time.sleep(0.02)
     assert loop.counters().plans_taken == 1
 
@@ -90,7 +94,8 @@ def test_refusals_of_plans(port: DriverPort, loop: ControlLoop) -> None:
 def test_no_plan_is_torn_by_a_frantic_writer(port: DriverPort) -> None:
     """Plans whose every number says which plan it is, replaced as fast as Python can, with limits that let the command
     jump there: each tick shows one whole plan."""
-    config = make_config(dq_max_rad_s=(1e3,) * 3, ddq_max_rad_s2=(1e5,) * 3, dddq_max_rad_s3=(1e8,) * 3, gripper_rate_m_s=100.0)
+    fast = {"dq_max_rad_s": (1e3,) * 3, "ddq_max_rad_s2": (1e5,) * 3, "dddq_max_rad_s3": (1e8,) * 3}
+    config = make_config(**fast, gripper_rate_m_s=100.0)
     with ControlLoop(port, config) as loop:
         wait_for(loop, State.READY)
         assert loop.arm() is Result.DONE

@@ -34,7 +34,6 @@ typedef struct {
     int32_t pidfd;    /* to watch; in the answer the one watched before */
     kernel_tightening tightening;
     int32_t answer;
-    uint32_t postponed; /* ticks it has waited for feedback that could be read */
 } loop_question;
 
 struct loop {

@@ -36,7 +36,6 @@ static int ask(loop *self, uint32_t subject, int64_t timeout_ns) {
     if (!loop_running(self)) return LOOP_NOT_RUNNING;
     const int64_t until_ns = monotonic_ns() + timeout_ns;
     question->subject = subject;
-    question->postponed = 0u;
     __atomic_store_n(&question->stage, REQUEST_PENDING, __ATOMIC_RELEASE);
     while (__atomic_load_n(&question->stage, __ATOMIC_ACQUIRE) != REQUEST_ANSWERED) {
         const int gone = !loop_running(self);

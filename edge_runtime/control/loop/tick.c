@@ -4,8 +4,6 @@
 
 #include "loop_state.h"
 
-#define TORN_PATIENCE 20u /* ticks */
-
 _Static_assert((int)KERNEL_MAX_JOINTS == (int)DP_MAX_JOINTS && (int)PLAN_MAX_JOINTS == (int)DP_MAX_JOINTS, "joints");
 _Static_assert((int)KERNEL_SILENT == (int)DP_STATE_SILENT && (int)KERNEL_READY == (int)DP_STATE_READY &&
                    (int)KERNEL_ACTIVE == (int)DP_STATE_ACTIVE && (int)KERNEL_HOLDING == (int)DP_STATE_HOLDING &&
@@ -145,15 +143,16 @@ static void show_kernel(loop *self) {
 
 static void publish(loop *self, int64_t tick_ns) {
     loop_counters *counters = &self->counters;
+    show_kernel(self);
     count(&counters->ticks, 1u);
-    __atomic_store_n(&counters->tick_ns, tick_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->reasons, self->verdict.reasons, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->faults, self->verdict.faults, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->plan_seq, self->command.plan_seq, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->state, self->verdict.state, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->policy, self->watch.policy, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->policy_lost_ns, self->watch.lost_ns, __ATOMIC_RELAXED);
-    show_kernel(self);
+    /* Last: whoever sees it sees all of that tick. */
+    __atomic_store_n(&counters->tick_ns, tick_ns, __ATOMIC_RELEASE);
 }
 
 void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns) {
@@ -194,27 +193,12 @@ static void forget_plans(loop *self) {
     self->mailbox_seen = __atomic_load_n(&self->mailbox_count, __ATOMIC_ACQUIRE);
 }
 
-static int advance(loop_question *question, uint32_t from, uint32_t to) {
-    return __atomic_compare_exchange_n(&question->stage, &from, to, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
-/* A driver caught inside its block says nothing about the robot: the next tick reads it whole. One that died there
- * never will. */
-static int waits_for_feedback(loop *self, loop_question *question) {
-    const int needs_it = question->subject == ASK_KERNEL &&
-                         (question->kind == KERNEL_REQUEST_ARM || question->kind == KERNEL_REQUEST_RESET);
-    return needs_it && self->feedback.torn && question->postponed++ < TORN_PATIENCE;
-}
-
 void loop_answer(loop *self, int64_t now_ns) {
     loop_question *question = &self->question;
+    uint32_t from = REQUEST_PENDING;
     if (__atomic_load_n(&question->stage, __ATOMIC_RELAXED) != REQUEST_PENDING ||
-        !advance(question, REQUEST_PENDING, REQUEST_TAKEN))
+        !__atomic_compare_exchange_n(&question->stage, &from, REQUEST_TAKEN, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
-    if (waits_for_feedback(self, question)) {
-        __atomic_store_n(&question->stage, REQUEST_PENDING, __ATOMIC_RELEASE);
-        return;
-    }
     if (question->subject == ASK_WATCH) {
         question->pidfd = watch_replace(&self->watch, question->pidfd);
         question->answer = LOOP_OK;
