@@ -27,7 +27,7 @@ def header_of(config: Any, n_records: int, **changes: Any) -> Header:
         "written_utc": "2026-01-01T00:00:00.000+00:00",
         "cause": "trip",
         "reasons": ("operator_stop",),
-        "trigger_seq": STOPPED_AT + 3,
+        "trigger_seq": STOPPED_AT + 4,
         "n_records": n_records,
         "safety_digest": "ab" * 32,
         "bundle_digest": None,
