@@ -28,6 +28,10 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## a billion hostile ticks through the safety kernel on all cores; goes on where it was interrupted
+	@$(BIN)/python -m tests.safety.fuzz_campaign $(ARGS)
+
 .PHONY: evaluate
 evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
 	@$(BIN)/edge-runtime evaluate --episodes 100

@@ -1,6 +1,7 @@
-/* Drives the kernel with hostile and with policy-like input on random robots and checks every verdict.
+/* Drives the kernel with hostile and with policy-like input on random robots and checks every verdict by itself: from
+ * the commands alone, and from the definitions of the limits, with none of the kernel's code.
  *
- *   fuzz SEED TICKS  ->  one line of JSON; exit code 1 on any violation.
+ *   fuzz SEED TICKS PERCENT  ->  one line of JSON; exit code 1 on any violation. PERCENT of the ticks have geometry.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -8,218 +9,193 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel.h"
+#include "fuzz_stream.h"
 
-#define SLACK (1.0 + 1e-9)
+#define SLACK 1e-9
+#define EPISODE_TICKS 4000u
+#define VIOLATIONS(X)                                                                                           \
+    X(position) X(velocity) X(acceleration) X(jerk) X(step) X(speed_change) X(gripper) X(not_finite) X(clearance) \
+    X(tool_speed) X(moved_in_fault) X(unasked) X(unlatched) X(margin) X(late_stop)
 
 typedef struct {
-    uint64_t position, velocity, acceleration, step, gripper, not_finite, unasked, unlatched;
+#define FIELD(name) uint64_t name;
+    VIOLATIONS(FIELD)
+    uint64_t ticks, armed, geometry, trips, requests, tightened, refused, reasons;
     uint64_t states[KERNEL_STATE_COUNT];
-    uint64_t reasons;
-    uint64_t armed, tripped, episodes;
     uint64_t hash;
+    double closest_m; /* smallest clearance beyond clearance_min_m */
 } tally;
 
-static uint64_t seed;
-
-static uint64_t bits(void) {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed * 0x2545f4914f6cdd1dull;
-}
-static double uniform(double low, double high) { return low + (high - low) * ((double)(bits() >> 11) / 9007199254740992.0); }
-static uint32_t below(uint32_t n) { return (uint32_t)(bits() >> 32) % n; }
-
-static double weird(void) {
-    static const double values[] = {NAN, INFINITY, -INFINITY, 5e-324, -5e-324, 1.7e308, -1.7e308, 2.2e-308, 0.0, -0.0};
-    double any;
-    if (below(2) == 0u) return values[below(sizeof values / sizeof *values)];
-    const uint64_t raw = bits();
-    memcpy(&any, &raw, sizeof any);
-    return any;
-}
-
-static void random_robot(kernel_config *config) {
-    memset(config, 0, sizeof *config);
-    config->n_joints = 1u + below(7);
-    config->tick_ns = 1000000;
-    for (uint32_t i = 0; i < config->n_joints; i++) {
-        const double middle = uniform(-3.0, 3.0);
-        const double half = pow(10.0, uniform(-3.0, 0.6));
-        config->q_min_rad[i] = middle - half;
-        config->q_max_rad[i] = middle + half;
-        config->dq_max_rad_s[i] = pow(10.0, uniform(-1.5, 1.3));
-        config->ddq_max_rad_s2[i] = pow(10.0, uniform(-0.5, 2.5));
-        config->tracking_max_rad[i] = 0.2;
-    }
-    config->gripper_max_m = 0.08;
-    config->gripper_rate_m_s = 0.2;
-    config->rest_speed_rad_s = 0.05;
-    config->reset_tolerance_rad = 0.05;
-    config->feedback_max_age_ns = 20000000;
-    config->setpoint_max_age_ns = 20000000;
-    config->observation_max_age_ns = 2000000000;
-    config->future_tolerance_ns = 5000000;
-    config->hold_timeout_ns = 200000000;
-}
-
-static void check(const kernel_config *config, const kernel_verdict *before, const kernel_verdict *verdict, int was_armed,
-                  tally *t) {
-    const double tick = 1e-3;
-    for (uint32_t i = 0; i < config->n_joints; i++) {
-        const double q = verdict->q_rad[i];
-        const double v = verdict->dq_rad_s[i];
-        if (!isfinite(q) || !isfinite(v)) t->not_finite++;
-        if (!(q >= config->q_min_rad[i] && q <= config->q_max_rad[i])) t->position++;
-        if (!(fabs(v) <= config->dq_max_rad_s[i] * SLACK)) t->velocity++;
-        if (!was_armed) continue;
-        if (!(fabs(v - before->dq_rad_s[i]) <= config->ddq_max_rad_s2[i] * tick * SLACK)) t->acceleration++;
-        if (!(fabs(q - before->q_rad[i] - tick * v) <= 1e-12)) t->step++;
-    }
-    if (!(verdict->gripper_m >= 0.0 && verdict->gripper_m <= 0.08)) t->gripper++;
-    if (was_armed && !(fabs(verdict->gripper_m - before->gripper_m) <= 0.2 * tick * SLACK + 1e-15)) t->gripper++;
-}
-
 static int is_armed(uint32_t state) {
-    return state == KERNEL_ACTIVE || state == KERNEL_HOLDING || state == KERNEL_STOPPING;
+    return state == KERNEL_ACTIVE || state == KERNEL_HOLDING || state == KERNEL_STOPPING || state == KERNEL_RETRACTING;
 }
 
-static void mix(tally *t, const kernel_config *config, const kernel_verdict *verdict) {
-    for (uint32_t i = 0; i < config->n_joints; i++) {
-        uint64_t raw;
-        memcpy(&raw, &verdict->q_rad[i], sizeof raw);
-        t->hash = (t->hash ^ raw ^ verdict->reasons) * 0x100000001b3ull;
+static int moving(const kernel_verdict *v) {
+    for (uint32_t i = 0; i < KERNEL_MAX_JOINTS; i++)
+        if (v->dq_rad_s[i] != 0.0 || v->ddq_rad_s2[i] != 0.0) return 1;
+    return 0;
+}
+
+static void mix_in(tally *t, uint64_t word) { t->hash = (t->hash ^ word) * 0x100000001b3ull; }
+
+/* Every bit of the verdict counts, of a NaN or a negative zero too. */
+static void mix(tally *t, const kernel_verdict *verdict) {
+    uint64_t words[sizeof *verdict / sizeof(uint64_t)];
+    _Static_assert(sizeof *verdict % sizeof(uint64_t) == 0u, "no bytes left over");
+    memcpy(words, verdict, sizeof words);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) mix_in(t, words[i]);
+}
+
+static void check_joints(const kernel_config *c, const kernel_verdict *before, const kernel_verdict *now, int moved,
+                         tally *t) {
+    const double tick = (double)c->tick_ns * 1e-9;
+    for (uint32_t i = 0; i < c->n_joints; i++) {
+        const double q = now->q_rad[i], v = now->dq_rad_s[i], a = now->ddq_rad_s2[i];
+        const double range = c->q_max_rad[i] - c->q_min_rad[i], jerk_step = c->dddq_max_rad_s3[i] * tick;
+        t->position += !(q >= c->q_min_rad[i] - SLACK * range && q <= c->q_max_rad[i] + SLACK * range);
+        t->velocity += !(fabs(v) <= c->dq_max_rad_s[i] * (1.0 + SLACK));
+        t->acceleration += !(fabs(a) <= c->ddq_max_rad_s2[i] * (1.0 + SLACK));
+        if (!moved) continue;
+        /* A stop may end beyond the range by rounding; what was left of it is cut off. */
+        const int at_end = q == c->q_min_rad[i] || q == c->q_max_rad[i];
+        const double rounding = 1e-15 * (fabs(q) + range) + (at_end ? 1e-10 * range : 0.0);
+        t->jerk += !(fabs(a - before->ddq_rad_s2[i]) <= jerk_step * (1.0 + SLACK));
+        /* What is told of speed and acceleration is what the commands do. */
+        t->step += !(fabs(q - before->q_rad[i] - tick * v) <= rounding);
+        t->speed_change += !(fabs(v - before->dq_rad_s[i] - tick * a) <= SLACK * jerk_step * tick + 1e-15 * fabs(v));
     }
 }
 
-/* One robot, one style of setpoints, until ticks have passed. */
-static void episode(uint64_t ticks, tally *t) {
-    kernel_config config;
+static void check_numbers(const kernel_config *c, const kernel_verdict *now, tally *t) {
+    int finite = isfinite(now->gripper_m) && isfinite(now->accepted) && isfinite(now->speed_scale) &&
+                 isfinite(now->stop_margin_rad) && isfinite(now->stop_margin_m) && isfinite(now->time_to_rest_s);
+    for (uint32_t i = 0; i < c->n_joints; i++)
+        finite &= isfinite(now->q_rad[i]) && isfinite(now->dq_rad_s[i]) && isfinite(now->ddq_rad_s2[i]);
+    t->not_finite += !finite;
+}
+
+typedef struct {
     kernel_state state;
-    kernel_feedback feedback = {0};
-    kernel_setpoint setpoint = {0};
-    kernel_verdict verdict = {0};
-    uint32_t joint;
-    random_robot(&config);
-    if (kernel_config_check(&config, &joint) != KERNEL_CONFIG_OK) abort();
-    kernel_init(&state);
-    const uint32_t style = below(6);
-    const int hostile_feedback = below(4) == 0u;
-    const double rate = pow(10.0, uniform(-1.0, 1.0));
-    int64_t now_ns = 1000000000;
-    uint64_t seq = 0u;
-    double q_real[KERNEL_MAX_JOINTS], target[KERNEL_MAX_JOINTS];
-    for (uint32_t i = 0; i < config.n_joints; i++)
-        target[i] = q_real[i] = uniform(config.q_min_rad[i], config.q_max_rad[i]);
-    feedback.gripper_m = 0.02;
-    int asked = 0;
-    for (uint64_t k = 0; k < ticks; k++) {
-        now_ns += 1000000;
-        if (hostile_feedback && below(500) == 0u) now_ns += (int64_t)(bits() % 400000000u) - 200000000;
-        feedback.present = 1u;
-        feedback.n = config.n_joints;
-        feedback.stamp_ns = now_ns - (int64_t)below(900000);
-        feedback.seq = k + 1u;
-        feedback.watchdog_ns = 100000000u;
-        feedback.torn = below(300) == 0u;
-        feedback.stop_line = feedback.driver_fault = 0u;
-        for (uint32_t i = 0; i < config.n_joints; i++) {
-            feedback.q_rad[i] = q_real[i];
-            feedback.dq_rad_s[i] = 0.0;
-        }
-        if (hostile_feedback && below(300) == 0u) {
-            switch (below(8)) {
-            case 0: feedback.q_rad[below(config.n_joints)] = weird(); break;
-            case 1: feedback.dq_rad_s[below(config.n_joints)] = weird(); break;
-            case 2: feedback.stamp_ns = (int64_t)bits(); break;
-            case 3: feedback.seq = bits(); break;
-            case 4: feedback.n = (uint32_t)bits(); break;
-            case 5: feedback.stop_line = 1u; break;
-            case 6: feedback.driver_fault = 1u; break;
-            default: feedback.present = 0u; break;
-            }
-        }
-        setpoint.present = below(400) != 0u;
-        setpoint.n = config.n_joints;
-        setpoint.seq = ++seq;
-        setpoint.stamp_ns = now_ns;
-        setpoint.observation_ns = now_ns - 300000000;
-        setpoint.gripper_m = style == 5u ? weird() : uniform(-0.1, 0.2);
-        for (uint32_t i = 0; i < config.n_joints; i++) {
-            const double middle = 0.5 * (config.q_min_rad[i] + config.q_max_rad[i]);
-            const double half = 0.5 * (config.q_max_rad[i] - config.q_min_rad[i]);
-            switch (style) {
-            case 0: target[i] = middle + uniform(-2.0, 2.0) * half; break;                              /* white noise */
-            case 1: target[i] = middle + ((k >> (5u + i)) & 1u ? 2.0 : -2.0) * half; break;              /* bang-bang */
-            case 2: target[i] += uniform(0.5, 1.0) * 2.0 * config.dq_max_rad_s[i] * 1e-3 *
-                                 ((k >> 10) & 1u ? 1.0 : -1.0); break;                                   /* ramps, too fast */
-            case 3: target[i] = middle + 1.2 * half * sin(rate * (double)k * 1e-3 + (double)i); break;   /* policy-like */
-            case 4: if (below(50) == 0u) target[i] = middle + uniform(-1.0, 1.0) * half; break;          /* jumps */
-            default: target[i] = below(20) == 0u ? weird() : middle + uniform(-1.0, 1.0) * half; break;
-            }
-            setpoint.q_rad[i] = target[i];
-        }
-        if (style == 5u && below(50) == 0u) {
-            switch (below(4)) {
-            case 0: setpoint.stamp_ns = (int64_t)bits(); break;
-            case 1: setpoint.observation_ns = (int64_t)bits(); break;
-            case 2: setpoint.seq = bits(); break;
-            default: setpoint.n = (uint32_t)bits(); break;
-            }
-        }
-        const kernel_verdict before = verdict;
-        const int was_armed = is_armed(state.state);
-        kernel_step(&state, &config, &feedback, &setpoint, now_ns, &verdict);
-        t->states[verdict.state]++;
-        t->reasons |= verdict.reasons | verdict.faults;
-        mix(t, &config, &verdict);
-        if (is_armed(verdict.state) || was_armed) {
-            t->armed++;
-            if (!asked) t->unasked++;
-            check(&config, &before, &verdict, was_armed && k > 0u, t);
-            memcpy(q_real, verdict.q_rad, sizeof q_real);
-        } else {
-            asked = 0;
-        }
-        if (was_armed && verdict.state == KERNEL_FAULT) t->tripped++;
-        if (verdict.state == KERNEL_FAULT && verdict.faults == 0u) t->unlatched++;
-        /* Operators: seldom, in any order. */
-        if (verdict.state == KERNEL_READY && below(3) == 0u) {
-            if (kernel_request(&state, &config, &feedback, KERNEL_REQUEST_ARM, now_ns) == KERNEL_DONE) {
-                asked = 1;
-                memcpy(verdict.q_rad, state.q_rad, sizeof state.q_rad);
-                verdict.gripper_m = state.gripper_m;
-            }
-        } else if (verdict.state == KERNEL_FAULT && below(20) == 0u) {
-            (void)kernel_request(&state, &config, &feedback, KERNEL_REQUEST_RESET, now_ns);
-        } else if (below(5000) == 0u) {
-            (void)kernel_request(&state, &config, &feedback, below(6), now_ns);
-            if (is_armed(state.state) && !is_armed(verdict.state)) {
-                asked = 1;
-                memcpy(verdict.q_rad, state.q_rad, sizeof state.q_rad);
-                verdict.gripper_m = state.gripper_m;
-            }
-        }
+    kernel_verdict before;
+    int asked;             /* an arm request has been granted since the robot was last not armed */
+    uint64_t stop_before;  /* tick by which a stop that has begun has to be over */
+    uint64_t tool_from;    /* tick from which the tool obeys the last tightening */
+} episode;
+
+static void check_geometry(const fuzz_stream *s, const episode *e, const kernel_verdict *now, tally *t) {
+    const kernel_config *c = &s->config;
+    const double room = fuzz_clearance_m(&c->geometry, now->q_rad) - c->clearance_min_m;
+    t->geometry++;
+    if (room < t->closest_m) t->closest_m = room;
+    t->clearance += !(room >= -SLACK);
+    if (s->ticks >= e->tool_from)
+        t->tool_speed += !(fuzz_tool_speed_m_s(&c->geometry, now->q_rad, now->dq_rad_s) <=
+                           e->state.tightening.tool_speed_max_m_s * (1.0 + SLACK) + 1e-12);
+}
+
+static void check(const fuzz_stream *s, episode *e, const kernel_verdict *now, tally *t) {
+    const kernel_config *c = &s->config;
+    const int was = is_armed(e->before.state), is = is_armed(now->state);
+    check_numbers(c, now, t);
+    if (was && !is) t->trips += now->state == KERNEL_FAULT;
+    t->unlatched += now->state == KERNEL_FAULT && now->faults == 0u;
+    if (!was && !is) {
+        const int same = !memcmp(e->before.q_rad, now->q_rad, sizeof now->q_rad) && !moving(now);
+        t->moved_in_fault += (now->state == KERNEL_FAULT || now->state == KERNEL_SILENT) && !same;
+        e->asked = 0;
+        return;
     }
-    t->episodes++;
+    t->armed++;
+    t->unasked += !e->asked;
+    check_joints(c, &e->before, now, 1, t);
+    const double reach = c->gripper_rate_m_s * (double)c->tick_ns * 1e-9;
+    t->gripper += !(now->gripper_m >= c->gripper_min_m && now->gripper_m <= c->gripper_max_m &&
+                    fabs(now->gripper_m - e->before.gripper_m) <= reach * (1.0 + SLACK) + 1e-15);
+    t->margin += now->stop_margin_rad < -1e-10 * (c->q_max_rad[now->stop_margin_joint] - c->q_min_rad[now->stop_margin_joint]);
+    /* A stop that has begun ends when the verdict before said it would. */
+    const double told = e->before.time_to_rest_s / ((double)c->tick_ns * 1e-9);
+    if (now->state != KERNEL_STOPPING || e->before.state != KERNEL_STOPPING) e->stop_before = s->ticks + (uint64_t)told + 3u;
+    t->late_stop += now->state == KERNEL_STOPPING && s->ticks > e->stop_before;
+    if (c->geometry.n_joints > 0u) check_geometry(s, e, now, t);
+}
+
+/* The command becomes the measurement when a robot is armed; no step is measured across that. */
+static void send_request(fuzz_stream *s, episode *e, tally *t) {
+    const uint32_t request = fuzz_request(s, e->state.state);
+    if (request == 0u) return;
+    const uint32_t before = e->state.state;
+    const int result = kernel_request(&e->state, &s->config, &s->feedback, request, s->now_ns);
+    t->requests++;
+    t->refused += result != KERNEL_DONE;
+    mix_in(t, (uint32_t)result);
+    if (!is_armed(before) && is_armed(e->state.state)) {
+        e->asked = request == KERNEL_REQUEST_ARM && before == KERNEL_READY;
+        memset(&e->before, 0, sizeof e->before);
+        memcpy(e->before.q_rad, e->state.q_rad, sizeof e->before.q_rad);
+        e->before.gripper_m = e->state.gripper_m;
+        e->before.state = e->state.state;
+        check_joints(&s->config, NULL, &e->before, 0, t);
+    }
+}
+
+static void send_tightening(fuzz_stream *s, episode *e, tally *t) {
+    kernel_tightening tightening;
+    if (!fuzz_tightening(s, &tightening)) return;
+    const int result = kernel_tighten(&e->state, &s->config, &tightening);
+    mix_in(t, (uint32_t)result);
+    if (result != KERNEL_DONE) return;
+    t->tightened++;
+    e->tool_from = s->ticks + 2u + (uint64_t)(e->before.time_to_rest_s / ((double)s->config.tick_ns * 1e-9));
+}
+
+/* One robot and one style of setpoints. */
+static void run_episode(uint64_t seed, uint64_t ticks, int with_geometry, tally *t) {
+    static fuzz_stream s;
+    static episode e;
+    memset(&e, 0, sizeof e);
+    fuzz_open(&s, seed, with_geometry);
+    kernel_init(&e.state, &s.config);
+    for (uint64_t k = 0; k < ticks; k++) {
+        kernel_verdict now;
+        fuzz_next(&s, k == 0u ? NULL : &e.before);
+        kernel_step(&e.state, &s.config, &s.feedback, &s.setpoint, s.now_ns, &now);
+        mix(t, &now);
+        t->states[now.state]++;
+        t->reasons |= now.reasons | now.faults;
+        if (k > 0u) check(&s, &e, &now, t);
+        e.before = now;
+        send_request(&s, &e, t);
+        send_tightening(&s, &e, t);
+    }
+    t->ticks += ticks;
+}
+
+static int print(const tally *t) {
+    uint64_t violations = 0u;
+    printf("{\"ticks\": %" PRIu64 ", \"armed_ticks\": %" PRIu64 ", \"geometry_ticks\": %" PRIu64 ", \"trips\": %" PRIu64
+           ", \"requests\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"tightened\": %" PRIu64 ", \"reasons\": %" PRIu64
+           ", \"closest_m\": %g, \"found\": {",
+           t->ticks, t->armed, t->geometry, t->trips, t->requests, t->refused, t->tightened, t->reasons, t->closest_m);
+#define PRINT(name)                                          \
+    printf("\"" #name "\": %" PRIu64 ", ", t->name);         \
+    violations += t->name;
+    VIOLATIONS(PRINT)
+    printf("\"all\": %" PRIu64 "}, \"violations\": %" PRIu64 ", \"states\": [", violations, violations);
+    for (int i = 0; i < KERNEL_STATE_COUNT; i++) printf("%s%" PRIu64, i ? ", " : "", t->states[i]);
+    printf("], \"hash\": \"%016" PRIx64 "\"}\n", t->hash);
+    return violations != 0u;
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3) return 2;
-    seed = strtoull(argv[1], NULL, 10) * 0x9e3779b97f4a7c15ull + 1u;
-    const uint64_t ticks = strtoull(argv[2], NULL, 10);
-    tally t = {.hash = 0xcbf29ce484222325ull};
-    for (uint64_t done = 0; done < ticks; done += 5000u) episode(5000u, &t);
-    const uint64_t violations =
-        t.position + t.velocity + t.acceleration + t.step + t.gripper + t.not_finite + t.unasked + t.unlatched;
-    printf("{\"episodes\": %" PRIu64 ", \"armed_ticks\": %" PRIu64 ", \"trips\": %" PRIu64 ", \"violations\": %" PRIu64
-           ", \"position\": %" PRIu64 ", \"velocity\": %" PRIu64 ", \"acceleration\": %" PRIu64 ", \"step\": %" PRIu64
-           ", \"gripper\": %" PRIu64 ", \"not_finite\": %" PRIu64 ", \"unasked\": %" PRIu64 ", \"unlatched\": %" PRIu64
-           ", \"reasons\": %" PRIu64 ", \"states\": [",
-           t.episodes, t.armed, t.tripped, violations, t.position, t.velocity, t.acceleration, t.step, t.gripper,
-           t.not_finite, t.unasked, t.unlatched, t.reasons);
-    for (int i = 0; i < KERNEL_STATE_COUNT; i++) printf("%s%" PRIu64, i ? ", " : "", t.states[i]);
-    printf("], \"hash\": \"%016" PRIx64 "\"}\n", t.hash);
-    return violations != 0u;
+    if (argc != 4) {
+        (void)fprintf(stderr, "usage: fuzz SEED TICKS PERCENT\n");
+        return 2;
+    }
+    const uint64_t seed = strtoull(argv[1], NULL, 10), ticks = strtoull(argv[2], NULL, 10);
+    const uint64_t percent = strtoull(argv[3], NULL, 10);
+    tally t = {.hash = 0xcbf29ce484222325ull, .closest_m = FUZZ_NOWHERE_M};
+    for (uint64_t n = 0; t.ticks < ticks; n++)
+        run_episode(seed * 1000003u + n, ticks - t.ticks < EPISODE_TICKS ? ticks - t.ticks : EPISODE_TICKS,
+                    n * percent % 100u < percent, &t);
+    return print(&t);
 }
