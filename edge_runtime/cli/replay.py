@@ -63,7 +63,7 @@ def ticks_of(recording: Recording) -> NDArray[np.void]:
 
 
 def trip_ns(recording: Recording) -> int:
-    """When the trip, or the operator's request, was seen: the zero of every time that is shown."""
+    """When the tick that tripped was due, or the newest one before the request: the zero of every time shown."""
     ticks = ticks_of(recording)
     if not len(ticks):
         return 0
@@ -78,7 +78,7 @@ def _show_summary(recording: Recording, console: Console) -> None:
     unexpected = np.uint64(~int(_EXPECTED) & (2**64 - 1))
     altered = powered & ((verdicts["reasons"] & unexpected) != 0)
     duration_s = (int(ticks["tick_ns"][-1]) - int(ticks["tick_ns"][0])) / 1e9 if len(ticks) else 0.0
-    cause = "asked for by the operator" if header.cause == "operator" else f"trip: {', '.join(header.reasons)}"
+    cause = f"{header.cause}: {', '.join(header.reasons)}" if header.reasons else f"asked for by: {header.cause}"
     changes = np.flatnonzero(np.diff(verdicts["state"], prepend=verdicts["state"][:1] + 1))
     rows = {
         "robot": header.robot,

@@ -19,7 +19,7 @@ from contracts.topics import (
 )
 from edge_runtime.bus import Publisher, Refusals, Subscriber
 from edge_runtime.clock import MonotonicClock, VirtualClock
-from edge_runtime.control.black_box import FOLDER, BlackBox, Origin
+from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.supervisor import Supervisor
@@ -69,7 +69,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                 progress_timeout_s=0.0 if arguments.lockstep else config.control.progress_timeout_s,
             ),
             limits,
-            run_dir / FOLDER,
+            recordings_folder(run_dir),
             origin,
         ) as black_box,
         loop,

@@ -27,7 +27,7 @@ from edge_runtime.native import ffi
 from edge_runtime.safety import KernelConfig, Reason, State
 from edge_runtime.safety.recording import FORMAT, Header, encode, layout_digest, readable_limits
 
-FOLDER = "black_box"
+_FOLDER = "black_box"
 _SUFFIX = ".bin"
 _AFTER_NS = 500_000_000
 """So much of what follows a trip is recorded with it, on the loop's clock."""
@@ -35,6 +35,13 @@ _AFTER_LONGEST_S = 2.0
 """Wait no longer than this for it, on the real clock: the loop may have ended, or virtual time may stand still."""
 _CLOSE_TIMEOUT_S = 3.0
 _NAMED_REASONS = 4
+
+
+def recordings_folder(run_dir: Path) -> Path:
+    """Where the files go: into the run's folder, or, as that is kept in memory under systemd, into the unit's state
+    directory."""
+    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return (Path(state) if state else run_dir) / _FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class _Trigger:
 
 class BlackBox:
     """Writes the loop's black box out when it trips or when told to. One thread calls it. A context manager: leaving
-    it, after the loop has stopped, writes what is still due.
+    it, after the loop has stopped, writes what is still due, and leaving it with an error makes it due.
 
     Args:
         loop: whose ring it reads.
@@ -123,7 +130,12 @@ class BlackBox:
 
     def close(self) -> None:
         """Write what is still due, waiting a few seconds for it at most."""
+        self._close(None)
+
+    def _close(self, error: BaseException | None) -> None:
         self.observe(self._loop.drain_reports())
+        if isinstance(error, Exception):
+            self._trigger("error", (type(error).__name__,), None)
         self._join()
         if self._due is not None:
             self._start(self._due)
@@ -135,10 +147,10 @@ class BlackBox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._close(error)
 
     def _trigger(self, cause: str, reasons: tuple[str, ...], tick_ns: int | None) -> None:
-        if self._due is not None and (cause == "operator" or self._due.cause == "trip"):
+        if self._due is not None and (cause != "trip" or self._due.cause == "trip"):
             # The recording that is due holds this one's moment as well.
             self._missed += cause == "trip"
             return

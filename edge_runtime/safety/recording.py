@@ -87,9 +87,9 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Attributes:
         layout: `layout_digest()` of the build that wrote it.
         runtime_version: of that build, for people.
-        cause: "trip" or "operator".
-        reasons: names of the faults that tripped.
-        trigger_seq: record of the tick in which the trip, or the operator's request, was seen.
+        cause: "trip", "operator", or "error": control ended with one.
+        reasons: names of the faults that tripped, or of the error.
+        trigger_seq: record of the tick that tripped, or the newest one when the recording was asked for.
         n_records: how many a whole file has.
         safety_digest, bundle_digest: of the robot's limits and of the policy's bundle.
         limits: the scalars and joint vectors of `kernel_config`, for people; what counts is `kernel_config`.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime.control.black_box import BlackBox, Origin, save
+from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder, save
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.native import ffi, lib
 from edge_runtime.robots.port import DriverPort
@@ -254,6 +254,29 @@ def test_a_full_disk_costs_the_file_and_nothing_else(name: str, folder: Path) ->
             box.close()
             assert written(box) == 1
             assert box.problem == ""
+
+
+def test_control_that_ends_with_an_error_leaves_its_last_seconds(name: str, folder: Path) -> None:
+    plant = LockstepPlant(name, ticks=300)
+    with plant.port, DriverPort.attach(name) as port:
+        config = make_config()
+        loop = ControlLoop(port, config)
+        with pytest.raises(RuntimeError, match="mine"), BlackBox(loop, config, folder, ORIGIN), loop:
+            plant.start()
+            plant.join(timeout=60.0)
+            raise RuntimeError("mine")
+    (path,) = folder.iterdir()
+    assert path.name.endswith("Z_RuntimeError.bin")
+    header = read_recording(path).header
+    assert (header.cause, header.reasons) == ("error", ("RuntimeError",))
+    assert header.n_records >= 300
+
+
+def test_files_go_where_they_outlive_a_power_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    assert recordings_folder(Path("/tmp/run")) == Path("/tmp/run/black_box")
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/edge-runtime:/var/lib/other")
+    assert recordings_folder(Path("/run/edge-runtime")) == Path("/var/lib/edge-runtime/black_box")
 
 
 def test_the_newest_files_stay_and_what_a_dead_process_left_goes(folder: Path) -> None:
