@@ -21,8 +21,15 @@ from edge_runtime.status import Watcher
 
 _REPEAT_S = 0.05
 _ANSWER_TIMEOUT_S = 5.0
-_POWERED = ("active", "holding", "stopping")
+_POWERED = ("active", "holding", "stopping", "retracting")
 _GRANTED = ("ok", "done")
+_ADVICE = {
+    "refused_mismatch": "the robot is not where control left it, so something else moved it: look why, then restart "
+    "control, which starts from where the robot is",
+    "refused_jitter": "this machine does not keep time well enough to move a robot: `edge-runtime check` says why",
+    "refused_looser": "speed can be restored only while the robot is not armed: disarm first",
+    "refused_geometry": "a link is nearer to something than it may be: move the robot away by its own means",
+}
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,14 @@ class Operator:
     def resume(self) -> None:
         """Answer a policy that asks for help: go on. A new instruction is an answer as well. Neither arms."""
         self._ask_control(OperatorKind.RESUME)
+
+    def reduce_speed(self) -> None:
+        """Enter reduced-speed mode, armed or not."""
+        self._ask_control(OperatorKind.REDUCE_SPEED)
+
+    def restore_speed(self) -> None:
+        """Leave reduced-speed mode, which is refused while the robot is armed."""
+        self._ask_control(OperatorKind.RESTORE_SPEED)
 
     def stop(self) -> None:
         """Let the robot decelerate and latch a fault."""
@@ -245,7 +260,10 @@ class Operator:
                 publisher.send(command)
             self._listen()
         if answered not in _GRANTED:
-            raise OperatorError(process, request, f"refused: {answered}", answered=True)
+            advice = _ADVICE.get(answered)
+            raise OperatorError(
+                process, request, f"refused: {answered}" + (f" ({advice})" if advice else ""), answered=True
+            )
 
     def _listen(self) -> None:
         self.watcher.receive(0.02)

@@ -35,7 +35,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `chunk_age_ms`, `plan_left_ms`: of the chunk that is followed. `verdicts`: reasons of the safety kernel in the last
     two seconds. `interventions`: ticks in which it altered or refused a setpoint. `refusals`: by process, topic and
     kind. `alive`: whether each process has been heard in the last second. `gate`: where the confidence gate stands,
-    with the `confidence` of the newest chunk; "asking" and "escalated" wait for a person.
+    with the `confidence` of the newest chunk; "asking" and "escalated" wait for a person. `policy`: alive, dead,
+    stalled or stuck, as the control loop sees it. `speed_scale`: of the joints' velocity limits, in force. `grade`: of
+    this machine's timing, empty before it is known.
     """
 
     instruction: str
@@ -59,6 +61,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None
     gate: str
     confidence: float | None
+    policy: str
+    speed_scale: float | None
+    grade: str
 
     @property
     def refused(self) -> int:
@@ -154,6 +159,9 @@ class Watcher:
             seed=scene.seed if scene is not None else None,
             gate=report.gate.value if report is not None else "",
             confidence=report.confidence if report is not None else None,
+            policy=report.policy if report is not None else "",
+            speed_scale=report.speed_scale if report is not None else None,
+            grade=report.grade if report is not None else "",
         )
 
     def close(self) -> None:

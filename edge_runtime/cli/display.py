@@ -81,6 +81,7 @@ def describe(status: Status, title: str, score: Score | None = None) -> Renderab
     table.add_row(
         "loop lateness", f"{lateness}  p50 / p99, {status.overruns} overruns in {status.ticks} ticks{priority}"
     )
+    table.add_row("speed", Text(speed_line(status), style="yellow" if is_capped(status) else ""))
     table.add_row("policy", Text(confidence_line(status), style=_GATE_STYLES.get(status.gate, "")))
     table.add_row("verdicts", Text(", ".join(status.verdicts) or "none", style="yellow" if status.verdicts else ""))
     table.add_row("interventions", f"{status.interventions} ticks altered by the safety kernel")
@@ -92,9 +93,20 @@ def describe(status: Status, title: str, score: Score | None = None) -> Renderab
     return table
 
 
+def is_capped(status: Status) -> bool:
+    """Whether the joints may not go as fast as their limits say."""
+    return status.speed_scale is not None and status.speed_scale < 1.0
+
+
+def speed_line(status: Status) -> str:
+    """How fast the robot may go, and how well this machine keeps time, which is one of the reasons."""
+    share = "–" if status.speed_scale is None else f"{status.speed_scale:.0%} of the limits"
+    return f"{share}, timing grade {status.grade}" if status.grade else share
+
+
 def confidence_line(status: Status) -> str:
     """How sure the policy is, and what that means for the robot."""
-    confidence = f"confidence {number(status.confidence, '', 2).strip()}"
+    confidence = f"{status.policy or 'unknown'}, confidence {number(status.confidence, '', 2).strip()}"
     meaning = _GATE_MEANINGS.get(status.gate)
     return confidence if meaning is None else f"{meaning} ({confidence})"
 
@@ -119,6 +131,10 @@ def plain_line(status: Status, score: Score | None = None) -> str:
         f"interventions {status.interventions}",
         f"refused {status.refused}",
     ]
+    if is_capped(status):
+        parts.append(f"speed {speed_line(status)}")
+    if status.policy in ("dead", "stalled", "stuck"):
+        parts.append(f"policy {status.policy}")
     if status.gate in _GATE_MEANINGS:
         parts.append(f"policy {confidence_line(status)}")
     if score is not None:

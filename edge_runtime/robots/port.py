@@ -89,7 +89,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One measured sample. The arrays, of shape (n_joints,) and (6,) for `wrench` (N, then Nm), belong to the caller."""
+    """One measured sample. The arrays belong to the caller: (n_joints,), and for `wrench` (6,), N and then Nm."""
 
     stamp_ns: int
     seq: int
