@@ -261,10 +261,15 @@ def test_control_that_ends_with_an_error_leaves_its_last_seconds(name: str, fold
     with plant.port, DriverPort.attach(name) as port:
         config = make_config()
         loop = ControlLoop(port, config)
-        with pytest.raises(RuntimeError, match="mine"), BlackBox(loop, config, folder, ORIGIN), loop:
-            plant.start()
-            plant.join(timeout=60.0)
-            raise RuntimeError("mine")
+
+        def control() -> None:
+            with BlackBox(loop, config, folder, ORIGIN), loop:
+                plant.start()
+                plant.join(timeout=60.0)
+                raise RuntimeError("mine")
+
+        with pytest.raises(RuntimeError, match="mine"):
+            control()
     (path,) = folder.iterdir()
     assert path.name.endswith("Z_RuntimeError.bin")
     header = read_recording(path).header
