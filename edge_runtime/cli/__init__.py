@@ -130,7 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
             "to the trip. Recordings lie in the folder black_box of the run. Exit code 1 if anything differs.",
             79,
         ),
-        epilog="examples:\n  edge-runtime replay .run/black_box/*_stop_line.bin --plot trip.png\n"
+        epilog="examples:\n  edge-runtime replay .run/black_box/FILE --plot trip.png\n"
         "  edge-runtime replay FILE --tick 4711",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
