@@ -14,7 +14,7 @@ Ticks = npt.NDArray[Any]
 """Structured array of tick reports, as `ControlLoop.drain_reports` returns it."""
 
 _POWERED = tuple(state for state in State if state.is_armed)
-_EXPECTED = (
+_HARMLESS = (
     Reason.SETPOINT_NONE | Reason.FEEDBACK_TORN | Reason.POLICY_DEAD | Reason.POLICY_STALLED | Reason.POLICY_STUCK
 )
 """No intervention: a tick without a plan is what an arm without work does; the others change no setpoint."""
@@ -25,6 +25,14 @@ _NO_MARGIN_M = 1e9
 
 def _clearance_m(margin_m: float) -> float | None:
     return margin_m if margin_m < _NO_MARGIN_M else None
+
+
+def _altered(reasons: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Of each tick's reasons those for which a setpoint was altered or refused."""
+    altered: npt.NDArray[np.uint64] = reasons & ~np.uint64(_HARMLESS)
+    # Without a setpoint there is none that a lost policy could be refused.
+    altered[reasons & np.uint64(Reason.SETPOINT_NONE) != 0] &= ~np.uint64(Reason.POLICY_LOST)
+    return altered
 
 
 class TickWindow:
@@ -56,8 +64,7 @@ class TickWindow:
         self.commanded_rad = np.array(last["q_command_rad"][:joints])
         self.gripper_m = float(last["gripper_command_m"])
         self._reasons |= int(np.bitwise_or.reduce(ticks["reasons"]))
-        altered = ticks["reasons"] & np.uint64(~int(_EXPECTED) & (2**64 - 1))
-        self.interventions += int(np.count_nonzero(altered[np.isin(ticks["state"], _POWERED)]))
+        self.interventions += int(np.count_nonzero(_altered(ticks["reasons"])[np.isin(ticks["state"], _POWERED)]))
         self.speed_scale = float(last["speed_scale"])
         lowest_rad = float(np.min(ticks["stop_margin_rad"]))
         lowest_m = _clearance_m(float(np.min(ticks["stop_margin_m"])))

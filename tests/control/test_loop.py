@@ -107,6 +107,7 @@ def test_no_plan_is_torn_by_a_frantic_writer(port: DriverPort) -> None:
             value = (seq % 100) * 1e-4
             loop.set_plan(replace(plan, q_rad=np.full_like(plan.q_rad, value), gripper_m=np.full(101, value)))
         reports = loop.drain_reports()
+        assert loop.counters().plans_refused == 0, "one that is put in while the mailbox is read is not counted twice"
     active = reports[(reports["plan_seq"] > 0) & (reports["state"] == State.ACTIVE)]
     assert len(set(active["plan_seq"])) > 100
     value = (active["plan_seq"] % 100) * 1e-4

@@ -30,14 +30,50 @@ def test_the_smallest_margin_of_a_window_is_reported() -> None:
 
 def test_only_what_acted_on_a_setpoint_is_an_intervention() -> None:
     window = TickWindow(3)
-    made = ticks([1.0] * 5)
-    made["state"] = [State.ACTIVE, State.HOLDING, State.ACTIVE, State.FAULT, State.STOPPING]
+    made = ticks([1.0] * 9)
+    made["state"] = [
+        State.ACTIVE,
+        State.HOLDING,
+        State.ACTIVE,
+        State.FAULT,
+        State.STOPPING,
+        State.ACTIVE,
+        State.HOLDING,
+        State.HOLDING,
+        State.RETRACTING,
+    ]
     made["reasons"] = [
         Reason.LIMIT_VELOCITY | Reason.FEEDBACK_TORN,
         Reason.SETPOINT_NONE,
         Reason.FEEDBACK_TORN,
         Reason.FEEDBACK_STALE,
         Reason.FEEDBACK_STALE,
+        Reason.POLICY_STUCK,
+        Reason.POLICY_DEAD | Reason.POLICY_LOST | Reason.SETPOINT_NONE,
+        Reason.POLICY_DEAD | Reason.POLICY_LOST,
+        Reason.LIMIT_GEOMETRY,
     ]
     window.add(made)
-    assert window.interventions == 2
+    assert window.interventions == 4
+
+
+def test_clearance_is_told_where_geometry_is_known() -> None:
+    window = TickWindow(3)
+    made = ticks([1.0] * 3)
+    told: list[float | None] = []
+    for margins_m in ([1e9] * 3, [0.3, 0.05, 0.2], [0.1] * 3):
+        made["stop_margin_m"] = margins_m
+        window.add(made)
+        told.append(window.stop_margin_m)
+    window.restart()
+    window.add(made)
+    told.append(window.stop_margin_m)
+    assert told == [None, 0.05, 0.05, 0.1], "the smallest of the window"
+
+
+def test_the_speed_that_is_told_is_the_last() -> None:
+    window = TickWindow(3)
+    made = ticks([1.0] * 3)
+    made["speed_scale"] = [1.0, 0.5, 0.25]
+    window.add(made)
+    assert window.speed_scale == 0.25
