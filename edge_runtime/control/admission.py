@@ -135,7 +135,8 @@ class Rehearsal:
         rows = np.full((count, self._n_joints + 1), np.nan)
         setpoints = self._setpoints[:count]
         first = 0
-        for plan in plans:
+        overtaken = sum(plan.active_from_ns <= tick_ns + self._tick_ns for plan in plans[1:])
+        for plan in plans[overtaken:]:
             first = max(first, int(np.searchsorted(t_ns, plan.active_from_ns)))
             if first < count:
                 rows[first:] = evaluate_plan(plan, t_ns[first:], self._n_joints)
@@ -193,6 +194,10 @@ class Admission:
             if best.refused is not None and tried.refused is None:
                 best = tried
         return best
+
+    def passes(self, state: Any, tick_ns: int, under_way: Sequence[Plan], plan: Plan) -> bool:
+        """Whether `plan` would not be refused."""
+        return self._why_not(self._rehearsal.predict(state, tick_ns, (*under_way, plan))) is None
 
     def _rehearsed(self, state: Any, tick_ns: int, under_way: Sequence[Plan], offer: Offer) -> Judged:
         prediction = self._rehearsal.predict(state, tick_ns, (*under_way, offer.plan))

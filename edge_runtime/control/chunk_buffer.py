@@ -7,7 +7,7 @@ checked again here although the engine made it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ class Offer:
     """A plan that a chunk could become, with nothing changed yet.
 
     Attributes:
-        plan: what would be followed.
+        plan: what would be followed. The number before its own is free, for its beginning.
         expired_actions: how many actions of the chunk were already past.
         splice_ns: where the cross-fade starts.
         blend_ns: its length.
@@ -88,7 +88,7 @@ class ChunkBuffer:
         self._last_exposure_ns = -1
         self._plan: Plan | None = None
         self._plans: list[Plan] = []
-        self._plan_count = 0
+        self._last_seq = 0
 
     @property
     def plan(self) -> Plan | None:
@@ -149,13 +149,21 @@ class ChunkBuffer:
         Raises:
             ValueError: another plan was taken since the offer was made.
         """
-        if offer.plan.seq != self._plan_count + 1:
-            raise ValueError(f"plan {offer.plan.seq} was offered, {self._plan_count} have been taken")
-        self._plan_count += 1
+        if offer.plan.seq != self._last_seq + 2:
+            raise ValueError(f"plan {offer.plan.seq} was offered before plan {self._last_seq} was taken")
+        self._last_seq = offer.plan.seq
         self._plan = offer.plan
         self._plans.append(offer.plan)
         del self._plans[:-_PLANS_KEPT]
         self._last_exposure_ns = offer.plan.observation_ns
+
+    def withdraw(self) -> Plan | None:
+        """The motion under way under a new number, for a loop that has begun with an offer that is not taken."""
+        self._last_seq += 2
+        if self._plan is None:
+            return None
+        self._plan = self._plans[-1] = replace(self._plan, seq=self._last_seq)
+        return self._plan
 
     def _why_not(self, chunk: ActionChunk, actions: Float64Array, now_ns: int) -> Refused | None:
         if chunk.joint_digest != self._joint_digest:
@@ -217,7 +225,7 @@ class ChunkBuffer:
         speed_scale: float = 1.0,
     ) -> Plan:
         return Plan(
-            seq=self._plan_count + 1,
+            seq=self._last_seq + 2,
             chunk_seq=chunk.sequence,
             observation_ns=chunk.exposure_ns,
             active_from_ns=active_from_ns,

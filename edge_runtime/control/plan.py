@@ -6,7 +6,7 @@ Pure: no clock, no loop. What is between the knots is said, and computed, in `lo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -56,6 +56,18 @@ class Plan:
     active_from_ns: int = 0
     speed_scale: float = 1.0
     bundle_digest: bytes = NO_BUNDLE
+
+
+def beginning_of(plan: Plan, until_ns: int) -> Plan | None:
+    """`plan` cut off some knots after `until_ns`, with the number before its own; the same motion up to that instant.
+
+    None if there is nothing to cut off.
+    """
+    # The slope at a knot depends on the next one: it is kept, and so is the one behind it.
+    k = int(np.searchsorted(plan.t_ns, until_ns)) + 2
+    if k >= len(plan.t_ns):
+        return None
+    return replace(plan, seq=plan.seq - 1, t_ns=plan.t_ns[:k], q_rad=plan.q_rad[:k], gripper_m=plan.gripper_m[:k])
 
 
 class NativePlan:

@@ -59,14 +59,10 @@ class Receipts:
         first_ticks = np.flatnonzero(np.diff(plan_seq, prepend=np.uint64(self._plan_of_last_tick)))
         for index in first_ticks:
             plan = int(plan_seq[index])
-            if plan == 0 or plan not in self._pending:
-                continue
-            while self._pending:
-                pending_plan, receipt = next(iter(self._pending.items()))
-                if pending_plan > plan:
-                    break
-                del self._pending[pending_plan]
-                if pending_plan == plan:
+            while self._pending and next(iter(self._pending)) <= plan + 1:
+                last, receipt = self._pending.popitem(last=False)
+                # A plan's beginning has the number before its own.
+                if last - 1 <= plan <= last:
                     receipt = msgspec.structs.replace(receipt, first_command_ns=int(tick_ns[index]))
                 complete.append(receipt)
         self._plan_of_last_tick = int(plan_seq[-1])

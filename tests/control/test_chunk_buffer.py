@@ -182,7 +182,7 @@ def test_an_offer_changes_nothing_until_it_is_taken(buffer: ChunkBuffer) -> None
     assert first.plan.seq == longer.plan.seq
     buffer.take(longer)
     assert buffer.plan is longer.plan
-    with pytest.raises(ValueError, match="have been taken"):
+    with pytest.raises(ValueError, match="was offered before"):
         buffer.take(first)
 
 

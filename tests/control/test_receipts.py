@@ -40,31 +40,38 @@ def take(receipts: Receipts, sequence: int, plan: int, received_ns: int) -> None
 
 def test_the_first_tick_under_a_plan_is_the_chunk_s_first_command() -> None:
     receipts = Receipts()
-    take(receipts, 7, 1, 10 * MS)
-    assert follow(receipts, 0, 0, 1, 1) == [(7, 2 * MS)]
-    assert follow(receipts, 1, 1, start_ms=4) == []
+    take(receipts, 7, 2, 10 * MS)
+    assert follow(receipts, 0, 0, 2, 2) == [(7, 2 * MS)]
+    assert follow(receipts, 2, 2, start_ms=4) == []
 
 
 def test_a_change_right_at_the_border_of_two_batches_is_seen() -> None:
     receipts = Receipts()
-    take(receipts, 7, 1, 0)
+    take(receipts, 7, 2, 0)
     assert follow(receipts, 0, 0) == []
-    assert follow(receipts, 1, start_ms=2) == [(7, 2 * MS)]
+    assert follow(receipts, 2, start_ms=2) == [(7, 2 * MS)]
+
+
+def test_a_plan_s_beginning_counts_and_the_whole_is_no_second_time() -> None:
+    receipts = Receipts()
+    take(receipts, 7, 2, 0)
+    take(receipts, 8, 4, 0)
+    assert follow(receipts, 0, 1, 1, 2, 2, 3, 4) == [(7, 1 * MS), (8, 5 * MS)]
 
 
 def test_a_chunk_that_was_overtaken_gets_a_receipt_without_a_command() -> None:
     receipts = Receipts()
-    take(receipts, 7, 1, 0)
-    take(receipts, 8, 2, 0)
-    assert follow(receipts, 0, 2) == [(7, None), (8, 1 * MS)]
+    take(receipts, 7, 2, 0)
+    take(receipts, 8, 4, 0)
+    assert follow(receipts, 0, 4) == [(7, None), (8, 1 * MS)]
 
 
 def test_arming_forgets_chunks_that_were_never_followed() -> None:
     receipts = Receipts()
-    take(receipts, 7, 1, 0)
+    take(receipts, 7, 2, 0)
     receipts.restart()
-    take(receipts, 8, 2, 0)
-    assert follow(receipts, 0, 2) == [(8, 1 * MS)]
+    take(receipts, 8, 4, 0)
+    assert follow(receipts, 0, 4) == [(8, 1 * MS)]
 
 
 def test_a_refused_chunk_says_why() -> None:
@@ -76,8 +83,8 @@ def test_a_refused_chunk_says_why() -> None:
 
 def test_a_receipt_tells_what_was_foreseen_and_done() -> None:
     receipts = Receipts()
-    take(receipts, 7, 1, 10 * MS)
-    receipt, *_ = receipts.followed(np.array([20 * MS]), np.array([1], np.uint64))
+    take(receipts, 7, 2, 10 * MS)
+    receipt, *_ = receipts.followed(np.array([20 * MS]), np.array([2], np.uint64))
     assert receipt.predicted_limits == ("limit_velocity", "limit_jerk")
     assert (receipt.predicted_interventions, receipt.predicted_first_ns) == (3, 70 * MS)
     assert (receipt.blend_ns, receipt.speed_scale, receipt.expired_actions) == (BLEND_NS, 0.5, 1)
