@@ -1,4 +1,4 @@
-"""The `edge-runtime` command: run, evaluate, monitor, check, claims, replay."""
+"""The `edge-runtime` command: run, evaluate, monitor, check, claims, replay, kinematics."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ examples:
   edge-runtime check                      is this machine, and this bundle on it, fit?
   edge-runtime claims                     what this robot's settings let anyone claim about safety
   edge-runtime replay FILE                what happened before a trip, through the kernel again
+  edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
 
 exit codes: 0 done, 1 something failed, 2 a wrong setting, 130 interrupted
 """
@@ -140,6 +141,26 @@ def build_parser() -> argparse.ArgumentParser:
     again.add_argument(
         "--plot", type=Path, metavar="OUT", help="draw joints, range and verdicts to OUT (.png, .svg or .pdf)"
     )
+    body = commands.add_parser(
+        "kinematics",
+        help="make kinematics.toml from URDF or MJCF",
+        description=textwrap.fill(
+            "Compiles joints, and capsules around every link, into the file that the safety layer keeps the robot off "
+            "things and off itself with. Says what it decided by itself, and which limits the description holds.",
+            79,
+        ),
+        epilog="examples:\n  edge-runtime kinematics arm.urdf --tool tool0 --embodiment embodiment.toml\n"
+        "  edge-runtime kinematics arm.xml --tool attachment_site -o kinematics.toml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    body.add_argument("file", type=Path, metavar="FILE", help="URDF, or MJCF (which needs MuJoCo)")
+    body.add_argument(
+        "--embodiment", type=Path, metavar="FILE", help="joints in order, and home posture (default: all that turn)"
+    )
+    body.add_argument("--tool", metavar="NAME", help="link, body or site whose speed is limited (default: far end)")
+    body.add_argument(
+        "-o", "--output", type=Path, default=Path("kinematics.toml"), metavar="OUT", help="(default: kinematics.toml)"
+    )
     return parser
 
 
@@ -188,6 +209,10 @@ def _command(name: str) -> Callable[[argparse.Namespace, Console], int]:
         from edge_runtime.cli.replay import replay_command
 
         return replay_command
+    if name == "kinematics":
+        from edge_runtime.cli.kinematics import kinematics
+
+        return kinematics
     from edge_runtime.cli.check import check
 
     return check

@@ -1,0 +1,230 @@
+"""Reads URDF: links, joints, limits and collision shapes; nothing else in the file matters to where the robot is.
+
+Guarantees that an element that would change the geometry is read or refused by name, never skipped. Mimic joints are
+held like all that are not controlled. Meshes are read if they are STL files that are there.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from contracts.errors import ConfigError
+from edge_runtime.safety.kinematics import source
+from edge_runtime.safety.kinematics.model import SourceLimits
+from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, pose
+from edge_runtime.safety.kinematics.stl import stl_vertices
+
+_KINDS = {
+    "fixed": Kind.FIXED,
+    "revolute": Kind.REVOLUTE,
+    "continuous": Kind.REVOLUTE,
+    "prismatic": Kind.PRISMATIC,
+}
+
+
+def read_urdf(path: Path) -> SourceTree:
+    """The robot in the file.
+
+    Raises:
+        ConfigError: names the file, link or joint, and what is wrong with it.
+    """
+    try:
+        robot = ElementTree.fromstring(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(str(path), f"{error.strerror}") from error
+    except ElementTree.ParseError as error:
+        raise ConfigError(str(path), f"not valid XML: {error}") from error
+    if robot.tag != "robot":
+        raise ConfigError(str(path), f"not URDF: it opens with <{robot.tag}>, not with <robot>")
+    links = [_attribute(link, "name", "link") for link in robot.findall("link")]
+    shapes = {
+        name: tuple(_shape(path, name, collision) for collision in link.findall("collision"))
+        for name, link in zip(links, robot.findall("link"), strict=True)
+    }
+    joints = [_joint(element) for element in robot.findall("joint")]
+    for what, names in (("link", links), ("joint", [joint.name for joint in joints])):
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"{what} {name}", "there are two of that name")
+    root, ordered = _ordered(path, links, joints)
+    return SourceTree(root=root, joints=ordered, shapes=shapes)
+
+
+def _ordered(path: Path, links: list[str], joints: list[SourceJoint]) -> tuple[str, tuple[SourceJoint, ...]]:
+    for joint in joints:
+        for link in (joint.parent, joint.child):
+            if link not in links:
+                raise ConfigError(f"joint {joint.name}", f"there is no link {link}")
+        if sum(other.child == joint.child for other in joints) > 1:
+            raise ConfigError(f"link {joint.child}", "is carried by two joints")
+    roots = [link for link in links if all(joint.child != link for joint in joints)]
+    if len(roots) != 1:
+        raise ConfigError(str(path), f"needs one link that no joint carries, has {len(roots)}: {', '.join(roots)}")
+    reached, ordered = set(roots), list[SourceJoint]()
+    while True:
+        following = [joint for joint in joints if joint.parent in reached and joint.child not in reached]
+        if not following:
+            break
+        ordered.append(following[0])
+        reached.add(following[0].child)
+    if len(ordered) != len(joints):
+        raise ConfigError(str(path), f"links that carry each other: {', '.join(sorted(set(links) - reached))}")
+    return roots[0], tuple(ordered)
+
+
+def _joint(element: ElementTree.Element) -> SourceJoint:
+    name = _attribute(element, "name", "joint")
+    key = f"joint {name}"
+    kind_name = _attribute(element, "type", key)
+    if kind_name not in _KINDS:
+        raise ConfigError(key, f"type {kind_name} is not possible, only {', '.join(_KINDS)}")
+    kind = _KINDS[kind_name]
+    limit = element.find("limit")
+    low = high = None
+    if kind_name in ("revolute", "prismatic"):
+        if limit is None:
+            raise ConfigError(key, "has no <limit>")
+        low, high = _number(key, limit, "lower", 0.0), _number(key, limit, "upper", 0.0)
+        if low > high:
+            raise ConfigError(key, f"lower limit {low} is above the upper limit {high}")
+    limits = SourceLimits()
+    if kind is Kind.REVOLUTE:
+        velocity_rad_s, torque_nm = (_rating(key, limit, attribute) for attribute in ("velocity", "effort"))
+        limits = SourceLimits(
+            position_min_rad=low, position_max_rad=high, velocity_max_rad_s=velocity_rad_s, torque_max_nm=torque_nm
+        )
+    return SourceJoint(
+        name=name,
+        kind=kind,
+        parent=_attribute(_child(key, element, "parent"), "link", key),
+        child=_attribute(_child(key, element, "child"), "link", key),
+        X_PC=_origin(key, element),
+        axis=_axis(key, element),
+        position_min=low,
+        position_max=high,
+        limits=limits,
+    )
+
+
+def _rating(key: str, limit: ElementTree.Element | None, attribute: str) -> float | None:
+    """None where there is no limit; 0 is what tools write that know none."""
+    value = 0.0 if limit is None else _number(key, limit, attribute, 0.0)
+    return value if value > 0.0 else None
+
+
+def _axis(key: str, element: ElementTree.Element) -> tuple[float, float, float]:
+    axis = element.find("axis")
+    x, y, z = (1.0, 0.0, 0.0) if axis is None else _vector(key, axis, "xyz", "1 0 0")
+    norm = math.sqrt(x * x + y * y + z * z)
+    if norm < 1e-9:
+        raise ConfigError(key, "its axis has no direction")
+    return x / norm, y / norm, z / norm
+
+
+def _shape(path: Path, link: str, collision: ElementTree.Element) -> Shape:
+    key = f"link {link}"
+    geometry = _child(key, collision, "geometry")
+    if len(geometry) != 1:
+        raise ConfigError(key, f"a <geometry> holds one shape, this one {len(geometry)}")
+    shape = geometry[0]
+    if shape.tag == "mesh":
+        found = _mesh(path, key, shape)
+    elif shape.tag == "box":
+        x, y, z = _vector(key, shape, "size", None)
+        found = source.box(_positive(key, x) / 2.0, _positive(key, y) / 2.0, _positive(key, z) / 2.0)
+    elif shape.tag in ("sphere", "cylinder", "capsule"):
+        radius_m = _positive(key, _number(key, shape, "radius", None))
+        if shape.tag == "sphere":
+            found = source.ball(radius_m)
+        else:
+            half_length_m = _positive(key, _number(key, shape, "length", None)) / 2.0
+            found = (source.cylinder if shape.tag == "cylinder" else source.capsule)(radius_m, half_length_m)
+    else:
+        raise ConfigError(key, f"shape {shape.tag} is not known, only box, sphere, cylinder, capsule and mesh")
+    return found.placed(_origin(key, collision))
+
+
+def _mesh(path: Path, key: str, mesh: ElementTree.Element) -> Shape:
+    name = _attribute(mesh, "filename", key)
+    file = _find(path, name)
+    remedy = "add a box, cylinder, sphere or capsule as its <collision>"
+    if file is None:
+        raise ConfigError(key, f"its mesh {name} is not there: bring the file, or {remedy}")
+    if file.suffix.lower() != ".stl":
+        raise ConfigError(key, f"its mesh {name} is not an STL file: convert it, or {remedy}")
+    return source.points(stl_vertices(file) * _vector(key, mesh, "scale", "1 1 1"))
+
+
+def _find(path: Path, name: str) -> Path | None:
+    """Beside the URDF, or for `package://NAME/...` in a folder NAME above it or beside one that is."""
+    _, is_package, in_package = name.partition("package://")
+    folder = path.resolve().parent
+    if is_package:
+        package, _, rest = in_package.partition("/")
+        above = [folder, *folder.parents]
+        candidates = [one / rest for one in above if one.name == package] + [one / in_package for one in above]
+    else:
+        candidates = [folder / name.removeprefix("file://")]
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _origin(key: str, element: ElementTree.Element) -> Array:
+    origin = element.find("origin")
+    if origin is None:
+        return np.eye(4)
+    roll, pitch, yaw = _vector(key, origin, "rpy", "0 0 0")
+    (cr, sr), (cp, sp), (cy, sy) = ((math.cos(angle), math.sin(angle)) for angle in (roll, pitch, yaw))
+    rotation = [
+        [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+        [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+        [-sp, cp * sr, cp * cr],
+    ]
+    return pose(rotation, _vector(key, origin, "xyz", "0 0 0"))
+
+
+def _child(key: str, element: ElementTree.Element, tag: str) -> ElementTree.Element:
+    child = element.find(tag)
+    if child is None:
+        raise ConfigError(key, f"has no <{tag}>")
+    return child
+
+
+def _attribute(element: ElementTree.Element, attribute: str, key: str) -> str:
+    value = element.get(attribute)
+    if not value:
+        raise ConfigError(key, f"<{element.tag}> has no {attribute}")
+    return value
+
+
+def _number(key: str, element: ElementTree.Element, attribute: str, otherwise: float | None) -> float:
+    text = element.get(attribute)
+    if text is None and otherwise is not None:
+        return otherwise
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError(key, f"<{element.tag} {attribute}> must be a number, got {text!r}")
+    return value
+
+
+def _positive(key: str, value: float) -> float:
+    if value <= 0.0:
+        raise ConfigError(key, f"a shape has a size above zero, not {value}")
+    return value
+
+
+def _vector(key: str, element: ElementTree.Element, attribute: str, otherwise: str | None) -> tuple[float, ...]:
+    text = element.get(attribute, otherwise)
+    try:
+        values = tuple(float(word) for word in (text or "").split())
+    except ValueError:
+        values = ()
+    if len(values) != 3 or not all(map(math.isfinite, values)):
+        raise ConfigError(key, f"<{element.tag} {attribute}> must be three numbers, got {text!r}")
+    return values
