@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-BENCHMARKS = ("jitter", "frames", "inference", "runtime")
+BENCHMARKS = ("kernel", "limiters", "jitter", "frames", "inference", "runtime")
 
 
 def main() -> int:

@@ -1,230 +1,184 @@
 """How late the 1 kHz loop wakes and what a tick costs, by turns with cyclictest on the same machine in one run.
 
-``python -m benchmarks.jitter``: an armed loop follows a plan for seven joints on a real driver port. Each round
-measures the loop, then cyclictest (Debian package rt-tests) if it is installed: rows are to be compared with each
-other, for other work on the machine moves both. ``--load`` adds two busy processes and a Python thread beside the
-loop that never lets go of the interpreter.
+``python -m benchmarks.jitter``: rounds of the loop and of cyclictest (Debian package rt-tests) take turns, first on the
+machine as it is, then under two busy processes, one that multiplies matrices, and a Python thread beside the loop that
+never lets go of the interpreter. Rows are to be compared with each other: other work on the machine moves both, and
+on a virtual machine the tail of both swings from round to round. So a quantile is the median over the rounds, and
+the spread stands beside it. What a tick may not do is counted: page faults, allocations, system calls.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
+import ctypes
 import os
-import re
-import shutil
 import subprocess
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.record import record
-from edge_runtime.control.native_loop import ControlLoop, Granted
-from edge_runtime.control.plan import Plan
+from benchmarks.charts import histogram, picture
+from benchmarks.jitter_rounds import (
+    LoopRound,
+    arm_limits,
+    build_thread_watch,
+    load,
+    measure_cyclictest,
+    measure_loop,
+    thread_watch,
+)
+from benchmarks.record import RESULTS, record
+from edge_runtime.control.native_loop import Granted
 from edge_runtime.robots.port import DriverPort
-from edge_runtime.safety import KernelConfig, Result, State
+from edge_runtime.safety import KernelConfig
 
-JOINTS = tuple(f"joint{i}" for i in range(1, 8))
-PERIOD_NS = 1_000_000
 QUANTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9}
-# Generous ages: the benchmark's driver speaks ten times a second, so that the loop is alone on the machine.
-FEEDBACK_PERIOD_S = 0.1
+ALLOWED_FACTOR, ALLOWED_US = 1.25, 20.0
+# On a virtual machine the host may take the processor away for tens of milliseconds: nothing is to trip then.
+WATCHDOG_NS = 10_000_000_000
+Rounds = list[NDArray[np.float64]]
 
 
-def make_config() -> KernelConfig:
-    """Limits of a Franka-like arm that never trips here."""
-    n = len(JOINTS)
-    return KernelConfig(
-        joint_names=JOINTS,
-        q_min_rad=(-2.7,) * n,
-        q_max_rad=(2.7,) * n,
-        dq_max_rad_s=(2.0,) * n,
-        ddq_max_rad_s2=(10.0,) * n,
-        tracking_max_rad=(100.0,) * n,
-        gripper_min_m=0.0,
-        gripper_max_m=0.08,
-        gripper_rate_m_s=0.2,
-        feedback_max_age_ns=10_000_000_000,
-        future_tolerance_ns=10_000_000_000,
-    )
+def quantiles(rounds: Rounds) -> dict[str, Any]:
+    """In the unit of the values: medians over the rounds, the maximum of all, and the tail of each round."""
+    by_round = {name: [round(float(np.percentile(one, q)), 1) for one in rounds] for name, q in QUANTILES.items()}
+    return {
+        **{name: float(np.median(values)) for name, values in by_round.items()},
+        "max": max(float(one.max()) for one in rounds),
+        "by_round": {name: by_round[name] for name in ("p99", "p99.9")},
+    }
 
 
-def make_plan(seq: int, now_ns: int) -> Plan:
-    """Sixteen knots 50 ms apart, as a chunk gives them, on a slow wave."""
-    t_ns = now_ns + (np.arange(16) + 1) * 50_000_000
-    q_rad = 0.3 * np.sin(2.0 * t_ns[:, None] * 1e-9 + np.arange(len(JOINTS)))
-    return Plan(seq=seq, chunk_seq=seq, observation_ns=now_ns, t_ns=t_ns, q_rad=q_rad, gripper_m=np.full(16, 0.04))
+def measure(port: DriverPort, watch: ctypes.CDLL, rounds: int, seconds: float) -> tuple[list[LoopRound], Rounds]:
+    """The loop and cyclictest by turns; no rounds of the second where it is missing."""
+    loop, reference = [], []
+    for _ in range(rounds):
+        loop.append(measure_loop(port, watch, seconds))
+        other = measure_cyclictest(seconds)
+        if other is not None:
+            reference.append(other)
+    return loop, reference
 
 
-def measure_loop(port: DriverPort, seconds: float) -> tuple[NDArray[np.void], int, int, Granted]:
-    """Reports of an armed loop over `seconds`, its overruns, its page faults, and what the machine granted it."""
-    zeros = np.zeros(len(JOINTS))
-    port.write_feedback(time.monotonic_ns(), zeros, zeros, zeros, 0.04)
-    with DriverPort.attach(port.name) as control:
-        loop = ControlLoop(control, make_config())
-        with loop:
-            while loop.counters().state is not State.READY:
-                time.sleep(0.001)
-            answer = loop.arm()
-            if answer is not Result.DONE:
-                raise SystemExit(f"the loop could not be armed: {answer.name}")
-            loop.drain_reports()
-            before, parts = loop.counters().overruns, []
-            for k in range(round(seconds / FEEDBACK_PERIOD_S)):
-                loop.set_plan(make_plan(k + 1, time.monotonic_ns()))
-                time.sleep(FEEDBACK_PERIOD_S)
-                port.write_feedback(time.monotonic_ns(), zeros, zeros, zeros, 0.04)
-                parts.append(loop.drain_reports())
-            overruns = loop.counters().overruns - before
-        counters = loop.counters()
-    return np.concatenate(parts), overruns, counters.page_faults, counters.granted
+def figures_of(loop: list[LoopRound], reference: Rounds) -> dict[str, Any]:
+    """What is recorded of one condition."""
+    lateness = quantiles([one.lateness_us for one in loop])
+    other = quantiles(reference) if reference else None
+    allowed = {name: ALLOWED_FACTOR * other[name] + ALLOWED_US for name in ("p99", "p99.9")} if other else None
+    return {
+        "wake_lateness_us": lateness,
+        "cyclictest_us": other,
+        "allowed_us": allowed,
+        "command_us": quantiles([one.command_us for one in loop]),
+        "tick_us": quantiles([one.tick_us for one in loop]),
+        "slots_missed": sum(one.overruns for one in loop),
+        "ticks": sum(one.lateness_us.size for one in loop),
+    }
 
 
-def measure_cyclictest(seconds: float, range_us: int = 50_000) -> NDArray[np.float64] | None:
-    """Wake latencies of cyclictest at priority 90, in microseconds; None where it is not installed or not allowed."""
-    program = shutil.which("cyclictest")
-    if program is None:
-        return None
-    count = round(seconds * 1000)
-    arguments = [program, "-q", "-m", "-p", "90", "-i", "1000", "-l", str(count), "-h", str(range_us)]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=seconds * 3 + 30, check=False)
-    if done.returncode != 0:
-        return None
-    rows = re.findall(r"^(\d{6}) (\d{6,})$", done.stdout, flags=re.MULTILINE)
-    latencies_us = np.repeat([float(value) for value, _ in rows], [int(times) for _, times in rows])
-    worst = re.search(r"Max Latencies: (\d+)", done.stdout)
-    beyond = re.search(r"Histogram Overflows: (\d+)", done.stdout)
-    if worst and beyond and int(beyond[1]):
-        latencies_us = np.concatenate([latencies_us, np.full(int(beyond[1]), float(worst[1]))])
-    return latencies_us
+def rows(name: str, loop: list[LoopRound], reference: Rounds) -> Iterable[tuple[str, ...]]:
+    """Of the table, for one condition."""
+    series = {
+        "wakes late": [one.lateness_us for one in loop],
+        "cyclictest": reference,
+        "until the command": [one.command_us for one in loop],
+        "whole tick": [one.tick_us for one in loop],
+    }
+    for what, values in series.items():
+        if not values:
+            continue
+        tail = quantiles(values)
+        spread = (f"{min(by):.0f}-{max(by):.0f}" for by in tail["by_round"].values())
+        yield f"{name}: {what}", *(f"{tail[key]:.1f}" for key in (*QUANTILES, "max")), *spread
 
 
-def _spin() -> None:
-    while True:
-        pass
+def series_of(loop: list[LoopRound], reference: Rounds) -> dict[str, NDArray[np.float64]]:
+    """What is drawn of one condition."""
+    return {
+        "wakes late": np.concatenate([one.lateness_us for one in loop]),
+        **({"cyclictest": np.concatenate(reference)} if reference else {}),
+        "whole tick": np.concatenate([one.tick_us for one in loop]),
+    }
 
 
-@contextmanager
-def load(wanted: bool) -> Iterator[None]:
-    """Two busy processes, and a thread of this process that holds the interpreter as long as it can."""
-    if not wanted:
-        yield
-        return
-    processes = [multiprocessing.get_context("spawn").Process(target=_spin, daemon=True) for _ in range(2)]
-    stop = threading.Event()
-
-    def hog() -> None:
-        while not stop.is_set():
-            sum(range(1000))
-
-    thread = threading.Thread(target=hog, daemon=True)
-    for process in processes:
-        process.start()
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        for process in processes:
-            process.kill()
-            process.join()
+def start_with_watch() -> int:
+    """This benchmark again, with the library that watches the loop's thread."""
+    with tempfile.TemporaryDirectory() as folder:
+        library = build_thread_watch(Path(folder))
+        command = [sys.executable, "-m", "benchmarks.jitter", *sys.argv[1:]]
+        return subprocess.run(command, env={**os.environ, "LD_PRELOAD": str(library)}, check=False).returncode
 
 
-def quantiles(rounds: list[NDArray[np.float64]]) -> dict[str, float]:
-    """The tail, in the unit of the values: medians over the rounds, so that one round in which the host took the
-    processor away does not decide; the maximum is that of all rounds."""
-    medians = {name: float(np.median([np.percentile(one, q) for one in rounds])) for name, q in QUANTILES.items()}
-    return {**medians, "max": max(float(one.max()) for one in rounds)}
-
-
-def p99_by_round(rounds: list[NDArray[np.float64]]) -> list[float]:
-    """How far the rounds lie apart."""
-    return [round(float(np.percentile(one, 99)), 1) for one in rounds]
-
-
-def histogram(title: str, values_us: NDArray[np.float64], console: Console, width: int = 40) -> None:
-    """Draw shares over doubling bins; the bar's length is logarithmic, so that one in a million still shows."""
-    console.print(f"\n[bold]{title}[/]")
-    edges = [0.0, *(2.0**k for k in range(-2, 17))]
-    counts, _ = np.histogram(values_us, bins=edges)
-    used = np.flatnonzero(counts)
-    for i in range(used[0], used[-1] + 1):
-        share = counts[i] / values_us.size
-        length = 0 if counts[i] == 0 else max(1, round(width * (1.0 + np.log10(share) / np.log10(values_us.size + 1))))
-        console.print(f"{edges[i]:>9.2f} to {edges[i + 1]:>8.2f} µs {counts[i]:>8} {'█' * length}", highlight=False)
-
-
-def _row(table: Table, name: str, rounds: list[NDArray[np.float64]], missed: str) -> None:
-    p99 = p99_by_round(rounds)
-    cells = (f"{value:.1f}" for value in quantiles(rounds).values())
-    table.add_row(name, *cells, f"{min(p99):.0f} to {max(p99):.0f}", missed)
-
-
-def main() -> None:
+def main() -> int:
     """Measure, print and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default 3)")
+    parser.add_argument("--rounds", type=int, default=6, help="of each condition (default 6)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement in a round (default 5)")
-    parser.add_argument(
-        "--load", action="store_true", help="two busy processes and a thread that holds the interpreter"
-    )
     arguments = parser.parse_args()
+    watch = thread_watch()
+    if watch is None:
+        return start_with_watch()
     console = Console()
-    name = f"jitter-{os.getpid()}"
-    lateness: list[NDArray[np.float64]] = []
-    costs: list[NDArray[np.float64]] = []
-    reference: list[NDArray[np.float64]] = []
-    overruns = page_faults = 0
-    granted = Granted(0)
-    # A watchdog of ten seconds: on a virtual machine the host may take the processor away for tens of milliseconds.
-    with DriverPort.create(name, JOINTS, 10_000_000_000) as port, load(arguments.load):
-        for _ in range(arguments.rounds):
-            reports, missed, faults, granted = measure_loop(port, arguments.seconds)
-            lateness.append(reports["wake_lateness_ns"] * 1e-3)
-            costs.append(reports["cost_ns"] * 1e-3)
-            overruns += missed
-            page_faults += faults
-            other = measure_cyclictest(arguments.seconds)
-            if other is not None:
-                reference.append(other)
-    title = f"1 kHz in µs: medians over {arguments.rounds} rounds of {arguments.seconds:g} s, maximum of all"
-    table = Table(title=title, title_justify="left")
-    table.add_column("", no_wrap=True)
-    for column in ("p50", "p99", "p99.9", "max", "p99s", "missed"):
-        table.add_column(column, justify="right", no_wrap=True)
-    _row(table, "loop: lateness", lateness, str(overruns))
-    _row(table, "loop: cost", costs, "")
-    if reference:
-        _row(table, "cyclictest -p90", reference, "")
+    table = Table(
+        title=f"1 kHz, µs: medians of {arguments.rounds} rounds of {arguments.seconds:g} s", title_justify="left"
+    )
+    for column in ("", *QUANTILES, "max", "p99s", "p99.9s"):
+        table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
+    figures: dict[str, Any] = {"rounds": arguments.rounds, "seconds": arguments.seconds}
+    all_rounds: list[LoopRound] = []
+    panels: dict[str, dict[str, NDArray[np.float64]]] = {}
+    conditions: dict[str, AbstractContextManager[None]] = {"idle": nullcontext(), "load": load()}
+    config, _ = arm_limits()
+    with DriverPort.create(f"jitter-{os.getpid()}", config.joint_names, WATCHDOG_NS) as port:
+        for name, condition in conditions.items():
+            with condition:
+                loop, reference = measure(port, watch, arguments.rounds, arguments.seconds)
+            figures[name], panels[name] = figures_of(loop, reference), series_of(loop, reference)
+            all_rounds += loop
+            for row in rows(name, loop, reference):
+                table.add_row(*row)
+        traced = measure_loop(port, watch, 2.0, count_system_calls=True)
     console.print(table)
-    missing = [flag.name for flag in Granted if flag not in granted and flag is not Granted.CPU]
-    console.print(f"page faults in the loop: {page_faults}; not granted: {', '.join(map(str, missing)) or 'nothing'}")
-    if not reference:
+    if figures["idle"]["cyclictest_us"] is None:
         console.print("no cyclictest to compare with: sudo apt-get install rt-tests")
-    histogram("wake lateness", np.concatenate(lateness), console)
-    histogram("cost of a tick", np.concatenate(costs), console)
-    figures = {
-        "load": arguments.load,
-        "rounds": arguments.rounds,
-        "wake_lateness_us": quantiles(lateness),
-        "wake_lateness_p99_us_by_round": p99_by_round(lateness),
-        "tick_cost_us": quantiles(costs),
-        "cyclictest_us": quantiles(reference) if reference else None,
-        "cyclictest_p99_us_by_round": p99_by_round(reference),
-        "slots_missed": overruns,
-        "ticks": sum(one.size for one in lateness),
-        "page_faults": page_faults,
-        "granted": [flag.name for flag in Granted if flag in granted],
+    for name, series in panels.items():
+        for title, values in series.items():
+            histogram(f"{name}: {title}", values, console)
+    if picture(RESULTS / "jitter.png", panels):
+        console.print(f"histograms drawn to {RESULTS / 'jitter.png'}")
+    record("jitter", figures | shares(figures) | counts(config, all_rounds, traced), console)
+    return 0
+
+
+def shares(figures: dict[str, Any]) -> dict[str, float | None]:
+    """How much of what is allowed the lateness uses; None without cyclictest."""
+    found: dict[str, float | None] = {}
+    for name in ("idle", "load"):
+        allowed = figures[name]["allowed_us"]
+        for key, quantile in {"p99": "p99", "p999": "p99.9"}.items():
+            late_us = figures[name]["wake_lateness_us"][quantile]
+            found[f"{name}_{key}_of_allowed"] = late_us / allowed[quantile] if allowed else None
+    return found
+
+
+def counts(config: KernelConfig, loops: list[LoopRound], traced: LoopRound) -> dict[str, Any]:
+    """What a tick may not do."""
+    return {
+        "geometry": config.geometry is not None,
+        "page_faults": sum(one.page_faults for one in loops),
+        "allocations": sum(one.allocations for one in loops),
+        "system_calls_per_tick": traced.system_calls_per_tick,
+        "granted": [flag.name for flag in Granted if flag in traced.granted],
     }
-    record("jitter_load" if arguments.load else "jitter", figures, console)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -27,7 +27,7 @@ def machine() -> dict[str, str]:
         (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
     )
-    versions = {name: _version(name) for name in ("numpy", "onnxruntime", "pyzmq", "mujoco", "torch")}
+    versions = {name: _version(name) for name in ("numpy", "onnxruntime", "pyzmq", "mujoco", "torch", "ruckig")}
     return {
         "cpu": cpu,
         "cores": str(os.cpu_count()),
@@ -42,7 +42,7 @@ def record(name: str, figures: Mapping[str, Any], console: Console) -> None:
 
     Args:
         name: of the benchmark, also its section in the budgets.
-        figures: plain values; those that have a budget are numbers.
+        figures: plain values; those that have a budget are numbers, or None where the machine could not tell.
         console: where the comparison is printed.
 
     Raises:
@@ -56,6 +56,9 @@ def record(name: str, figures: Mapping[str, Any], console: Console) -> None:
     budgets = tomllib.loads((FOLDER / "budgets.toml").read_text()).get(name, {})
     for key, budget in budgets.items():
         value = figures[key]
+        if value is None:
+            console.print(f"budget {key}: [yellow]not measured[/]")
+            continue
         within = value <= budget
         console.print(f"budget {key}: {value:.3g} of {budget:g}, {'[green]within[/]' if within else '[red]over[/]'}")
         if not within:

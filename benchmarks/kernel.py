@@ -1,0 +1,140 @@
+"""What one step of the safety kernel costs for the simulated arm's seven joints, with and without its geometry.
+
+``python -m benchmarks.kernel``: a small C program (`kernel_cost.c`) is compiled with the kernel's own sources and flags
+and times every tick, back to back and paced at 1 kHz with caches as cold as in the loop, at real-time priority where
+that is allowed. The same ticks are run several times: what a tick costs in its best run is the kernel's own share, what
+it costs beyond is the machine's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.charts import histogram
+from benchmarks.record import record
+from benchmarks.setpoints import ADVERSARIAL, Rows, policy, robot
+from edge_runtime.native import ffi
+from edge_runtime.native.build import FLAGS, PACKAGE
+from edge_runtime.safety import KernelConfig
+
+SOURCE = Path(__file__).parent / "kernel_cost.c"
+KERNEL = PACKAGE / "safety" / "kernel"
+PACED_NS = 1_000_000
+QUANTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+Costs = NDArray[np.float64]
+"""In microseconds, a row for each time the ticks were run."""
+
+
+def compile_program(folder: Path) -> Path:
+    """The program, built as the runtime builds the kernel.
+
+    Raises:
+        SystemExit: no C compiler.
+    """
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        sys.exit("no C compiler: sudo apt-get install gcc")
+    program = folder / "kernel_cost"
+    sources = [str(SOURCE), *map(str, sorted(KERNEL.glob("*.c")))]
+    subprocess.run([compiler, *FLAGS, f"-I{KERNEL}", *sources, "-lm", "-o", str(program)], check=True)
+    return program
+
+
+def measure(program: Path, limits: KernelConfig, home_rad: Rows, rows: Rows, times: int, pace_ns: int) -> Costs:
+    """Costs of the rows, `times` times over.
+
+    Raises:
+        SystemExit: the robot did not stay armed; the program has said why.
+    """
+    parts = (
+        bytes(ffi.buffer(limits.to_native())),
+        home_rad.tobytes(),
+        np.uint32(len(rows)).tobytes(),
+        np.ascontiguousarray(rows).tobytes(),
+    )
+    limit_s = 60 + len(rows) * times * (pace_ns * 1e-9 + 2e-4)
+    done = subprocess.run(
+        [str(program), str(pace_ns), str(times)], input=b"".join(parts), stdout=subprocess.PIPE, timeout=limit_s
+    )
+    if done.returncode != 0:
+        sys.exit(f"kernel_cost ended with {done.returncode}")
+    return np.asarray(np.frombuffer(done.stdout, np.uint32).reshape(times, len(rows)) * 1e-3, np.float64)
+
+
+def figures_of(costs_us: Costs) -> dict[str, float]:
+    """Quantiles as the median over the runs, and the largest of what each tick cost in its best run."""
+    tail = {name: float(np.median(np.percentile(costs_us, q, axis=1))) for name, q in QUANTILES.items()}
+    return {**tail, "worst_tick_at_its_best": float(costs_us.min(axis=0).max())}
+
+
+def streams(limits: KernelConfig, home_rad: Rows, ticks: int, seed: int) -> dict[str, Rows]:
+    """What the kernel is given; the adversarial kinds one after the other in equal parts."""
+    share = ticks // len(ADVERSARIAL)
+    parts = [stream(limits, home_rad, share, seed) for stream in ADVERSARIAL.values()]
+    return {"policy-like": policy(limits, home_rad, ticks, seed), "adversarial": np.concatenate(parts)}
+
+
+def main() -> None:
+    """Measure, print and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ticks", type=int, default=100_000, help="of each stream, back to back (default 100000)")
+    parser.add_argument("--paced", type=int, default=10_000, help="of each stream at 1 kHz (default 10000)")
+    parser.add_argument("--times", type=int, default=5, help="each stream is run (default 5)")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    console = Console()
+    _, limits, home_rad = robot()
+    # Nothing is refused for being far away: it is the work of limiting that is measured.
+    limits = replace(limits, step_max_rad=(1e3,) * len(limits.joint_names))
+    robots = {"without geometry": replace(limits, geometry=None)}
+    if limits.geometry is not None:
+        robots["with geometry"] = limits
+    figures: dict[str, dict[str, float]] = {}
+    all_costs: dict[str, Costs] = {}
+    table = Table(title="kernel_step, 7 joints, µs", title_justify="left")
+    for column in ("", *QUANTILES, "worst tick at its best"):
+        table.add_column(column, justify="left" if column == "" else "right", no_wrap=column == "")
+    with tempfile.TemporaryDirectory() as folder:
+        program = compile_program(Path(folder))
+        for body, config in robots.items():
+            for pace, (pace_ns, ticks) in {"": (0, arguments.ticks), " at 1 kHz": (PACED_NS, arguments.paced)}.items():
+                if ticks == 0:
+                    continue
+                for name, rows in streams(config, home_rad, ticks, arguments.seed).items():
+                    costs = measure(program, config, home_rad, rows, arguments.times, pace_ns)
+                    key = f"{name}, {body}{pace}"
+                    figures[key], all_costs[key] = figures_of(costs), costs
+                    table.add_row(key, *(f"{value:.1f}" for value in figures[key].values()))
+    console.print(table)
+    for key, costs in all_costs.items():
+        histogram(key, costs.ravel(), console)
+    body = "with geometry" if "with geometry" in robots else "without geometry"
+    worst = {name: max(row[name] for key, row in figures.items() if body in key) for name in ("p50", "p99.9")}
+    record(
+        "kernel",
+        {
+            "ticks": arguments.ticks,
+            "paced_ticks": arguments.paced,
+            "times": arguments.times,
+            "geometry": body == "with geometry",
+            "policy_p50_us": max(row["p50"] for key, row in figures.items() if body in key and "policy" in key),
+            "worst_p999_us": worst["p99.9"],
+            "cost_us": figures,
+        },
+        console,
+    )
+
+
+if __name__ == "__main__":
+    main()
