@@ -32,6 +32,7 @@ PRIVATE = (
     "safety/kernel/profile.h",
     "safety/kernel/motion.h",
     "control/loop/loop_state.h",
+    "control/loop/resident.h",
     "control/loop/watch.h",
 )
 SOURCES = (
@@ -46,6 +47,7 @@ SOURCES = (
     "control/loop/plan.c",
     "control/loop/black_box.c",
     "control/loop/watch.c",
+    "control/loop/resident.c",
     "control/loop/tick.c",
     "control/loop/mailbox.c",
     "control/loop/loop.c",

@@ -7,12 +7,13 @@ prints what happened as JSON.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
 import numpy as np
 
-from edge_runtime.control.native_loop import ControlLoop
+from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.plan import Plan
 from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import KernelConfig, Result, State
@@ -74,15 +75,25 @@ def main() -> None:
         loop = ControlLoop(port, make_config())
         with loop:
             wait_for(loop, State.READY, 20.0)
+            pidfd = os.pidfd_open(os.getppid())
+            loop.watch(pidfd)
+            os.close(pidfd)
             assert loop.arm() is Result.DONE
             loop.set_plan(wave(1, port.now_ns(), 6.0))
             wait_for(loop, State.ACTIVE)
             print("moving", flush=True)
             sys.stdin.readline()
-            counters = loop.counters()
+        counters = loop.counters()
         reports = loop.drain_reports()
         phases = sorted({int(t) % 1_000_000 for t in reports["tick_ns"]})
-        print(json.dumps({"overruns": counters.overruns, "faults": counters.faults, "phases": phases}), flush=True)
+        summary = {
+            "overruns": counters.overruns,
+            "faults": counters.faults,
+            "phases": phases,
+            "page_faults": counters.page_faults,
+            "memory_locked": Granted.MEMORY in counters.granted,
+        }
+        print(json.dumps(summary), flush=True)
 
 
 if __name__ == "__main__":

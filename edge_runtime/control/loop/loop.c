@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "loop_state.h"
+#include "resident.h"
 
 #define STACK_BYTES (256u * 1024u)
 #define PREFAULT_BYTES (64u * 1024u)
@@ -201,6 +202,7 @@ int loop_start(loop *self) {
     sigset_t all, before;
     if (self->thread_exists) return LOOP_NO_THREAD;
     if (self->options.lock_memory) lock_memory(self);
+    resident_touch_libraries();
     if (self->options.dma_latency) {
         const int32_t zero = 0;
         self->latency_fd = open("/dev/cpu_dma_latency", O_WRONLY | O_CLOEXEC);
