@@ -35,8 +35,6 @@ _NOT_OF_THE_SEAM = _EXPECTED | Reason.LIMIT_GRIPPER | Reason.LIMIT_SPEED_SCALE
 _SLOWED = Reason.LIMIT_SINGULARITY | Reason.LIMIT_TOOL_SPEED
 
 _LONGER = (2, 4)
-_SEAM_MARGIN_NS = 50_000_000
-"""So long after the cross-fade the kernel may still be catching up with what the cross-fade asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,8 @@ class Prediction:
         ticks: how many were rehearsed; 0 where the robot would not follow it.
         interventions: in how many the kernel would alter the motion.
         reasons: everything that would act.
-        first_ns, last_ns: first and last tick in which something would.
-        seam_last_ns: last tick of those that a longer cross-fade might cure.
+        first_ns: the first tick in which something would.
+        curable_first_ns: the first in which something would that a longer cross-fade might cure.
         deviation_rad: largest distance of a joint's command from what the plan asks.
         blocked: share of the ticks in which geometry would hold the robot back, 0 to 1.
         slowed: the robot would be told to be slow, by whatever asks for it.
@@ -58,8 +56,7 @@ class Prediction:
     interventions: int = 0
     reasons: Reason = _NOTHING
     first_ns: int | None = None
-    last_ns: int | None = None
-    seam_last_ns: int | None = None
+    curable_first_ns: int | None = None
     deviation_rad: float = 0.0
     blocked: float = 0.0
     slowed: bool = False
@@ -108,15 +105,14 @@ class Rehearsal:
         t_ns = self._setpoints["stamp_ns"][:count][asked]
         reasons = verdicts["reasons"] & np.uint64(~int(_EXPECTED) & (2**64 - 1))
         altered = t_ns[reasons != 0]
-        at_seam = t_ns[(reasons & np.uint64(~int(_NOT_OF_THE_SEAM) & (2**64 - 1))) != 0]
+        curable = t_ns[(reasons & np.uint64(~int(_NOT_OF_THE_SEAM) & (2**64 - 1))) != 0]
         wanted_rad = self._setpoints["q_rad"][:count][asked][:, : self._n_joints]
         return Prediction(
             ticks=len(verdicts),
             interventions=len(altered),
             reasons=Reason(int(np.bitwise_or.reduce(reasons))),
             first_ns=int(altered[0]) if len(altered) else None,
-            last_ns=int(altered[-1]) if len(altered) else None,
-            seam_last_ns=int(at_seam[-1]) if len(at_seam) else None,
+            curable_first_ns=int(curable[0]) if len(curable) else None,
             deviation_rad=float(np.abs(verdicts["q_rad"][:, : self._n_joints] - wanted_rad).max()),
             slowed=bool((verdicts["speed_scale"] < 1.0).any() or (reasons & np.uint64(int(_SLOWED))).any()),
             blocked=float(np.mean((reasons & np.uint64(int(Reason.LIMIT_GEOMETRY))) != 0)),
@@ -189,7 +185,7 @@ class Admission:
             if isinstance(other, Refused):
                 break
             tried = self._rehearsed(state, tick_ns, under_way, other)
-            if tried.refused is None and tried.prediction.seam_last_ns is None:
+            if tried.refused is None and tried.prediction.curable_first_ns is None:
                 return tried
             if best.refused is not None and tried.refused is None:
                 best = tried
@@ -204,9 +200,15 @@ class Admission:
         return Judged(offer, prediction, self._why_not(prediction))
 
     def _longer_blends(self, first: Judged) -> list[int]:
-        """Cross-fades worth trying: none unless it is the seam, and nothing behind it, that would be clipped."""
-        offer, last_ns = first.offer, first.prediction.seam_last_ns
-        if last_ns is None or last_ns > offer.splice_ns + offer.blend_ns + _SEAM_MARGIN_NS:
+        """Cross-fades worth trying: none unless it is in the seam that a limit would act first.
+
+        What follows it may be the kernel catching up with the seam for long after, so that does not count.
+        """
+        offer, first_ns = first.offer, first.prediction.curable_first_ns
+        if first_ns is None or first_ns > offer.splice_ns + offer.blend_ns:
+            return []
+        # A slow robot falls behind in any seam, and a wall is where it is.
+        if first.prediction.slowed or Reason.LIMIT_GEOMETRY in first.prediction.reasons:
             return []
         room_ns = int(offer.plan.t_ns[-1]) - offer.splice_ns
         longer = sorted({min(factor * offer.blend_ns, room_ns) for factor in _LONGER})

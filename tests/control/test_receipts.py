@@ -19,7 +19,6 @@ FORESEEN = Prediction(
     interventions=3,
     reasons=Reason.LIMIT_VELOCITY | Reason.LIMIT_JERK,
     first_ns=70 * MS,
-    last_ns=72 * MS,
     deviation_rad=0.25,
 )
 
