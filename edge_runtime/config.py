@@ -64,8 +64,8 @@ class ControlSection(Section, frozen=True):
 
     def __post_init__(self) -> None:
         require_positive(self, "engine_timeout_s", "progress_timeout_s", "admission_deviation_max_rad")
-        if not 0.1 <= self.self_test_s <= 4.0:
-            raise ValueError("self_test_s must lie between 0.1 and 4: longer than that, nobody waits to arm")
+        if not 0.1 <= self.self_test_s <= 2.0:
+            raise ValueError("self_test_s must lie between 0.1 and 2: twice that, and whoever arms has given up")
         if not 0.0 <= self.admission_blocked_max <= 1.0:
             raise ValueError("admission_blocked_max must lie between 0 and 1")
         if not 0.0 <= self.blend_s <= 1.0:

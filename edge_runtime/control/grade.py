@@ -7,8 +7,8 @@ What is graded was measured by the running loop itself while the robot was not a
 The lines. Missed ticks: libfranka's communication test warns below 95 % of commands in time, and calls a machine below
 90 % probably not sufficient. Lateness: within half a tick, a driver at the loop's rate gets each command in its own
 cycle. Longest gap between two commands: at the driver's watchdog the robot stops by itself, so half of it is the margin
-that is left for the load to come. One pause of a virtual machine's host costs a window, not the day: windows follow
-each other until the robot is armed.
+that is left for the load to come. Windows follow each other until the robot is armed, and the better of the last two
+counts: one pause of a virtual machine's host is bad luck, two in two windows are what this machine is like.
 """
 
 from __future__ import annotations
@@ -95,10 +95,11 @@ class SelfTest:
         self._watchdog_ns = watchdog_ns
         self._tick_ns: list[npt.NDArray[np.int64]] = []
         self._lateness_ns: list[npt.NDArray[np.int64]] = []
+        self._before: Grade | None = None
         self.grade: Grade | None = None
 
     def add(self, ticks: npt.NDArray[Any]) -> Grade | None:
-        """Take in tick reports, oldest first; the new grade if they complete a window.
+        """Take in tick reports, oldest first; the new grade if they complete a window. The worst takes two of them.
 
         An armed tick throws the window under way away: it was not long enough, and the next one starts after it.
         """
@@ -114,7 +115,10 @@ class SelfTest:
         if self._tick_ns[-1][-1] - self._tick_ns[0][0] < self._length_ns - self._period_ns:
             return None
         jitter = measure(np.concatenate(self._tick_ns), np.concatenate(self._lateness_ns), self._period_ns)
-        self.grade = grade(jitter, self._period_ns, self._watchdog_ns)
+        now, before = grade(jitter, self._period_ns, self._watchdog_ns), self._before
+        self._before = now
         self._tick_ns.clear()
         self._lateness_ns.clear()
+        if before is not None or now is not GRADES[-1]:
+            self.grade = min(now, before or now, key=GRADES.index)
         return self.grade

@@ -39,6 +39,10 @@ class Record:
                 states.append(report.state.value)
         return states
 
+    def policy(self) -> list[str]:
+        """What the loop knew of the policy, without repeats."""
+        return [state for state, _ in itertools.groupby(report.policy for report in self.reports)]
+
     def assert_no_tick_lost(self) -> None:
         """Ticks and missed deadlines together are the time that passed: the loop went on at 1 kHz all the while.
 
@@ -64,6 +68,8 @@ def test_sigkill_in_mid_motion(moving_robot: Robot) -> None:
     assert record.states() == ["active", "holding"]
     assert held.position_measured_rad[6] > moved_from, "it plays out what it has"
     assert not held.engine_alive
+    assert record.policy() == ["alive", "dead"], "seen to die, not found silent"
+    assert held.policy_watch == "pidfd"
 
     still = [report.position_commanded_rad for report in record.reports[-5:]]
     assert len(set(still)) == 1, "it holds still"
@@ -74,6 +80,7 @@ def test_sigkill_in_mid_motion(moving_robot: Robot) -> None:
     record.follow(0.5)
     assert record.reports[-1].position_measured_rad[6] > held.position_measured_rad[6] + 0.02, "motion resumes"
     assert record.states() == ["active", "holding", "active"]
+    assert record.reports[-1].policy == "alive"
     record.assert_no_tick_lost()
 
 
@@ -87,6 +94,7 @@ def test_sigstop_in_mid_motion(moving_robot: Robot) -> None:
     finally:
         os.kill(pid, signal.SIGCONT)
     assert record.states() == ["active", "holding"]
+    assert record.policy() == ["alive", "stalled"]
     held = record.reports[-1]
     robot.until(lambda: robot.operator.watcher.control_state == "active")
     record.follow(0.5)
