@@ -12,7 +12,7 @@ import pytest
 from contracts.errors import ConfigError
 from edge_runtime.config import SIM_CONFIG, RobotConfig, load_config
 from edge_runtime.control.limits import kernel_config
-from edge_runtime.safety import KernelConfig
+from edge_runtime.safety import Kernel, KernelConfig, Reason, State
 from edge_runtime.safety.kinematics import (
     BASE,
     Capsule,
@@ -22,6 +22,7 @@ from edge_runtime.safety.kinematics import (
     ToolPoint,
     write_kinematics,
 )
+from tests.safety.robot import Robot
 from tests.settings import copy_settings, problem_of, replace
 
 _GEOMETRY = """
@@ -104,6 +105,27 @@ def test_the_shipped_limits_arrive_in_joint_order_with_their_digest() -> None:
     assert kernel.play_max_ns == round(config.safety.fallback.play_max_s * 1e9)
     assert kernel.retract_rad == config.safety.fallback.retract_rad
     assert kernel.debounce_ticks == 5
+
+
+def test_the_shipped_arm_starts_at_home_and_never_gets_at_the_table() -> None:
+    config = load_config(SIM_CONFIG)
+    kernel = native(config)
+    assert config.safety.geometry is not None
+    home_rad = config.embodiment.home_rad
+    robot = Robot(Kernel(kernel), home_rad)
+    robot.arm()
+    reasons = Reason(0)
+    nearest_m = math.inf
+    for tick in range(3000):
+        # Forward and down, no faster than half the limits.
+        down = min(tick * 0.7e-3, 1.4)
+        verdict = robot.step([home_rad[0], home_rad[1] + down, *home_rad[2:]])
+        reasons |= verdict.reasons
+        nearest_m = min(nearest_m, verdict.stop_margin_m)
+    assert Reason.LIMIT_GEOMETRY in reasons
+    clearance_m = config.safety.geometry.clearance_min_m
+    assert clearance_m - 1e-9 <= nearest_m <= clearance_m + 5e-3
+    assert robot.kernel.state in (State.ACTIVE, State.HOLDING), "a limit that acts is no fault"
 
 
 def test_body_and_surroundings_arrive(robot: Path) -> None:
