@@ -29,8 +29,8 @@ def kinematics(options: argparse.Namespace, console: Console) -> int:
 def file_notes(compiled: Compiled, source_name: str) -> tuple[str, ...]:
     """What stands at the top of the file."""
     opening = (
-        f"Where this robot's links are, and capsules around them: made by `edge-runtime kinematics` from {source_name}. "
-        "Metres, radians. Each joint turns about +z of its own frame, which stands at `rotation` (row-major) and "
+        f"Where this robot's links are, and capsules around them: made by `edge-runtime kinematics` from {source_name}."
+        " Metres, radians. Each joint turns about +z of its own frame, which stands at `rotation` (row-major) and "
         "`offset_m` in the frame of its parent. Capsules are in the frame of `link`."
     )
     decided = [line for note in compiled.notes for line in textwrap.wrap(note, 114, subsequent_indent="  ")]

@@ -9,9 +9,9 @@ import numpy as np
 
 from edge_runtime.safety.kinematics.source import Array, Shape
 
-_WIDTHS = 200
+_WIDTHS = 61
 _WIDEST = 1.6
-_CENTRING_STEPS = 200
+_CENTRING_STEPS = 60
 
 
 def enclosing_capsule(shape: Shape) -> tuple[Array, Array, float]:
