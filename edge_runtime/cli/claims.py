@@ -15,7 +15,7 @@ from contracts.errors import BundleError
 from contracts.manifest import read_manifest
 from edge_runtime.config import RobotConfig, load_config
 from edge_runtime.control.limits import TICK_S, kernel_config
-from edge_runtime.safety_file import GeometrySection, JointLimits, SafetyLimits
+from edge_runtime.safety_file import GeometrySection, JointLimits, SafetyLimits, Vector
 
 _MAY = (
     "limits setpoints to the table below, before they reach the driver",
@@ -127,13 +127,16 @@ def _bundle(config: RobotConfig) -> str:
 
 
 def _geometry(geometry: GeometrySection) -> tuple[str, ...]:
-    lines = [f"arm and tool are kept {geometry.clearance_min_m * 1e3:g} mm from everything below and from themselves"]
+    lines = [f"links are kept {geometry.clearance_min_m * 1e3:g} mm from each other, and from what follows"]
     if geometry.workspace is not None:
         box = geometry.workspace
         corners = ", ".join(f"{low:g} to {high:g}" for low, high in zip(box.min_m, box.max_m, strict=True))
         lines.append(f"workspace: {corners} m")
-    lines += [f"half-space {s.name}: {s.normal} . p >= {s.offset_m:g} m" for s in geometry.half_spaces]
-    lines += [f"keep-out zone {z.name}: {z.min_m} to {z.max_m}, grown by {z.radius_m:g} m" for z in geometry.keep_out]
+    lines += [f"{s.name}: inside ({_vector(s.normal)}) . p >= {s.offset_m:g} m" for s in geometry.half_spaces]
+    lines += [
+        f"{z.name}: outside ({_vector(z.min_m)}) to ({_vector(z.max_m)}) m, grown by {z.radius_m:g} m"
+        for z in geometry.keep_out
+    ]
     lines.append(
         f"tool speed at most {geometry.tool_speed_max_m_s:g} m/s; {geometry.reduced_tool_speed_m_s:g} m/s in "
         "reduced-speed mode, which is no safety-rated mode"
@@ -141,6 +144,10 @@ def _geometry(geometry: GeometrySection) -> tuple[str, ...]:
     if geometry.manipulability_slow_below > 0.0:
         lines.append(f"slower near singular postures, from manipulability {geometry.manipulability_slow_below:g} on")
     return tuple(lines)
+
+
+def _vector(values: Vector) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def _trips(safety: SafetyLimits) -> tuple[str, ...]:
