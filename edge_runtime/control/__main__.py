@@ -110,7 +110,10 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                     receipts.send(followed)
                 reports.send(supervisor.report())
                 if beats.due(time.monotonic_ns()):
-                    heartbeats.send(beats.next(supervisor.now_ns(), supervisor.counters(), {}, supervisor.note()))
+                    beat = beats.next(
+                        supervisor.now_ns(), supervisor.counters(), supervisor.gauges(), supervisor.note()
+                    )
+                    heartbeats.send(beat)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ class Granted(IntFlag):
 @dataclass(frozen=True, slots=True)
 class LoopCounters:
     """What the loop has counted since it started, and where it stands. `page_faults` is known once it has stopped;
-    `policy_lost_ns` is the tick that found the policy not to be alive, the last time it was not, else 0."""
+    `policy_lost_ns` is the tick that found the policy not to be alive, the last time it was not, else 0;
+    `policy_beat_ns` the one that saw its last sign of life."""
 
     ticks: int
     overruns: int
@@ -75,6 +76,7 @@ class LoopCounters:
     running: bool
     policy: Policy
     policy_lost_ns: int
+    policy_beat_ns: int
 
 
 class ControlLoop:
@@ -318,6 +320,7 @@ class ControlLoop:
             running=bool(counters.running),
             policy=Policy(counters.policy),
             policy_lost_ns=counters.policy_lost_ns,
+            policy_beat_ns=counters.policy_beat_ns,
         )
 
 

@@ -258,6 +258,10 @@ class Supervisor:
             **self._black_box.counters(),
         }
 
+    def gauges(self) -> dict[str, float]:
+        """Where things stand, for the heartbeat: when the loop last saw a sign of life of the policy, on its clock."""
+        return {"policy_beat_s": self._loop.counters().policy_beat_ns * 1e-9}
+
     def note(self) -> str:
         """What a person should know, for the heartbeat; empty if there is nothing."""
         return self._black_box.problem

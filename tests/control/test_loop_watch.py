@@ -58,6 +58,7 @@ def test_silence_is_a_stall_one_tick_after_its_timeout() -> None:
         stepped.loop.beat()
         stepped.tick()
         heard_ns = stepped.now_ns
+        assert stepped.loop.counters().policy_beat_ns == heard_ns
         stepped.tick(50)
         assert stepped.loop.counters().policy is Policy.ALIVE
         stepped.tick()

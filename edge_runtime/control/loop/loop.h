@@ -91,6 +91,7 @@ typedef struct {
     uint64_t faults;          /* latched */
     uint64_t plan_seq;
     int64_t policy_lost_ns;   /* instant of the tick that found the policy lost, last time it was */
+    int64_t policy_beat_ns;   /* instant of the tick that saw its last beat; 0: none yet */
     uint32_t state;
     uint32_t granted;         /* loop_granted bits */
     uint32_t running;

@@ -151,6 +151,7 @@ static void publish(loop *self, int64_t tick_ns) {
     __atomic_store_n(&counters->state, self->verdict.state, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->policy, self->watch.policy, __ATOMIC_RELAXED);
     __atomic_store_n(&counters->policy_lost_ns, self->watch.lost_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&counters->policy_beat_ns, self->watch.beat_ns, __ATOMIC_RELAXED);
     /* Last: whoever sees it sees all of that tick. */
     __atomic_store_n(&counters->tick_ns, tick_ns, __ATOMIC_RELEASE);
 }
