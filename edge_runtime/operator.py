@@ -23,13 +23,14 @@ _REPEAT_S = 0.05
 _ANSWER_TIMEOUT_S = 5.0
 _POWERED = ("active", "holding", "stopping", "retracting")
 _GRANTED = ("ok", "done")
-_ADVICE = {
+ADVICE = {
     "refused_mismatch": "the robot is not where control left it, so something else moved it: look why, then restart "
     "control, which starts from where the robot is",
     "refused_jitter": "this machine does not keep time well enough to move a robot: `edge-runtime check` says why",
     "refused_looser": "speed can be restored only while the robot is not armed: disarm first",
     "refused_geometry": "a link is nearer to something than it may be: move the robot away by its own means",
 }
+"""What a person can do about a refusal."""
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,7 @@ class Operator:
                 publisher.send(command)
             self._listen()
         if answered not in _GRANTED:
-            advice = _ADVICE.get(answered)
+            advice = ADVICE.get(answered)
             raise OperatorError(
                 process, request, f"refused: {answered}" + (f" ({advice})" if advice else ""), answered=True
             )

@@ -14,7 +14,8 @@ from contracts.errors import OperatorError, ProcessError
 from contracts.messages import ControlState, Heartbeat, LoopTiming, Message, OperatorCommand, SafetyReport, SceneStatus
 from contracts.topics import HEARTBEAT_ENGINE, OPERATOR, SAFETY_REPORT, SCENE_COMMAND, SCENE_STATUS, Topic
 from edge_runtime.bus import Publisher, Subscriber
-from edge_runtime.operator import Operator
+from edge_runtime.operator import ADVICE, Operator
+from edge_runtime.safety import Result
 
 
 @pytest.fixture
@@ -113,6 +114,19 @@ def test_a_refusal_is_an_error_with_the_reason(operator: Operator, tmp_path: Pat
     ):
         operator.arm()
     assert caught.value.answered
+
+
+def test_a_refusal_that_a_person_can_mend_says_how(operator: Operator, tmp_path: Path) -> None:
+    with (
+        answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda c: report(c.id, "refused_mismatch")),  # type: ignore[attr-defined]
+        pytest.raises(OperatorError, match=r"refused_mismatch \(.*restart control"),
+    ):
+        operator.reset()
+
+
+def test_advice_is_for_refusals_that_exist() -> None:
+    known = {result.name.lower() for result in Result} | {"refused_jitter"}
+    assert set(ADVICE) <= known
 
 
 def test_an_instruction_counts_when_the_engine_follows_it(operator: Operator, tmp_path: Path) -> None:
