@@ -37,7 +37,7 @@ def read_mjcf(path: Path, joint_names: Sequence[str] | None = None) -> SourceTre
     try:
         model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
-        raise ConfigError(str(path), f"MuJoCo can't read it: {str(error).strip()}") from error
+        raise ConfigError(str(path), f"MuJoCo can't read it: {' '.join(str(error).split())}") from error
     return _Reader(mujoco, model, str(path)).tree(joint_names)
 
 

@@ -1,0 +1,264 @@
+"""Descriptions and files that are wrong are refused in one line that names what is wrong."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from contracts.errors import ConfigError
+from edge_runtime.safety.kinematics import (
+    BASE,
+    Capsule,
+    GeometryModel,
+    Keepout,
+    Plane,
+    ToolPoint,
+    box_planes,
+    compile_file,
+    load_kinematics,
+    write_kinematics,
+)
+from edge_runtime.safety.kinematics.file import to_toml
+from edge_runtime.safety.kinematics.stl import stl_vertices
+from tests.safety.geometry_robot import UPRIGHT, NativeGeometry, arm
+from tests.safety.kinematics_sources import BOX_M, MJCF, URDF, stl, write_mjcf, write_urdf
+
+
+def refusal(action: Callable[[], Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        action()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+URDF_MISTAKES = [
+    ('<robot name="small">', "<robot", "small.urdf: not valid XML"),
+    ('velocity="1.5"', 'velocity="fast"', "joint turn: <limit velocity> must be a number, got 'fast'"),
+    ('lower="-2.5" upper="2.0"', 'lower="2.5" upper="2.0"', "joint turn: lower limit 2.5 is above the upper limit 2.0"),
+    ('<limit lower="-2.5" upper="2.0" velocity="1.5" effort="40"/>', "", "joint turn: has no <limit>"),
+    ('lower="-2.5"', 'lower="nan"', "joint turn: <limit lower> must be a number, got 'nan'"),
+    ('type="continuous"', 'type="floating"', "joint lift: type floating is not possible, only fixed, revolute"),
+    ('axis xyz="0.6 0 -0.8"', 'axis xyz="0 0 0"', "joint lift: its axis has no direction"),
+    ('axis xyz="0.6 0 -0.8"', 'axis xyz="0.6 0"', "joint lift: <axis xyz> must be three numbers, got '0.6 0'"),
+    ('rpy="0.3 -0.2 0.9"', 'rpy="a b c"', "joint lift: <origin rpy> must be three numbers"),
+    ('<child link="boom"/>', "", "joint lift: has no <child>"),
+    ('<child link="boom"/>', "<child/>", "joint lift: <child> has no link"),
+    ('<child link="boom"/>', '<child link="bom"/>', "joint lift: there is no link bom"),
+    ('<child link="lid"/>', '<child link="boom"/>', "link boom: is carried by two joints"),
+    ('<child link="column"/>', '<child link="foot"/>', "small.urdf: links that carry each other: foot"),
+    ('<link name="tip"/>', '<link name="tip"/><link name="tip"/>', "link tip: there are two of that name"),
+    ('<link name="tip"/>', '<link name="tip"/><link name="lost"/>', "needs one link that no joint carries, has 2"),
+    ('name="lift"', 'name="turn"', "joint turn: there are two of that name"),
+    ('<link name="tip"/>', "<link/>", "link: <link> has no name"),
+    ('<capsule radius="0.06" length="0.2"/>', '<cone radius="1"/>', "link column: shape cone is not known"),
+    ('<capsule radius="0.06" length="0.2"/>', '<capsule length="0.2"/>', "link column: <capsule radius> must be"),
+    ('radius="0.06"', 'radius="-0.06"', "link column: a shape has a size above zero, not -0.06"),
+    ('<capsule radius="0.06" length="0.2"/>', "", "link column: a <geometry> holds one shape, this one 0"),
+    ('<mesh filename="hand.stl"/>', '<mesh filename="no.stl"/>', "link hand: its mesh no.stl is not there: bring"),
+    ('<mesh filename="hand.stl"/>', '<mesh filename="hand.dae"/>', "link hand: its mesh hand.dae is not an STL file"),
+    ('<mesh filename="hand.stl"/>', '<mesh filename="broken.stl"/>', "broken.stl: has no vertices"),
+    ('<mesh filename="hand.stl"/>', '<mesh filename="package://x/y.stl"/>', "mesh package://x/y.stl is not there"),
+    ('<mesh filename="hand.stl"/>', "<mesh/>", "link hand: <mesh> has no filename"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), URDF_MISTAKES)
+def test_urdf_mistakes_are_named(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    (tmp_path / "hand.stl").write_bytes(stl(BOX_M))
+    (tmp_path / "hand.dae").write_text("<COLLADA/>")
+    (tmp_path / "broken.stl").write_bytes(b"solid nothing\nendsolid")
+    text = URDF.replace("MESH", '<mesh filename="hand.stl"/>')
+    assert right in text
+    compile_file(write_urdf(tmp_path, text))
+    path = write_urdf(tmp_path, text.replace(right, wrong, 1))
+    assert message in refusal(lambda: compile_file(path))
+
+
+def test_links_that_carry_each_other_are_named(tmp_path: Path) -> None:
+    ring = "".join(
+        f'<link name="{name}"/>'
+        f'<joint name="to_{name}" type="fixed"><parent link="{other}"/><child link="{name}"/></joint>'
+        for name, other in (("one", "two"), ("two", "one"))
+    )
+    path = write_urdf(tmp_path, URDF.replace('<link name="tip"/>', f'<link name="tip"/>{ring}'))
+    assert "links that carry each other: one, two" in refusal(lambda: compile_file(path))
+
+
+def test_other_files_are_named(tmp_path: Path) -> None:
+    assert "No such file" in refusal(lambda: compile_file(tmp_path / "none.urdf"))
+    other = tmp_path / "other.xml"
+    other.write_text("<sdf/>")
+    assert "other.xml: MuJoCo can't read it" in refusal(lambda: compile_file(other))
+
+
+MJCF_MISTAKES = [
+    ('type="slide" axis="0 1 0" range="0.01 0.05"', 'type="ball"', "joint grip: a robot has hinges and slides only"),
+    ('range="0.01 0.05"', "", "joint grip: slides without end and is not controlled: give it a range"),
+    ('name="flap" ', "", "body lid: has a joint without a name"),
+    ('axis="3 0 -4"', 'axis="0 0 0"', "MuJoCo can't read it"),
+    (
+        '<body name="column"',
+        '<geom type="plane" size="1 1 1"/><body name="column"',
+        "MuJoCo can't read it|a geom of type mjGEOM_PLANE can't be part of a robot",
+    ),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), MJCF_MISTAKES)
+def test_mjcf_mistakes_are_named(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    compile_file(write_mjcf(tmp_path))
+    assert right in MJCF
+    path = write_mjcf(tmp_path, MJCF.replace(right, wrong, 1))
+    assert re.search(message, refusal(lambda: compile_file(path)))
+
+
+def test_a_robot_is_one_tree_with_a_hinge(tmp_path: Path) -> None:
+    path = tmp_path / "two.xml"
+    hinge = '<body name="{0}"><joint name="{0}"/><geom size="0.1"/></body>'
+    path.write_text(f"<mujoco><worldbody>{hinge.format('a')}{hinge.format('b')}</worldbody></mujoco>")
+    assert compile_file(path).model.joint_names == ("a",)
+    assert compile_file(path, ("b",)).model.joint_names == ("b",)
+    assert "the joints belong to several robots" in refusal(lambda: compile_file(path, ("a", "b")))
+    path.write_text('<mujoco><worldbody><body><geom size="0.1"/></body></worldbody></mujoco>')
+    assert "has no hinge" in refusal(lambda: compile_file(path))
+
+
+def test_mjcf_without_mujoco_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(ImportError, match="reading MJCF needs MuJoCo"):
+        compile_file(write_mjcf(tmp_path))
+    assert compile_file(write_urdf(tmp_path)).model.n_joints == 4
+
+
+def test_joints_and_tools_that_are_not_there_are_named(tmp_path: Path) -> None:
+    path = write_urdf(tmp_path)
+    message = refusal(lambda: compile_file(path, ("turn", "grip")))
+    assert message == "joint grip: no such revolute joint; there are turn, lift, flap, wrist"
+    assert "joint lift: parent must be a joint before it" in refusal(lambda: compile_file(path, ("lift", "turn")))
+    assert "tool spoon: no such link or site; there are foot, column" in refusal(
+        lambda: compile_file(path, tool="spoon")
+    )
+    bare = re.sub(r'<link name="(hand|finger)">.*?</link>', r'<link name="\1"/>', URDF)
+    path = write_urdf(tmp_path, bare)
+    assert "tool: wrist carries no shape: name the tool" in refusal(lambda: compile_file(path))
+    assert "joint wrist carries no shape: nothing keeps it off anything" in compile_file(path, tool="tip").notes
+
+
+FILE_MISTAKES = [
+    ("pairs = [", "pears = [", "pears: unknown key in kinematics.toml; did you mean `pairs`?"),
+    ("offset_m =", "offset_mm =", "joints[0].offset_mm: unknown key in kinematics.toml; the unit is part of the key"),
+    ("radius_m =", "radius =", "capsules[0].radius: unknown key"),
+    ("[tool]", "[planes]\n[tool]", "planes: unknown key"),
+    ('parent = "joint1"', 'parent = "joint9"', "joint joint2.parent: there is no 'joint9', only base, joint1"),
+    ('parent = "joint1"', 'parent = "joint2"', "joint joint2: parent must be a joint before it (in kinematics.toml)"),
+    ("offset_m = [0.0, 0.0, 0.333]", "offset_m = [0.0, 0.333]", "joints[0].offset_m"),
+    (
+        "offset_m = [0.0, 0.0, 0.333]",
+        "offset_m = [0.0, 0.0, 333.0]",
+        "joint joint1: offset_m must be finite and within",
+    ),
+    ("rotation = [1.0,", "rotation = [1.1,", "joint joint1: rotation is not a rotation matrix"),
+    ("radius_m = 0.06\n", "radius_m = -0.06\n", "capsule body1: a_m and b_m must be finite"),
+    ("radius_m = 0.06\n", "radius_m = nan\n", "capsule body1: a_m and b_m must be finite"),
+    ("radius_m = 0.06\n", 'radius_m = "thick"\n', "capsules[1].radius_m"),
+    ('link = "joint3"\n', 'link = "elbow"\n', "capsule body3.link: there is no 'elbow'"),
+    ('["body0", "body3"]', '["body0", "body33"]', "pairs[0]: there is no 'body33'"),
+    ('["body0", "body3"]', '["body7", "body8"]', "pairs[0]: body7 and body8 are of one link"),
+    ('["body0", "body3"]', '["body0"]', "pairs[0]"),
+    ('name = "body1"', 'name = "body2"', "capsules: names must differ from each other and from 'base'"),
+    ('name = "joint7"', 'name = "base"', "joints: names must differ from each other and from 'base'"),
+    ("point_m = [0.0, 0.0, 0.2104]", "point_m = [0.0, 0.0, inf]", "tool: point_m must be finite"),
+    ('link = "joint7"', 'link = "joint77"', "tool.link: there is no 'joint77'"),
+    ("[tool]", "[tool", "not valid TOML"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), FILE_MISTAKES)
+def test_mistakes_in_the_file_are_named(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    path = tmp_path / "kinematics.toml"
+    text = to_toml(arm(in_a_box=False), ())
+    assert right in text
+    path.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+    assert message in refusal(lambda: load_kinematics(path))
+
+
+def test_a_file_that_cannot_be_written_or_named_is_an_error(tmp_path: Path) -> None:
+    assert "Is a directory" in refusal(lambda: write_kinematics(tmp_path, arm(in_a_box=False), ()))
+    model = arm(in_a_box=False)
+    odd = msgspec.structs.replace(model.capsules[8], name="a\nb")
+    model = msgspec.structs.replace(model, capsules=(*model.capsules[:8], odd), pairs=())
+    assert "must not have control characters" in refusal(lambda: to_toml(model, ()))
+    quoted = msgspec.structs.replace(odd, name='a "b" \\ c')
+    path = tmp_path / "kinematics.toml"
+    write_kinematics(path, msgspec.structs.replace(model, capsules=(quoted,)), ("note",))
+    assert load_kinematics(path).capsules == (quoted,)
+
+
+def changed(**fields: Any) -> Callable[[], GeometryModel]:
+    return lambda: msgspec.structs.replace(arm(), **fields)
+
+
+def many(count: int, **fields: Any) -> tuple[Capsule, ...]:
+    return tuple(msgspec.structs.replace(arm().capsules[1], name=f"n{i}", **fields) for i in range(count))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (changed(joints=()), "joints: at least one is needed"),
+        (changed(capsules=()), "capsules: at least one is needed"),
+        (changed(capsules=many(25)), "capsules: at most 24, got 25"),
+        (changed(pairs=(("body0", "body3"),) * 65), "pairs: at most 64, got 65"),
+        (changed(planes=arm().planes * 3), "planes: at most 16, got 18"),
+        (changed(keepouts=arm().keepouts * 9), "keepouts: at most 16, got 18"),
+        (changed(planes=(Plane(normal=(0.0, 0.0, 2.0), offset_m=0.0),)), "planes[0]: normal must be of unit length"),
+        (changed(planes=(Plane(normal=(0.0, 1.0), offset_m=0.0),)), "planes[0].normal: needs 3 values, got 2"),  # type: ignore[arg-type]
+        (
+            changed(keepouts=(Keepout(min_m=(0.0, 0.0, 1.0), max_m=(0.0, 0.0, 0.0)),)),
+            "keepouts[0]: min_m must not be above max_m",
+        ),
+        (changed(tool=ToolPoint(link=BASE, point_m=(0.0, math.nan, 0.0))), "tool: point_m must be finite"),
+    ],
+)
+def test_a_model_is_validated_when_it_is_built(build: Callable[[], GeometryModel], message: str) -> None:
+    assert message in refusal(build)
+
+
+def test_a_box_is_six_planes() -> None:
+    body = Capsule(name="body", link="joint1", a_m=(0.0, 0.0, 0.0), b_m=(0.0, 0.0, 0.0), radius_m=0.1)
+    model = msgspec.structs.replace(arm(), capsules=(body,), pairs=(), keepouts=())
+    for axis in range(3):
+        for end, sign in ((0.3, -1.0), (0.4, 1.0)):
+            low, high = [-5.0] * 3, [5.0] * 3
+            (low if sign < 0.0 else high)[axis] = sign * end + (0.333 if axis == 2 else 0.0)
+            planes = box_planes((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+            native = NativeGeometry(model.with_world(planes, ()))
+            native.move_to([0.0] * 7)
+            assert native.clearance()[0] == pytest.approx([end - 0.1])
+    assert model.joints[0].rotation == UPRIGHT
+
+
+def test_stl_files_are_told_apart_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "box.stl"
+    for data in (stl(BOX_M), stl(BOX_M, text=True)):
+        path.write_bytes(data)
+        found = stl_vertices(path)
+        assert found.shape == (8, 3)
+        assert found.max(axis=0) == pytest.approx([0.05, 0.03, 0.02])
+    for data, message in (
+        (stl(BOX_M)[:-1], "has no vertices"),
+        (stl((math.inf, 1.0, 1.0)), "some that are not finite"),
+        (b"solid\nvertex 1 2\nvertex 3 4 5\n", "not an STL file"),
+        (b"solid\nvertex 1 2 x\n", "not an STL file"),
+        (b"", "has no vertices"),
+    ):
+        path.write_bytes(data)
+        assert message in refusal(lambda: stl_vertices(path))
+    assert "No such file" in refusal(lambda: stl_vertices(tmp_path / "none.stl"))
