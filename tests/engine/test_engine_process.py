@@ -134,8 +134,8 @@ def surroundings(tmp_path: Path, embodiment: Embodiment) -> Iterator[Surrounding
 @pytest.fixture
 def config(tmp_path: Path, write_bundle: BundleWriter) -> Path:
     """A robot.toml that names the toy bundle."""
-    for name in ("embodiment.toml", "safety.toml"):
-        shutil.copy(SIM_CONFIG.parent / name, tmp_path)
+    for source in SIM_CONFIG.parent.glob("*.toml"):
+        shutil.copy(source, tmp_path)
     path = tmp_path / "robot.toml"
     path.write_text(
         f"""
