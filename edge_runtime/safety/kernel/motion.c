@@ -45,13 +45,17 @@ static double landing_error(const profile_state *relative, double a, const profi
     return profile.q_end;
 }
 
-/* Seen from the moving target, the largest acceleration whose stop does not end beyond it: reaches it as fast as the
- * limits allow, and at its speed. */
+/* Seen from the moving target, and from the side where the joint is not yet there: the largest acceleration whose stop
+ * does not end beyond it. Reaches it as fast as the limits allow, at its speed, and from where it came. */
 static double chase(const profile_state *joint, const joint_target *target, const joint_bounds *bounds) {
-    const profile_state relative = {joint->q - target->before, joint->v - target->speed, joint->a};
-    double low, high;
-    allowed(joint, bounds, &low, &high);
-    if (landing_error(&relative, high, &bounds->limits) <= 0.0) return high;
+    const double side = joint->q > target->before ? -1.0 : 1.0;
+    const profile_state relative = {side * (joint->q - target->before), side * (joint->v - target->speed),
+                                    side * joint->a};
+    double least, most;
+    allowed(joint, bounds, &least, &most);
+    double low = side > 0.0 ? least : -most;
+    double high = side > 0.0 ? most : -least;
+    if (landing_error(&relative, high, &bounds->limits) <= 0.0) return side * high;
     for (int i = 0; i < LANDING_BISECTIONS; i++) {
         const double middle = 0.5 * (low + high);
         if (landing_error(&relative, middle, &bounds->limits) <= 0.0)
@@ -59,7 +63,7 @@ static double chase(const profile_state *joint, const joint_target *target, cons
         else
             high = middle;
     }
-    return low;
+    return side * low;
 }
 
 static uint64_t beyond(double value, double limit, uint64_t reason) {

@@ -60,17 +60,20 @@ def _landing_error(relative: ProfileState, a: float, limits: ProfileLimits) -> f
 
 
 def _chase(joint: ProfileState, target: _JointTarget, bounds: _JointBounds) -> float:
-    relative = ProfileState(joint.q - target.before, joint.v - target.speed, joint.a)
-    low, high = _allowed(joint, bounds)
+    side = -1.0 if joint.q > target.before else 1.0
+    relative = ProfileState(side * (joint.q - target.before), side * (joint.v - target.speed), side * joint.a)
+    least, most = _allowed(joint, bounds)
+    low = least if side > 0.0 else -most
+    high = most if side > 0.0 else -least
     if _landing_error(relative, high, bounds.limits) <= 0.0:
-        return high
+        return side * high
     for _ in range(_LANDING_BISECTIONS):
         middle = 0.5 * (low + high)
         if _landing_error(relative, middle, bounds.limits) <= 0.0:
             low = middle
         else:
             high = middle
-    return low
+    return side * low
 
 
 def _beyond(value: float, limit: float, reason: Reason) -> Reason:
