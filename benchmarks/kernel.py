@@ -97,7 +97,8 @@ def main() -> None:
     _, limits, home_rad = robot()
     # Nothing is refused for being far away: it is the work of limiting that is measured.
     limits = replace(limits, step_max_rad=(1e3,) * len(limits.joint_names))
-    robots = {"without geometry": replace(limits, geometry=None)}
+    bare = replace(limits, geometry=None, manipulability_slow_below=0.0, manipulability_stop_below=0.0)
+    robots = {"without geometry": bare}
     if limits.geometry is not None:
         robots["with geometry"] = limits
     figures: dict[str, dict[str, float]] = {}

@@ -188,7 +188,7 @@ def main() -> None:
     _, limits, home_rad = robot()
     # A setpoint that is far away is limited as the others have to limit it, not refused.
     limits = replace(limits, step_max_rad=(1e3,) * home_rad.size)
-    bare = replace(limits, geometry=None)
+    bare = replace(limits, geometry=None, manipulability_slow_below=0.0, manipulability_stop_below=0.0)
     limiters: dict[str, tuple[Callable[[KernelConfig, Rows], Limiter], KernelConfig]] = {
         "np.clip": (clip, bare),
         "per-step clip": (step_clip, bare),

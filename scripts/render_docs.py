@@ -1,12 +1,18 @@
-"""Writes the parts of the docs that are drawn from tables in the code; ``--check`` fails when a page is stale."""
+"""Writes the parts of the docs that are drawn from tables in the code: ``python -m scripts.render_docs``.
+
+``--check`` fails when a page is stale.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
 
+from benchmarks.limiters import cells
+from benchmarks.record import RESULTS
 from contracts.topics import TOPICS
 from edge_runtime.cli.claims import claims_sheet
 from edge_runtime.config import SIM_CONFIG, load_config
@@ -48,6 +54,18 @@ def reasons() -> str:
     return "\n".join(lines[1:])
 
 
+def limiters() -> str:
+    """What `benchmarks.limiters` last found."""
+    figures = json.loads((RESULTS / "limiters.json").read_text(encoding="utf-8"))["figures"]
+    rows = [
+        "| limiter | position | velocity | acceleration | jerk | no number | error, good motion | µs p50, p99, p99.9 |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    rows += [f"| {name} | {' | '.join(cells(row))} |" for name, row in figures["limiters"].items()]
+    kinds = ", ".join(figures["kinds"])
+    return "\n".join([*rows, "", f"{figures['ticks_of_each_kind']} ticks of each of: {kinds}."])
+
+
 def claims() -> str:
     """The claims sheet of the shipped configuration."""
     return claims_sheet(load_config(SIM_CONFIG)).rstrip()
@@ -72,7 +90,7 @@ def processes() -> str:
 
 
 PARTS = {
-    "SAFETY.md": {"states": states, "reasons": reasons},
+    "SAFETY.md": {"states": states, "reasons": reasons, "limiters": limiters},
     "claims.md": {"claims": claims},
     "architecture.md": {"topics": topics, "processes": processes},
 }
@@ -98,7 +116,7 @@ def main() -> int:
             if not options.check:
                 path.write_text(after, encoding="utf-8")
     if options.check and stale:
-        print(f"stale: {', '.join(stale)}; run python scripts/render_docs.py")
+        print(f"stale: {', '.join(stale)}; run python -m scripts.render_docs")
         return 1
     return 0
 
