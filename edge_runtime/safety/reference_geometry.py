@@ -225,23 +225,22 @@ def _outside(zone: Keepout, a: Vector, along: Vector, t: float) -> list[float]:
 
 def keepout_distance(zone: Keepout, a: Vector, b: Vector) -> float:
     """`keepout_distance` of the C file."""
-    along, low, high, far = _difference(b, a), 0.0, 1.0, 0.0
+    along, low, high = _difference(b, a), 0.0, 1.0
     to_middle, half = length(_outside(zone, a, along, 0.5)), 0.5 * length(along)
     if to_middle > _FAR_IN_HALVES * half:
         return to_middle - half - zone.radius_m
-    for i in range(6):
-        axis = i >> 1
-        side = zone.max_m[axis] if i & 1 else zone.min_m[axis]
-        t = _clamp(_divide(side - a[axis], along[axis]), 0.0, 1.0)
-        if dot(_outside(zone, a, along, t), along) < 0.0:
-            low = larger(low, t)
-        else:
-            high = _smaller(high, t)
+    for i in range(3):
+        for side in (zone.min_m[i], zone.max_m[i]):
+            t = _clamp(_divide(side - a[i], along[i]), 0.0, 1.0)
+            if dot(_outside(zone, a, along, t), along) < 0.0:
+                low = larger(low, t)
+            else:
+                high = _smaller(high, t)
     slope_low, slope_high = (dot(_outside(zone, a, along, end), along) for end in (low, high))
     t = _clamp(low + (high - low) * _divide(slope_low, slope_low - slope_high), low, high)
     w = _outside(zone, a, along, t)
-    for i in range(3):
-        far += larger(w[i] * zone.min_m[i], w[i] * zone.max_m[i])
+    sides = [larger(w[i] * zone.min_m[i], w[i] * zone.max_m[i]) for i in range(3)]
+    far = sides[0] + sides[1] + sides[2]
     return _separation(w, _smaller(dot(w, a), dot(w, b)), far) - zone.radius_m
 
 

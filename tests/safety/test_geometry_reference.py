@@ -11,7 +11,7 @@ import pytest
 
 from edge_runtime.native import ffi, lib
 from edge_runtime.safety import reference_geometry as reference
-from edge_runtime.safety.kinematics import Capsule, GeometryModel, Keepout
+from edge_runtime.safety.kinematics import BASE, Capsule, GeometryModel, Keepout
 from edge_runtime.safety.reference_geometry_check import GeometryError, check, derive
 from tests.safety.geometry_robot import NativeGeometry, arm, random_model, random_posture
 
@@ -45,10 +45,28 @@ def test_c_equals_reference_in_every_posture(tidy: bool) -> None:
         require_agreement(model, random_posture(generator, model.n_joints, tidy=tidy))
 
 
+@pytest.mark.parametrize("tidy", [False, True])
+def test_c_equals_reference_near_zones(tidy: bool) -> None:
+    """Right at one zone, so that it decides the result; tidy ones pass above its sides, edges and corners."""
+    generator = random.Random(14)
+
+    def number() -> float:
+        return generator.randint(-5, 5) * 0.1 if tidy else generator.uniform(-0.5, 0.5)
+
+    for _ in range(2000):
+        a_m, low, size = [number() for _ in range(3)], [number() for _ in range(3)], [abs(number()) for _ in range(3)]
+        b_m = [x + number() * generator.choice((0, 1, 1, 2)) for x in a_m]
+        body = Capsule(name="body", link=BASE, a_m=tuple(a_m), b_m=tuple(b_m), radius_m=0.05)
+        high = [x + more * generator.choice((0, 1)) for x, more in zip(low, size, strict=True)]
+        zone = Keepout(min_m=tuple(low), max_m=tuple(high), radius_m=generator.choice((0.0, 0.1)))
+        model = GeometryModel(joints=arm().joints, capsules=(body,), pairs=(), tool=arm().tool, keepouts=(zone,))
+        require_agreement(model, [0.0] * 7)
+
+
 def test_c_equals_reference_where_near_and_far_meet() -> None:
-    body = Capsule(name="body", link="joint1", a_m=(0.0, 0.0, 0.0), b_m=(0.2, 0.0, 0.0), radius_m=0.05)
+    body = Capsule(name="body", link=BASE, a_m=(0.0, 0.0, 0.0), b_m=(0.2, 0.0, 0.0), radius_m=0.05)
     for height_m in (0.4, math.nextafter(0.4, 1.0), math.nextafter(0.4, 0.0)):
-        zone = Keepout(min_m=(0.1, 0.0, 0.333 + height_m), max_m=(0.1, 0.0, 0.333 + height_m))
+        zone = Keepout(min_m=(0.1, 0.0, height_m), max_m=(0.1, 0.0, height_m))
         model = GeometryModel(joints=arm().joints, capsules=(body,), pairs=(), tool=arm().tool, keepouts=(zone, zone))
         require_agreement(model, [0.0] * 7)
 
@@ -115,6 +133,8 @@ REFUSED: list[tuple[str, float, GeometryError, int]] = [
     ("joints.0.rotation.8", -1.0, GeometryError.ROTATION, 0),
     ("joints.0.rotation.0", 1.0 + 1e-9, GeometryError.ROTATION, 0),
     ("joints.0.rotation.4", 1.0 + 1e-9, GeometryError.ROTATION, 0),
+    ("joints.0.rotation.0", 1.0 + 0.75e-9, GeometryError.ROTATION, 0),
+    ("joints.0.rotation.4", 1.0 + 0.75e-9, GeometryError.ROTATION, 0),
     ("joints.0.rotation.8", 1.0 + 2e-9, GeometryError.ROTATION, 0),
     *(
         (f"joints.3.offset_m.{k}", value, GeometryError.OFFSET, 3)
@@ -136,8 +156,16 @@ REFUSED: list[tuple[str, float, GeometryError, int]] = [
     ("planes.0.normal.0", 1.0 + 1e-9, GeometryError.PLANE, 0),
     ("planes.5.normal.1", TILT * 2, GeometryError.PLANE, 5),
     *(("planes.1.offset_m", value, GeometryError.PLANE, 1) for value in (JUST_ABOVE_1E6, -JUST_ABOVE_1E6, *NEVER)),
-    *((f"keepouts.0.min_m.{k}", value, GeometryError.KEEPOUT, 0) for k in range(3) for value in (0.6, -2e6, *NEVER)),
-    *((f"keepouts.0.max_m.{k}", value, GeometryError.KEEPOUT, 0) for k in range(3) for value in (-0.1, 2e6, *NEVER)),
+    *(
+        (f"keepouts.0.min_m.{k}", value, GeometryError.KEEPOUT, 0)
+        for k in range(3)
+        for value in (0.6, -JUST_ABOVE_1E6, *NEVER)
+    ),
+    *(
+        (f"keepouts.0.max_m.{k}", value, GeometryError.KEEPOUT, 0)
+        for k in range(3)
+        for value in (-0.5, JUST_ABOVE_1E6, *NEVER)
+    ),
     *(("keepouts.1.radius_m", value, GeometryError.KEEPOUT, 1) for value in (-1e-300, JUST_ABOVE_1E6, *NEVER)),
     ("tool_link", -2, GeometryError.TOOL, 0),
     ("tool_link", 7, GeometryError.TOOL, 0),
@@ -198,6 +226,60 @@ def test_no_joints_means_no_model_and_nothing_else_either() -> None:
         setattr(native, count, 1)
         require_verdict(native, GeometryError.COUNTS, 0)
         setattr(native, count, 0)
+
+
+def full_house() -> Any:
+    """A model that has all there is room for."""
+    native = ffi.new("geometry_model *")
+    native.n_joints, native.n_capsules, native.n_pairs, native.n_planes, native.n_keepouts = 16, 24, 64, 16, 16
+    for i in range(16):
+        native.joints[i].parent = i - 1
+        native.joints[i].rotation = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)
+        native.joints[i].offset_m = (0.1, 0.0, 0.2)
+        native.planes[i].normal = (0.0, 0.0, 1.0)
+        native.planes[i].offset_m = -0.1 * i
+        native.keepouts[i].min_m = native.keepouts[i].max_m = (0.1 * i, 1.0, 0.0)
+    for i in range(24):
+        native.capsules[i].link = i % 16
+        native.capsules[i].b_m = (0.0, 0.1, 0.05 + 0.01 * i)
+        native.capsules[i].radius_m = 0.01
+        native.capsules[i].in_world = 1
+    for i in range(64):
+        native.pairs[i] = (i % 24, (i + 1 + i // 24) % 24)
+    native.tool_link = 15
+    return native
+
+
+def test_there_is_room_for_as_much_as_it_says() -> None:
+    native = full_house()
+    lib.geometry_derive(native)
+    require_verdict(native, GeometryError.OK, 0)
+    geometry = reference.Geometry.of(native)
+    pose, clearance = ffi.new("geometry_pose *"), ffi.new("geometry_clearance *")
+    q_rad = [0.1 * i for i in range(16)]
+    lib.geometry_pose_at(native, q_rad, pose)
+    lib.geometry_clearance_at(native, pose, clearance)
+    wanted = reference.clearance_at(geometry, reference.pose_at(geometry, q_rad))
+    assert bits(list(clearance.world_m), list(clearance.pair_m)) == bits(wanted.world_m, wanted.pair_m)
+
+
+def test_nothing_beyond_the_counts_is_looked_at_or_written() -> None:
+    native = full_house()
+    native.n_joints, native.n_capsules, native.n_pairs, native.n_planes, native.n_keepouts = 7, 3, 2, 1, 1
+    for i in range(3):
+        native.capsules[i].link = i
+    native.tool_link = 2
+    for row in (*native.reach_m, *native.pair_reach_m):
+        row[0:16] = [42.0] * 16
+    lib.geometry_derive(native)
+    require_verdict(native, GeometryError.OK, 0)
+    assert list(native.reach_m[3]) == list(native.pair_reach_m[2]) == [42.0] * 16
+    pose, clearance, columns = ffi.new("geometry_pose *"), ffi.new("geometry_clearance *"), ffi.new("double[16][3]")
+    pose.origin_m[7][0] = clearance.world_m[3] = clearance.pair_m[2] = columns[7][0] = 42.0
+    lib.geometry_pose_at(native, [0.0] * 7, pose)
+    lib.geometry_clearance_at(native, pose, clearance)
+    lib.geometry_tool_columns(native, pose, columns)
+    assert (pose.origin_m[7][0], clearance.world_m[3], clearance.pair_m[2], columns[7][0]) == (42.0,) * 4
 
 
 def test_deriving_leaves_a_model_that_is_not_sound_alone() -> None:

@@ -57,21 +57,24 @@ void geometry_sine_cosine(double x_rad, double *sine, double *cosine) {
     *cosine = (quarter + 1u) & 2u ? -across : across;
 }
 
+/* A row p of the parent's rotation, times the joint's rotation r, times the turn about +z. */
+static inline void turned_row(const double *p, const double *r, double sine, double cosine, double *out) {
+    const double x = p[0] * r[0] + p[1] * r[3] + p[2] * r[6];
+    const double y = p[0] * r[1] + p[1] * r[4] + p[2] * r[7];
+    out[0] = x * cosine + y * sine;
+    out[1] = y * cosine - x * sine;
+    out[2] = p[0] * r[2] + p[1] * r[5] + p[2] * r[8];
+}
+
 void geometry_pose_at(const geometry_model *model, const double *q_rad, geometry_pose *pose) {
     for (uint32_t i = 0; i < model->n_joints; i++) {
         const geometry_joint *joint = &model->joints[i];
         const double *parent = joint->parent < 0 ? BASE_ROTATION : pose->rotation[joint->parent];
-        const double *r = joint->rotation;
         double sine, cosine;
         geometry_sine_cosine(q_rad[i], &sine, &cosine);
-        for (uint32_t row = 0; row < 9; row += 3) {
-            const double *p = &parent[row];
-            const double x = p[0] * r[0] + p[1] * r[3] + p[2] * r[6];
-            const double y = p[0] * r[1] + p[1] * r[4] + p[2] * r[7];
-            pose->rotation[i][row] = x * cosine + y * sine;
-            pose->rotation[i][row + 1] = y * cosine - x * sine;
-            pose->rotation[i][row + 2] = p[0] * r[2] + p[1] * r[5] + p[2] * r[8];
-        }
+        turned_row(&parent[0], joint->rotation, sine, cosine, &pose->rotation[i][0]);
+        turned_row(&parent[3], joint->rotation, sine, cosine, &pose->rotation[i][3]);
+        turned_row(&parent[6], joint->rotation, sine, cosine, &pose->rotation[i][6]);
         place(pose, joint->parent, joint->offset_m, pose->origin_m[i]);
     }
 }
@@ -96,17 +99,42 @@ static double segment_distance(const double *a1, const double *b1, const double 
     const double on_line = clamp((d12 * d2 - d1 * d22) / (d11 * d22 - d12 * d12), 0.0, 1.0);
     const double t = clamp((d12 * on_line + d2) / d22, 0.0, 1.0);
     const double s = clamp((d12 * t - d1) / d11, 0.0, 1.0);
-    for (uint32_t i = 0; i < 3; i++) w[i] = between[i] + s * along1[i] - t * along2[i];
+    w[0] = between[0] + s * along1[0] - t * along2[0];
+    w[1] = between[1] + s * along1[1] - t * along2[1];
+    w[2] = between[2] + s * along1[2] - t * along2[2];
     return separation(w, smaller(dot(w, a1), dot(w, b1)), larger(dot(w, a2), dot(w, b2)));
+}
+
+/* Of a + t along, beyond the sides low and high of one axis. */
+static inline double beyond(double a, double along, double t, double low, double high) {
+    const double p = a + t * along;
+    return p - clamp(p, low, high);
 }
 
 /* From the box to the point a + t along -> w; half the slope of the squared distance over t. */
 static inline double outside(const geometry_keepout *zone, const double *a, const double *along, double t, double *w) {
-    for (uint32_t i = 0; i < 3; i++) {
-        const double p = a[i] + t * along[i];
-        w[i] = p - clamp(p, zone->min_m[i], zone->max_m[i]);
-    }
+    w[0] = beyond(a[0], along[0], t, zone->min_m[0], zone->max_m[0]);
+    w[1] = beyond(a[1], along[1], t, zone->min_m[1], zone->max_m[1]);
+    w[2] = beyond(a[2], along[2], t, zone->min_m[2], zone->max_m[2]);
     return dot(w, along);
+}
+
+/* Moves to t the end of low..high that lies on its side of the least distance. */
+static inline void narrow(const geometry_keepout *zone, const double *a, const double *along, double t, double *low,
+                          double *high) {
+    double w[3];
+    if (outside(zone, a, along, t, w) < 0.0) {
+        *low = larger(*low, t);
+    } else {
+        *high = smaller(*high, t);
+    }
+}
+
+/* The same where the line crosses the two sides of an axis. */
+static inline void narrow_to_sides(const geometry_keepout *zone, const double *a, const double *along, uint32_t axis,
+                                   double *low, double *high) {
+    narrow(zone, a, along, clamp((zone->min_m[axis] - a[axis]) / along[axis], 0.0, 1.0), low, high);
+    narrow(zone, a, along, clamp((zone->max_m[axis] - a[axis]) / along[axis], 0.0, 1.0), low, high);
 }
 
 /* Far away, the distance of the segment's bounding sphere. Near, the squared distance of a + t along from the box is
@@ -114,25 +142,20 @@ static inline double outside(const geometry_keepout *zone, const double *a, cons
  * the line between the last slope below zero and the first one above it meets zero. 0/0 and beyond: clamp() makes it the
  * nearer of the two. */
 static double keepout_distance(const geometry_keepout *zone, const double *a, const double *b) {
-    double along[3], w[3], low = 0.0, high = 1.0, far = 0.0;
+    double along[3], w[3], low = 0.0, high = 1.0;
     difference(b, a, along);
     (void)outside(zone, a, along, 0.5, w);
     const double to_middle = length(w), half = 0.5 * length(along);
     if (to_middle > FAR_IN_HALVES * half) return to_middle - half - zone->radius_m;
-    for (uint32_t i = 0; i < 6; i++) {
-        const uint32_t axis = i >> 1;
-        const double side = i & 1u ? zone->max_m[axis] : zone->min_m[axis];
-        const double t = clamp((side - a[axis]) / along[axis], 0.0, 1.0);
-        if (outside(zone, a, along, t, w) < 0.0) {
-            low = larger(low, t);
-        } else {
-            high = smaller(high, t);
-        }
-    }
+    narrow_to_sides(zone, a, along, 0, &low, &high);
+    narrow_to_sides(zone, a, along, 1, &low, &high);
+    narrow_to_sides(zone, a, along, 2, &low, &high);
     const double slope_low = outside(zone, a, along, low, w), slope_high = outside(zone, a, along, high, w);
     const double t = clamp(low + (high - low) * (slope_low / (slope_low - slope_high)), low, high);
     (void)outside(zone, a, along, t, w);
-    for (uint32_t i = 0; i < 3; i++) far += larger(w[i] * zone->min_m[i], w[i] * zone->max_m[i]);
+    const double far = larger(w[0] * zone->min_m[0], w[0] * zone->max_m[0]) +
+                       larger(w[1] * zone->min_m[1], w[1] * zone->max_m[1]) +
+                       larger(w[2] * zone->min_m[2], w[2] * zone->max_m[2]);
     return separation(w, smaller(dot(w, a), dot(w, b)), far) - zone->radius_m;
 }
 
@@ -167,7 +190,9 @@ void geometry_clearance_at(const geometry_model *model, const geometry_pose *pos
 /* Axis of joint i in the world, and how fast a turn about it moves the point. */
 static inline void turn(const geometry_pose *pose, int32_t i, const double *point, double *axis, double *velocity) {
     double arm[3];
-    for (uint32_t row = 0; row < 3; row++) axis[row] = pose->rotation[i][3 * row + 2];
+    axis[0] = pose->rotation[i][2];
+    axis[1] = pose->rotation[i][5];
+    axis[2] = pose->rotation[i][8];
     difference(point, pose->origin_m[i], arm);
     cross(axis, arm, velocity);
 }
@@ -175,9 +200,7 @@ static inline void turn(const geometry_pose *pose, int32_t i, const double *poin
 void geometry_tool_columns(const geometry_model *model, const geometry_pose *pose, double columns[][3]) {
     double point[3], axis[3];
     place(pose, model->tool_link, model->tool_m, point);
-    for (uint32_t i = 0; i < model->n_joints; i++) {
-        for (uint32_t k = 0; k < 3; k++) columns[i][k] = 0.0;
-    }
+    for (uint32_t i = 0; i < model->n_joints; i++) columns[i][0] = columns[i][1] = columns[i][2] = 0.0;
     for (int32_t i = model->tool_link; i >= 0; i = model->joints[i].parent) turn(pose, i, point, axis, columns[i]);
 }
 
@@ -205,7 +228,12 @@ double geometry_manipulability(const geometry_model *model, const geometry_pose 
     place(pose, model->tool_link, model->tool_m, point);
     for (int32_t i = model->tool_link; i >= 0; i = model->joints[i].parent) {
         turn(pose, i, point, &columns[n][3], &columns[n][0]);
-        for (uint32_t k = 0; k < 6; k++) rows[k][n] = columns[n][k];
+        rows[0][n] = columns[n][0];
+        rows[1][n] = columns[n][1];
+        rows[2][n] = columns[n][2];
+        rows[3][n] = columns[n][3];
+        rows[4][n] = columns[n][4];
+        rows[5][n] = columns[n][5];
         n++;
     }
     return n < 6 ? volume_of(columns, n, 6) : volume_of(rows, 6, n);
@@ -310,7 +338,6 @@ static geometry_error first_error(const geometry_model *model, item_error error_
 
 /* All that geometry_derive() builds on. */
 static geometry_error values_error(const geometry_model *model, uint32_t *index) {
-    *index = 0;
     geometry_error error = counts_error(model);
     if (error == GEOMETRY_OK) error = first_error(model, joint_error, model->n_joints, index);
     if (error == GEOMETRY_OK) error = first_error(model, capsule_error, model->n_capsules, index);
