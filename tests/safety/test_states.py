@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ def robot() -> Robot:
 
 
 def moving(robot: Robot) -> Robot:
+    """In ACTIVE, at speed."""
     robot.arm()
     for k in range(200):
         robot.step([k * 1e-3, 0.0])
@@ -71,7 +71,6 @@ def test_arming_starts_from_the_measurement(robot: Robot) -> None:
         ({"stop_line": True}, Result.REFUSED_STOP_LINE),
         ({"driver_fault": True}, Result.REFUSED_STOP_LINE),
         ({"present": False}, Result.REFUSED_FEEDBACK),
-        ({"torn": True}, Result.REFUSED_FEEDBACK),
         ({"n": 3}, Result.REFUSED_FEEDBACK),
         ({"q_rad": (math.nan, 0.0)}, Result.REFUSED_FEEDBACK),
         ({"dq_rad_s": (math.inf, 0.0)}, Result.REFUSED_FEEDBACK),
@@ -127,78 +126,68 @@ def test_holding_too_long_disarms() -> None:
     assert robot.step([0.1, 0.1]).state is State.READY
 
 
-OFFSETS = {"stamp_ns", "observation_ns", "seq"}  # these are added to what a good setpoint has
-REFUSED: list[tuple[dict[str, object], Reason]] = [
-    ({"n": 3}, Reason.SETPOINT_SHAPE),
-    ({"q_rad": (math.nan, 0.0)}, Reason.SETPOINT_NOT_FINITE),
-    ({"q_rad": (0.0, -math.inf)}, Reason.SETPOINT_NOT_FINITE),
-    ({"gripper_m": math.nan}, Reason.SETPOINT_NOT_FINITE),
-    ({"stamp_ns": -50_000_000}, Reason.SETPOINT_STALE),
-    ({"stamp_ns": 50_000_000}, Reason.SETPOINT_FUTURE),
-    ({"observation_ns": 50_000_000}, Reason.SETPOINT_FUTURE),
-    ({"observation_ns": -3_000_000_000}, Reason.OBSERVATION_STALE),
-    ({"seq": -1}, Reason.SETPOINT_SEQUENCE),
-    ({"seq": -100}, Reason.SETPOINT_SEQUENCE),
-    ({"present": False}, Reason.SETPOINT_NONE),
-]
+RETRACT_RAD = (-0.3, 0.4)
 
 
-@pytest.mark.parametrize(("change", "reason"), REFUSED)
-def test_a_malformed_setpoint_decelerates_and_is_named(robot: Robot, change: dict[str, Any], reason: Reason) -> None:
-    moving(robot)
+def retracting(**changes: Any) -> Robot:
+    """Moved, then held for too long."""
+    config = make_config(retract_rad=RETRACT_RAD, hold_timeout_ns=200_000_000, **changes)
+    robot = moving(Robot(Kernel(config)))
+    robot.step()
+    ticks = robot.run_until(State.RETRACTING)
+    assert ticks == 201
     assert robot.verdict is not None
-    before = robot.verdict.dq_rad_s[0]
-    good = robot.target([0.2, 0.0])
-    bad = replace(good, **{k: getattr(good, k) + v if k in OFFSETS else v for k, v in change.items()})
-    verdict = robot.step(bad)
-    assert verdict.reasons == reason
-    assert verdict.state is State.HOLDING
-    assert 0.0 < before - verdict.dq_rad_s[0] <= 10.0 * 1e-3 * (1 + 1e-9)
+    assert Reason.HOLD_TIMEOUT in robot.verdict.reasons
+    return robot
 
 
-def test_a_skipped_setpoint_costs_one_tick(robot: Robot) -> None:
-    moving(robot)
-    robot.setpoint_seq += 5
-    assert robot.step([0.2, 0.0]).reasons == Reason.SETPOINT_SKIPPED
-    assert robot.kernel.state is State.HOLDING
-    assert robot.step([0.2, 0.0]).state is State.ACTIVE
+def test_retraction_arrives_slowly_and_disarms() -> None:
+    robot = retracting()
+    states, fastest, before = set(), 0.0, robot.verdict
+    assert before is not None
+    for _ in range(6000):
+        verdict = robot.step([2.0, 2.0])
+        states.add(verdict.state)
+        fastest = max(fastest, *(abs(v) for v in verdict.dq_rad_s))
+        jerk = [abs(a - b) for a, b in zip(verdict.ddq_rad_s2, before.ddq_rad_s2, strict=True)]
+        assert max(jerk) <= 1.0 + 1e-9
+        before = verdict
+        if verdict.state is State.READY:
+            break
+    assert states == {State.RETRACTING, State.READY}
+    assert verdict.faults == Reason(0)
+    assert fastest == pytest.approx(0.2)
+    assert robot.q_rad == pytest.approx(RETRACT_RAD, abs=1e-9)
 
 
-TRIPS: list[tuple[dict[str, object], Reason]] = [
-    ({"present": False}, Reason.FEEDBACK_STALE),
-    ({"stamp_ns": 0}, Reason.FEEDBACK_STALE | Reason.FEEDBACK_SEQUENCE),
-    ({"stamp_ns": 10**15}, Reason.FEEDBACK_FUTURE),
-    ({"seq": 0}, Reason.FEEDBACK_SEQUENCE),
-    ({"n": 1}, Reason.FEEDBACK_SHAPE),
-    ({"q_rad": (math.nan, 0.0)}, Reason.FEEDBACK_NOT_FINITE),
-    ({"dq_rad_s": (0.0, math.inf)}, Reason.FEEDBACK_NOT_FINITE),
-    ({"gripper_m": -math.inf}, Reason.FEEDBACK_NOT_FINITE),
-    ({"q_rad": (0.0, 0.3)}, Reason.TRACKING_ERROR),
-    ({"stop_line": True}, Reason.STOP_LINE),
-    ({"driver_fault": True}, Reason.DRIVER_FAULT),
-    ({"after_ns": -5, "stamp_ns": 1_201_000_000}, Reason.CLOCK_BACKWARD),
-    ({"after_ns": 0}, Reason.CLOCK_BACKWARD),
-    ({"after_ns": 101_000_000}, Reason.CLOCK_GAP),
-]
+def test_retraction_keeps_the_tighter_of_both_speeds() -> None:
+    robot = retracting(retract_speed_scale=0.5)
+    assert robot.kernel.tighten(speed_scale=0.2) is Result.DONE
+    verdicts = [robot.step() for _ in range(400)]
+    assert max(abs(verdict.dq_rad_s[0]) for verdict in verdicts) == pytest.approx(0.4)
+    assert verdicts[-1].speed_scale == 0.2
 
 
-@pytest.mark.parametrize(("feedback", "reason"), TRIPS)
-def test_a_fault_stops_and_latches(robot: Robot, feedback: dict[str, object], reason: Reason) -> None:
-    moving(robot)
-    verdict = robot.step([0.2, 0.0], **feedback)  # type: ignore[arg-type]
-    assert verdict.state is State.STOPPING
-    assert verdict.faults == reason
-    robot.seq += 10
-    robot.run_until(State.FAULT)
-    rest = robot.q_rad
-    for _ in range(200):
-        verdict = robot.step([1.0, 1.0])
-        assert verdict.state is State.FAULT
-        assert list(verdict.q_rad) == rest
-        assert robot.request(Request.ARM) is Result.REFUSED_STATE
-    assert robot.request(Request.RESET) is Result.DONE
-    assert robot.step([1.0, 1.0]).state is State.READY
-    assert robot.request(Request.ARM) is Result.DONE
+def test_retraction_has_a_time_to_end() -> None:
+    robot = retracting(retract_timeout_ns=300_000_000)
+    seen = Reason(0)
+    for _ in range(350):
+        seen |= robot.step().reasons
+    assert Reason.RETRACT_TIMEOUT in seen
+    assert robot.run_until(State.READY) < 100
+    assert robot.q_rad[0] > RETRACT_RAD[0] + 0.1
+    assert robot.verdict is not None
+    assert robot.verdict.faults == Reason(0)
+
+
+@pytest.mark.parametrize(("request_", "end"), [(Request.DISARM, State.READY), (Request.STOP, State.FAULT)])
+def test_retraction_can_be_ended(request_: Request, end: State) -> None:
+    robot = retracting()
+    for _ in range(100):
+        robot.step()
+    assert robot.request(request_) is Result.DONE
+    assert robot.kernel.state is State.STOPPING
+    robot.run_until(end)
 
 
 @pytest.mark.parametrize("armed", [False, True])
@@ -209,6 +198,32 @@ def test_the_stop_line_latches_from_any_state(robot: Robot, armed: bool) -> None
     robot.run_until(State.FAULT)
     assert robot.request(Request.RESET, stop_line=True) is Result.REFUSED_STOP_LINE
     assert robot.request(Request.RESET) is Result.DONE
+
+
+def test_a_reset_leaves_arming_to_a_request(robot: Robot) -> None:
+    moving(robot)
+    robot.request(Request.STOP)
+    robot.run_until(State.FAULT)
+    assert robot.request(Request.RESET) is Result.DONE
+    for _ in range(100):
+        assert robot.step([1.0, 1.0]).state is State.READY
+
+
+def test_a_reset_accepts_a_driver_that_counts_anew(robot: Robot) -> None:
+    moving(robot)
+    robot.step(stop_line=True)
+    robot.run_until(State.FAULT)
+    robot.seq = 0
+    assert robot.request(Request.RESET) is Result.DONE
+    assert robot.step().state is State.READY
+
+
+def test_a_reset_needs_the_robot_within_its_tolerance(robot: Robot) -> None:
+    robot.arm()
+    robot.request(Request.STOP)
+    robot.run_until(State.FAULT)
+    assert robot.request(Request.RESET, q_rad=(0.0, -0.0501)) is Result.REFUSED_MISMATCH
+    assert robot.request(Request.RESET, q_rad=(0.05, -0.05)) is Result.DONE
 
 
 def test_operator_stop_before_any_feedback_can_be_reset() -> None:
@@ -223,6 +238,7 @@ def test_operator_stop_before_any_feedback_can_be_reset() -> None:
     ("feedback", "result"),
     [
         ({"q_rad": (1.0, 0.0)}, Result.REFUSED_MISMATCH),
+        ({"stop_line": True}, Result.REFUSED_STOP_LINE),
         ({"dq_rad_s": (1.0, 0.0)}, Result.REFUSED_MOVING),
         ({"present": False}, Result.REFUSED_FEEDBACK),
         ({"driver_fault": True}, Result.REFUSED_STOP_LINE),
@@ -235,14 +251,6 @@ def test_reset_is_refused(robot: Robot, feedback: dict[str, object], result: Res
     assert robot.request(Request.RESET, **feedback) is result
     assert robot.kernel.state is State.FAULT
     assert robot.step().faults == Reason.OPERATOR_STOP
-
-
-def test_torn_feedback_is_survived_until_it_is_stale(robot: Robot) -> None:
-    moving(robot)
-    stamp_ns, seq = robot.now_ns, robot.seq
-    states = [robot.step(robot.q_rad, torn=True, stamp_ns=stamp_ns, seq=seq).state for _ in range(30)]
-    assert states[:19] == [State.ACTIVE] * 19
-    assert states[-1] is State.STOPPING
 
 
 @pytest.mark.parametrize("kernel_type", [Kernel, ReferenceKernel])
