@@ -83,31 +83,44 @@ static double look_at_distances(const kernel_config *config, const geometry_pose
     return ticks;
 }
 
-/* 1 if the tool cannot be faster than allowed from here on, 0 if it is not now, -1 if it is. */
-static int look_at_tool(const kernel_config *config, double speed_max_m_s, const geometry_pose *pose,
-                        const stop_moment *moment) {
+/* Ticks until the next look at the tool; below 0 if it is too fast now. Its velocity is the sum of a column per joint times
+ * that joint's speed. Columns grow by what joints further out still swing, turn with every joint, and bend with those
+ * further out; speeds change by at most the acceleration limit. */
+static double look_at_tool(const kernel_config *config, double speed_max_m_s, const geometry_pose *pose,
+                           const stop_moment *moment) {
     const geometry_model *model = &config->geometry;
+    const double tick = (double)config->tick_ns * 1e-9;
     double columns[KERNEL_MAX_JOINTS][3];
-    double speed[3] = {0.0, 0.0, 0.0};
+    double velocity[3] = {0.0, 0.0, 0.0};
     double bound = 0.0;
-    double swing = 0.0; /* what the joints further out still change a column by */
+    double gain = 0.0;
+    double spin = 0.0;
+    double swing = 0.0;
+    double outer = 0.0;
     geometry_tool_columns(model, pose, columns);
     for (uint32_t i = model->n_joints; i-- > 0u;) {
         if (model->tool_reach_m[i] == 0.0) continue;
         const double *column = columns[i];
-        const double length = sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2]);
-        bound += (length + swing) * moment->peak[i];
+        const double longest =
+            sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2]) + swing;
+        for (int k = 0; k < 3; k++) velocity[k] += column[k] * moment->v[i];
+        bound += longest * moment->peak[i];
+        gain += longest * config->ddq_max_rad_s2[i] + outer * moment->peak[i];
+        spin += moment->peak[i];
         swing += model->tool_reach_m[i] * moment->still[i];
-        for (int k = 0; k < 3; k++) speed[k] += column[k] * moment->v[i];
+        outer += model->tool_reach_m[i] * moment->peak[i];
     }
-    if (bound <= speed_max_m_s) return 1;
-    const double now_m_s = sqrt(speed[0] * speed[0] + speed[1] * speed[1] + speed[2] * speed[2]);
-    return now_m_s <= speed_max_m_s * (1.0 + SLACK) ? 0 : -1;
+    if (bound <= speed_max_m_s) return FOREVER;
+    const double room =
+        speed_max_m_s - sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2]);
+    if (room < -SLACK * speed_max_m_s) return -1.0;
+    return larger(0.0, room) / ((gain + bound * spin) * tick);
 }
 
 static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, const stop_profile *profiles,
                      uint32_t *poses, stop_certificate *stop) {
     const double tick = (double)config->tick_ns * 1e-9;
+    uint64_t narrowest = KERNEL_BIT(LIMIT_GEOMETRY);
     uint32_t at = 0u;
     while (*poses > 0u) {
         stop_moment moment;
@@ -115,16 +128,16 @@ static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, con
         (*poses)--;
         moment_at(profiles, config->n_joints, at, tick, &moment);
         geometry_pose_at(&config->geometry, moment.q, &pose);
-        double ticks = look_at_distances(config, &pose, &moment, &stop->margin_m);
+        const double clear = look_at_distances(config, &pose, &moment, &stop->margin_m);
         if (stop->margin_m < config->clearance_min_m - SLACK_M) return KERNEL_BIT(LIMIT_GEOMETRY);
-        const int tool = look_at_tool(config, tool_speed_max_m_s, &pose, &moment);
-        if (tool < 0) return KERNEL_BIT(LIMIT_TOOL_SPEED);
-        if (tool == 0) ticks = 1.0;
-        ticks = larger(1.0, floor(ticks));
+        const double slow = look_at_tool(config, tool_speed_max_m_s, &pose, &moment);
+        if (slow < 0.0) return KERNEL_BIT(LIMIT_TOOL_SPEED);
+        const double ticks = larger(1.0, floor(smaller(clear, slow)));
         if (ticks >= (double)(stop->ticks - at)) return 0u;
         at += (uint32_t)ticks;
+        narrowest = slow < clear ? KERNEL_BIT(LIMIT_TOOL_SPEED) : KERNEL_BIT(LIMIT_GEOMETRY);
     }
-    return KERNEL_BIT(LIMIT_GEOMETRY);
+    return narrowest;
 }
 
 uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, const profile_state *joints,

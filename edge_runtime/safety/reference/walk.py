@@ -89,49 +89,58 @@ def _look_at_distances(config: Config, pose: Pose, moment: _StopMoment, stop: St
     return ticks
 
 
-def _look_at_tool(config: Config, speed_max_m_s: float, pose: Pose, moment: _StopMoment) -> int:
+def _look_at_tool(config: Config, speed_max_m_s: float, pose: Pose, moment: _StopMoment) -> float:
     model = config.geometry
-    speed = [0.0, 0.0, 0.0]
+    tick = float(config.tick_ns) * 1e-9
+    velocity = [0.0, 0.0, 0.0]
     bound = 0.0
+    gain = 0.0
+    spin = 0.0
     swing = 0.0
+    outer = 0.0
     columns = tool_columns(model, pose)
     for i in reversed(range(model.n_joints)):
         if model.tool_reach_m[i] == 0.0:
             continue
         column = columns[i]
-        length = math.sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2])
-        bound += (length + swing) * moment.peak[i]
-        swing += model.tool_reach_m[i] * moment.still[i]
+        longest = math.sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2]) + swing
         for k in range(3):
-            speed[k] += column[k] * moment.v[i]
+            velocity[k] += column[k] * moment.v[i]
+        bound += longest * moment.peak[i]
+        gain += longest * config.ddq_max_rad_s2[i] + outer * moment.peak[i]
+        spin += moment.peak[i]
+        swing += model.tool_reach_m[i] * moment.still[i]
+        outer += model.tool_reach_m[i] * moment.peak[i]
     if bound <= speed_max_m_s:
-        return 1
-    now_m_s = math.sqrt(speed[0] * speed[0] + speed[1] * speed[1] + speed[2] * speed[2])
-    return 0 if now_m_s <= speed_max_m_s * (1.0 + _SLACK) else -1
+        return _FOREVER
+    room = speed_max_m_s - math.sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2])
+    if room < -_SLACK * speed_max_m_s:
+        return -1.0
+    return divide(larger(0.0, room), (gain + bound * spin) * tick)
 
 
 def _walk(
     config: Config, tool_speed_max_m_s: float, profiles: Sequence[StopProfile], poses: int, stop: StopCertificate
 ) -> tuple[Reason, int]:
     tick = float(config.tick_ns) * 1e-9
+    narrowest = Reason.LIMIT_GEOMETRY
     at = 0
     while poses > 0:
         poses -= 1
         moment = _moment_at(profiles, at, tick)
         pose = pose_at(config.geometry, moment.q)
-        ticks = _look_at_distances(config, pose, moment, stop)
+        clear = _look_at_distances(config, pose, moment, stop)
         if stop.margin_m < config.clearance_min_m - _SLACK_M:
             return Reason.LIMIT_GEOMETRY, poses
-        tool = _look_at_tool(config, tool_speed_max_m_s, pose, moment)
-        if tool < 0:
+        slow = _look_at_tool(config, tool_speed_max_m_s, pose, moment)
+        if slow < 0.0:
             return Reason.LIMIT_TOOL_SPEED, poses
-        if tool == 0:
-            ticks = 1.0
-        ticks = larger(1.0, floor(ticks))
+        ticks = larger(1.0, floor(smaller(clear, slow)))
         if ticks >= float(stop.ticks - at):
             return NONE, poses
         at += int(ticks)
-    return Reason.LIMIT_GEOMETRY, poses
+        narrowest = Reason.LIMIT_TOOL_SPEED if slow < clear else Reason.LIMIT_GEOMETRY
+    return narrowest, poses
 
 
 def verify_stop(
