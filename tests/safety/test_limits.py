@@ -249,7 +249,6 @@ def test_limits_that_acted_are_named() -> None:
         | Reason.LIMIT_ACCELERATION
         | Reason.LIMIT_JERK
         | Reason.LIMIT_BRAKING
-        | Reason.LIMIT_SPEED_SCALE
         | Reason.LIMIT_GRIPPER
     )
     assert robot.q_rad[0] <= config.q_max_rad[0]
@@ -321,6 +320,8 @@ def test_the_smallest_speed_scale_counts() -> None:
     assert Reason.LIMIT_SPEED_SCALE in seen
     assert robot.verdict is not None
     assert robot.verdict.speed_scale == 0.5
+    named = robot.step([robot.q_rad[0] + 3e-3]).reasons
+    assert {Reason.LIMIT_VELOCITY, Reason.LIMIT_SPEED_SCALE} <= {reason for reason in Reason if reason & named}
     assert cruise(robot, 400, speed_scale=0.3)[0] == pytest.approx(0.6)
 
 

@@ -253,6 +253,18 @@ def test_reset_is_refused(robot: Robot, feedback: dict[str, object], result: Res
     assert robot.step().faults == Reason.OPERATOR_STOP
 
 
+def test_a_state_that_cannot_be_is_a_fault(robot: Robot) -> None:
+    """Broken memory, not a fault of an input: no table has a line for it."""
+    for answer in (lambda: robot.request(Request.STOP), lambda: robot.step(stop_line=True)):
+        kernel = Kernel(make_config())
+        robot.kernel = kernel
+        robot.step()
+        kernel._state.state = 99
+        answer()
+        assert kernel.state is State.FAULT
+        assert Reason.INTERNAL in robot.step().faults
+
+
 @pytest.mark.parametrize("kernel_type", [Kernel, ReferenceKernel])
 def test_nothing_without_reset_and_arm_moves_a_tripped_robot(kernel_type: type[Kernel]) -> None:
     robot = Robot(kernel_type(make_config()))

@@ -79,8 +79,9 @@ static uint64_t meet(const profile_state *joint, const joint_target *target, con
     const double step = limits->jerk_max * tick;
     const double v = (target->now - joint->q) / tick;
     const double a = (v - joint->v) / tick;
+    const uint64_t slower = bounds->speed_max < v_max ? KERNEL_BIT(LIMIT_SPEED_SCALE) : 0u;
     uint64_t reasons = beyond(v, v_max, KERNEL_BIT(LIMIT_VELOCITY)) |
-                       beyond(v, bounds->speed_max, KERNEL_BIT(LIMIT_SPEED_SCALE)) |
+                       beyond(v, bounds->speed_max, slower) |
                        beyond(a, limits->accel_max, KERNEL_BIT(LIMIT_ACCELERATION)) |
                        beyond(a - joint->a, step, KERNEL_BIT(LIMIT_JERK));
     if (magnitude(target->before - joint->q) > TOUCH * v_max * tick) {

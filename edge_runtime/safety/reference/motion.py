@@ -86,9 +86,10 @@ def _meet(joint: ProfileState, target: _JointTarget, bounds: _JointBounds, v_max
     step = limits.jerk_max * tick
     v = (target.now - joint.q) / tick
     a = (v - joint.v) / tick
+    slower = Reason.LIMIT_SPEED_SCALE if bounds.speed_max < v_max else NONE
     reasons = (
         _beyond(v, v_max, Reason.LIMIT_VELOCITY)
-        | _beyond(v, bounds.speed_max, Reason.LIMIT_SPEED_SCALE)
+        | _beyond(v, bounds.speed_max, slower)
         | _beyond(a, limits.accel_max, Reason.LIMIT_ACCELERATION)
         | _beyond(a - joint.a, step, Reason.LIMIT_JERK)
     )
