@@ -4,7 +4,7 @@ Guarantees that no tick is followed that was not rehearsed, and that after a ref
 never arms; where the gate escalates it disarms. Trusts each of the three for its own question only.
 
 Rehearsing a whole plan takes milliseconds. A plan whose beginning passes is handed over up to there, and the whole
-follows when it has passed: a good chunk waits for a tenth of its rehearsal, a bad one is withdrawn before its bad part.
+follows when it has passed: a good chunk waits for a small part of it, a bad one is withdrawn before its bad part.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from edge_runtime.control.plan import Plan, PlanResult, beginning_of
 from edge_runtime.safety import Request, State
 
 _FOLLOWS = (State.ACTIVE, State.HOLDING)
-_BEGINNING_NS = 60_000_000
-"""Enough for ten times the usual rehearsal. If that takes longer still, the robot slows down until it is done."""
+BEGINNING_NS = 60_000_000
+"""Several times what the usual rehearsal takes. One that takes longer still lets the robot slow down until it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Intake:
         offer = replace(offer, plan=replace(offer.plan, speed_scale=decision.speed_scale))
         under_way = self._buffer.plans_from(tick_ns)
         # Virtual time stands still meanwhile: nothing is won.
-        beginning = beginning_of(offer.plan, tick_ns + _BEGINNING_NS) if not active_from_ns else None
+        beginning = beginning_of(offer.plan, tick_ns + BEGINNING_NS) if not active_from_ns else None
         if beginning is not None and not self._admission.passes(state, tick_ns, under_way, beginning):
             beginning = None
         if beginning is not None:
