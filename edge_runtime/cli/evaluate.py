@@ -151,6 +151,10 @@ def summarize(results: Sequence[EpisodeResult], refusals: dict[str, int]) -> dic
         "model_ms": percentiles([receipt.model_ns / 1e6 for receipt in taken]),
         "exposure_to_first_command_ms": percentiles(followed),
         "interventions": sum(result.interventions for result in results),
+        "chunks_clipped": sum(receipt.predicted_interventions > 0 for receipt in taken),
+        "chunks_declined": len(receipts) - len(taken),
+        "predicted_deviation_max_rad": max((receipt.predicted_deviation_rad for receipt in taken), default=0.0),
+        "confidence_min": min((r.confidence for r in receipts if r.confidence is not None), default=None),
         "refusals": refusals,
         "per_episode": episodes,
     }
@@ -199,5 +203,7 @@ def _table(report: dict[str, Any], config: RobotConfig, options: argparse.Namesp
         virtual = " (virtual)" if key != "model_ms" and not options.real_time else ""
         table.add_row(f"{name} p50 / p99{virtual}", text)
     table.add_row("kernel interventions", f"{report['interventions']} ticks")
+    deviation = f"{report['predicted_deviation_max_rad'] * 1e3:.0f} mrad at most"
+    table.add_row("chunks clipped, declined", f"{report['chunks_clipped']}, {report['chunks_declined']}; {deviation}")
     table.add_row("refused messages", str(sum(report["refusals"].values())))
     return table

@@ -160,5 +160,26 @@ def test_whatever_the_scores_nothing_but_an_answer_ends_an_escalation(scores: li
     assert gate.judge(SURE) == FULL_SPEED
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pause_below": 0.8},
+        {"pause_below": -0.1},
+        {"slow_below": 1.1},
+        {"slow_below": float("nan")},
+        {"hysteresis": 0.6},
+        {"hysteresis": -0.1},
+        {"slow_speed_scale": 0.0},
+        {"slow_speed_scale": 1.5},
+        {"recover_after": -1},
+        {"escalate_after": 0},
+    ],
+    ids=str,
+)
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        _but(**changes)
+
+
 def _but(**changes: object) -> ConfidenceSection:
-    return msgspec.structs.replace(SETTINGS, **changes)
+    return ConfidenceSection(**{**msgspec.structs.asdict(SETTINGS), **changes})
