@@ -214,7 +214,8 @@ class SafetyReport(Message, frozen=True):
         stop_margin_m: smallest clearance along a full stop, None where nothing is known of the geometry.
         speed_scale: of the joints' velocity limits, in force.
         policy: "alive", "dead", "stalled" or "stuck", as the loop sees it; "unknown" before its first heartbeat.
-        policy_watch: what tells that it died: "pidfd" at once, "heartbeat" after its timeout, "none" before the first.
+        policy_watch: what tells that it died: "lifeline" at once, "pidfd" once its memory has been given back,
+            "heartbeat" after its timeout, "none" before the first.
         grade: of this machine's timing, one letter; empty while it is measured for the first time, and on virtual time.
     """
 

@@ -20,6 +20,7 @@ from types import TracebackType
 from contracts.errors import ProcessError
 from edge_runtime.config import RobotConfig
 from edge_runtime.frames import ring_name
+from edge_runtime.lifeline import lifeline_path
 from edge_runtime.processes import CONTROL, DRIVER, ENGINE, PROCESSES, Process, command_line, port_name
 
 _FIRST_PAUSE_S = 0.5
@@ -135,7 +136,9 @@ class ProcessTable:
                 self._end(self._children[process])
         if DRIVER not in self._children:
             return
-        names = [port_name(self._run_dir), *(ring_name(self._run_dir, c.name) for c in self._config.embodiment.cameras)]
+        port = port_name(self._run_dir)
+        names = [port, *(ring_name(self._run_dir, c.name) for c in self._config.embodiment.cameras)]
+        lifeline_path(port).unlink(missing_ok=True)
         for name in names:
             (_SHM / name).unlink(missing_ok=True)
 

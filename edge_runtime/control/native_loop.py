@@ -228,19 +228,30 @@ class ControlLoop:
             answer = lib.loop_tighten(self._loop, tightening, int(timeout_s * 1e9))
         return Result(_answered(answer, "TIGHTEN", timeout_s))
 
-    def watch(self, pidfd: int | None, timeout_s: float = 1.0) -> None:
-        """Take the process behind `pidfd` for the policy's: when it ends, the next tick knows. None watches nobody.
+    def watch(self, pidfd: int | None, lifeline: int | None = None, pid: int = 0, timeout_s: float = 1.0) -> bool:
+        """Take a process for the policy's: when it ends, the next tick knows. Returns whether it has a lifeline.
 
-        The descriptor stays the caller's, who may close it at once.
+        Both descriptors stay the caller's, who may close them at once.
+
+        Args:
+            pidfd: of the process; None if that is not to be had. It tells the end when all memory has been given back.
+            lifeline: descriptor of a file that may hold its lifeline, which tells at once. See `edge_runtime.lifeline`.
+            pid: number of the process as it knows it itself, which the lifeline must name.
 
         Raises:
             SafetyError: see `request`; or no such descriptor.
         """
         with self._lock:
-            answer = lib.loop_watch(self._loop, -1 if pidfd is None else pidfd, int(timeout_s * 1e9))
+            answer = lib.loop_watch(
+                self._loop,
+                -1 if pidfd is None else pidfd,
+                -1 if lifeline is None else lifeline,
+                pid,
+                int(timeout_s * 1e9),
+            )
         if answer == lib.LOOP_BAD_DESCRIPTOR:
             raise SafetyError(f"watch: {pidfd} can't be duplicated")
-        _answered(answer, "watch", timeout_s)
+        return bool(_answered(answer, "watch", timeout_s))
 
     def beat(self) -> None:
         """The policy gave a sign of life; it counts from the next tick on."""

@@ -1,12 +1,16 @@
 """Who the policy's process is, so that the loop can see it end. Follows the engine's heartbeats; moves nothing.
 
+Its lifeline shows its end at once, its pidfd once its memory has been given back; either may be missing.
+
 Guarantees that a process which can't be watched (in another namespace, or a kernel without pidfds) is not taken for
 dead: then its heartbeat alone tells, and the report says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 
 from contracts.messages import Heartbeat
 from edge_runtime.control.native_loop import ControlLoop
@@ -16,13 +20,18 @@ from edge_runtime.safety import Policy
 class PolicyWatch:
     """The loop's watch on one engine after the other.
 
+    Args:
+        loop: that is told.
+        lifeline: where an engine may have its lifeline.
+
     Attributes:
-        how: "pidfd" when the end of its process is seen, "heartbeat" when only its silence is, "none" before the first
-            heartbeat.
+        how: "lifeline" when the end of its process is seen at once, "pidfd" when it is seen, "heartbeat" when only its
+            silence is, "none" before the first heartbeat.
     """
 
-    def __init__(self, loop: ControlLoop) -> None:
+    def __init__(self, loop: ControlLoop, lifeline: Path | None = None) -> None:
         self._loop = loop
+        self._lifeline = lifeline
         self._pid: int | None = None
         self.how = "none"
 
@@ -35,23 +44,27 @@ class PolicyWatch:
         if heartbeat.pid != self._pid:
             self._pid = heartbeat.pid
             self._follow(heartbeat.pid)
-        elif self.how == "pidfd" and self._is_another_process(heartbeat):
+        elif self.how in ("lifeline", "pidfd") and self._is_another_process(heartbeat):
             self._loop.watch(None)
             self.how = "heartbeat"
         self._loop.beat()
 
     def _follow(self, pid: int) -> None:
-        try:
-            pidfd = os.pidfd_open(pid)
-        except (OSError, AttributeError):  # a Python built on an old system lacks the function
-            self._loop.watch(None)
-            self.how = "heartbeat"
-            return
-        try:
-            self._loop.watch(pidfd)
-        finally:
-            os.close(pidfd)
-        self.how = "pidfd"
+        with contextlib.ExitStack() as stack:
+            pidfd = lifeline = None
+            # A Python built on an old system lacks the function.
+            with contextlib.suppress(OSError, AttributeError):
+                pidfd = os.pidfd_open(pid)
+                stack.callback(os.close, pidfd)
+            if self._lifeline is not None:
+                with contextlib.suppress(OSError):
+                    lifeline = os.open(self._lifeline, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+                    stack.callback(os.close, lifeline)
+            has_lifeline = self._loop.watch(pidfd, lifeline, pid if 0 < pid < 2**31 else 0)
+        if has_lifeline:
+            self.how = "lifeline"
+        else:
+            self.how = "heartbeat" if pidfd is None else "pidfd"
 
     def _is_another_process(self, heartbeat: Heartbeat) -> bool:
         """Whether the engine speaks after the process of its number ended: in its own namespace it is another one."""

@@ -34,6 +34,7 @@ from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.control.speed import SpeedLimit
 from edge_runtime.control.window import TickWindow
+from edge_runtime.lifeline import lifeline_path
 from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import Request, Result, State
 
@@ -103,7 +104,7 @@ class Supervisor:
         self._clipped = 0
         self._engine_seen_s: float | None = None
         self._window = TickWindow(len(config.embodiment.joints))
-        self._policy = PolicyWatch(loop)
+        self._policy = PolicyWatch(loop, lifeline_path(port.name))
         self._speed = SpeedLimit(loop, config.safety.geometry)
         # Virtual time has no jitter to measure.
         self._self_test = None if clock.virtual else SelfTest(config.control.self_test_s, TICK_NS, port.watchdog_ns)

@@ -12,6 +12,7 @@ from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.clock import MonotonicClock, open_clock
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.planner import Planner
+from edge_runtime.lifeline import lifeline
 from edge_runtime.processes import port_name
 from edge_runtime.service import Arguments, Beats, StopSignal, run_service
 
@@ -29,7 +30,10 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
         Subscriber((OPERATOR, OBSERVATION, CHUNK_RECEIPT), run_dir) as subscriber,
         Publisher(ACTION_CHUNK, run_dir) as chunks,
         Publisher(HEARTBEAT_ENGINE, run_dir) as heartbeats,
+        lifeline(port_name(run_dir)) as problem,
     ):
+        if problem:
+            logging.warning(problem)
         planner = Planner(
             policy,
             config.embodiment,

@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 HEADERS = (
     "robots/driver_port.h",
     "native/port.h",
+    "native/lifeline.h",
     "safety/kernel/geometry.h",
     "safety/kernel/kernel.h",
     "control/loop/plan.h",
@@ -37,6 +38,7 @@ PRIVATE = (
 )
 SOURCES = (
     "native/port.c",
+    "native/lifeline.c",
     "safety/kernel/profile.c",
     "safety/kernel/geometry.c",
     "safety/kernel/walk.c",

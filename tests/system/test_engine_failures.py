@@ -69,7 +69,7 @@ def test_sigkill_in_mid_motion(moving_robot: Robot) -> None:
     assert held.position_measured_rad[6] > moved_from, "it plays out what it has"
     assert not held.engine_alive
     assert record.policy() == ["alive", "dead"], "seen to die, not found silent"
-    assert held.policy_watch == "pidfd"
+    assert held.policy_watch == "lifeline"
 
     still = [report.position_commanded_rad for report in record.reports[-5:]]
     assert len(set(still)) == 1, "it holds still"

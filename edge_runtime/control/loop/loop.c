@@ -251,7 +251,7 @@ int loop_stop(loop *self, int64_t timeout_ns) {
 
 void loop_destroy(loop *self) {
     if (self->thread_exists && loop_stop(self, 2000000000) == LOOP_STUCK) return;
-    if (self->watch.pidfd >= 0) (void)close(self->watch.pidfd);
+    watch_release(&self->watch.target);
     (void)munmap(self->region, sizeof(dp_region));
     (void)close(self->fd);
     free(self);

@@ -119,8 +119,10 @@ int loop_request(loop *self, uint32_t request, int64_t timeout_ns);
 /* Likewise, for kernel_tighten(). */
 int loop_tighten(loop *self, const kernel_tightening *tightening, int64_t timeout_ns);
 
-/* Watches the process behind pidfd as the policy's, -1 none. The descriptor is duplicated. LOOP_OK or a loop_error. */
-int loop_watch(loop *self, int pidfd, int64_t timeout_ns);
+/* Watches a process as the policy's: the one behind pidfd (-1: none), and pid's lifeline in the file behind lifeline_fd
+ * (-1: it has none). Both stay the caller's. 1 with, or LOOP_OK without a lifeline that says that pid lives; or a
+ * loop_error. */
+int loop_watch(loop *self, int pidfd, int lifeline_fd, int32_t pid, int64_t timeout_ns);
 
 /* The policy gave a sign of life. */
 void loop_beat(loop *self);

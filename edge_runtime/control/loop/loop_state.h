@@ -31,7 +31,7 @@ typedef struct {
     uint32_t stage;   /* request_stage; both sides move it on */
     uint32_t subject; /* request_subject */
     uint32_t kind;    /* kernel_request_kind */
-    int32_t pidfd;    /* to watch; in the answer the one watched before */
+    watch_target target; /* to watch; in the answer the one watched before */
     kernel_tightening tightening;
     int32_t answer;
 } loop_question;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "lifeline.h"
 #include "loop_state.h"
 
 #define NAP_NS 100000
@@ -56,14 +57,17 @@ int loop_tighten(loop *self, const kernel_tightening *tightening, int64_t timeou
     return ask(self, ASK_TIGHTEN, timeout_ns);
 }
 
-int loop_watch(loop *self, int pidfd, int64_t timeout_ns) {
+int loop_watch(loop *self, int pidfd, int lifeline_fd, int32_t pid, int64_t timeout_ns) {
+    watch_target *target = &self->question.target;
     const int own = pidfd < 0 ? -1 : fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
     if (pidfd >= 0 && own < 0) return LOOP_BAD_DESCRIPTOR;
-    self->question.pidfd = own;
+    *target = (watch_target){own, lifeline_fd < 0 ? NULL : lifeline_map(lifeline_fd, pid)};
+    const int has_lifeline = target->lifeline != NULL;
     const int answer = ask(self, ASK_WATCH, timeout_ns);
     /* What the question holds now is not watched any more, or never was. */
-    if (self->question.pidfd >= 0) (void)close(self->question.pidfd);
-    return answer;
+    watch_release(target);
+    *target = (watch_target){-1, NULL};
+    return answer == LOOP_OK ? has_lifeline : answer;
 }
 
 void loop_beat(loop *self) { __atomic_add_fetch(&self->beats, 1u, __ATOMIC_RELAXED); }

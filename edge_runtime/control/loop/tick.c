@@ -201,7 +201,7 @@ void loop_answer(loop *self, int64_t now_ns) {
         !__atomic_compare_exchange_n(&question->stage, &from, REQUEST_TAKEN, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return;
     if (question->subject == ASK_WATCH) {
-        question->pidfd = watch_replace(&self->watch, question->pidfd);
+        question->target = watch_replace(&self->watch, question->target);
         question->answer = LOOP_OK;
     } else if (question->subject == ASK_TIGHTEN) {
         question->answer = tighten(self, &question->tightening);
