@@ -231,11 +231,11 @@ def keepout_distance(zone: Keepout, a: Vector, b: Vector) -> float:
         return to_middle - half - zone.radius_m
     for i in range(3):
         for side in (zone.min_m[i], zone.max_m[i]):
-            t = _clamp(_divide(side - a[i], along[i]), 0.0, 1.0)
+            t = _clamp(_divide(side - a[i], along[i]), low, high)
             if dot(_outside(zone, a, along, t), along) < 0.0:
-                low = larger(low, t)
+                low = t
             else:
-                high = _smaller(high, t)
+                high = t
     slope_low, slope_high = (dot(_outside(zone, a, along, end), along) for end in (low, high))
     t = _clamp(low + (high - low) * _divide(slope_low, slope_low - slope_high), low, high)
     w = _outside(zone, a, along, t)
@@ -295,14 +295,13 @@ def _volume_of(vectors: list[list[float]]) -> float:
         square = 0.0
         for value in vector:
             square += value * value
-        if square == 0.0:
-            return 0.0
         volume *= math.sqrt(square)
         for other in vectors[i + 1 :]:
             share = 0.0
             for k, value in enumerate(vector):
                 share += value * other[k]
-            share /= square
+            if square > 0.0:
+                share /= square
             for k, value in enumerate(vector):
                 other[k] -= share * value
     return volume

@@ -12,6 +12,7 @@ import pytest
 from edge_runtime.native import ffi, lib
 from edge_runtime.safety import reference_geometry as reference
 from edge_runtime.safety.kinematics import BASE, Capsule, GeometryModel, Keepout
+from edge_runtime.safety.kinematics.model import Vector
 from edge_runtime.safety.reference_geometry_check import GeometryError, check, derive
 from tests.safety.geometry_robot import NativeGeometry, arm, random_model, random_posture
 
@@ -56,11 +57,26 @@ def test_c_equals_reference_near_zones(tidy: bool) -> None:
     for _ in range(2000):
         a_m, low, size = [number() for _ in range(3)], [number() for _ in range(3)], [abs(number()) for _ in range(3)]
         b_m = [x + number() * generator.choice((0, 1, 1, 2)) for x in a_m]
-        body = Capsule(name="body", link=BASE, a_m=tuple(a_m), b_m=tuple(b_m), radius_m=0.05)
+        body = Capsule(name="body", link=BASE, a_m=tuple(a_m), b_m=tuple(b_m), radius_m=0.0625)
         high = [x + more * generator.choice((0, 1)) for x, more in zip(low, size, strict=True)]
         zone = Keepout(min_m=tuple(low), max_m=tuple(high), radius_m=generator.choice((0.0, 0.1)))
         model = GeometryModel(joints=arm().joints, capsules=(body,), pairs=(), tool=arm().tool, keepouts=(zone,))
         require_agreement(model, [0.0] * 7)
+
+
+@pytest.mark.parametrize(
+    ("a_m", "b_m", "low_m", "high_m"),
+    [
+        ((-0.2, 0.1 * 3, 0.5), (0.1 * 3, 0.1 * 3, 0.1), (-0.1, -0.1, -0.5), (0.1 * 3, 0.1, 0.2)),
+        ((0.37, 0.33, 0.27), (0.37, -0.05, -0.18), (-0.19, -0.14, -0.49), (0.17, 0.18, 0.11 + 0.1)),
+    ],
+)
+def test_c_equals_reference_along_a_side(a_m: Vector, b_m: Vector, low_m: Vector, high_m: Vector) -> None:
+    """The slope is 0 over a stretch; where on it the nearest place is taken to be shows in the last bit."""
+    body = Capsule(name="body", link=BASE, a_m=a_m, b_m=b_m, radius_m=0.0625)
+    zone = Keepout(min_m=low_m, max_m=high_m)
+    model = GeometryModel(joints=arm().joints, capsules=(body,), pairs=(), tool=arm().tool, keepouts=(zone,))
+    require_agreement(model, [0.0] * 7)
 
 
 def test_c_equals_reference_where_near_and_far_meet() -> None:

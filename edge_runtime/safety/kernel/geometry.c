@@ -119,28 +119,29 @@ static inline double outside(const geometry_keepout *zone, const double *a, cons
     return dot(w, along);
 }
 
-/* Moves to t the end of low..high that lies on its side of the least distance. */
-static inline void narrow(const geometry_keepout *zone, const double *a, const double *along, double t, double *low,
-                          double *high) {
+/* Moves one end of low..high, which holds the least distance, to where the line crosses a side's plane. */
+static inline void narrow(const geometry_keepout *zone, const double *a, const double *along, double crossing,
+                          double *low, double *high) {
     double w[3];
+    const double t = clamp(crossing, *low, *high);
     if (outside(zone, a, along, t, w) < 0.0) {
-        *low = larger(*low, t);
+        *low = t;
     } else {
-        *high = smaller(*high, t);
+        *high = t;
     }
 }
 
-/* The same where the line crosses the two sides of an axis. */
+/* The same for both sides of an axis. */
 static inline void narrow_to_sides(const geometry_keepout *zone, const double *a, const double *along, uint32_t axis,
                                    double *low, double *high) {
-    narrow(zone, a, along, clamp((zone->min_m[axis] - a[axis]) / along[axis], 0.0, 1.0), low, high);
-    narrow(zone, a, along, clamp((zone->max_m[axis] - a[axis]) / along[axis], 0.0, 1.0), low, high);
+    narrow(zone, a, along, (zone->min_m[axis] - a[axis]) / along[axis], low, high);
+    narrow(zone, a, along, (zone->max_m[axis] - a[axis]) / along[axis], low, high);
 }
 
 /* Far away, the distance of the segment's bounding sphere. Near, the squared distance of a + t along from the box is
- * convex in t, and its slope linear between the places where the line crosses a side's plane: the least distance is where
- * the line between the last slope below zero and the first one above it meets zero. 0/0 and beyond: clamp() makes it the
- * nearer of the two. */
+ * convex in t, and its slope linear between the places where the line crosses a side's plane: once all six have been
+ * looked at, the least distance is where the straight line between the slopes at both ends meets zero, or at the nearer
+ * end; clamp() sees to that, and to 0/0. */
 static double keepout_distance(const geometry_keepout *zone, const double *a, const double *b) {
     double along[3], w[3], low = 0.0, high = 1.0;
     difference(b, a, along);
@@ -210,12 +211,11 @@ static double volume_of(double vectors[][GEOMETRY_MAX_JOINTS], uint32_t n_vector
     for (uint32_t i = 0; i < n_vectors; i++) {
         double square = 0.0;
         for (uint32_t k = 0; k < n_values; k++) square += vectors[i][k] * vectors[i][k];
-        if (square == 0.0) return 0.0;
         volume *= sqrt(square);
         for (uint32_t j = i + 1; j < n_vectors; j++) {
             double share = 0.0;
             for (uint32_t k = 0; k < n_values; k++) share += vectors[i][k] * vectors[j][k];
-            share /= square;
+            if (square > 0.0) share /= square;
             for (uint32_t k = 0; k < n_values; k++) vectors[j][k] -= share * vectors[i][k];
         }
     }
