@@ -205,7 +205,7 @@ void geometry_tool_columns(const geometry_model *model, const geometry_pose *pos
     for (int32_t i = model->tool_link; i >= 0; i = model->joints[i].parent) turn(pose, i, point, axis, columns[i]);
 }
 
-/* The volume that the vectors span, by Gram-Schmidt: unlike a determinant it keeps all its digits near a singularity. */
+/* The volume that the vectors span, by Gram-Schmidt: unlike a determinant, it keeps its digits near a singularity. */
 static double volume_of(double vectors[][GEOMETRY_MAX_JOINTS], uint32_t n_vectors, uint32_t n_values) {
     double volume = 1.0;
     for (uint32_t i = 0; i < n_vectors; i++) {
@@ -239,8 +239,8 @@ double geometry_manipulability(const geometry_model *model, const geometry_pose 
     return n < 6 ? volume_of(columns, n, 6) : volume_of(rows, 6, n);
 }
 
-/* How far from each joint's axis a point of the link can be that lies within radius_m of its frame's origin: the joints'
- * origins on the way there are never further apart than their offsets are long. */
+/* How far from each joint's axis a point of the link can be that lies within radius_m of its frame's origin: joints on
+ * the way there are never further apart than their offsets are long. */
 static void reach_of(const geometry_model *model, int32_t link, double radius_m, double *reach_m) {
     for (uint32_t i = 0; i < GEOMETRY_MAX_JOINTS; i++) reach_m[i] = 0.0;
     for (int32_t i = link; i >= 0; i = model->joints[i].parent) {

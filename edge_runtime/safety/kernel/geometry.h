@@ -29,7 +29,7 @@ typedef enum {
     GEOMETRY_CAPSULE = 5,  /* not finite, over 100 m, a radius that is not positive, or no such link */
     GEOMETRY_PAIR = 6,     /* no such capsule, or one paired with itself or with another of its own link */
     GEOMETRY_PLANE = 7,    /* normal not of unit length, or offset not finite or over 1e6 m */
-    GEOMETRY_KEEPOUT = 8,  /* corners not finite, over 1e6 m or in the wrong order, or such a radius, or a negative one */
+    GEOMETRY_KEEPOUT = 8,  /* corners not finite, over 1e6 m or in the wrong order; radius likewise, or negative */
     GEOMETRY_TOOL = 9,     /* no such link, or a point that is not finite */
     GEOMETRY_REACH = 10    /* a reach or a set of moving joints that is not what geometry_derive() computes */
 } geometry_error;
@@ -95,7 +95,7 @@ typedef struct {
     double pair_m[GEOMETRY_MAX_PAIRS];
 } geometry_clearance;
 
-/* Fills reach_m, pair_reach_m and tool_reach_m; leaves a model alone that geometry_check() refuses for anything else. */
+/* Fills reach_m, pair_reach_m and tool_reach_m, unless geometry_check() refuses the model for anything else. */
 void geometry_derive(geometry_model *model);
 
 /* A geometry_error; *index is that of the culprit in its array. */
