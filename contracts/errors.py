@@ -10,6 +10,7 @@
     ├── FrameError                  a camera frame that is gone, torn or not as its reference says
     ├── PortError                   the shared memory between control and driver
     ├── SafetyError                 limits that contradict each other, a refused arming
+    ├── StopLineError               a GPIO input that can't be had, read, or read in time (names chip and line)
     ├── RecordingError              a file of the black box that is none, altered or of another build (names the part)
     ├── LockstepError               a process that did not answer while virtual time stood still
     ├── ProcessError                a process of the table that cannot be started or died for good
@@ -132,6 +133,22 @@ class PortError(EdgeError):
 
 class SafetyError(EdgeError):
     """Limits that contradict each other, or an arming that was refused."""
+
+
+class StopLineError(EdgeError):
+    """A stop line that is configured and can't be had, can't be read, or takes too long to read.
+
+    Attributes:
+        chip: path of the GPIO chip.
+        line: number of the line on it.
+        problem: what is wrong and what to do about it.
+    """
+
+    def __init__(self, chip: str, line: int, problem: str) -> None:
+        super().__init__(f"stop_line: line {line} of {chip}: {problem}")
+        self.chip = chip
+        self.line = line
+        self.problem = problem
 
 
 class RecordingError(EdgeError):

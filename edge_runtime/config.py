@@ -104,6 +104,25 @@ class ConfidenceSection(Section, frozen=True):
             raise ValueError("recover_after must lie between 0 and 1000, escalate_after between 1 and 1000")
 
 
+class StopLineSection(Section, frozen=True):
+    """`[stop_line]`: a GPIO input that stops the robot, wired normally closed. Without the section there is none.
+
+    `closed` is the level at which the robot may move. `bias = "internal"` has the chip pull the line to the other one,
+    so that a cut wire is an open line; "external" is for a resistor on the board that does that.
+    """
+
+    chip: str
+    line: int
+    closed: Literal["high", "low"]
+    bias: Literal["internal", "external"] = "internal"
+
+    def __post_init__(self) -> None:
+        if not self.chip.startswith("/") or "\0" in self.chip:
+            raise ValueError(f"chip must be a path such as /dev/gpiochip0, got {self.chip!r}")
+        if not 0 <= self.line < 65536:
+            raise ValueError(f"line must lie between 0 and 65535, got {self.line}")
+
+
 class LockstepSection(Section, frozen=True):
     """`[lockstep]`: virtual time for tests and evaluation; the engine's latency is set, not measured."""
 
@@ -121,6 +140,7 @@ class RobotFile(Section, frozen=True):
     engine: EngineSection = EngineSection()
     control: ControlSection = ControlSection()
     confidence: ConfidenceSection = ConfidenceSection()
+    stop_line: StopLineSection | None = None
     lockstep: LockstepSection = LockstepSection()
 
 
@@ -132,6 +152,7 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
     engine: EngineSection
     control: ControlSection
     confidence: ConfidenceSection
+    stop_line: StopLineSection | None
     lockstep: LockstepSection
     embodiment: Embodiment
     safety: SafetyLimits
@@ -155,6 +176,7 @@ def load_config(path: Path) -> RobotConfig:
         engine=settings.engine,
         control=settings.control,
         confidence=settings.confidence,
+        stop_line=settings.stop_line,
         lockstep=settings.lockstep,
         embodiment=embodiment,
         safety=limits,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.config import load_config
+from edge_runtime.config import StopLineSection, load_config
 from edge_runtime.processes import CONTROL, DRIVER, ENGINE, PROCESSES, command_line, port_name
 from tests.settings import copy_settings, problem_of, replace
 
@@ -52,6 +52,31 @@ def test_a_wrong_line_in_robot_toml(robot: Path, pattern: str, text: str, key: s
     replace(robot, pattern, text)
     error = problem_of(robot)
     assert error.key.endswith(key)
+    assert hint in error.problem
+
+
+def test_without_a_stop_line_there_is_none_and_with_one_the_chip_pulls_it_open(robot: Path) -> None:
+    assert load_config(robot).stop_line is None
+    replace(robot, r"^\[lockstep\]", '[stop_line]\nchip = "/dev/gpiochip1"\nline = 7\nclosed = "low"\n\n[lockstep]')
+    line = load_config(robot).stop_line
+    assert line == StopLineSection(chip="/dev/gpiochip1", line=7, closed="low", bias="internal")
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "hint"),
+    [
+        ('chip = "gpiochip0"\nline = 7\nclosed = "low"', "stop_line", "a path such as /dev/gpiochip0"),
+        ('chip = "/dev/gpiochip0"\nline = -1\nclosed = "low"', "stop_line", "between 0 and 65535"),
+        ('chip = "/dev/gpiochip0"\nline = 7', "stop_line", "missing required field `closed`"),
+        ('chip = "/dev/gpiochip0"\nline = 7\nclosed = "open"', "stop_line.closed", "Invalid enum value 'open'"),
+        ('chip = "/dev/gpiochip0"\nline = 7\nclosed = "low"\nbias = "pull-down"', "stop_line.bias", "Invalid enum"),
+        ('chip = "/dev/gpiochip0"\nlines = 7\nclosed = "low"', "stop_line.lines", "did you mean `line`"),
+    ],
+)
+def test_a_stop_line_that_cannot_be(robot: Path, line: str, key: str, hint: str) -> None:
+    replace(robot, r"^\[lockstep\]", f"[stop_line]\n{line}\n\n[lockstep]")
+    error = problem_of(robot)
+    assert error.key == key
     assert hint in error.problem
 
 

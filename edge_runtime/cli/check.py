@@ -77,6 +77,7 @@ def _rows(config: RobotConfig) -> Iterator[Row]:
     yield native
     if native.level is Level.OK:
         yield _guarded("safety limits", lambda: _limits(config))
+        yield _guarded("stop line", lambda: _stop_line(config))
         yield from _loop(config)
     bundle = _guarded("bundle", lambda: _bundle(config))
     yield bundle
@@ -149,8 +150,21 @@ def _limits(config: RobotConfig) -> Row:
     found = f"{config.safety.digest[:12]}, tighter than rated"
     if config.safety.geometry is None:
         return Row("safety limits", Level.WARN, f"{found}; no geometry", "[geometry] in the safety file")
-    off = len(list(features_off(config.safety)))
+    off = len(list(features_off(config)))
     return Row("safety limits", Level.OK, f"{found}; edge-runtime claims has the sheet, {off} features are off")
+
+
+def _stop_line(config: RobotConfig) -> Row:
+    from edge_runtime.control.stop_line import StopLine
+
+    section = config.stop_line
+    if section is None:
+        return Row("stop line", Level.OK, "none of this computer ([stop_line] in robot.toml); the driver may have one")
+    where = f"line {section.line} of {section.chip}, closed is {section.closed}"
+    with StopLine(section) as line:
+        if line.is_open:
+            return Row("stop line", Level.WARN, f"{where}: open", "close it: until then the robot can't be armed")
+        return Row("stop line", Level.OK, f"{where}: closed. Open it once and check again: that has to show")
 
 
 def _loop(config: RobotConfig) -> Iterator[Row]:

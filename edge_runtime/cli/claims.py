@@ -105,13 +105,13 @@ def _lines(config: RobotConfig) -> Iterator[str]:
         yield from _list(_geometry(safety.geometry))
     yield ""
     yield "## Stops the robot, and latches"
-    yield from _list(_trips(safety))
+    yield from _list(_trips(config))
     yield ""
     yield "## Without a policy"
     yield from _list(_fallback(safety, embodiment))
     yield ""
     yield "## Off in this configuration"
-    yield from _list(tuple(features_off(safety)) or ("nothing that can be configured",))
+    yield from _list(tuple(features_off(config)) or ("nothing that can be configured",))
 
 
 def _list(items: tuple[str, ...]) -> Iterator[str]:
@@ -150,13 +150,18 @@ def _vector(values: Vector) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _trips(safety: SafetyLimits) -> tuple[str, ...]:
+def _trips(config: RobotConfig) -> tuple[str, ...]:
+    safety, line = config.safety, config.stop_line
     contact = safety.contact
+    lines_read = "an open stop line, where the driver has one"
+    if line is not None:
+        lines_read += f", or line {line.line} of {line.chip} that is not {line.closed} or can't be read"
     lines = [
         f"feedback older than {safety.feedback_timeout_s:g} s, malformed, or going backwards",
         f"a joint measured further than {safety.tracking_error_max_rad:g} rad from its command",
         f"a measurement that repeats itself to the bit over {safety.frozen_encoder_travel_rad:g} rad of command",
-        "an open stop line, a driver's fault, the operator's stop",
+        lines_read,
+        "a driver's fault, the operator's stop",
         "a clock that goes back, or leaps by more than the driver's watchdog",
         f"a measured torque above its limit for {contact.debounce_s:g} s",
     ]
@@ -185,8 +190,9 @@ def _fallback(safety: SafetyLimits, embodiment: Embodiment) -> tuple[str, ...]:
     )
 
 
-def features_off(safety: SafetyLimits) -> Iterator[str]:
+def features_off(config: RobotConfig) -> Iterator[str]:
     """What the kernel could do for this robot, and does not, because its settings leave it out."""
+    safety = config.safety
     if safety.geometry is None:
         yield "geometry: links and tool are not kept from anything, nor from each other; tool speed is not limited"
     else:
@@ -200,3 +206,5 @@ def features_off(safety: SafetyLimits) -> Iterator[str]:
         yield "a limit of the moment at the tool"
     if safety.fallback.retract_rad is None:
         yield "retracting after a long hold"
+    if config.stop_line is None:
+        yield "a stop line of the computer's own: only a driver's, where it has one"

@@ -22,6 +22,7 @@ from edge_runtime.clock import MonotonicClock, VirtualClock
 from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.control.native_loop import ControlLoop
+from edge_runtime.control.stop_line import StopLine
 from edge_runtime.control.supervisor import Supervisor
 from edge_runtime.processes import port_name
 from edge_runtime.robots.port import DriverPort, PortRole
@@ -56,6 +57,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
     limits = kernel_config(config.safety, config.embodiment)
     origin = Origin(config.robot.name, config.safety.digest, manifest.digest)
     with (
+        contextlib.nullcontext() if config.stop_line is None else StopLine(config.stop_line) as stop_line,
         DriverPort.attach(port_name(run_dir), timeout_s=30.0) as port,
         # Entered before the loop, and so left after it has stopped: its last moments count.
         BlackBox(
@@ -67,6 +69,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                 # Virtual time waits for the engine: it can die there, but not be late.
                 stall_timeout_s=0.0 if arguments.lockstep else config.control.engine_timeout_s,
                 progress_timeout_s=0.0 if arguments.lockstep else config.control.progress_timeout_s,
+                stop_line=stop_line,
             ),
             limits,
             recordings_folder(run_dir),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import HandshakeError, PortError, SafetyError
 from edge_runtime.control.plan import NativePlan, Plan, PlanResult
+from edge_runtime.control.stop_line import StopLine
 from edge_runtime.native import ffi, lib
 from edge_runtime.robots.port import DriverPort, PortRole
 from edge_runtime.safety import KernelConfig, Policy, Reason, Request, Result, State
@@ -66,6 +67,7 @@ class LoopCounters:
     plans_taken: int
     plans_refused: int
     reports_dropped: int
+    stop_line_opened: int
     page_faults: int
     tick_ns: int
     reasons: Reason
@@ -92,6 +94,8 @@ class ControlLoop:
         stall_timeout_s: a policy whose beats are further apart has stalled; 0 never. Without a first beat, none has.
         progress_timeout_s: one that beats but brings no new plan for so long, although the robot follows plans, is
             stuck; 0 never.
+        stop_line: read in every tick; open trips. It stays the caller's, who may close it at once. None: there is none
+            but the driver's.
 
     Raises:
         HandshakeError: the driver's joint order is not the config's.
@@ -109,6 +113,7 @@ class ControlLoop:
         dma_latency: bool = True,
         stall_timeout_s: float = 0.0,
         progress_timeout_s: float = 0.0,
+        stop_line: StopLine | None = None,
     ) -> None:
         if port.joint_digest != config.joint_digest:
             raise HandshakeError("joint_digest", config.joint_digest, port.joint_digest)
@@ -127,6 +132,9 @@ class ControlLoop:
         options.dma_latency = dma_latency
         options.stall_timeout_ns = round(stall_timeout_s * 1e9)
         options.progress_timeout_ns = round(progress_timeout_s * 1e9)
+        if stop_line is not None:
+            options.has_stop_line = True
+            options.stop_line_fd = stop_line.fileno()
         error = ffi.new("int *")
         loop = lib.loop_create(port.native, config.to_native(), options, error)
         if loop == ffi.NULL:
@@ -321,6 +329,7 @@ class ControlLoop:
             plans_taken=counters.plans_taken,
             plans_refused=counters.plans_refused,
             reports_dropped=counters.reports_dropped,
+            stop_line_opened=counters.stop_line_opened,
             page_faults=counters.page_faults,
             tick_ns=counters.tick_ns,
             reasons=Reason(counters.reasons),

@@ -256,6 +256,7 @@ class Supervisor:
             "torn_plans": loop.torn_plans,
             "plans_refused": loop.plans_refused,
             "reports_dropped": loop.reports_dropped,
+            "stop_line_opened": loop.stop_line_opened,
             **self._black_box.counters(),
         }
 

@@ -26,6 +26,7 @@ HEADERS = (
     "safety/kernel/kernel.h",
     "control/loop/plan.h",
     "control/loop/black_box.h",
+    "control/loop/stop_line.h",
     "control/loop/loop.h",
 )
 PRIVATE = (
@@ -50,6 +51,7 @@ SOURCES = (
     "control/loop/black_box.c",
     "control/loop/watch.c",
     "control/loop/resident.c",
+    "control/loop/stop_line.c",
     "control/loop/tick.c",
     "control/loop/mailbox.c",
     "control/loop/loop.c",

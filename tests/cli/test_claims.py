@@ -12,7 +12,7 @@ import pytest
 from contracts.errors import ConfigError
 from edge_runtime.cli import main
 from edge_runtime.cli.claims import claims_sheet, time_to_rest_s
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config import SIM_CONFIG, StopLineSection, load_config
 from edge_runtime.safety import Kernel, State
 from edge_runtime.safety_file import FallbackSection, JointLimits
 from tests.safety.robot import Robot, make_config
@@ -63,6 +63,15 @@ def test_what_is_not_configured_is_listed_as_off() -> None:
         assert word in off
     assert "## Geometry" not in sheet
     assert "disarms where it is" in section(sheet, "Without a policy")
+
+
+def test_a_stop_line_of_the_computer_is_named_and_its_absence_is_off() -> None:
+    off, stops = "Off in this configuration", "Stops the robot, and latches"
+    assert "stop line of the computer's own" in section(claims_sheet(CONFIG), off)
+    line = StopLineSection(chip="/dev/gpiochip4", line=17, closed="high")
+    sheet = claims_sheet(msgspec.structs.replace(CONFIG, stop_line=line))
+    assert "line 17 of /dev/gpiochip4 that is not high or can't be read" in section(sheet, stops)
+    assert "stop line" not in section(sheet, off)
 
 
 def test_nothing_is_claimed_of_limits_that_the_kernel_refuses() -> None:

@@ -175,7 +175,14 @@ loop *loop_create(const port *shared, const kernel_config *config, const loop_op
     self->fd = fcntl(shared->fd, F_DUPFD_CLOEXEC, 0);
     void *region = self->fd < 0 ? MAP_FAILED
                                 : mmap(NULL, sizeof(dp_region), PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
-    if (region == MAP_FAILED) {
+    const int has_line = options->has_stop_line != 0u;
+    const int stop_line_fd = has_line ? fcntl(options->stop_line_fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (region == MAP_FAILED || (has_line && stop_line_fd < 0)) {
+        if (region != MAP_FAILED) {
+            *error = LOOP_BAD_DESCRIPTOR;
+            (void)munmap(region, sizeof(dp_region));
+        }
+        if (stop_line_fd >= 0) (void)close(stop_line_fd);
         if (self->fd >= 0) (void)close(self->fd);
         free(self);
         return NULL;
@@ -186,6 +193,7 @@ loop *loop_create(const port *shared, const kernel_config *config, const loop_op
     self->is_virtual = self->region->identity.clock_mode == DP_CLOCK_VIRTUAL;
     self->spins = sysconf(_SC_NPROCESSORS_ONLN) > 1;
     self->latency_fd = -1;
+    self->stop_line_fd = stop_line_fd;
     watch_init(&self->watch, options->stall_timeout_ns, options->progress_timeout_ns);
     kernel_init(&self->kernel, &self->config);
     *error = LOOP_OK;
@@ -252,6 +260,7 @@ int loop_stop(loop *self, int64_t timeout_ns) {
 void loop_destroy(loop *self) {
     if (self->thread_exists && loop_stop(self, 2000000000) == LOOP_STUCK) return;
     watch_release(&self->watch.target);
+    if (self->stop_line_fd >= 0) (void)close(self->stop_line_fd);
     (void)munmap(self->region, sizeof(dp_region));
     (void)close(self->fd);
     free(self);

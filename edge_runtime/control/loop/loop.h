@@ -1,9 +1,9 @@
 /* The 1 kHz loop: feedback -> plan -> kernel -> command, on a thread of its own that never touches the interpreter.
  *
  * Guarantees: one kernel verdict per tick is the only thing written to the port; absolute deadlines, a late tick is
- * counted and the phase kept; inside the tick no allocation, no lock, no I/O. Under the port's virtual clock the same
- * tick runs once per step of that clock. Refuses to know: chunks, policies, what a robot is. Trusts: the plan after
- * plan_check() and the config after kernel_config_check().
+ * counted and the phase kept; inside the tick no allocation, no lock, no I/O but one look at the policy's process and
+ * one at the stop line. Under the port's virtual clock the same tick runs once per step of that clock. Refuses to know:
+ * chunks, policies, what a robot is. Trusts: the plan after plan_check() and the config after kernel_config_check().
  *
  * One supervisor thread at a time may call the functions below (the Python wrapper holds a lock).
  */
@@ -29,6 +29,8 @@ typedef struct {
     uint32_t dma_latency; /* hold /dev/cpu_dma_latency at 0 */
     int64_t stall_timeout_ns;    /* a policy whose beats are further apart has stalled; 0: never */
     int64_t progress_timeout_ns; /* one that beats but brings no new plan for so long is stuck; 0: never */
+    uint32_t has_stop_line;      /* one of its own, beside what the driver says of another */
+    int32_t stop_line_fd;        /* from stop_line_open(); duplicated */
 } loop_options;
 
 /* What the machine granted of the options; bits of loop_counters.granted. */
@@ -85,6 +87,7 @@ typedef struct {
     uint64_t plans_taken;
     uint64_t plans_refused;   /* out of sequence, or malformed by the time they were read */
     uint64_t reports_dropped; /* the ring was full */
+    uint64_t stop_line_opened; /* how often the loop's own stop line was found open after it had been closed */
     uint64_t page_faults;     /* of the loop thread since its first tick; known once it has stopped */
     int64_t tick_ns;          /* instant of the last tick */
     uint64_t reasons;         /* of the last tick */

@@ -44,6 +44,7 @@ struct loop {
     int is_virtual;
     int spins;
     int latency_fd;
+    int stop_line_fd; /* -1: there is none */
     int thread_exists;
     pthread_t thread;
 
@@ -72,6 +73,8 @@ struct loop {
     uint64_t plan_seq; /* newest taken */
     uint64_t setpoint_seq;
     policy_watch watch;
+    uint32_t driver_stop_line; /* what the driver said of a line of its own */
+    uint32_t own_stop_line;
     kernel_state kernel;
     kernel_feedback feedback;
     kernel_verdict verdict;

@@ -1,8 +1,10 @@
-/* The tick itself: no allocation, no lock, no I/O but the wake of a waiting driver. See loop.h. */
+/* The tick itself: no allocation, no lock, no I/O but one look at the policy's process, one at the stop line, and the
+ * wake of a waiting driver. See loop.h. */
 #define _GNU_SOURCE
 #include <string.h>
 
 #include "loop_state.h"
+#include "stop_line.h"
 
 _Static_assert((int)KERNEL_MAX_JOINTS == (int)DP_MAX_JOINTS && (int)PLAN_MAX_JOINTS == (int)DP_MAX_JOINTS, "joints");
 _Static_assert((int)KERNEL_SILENT == (int)DP_STATE_SILENT && (int)KERNEL_READY == (int)DP_STATE_READY &&
@@ -32,8 +34,18 @@ static void read_feedback(loop *self) {
     feedback->n = raw.n;
     feedback->has_torque = (raw.flags & DP_FLAG_HAS_TORQUE) != 0u;
     feedback->has_wrench = (raw.flags & DP_FLAG_HAS_WRENCH) != 0u;
-    feedback->stop_line = (raw.flags & DP_FLAG_STOP_LINE) != 0u;
+    self->driver_stop_line = (raw.flags & DP_FLAG_STOP_LINE) != 0u;
     feedback->driver_fault = (raw.flags & DP_FLAG_DRIVER_FAULT) != 0u;
+}
+
+/* After the feedback, which may not have been readable. To the kernel they are one line, which either opens. */
+static void read_stop_lines(loop *self) {
+    if (self->stop_line_fd >= 0) {
+        const uint32_t before = self->own_stop_line;
+        self->own_stop_line = (uint32_t)stop_line_is_open(self->stop_line_fd);
+        if (self->own_stop_line && !before) count(&self->counters.stop_line_opened, 1u);
+    }
+    self->feedback.stop_line = self->driver_stop_line | self->own_stop_line;
 }
 
 /* Plans wait in order of arrival until their time; when too many wait, the newest replaces the one before it. */
@@ -160,6 +172,7 @@ void loop_tick(loop *self, int64_t tick_ns, int64_t now_ns, int64_t lateness_ns)
     kernel_setpoint setpoint;
     const kernel_state before = self->kernel;
     read_feedback(self);
+    read_stop_lines(self);
     take_plan(self, tick_ns);
     look_after_policy(self, now_ns);
     evaluate(self, tick_ns, &setpoint);
