@@ -57,14 +57,11 @@ static int armed(uint32_t state) {
     return state == KERNEL_ACTIVE || state == KERNEL_HOLDING || state == KERNEL_STOPPING || state == KERNEL_RETRACTING;
 }
 
+/* An event that has no place in the table is a contradiction: the driver is to hold by its own means. */
 static void apply(kernel_state *state, uint32_t event) {
     const uint32_t to = kernel_transition(state->state, event);
-    if (to == KERNEL_STATE_COUNT) {
-        state->faults |= KERNEL_BIT(INTERNAL);
-        state->state = armed(state->state) ? KERNEL_STOPPING : KERNEL_FAULT;
-        return;
-    }
-    state->state = to;
+    if (to == KERNEL_STATE_COUNT) state->faults |= KERNEL_BIT(INTERNAL);
+    state->state = to == KERNEL_STATE_COUNT ? (uint32_t)KERNEL_FAULT : to;
 }
 
 void kernel_init(kernel_state *state, const kernel_config *config) {

@@ -312,7 +312,8 @@ int kernel_request(kernel_state *state, const kernel_config *config, const kerne
 int kernel_tighten(kernel_state *state, const kernel_config *config, const kernel_tightening *tightening);
 
 /* What would happen: `count` setpoints of consecutive ticks through the same limits, from where state stands, without
- * feedback or clock. Fills `count` verdicts (state, digests and margins are not filled) and leaves state untouched. */
+ * feedback or clock. Fills `count` verdicts and leaves state untouched; the state in them is that of now, and they name no
+ * bundle. */
 void kernel_rehearse(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoints,
                      uint32_t count, kernel_verdict *verdicts);
 

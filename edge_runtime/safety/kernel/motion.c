@@ -66,36 +66,41 @@ static double chase(const profile_state *joint, const joint_target *target, cons
     return side * low;
 }
 
-static uint64_t beyond(double value, double limit, uint64_t reason) {
-    return magnitude(value) > limit * (1.0 + TOUCH) ? reason : 0u;
-}
+static int within(double value, double limit) { return magnitude(value) <= limit * (1.0 + TOUCH); }
 
-/* The acceleration that puts the joint on its target with this tick. It is taken if the limits allow it and, for a joint
- * that was not on its target, also the next one, with which it would stay there if the target keeps its acceleration. */
-static uint64_t meet(const profile_state *joint, const joint_target *target, const joint_bounds *bounds, double v_max,
-                     double *accel) {
+/* The acceleration that puts the joint on its target with this tick, and whether it may be taken: if the limits allow it
+ * and, for a joint that was not on its target, also the next one, with which it would stay there if the target keeps its
+ * acceleration. */
+static int meet(const profile_state *joint, const joint_target *target, const joint_bounds *bounds, double v_max,
+                double *accel) {
     const profile_limits *limits = &bounds->limits;
     const double tick = limits->tick;
     const double step = limits->jerk_max * tick;
     const double v = (target->now - joint->q) / tick;
     const double a = (v - joint->v) / tick;
-    const uint64_t slower = bounds->speed_max < v_max ? KERNEL_BIT(LIMIT_SPEED_SCALE) : 0u;
-    uint64_t reasons = beyond(v, v_max, KERNEL_BIT(LIMIT_VELOCITY)) |
-                       beyond(v, bounds->speed_max, slower) |
-                       beyond(a, limits->accel_max, KERNEL_BIT(LIMIT_ACCELERATION)) |
-                       beyond(a - joint->a, step, KERNEL_BIT(LIMIT_JERK));
-    if (magnitude(target->before - joint->q) > TOUCH * v_max * tick) {
-        const double a_target = (target->speed - target->speed_before) / tick;
-        const double a_next = (target->speed + a_target * tick - v) / tick;
-        reasons |= beyond(a_next, limits->accel_max, KERNEL_BIT(LIMIT_ACCELERATION)) |
-                   beyond(a_next - a, step, KERNEL_BIT(LIMIT_JERK)) |
-                   beyond(a_target - a_next, step, KERNEL_BIT(LIMIT_JERK));
-    }
     *accel = a;
-    return reasons;
+    if (!(within(v, bounds->speed_max) && within(a, limits->accel_max) && within(a - joint->a, step))) return 0;
+    if (magnitude(target->before - joint->q) <= TOUCH * v_max * tick) return 1;
+    const double a_target = (target->speed - target->speed_before) / tick;
+    const double a_next = (target->speed + a_target * tick - v) / tick;
+    return within(a_next, limits->accel_max) && within(a_next - a, step) && within(a_target - a_next, step);
 }
 
-/* The acceleration wanted of one joint, inside what it may have; the limits that shaped it. */
+static uint64_t touched(double value, double limit, uint64_t reason) {
+    return magnitude(value) >= limit * (1.0 - TOUCH) ? reason : 0u;
+}
+
+/* The limits that keep a joint with this acceleration from its target; between all of them it is about to land there. */
+static uint64_t acting(const profile_state *joint, double accel, const joint_bounds *bounds, double v_max) {
+    const profile_limits *limits = &bounds->limits;
+    const uint64_t speed = bounds->speed_max < v_max ? KERNEL_BIT(LIMIT_SPEED_SCALE) : KERNEL_BIT(LIMIT_VELOCITY);
+    const uint64_t reasons = touched(joint->v + limits->tick * accel, bounds->speed_max, speed) |
+                             touched(accel, limits->accel_max, KERNEL_BIT(LIMIT_ACCELERATION)) |
+                             touched(accel - joint->a, limits->jerk_max * limits->tick, KERNEL_BIT(LIMIT_JERK));
+    return reasons ? reasons : KERNEL_BIT(LIMIT_ACCELERATION);
+}
+
+/* The acceleration wanted of one joint, inside what it may have; the limits that acted. */
 static uint64_t shape(const profile_state *joint, joint_target target, const joint_bounds *bounds, double v_max,
                       double *accel) {
     const double step = bounds->limits.jerk_max * bounds->limits.tick;
@@ -105,11 +110,11 @@ static uint64_t shape(const profile_state *joint, joint_target target, const joi
         target.speed = 0.0;
         target.speed_before = 0.0;
     }
-    const uint64_t reasons = meet(joint, &target, bounds, v_max, accel);
-    if (reasons) *accel = chase(joint, &target, bounds);
+    const int meets = meet(joint, &target, bounds, v_max, accel);
+    if (!meets) *accel = chase(joint, &target, bounds);
     *accel = clamp(clamp(*accel, joint->a - step, joint->a + step), -bounds->limits.accel_max,
                    bounds->limits.accel_max);
-    return reasons;
+    return meets ? 0u : acting(joint, *accel, bounds, v_max);
 }
 
 static void joints_after(const kernel_state *state, const kernel_config *config, const double *stop,

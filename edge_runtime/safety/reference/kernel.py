@@ -39,9 +39,7 @@ def _apply(state: KernelState, event: Event) -> None:
     to = TRANSITIONS[state.state].get(event)
     if to is None:
         state.faults |= Reason.INTERNAL
-        state.state = State.STOPPING if state.state.is_armed else State.FAULT
-        return
-    state.state = to
+    state.state = State.FAULT if to is None else to
 
 
 def kernel_init(config: Config) -> KernelState:

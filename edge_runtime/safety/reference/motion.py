@@ -76,43 +76,49 @@ def _chase(joint: ProfileState, target: _JointTarget, bounds: _JointBounds) -> f
     return side * low
 
 
-def _beyond(value: float, limit: float, reason: Reason) -> Reason:
-    return reason if magnitude(value) > limit * (1.0 + _TOUCH) else NONE
+def _within(value: float, limit: float) -> bool:
+    return magnitude(value) <= limit * (1.0 + _TOUCH)
 
 
-def _meet(joint: ProfileState, target: _JointTarget, bounds: _JointBounds, v_max: float) -> tuple[Reason, float]:
+def _meet(joint: ProfileState, target: _JointTarget, bounds: _JointBounds, v_max: float) -> tuple[bool, float]:
     limits = bounds.limits
     tick = limits.tick
     step = limits.jerk_max * tick
     v = (target.now - joint.q) / tick
     a = (v - joint.v) / tick
-    slower = Reason.LIMIT_SPEED_SCALE if bounds.speed_max < v_max else NONE
+    if not (_within(v, bounds.speed_max) and _within(a, limits.accel_max) and _within(a - joint.a, step)):
+        return False, a
+    if magnitude(target.before - joint.q) <= _TOUCH * v_max * tick:
+        return True, a
+    a_target = (target.speed - target.speed_before) / tick
+    a_next = (target.speed + a_target * tick - v) / tick
+    return _within(a_next, limits.accel_max) and _within(a_next - a, step) and _within(a_target - a_next, step), a
+
+
+def _touched(value: float, limit: float, reason: Reason) -> Reason:
+    return reason if magnitude(value) >= limit * (1.0 - _TOUCH) else NONE
+
+
+def _acting(joint: ProfileState, accel: float, bounds: _JointBounds, v_max: float) -> Reason:
+    limits = bounds.limits
+    speed = Reason.LIMIT_SPEED_SCALE if bounds.speed_max < v_max else Reason.LIMIT_VELOCITY
     reasons = (
-        _beyond(v, v_max, Reason.LIMIT_VELOCITY)
-        | _beyond(v, bounds.speed_max, slower)
-        | _beyond(a, limits.accel_max, Reason.LIMIT_ACCELERATION)
-        | _beyond(a - joint.a, step, Reason.LIMIT_JERK)
+        _touched(joint.v + limits.tick * accel, bounds.speed_max, speed)
+        | _touched(accel, limits.accel_max, Reason.LIMIT_ACCELERATION)
+        | _touched(accel - joint.a, limits.jerk_max * limits.tick, Reason.LIMIT_JERK)
     )
-    if magnitude(target.before - joint.q) > _TOUCH * v_max * tick:
-        a_target = (target.speed - target.speed_before) / tick
-        a_next = (target.speed + a_target * tick - v) / tick
-        reasons |= (
-            _beyond(a_next, limits.accel_max, Reason.LIMIT_ACCELERATION)
-            | _beyond(a_next - a, step, Reason.LIMIT_JERK)
-            | _beyond(a_target - a_next, step, Reason.LIMIT_JERK)
-        )
-    return reasons, a
+    return reasons if reasons else Reason.LIMIT_ACCELERATION
 
 
 def _shape(joint: ProfileState, target: _JointTarget, bounds: _JointBounds, v_max: float) -> tuple[Reason, float]:
     step = bounds.limits.jerk_max * bounds.limits.tick
     if magnitude(target.speed) > v_max * (1.0 + _TOUCH):
         target = _JointTarget(target.now, target.now, 0.0, 0.0)
-    reasons, accel = _meet(joint, target, bounds, v_max)
-    if reasons:
+    meets, accel = _meet(joint, target, bounds, v_max)
+    if not meets:
         accel = _chase(joint, target, bounds)
     accel = clamp(clamp(accel, joint.a - step, joint.a + step), -bounds.limits.accel_max, bounds.limits.accel_max)
-    return reasons, accel
+    return NONE if meets else _acting(joint, accel, bounds, v_max), accel
 
 
 def _joint(state: KernelState, i: int) -> ProfileState:
