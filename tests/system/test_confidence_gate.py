@@ -16,8 +16,10 @@ from tests.system.conftest import Robot
 def robot_toml(robot_toml: Path, tmp_path: Path) -> Path:
     """The drift robot, whose policy agrees with itself perfectly, with lines that perfection can't reach."""
     path = robot_toml.with_name(f"{tmp_path.name}.toml")
+    before, _, rest = robot_toml.read_text(encoding="utf-8").partition("[confidence]")
+    after = rest[rest.index("[") :]
     settings = "slow_below = 1.0\npause_below = 1.0\nhysteresis = 0.5\nrecover_after = 0\nescalate_after = 5\n"
-    path.write_text(f'{robot_toml.read_text(encoding="utf-8")}\n[confidence]\n{settings}without_score = "pause"\n')
+    path.write_text(f'{before}[confidence]\n{settings}without_score = "pause"\n{after}')
     return path
 
 
