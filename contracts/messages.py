@@ -256,6 +256,13 @@ class Heartbeat(Message, frozen=True):
     gauges: dict[str, float]
     note: str = ""
 
+    def __post_init__(self) -> None:
+        _require_63_bit("stamp_ns", self.stamp_ns)
+        _require_63_bit("sequence", self.sequence)
+        # Asked of the system by whoever watches the process.
+        if not 0 <= self.pid < 2**31:
+            raise ValueError("pid must be a non-negative 31-bit number")
+
 
 class OperatorKind(str, Enum):
     """What a person (or a script in her place) can ask for. `resume` is the answer to a policy that asks for help."""

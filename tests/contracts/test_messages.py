@@ -33,7 +33,17 @@ from contracts.messages import (
     SceneCommand,
     SceneStatus,
 )
-from contracts.topics import ACTION_CHUNK, OBSERVATION, OPERATOR, SCENE_COMMAND, TOPICS, Topic, decode, encode
+from contracts.topics import (
+    ACTION_CHUNK,
+    HEARTBEAT_ENGINE,
+    OBSERVATION,
+    OPERATOR,
+    SCENE_COMMAND,
+    TOPICS,
+    Topic,
+    decode,
+    encode,
+)
 
 JOINTS = tuple(f"joint{i}" for i in range(1, 8))
 DIGEST = joint_order_digest(JOINTS)
@@ -336,3 +346,12 @@ def test_a_field_out_of_range_is_refused_on_the_wire_and_at_construction(bad: Ba
     if bad.field not in ("frames", "timing", "kind"):
         with pytest.raises(ValueError, match=r"."):
             msgspec.structs.replace(message_for(bad.topic), **{bad.field: bad.value})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("pid", -1), ("pid", 2**31), ("stamp_ns", -1), ("stamp_ns", 2**63), ("sequence", 2**63)]
+)
+def test_a_heartbeat_names_numbers_that_the_system_knows(field: str, value: int) -> None:
+    fields = msgspec.msgpack.decode(encode(HEARTBEAT_ENGINE, EXAMPLES[Heartbeat]))
+    with pytest.raises(DecodeError):
+        decode(HEARTBEAT_ENGINE, msgspec.msgpack.encode({**fields, field: value}))
