@@ -110,7 +110,7 @@ def test_a_plan_that_waits_for_its_time_is_foreseen_with_the_one_before_it(
 def test_what_the_kernel_would_alter_is_told(stepped: SteppedLoop, rehearsal: Rehearsal) -> None:
     state, tick_ns = stepped.loop.snapshot_at_tick(stepped.now_ns)
     foreseen = rehearsal.predict(state, tick_ns, (jump(1, stepped.now_ns, 0.4),))
-    assert {"limit_velocity", "limit_acceleration", "limit_jerk"} <= set(foreseen.limits)
+    assert {"limit_acceleration", "limit_jerk"} <= set(foreseen.limits)
     assert foreseen.first_ns is not None
     assert abs(foreseen.first_ns - (stepped.now_ns + 200 * MS)) <= 20 * MS
     assert 0.3 < foreseen.deviation_rad < 0.5
