@@ -119,6 +119,21 @@ def test_a_status_without_news_can_be_shown(run_dir: Path) -> None:
     assert "\n" not in plain_line(status)
 
 
+@pytest.mark.parametrize(
+    ("gate", "meaning"), [("asking", "asks for help"), ("escalated", "waits for an answer"), ("cautious", "slower")]
+)
+def test_a_policy_that_is_not_sure_is_seen_in_both_displays(run_dir: Path, gate: str, meaning: str) -> None:
+    with Watcher(run_dir) as watcher:
+        sure = msgspec.structs.replace(watcher.status(), gate="sure", confidence=0.93)
+    unsure = msgspec.structs.replace(sure, gate=gate, confidence=0.12)
+    console = Console(width=160, record=True)
+    console.print(describe(unsure, "robot"))
+    assert meaning in console.export_text()
+    assert meaning in plain_line(unsure)
+    assert "0.12" in plain_line(unsure)
+    assert meaning not in plain_line(sure)
+
+
 def test_brackets_from_elsewhere_are_shown_as_they_are(run_dir: Path) -> None:
     with Watcher(run_dir) as watcher:
         status = msgspec.structs.replace(watcher.status(), reason="[/] of [engine]", refusals={"driver.[/x].y": 1})
