@@ -38,6 +38,7 @@ evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual tim
 
 .PHONY: bench
 bench: $(VENV)/.dev ## all benchmarks, side by side on this machine; results in benchmarks/results/
+	@$(BIN)/python -c 'import ruckig' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[bench]'
 	@$(BIN)/python -m benchmarks
 
 .PHONY: assets

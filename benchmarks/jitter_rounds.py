@@ -1,8 +1,8 @@
 """One measurement of the 1 kHz loop, one of cyclictest, and the load that both are put under.
 
 The loop is the real one on a real driver port, armed, following plans for the simulated arm, with its black box and
-with a policy's process to watch. `thread_watch.c`, preloaded, counts the allocations of its thread and takes the time
-of all of a tick; reports only have the time until the command.
+with a policy's process to watch by its pidfd and its lifeline. `thread_watch.c`, preloaded, counts the allocations of
+its thread and takes the time of all of a tick; reports only have the time until the command.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from numpy.typing import NDArray
 from benchmarks.setpoints import Rows, robot
 from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.plan import Plan
+from edge_runtime.lifeline import lifeline_path
 from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import KernelConfig, Policy, Result, State
 
 WATCH_SOURCE = Path(__file__).parent / "thread_watch.c"
+PRIORITY = 80
 PLAN_PERIOD_S = 0.1
 KNOT_S = 0.05
 TASKS = Path("/proc/self/task")
@@ -105,8 +107,8 @@ def arm_limits() -> tuple[KernelConfig, Rows]:
 
 
 def make_plan(seq: int, now_ns: int, home_rad: Rows) -> Plan:
-    """Sixteen knots, as a chunk gives them, on slow waves about home."""
-    t_ns = now_ns + (np.arange(16) + 1) * round(KNOT_S * 1e9)
+    """Sixteen knots, the first of them past, as control splices a chunk, on slow waves about home."""
+    t_ns = now_ns + (np.arange(16) - 1) * round(KNOT_S * 1e9)
     q_rad = home_rad + 0.15 * np.sin(2.0 * t_ns[:, None] * 1e-9 + np.arange(home_rad.size))
     return Plan(seq=seq, chunk_seq=seq, observation_ns=now_ns, t_ns=t_ns, q_rad=q_rad, gripper_m=np.full(16, 0.04))
 
@@ -121,13 +123,18 @@ def measure_loop(
     """
     config, home_rad = arm_limits()
     rest = np.zeros(home_rad.size)
-    with DriverPort.attach(port.name) as control, _policy() as policy:
+    with DriverPort.attach(port.name) as control, _policy(port.name) as policy:
         port.write_feedback(time.monotonic_ns(), home_rad, rest, rest, 0.04)
-        loop = ControlLoop(control, config, stall_timeout_s=10.0, progress_timeout_s=10.0)
+        loop = ControlLoop(control, config, priority=PRIORITY, stall_timeout_s=10.0, progress_timeout_s=10.0)
         before = _threads()
         with loop:
             (thread_id,) = _threads() - before
-            loop.watch(policy)
+            for _ in range(1000):
+                if loop.watch(*policy):
+                    break
+                time.sleep(0.001)
+            else:
+                raise SystemExit("the process to be watched has no lifeline")
             while loop.counters().state is not State.READY:
                 time.sleep(0.001)
             answer = loop.arm()
@@ -170,14 +177,23 @@ def _threads() -> set[int]:
 
 
 @contextmanager
-def _policy() -> Iterator[int]:
-    """A process that stands for the policy's, as a pidfd."""
-    with _running("import time\ntime.sleep(1000)") as processes:
-        pidfd = os.pidfd_open(processes[0].pid)
+def _policy(port: str) -> Iterator[tuple[int, int, int]]:
+    """A process that stands for the policy's: its pidfd, its lifeline and its number."""
+    program = f"import time\nfrom edge_runtime.lifeline import lifeline\nwith lifeline({port!r}): time.sleep(1000)"
+    path = lifeline_path(port)
+    with _running(program) as processes:
+        until_s = time.monotonic() + 10.0
+        while not path.exists():
+            if time.monotonic() > until_s:
+                raise SystemExit("the process to be watched does not come up")
+            time.sleep(0.01)
+        pidfd, line = os.pidfd_open(processes[0].pid), os.open(path, os.O_RDONLY)
         try:
-            yield pidfd
+            yield pidfd, line, processes[0].pid
         finally:
             os.close(pidfd)
+            os.close(line)
+    path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -223,12 +239,12 @@ class _SystemCalls:
 
 
 def measure_cyclictest(seconds: float, range_us: int = 50_000) -> NDArray[np.float64] | None:
-    """Wake latencies of cyclictest at priority 90, in microseconds; None where it is not installed or not allowed."""
+    """Wake latencies of cyclictest at the loop's priority, in µs; None where it is not installed or not allowed."""
     program = shutil.which("cyclictest")
     if program is None:
         return None
     count = round(seconds * 1000)
-    arguments = [program, "-q", "-m", "-p", "90", "-i", "1000", "-l", str(count), "-h", str(range_us)]
+    arguments = [program, "-q", "-m", "-p", str(PRIORITY), "-i", "1000", "-l", str(count), "-h", str(range_us)]
     limit_s = seconds * 3 + 30
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=limit_s, check=False, env=_plain())
     if done.returncode != 0:

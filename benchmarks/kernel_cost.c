@@ -15,6 +15,10 @@
 
 #include "kernel.h"
 
+/* Linux takes the processor from a real-time thread that never rests. */
+#define PAUSE_TICKS 1000u
+#define PAUSE_NS 3000000
+
 static kernel_config config;
 
 static int64_t now_ns(void) {
@@ -56,6 +60,8 @@ static int run(const double *home_rad, const double *rows, uint32_t count, int64
         if (pace_ns > 0) {
             wake_ns += pace_ns;
             sleep_until(wake_ns);
+        } else if (k % PAUSE_TICKS == 0u) {
+            sleep_until(now_ns() + PAUSE_NS);
         }
         const int64_t begin_ns = now_ns();
         kernel_step(&state, &config, &feedback, &setpoint, tick_ns, &verdict);

@@ -7,6 +7,7 @@ that every robot is asked for the same kind of nonsense.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,11 @@ def robot() -> tuple[RobotConfig, KernelConfig, Rows]:
     return config, kernel_config(config.safety, config.embodiment), np.asarray(config.embodiment.home_rad)
 
 
+def without_geometry(limits: KernelConfig) -> KernelConfig:
+    """The same joints, nothing known of the links."""
+    return replace(limits, geometry=None, manipulability_slow_below=0.0, manipulability_stop_below=0.0)
+
+
 def _ends(limits: KernelConfig) -> tuple[Rows, Rows]:
     """Middle of each joint's range and twice half of it."""
     low, high = np.asarray(limits.q_min_rad), np.asarray(limits.q_max_rad)
@@ -36,7 +42,7 @@ def _ends(limits: KernelConfig) -> tuple[Rows, Rows]:
 
 
 def smooth(limits: KernelConfig, home_rad: Rows, ticks: int, seed: int) -> Rows:
-    """Moves of least jerk between postures around home, at up to 80 % of every limit: what must pass unchanged."""
+    """Moves of least jerk between postures around home, at up to half of every limit: what must pass unchanged."""
     random = np.random.default_rng(seed)
     low, high = np.asarray(limits.q_min_rad), np.asarray(limits.q_max_rad)
     # Peaks of the unit move of least jerk: 15/8, 10/sqrt(3) and 60.
@@ -46,7 +52,7 @@ def smooth(limits: KernelConfig, home_rad: Rows, ticks: int, seed: int) -> Rows:
         there = np.clip(home_rad + random.uniform(-0.4, 0.4, home_rad.size), low + 0.05, high - 0.05)
         way = np.abs(there - here)
         needed_s = max(
-            float(np.max((way * peak / (0.8 * np.asarray(limit))) ** (1 / power))) for limit, peak, power in peaks
+            float(np.max((way * peak / (0.5 * np.asarray(limit))) ** (1 / power))) for limit, peak, power in peaks
         )
         steps = int(np.ceil(needed_s / (limits.tick_ns * 1e-9))) + 1
         x = (np.arange(1, steps + 1) / steps)[:, None]

@@ -1,4 +1,5 @@
-"""Writes the parts of the docs that are drawn from tables in the code: ``python -m scripts.render_docs``.
+"""Writes the parts of the docs that are drawn from tables in the code and from recorded figures:
+``python -m scripts.render_docs``.
 
 ``--check`` fails when a page is stale.
 """
@@ -6,13 +7,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from pathlib import Path
 
-from benchmarks.limiters import cells
-from benchmarks.record import RESULTS
 from contracts.topics import TOPICS
 from edge_runtime.cli.claims import claims_sheet
 from edge_runtime.config import SIM_CONFIG, load_config
@@ -20,6 +18,7 @@ from edge_runtime.native import lib
 from edge_runtime.processes import PROCESSES
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.states import Event
+from scripts.result_tables import jitter, kernel, limiters
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -54,18 +53,6 @@ def reasons() -> str:
     return "\n".join(lines[1:])
 
 
-def limiters() -> str:
-    """What `benchmarks.limiters` last found."""
-    figures = json.loads((RESULTS / "limiters.json").read_text(encoding="utf-8"))["figures"]
-    rows = [
-        "| limiter | position | velocity | acceleration | jerk | no number | error, good motion | µs p50, p99, p99.9 |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    rows += [f"| {name} | {' | '.join(cells(row))} |" for name, row in figures["limiters"].items()]
-    kinds = ", ".join(figures["kinds"])
-    return "\n".join([*rows, "", f"{figures['ticks_of_each_kind']} ticks of each of: {kinds}."])
-
-
 def claims() -> str:
     """The claims sheet of the shipped configuration."""
     return claims_sheet(load_config(SIM_CONFIG)).rstrip()
@@ -93,6 +80,7 @@ PARTS = {
     "SAFETY.md": {"states": states, "reasons": reasons, "limiters": limiters},
     "claims.md": {"claims": claims},
     "architecture.md": {"topics": topics, "processes": processes},
+    "guides/timing.md": {"kernel": kernel, "jitter": jitter},
 }
 
 

@@ -1,0 +1,86 @@
+"""Recorded figures of benchmarks/results/ as Markdown tables: what a page says was measured is what was recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROUNDING_RAD = 1e-12
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ["---"] * len(header), *rows))
+
+
+def _read(name: str) -> tuple[dict[str, Any], str]:
+    """Figures, and a line that says on what they were measured."""
+    recorded = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    machine = recorded["machine"]
+    return recorded["figures"], f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}"
+
+
+def limiters() -> str:
+    """`python -m benchmarks.limiters`."""
+    figures, machine = _read("limiters")
+    units = {"worst_rad": "rad", "worst_times": "×", "worst_m": "m"}
+    rows = []
+    for name, row in figures["limiters"].items():
+        cells = []
+        for found in row["violations"].values():
+            worst = "".join(f" ({_short(found[key])} {unit})" for key, unit in units.items() if key in found)
+            cells.append(f"{found['ticks']:,}" + (worst if found["ticks"] else ""))
+        changed_rad = row["good_motion_changed_by_rad"]
+        cost = " / ".join(f"{value:.1f}" for value in row["cost_us"].values())
+        in_c = f"{row['in_c_us']:.1f}" if "in_c_us" in row else ""
+        rows.append([name, *cells, f"{changed_rad:.2g} rad" if changed_rad > ROUNDING_RAD else "0", cost, in_c])
+    header = ["", "position", "velocity", "acceleration", "jerk", "link too near", "NaN passed on"]
+    header += ["good motion changed by", "µs from Python, p50 / p99 / p99.9", "µs in C, mean"]
+    kinds = ", ".join(figures["kinds"])
+    return f"{_table(header, rows)}\n\n{figures['ticks_of_each_kind']:,} ticks of each of: {kinds}. {machine}."
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100.0 else f"{value:.2g}"
+
+
+def kernel() -> str:
+    """`python -m benchmarks.kernel`."""
+    figures, machine = _read("kernel")
+    rows = [[key, *(f"{value:.1f}" for value in row.values())] for key, row in figures["cost_us"].items()]
+    header = ["µs", "p50", "p99", "p99.9", "max", "worst tick in its best run"]
+    return f"{machine}, {figures['times']} runs of each.\n\n{_table(header, rows)}"
+
+
+def jitter() -> str:
+    """`python -m benchmarks.jitter`."""
+    figures, machine = _read("jitter")
+    names = {
+        "wake_lateness_us": "the loop wakes late",
+        "cyclictest_us": "cyclictest",
+        "command_us": "from waking to the command",
+        "tick_us": "the whole tick, black box included",
+    }
+    rows = []
+    for condition in ("idle", "load"):
+        for key, name in names.items():
+            tail = figures[condition][key]
+            if tail is None:
+                continue
+            spread = [f"{min(values):.0f} to {max(values):.0f}" for values in tail["by_round"].values()]
+            quantiles = [f"{tail[quantile]:.1f}" for quantile in ("p50", "p99", "p99.9", "max")]
+            rows.append([f"{condition}: {name}", *quantiles, *spread])
+    header = ["µs", "p50", "p99", "p99.9", "max", "p99 by round", "p99.9 by round"]
+    calls = figures["system_calls_per_tick"]
+    calls_text = f"{calls:.1f} system calls a tick" if calls is not None else "system calls not counted"
+    return "\n".join(
+        [
+            f"{machine}; medians over {figures['rounds']} rounds of {figures['seconds']:g} s.",
+            "",
+            _table(header, rows),
+            "",
+            f"In the loop's thread: {figures['page_faults']} page faults, {figures['allocations']} allocations, "
+            f"{calls_text}.",
+        ]
+    )
