@@ -29,11 +29,10 @@ def digest() -> str:
     return hashlib.sha256(b"\0".join(path.name.encode() + b"\0" + path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-def finished(record: Path) -> dict[int, dict[str, Any]]:
-    """Parts already run; a last line that was not finished counts as not run."""
-    lines = record.read_text(encoding="utf-8").splitlines(keepends=True) if record.exists() else []
-    parts = [json.loads(line) for line in lines if line.endswith("}\n")]
-    return {part["seed"]: part for part in parts}
+def keep(record: Path, parts: list[dict[str, Any]]) -> None:
+    """The file is always whole: an interruption costs the parts in work, no others."""
+    record.with_suffix(".new").write_text(json.dumps(parts), encoding="utf-8")
+    record.with_suffix(".new").replace(record)
 
 
 def main() -> int:
@@ -44,8 +43,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path(".run/fuzz"))
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    record = options.folder / f"{digest()}.jsonl"
-    done = finished(record)
+    record = options.folder / f"{digest()}.json"
+    parts: list[dict[str, Any]] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else []
+    done = {part["seed"] for part in parts}
     seeds = [seed for seed in range(1_000, 1_000 + -(-options.ticks // PART_TICKS)) if seed not in done]
     print(f"{len(seeds)} parts of {PART_TICKS:,} ticks to run, {len(done)} kept in {record}", flush=True)
     began = time.monotonic()
@@ -54,16 +54,15 @@ def main() -> int:
         running = {workers.submit(run_fuzzer, program, seed, PART_TICKS, GEOMETRY_PERCENT): seed for seed in seeds}
         for count, future in enumerate(as_completed(running), 1):
             seed, result = running[future], future.result()
-            with record.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps({"seed": seed, **result}) + "\n")
+            parts.append({"seed": seed, **result})
             if result["violations"]:
                 workers.shutdown(wait=False, cancel_futures=True)
                 print(f"\nviolations: fuzz {seed} {PART_TICKS} {GEOMETRY_PERCENT}: {json.dumps(result['found'])}")
                 return 1
+            keep(record, parts)
             left_s = (time.monotonic() - began) / count * (len(seeds) - count)
             print(f"\r{count}/{len(seeds)} parts, no violation, {left_s / 60:.0f} min left ", end="", flush=True)
-    ticks = sum(part["ticks"] for part in finished(record).values())
-    print(f"\n{ticks:,} ticks without a violation", flush=True)
+    print(f"\n{sum(part['ticks'] for part in parts):,} ticks without a violation", flush=True)
     return 0
 
 

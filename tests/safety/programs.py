@@ -23,6 +23,11 @@ def kernel_sources() -> list[Path]:
     return sorted(KERNEL.glob("*.c"))
 
 
+def battery_sources() -> list[Path]:
+    """What asks the kernel, but for the functions of number.h, which are mutated with it."""
+    return [*sorted((HERE / "proof").glob("battery*.c")), HERE / "fuzz_stream.c", HERE / "fuzz_arm.c"]
+
+
 def build(program: Path, sources: Sequence[Path], *flags: str, compiler: str = "gcc", strict: bool = True) -> Path:
     """Compiles and links sources into program."""
     found = shutil.which(compiler)

@@ -1,5 +1,5 @@
 """Ten million hostile ticks through the kernel on random robots, in C; the same under the address and
-undefined-behaviour sanitizers, and on another processor. `fuzz.c` holds the checks; `make fuzz` runs a billion ticks."""
+undefined-behaviour sanitizers, and on another processor. `fuzz.c` has the checks; `make fuzz` runs a billion ticks."""
 
 from __future__ import annotations
 

@@ -1,0 +1,122 @@
+/* Asks the kernel as it is and then every mutant of it the same questions; tells which mutants nobody could tell apart.
+ *
+ *   battery FIRST LAST  ->  a line for each surviving mutant, then "asked N"
+ *
+ * A mutant answers in a process of its own, so that it may crash; one that takes far longer than the kernel is known to
+ * be different too. */
+#define _XOPEN_SOURCE 700 /* timers and processes, which C11 alone has not */
+#include "battery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATIENCE 5.0
+#define PATIENCE_LEAST_S 0.02
+#define MAX_QUESTIONS 4096
+
+int mutant_id = 0;
+
+typedef struct {
+    battery_ask ask;
+    uint32_t variant;
+    uint64_t expected;
+    double cost_s;
+} question;
+
+static question questions[MAX_QUESTIONS];
+static uint32_t n_questions;
+
+void answer_bytes(answer *a, const void *bytes, size_t size) {
+    const unsigned char *next = bytes;
+    for (; size >= 8u; size -= 8u, next += 8) {
+        uint64_t word;
+        memcpy(&word, next, sizeof word);
+        a->value = (a->value ^ word) * 0x9e3779b97f4a7c15ull;
+        a->value ^= a->value >> 29;
+    }
+    for (; size > 0u; size--, next++) a->value = (a->value ^ *next) * 0x100000001b3ull;
+}
+
+void answer_number(answer *a, double x) { answer_bytes(a, &x, sizeof x); }
+void answer_whole(answer *a, int64_t x) { answer_bytes(a, &x, sizeof x); }
+
+static double cpu_s(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static uint64_t ask(const question *q) {
+    answer a = {0xcbf29ce484222325ull};
+    q->ask(q->variant, &a);
+    return a.value;
+}
+
+static void collect(const battery_group *groups, uint32_t count) {
+    for (uint32_t g = 0; g < count; g++)
+        for (uint32_t v = 0; v < groups[g].variants; v++) {
+            if (n_questions == MAX_QUESTIONS) abort();
+            question *q = &questions[n_questions++];
+            *q = (question){groups[g].ask, v, 0u, 0.0};
+            const double began = cpu_s();
+            q->expected = ask(q);
+            q->cost_s = cpu_s() - began;
+            if (ask(q) != q->expected) {
+                (void)fprintf(stderr, "%s %u answers differently when asked again\n", groups[g].name, v);
+                exit(2);
+            }
+        }
+}
+
+/* In the child: leaves at the first answer that differs, or is killed by the timer. */
+static void answer_all(int mutant) {
+    mutant_id = mutant;
+    for (uint32_t i = 0; i < n_questions; i++) {
+        const double patience = PATIENCE * questions[i].cost_s + PATIENCE_LEAST_S;
+        const struct itimerval timer = {{0, 0}, {(time_t)patience, (suseconds_t)(1e6 * (patience - (double)(time_t)patience))}};
+        (void)setitimer(ITIMER_PROF, &timer, NULL);
+        if (ask(&questions[i]) != questions[i].expected) _exit(1);
+    }
+    _exit(0);
+}
+
+static int survives(int mutant) {
+    int status;
+    const pid_t child = fork();
+    if (child < 0) {
+        perror("fork");
+        exit(2);
+    }
+    if (child == 0) answer_all(mutant);
+    if (waitpid(child, &status, 0) != child) exit(2);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) {
+        (void)fprintf(stderr, "usage: battery FIRST LAST\n");
+        return 2;
+    }
+    const int first = atoi(argv[1]), last = atoi(argv[2]);
+    battery_prepare();
+    battery_prepare_streams();
+    collect(battery_values, battery_values_count);
+    collect(battery_parts, battery_parts_count);
+    collect(battery_motion, battery_motion_count);
+    double cost_s = 0.0;
+    for (uint32_t i = 0; i < n_questions; i++) cost_s += questions[i].cost_s;
+    (void)fprintf(stderr, "%u questions, %.3f s\n", n_questions, cost_s);
+    if (!survives(0)) {
+        (void)fprintf(stderr, "the kernel as it is does not pass\n");
+        return 2;
+    }
+    for (int mutant = first; mutant <= last; mutant++)
+        if (survives(mutant)) printf("%d\n", mutant);
+    printf("asked %d\n", last - first + 1);
+    return 0;
+}

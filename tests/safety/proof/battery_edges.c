@@ -1,0 +1,218 @@
+/* Questions about the parts of the kernel, asked directly, where a bound can be met to the bit: just inside, on it and
+ * just outside. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "battery.h"
+#include "motion.h"
+
+#define MS 1000000
+#define ON(x) {(x) - (x) * (DBL_EPSILON / 2), (x), (x) + (x) * DBL_EPSILON, -((x) - (x) * (DBL_EPSILON / 2)), -(x), -((x) + (x) * DBL_EPSILON)}
+
+static kernel_config config;
+static kernel_state state;
+static kernel_feedback feedback;
+static kernel_setpoint setpoint;
+
+static void stand(int with_geometry) {
+    battery_round_robot(&config, with_geometry);
+    memset(&feedback, 0, sizeof feedback);
+    memset(&setpoint, 0, sizeof setpoint);
+    kernel_init(&state, &config);
+    feedback.present = setpoint.present = 1u;
+    feedback.n = setpoint.n = config.n_joints;
+    feedback.watchdog_ns = 100 * MS;
+    feedback.has_torque = feedback.has_wrench = 1u;
+    setpoint.speed_scale = 1.0;
+}
+
+static void ask_following(answer *a) {
+    kernel_state s = state;
+    answer_whole(a, (int64_t)check_following(&s, &config, &feedback));
+    answer_bytes(a, &s, sizeof s);
+}
+
+static void ask_checks(uint32_t variant, answer *a) {
+    const double tracking[] = ON(0.25), travel[] = ON(0.03125), torque[] = ON(16.0), step[] = ON(0.5);
+    const uint32_t joint = variant % 2u;
+    stand(0);
+    for (int k = 0; k < 6; k++) {
+        stand(0);
+        feedback.q_rad[joint] = tracking[k];
+        ask_following(a);
+        stand(0);
+        /* The measurement has not changed; the command has. */
+        state.q_rad[joint] = travel[k];
+        ask_following(a);
+        state.moved_from_rad[joint] = 0.015625;
+        ask_following(a);
+        feedback.q_rad[joint] = 1e-9;
+        ask_following(a);
+        stand(0);
+        feedback.tau_nm[joint] = torque[k];
+        state.torque_ticks = variant / 2u;
+        ask_following(a);
+        feedback.has_torque = 0u;
+        ask_following(a);
+        stand(0);
+        state.force_ticks = variant / 2u;
+        for (uint32_t axis = 0; axis < 6u; axis++) {
+            const double limit[] = ON(axis < 3u ? 40.0 : 10.0);
+            feedback.wrench[axis] = limit[k];
+            ask_following(a);
+            feedback.wrench[axis] = axis < 3u ? 24.0 : 6.0;
+            feedback.wrench[axis < 3u ? (axis + 1u) % 3u : 3u + (axis + 1u) % 3u] = axis < 3u ? 32.0 : 8.0;
+            ask_following(a);
+            memset(feedback.wrench, 0, sizeof feedback.wrench);
+        }
+        stand(0);
+        state.q_rad[joint] = 0.25;
+        setpoint.q_rad[joint] = 0.25 + step[k];
+        setpoint.q_rad[1u - joint] = 0.0;
+        answer_whole(a, (int64_t)check_values(&state, &config, &setpoint));
+        setpoint.q_rad[joint] = k % 2 ? NAN : INFINITY;
+        answer_whole(a, (int64_t)check_values(&state, &config, &setpoint));
+    }
+}
+
+static void ask_requests(uint32_t variant, answer *a) {
+    const double tolerance[] = ON(0.0625), side[] = ON(1.0);
+    const uint32_t joint = variant % 2u;
+    for (int k = 0; k < 6; k++)
+        for (uint32_t request = 0; request < 6u; request++)
+            for (uint32_t at = 0; at < KERNEL_STATE_COUNT; at++)
+                for (uint32_t what = 0; what < 12u; what++) {
+                    stand(variant / 2u);
+                    state.state = at;
+                    state.has_command = what != 3u;
+                    state.faults = 8u;
+                    state.has_target = state.torque_ticks = state.force_ticks = 1u;
+                    state.dq_rad_s[joint] = state.ddq_rad_s2[joint] = 0.5;
+                    feedback.gripper_m = what == 5u ? -0.25 : 0.75;
+                    feedback.seq = 4u;
+                    if (what == 0u) feedback.q_rad[joint] = tolerance[k];
+                    if (what == 1u) feedback.q_rad[joint] = side[k];
+                    if (what == 2u) feedback.dq_rad_s[joint] = tolerance[k];
+                    if (what == 3u) feedback.q_rad[joint] = 0.5;
+                    if (what == 4u) feedback.watchdog_ns = 0u;
+                    if (what == 5u) feedback.n = (uint32_t)k;
+                    if (what == 6u) feedback.present = 0u;
+                    if (what == 7u) feedback.q_rad[joint] = NAN;
+                    if (what == 8u) feedback.stamp_ns = k < 3 ? -21 * MS : 6 * MS;
+                    if (what == 9u) state.has_feedback_seq = 1u, state.feedback_seq = (uint64_t)k + 2u;
+                    if (what == 10u) feedback.stop_line = k < 3, feedback.torn = 1u;
+                    if (what == 11u) feedback.q_rad[0] = 0.25 * k, feedback.q_rad[1] = 2.75 - 0.125 * k;
+                    if (what == 11u) config.q_max_rad[1] = 4.0;
+                    answer_whole(a, kernel_request(&state, &config, &feedback, request, 0));
+                    answer_bytes(a, &state, sizeof state);
+                }
+}
+
+/* Stops of two joints whose ends, speeds and clearances lie on the limits. */
+static void ask_verified(uint32_t variant, answer *a) {
+    uint64_t random = variant + 1u;
+    stop_certificate stop;
+    for (uint32_t n = 0; n < 150u; n++) {
+        profile_state joints[KERNEL_MAX_JOINTS] = {{0.0, 0.0, 0.0}};
+        stop_profile profile;
+        uint32_t poses = 1u + fuzz_below(&random, 40u);
+        double tool_speed = 0.25 * (double)(1u + fuzz_below(&random, 8u));
+        stand(variant % 4u != 0u);
+        config.clearance_min_m = n % 3u ? 0.0 : 0.03125;
+        for (uint32_t i = 0; i < 2u; i++) {
+            const profile_limits limits = joint_limits(&config, i);
+            joints[i].q = fuzz_uniform(&random, -1.0, 1.0);
+            joints[i].v = fuzz_below(&random, 3u) ? fuzz_uniform(&random, -1.0, 1.0) : 0.0;
+            joints[i].a = fuzz_below(&random, 2u) ? fuzz_uniform(&random, -8.0, 8.0) : 0.0;
+            stop_profile_of(joints[i], &limits, &profile);
+            /* Its end, or its speed, exactly on a limit, or a hair beyond the tolerated one. */
+            const double hair = (double)fuzz_below(&random, 5u) * 0.5e-11;
+            if (fuzz_below(&random, 3u) == 0u) config.q_max_rad[i] = profile.q_high - hair * (profile.q_high + 1.0);
+            if (fuzz_below(&random, 3u) == 0u) config.q_min_rad[i] = profile.q_low + hair * (1.0 - profile.q_low);
+            if (fuzz_below(&random, 3u) == 0u) config.dq_max_rad_s[i] = profile.speed_max / (1.0 + hair);
+        }
+        if (fuzz_below(&random, 4u) == 0u) joints[0].q = joints[1].q = 0.0;
+        if (fuzz_below(&random, 4u) == 0u) joints[1].v = joints[1].a = 0.0;
+        if (config.geometry.n_joints && n % 5u == 0u) {
+            geometry_pose pose;
+            double columns[GEOMETRY_MAX_JOINTS][3], q[KERNEL_MAX_JOINTS] = {joints[0].q, joints[1].q};
+            geometry_pose_at(&config.geometry, q, &pose);
+            geometry_tool_columns(&config.geometry, &pose, columns);
+            double square = 0.0;
+            for (uint32_t k = 0; k < 3u; k++) {
+                const double speed = columns[0][k] * joints[0].v + columns[1][k] * joints[1].v;
+                square += speed * speed;
+            }
+            tool_speed = sqrt(square) * (1.0 - (double)fuzz_below(&random, 4u) * 0.5e-11);
+            if (tool_speed == 0.0) tool_speed = 0.5;
+        }
+        answer_whole(a, (int64_t)verify_stop(&config, tool_speed, joints, &poses, &stop));
+        answer_whole(a, poses);
+        answer_number(a, stop.margin_rad);
+        answer_number(a, stop.margin_m);
+        answer_whole(a, stop.margin_joint);
+        answer_whole(a, stop.ticks);
+    }
+}
+
+/* A joint that stands still is told to move by exactly what a limit allows, and by a hair more. */
+static void ask_shape(uint32_t variant, answer *a) {
+    static const double hairs[] = {0.0, 0.5e-9, 0.999999999e-9, 1e-9, 1.000000001e-9, 2e-9, 1e-6, -1e-9};
+    const double tick = 1e-3;
+    for (uint32_t n = 0; n < 8u * 6u; n++) {
+        motion_result result = {0u, 0.0, 1.0, {0.0, 1e9, 0u, 0u}};
+        const double hair = 1.0 + hairs[n % 8u], sign = n / 8u % 2u ? -1.0 : 1.0;
+        stand(variant % 3u == 2u);
+        state.has_target = 1u;
+        state.target_rad[0] = state.target_rad[1] = variant & 1u ? 1e-9 * hair * tick : 0.0;
+        state.dq_rad_s[0] = n / 16u == 0u ? 0.0 : sign * 0.5;
+        state.ddq_rad_s2[0] = n / 16u == 2u ? sign * 8.0 : 0.0;
+        const double a_next = state.ddq_rad_s2[0] + sign * 512.0 * tick * hair;
+        setpoint.q_rad[0] = tick * (state.dq_rad_s[0] + tick * a_next);
+        if (variant % 5u == 3u) setpoint.q_rad[0] = tick * sign * hair;
+        if (variant % 5u == 4u) state.target_rad[0] = setpoint.q_rad[0] - tick * state.dq_rad_s[0];
+        state.target_rad_s[0] = variant % 7u ? state.dq_rad_s[0] : 0.25;
+        setpoint.speed_scale = variant % 4u ? 1.0 : 0.5;
+        motion_follow(&state, &config, &setpoint, &result);
+        answer_bytes(a, &state, sizeof state);
+        answer_whole(a, (int64_t)result.reasons);
+        answer_number(a, result.accepted);
+        answer_number(a, result.speed_scale);
+    }
+}
+
+/* On the way to the posture, and there. */
+static void ask_retraction(uint32_t variant, answer *a) {
+    const double away[] = ON(1e-9);
+    stand(variant % 2u);
+    for (int k = 0; k < 6; k++) {
+        config.retract_rad[0] = config.retract_rad[1] = variant & 2u ? 0.0 : 0.125;
+        state.q_rad[0] = config.retract_rad[0];
+        state.q_rad[1] = config.retract_rad[1];
+        answer_whole(a, motion_retracted(&state, &config));
+        state.q_rad[variant % 2u] += away[k];
+        answer_whole(a, motion_retracted(&state, &config));
+        state.q_rad[variant % 2u] = 0.0;
+        answer_whole(a, motion_retracted(&state, &config));
+        state.q_rad[variant % 2u] = config.retract_rad[0];
+        state.ddq_rad_s2[variant % 2u] = (double)(k % 2);
+        answer_whole(a, motion_retracted(&state, &config));
+        answer_whole(a, motion_at_rest(&state, &config));
+        state.ddq_rad_s2[variant % 2u] = 0.0;
+    }
+    for (int k = 0; k < 500; k++) {
+        motion_result result = {0u, 0.0, 1.0, {0.0, 1e9, 0u, 0u}};
+        motion_retract(&state, &config, &result);
+        answer_bytes(a, &state, sizeof state);
+        answer_number(a, result.speed_scale);
+        answer_whole(a, motion_retracted(&state, &config));
+        if (k == 0) state.q_rad[0] = 0.5;
+    }
+}
+
+const battery_group battery_parts[] = {
+    {"checks", ask_checks, 10u},       {"requests", ask_requests, 4u},     {"shape", ask_shape, 40u},
+    {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},
+};
+const uint32_t battery_parts_count = sizeof battery_parts / sizeof *battery_parts;

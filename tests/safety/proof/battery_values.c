@@ -1,0 +1,281 @@
+/* Questions about one call: numbers, configs, stops, geometry, states. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "battery.h"
+#include "exports.h"
+#include "motion.h"
+
+#define ARMS 24u
+#define SPECIAL (sizeof special / sizeof *special)
+
+static const double special[] = {0.0,     -0.0,     1.0,        -1.0,       0.5,       2.0,      -2.0, 1.0 + DBL_EPSILON,
+                                 DBL_MAX, -DBL_MAX, 5e-324,     -5e-324,    DBL_MIN,   1e-12,    3.0,  1e308,
+                                 NAN,     INFINITY, -INFINITY};
+static const int64_t whole[] = {0, 1, -1, 2, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1, 1000};
+
+#define EDGE(x) nextafter(x, -INFINITY), x, nextafter(x, INFINITY)
+static fuzz_stream arms[ARMS];
+
+static void ask_numbers(uint32_t variant, answer *a) {
+    const double x = special[variant];
+    answer_number(a, export_magnitude(x));
+    answer_whole(a, export_finite_number(x));
+    for (size_t i = 0; i < SPECIAL; i++) {
+        answer_number(a, export_smaller(x, special[i]));
+        answer_number(a, export_larger(x, special[i]));
+        for (size_t j = 0; j < SPECIAL; j++) {
+            answer_number(a, export_clamp(x, special[i], special[j]));
+            answer_whole(a, export_in_range(x, special[i], special[j]));
+        }
+    }
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        answer_whole(a, export_elapsed(whole[variant % 9u], whole[i]));
+}
+
+static void ask_transitions(uint32_t variant, answer *a) {
+    for (uint32_t event = 0; event < KERNEL_EVENT_COUNT + 3u; event++)
+        answer_whole(a, kernel_transition(variant, event));
+}
+
+/* ---- configs ---- */
+
+static void ask_config(const kernel_config *config, answer *a) {
+    uint32_t index = 77u;
+    answer_whole(a, kernel_config_check(config, &index));
+    answer_whole(a, index);
+    answer_whole(a, geometry_check(&config->geometry, &index));
+    answer_whole(a, index);
+}
+
+/* Every number of the config in turn at every edge that there is. */
+static void poke(kernel_config *config, void *field, answer *a) {
+    double before;
+    memcpy(&before, field, sizeof before);
+    for (uint32_t i = 0; i < battery_edges_count; i++) {
+        memcpy(field, &battery_edges[i], sizeof before);
+        ask_config(config, a);
+    }
+    const double near[] = {EDGE(before - 1e-9), EDGE(before + 1e-9), before + 1e-8, before - 1e-8, -before};
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
+        memcpy(field, &near[i], sizeof before);
+        ask_config(config, a);
+    }
+    memcpy(field, &before, sizeof before);
+}
+
+static void poke_whole(kernel_config *config, void *field, size_t size, answer *a) {
+    static const int64_t edges[] = {-2, -1, 0, 1, 2, 3, 4, 15, 16, 17, 23, 24, 25, 63, 64, 65, 9999, 10000, 10001,
+                                    99999, 100000, 100001, 19999999, 20000000, 20000001, INT64_MAX, INT64_MIN};
+    int64_t before = 0;
+    memcpy(&before, field, size);
+    for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
+        memcpy(field, &edges[i], size);
+        ask_config(config, a);
+    }
+    memcpy(field, &before, size);
+}
+
+static void ask_configs(uint32_t variant, answer *a) {
+    static kernel_config c;
+    battery_round_robot(&c, variant & 1u);
+    c.retracts = variant & 2u;
+    ask_config(&c, a);
+    for (uint32_t i = 0; i < c.n_joints; i++) {
+        double *const of_joint[] = {&c.q_min_rad[i],        &c.q_max_rad[i],       &c.dq_max_rad_s[i],
+                                    &c.ddq_max_rad_s2[i],   &c.dddq_max_rad_s3[i], &c.tracking_max_rad[i],
+                                    &c.tau_max_nm[i],       &c.step_max_rad[i],    &c.retract_rad[i]};
+        for (size_t k = 0; k < sizeof of_joint / sizeof *of_joint; k++) poke(&c, of_joint[k], a);
+    }
+    double *const scalars[] = {&c.retract_speed_scale, &c.gripper_min_m,      &c.gripper_max_m,
+                               &c.gripper_rate_m_s,    &c.rest_speed_rad_s,   &c.reset_tolerance_rad,
+                               &c.frozen_travel_rad,   &c.force_max_n,        &c.moment_max_nm,
+                               &c.tool_speed_max_m_s,  &c.clearance_min_m,    &c.manipulability_slow_below,
+                               &c.manipulability_stop_below};
+    for (size_t k = 0; k < sizeof scalars / sizeof *scalars; k++) poke(&c, scalars[k], a);
+    int64_t *const times[] = {&c.tick_ns,         &c.feedback_max_age_ns, &c.setpoint_max_age_ns, &c.observation_max_age_ns,
+                              &c.play_max_ns,     &c.hold_timeout_ns,     &c.retract_timeout_ns,  &c.future_tolerance_ns};
+    for (size_t k = 0; k < sizeof times / sizeof *times; k++) poke_whole(&c, times[k], sizeof *times[k], a);
+    uint32_t *const counts[] = {&c.n_joints, &c.debounce_ticks, &c.geometry.n_joints, &c.geometry.n_capsules,
+                                &c.geometry.n_pairs, &c.geometry.n_planes, &c.geometry.n_keepouts};
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) poke_whole(&c, counts[k], sizeof *counts[k], a);
+}
+
+static void ask_geometry_configs(uint32_t variant, answer *a) {
+    static kernel_config c;
+    battery_round_robot(&c, 1);
+    geometry_model *g = &c.geometry;
+    const size_t parts[][2] = {{offsetof(geometry_model, joints), sizeof g->joints[0]},
+                               {offsetof(geometry_model, capsules), sizeof g->capsules[0]},
+                               {offsetof(geometry_model, planes), sizeof g->planes[0]},
+                               {offsetof(geometry_model, keepouts), sizeof g->keepouts[0]},
+                               {offsetof(geometry_model, reach_m), sizeof g->reach_m[0]},
+                               {offsetof(geometry_model, pair_reach_m), sizeof g->pair_reach_m[0]}};
+    const uint32_t part = variant % 6u, item = variant / 6u;
+    char *at = (char *)g + parts[part][0] + item * parts[part][1];
+    for (size_t k = 0; k < parts[part][1]; k += sizeof(double)) poke(&c, at + k, a);
+    int32_t *const links[] = {&g->joints[item].parent, &g->capsules[item].link, &g->tool_link,
+                              (int32_t *)&g->pairs[item][0], (int32_t *)&g->pairs[item][1]};
+    for (size_t k = 0; k < sizeof links / sizeof *links; k++) poke_whole(&c, links[k], sizeof *links[k], a);
+    for (int k = 0; k < 3; k++) poke(&c, &g->tool_m[k], a);
+    for (int k = 0; k < 3; k++) poke(&c, &g->tool_reach_m[k], a);
+    g->capsules[item].a_m[variant % 3u] = NAN;
+    geometry_derive(g);
+    answer_bytes(a, g, sizeof *g);
+}
+
+/* ---- stops ---- */
+
+static void ask_stop(profile_state state, const profile_limits *limits, answer *a) {
+    stop_profile profile;
+    stop_profile_of(state, limits, &profile);
+    for (uint32_t i = 0; i < profile.n_segments; i++) {
+        const profile_segment *segment = &profile.segments[i];
+        answer_bytes(a, &segment->state, sizeof segment->state);
+        answer_number(a, segment->accel);
+        answer_number(a, segment->step);
+        answer_whole(a, segment->ticks);
+    }
+    const double ends[] = {profile.q_end, profile.q_low, profile.q_high, profile.speed_max};
+    answer_bytes(a, ends, sizeof ends);
+    answer_whole(a, profile.n_segments);
+    answer_whole(a, profile.ticks);
+    answer_whole(a, profile.peak_tick);
+    answer_whole(a, profile.turns);
+    for (uint32_t k = 0; k < 5u; k++) {
+        double q, v;
+        stop_profile_at(&profile, profile.ticks * k / 3u, limits->tick, &q, &v);
+        answer_number(a, q);
+        answer_number(a, v);
+        stop_profile_at(&profile, k, limits->tick, &q, &v);
+        answer_number(a, q);
+    }
+}
+
+static void ask_stops(uint32_t variant, answer *a) {
+    uint64_t random = 0x5eed0000u + variant;
+    const int is_round = variant % 3u == 0u;
+    for (uint32_t n = 0; n < 60u; n++) {
+        profile_limits limits = {fuzz_decade(&random, -1, 3), fuzz_decade(&random, 0, 5), 1e-3};
+        profile_state s = {fuzz_uniform(&random, -1, 1), fuzz_uniform(&random, -3, 3),
+                           fuzz_uniform(&random, -1, 1) * limits.accel_max};
+        if (is_round) {
+            limits = (profile_limits){(double)(1u + fuzz_below(&random, 4u)) * 2.0, 4.0, 0.25};
+            s.v = ((double)fuzz_below(&random, 65u) - 32.0) / 16.0;
+            s.a = ((double)fuzz_below(&random, 9u) - 4.0) * 0.5;
+        } else if (n % 3u == 1u) {
+            s.v *= 1e-4;
+        }
+        if (fuzz_below(&random, 8u) == 0u) s.v = fuzz_below(&random, 2u) ? 0.0 : 1e-13 * limits.jerk_max * 1e-6;
+        if (fuzz_below(&random, 8u) == 0u) s.a = fuzz_below(&random, 2u) ? 0.0 : limits.accel_max;
+        answer_number(a, landing_rate(fuzz_below(&random, 9u) ? s.v : special[n % SPECIAL], limits.jerk_max, limits.tick));
+        answer_number(a, stop_accel(s.v, s.a, &limits));
+        /* Along the stop: where it lands, rounding decides. */
+        for (uint32_t k = 0; k < 6u; k++) {
+            ask_stop(s, &limits, a);
+            s = profile_tick(s, stop_accel(s.v, s.a, &limits), &limits);
+            answer_bytes(a, &s, sizeof s);
+        }
+    }
+}
+
+/* ---- geometry ---- */
+
+static void ask_pose(const geometry_model *g, const double *q, const double *dq, answer *a) {
+    geometry_pose pose;
+    geometry_clearance clearance;
+    double columns[GEOMETRY_MAX_JOINTS][3];
+    (void)dq;
+    geometry_pose_at(g, q, &pose);
+    geometry_clearance_at(g, &pose, &clearance);
+    geometry_tool_columns(g, &pose, columns);
+    answer_bytes(a, pose.rotation, g->n_joints * sizeof pose.rotation[0]);
+    answer_bytes(a, pose.origin_m, g->n_joints * sizeof pose.origin_m[0]);
+    answer_bytes(a, clearance.world_m, g->n_capsules * sizeof clearance.world_m[0]);
+    answer_bytes(a, clearance.pair_m, g->n_pairs * sizeof clearance.pair_m[0]);
+    answer_bytes(a, columns, g->n_joints * sizeof columns[0]);
+    answer_number(a, geometry_manipulability(g, &pose));
+}
+
+static void ask_arms(uint32_t variant, answer *a) {
+    static kernel_config copy;
+    const fuzz_stream *s = &arms[variant];
+    uint64_t random = 99u + variant;
+    double q[KERNEL_MAX_JOINTS];
+    copy = s->config;
+    for (uint32_t k = 0; k < 12u; k++) {
+        for (uint32_t i = 0; i < copy.n_joints; i++) q[i] = k < 2u ? (double)k : fuzz_uniform(&random, -7.0, 7.0);
+        ask_pose(&copy.geometry, q, q, a);
+        copy.manipulability_slow_below = 0.1 * (double)k;
+        answer_number(a, posture_speed_scale(&copy, q));
+    }
+    memset(copy.geometry.reach_m, 0, sizeof copy.geometry.reach_m);
+    memset(copy.geometry.pair_reach_m, 0, sizeof copy.geometry.pair_reach_m);
+    geometry_derive(&copy.geometry);
+    ask_config(&copy, a);
+    answer_bytes(a, &copy.geometry, sizeof copy.geometry);
+}
+
+/* Segments and boxes on a grid: parallel, crossing, touching, points. */
+static void ask_grid(uint32_t variant, answer *a) {
+    static geometry_model g;
+    uint64_t random = 5u + variant;
+    const double rest[KERNEL_MAX_JOINTS] = {0.0};
+    memset(&g, 0, sizeof g);
+    g.n_joints = 1u;
+    g.joints[0].parent = -1;
+    g.joints[0].rotation[0] = g.joints[0].rotation[4] = g.joints[0].rotation[8] = 1.0;
+    g.n_capsules = 12u;
+    g.n_pairs = 30u;
+    g.n_keepouts = 1u + variant % 3u;
+    g.n_planes = variant % 4u;
+    for (uint32_t c = 0; c < g.n_capsules; c++) {
+        g.capsules[c].link = c % 2u ? 0 : -1;
+        g.capsules[c].in_world = c % 5u != 4u;
+        g.capsules[c].radius_m = 0.125;
+        for (int k = 0; k < 3; k++) {
+            g.capsules[c].a_m[k] = ((double)fuzz_below(&random, 5u) - 2.0) * 0.5;
+            g.capsules[c].b_m[k] = ((double)fuzz_below(&random, 5u) - 2.0) * 0.5;
+        }
+    }
+    for (uint32_t p = 0; p < g.n_pairs; p++) {
+        g.pairs[p][0] = fuzz_below(&random, 12u);
+        g.pairs[p][1] = fuzz_below(&random, 12u);
+    }
+    for (uint32_t z = 0; z < g.n_keepouts; z++) {
+        g.keepouts[z].radius_m = 0.25;
+        for (int k = 0; k < 3; k++) {
+            g.keepouts[z].min_m[k] = ((double)fuzz_below(&random, 9u) - 6.0) * 0.5;
+            g.keepouts[z].max_m[k] = g.keepouts[z].min_m[k] + (double)fuzz_below(&random, 3u) * 0.5;
+        }
+    }
+    for (uint32_t p = 0; p < g.n_planes; p++) {
+        g.planes[p].normal[p] = 1.0;
+        g.planes[p].offset_m = -3.0;
+    }
+    ask_pose(&g, rest, rest, a);
+}
+
+static void ask_angles(uint32_t variant, answer *a) {
+    uint64_t random = 3u + variant;
+    for (uint32_t k = 0; k < 200u; k++) {
+        double sine, cosine;
+        const double x = k < 64u ? ((double)k - 32.0) * 0.7853981633974483 : fuzz_uniform(&random, -1e3, 1e3);
+        geometry_sine_cosine(variant ? x : 0.03125 * ((double)k - 100.0), &sine, &cosine);
+        answer_number(a, sine);
+        answer_number(a, cosine);
+    }
+}
+
+void battery_prepare(void) {
+    for (uint32_t i = 0; i < ARMS; i++) fuzz_open(&arms[i], 100u + i, 1);
+}
+
+const battery_group battery_values[] = {
+    {"numbers", ask_numbers, SPECIAL},       {"transitions", ask_transitions, KERNEL_STATE_COUNT + 2u},
+    {"angles", ask_angles, 2u},              {"grid", ask_grid, 40u},
+    {"arms", ask_arms, ARMS},                {"stops", ask_stops, 40u},
+    {"configs", ask_configs, 4u},            {"geometry configs", ask_geometry_configs, 12u},
+};
+const uint32_t battery_values_count = sizeof battery_values / sizeof *battery_values;
