@@ -33,6 +33,7 @@ class PolicyWatch:
         self._loop = loop
         self._lifeline = lifeline
         self._pid: int | None = None
+        self._ticks_at_watch = 0
         self.how = "none"
 
     def take(self, heartbeat: Heartbeat) -> None:
@@ -61,6 +62,7 @@ class PolicyWatch:
                     lifeline = os.open(self._lifeline, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
                     stack.callback(os.close, lifeline)
             has_lifeline = self._loop.watch(pidfd, lifeline, pid if 0 < pid < 2**31 else 0)
+        self._ticks_at_watch = self._loop.counters().ticks
         if has_lifeline:
             self.how = "lifeline"
         else:
@@ -69,6 +71,9 @@ class PolicyWatch:
     def _is_another_process(self, heartbeat: Heartbeat) -> bool:
         """Whether the engine speaks after the process of its number ended: in its own namespace it is another one."""
         counters = self._loop.counters()
+        # Until a whole tick has looked at it, what the loop says is of the one before.
+        if counters.ticks <= self._ticks_at_watch + 1:
+            return False
         return counters.policy is Policy.DEAD and heartbeat.stamp_ns > counters.policy_lost_ns
 
     def state(self, policy: Policy) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from os import close, pidfd_open
 
 import pytest
+from msgspec.structs import replace
 
 from contracts.messages import Heartbeat
 from edge_runtime.control.policy_watch import PolicyWatch
@@ -83,3 +84,21 @@ def test_an_engine_that_speaks_after_its_death_was_another_process(
     watch.take(beat(stepped, engine.pid))
     stepped.tick()
     assert (watch.how, stepped.loop.counters().policy) == ("heartbeat", Policy.ALIVE)
+
+
+def test_the_death_of_its_predecessor_is_not_its_own(stepped: SteppedLoop, engine: subprocess.Popen[bytes]) -> None:
+    watch = PolicyWatch(stepped.loop)
+    watch.take(beat(stepped, engine.pid))
+    stepped.tick()
+    end(engine)
+    stepped.tick(2)
+    with subprocess.Popen(["sleep", "60"]) as successor:
+        for _ in range(3):
+            watch.take(replace(beat(stepped, successor.pid), stamp_ns=stepped.now_ns + 1))
+        assert watch.how == "pidfd", "no tick has looked at it yet"
+        stepped.tick(3)
+        watch.take(beat(stepped, successor.pid))
+        assert (watch.how, stepped.loop.counters().policy) == ("pidfd", Policy.ALIVE)
+        end(successor)
+        stepped.tick()
+        assert stepped.loop.counters().policy is Policy.DEAD
