@@ -36,7 +36,10 @@ static int moving(const kernel_verdict *v) {
     return 0;
 }
 
-static void mix_in(tally *t, uint64_t word) { t->hash = (t->hash ^ word) * 0x100000001b3ull; }
+static void mix_in(tally *t, uint64_t word) {
+    t->hash = (t->hash ^ word) * 0x9e3779b97f4a7c15ull;
+    t->hash ^= t->hash >> 29;
+}
 
 /* Every bit of the verdict counts, of a NaN or a negative zero too. */
 static void mix(tally *t, const kernel_verdict *verdict) {

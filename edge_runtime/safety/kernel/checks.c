@@ -18,10 +18,16 @@ static int all_finite(const double *values, uint32_t count) {
     return 1;
 }
 
+static int wrench_is_finite(const kernel_feedback *feedback) {
+    for (uint32_t i = 0u; i < 6u; i++)
+        if (!finite_number(feedback->wrench[i])) return 0;
+    return 1;
+}
+
 static int measures_numbers(const kernel_feedback *feedback, uint32_t n) {
     return finite_number(feedback->gripper_m) && all_finite(feedback->q_rad, n) && all_finite(feedback->dq_rad_s, n) &&
            (!feedback->has_torque || all_finite(feedback->tau_nm, n)) &&
-           (!feedback->has_wrench || all_finite(feedback->wrench, 6u));
+           (!feedback->has_wrench || wrench_is_finite(feedback));
 }
 
 uint64_t check_feedback(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
@@ -112,7 +118,7 @@ uint64_t check_setpoint(kernel_state *state, const kernel_config *config, const 
 }
 
 uint64_t check_policy(const kernel_config *config, const kernel_setpoint *setpoint, int64_t now_ns) {
-    uint64_t reasons = 0u;
+    uint64_t reasons;
     switch (setpoint->policy) {
     case KERNEL_POLICY_ALIVE: return 0u;
     case KERNEL_POLICY_DEAD: reasons = KERNEL_BIT(POLICY_DEAD); break;

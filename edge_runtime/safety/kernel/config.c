@@ -9,8 +9,7 @@ static int check_joint(const kernel_config *config, uint32_t i) {
     const double dq_max = config->dq_max_rad_s[i];
     const double ddq_max = config->ddq_max_rad_s2[i];
     if (!in_range(config->q_min_rad[i], -1e3, 1e3)) return KERNEL_CONFIG_Q_MIN_RAD;
-    if (!in_range(config->q_max_rad[i], -1e3, 1e3) || config->q_max_rad[i] <= config->q_min_rad[i])
-        return KERNEL_CONFIG_Q_MAX_RAD;
+    if (!(config->q_max_rad[i] > config->q_min_rad[i] && config->q_max_rad[i] <= 1e3)) return KERNEL_CONFIG_Q_MAX_RAD;
     if (!in_range(dq_max, 1e-3, 1e3)) return KERNEL_CONFIG_DQ_MAX_RAD_S;
     if (!in_range(ddq_max, 1e-3, 1e5) || dq_max > STOP_PHASE_MAX_S * ddq_max) return KERNEL_CONFIG_DDQ_MAX_RAD_S2;
     if (!in_range(config->dddq_max_rad_s3[i], 1e-2, 1e8) || ddq_max > STOP_PHASE_MAX_S * config->dddq_max_rad_s3[i])
@@ -37,8 +36,8 @@ static int check_times(const kernel_config *config) {
 
 static int check_scalars(const kernel_config *config) {
     if (!in_range(config->retract_speed_scale, 1e-9, 1.0)) return KERNEL_CONFIG_RETRACT_SPEED_SCALE;
-    if (!in_range(config->gripper_min_m, -1e3, 1e3) || !in_range(config->gripper_max_m, -1e3, 1e3) ||
-        config->gripper_max_m <= config->gripper_min_m)
+    if (!(config->gripper_min_m >= -1e3 && config->gripper_max_m > config->gripper_min_m &&
+          config->gripper_max_m <= 1e3))
         return KERNEL_CONFIG_GRIPPER_RANGE_M;
     if (!in_range(config->gripper_rate_m_s, 1e-9, 1e3)) return KERNEL_CONFIG_GRIPPER_RATE_M_S;
     if (!in_range(config->rest_speed_rad_s, 1e-9, 1e3)) return KERNEL_CONFIG_REST_SPEED_RAD_S;
@@ -59,8 +58,7 @@ static int check_geometry(const kernel_config *config, uint32_t *index) {
     if (n != 0u && n != config->n_joints) return KERNEL_CONFIG_GEOMETRY;
     /* Without geometry there is no manipulability to be slow below. */
     if (slow == 0.0 && stop == 0.0) return KERNEL_CONFIG_OK;
-    if (n == 0u || !in_range(stop, 0.0, 1e6) || !in_range(slow, 0.0, 1e6) || stop >= slow)
-        return KERNEL_CONFIG_MANIPULABILITY;
+    if (n == 0u || !(stop >= 0.0 && slow > stop && slow <= 1e6)) return KERNEL_CONFIG_MANIPULABILITY;
     return KERNEL_CONFIG_OK;
 }
 

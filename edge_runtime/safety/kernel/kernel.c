@@ -99,7 +99,7 @@ static void fill(kernel_verdict *verdict, const kernel_state *state, const kerne
     verdict->stop_margin_rad = result->stop.margin_rad;
     verdict->stop_margin_m = result->stop.margin_m;
     verdict->stop_margin_joint = result->stop.margin_joint;
-    verdict->time_to_rest_s = (double)result->stop.ticks * ((double)config->tick_ns * 1e-9);
+    verdict->time_to_rest_s = result->stop.ticks * ((double)config->tick_ns * 1e-9);
     verdict->reasons = result->reasons;
     verdict->faults = state->faults;
     verdict->state = state->state;
@@ -173,7 +173,7 @@ static void rest(const kernel_state *state, const kernel_config *config, motion_
 
 void kernel_step(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
                  const kernel_setpoint *setpoint, int64_t now_ns, kernel_verdict *verdict) {
-    motion_result result = {0u, 0.0, state->tightening.speed_scale, {0.0, KERNEL_NO_MARGIN_M, 0u, 0u}};
+    motion_result result = {.speed_scale = state->tightening.speed_scale, .stop.margin_m = KERNEL_NO_MARGIN_M};
     const uint64_t found = check_clock(state, feedback, now_ns) | check_feedback(state, config, feedback, now_ns) |
                            check_stop_inputs(feedback);
     state->last_now_ns = now_ns;
@@ -195,7 +195,7 @@ void kernel_step(kernel_state *state, const kernel_config *config, const kernel_
             apply(state, state->faults ? KERNEL_EVENT_SETTLED_LATCHED : KERNEL_EVENT_SETTLED);
         break;
     case KERNEL_READY: copy_measurement(state, config, feedback); /* fall through */
-    default: rest(state, config, &result); break; /* SILENT and FAULT: what was last said, at rest */
+    default: rest(state, config, &result); /* SILENT and FAULT: what was last said, at rest */
     }
     fill(verdict, state, config, &result);
     if (moves == KERNEL_ACTIVE) fill_digest(verdict->bundle_digest, setpoint->bundle_digest);
@@ -205,8 +205,8 @@ void kernel_rehearse(const kernel_state *state, const kernel_config *config, con
                      uint32_t count, kernel_verdict *verdicts) {
     kernel_state trial = *state;
     for (uint32_t k = 0u; k < count; k++) {
-        motion_result result = {check_values(&trial, config, &setpoints[k]), 0.0, trial.tightening.speed_scale,
-                                {0.0, KERNEL_NO_MARGIN_M, 0u, 0u}};
+        motion_result result = {.reasons = check_values(&trial, config, &setpoints[k]),
+                                .speed_scale = trial.tightening.speed_scale};
         if (result.reasons)
             motion_brake(&trial, config, &result);
         else
@@ -225,7 +225,7 @@ static int not_at_rest(const kernel_config *config, const kernel_feedback *feedb
 static int start_posture(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
     profile_state joints[KERNEL_MAX_JOINTS];
     stop_certificate stop;
-    uint32_t poses = 1u;
+    uint32_t poses = STOP_POSES;
     for (uint32_t i = 0u; i < config->n_joints; i++) {
         if (!in_range(feedback->q_rad[i], config->q_min_rad[i], config->q_max_rad[i]))
             return KERNEL_REFUSED_OUTSIDE_LIMITS;
@@ -259,9 +259,8 @@ static int request_reset(kernel_state *state, const kernel_config *config, const
                          int64_t now_ns) {
     if (state->state != KERNEL_FAULT) return KERNEL_REFUSED_STATE;
     /* After a driver restart its numbering starts anew: a reset may accept that, a running robot may not. */
-    kernel_state anew = *state;
-    anew.has_feedback_seq = 0u;
-    if (check_feedback(&anew, config, feedback, now_ns) & FEEDBACK_BAD) return KERNEL_REFUSED_FEEDBACK;
+    const uint64_t bad = FEEDBACK_BAD ^ KERNEL_BIT(FEEDBACK_SEQUENCE);
+    if (check_feedback(state, config, feedback, now_ns) & bad) return KERNEL_REFUSED_FEEDBACK;
     if (check_stop_inputs(feedback)) return KERNEL_REFUSED_STOP_LINE;
     if (not_at_rest(config, feedback)) return KERNEL_REFUSED_MOVING;
     for (uint32_t i = 0u; i < config->n_joints; i++)

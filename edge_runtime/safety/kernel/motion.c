@@ -8,9 +8,6 @@
 /* Part of a limit below which it counts as touched rather than acting: rounding. */
 #define TOUCH 1e-9
 #define ARRIVED_RAD 1e-9
-/* Looks at the geometry that one stop may take, and all stops of one tick together: they bound the cost of a tick. */
-#define STOP_POSES 32u
-#define TICK_POSES 64u
 #define BISECTIONS 6
 #define LANDING_BISECTIONS 10
 
@@ -25,18 +22,21 @@ typedef struct {
     double speed_max; /* with every scale in it */
 } joint_bounds;
 
+static double flip(int flipped, double x) { return flipped ? -x : x; }
+
+/* The acceleration that lands on a speed this far away, up or down. */
+static double rate_towards(double distance, const profile_limits *limits) {
+    return flip(distance < 0.0, landing_rate(magnitude(distance), limits->jerk_max, limits->tick));
+}
+
 /* The accelerations that the next tick may have: jerk, acceleration, and landing on the speed limit. */
 static void allowed(const profile_state *joint, const joint_bounds *bounds, double *low, double *high) {
     const profile_limits *limits = &bounds->limits;
     const double step = limits->jerk_max * limits->tick;
-    const double up = bounds->speed_max - joint->v;
-    const double down = bounds->speed_max + joint->v;
-    const double up_rate = landing_rate(magnitude(up), limits->jerk_max, limits->tick);
-    const double down_rate = landing_rate(magnitude(down), limits->jerk_max, limits->tick);
     const double least = larger(joint->a - step, -limits->accel_max);
     const double most = smaller(joint->a + step, limits->accel_max);
-    *high = clamp(up < 0.0 ? -up_rate : up_rate, least, most);
-    *low = clamp(down < 0.0 ? down_rate : -down_rate, least, *high);
+    *high = clamp(rate_towards(bounds->speed_max - joint->v, limits), least, most);
+    *low = clamp(-rate_towards(bounds->speed_max + joint->v, limits), least, *high);
 }
 
 static double landing_error(const profile_state *relative, double a, const profile_limits *limits) {
@@ -48,14 +48,14 @@ static double landing_error(const profile_state *relative, double a, const profi
 /* Seen from the moving target, and from the side where the joint is not yet there: the largest acceleration whose stop
  * does not end beyond it. Reaches it as fast as the limits allow, at its speed, and from where it came. */
 static double chase(const profile_state *joint, const joint_target *target, const joint_bounds *bounds) {
-    const double side = joint->q > target->before ? -1.0 : 1.0;
-    const profile_state relative = {side * (joint->q - target->before), side * (joint->v - target->speed),
-                                    side * joint->a};
+    const int above = joint->q > target->before;
+    const profile_state relative = {.q = flip(above, joint->q - target->before),
+                                    .v = flip(above, joint->v - target->speed)};
     double least, most;
     allowed(joint, bounds, &least, &most);
-    double low = side > 0.0 ? least : -most;
-    double high = side > 0.0 ? most : -least;
-    if (landing_error(&relative, high, &bounds->limits) <= 0.0) return side * high;
+    double low = above ? -most : least;
+    double high = above ? -least : most;
+    if (landing_error(&relative, high, &bounds->limits) <= 0.0) return flip(above, high);
     for (int i = 0; i < LANDING_BISECTIONS; i++) {
         const double middle = 0.5 * (low + high);
         if (landing_error(&relative, middle, &bounds->limits) <= 0.0)
@@ -63,7 +63,7 @@ static double chase(const profile_state *joint, const joint_target *target, cons
         else
             high = middle;
     }
-    return side * low;
+    return flip(above, low);
 }
 
 static int within(double value, double limit) { return magnitude(value) <= limit * (1.0 + TOUCH); }
@@ -117,13 +117,20 @@ static uint64_t shape(const profile_state *joint, joint_target target, const joi
     return meets ? 0u : acting(joint, *accel, bounds, v_max);
 }
 
-static void joints_after(const kernel_state *state, const kernel_config *config, const double *stop,
-                         const double *wanted, double part, profile_state *joints) {
+static void joints_after(const kernel_state *state, const kernel_config *config, const double *accel,
+                         profile_state *joints) {
     for (uint32_t i = 0u; i < config->n_joints; i++) {
         const profile_limits limits = joint_limits(config, i);
         const profile_state joint = {state->q_rad[i], state->dq_rad_s[i], state->ddq_rad_s2[i]};
-        joints[i] = profile_tick(joint, part * wanted[i] + (1.0 - part) * stop[i], &limits);
+        joints[i] = profile_tick(joint, accel[i], &limits);
     }
+}
+
+static void joints_between(const kernel_state *state, const kernel_config *config, const double *stop,
+                           const double *wanted, double part, profile_state *joints) {
+    double accel[KERNEL_MAX_JOINTS];
+    for (uint32_t i = 0u; i < config->n_joints; i++) accel[i] = part * wanted[i] + (1.0 - part) * stop[i];
+    joints_after(state, config, accel, joints);
 }
 
 static void take(kernel_state *state, const kernel_config *config, const profile_state *joints) {
@@ -137,7 +144,7 @@ static void take(kernel_state *state, const kernel_config *config, const profile
 /* Looks at the stop from these joints with at most STOP_POSES of *poses. */
 static uint64_t verify(const kernel_state *state, const kernel_config *config, const profile_state *joints,
                        uint32_t *poses, stop_certificate *stop) {
-    uint32_t left = *poses < STOP_POSES ? *poses : STOP_POSES;
+    uint32_t left = (uint32_t)smaller((double)*poses, STOP_POSES);
     *poses -= left;
     const uint64_t reasons = verify_stop(config, state->tightening.tool_speed_max_m_s, joints, &left, stop);
     *poses += left;
@@ -158,15 +165,15 @@ static void move(kernel_state *state, const kernel_config *config, const double 
     profile_state joints[KERNEL_MAX_JOINTS];
     stop_certificate certificate;
     uint32_t poses = TICK_POSES;
-    double low = 0.0;
-    double high = 1.0;
     stop_accelerations(state, config, stop);
-    joints_after(state, config, stop, wanted, 1.0, joints);
+    joints_after(state, config, wanted, joints);
     const uint64_t refused = verify(state, config, joints, &poses, &result->stop);
     if (refused) {
+        double low = 0.0;
+        double high = 1.0;
         for (int i = 0; i < BISECTIONS; i++) {
             const double middle = 0.5 * (low + high);
-            joints_after(state, config, stop, wanted, middle, joints);
+            joints_between(state, config, stop, wanted, middle, joints);
             if (verify(state, config, joints, &poses, &certificate)) {
                 high = middle;
             } else {
@@ -174,9 +181,9 @@ static void move(kernel_state *state, const kernel_config *config, const double 
                 result->stop = certificate;
             }
         }
-        joints_after(state, config, stop, wanted, low, joints);
+        joints_between(state, config, stop, wanted, low, joints);
         if (low == 0.0) {
-            poses = STOP_POSES;
+            poses = MARGIN_POSES;
             (void)verify(state, config, joints, &poses, &result->stop);
         }
         result->accepted = low;
@@ -190,13 +197,12 @@ static void move(kernel_state *state, const kernel_config *config, const double 
 void motion_brake(kernel_state *state, const kernel_config *config, motion_result *result) {
     double stop[KERNEL_MAX_JOINTS];
     profile_state joints[KERNEL_MAX_JOINTS];
-    uint32_t poses = STOP_POSES;
+    uint32_t poses = MARGIN_POSES;
     stop_accelerations(state, config, stop);
-    joints_after(state, config, stop, stop, 0.0, joints);
+    joints_after(state, config, stop, joints);
     (void)verify(state, config, joints, &poses, &result->stop);
     take(state, config, joints);
     state->has_target = 0u;
-    result->accepted = 0.0;
 }
 
 static uint64_t follow_gripper(kernel_state *state, const kernel_config *config, double gripper_m, double tick) {
@@ -222,7 +228,7 @@ void motion_follow(kernel_state *state, const kernel_config *config, const kerne
         target.now = clamp(setpoint->q_rad[i], config->q_min_rad[i], config->q_max_rad[i]);
         target.before = state->has_target ? state->target_rad[i] : joint.q;
         target.speed = (target.now - target.before) / tick;
-        target.speed_before = state->has_target ? state->target_rad_s[i] : 0.0;
+        target.speed_before = state->target_rad_s[i];
         if (target.now != setpoint->q_rad[i]) result->reasons |= KERNEL_BIT(LIMIT_POSITION);
         uint64_t reasons = shape(&joint, target, &bounds, v_max, &wanted[i]);
         if (posture < told && (reasons & KERNEL_BIT(LIMIT_SPEED_SCALE)))

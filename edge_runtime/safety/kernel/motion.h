@@ -5,11 +5,14 @@
 #include "kernel.h"
 #include "profile.h"
 
+/* Looks at the geometry that one stop may take, and all stops of one tick together: they bound the cost of a tick. */
+enum { STOP_POSES = 32, TICK_POSES = 64 };
+
 /* What a verified stop leaves. */
 typedef struct {
     double margin_rad, margin_m;
+    double ticks; /* to rest */
     uint32_t margin_joint;
-    uint32_t ticks; /* to rest */
 } stop_certificate;
 
 /* What one tick did. */

@@ -13,9 +13,9 @@ static double landing_ticks(double distance, double slope, double tick) {
 }
 
 double landing_rate(double distance, double slope, double tick) {
-    if (!(distance > 0.0)) return 0.0;
-    const double n = landing_ticks(distance, slope, tick);
-    return (distance / tick + slope * tick * (n * (n + 1.0) * 0.5)) / (n + 1.0);
+    const double way = larger(0.0, distance);
+    const double n = landing_ticks(way, slope, tick);
+    return (way / tick + slope * tick * (n * (n + 1.0) * 0.5)) / (n + 1.0);
 }
 
 static double braking_rate(double speed, const profile_limits *limits) {
@@ -68,15 +68,14 @@ static profile_state append(stop_profile *profile, const profile_segment *segmen
 static profile_state swing_through(profile_state state, double side, const profile_limits *limits,
                                    stop_profile *profile) {
     const double step = limits->jerk_max * limits->tick;
-    const double twice = -2.0 * side * state.a / step - 1.0;
+    const double twice = -2.0 * (side * state.a) / step - 1.0;
     const double y = side * state.v / (step * limits->tick);
-    const double ticks = ceil((twice - sqrt(larger(0.0, twice * twice - 8.0 * y))) * 0.5);
+    const double ticks = ceil((twice - sqrt(twice * twice - 8.0 * y)) * 0.5);
     const profile_segment segment = {state, state.a + side * step, side * step, (uint32_t)ticks};
     reach(profile, segment_position(&segment, ticks - 1.0, limits->tick));
     const profile_state end = append(profile, &segment, limits->tick);
     profile->turns = 1u;
     profile->peak_tick = segment.ticks;
-    profile->speed_max = larger(profile->speed_max, magnitude(end.v));
     return end;
 }
 
@@ -89,7 +88,7 @@ static profile_state build_up(profile_state state, double side, const profile_li
     const double m = floor(1.0 - b);
     const double f = 1.0 - b - m;
     const double square = f * f - f + y + m * (m - 1.0) * 0.5 + m * f;
-    const double must_land = larger(0.0, ceil(sqrt(larger(0.0, square)) - f)) - m;
+    const double must_land = ceil(sqrt(larger(0.0, square)) - f) - m;
     const double may_not = ceil(limits->accel_max / step + b - 1.0);
     const double ticks = larger(0.0, smaller(must_land, may_not));
     const profile_segment segment = {state, state.a - side * step, -side * step, (uint32_t)ticks};

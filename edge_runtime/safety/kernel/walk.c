@@ -12,7 +12,6 @@
 /* Part of a limit that counts as rounding: the same stop seen from its next tick differs by so much. */
 #define SLACK 1e-11
 #define SLACK_M 1e-12
-#define FOREVER 1e9
 
 /* The stop of all joints, as it stands after some of its ticks. */
 typedef struct {
@@ -34,7 +33,7 @@ static uint64_t verify_joint(const kernel_config *config, uint32_t i, const stop
         stop->margin_rad = margin;
         stop->margin_joint = i;
     }
-    if (profile->ticks > stop->ticks) stop->ticks = profile->ticks;
+    stop->ticks = larger(stop->ticks, (double)profile->ticks);
     const int inside = margin >= -SLACK * (config->q_max_rad[i] - config->q_min_rad[i]) &&
                        profile->speed_max <= config->dq_max_rad_s[i] * (1.0 + SLACK);
     return inside ? 0u : KERNEL_BIT(LIMIT_BRAKING);
@@ -58,7 +57,7 @@ static double weighted(const double *reach_m, const double *of_joint, uint32_t n
 
 /* Ticks for which this much room is enough, whatever the links do. */
 static double free_ticks(double room_m, const double *reach_m, const stop_moment *moment, uint32_t n, double tick) {
-    if (weighted(reach_m, moment->still, n) <= room_m) return FOREVER;
+    if (weighted(reach_m, moment->still, n) <= room_m) return INFINITY;
     return room_m / (weighted(reach_m, moment->peak, n) * tick);
 }
 
@@ -69,7 +68,7 @@ static double look_at_distances(const kernel_config *config, const geometry_pose
     const double tick = (double)config->tick_ns * 1e-9;
     geometry_clearance clearance;
     geometry_clearance_at(model, pose, &clearance);
-    double ticks = FOREVER;
+    double ticks = INFINITY;
     for (uint32_t c = 0u; c < model->n_capsules; c++) {
         const double room = clearance.world_m[c] - config->clearance_min_m;
         *margin_m = smaller(*margin_m, clearance.world_m[c]);
@@ -110,7 +109,7 @@ static double look_at_tool(const kernel_config *config, double speed_max_m_s, co
         swing += model->tool_reach_m[i] * moment->still[i];
         outer += model->tool_reach_m[i] * moment->peak[i];
     }
-    if (bound <= speed_max_m_s) return FOREVER;
+    if (bound <= speed_max_m_s) return INFINITY;
     const double room =
         speed_max_m_s - sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2]);
     if (room < -SLACK * speed_max_m_s) return -1.0;
@@ -132,10 +131,11 @@ static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, con
         if (stop->margin_m < config->clearance_min_m - SLACK_M) return KERNEL_BIT(LIMIT_GEOMETRY);
         const double slow = look_at_tool(config, tool_speed_max_m_s, &pose, &moment);
         if (slow < 0.0) return KERNEL_BIT(LIMIT_TOOL_SPEED);
-        const double ticks = larger(1.0, floor(smaller(clear, slow)));
-        if (ticks >= (double)(stop->ticks - at)) return 0u;
+        const double free = smaller(clear, slow);
+        const double ticks = larger(1.0, floor(free));
+        if (ticks >= stop->ticks - (double)at) return 0u;
         at += (uint32_t)ticks;
-        narrowest = slow < clear ? KERNEL_BIT(LIMIT_TOOL_SPEED) : KERNEL_BIT(LIMIT_GEOMETRY);
+        narrowest = free == clear ? KERNEL_BIT(LIMIT_GEOMETRY) : KERNEL_BIT(LIMIT_TOOL_SPEED);
     }
     return narrowest;
 }
@@ -144,7 +144,7 @@ uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, con
                      uint32_t *poses, stop_certificate *stop) {
     stop_profile profiles[KERNEL_MAX_JOINTS];
     uint64_t reasons = 0u;
-    *stop = (stop_certificate){0.0, KERNEL_NO_MARGIN_M, 0u, 0u};
+    *stop = (stop_certificate){.margin_m = KERNEL_NO_MARGIN_M};
     for (uint32_t i = 0u; i < config->n_joints; i++) {
         const profile_limits limits = joint_limits(config, i);
         stop_profile_of(joints[i], &limits, &profiles[i]);

@@ -18,7 +18,7 @@ def _check_joint(config: Config, i: int) -> int:
     error = _OK
     if not in_range(config.q_min_rad[i], -1e3, 1e3):
         error = lib.KERNEL_CONFIG_Q_MIN_RAD
-    elif not in_range(config.q_max_rad[i], -1e3, 1e3) or config.q_max_rad[i] <= config.q_min_rad[i]:
+    elif not config.q_min_rad[i] < config.q_max_rad[i] <= 1e3:
         error = lib.KERNEL_CONFIG_Q_MAX_RAD
     elif not in_range(dq_max, 1e-3, 1e3):
         error = lib.KERNEL_CONFIG_DQ_MAX_RAD_S
@@ -60,11 +60,7 @@ def _check_times(config: Config) -> int:
 
 
 def _check_scalars(config: Config) -> int:
-    gripper_range = (
-        in_range(config.gripper_min_m, -1e3, 1e3)
-        and in_range(config.gripper_max_m, -1e3, 1e3)
-        and config.gripper_max_m > config.gripper_min_m
-    )
+    gripper_range = -1e3 <= config.gripper_min_m < config.gripper_max_m <= 1e3
     return _first_false(
         (
             (in_range(config.retract_speed_scale, 1e-9, 1.0), lib.KERNEL_CONFIG_RETRACT_SPEED_SCALE),
@@ -92,7 +88,7 @@ def _check_geometry(config: Config) -> tuple[int, int]:
         return lib.KERNEL_CONFIG_GEOMETRY, index
     if slow == 0.0 and stop == 0.0:
         return _OK, index
-    if n == 0 or not in_range(stop, 0.0, 1e6) or not in_range(slow, 0.0, 1e6) or stop >= slow:
+    if n == 0 or not 0.0 <= stop < slow <= 1e6:
         return lib.KERNEL_CONFIG_MANIPULABILITY, index
     return _OK, index
 

@@ -80,7 +80,7 @@ def _fill(state: KernelState, config: Config, result: MotionResult) -> Verdict:
         stop_margin_rad=result.stop.margin_rad,
         stop_margin_m=result.stop.margin_m,
         stop_margin_joint=result.stop.margin_joint,
-        time_to_rest_s=float(result.stop.ticks) * (float(config.tick_ns) * 1e-9),
+        time_to_rest_s=result.stop.ticks * (float(config.tick_ns) * 1e-9),
         reasons=result.reasons,
         faults=state.faults,
         state=state.state,
@@ -247,8 +247,8 @@ def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_
 def _request_reset(state: KernelState, config: Config, feedback: Measurement, now_ns: int) -> Result:
     if state.state is not State.FAULT:
         return Result.REFUSED_STATE
-    anew = replace(state, has_feedback_seq=False)
-    if check_feedback(anew, config, feedback, now_ns) & FEEDBACK_BAD:
+    bad = FEEDBACK_BAD ^ Reason.FEEDBACK_SEQUENCE
+    if check_feedback(state, config, feedback, now_ns) & bad:
         return Result.REFUSED_FEEDBACK
     if check_stop_inputs(feedback):
         return Result.REFUSED_STOP_LINE

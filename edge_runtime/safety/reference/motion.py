@@ -24,6 +24,7 @@ _TOUCH = 1e-9
 _ARRIVED_RAD = 1e-9
 _STOP_POSES = 32
 _TICK_POSES = 64
+_MARGIN_POSES = 8
 _BISECTIONS = 6
 _LANDING_BISECTIONS = 10
 
@@ -41,17 +42,21 @@ class _JointBounds(NamedTuple):
     speed_max: float
 
 
+def _flip(flipped: bool, x: float) -> float:
+    return -x if flipped else x
+
+
+def _rate_towards(distance: float, limits: ProfileLimits) -> float:
+    return _flip(distance < 0.0, landing_rate(magnitude(distance), limits.jerk_max, limits.tick))
+
+
 def _allowed(joint: ProfileState, bounds: _JointBounds) -> tuple[float, float]:
     limits = bounds.limits
     step = limits.jerk_max * limits.tick
-    up = bounds.speed_max - joint.v
-    down = bounds.speed_max + joint.v
-    up_rate = landing_rate(magnitude(up), limits.jerk_max, limits.tick)
-    down_rate = landing_rate(magnitude(down), limits.jerk_max, limits.tick)
     least = larger(joint.a - step, -limits.accel_max)
     most = smaller(joint.a + step, limits.accel_max)
-    high = clamp(-up_rate if up < 0.0 else up_rate, least, most)
-    low = clamp(down_rate if down < 0.0 else -down_rate, least, high)
+    high = clamp(_rate_towards(bounds.speed_max - joint.v, limits), least, most)
+    low = clamp(-_rate_towards(bounds.speed_max + joint.v, limits), least, high)
     return low, high
 
 
@@ -60,20 +65,20 @@ def _landing_error(relative: ProfileState, a: float, limits: ProfileLimits) -> f
 
 
 def _chase(joint: ProfileState, target: _JointTarget, bounds: _JointBounds) -> float:
-    side = -1.0 if joint.q > target.before else 1.0
-    relative = ProfileState(side * (joint.q - target.before), side * (joint.v - target.speed), side * joint.a)
+    above = joint.q > target.before
+    relative = ProfileState(_flip(above, joint.q - target.before), _flip(above, joint.v - target.speed), 0.0)
     least, most = _allowed(joint, bounds)
-    low = least if side > 0.0 else -most
-    high = most if side > 0.0 else -least
+    low = -most if above else least
+    high = -least if above else most
     if _landing_error(relative, high, bounds.limits) <= 0.0:
-        return side * high
+        return _flip(above, high)
     for _ in range(_LANDING_BISECTIONS):
         middle = 0.5 * (low + high)
         if _landing_error(relative, middle, bounds.limits) <= 0.0:
             low = middle
         else:
             high = middle
-    return side * low
+    return _flip(above, low)
 
 
 def _within(value: float, limit: float) -> bool:
@@ -125,13 +130,15 @@ def _joint(state: KernelState, i: int) -> ProfileState:
     return ProfileState(state.q_rad[i], state.dq_rad_s[i], state.ddq_rad_s2[i])
 
 
-def _joints_after(
+def _joints_after(state: KernelState, config: Config, accel: Sequence[float]) -> list[ProfileState]:
+    return [profile_tick(_joint(state, i), accel[i], joint_limits(config, i)) for i in range(config.n_joints)]
+
+
+def _joints_between(
     state: KernelState, config: Config, stop: Sequence[float], wanted: Sequence[float], part: float
 ) -> list[ProfileState]:
-    return [
-        profile_tick(_joint(state, i), part * wanted[i] + (1.0 - part) * stop[i], joint_limits(config, i))
-        for i in range(config.n_joints)
-    ]
+    accel = [part * wanted[i] + (1.0 - part) * stop[i] for i in range(config.n_joints)]
+    return _joints_after(state, config, accel)
 
 
 def _take(state: KernelState, config: Config, joints: Sequence[ProfileState]) -> None:
@@ -144,7 +151,7 @@ def _take(state: KernelState, config: Config, joints: Sequence[ProfileState]) ->
 def _verify(
     state: KernelState, config: Config, joints: Sequence[ProfileState], poses: int
 ) -> tuple[Reason, int, StopCertificate]:
-    left = poses if poses < _STOP_POSES else _STOP_POSES
+    left = min(poses, _STOP_POSES)
     poses -= left
     reasons, left, stop = verify_stop(config, state.tightening.tool_speed_max_m_s, joints, left)
     return reasons, poses + left, stop
@@ -156,24 +163,24 @@ def _stop_accelerations(state: KernelState, config: Config) -> list[float]:
 
 def _move(state: KernelState, config: Config, wanted: Sequence[float], result: MotionResult) -> None:
     poses = _TICK_POSES
-    low = 0.0
-    high = 1.0
     stop = _stop_accelerations(state, config)
-    joints = _joints_after(state, config, stop, wanted, 1.0)
+    joints = _joints_after(state, config, wanted)
     refused, poses, result.stop = _verify(state, config, joints, poses)
     if refused:
+        low = 0.0
+        high = 1.0
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
-            joints = _joints_after(state, config, stop, wanted, middle)
+            joints = _joints_between(state, config, stop, wanted, middle)
             again, poses, certificate = _verify(state, config, joints, poses)
             if again:
                 high = middle
             else:
                 low = middle
                 result.stop = certificate
-        joints = _joints_after(state, config, stop, wanted, low)
+        joints = _joints_between(state, config, stop, wanted, low)
         if low == 0.0:
-            _, _, result.stop = _verify(state, config, joints, _STOP_POSES)
+            _, _, result.stop = _verify(state, config, joints, _MARGIN_POSES)
         result.accepted = low
         result.reasons |= refused
     else:
@@ -184,11 +191,10 @@ def _move(state: KernelState, config: Config, wanted: Sequence[float], result: M
 def motion_brake(state: KernelState, config: Config, result: MotionResult) -> None:
     """`motion_brake` of `motion.h`."""
     stop = _stop_accelerations(state, config)
-    joints = _joints_after(state, config, stop, stop, 0.0)
-    _, _, result.stop = _verify(state, config, joints, _STOP_POSES)
+    joints = _joints_after(state, config, stop)
+    _, _, result.stop = _verify(state, config, joints, _MARGIN_POSES)
     _take(state, config, joints)
     state.has_target = False
-    result.accepted = 0.0
 
 
 def _follow_gripper(state: KernelState, config: Config, gripper_m: float, tick: float) -> Reason:
@@ -213,7 +219,7 @@ def motion_follow(state: KernelState, config: Config, setpoint: Target, result: 
         now = clamp(setpoint.q_rad[i], config.q_min_rad[i], config.q_max_rad[i])
         before = state.target_rad[i] if state.has_target else joint.q
         speed = (now - before) / tick
-        speed_before = state.target_rad_s[i] if state.has_target else 0.0
+        speed_before = state.target_rad_s[i]
         if now != setpoint.q_rad[i]:
             result.reasons |= Reason.LIMIT_POSITION
         reasons, accel = _shape(joint, _JointTarget(now, before, speed, speed_before), bounds, v_max)

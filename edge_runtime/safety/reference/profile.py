@@ -57,10 +57,9 @@ def _landing_ticks(distance: float, slope: float, tick: float) -> float:
 
 def landing_rate(distance: float, slope: float, tick: float) -> float:
     """`landing_rate` of `profile.h`."""
-    if not distance > 0.0:
-        return 0.0
-    n = _landing_ticks(distance, slope, tick)
-    return (distance / tick + slope * tick * (n * (n + 1.0) * 0.5)) / (n + 1.0)
+    way = larger(0.0, distance)
+    n = _landing_ticks(way, slope, tick)
+    return (way / tick + slope * tick * (n * (n + 1.0) * 0.5)) / (n + 1.0)
 
 
 def _braking_rate(speed: float, limits: ProfileLimits) -> float:
@@ -111,15 +110,14 @@ def _append(profile: StopProfile, segment: ProfileSegment, tick: float) -> Profi
 
 def _swing_through(state: ProfileState, side: float, limits: ProfileLimits, profile: StopProfile) -> ProfileState:
     step = limits.jerk_max * limits.tick
-    twice = -2.0 * side * state.a / step - 1.0
+    twice = -2.0 * (side * state.a) / step - 1.0
     y = side * state.v / (step * limits.tick)
-    ticks = ceil((twice - math.sqrt(larger(0.0, twice * twice - 8.0 * y))) * 0.5)
+    ticks = ceil((twice - math.sqrt(twice * twice - 8.0 * y)) * 0.5)
     segment = ProfileSegment(state, state.a + side * step, side * step, int(ticks))
     _reach(profile, _segment_position(segment, ticks - 1.0, limits.tick))
     end = _append(profile, segment, limits.tick)
     profile.turns = True
     profile.peak_tick = segment.ticks
-    profile.speed_max = larger(profile.speed_max, magnitude(end.v))
     return end
 
 
@@ -130,7 +128,7 @@ def _build_up(state: ProfileState, side: float, limits: ProfileLimits, profile: 
     m = floor(1.0 - b)
     f = 1.0 - b - m
     square = f * f - f + y + m * (m - 1.0) * 0.5 + m * f
-    must_land = larger(0.0, ceil(math.sqrt(larger(0.0, square)) - f)) - m
+    must_land = ceil(math.sqrt(larger(0.0, square)) - f) - m
     may_not = ceil(limits.accel_max / step + b - 1.0)
     ticks = larger(0.0, smaller(must_land, may_not))
     segment = ProfileSegment(state, state.a - side * step, -side * step, int(ticks))

@@ -127,8 +127,8 @@ class StopCertificate:
 
     margin_rad: float = 0.0
     margin_m: float = NO_MARGIN_M
+    ticks: float = 0.0
     margin_joint: int = 0
-    ticks: int = 0
 
 
 @dataclass(slots=True)

@@ -20,7 +20,6 @@ from edge_runtime.safety.states import Reason
 
 _SLACK = 1e-11
 _SLACK_M = 1e-12
-_FOREVER = 1e9
 
 
 @dataclass(slots=True)
@@ -41,8 +40,7 @@ def _verify_joint(config: Config, i: int, profile: StopProfile, stop: StopCertif
     if i == 0 or margin < stop.margin_rad:
         stop.margin_rad = margin
         stop.margin_joint = i
-    if profile.ticks > stop.ticks:
-        stop.ticks = profile.ticks
+    stop.ticks = larger(stop.ticks, float(profile.ticks))
     inside = margin >= -_SLACK * (
         config.q_max_rad[i] - config.q_min_rad[i]
     ) and profile.speed_max <= config.dq_max_rad_s[i] * (1.0 + _SLACK)
@@ -69,7 +67,7 @@ def _weighted(reach_m: Sequence[float], of_joint: Sequence[float]) -> float:
 
 def _free_ticks(room_m: float, reach_m: Sequence[float], moment: _StopMoment, tick: float) -> float:
     if _weighted(reach_m, moment.still) <= room_m:
-        return _FOREVER
+        return math.inf
     return divide(room_m, _weighted(reach_m, moment.peak) * tick)
 
 
@@ -77,7 +75,7 @@ def _look_at_distances(config: Config, pose: Pose, moment: _StopMoment, stop: St
     model = config.geometry
     tick = float(config.tick_ns) * 1e-9
     clearance = clearance_at(model, pose)
-    ticks = _FOREVER
+    ticks = math.inf
     for c in range(model.n_capsules):
         room = clearance.world_m[c] - config.clearance_min_m
         stop.margin_m = smaller(stop.margin_m, clearance.world_m[c])
@@ -112,7 +110,7 @@ def _look_at_tool(config: Config, speed_max_m_s: float, pose: Pose, moment: _Sto
         swing += model.tool_reach_m[i] * moment.still[i]
         outer += model.tool_reach_m[i] * moment.peak[i]
     if bound <= speed_max_m_s:
-        return _FOREVER
+        return math.inf
     room = speed_max_m_s - math.sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2])
     if room < -_SLACK * speed_max_m_s:
         return -1.0
@@ -135,11 +133,12 @@ def _walk(
         slow = _look_at_tool(config, tool_speed_max_m_s, pose, moment)
         if slow < 0.0:
             return Reason.LIMIT_TOOL_SPEED, poses
-        ticks = larger(1.0, floor(smaller(clear, slow)))
-        if ticks >= float(stop.ticks - at):
+        free = smaller(clear, slow)
+        ticks = larger(1.0, floor(free))
+        if ticks >= stop.ticks - float(at):
             return NONE, poses
         at += int(ticks)
-        narrowest = Reason.LIMIT_TOOL_SPEED if slow < clear else Reason.LIMIT_GEOMETRY
+        narrowest = Reason.LIMIT_GEOMETRY if free == clear else Reason.LIMIT_TOOL_SPEED
     return narrowest, poses
 
 
