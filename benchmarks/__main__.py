@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-BENCHMARKS = ("kernel", "limiters", "admission", "jitter", "frames", "inference", "confidence", "runtime")
+BENCHMARKS = ("kernel", "limiters", "admission", "jitter", "frames", "inference", "confidence", "faults", "runtime")
 
 
 def main() -> int:

@@ -1,0 +1,1 @@
+"""Faults of the running system, injected at random moments, and what became of them. See `__main__.py`."""
