@@ -5,8 +5,9 @@
 #include "kernel.h"
 #include "profile.h"
 
-/* Looks at the geometry that one stop may take, and all stops of one tick together: they bound the cost of a tick. */
-enum { STOP_POSES = 32, TICK_POSES = 64 };
+/* Looks at the geometry that one stop may take, all stops of one tick together, and one whose margins alone are told: they
+ * bound the cost of a tick. */
+enum { STOP_POSES = 32, TICK_POSES = 64, MARGIN_POSES = 8 };
 
 /* What a verified stop leaves. */
 typedef struct {
