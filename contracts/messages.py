@@ -18,6 +18,7 @@ MIN_ACTION_DT_NS = 1_000_000
 MAX_ACTION_DT_NS = 10_000_000_000
 MAX_CAMERAS = 8
 MAX_INSTRUCTION_CHARS = 512
+MAX_ANSWERS = 8
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=True):
@@ -199,71 +200,6 @@ class LoopTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     realtime_priority: bool
 
 
-class SafetyReport(Message, frozen=True):
-    """State of control and what its kernel did since the last report.
-
-    Attributes:
-        reasons: names of all limits and refusals of the kernel that acted in the window.
-        interventions: number of ticks in the window in which the kernel altered or refused a setpoint.
-        chunk_age_ns: now minus exposure of the chunk that is followed, None without one.
-        plan_left_ns: how long the plan still reaches, 0 or less when it ran out.
-        answered_id: id of the last `OperatorCommand` that was carried out or refused.
-        answer: "ok" or why it was refused.
-        gate: of the confidence gate; "asking" holds the robot, "escalated" has disarmed it, both wait for a person.
-        confidence: of the newest chunk, None if the policy does not say.
-        stop_margin_m: smallest clearance along a full stop, None where nothing is known of the geometry.
-        speed_scale: of the joints' velocity limits, in force.
-        policy: "alive", "dead", "stalled" or "stuck", as the loop sees it; "unknown" before its first heartbeat.
-        policy_watch: what tells that it died: "lifeline" at once, "pidfd" once its memory has been given back,
-            "heartbeat" after its timeout, "none" before the first.
-        grade: of this machine's timing, one letter; empty while it is measured for the first time, and on virtual time.
-    """
-
-    stamp_ns: int
-    state: ControlState
-    reasons: tuple[str, ...]
-    interventions: int
-    chunk_sequence: int | None
-    chunk_age_ns: int | None
-    plan_left_ns: int
-    bundle_digest: str | None
-    safety_digest: str
-    stop_margin_rad: float
-    position_measured_rad: tuple[float, ...]
-    position_commanded_rad: tuple[float, ...]
-    loop: LoopTiming
-    engine_alive: bool
-    answered_id: int
-    answer: str
-    gate: GateState = GateState.OFF
-    confidence: float | None = None
-    stop_margin_m: float | None = None
-    speed_scale: float = 1.0
-    policy: str = "unknown"
-    policy_watch: str = "none"
-    grade: str = ""
-
-
-class Heartbeat(Message, frozen=True):
-    """A process is alive, and what it counted since its start."""
-
-    process: str
-    pid: int
-    stamp_ns: int
-    sequence: int
-    counters: dict[str, int]
-    refusals: dict[str, int]
-    gauges: dict[str, float]
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        _require_63_bit("stamp_ns", self.stamp_ns)
-        _require_63_bit("sequence", self.sequence)
-        # Asked of the system by whoever watches the process.
-        if not 0 <= self.pid < 2**31:
-            raise ValueError("pid must be a non-negative 31-bit number")
-
-
 class OperatorKind(str, Enum):
     """What a person (or a script in her place) can ask for. `resume` is the answer to a policy that asks for help."""
 
@@ -295,6 +231,90 @@ class OperatorCommand(Message, frozen=True):
             raise ValueError(f"instruction longer than {MAX_INSTRUCTION_CHARS} characters")
         if self.kind is OperatorKind.INSTRUCT and not self.instruction.strip():
             raise ValueError("instruct needs an instruction")
+
+
+class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What became of one request of an operator: "done", or why it was refused."""
+
+    id: int
+    kind: OperatorKind
+    answer: str
+
+
+class SafetyReport(Message, frozen=True):
+    """State of control and what its kernel did since the last report.
+
+    Attributes:
+        reasons: names of all limits and refusals of the kernel that acted in the window.
+        interventions: number of ticks in the window in which the kernel altered or refused a setpoint.
+        chunk_age_ns: now minus exposure of the chunk that is followed, None without one.
+        plan_left_ns: how long the plan still reaches, 0 or less when it ran out.
+        faults: names of what has tripped the kernel; latched until a reset.
+        answers: to the last requests of operators, oldest first.
+        gate: of the confidence gate; "asking" holds the robot, "escalated" has disarmed it, both wait for a person.
+        confidence: of the newest chunk, None if the policy does not say.
+        stop_margin_m: smallest clearance along a full stop, None where nothing is known of the geometry.
+        speed_scale: of the joints' velocity limits, in force.
+        policy: "alive", "dead", "stalled" or "stuck", as the loop sees it; "unknown" before its first heartbeat.
+        policy_watch: what tells that it died: "lifeline" at once, "pidfd" once its memory has been given back,
+            "heartbeat" after its timeout, "none" before the first.
+        grade: of this machine's timing, one letter; empty while it is measured for the first time, and on virtual time.
+    """
+
+    stamp_ns: int
+    state: ControlState
+    reasons: tuple[str, ...]
+    interventions: int
+    chunk_sequence: int | None
+    chunk_age_ns: int | None
+    plan_left_ns: int
+    bundle_digest: str | None
+    safety_digest: str
+    stop_margin_rad: float
+    position_measured_rad: tuple[float, ...]
+    position_commanded_rad: tuple[float, ...]
+    loop: LoopTiming
+    engine_alive: bool
+    faults: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    gate: GateState = GateState.OFF
+    confidence: float | None = None
+    stop_margin_m: float | None = None
+    speed_scale: float = 1.0
+    policy: str = "unknown"
+    policy_watch: str = "none"
+    grade: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.answers) > MAX_ANSWERS:
+            raise ValueError(f"shape: more than {MAX_ANSWERS} answers")
+
+    def answer_to(self, command: OperatorCommand) -> str | None:
+        """What became of `command`; None while it has not arrived, or when too many came after it."""
+        for answer in self.answers:
+            if (answer.id, answer.kind) == (command.id, command.kind):
+                return answer.answer
+        return None
+
+
+class Heartbeat(Message, frozen=True):
+    """A process is alive, and what it counted since its start."""
+
+    process: str
+    pid: int
+    stamp_ns: int
+    sequence: int
+    counters: dict[str, int]
+    refusals: dict[str, int]
+    gauges: dict[str, float]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        _require_63_bit("stamp_ns", self.stamp_ns)
+        _require_63_bit("sequence", self.sequence)
+        # Asked of the system by whoever watches the process.
+        if not 0 <= self.pid < 2**31:
+            raise ValueError("pid must be a non-negative 31-bit number")
 
 
 class SceneCommand(Message, frozen=True):

@@ -1,7 +1,9 @@
 """The topic table: who sends what, how often, how old it may get, how large it may be, and its codec.
 
-Each topic has one producer, which binds the endpoint ``ipc://<run_dir>/<topic>.ipc``; everyone else connects. docs and
-process units are tested against this table.
+A topic of a process has one producer, which binds the endpoint ``ipc://<run_dir>/<topic>.ipc``; everyone else
+connects. A topic of the operator may be sent by any number of them: each process that it is for binds
+``<topic>.<process>.ipc``, and the senders connect. Who may connect is decided by the permissions of the sockets. Docs
+and process units are tested against this table.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class Topic:
         name: also the file name of its endpoint.
         message: the only type that may travel on it.
         producer: name of the process that binds it (see `edge_runtime.processes`), or "operator".
+        receivers: processes that each bind an endpoint of their own for it; empty where the producer binds.
         rate_hz: nominal rate, 0 for on event.
         max_age_s: a message older than this is refused as stale; 0 where age does not matter.
         max_bytes: a longer frame is refused unread.
@@ -46,10 +49,21 @@ class Topic:
     max_age_s: float
     max_bytes: int
     log_every: int
+    receivers: tuple[str, ...] = ()
 
-    def endpoint(self, run_dir: Path) -> str:
-        """ZeroMQ endpoint of this topic below `run_dir`."""
-        return f"ipc://{run_dir}/{self.name}.ipc"
+    def endpoint(self, run_dir: Path, receiver: str = "") -> str:
+        """ZeroMQ endpoint of this topic below `run_dir`; that of one of its `receivers`, where it has some."""
+        return f"ipc://{self.socket_path(run_dir, receiver)}"
+
+    def socket_path(self, run_dir: Path, receiver: str = "") -> Path:
+        """The socket of that endpoint.
+
+        Raises:
+            ValueError: the topic has no such receiver, or has some and none was named.
+        """
+        if receiver not in (self.receivers or ("",)):
+            raise ValueError(f"{self.name} is not received by {receiver!r}: {self.receivers}")
+        return run_dir / (f"{self.name}.{receiver}.ipc" if receiver else f"{self.name}.ipc")
 
 
 OBSERVATION = Topic("observation", Observation, "driver", 20, 0.25, 4096, 1)
@@ -57,8 +71,8 @@ SCENE_STATUS = Topic("scene_status", SceneStatus, "driver", 20, 0, 4096, 20)
 ACTION_CHUNK = Topic("action_chunk", ActionChunk, "engine", 10, 1.0, 16384, 1)
 SAFETY_REPORT = Topic("safety_report", SafetyReport, "control", 20, 0, 4096, 1)
 CHUNK_RECEIPT = Topic("chunk_receipt", ChunkReceipt, "control", 10, 0, 2048, 1)
-OPERATOR = Topic("operator", OperatorCommand, "operator", 0, 0, 2560, 1)
-SCENE_COMMAND = Topic("scene_command", SceneCommand, "operator", 0, 0, 512, 1)
+OPERATOR = Topic("operator", OperatorCommand, "operator", 0, 0, 2560, 1, ("control", "engine"))
+SCENE_COMMAND = Topic("scene_command", SceneCommand, "operator", 0, 0, 512, 1, ("driver",))
 HEARTBEAT_DRIVER = Topic("heartbeat_driver", Heartbeat, "driver", 10, 0, 4096, 10)
 HEARTBEAT_ENGINE = Topic("heartbeat_engine", Heartbeat, "engine", 10, 0, 4096, 10)
 HEARTBEAT_CONTROL = Topic("heartbeat_control", Heartbeat, "control", 10, 0, 4096, 10)

@@ -16,19 +16,30 @@ from types import TracebackType
 from contracts.errors import OperatorError
 from contracts.messages import ChunkReceipt, Message, OperatorCommand, OperatorKind, SceneCommand, SceneStatus
 from contracts.topics import OPERATOR, SCENE_COMMAND
-from edge_runtime.bus import Publisher
+from edge_runtime.bus import Sender
 from edge_runtime.status import Watcher
 
-_REPEAT_S = 0.05
+_REPEAT_S = (0.002, 0.05)
+"""First and longest pause between two sendings: the first ones are lost while the connection is made."""
+_LISTEN_S = 0.02
 _ANSWER_TIMEOUT_S = 5.0
 _POWERED = ("active", "holding", "stopping", "retracting")
 _GRANTED = ("ok", "done")
+_A_PERSONS = ("operator_stop", "stop_line")
 ADVICE = {
+    "refused_state": "that is not possible from the state it is in",
+    "refused_feedback": "the driver's feedback is missing, stale or malformed: look at the driver's log",
+    "refused_moving": "the robot is not at rest: wait, or look what moves it",
+    "refused_outside_limits": "a joint is measured outside its range: move it back by the robot's own means",
+    "refused_no_watchdog": "its driver declares no watchdog: nothing would stop the robot when control dies",
+    "refused_stop_line": "the stop line is open, or the driver reports a fault: close the line, look why, then reset",
     "refused_mismatch": "the robot is not where control left it, so something else moved it: look why, then restart "
     "control, which starts from where the robot is",
-    "refused_jitter": "this machine does not keep time well enough to move a robot: `edge-runtime check` says why",
-    "refused_looser": "speed can be restored only while the robot is not armed: disarm first",
     "refused_geometry": "a link is nearer to something than it may be: move the robot away by its own means",
+    "refused_looser": "speed can be restored only while the robot is not armed: disarm first",
+    "refused_jitter": "this machine does not keep time well enough to move a robot: `edge-runtime check` says why",
+    "refused_unsure": "its policy was not sure many times in a row: answer it first, by resume or another instruction",
+    "refused_overtaken": "a later request of another operator came first: look at the state, then ask again",
 }
 """What a person can do about a refusal."""
 
@@ -64,7 +75,7 @@ class EpisodeResult:
 
 
 class Operator:
-    """The one operator of the robot in `run_dir`.
+    """An operator of the robot in `run_dir`; there may be others at the same time.
 
     Args:
         run_dir: folder of the run's sockets.
@@ -72,23 +83,28 @@ class Operator:
         answer_timeout_s: how long a process may take to answer a request.
 
     Raises:
-        ProcessError: this robot has an operator already.
+        ProcessError: the robot belongs to another user.
     """
 
     def __init__(
         self, run_dir: Path, on_wait: Callable[[], None] | None = None, answer_timeout_s: float = _ANSWER_TIMEOUT_S
     ) -> None:
-        self._commands = Publisher(OPERATOR, run_dir)
-        try:
-            self._scenes = Publisher(SCENE_COMMAND, run_dir)
-        except BaseException:
-            self._commands.close()
-            raise
+        self._commands = Sender(OPERATOR, run_dir)
+        self._scenes = Sender(SCENE_COMMAND, run_dir)
         self.watcher = Watcher(run_dir)
         self.on_wait = on_wait
         self._answer_timeout_s = answer_timeout_s
         self._last_id = 0
         self._instruction: OperatorCommand | None = None
+        self._has_stopped = False
+
+    @property
+    def stopped_by(self) -> tuple[str, ...]:
+        """Stops that are latched and that a person meant, who therefore has to reset them; not this operator's own."""
+        report = self.watcher.report
+        if self._has_stopped or report is None:
+            return ()
+        return tuple(fault for fault in report.faults if fault in _A_PERSONS)
 
     def lay_out(self, seed: int, split: str) -> None:
         """Simulation only: put the arm home and the scene of `seed` on the table."""
@@ -107,7 +123,10 @@ class Operator:
 
         def answer() -> str | None:
             engine = self.watcher.heartbeats.get("engine")
-            return "ok" if engine is not None and engine.counters.get("instruction_id") == command.id else None
+            followed = engine.counters.get("instruction_id", 0) if engine is not None else 0
+            if followed > command.id:
+                return "refused_overtaken"
+            return "ok" if followed == command.id else None
 
         self._request(self._commands, command, "engine", f"instruct {text!r}", answer)
 
@@ -122,6 +141,7 @@ class Operator:
     def reset(self) -> None:
         """Clear a latched fault."""
         self._ask_control(OperatorKind.RESET)
+        self._has_stopped = False
 
     def resume(self) -> None:
         """Answer a policy that asks for help: go on. A new instruction is an answer as well. Neither arms."""
@@ -137,6 +157,7 @@ class Operator:
 
     def stop(self) -> None:
         """Let the robot decelerate and latch a fault."""
+        self._has_stopped = True
         self._ask_control(OperatorKind.STOP)
 
     def record(self) -> None:
@@ -156,7 +177,7 @@ class Operator:
         """Wait until all processes live and control can be armed; clears a fault and takes the power away if needed.
 
         Raises:
-            OperatorError: names the process that is not there.
+            OperatorError: names the process that is not there; or a person has stopped the robot, and has to reset it.
         """
         watcher = self.watcher
         for process in ("driver", "engine", "control"):
@@ -166,6 +187,9 @@ class Operator:
             self.disarm()
         self.wait_until(lambda: watcher.control_state not in _POWERED, _ANSWER_TIMEOUT_S)
         if watcher.control_state == "fault":
+            if self.stopped_by:
+                problem = f"was stopped ({', '.join(self.stopped_by)}): who did has to reset it"
+                raise OperatorError("control", "get ready", problem, answered=True)
             self.reset()
         if not self.wait_until(lambda: watcher.control_state == "ready", timeout_s):
             problem = f"is {watcher.control_state}, not ready"
@@ -234,7 +258,7 @@ class Operator:
 
         def answer() -> str | None:
             report = self.watcher.report
-            return report.answer if report is not None and report.answered_id == command.id else None
+            return report.answer_to(command) if report is not None else None
 
         self._request(self._commands, command, "control", kind.value, answer)
 
@@ -247,27 +271,29 @@ class Operator:
         return self._last_id
 
     def _request(
-        self, publisher: Publisher, command: Message, process: str, request: str, answer: Callable[[], str | None]
+        self, sender: Sender, command: Message, process: str, request: str, answer: Callable[[], str | None]
     ) -> None:
         deadline_s = time.monotonic() + self._answer_timeout_s
         repeat_s = 0.0
+        pause_s, longest_s = _REPEAT_S
         while (answered := answer()) is None:
             now_s = time.monotonic()
             if now_s >= deadline_s:
                 problem = f"did not answer within {self._answer_timeout_s:g} s"
                 raise OperatorError(process, request, problem, answered=False)
             if now_s >= repeat_s:
-                repeat_s = now_s + _REPEAT_S
-                publisher.send(command)
-            self._listen()
+                sender.send(command)
+                repeat_s = now_s + pause_s
+                pause_s = min(2.0 * pause_s, longest_s)
+            self._listen(min(_LISTEN_S, repeat_s - now_s))
         if answered not in _GRANTED:
             advice = ADVICE.get(answered)
             raise OperatorError(
                 process, request, f"refused: {answered}" + (f" ({advice})" if advice else ""), answered=True
             )
 
-    def _listen(self) -> None:
-        self.watcher.receive(0.02)
+    def _listen(self, timeout_s: float = _LISTEN_S) -> None:
+        self.watcher.receive(timeout_s)
         engine = self.watcher.heartbeats.get("engine")
         if self._instruction is not None and engine is not None and engine.counters.get("instruction_id") == 0:
             # An engine that was started again knows no instruction; under the same number it is the same request.

@@ -6,16 +6,39 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from contracts.errors import OperatorError, ProcessError
-from contracts.messages import ControlState, Heartbeat, LoopTiming, Message, OperatorCommand, SafetyReport, SceneStatus
-from contracts.topics import HEARTBEAT_ENGINE, OPERATOR, SAFETY_REPORT, SCENE_COMMAND, SCENE_STATUS, Topic
+from contracts.errors import OperatorError
+from contracts.messages import (
+    Answer,
+    ControlState,
+    Heartbeat,
+    LoopTiming,
+    Message,
+    OperatorCommand,
+    OperatorKind,
+    SafetyReport,
+    SceneStatus,
+)
+from contracts.topics import (
+    HEARTBEAT_CONTROL,
+    HEARTBEAT_DRIVER,
+    HEARTBEAT_ENGINE,
+    OPERATOR,
+    SAFETY_REPORT,
+    SCENE_COMMAND,
+    SCENE_STATUS,
+    Topic,
+)
 from edge_runtime.bus import Publisher, Subscriber
+from edge_runtime.control.answers import OVERTAKEN
 from edge_runtime.operator import ADVICE, Operator
 from edge_runtime.safety import Result
+
+PARTS = ("driver", "engine", "control")
 
 
 @pytest.fixture
@@ -24,7 +47,8 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
         yield one
 
 
-def report(answered_id: int, answer: str) -> SafetyReport:
+def report(command: Message, answer: str, **changes: object) -> SafetyReport:
+    assert isinstance(command, OperatorCommand)
     timing = LoopTiming(
         ticks=1,
         overruns=0,
@@ -35,24 +59,24 @@ def report(answered_id: int, answer: str) -> SafetyReport:
         cost_p99_ns=0,
         realtime_priority=True,
     )
-    return SafetyReport(
-        stamp_ns=1,
-        state=ControlState.READY,
-        reasons=(),
-        interventions=0,
-        chunk_sequence=None,
-        chunk_age_ns=None,
-        plan_left_ns=0,
-        bundle_digest=None,
-        safety_digest="",
-        stop_margin_rad=0.1,
-        position_measured_rad=(0.0,) * 7,
-        position_commanded_rad=(0.0,) * 7,
-        loop=timing,
-        engine_alive=True,
-        answered_id=answered_id,
-        answer=answer,
-    )
+    fields: dict[str, object] = {
+        "stamp_ns": 1,
+        "state": ControlState.READY,
+        "reasons": (),
+        "interventions": 0,
+        "chunk_sequence": None,
+        "chunk_age_ns": None,
+        "plan_left_ns": 0,
+        "bundle_digest": None,
+        "safety_digest": "",
+        "stop_margin_rad": 0.1,
+        "position_measured_rad": (0.0,) * 7,
+        "position_commanded_rad": (0.0,) * 7,
+        "loop": timing,
+        "engine_alive": True,
+        "answers": (Answer(id=command.id, kind=command.kind, answer=answer),),
+    }
+    return SafetyReport(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -64,7 +88,10 @@ def answering(
     done = threading.Event()
 
     def work() -> None:
-        with Subscriber((listen,), run_dir) as subscriber, Publisher(speak, run_dir) as publisher:
+        with (
+            Subscriber((listen,), run_dir, process=listen.receivers[0]) as subscriber,
+            Publisher(speak, run_dir) as publisher,
+        ):
             while not done.is_set():
                 for message in subscriber.receive(0.02):
                     heard.append(message)
@@ -101,7 +128,7 @@ def test_silence_is_an_error_that_names_the_silent(
 
 
 def test_a_request_is_repeated_under_one_id_until_it_is_answered(operator: Operator, tmp_path: Path) -> None:
-    with answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda command: report(command.id, "done")) as heard:  # type: ignore[attr-defined]
+    with answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda command: report(command, "done")) as heard:
         operator.arm()
     assert len(heard) >= 2
     assert len({command.id for command in heard if isinstance(command, OperatorCommand)}) == 1
@@ -109,7 +136,7 @@ def test_a_request_is_repeated_under_one_id_until_it_is_answered(operator: Opera
 
 def test_a_refusal_is_an_error_with_the_reason(operator: Operator, tmp_path: Path) -> None:
     with (
-        answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda c: report(c.id, "refused_moving")),  # type: ignore[attr-defined]
+        answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda c: report(c, "refused_moving")),  # type: ignore[attr-defined]
         pytest.raises(OperatorError, match="arm: control refused: refused_moving") as caught,
     ):
         operator.arm()
@@ -118,14 +145,14 @@ def test_a_refusal_is_an_error_with_the_reason(operator: Operator, tmp_path: Pat
 
 def test_a_refusal_that_a_person_can_mend_says_how(operator: Operator, tmp_path: Path) -> None:
     with (
-        answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda c: report(c.id, "refused_mismatch")),  # type: ignore[attr-defined]
+        answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda c: report(c, "refused_mismatch")),  # type: ignore[attr-defined]
         pytest.raises(OperatorError, match=r"refused_mismatch \(.*restart control"),
     ):
         operator.reset()
 
 
 def test_advice_is_for_refusals_that_exist() -> None:
-    known = {result.name.lower() for result in Result} | {"refused_jitter"}
+    known = {result.name.lower() for result in Result} | {"refused_jitter", "refused_unsure", OVERTAKEN}
     assert set(ADVICE) <= known
 
 
@@ -137,7 +164,7 @@ def test_an_instruction_counts_when_the_engine_follows_it(operator: Operator, tm
             process="engine", pid=1, stamp_ns=1, sequence=1, counters=counters, refusals={}, gauges={}, note="x"
         )
 
-    with answering(tmp_path, OPERATOR, HEARTBEAT_ENGINE, beat):
+    with answering(tmp_path, replace(OPERATOR, receivers=("engine",)), HEARTBEAT_ENGINE, beat):
         operator.instruct("touch the red cube")
 
 
@@ -163,10 +190,45 @@ def test_a_scene_that_may_not_be_laid_out_now(operator: Operator, tmp_path: Path
         operator.lay_out(3, "eval")
 
 
-def test_a_robot_has_one_operator(operator: Operator, tmp_path: Path) -> None:
-    with pytest.raises(ProcessError):
-        Operator(tmp_path)
-    assert operator.watcher.control_state == "unknown"
+def test_a_robot_may_have_two_operators(operator: Operator, tmp_path: Path) -> None:
+    with (
+        Operator(tmp_path, answer_timeout_s=2.0) as second,
+        answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda command: report(command, "done")),
+    ):
+        second.stop()
+        operator.disarm()
+
+
+def test_what_somebody_else_has_stopped_is_not_reset_by_the_way(operator: Operator, tmp_path: Path) -> None:
+    beats = [Heartbeat(process=p, pid=1, stamp_ns=1, sequence=1, counters={}, refusals={}, gauges={}) for p in PARTS]
+    command = OperatorCommand(id=1, kind=OperatorKind.STOP, stamp_ns=1)
+    stopped = report(command, "done", state=ControlState.FAULT, faults=("feedback_stale", "operator_stop"))
+    tripped = report(command, "done", state=ControlState.FAULT, faults=("feedback_stale",))
+    with (
+        Publisher(SAFETY_REPORT, tmp_path) as reports,
+        Publisher(HEARTBEAT_DRIVER, tmp_path) as driver,
+        Publisher(HEARTBEAT_ENGINE, tmp_path) as engine,
+        Publisher(HEARTBEAT_CONTROL, tmp_path) as control,
+    ):
+        said = [stopped]
+
+        def speak() -> None:
+            reports.send(said[0])
+            for publisher, beat in zip((driver, engine, control), beats, strict=True):
+                publisher.send(beat)
+
+        operator.on_wait = speak
+        with pytest.raises(OperatorError, match=r"was stopped \(operator_stop\): who did has to reset it"):
+            operator.wait_ready(5.0)
+        assert operator.stopped_by == ("operator_stop",)
+        said[0] = tripped
+        assert operator.wait_until(lambda: operator.stopped_by == (), 5.0)
+        with pytest.raises(OperatorError, match="reset: control did not answer"):
+            operator.wait_ready(5.0)
+        said[0] = stopped
+        with pytest.raises(OperatorError, match="stop: control did not answer"):
+            operator.stop()
+        assert operator.stopped_by == (), "its own stop"
 
 
 def test_ids_grow_from_one_operator_to_the_next(tmp_path: Path) -> None:

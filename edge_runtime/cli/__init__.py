@@ -1,4 +1,4 @@
-"""The `edge-runtime` command: run, evaluate, monitor, check, claims, replay, kinematics."""
+"""The `edge-runtime` command: run, evaluate, monitor, operator, check, claims, replay, kinematics."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from contracts.errors import ConfigError, EdgeError
+from contracts.messages import MAX_INSTRUCTION_CHARS
 from edge_runtime.config import SIM_CONFIG
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DEFAULT_RUN_DIR = Path(".run")
 _MAX_RUN_DIR_BYTES = 80
@@ -25,6 +28,7 @@ examples:
   edge-runtime evaluate --episodes 100    success rate with its 95 % interval, in virtual time
   edge-runtime evaluate --swapped         the same with wrong instructions: is language used at all?
   edge-runtime monitor                    look at a running robot from another terminal
+  edge-runtime operator stop              let a running robot decelerate, and latch that
   edge-runtime check                      is this machine, and this bundle on it, fit?
   edge-runtime claims                     what this robot's settings let anyone claim about safety
   edge-runtime replay FILE                what happened before a trip, through the kernel again
@@ -102,6 +106,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run_dir(monitor)
     monitor.add_argument("--seconds", type=float, metavar="T", help="end after so long (default: Ctrl-C)")
 
+    _add_operator(commands)
+
     check = commands.add_parser(
         "check",
         help="is this machine, and this bundle on it, fit?",
@@ -164,10 +170,46 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+_ASK = {
+    "arm": "put the robot under power: it follows its policy, inside its limits",
+    "disarm": "let it decelerate, and take the power away",
+    "stop": "let it decelerate, and latch that until a reset; the quickest way to rest",
+    "reset": "clear what is latched, once its cause is gone; moves nothing",
+    "resume": "answer a policy that asks for help: go on",
+    "reduce": "reduced speed, armed or not",
+    "restore": "full speed again; only while not armed",
+    "record": "write the last seconds of control to a file, for replay",
+    "instruct": "tell the policy what to do",
+    "status": "what control says about itself, once",
+}
+
+
+def _add_operator(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    operator = commands.add_parser(
+        "operator",
+        help="ask a running robot for something: arm, stop, instruct ...",
+        description=textwrap.fill(
+            "Sends one request to a running robot and waits for its answer. Works beside `run`, and beside other "
+            "operators. Exit code 1 if the request was refused, which is explained, or not answered.",
+            79,
+        ),
+        epilog="examples:\n  edge-runtime operator instruct 'touch the red cube'\n  edge-runtime operator arm\n"
+        "  edge-runtime operator stop\n  sudo -u edge edge-runtime operator status --run-dir /run/edge-runtime",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = operator.add_subparsers(dest="action", required=True, metavar="REQUEST")
+    for name, text in _ASK.items():
+        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name == "instruct":
+            action.add_argument("text", metavar="TEXT", type=_instruction, help="one sentence")
+        action.add_argument(
+            "--run-dir", type=_run_dir, metavar="DIR", help="(default: .run here, else /run/edge-runtime)"
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `edge-runtime` script; exits with the code of the help's table."""
     options = build_parser().parse_args(arguments)
-    console = Console()
     # Asked to end in either way, a command cleans up the same.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -175,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ImportError as error:
         sys.exit(f"error: {error}; make demo installs what is needed, or pip install -e '.[robot,sim]'")
     try:
-        code = command(options, console)
+        code = command(options)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
@@ -187,8 +229,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _command(name: str) -> Callable[[argparse.Namespace, Console], int]:
-    # Imported when asked for: `monitor` on a bare robot needs neither simulator nor OpenCV.
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    # Imported when asked for: `monitor` on a bare robot needs neither simulator nor OpenCV, and a stop is in a hurry.
+    if name == "operator":
+        from edge_runtime.cli.operator import operator
+
+        return operator
+    from rich.console import Console
+
+    command, console = _with_console(name), Console()
+    return lambda options: command(options, console)
+
+
+def _with_console(name: str) -> Callable[[argparse.Namespace, Console], int]:
     if name == "run":
         from edge_runtime.cli.run import run
 
@@ -234,6 +287,12 @@ def _run_dir(text: str) -> Path:
     if len(os.fsencode(text)) > _MAX_RUN_DIR_BYTES:
         raise argparse.ArgumentTypeError(f"at most {_MAX_RUN_DIR_BYTES} bytes: names of Unix sockets are short")
     return Path(text)
+
+
+def _instruction(text: str) -> str:
+    if not text.strip() or len(text) > MAX_INSTRUCTION_CHARS:
+        raise argparse.ArgumentTypeError(f"a sentence is due, of {MAX_INSTRUCTION_CHARS} characters at most")
+    return text
 
 
 def _positive(text: str) -> int:

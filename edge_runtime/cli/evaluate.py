@@ -20,6 +20,7 @@ from rich.table import Table
 
 from contracts.errors import ConfigError
 from contracts.manifest import Manifest, verify_bundle
+from edge_runtime.bus import claim
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import RobotConfig, load_config
 from edge_runtime.operator import EpisodeResult, Operator
@@ -46,6 +47,7 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
             stack.callback(shutil.rmtree, run_dir, ignore_errors=True)
         else:
             run_dir = options.run_dir
+        stack.enter_context(claim(run_dir, "run", "runs this robot"))
         operator = stack.enter_context(Operator(run_dir))
         table = stack.enter_context(
             ProcessTable(config, run_dir, lockstep=not options.real_time, restart=options.real_time)

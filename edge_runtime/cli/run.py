@@ -16,6 +16,7 @@ from rich.text import Text
 
 from contracts.errors import OperatorError, ProcessError
 from contracts.manifest import verify_bundle
+from edge_runtime.bus import claim
 from edge_runtime.cli.display import LiveDisplay, Score, live_display, pair
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import load_config
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     score, results = Score(), []
     interrupted = False
     with contextlib.ExitStack() as stack:
+        stack.enter_context(claim(run_dir, "run", "runs this robot"))
         operator = stack.enter_context(Operator(run_dir))
         table = stack.enter_context(ProcessTable(config, run_dir))
         page = None if options.no_page else stack.enter_context(Page(run_dir, config.embodiment, options.page_port))
@@ -81,15 +83,19 @@ def _episodes(
     failures = 0
     done = 0
     while options.episodes is None or done < options.episodes:
+        if operator.stopped_by:
+            _wait_for_reset(operator, display, options.run_dir)
         try:
             result = operator.run_episode(next(seeds), "eval")
         except OperatorError as error:
             # A process that was just restarted may miss a request; one that never answers is an error.
+            if operator.stopped_by:
+                continue
             failures += 1
             display.note(f"could not run an episode: {error}")
             if failures >= _FAILURES_IN_A_ROW:
                 raise ProcessError(f"{failures} episodes in a row could not be run; the last time: {error}") from error
-            if error.request == "reset" and error.answered:
+            if error.request == "reset" and error.answered and not operator.stopped_by:
                 # After a stop that control did not command, the arm rests elsewhere than control holds it: only a
                 # control that starts afresh takes its command from the measurement.
                 table.restart(CONTROL)
@@ -98,6 +104,14 @@ def _episodes(
         failures = 0
         done += 1
         yield result
+
+
+def _wait_for_reset(operator: Operator, display: LiveDisplay, run_dir: Path) -> None:
+    """Somebody else has stopped the robot. What she meant to stop may not start again by itself."""
+    cause = ", ".join(operator.stopped_by)
+    display.note(f"stopped ({cause}); it goes on after: edge-runtime operator reset --run-dir {run_dir}")
+    while operator.stopped_by:
+        operator.wait_until(lambda: not operator.stopped_by, 1.0)
 
 
 def _let_go(operator: Operator) -> None:

@@ -79,7 +79,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         Publisher(SAFETY_REPORT, run_dir) as reports,
         Publisher(CHUNK_RECEIPT, run_dir) as receipts,
         Publisher(HEARTBEAT_CONTROL, run_dir) as heartbeats,
-        Subscriber((OPERATOR, ACTION_CHUNK, HEARTBEAT_ENGINE), run_dir, refusals) as subscriber,
+        Subscriber((OPERATOR, ACTION_CHUNK, HEARTBEAT_ENGINE), run_dir, refusals, process="control") as subscriber,
     ):
         supervisor = Supervisor(
             config,

@@ -31,7 +31,7 @@ class StopLine:
         fd = lib.stop_line_open(chip, section.line, section.closed == "high", section.bias == "internal")
         if fd < 0:
             raise StopLineError(section.chip, section.line, _remedy(section, -fd))
-        self._fd = fd
+        self._fd = int(fd)
         problem = ""
         if (result := lib.stop_line_check(fd)) != 0:
             problem = f"can't be read: {os.strerror(-result)}"
@@ -75,7 +75,7 @@ def _remedy(section: StopLineSection, number: int) -> str:
     if number in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return f"{said}: no such chip; `gpiodetect` lists what there is"
     if number == errno.EINVAL:
-        return f"{said}: the chip has no such line, or can't pull it (then: a resistor, and bias = \"external\")"
+        return f'{said}: the chip has no such line, or can\'t pull it (then: a resistor, and bias = "external")'
     if number in (errno.ENOTTY, errno.EISDIR):
         return f"{said}: {section.chip} is no GPIO chip of Linux 5.10 or newer"
     return said

@@ -24,6 +24,7 @@ from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
 from edge_runtime.control.admission import Admission
+from edge_runtime.control.answers import Answers
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture
 from edge_runtime.control.grade import SelfTest
@@ -36,7 +37,7 @@ from edge_runtime.control.speed import SpeedLimit
 from edge_runtime.control.window import TickWindow
 from edge_runtime.lifeline import lifeline_path
 from edge_runtime.robots.port import DriverPort
-from edge_runtime.safety import Request, Result, State
+from edge_runtime.safety import Reason, Request, Result, State
 
 _CHUNK_MAX_AGE_NS = round(ACTION_CHUNK.max_age_s * 1e9)
 _DRAIN_LIMIT = 1024
@@ -97,8 +98,7 @@ class Supervisor:
             config.confidence,
         )
         self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
-        self._answered_id = 0
-        self._answer = "ok"
+        self._answers = Answers()
         self._instruction_id = 0
         self._accepted = 0
         self._clipped = 0
@@ -146,12 +146,11 @@ class Supervisor:
         if command.kind is OperatorKind.INSTRUCT:
             self._take_instruction(command)
             return
-        is_new = command.id > self._answered_id
         if command.kind is OperatorKind.ARM and self._self_test is not None and self._self_test.grade is None:
             return
-        if is_new or (command.kind is OperatorKind.STOP and command.id != self._answered_id):
-            self._carry_out(command)
-        elif command.id < self._answered_id:
+        if self._answers.is_due(command):
+            self._answers.give(command, self._carry_out(command))
+        elif self._answers.was_overtaken(command):
             self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
 
     def _take_instruction(self, command: OperatorCommand) -> None:
@@ -160,11 +159,7 @@ class Supervisor:
             self._instruction_id = command.id
             self._intake.answer()
 
-    def _carry_out(self, command: OperatorCommand) -> None:
-        self._answer = self._answer_to(command)
-        self._answered_id = max(self._answered_id, command.id)
-
-    def _answer_to(self, command: OperatorCommand) -> str:
+    def _carry_out(self, command: OperatorCommand) -> str:
         if command.kind is OperatorKind.RECORD:
             self._black_box.record()
             return "done"
@@ -231,8 +226,8 @@ class Supervisor:
             position_commanded_rad=tuple(window.commanded_rad.tolist()),
             loop=window.timing(counters.ticks, counters.overruns, realtime=Granted.PRIORITY in counters.granted),
             engine_alive=self._engine_alive(),
-            answered_id=self._answered_id,
-            answer=self._answer,
+            faults=tuple(reason.name.lower() for reason in Reason if reason.name and reason & counters.faults),
+            answers=self._answers.last(),
             stop_margin_m=window.stop_margin_m,
             speed_scale=window.speed_scale,
             policy=self._policy.state(counters.policy),

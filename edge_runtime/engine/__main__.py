@@ -27,7 +27,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
     clock = open_clock(port_name(run_dir), lockstep=arguments.lockstep)
     real_time = MonotonicClock()
     with (
-        Subscriber((OPERATOR, OBSERVATION, CHUNK_RECEIPT), run_dir) as subscriber,
+        Subscriber((OPERATOR, OBSERVATION, CHUNK_RECEIPT), run_dir, process="engine") as subscriber,
         Publisher(ACTION_CHUNK, run_dir) as chunks,
         Publisher(HEARTBEAT_ENGINE, run_dir) as heartbeats,
         lifeline(port_name(run_dir)) as problem,

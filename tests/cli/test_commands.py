@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import signal
 import subprocess
@@ -23,8 +24,18 @@ from edge_runtime.cli.evaluate import percentiles, wilson_interval
 from edge_runtime.status import Watcher
 from tests.cli.conftest import Command, traces
 
+COMMANDS = ("run", "evaluate", "monitor", "operator", "check", "claims", "replay", "kinematics")
 
-@pytest.mark.parametrize("command", [[], ["run"], ["evaluate"], ["monitor"], ["check"], ["claims"]])
+
+def test_every_command_is_in_the_help_and_in_its_examples() -> None:
+    usage = build_parser().format_help()
+    listed = re.findall(r"^    ([a-z]+)", usage, re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
+    for command in COMMANDS:
+        assert f"  edge-runtime {command}" in usage
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_teaches_by_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         build_parser().parse_args([*command, "--help"])
@@ -46,6 +57,12 @@ def test_help_teaches_by_example(command: list[str], capsys: pytest.CaptureFixtu
         ["run", "--run-dir", "ö" * 50],
         ["evaluate", "--min-success", "85"],
         ["evaluate", "--split", "test"],
+        ["operator"],
+        ["operator", "fly"],
+        ["operator", "instruct"],
+        ["operator", "instruct", "  "],
+        ["operator", "instruct", "x" * 513],
+        ["operator", "stop", "--run-dir", "x" * 100],
     ],
 )
 def test_a_wrong_argument_is_said_in_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,7 @@ def test_a_robot_has_one_run(edge_runtime: Command, robot_toml: Path, run_dir: P
     second = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
     _, err = second.communicate(timeout=20)
     assert second.returncode == 1
-    assert err.startswith("error: operator: another process already sends this topic")
+    assert err.startswith("error: run: another process already runs this robot")
     assert first.poll() is None
 
 

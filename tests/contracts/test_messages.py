@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from contracts.embodiment import joint_order_digest
 from contracts.errors import DecodeError, EdgeError, Refusal
 from contracts.messages import (
+    MAX_ANSWERS,
     MAX_CAMERAS,
     MAX_HORIZON,
     MAX_INSTRUCTION_CHARS,
     MAX_JOINTS,
     ActionChunk,
+    Answer,
     ChunkReceipt,
     ControlState,
     FrameRef,
@@ -38,6 +40,7 @@ from contracts.topics import (
     HEARTBEAT_ENGINE,
     OBSERVATION,
     OPERATOR,
+    SAFETY_REPORT,
     SCENE_COMMAND,
     TOPICS,
     Topic,
@@ -111,8 +114,8 @@ EXAMPLES: dict[type[Message], Message] = {
             realtime_priority=False,
         ),
         engine_alive=True,
-        answered_id=3,
-        answer="ok",
+        faults=("operator_stop",),
+        answers=(Answer(id=3, kind=OperatorKind.STOP, answer="done"),),
     ),
     Heartbeat: Heartbeat(
         process="engine",
@@ -273,6 +276,13 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
             "velocity_rad_s": row,
             "frames": (msgspec.structs.replace(FRAME, camera="c" * 32, ring="r" * 140),) * MAX_CAMERAS,
         },
+        SAFETY_REPORT: {
+            "reasons": ("a_reason_with_a_name",) * 41,
+            "faults": ("a_fault_with_a_name",) * 20,
+            "position_measured_rad": row,
+            "position_commanded_rad": row,
+            "answers": (Answer(id=number, kind=OperatorKind.RESTORE_SPEED, answer="a" * 100),) * MAX_ANSWERS,
+        },
     }
     for topic, changes in largest.items():
         message = msgspec.structs.replace(EXAMPLES[topic.message], **changes)
@@ -323,6 +333,7 @@ BAD = [
     Bad(ACTION_CHUNK, "confidence", -0.01),
     Bad(ACTION_CHUNK, "confidence", NAN),
     Bad(ACTION_CHUNK, "timing", {**_TIMING, "model_ns": -1}),
+    Bad(SAFETY_REPORT, "answers", [{"id": 1, "kind": "arm", "answer": "done"}] * 9, Refusal.SHAPE),
     Bad(OPERATOR, "id", 0),
     Bad(OPERATOR, "id", 2**63),
     Bad(OPERATOR, "stamp_ns", -1),

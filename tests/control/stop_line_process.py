@@ -10,14 +10,14 @@ import sys
 from pathlib import Path
 
 from edge_runtime.control.native_loop import ControlLoop
-from edge_runtime.safety import State
+from edge_runtime.safety import Reason, State
 from tests.control.control_process import wave
 from tests.control.stepped import SteppedLoop
 
 
 def look(loop: ControlLoop) -> tuple[str, list[str]]:
     counters = loop.counters()
-    return counters.state.name, [reason.name for reason in counters.faults if reason.name]
+    return counters.state.name, [reason.name for reason in Reason if reason.name and reason & counters.faults]
 
 
 def main() -> None:

@@ -47,7 +47,10 @@ class Surroundings:
     def _bind(self, topic: Topic) -> zmq.Socket[bytes]:
         socket = zmq.Context.instance().socket(zmq.PUB)
         socket.setsockopt(zmq.LINGER, 0)
-        socket.bind(topic.endpoint(self.run_dir))
+        if topic.receivers:
+            socket.connect(topic.endpoint(self.run_dir, "engine"))
+        else:
+            socket.bind(topic.endpoint(self.run_dir))
         return socket
 
     def send(self, topic: Topic, *parts: bytes) -> None:

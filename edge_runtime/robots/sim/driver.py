@@ -76,7 +76,7 @@ class SimDriver:
         self._servo = Servo(np.array(acceleration_max_rad_s2), WATCHDOG_NS)
         with ExitStack() as stack:
             stack.callback(self._plant.close)
-            self._subscriber = stack.enter_context(Subscriber((SCENE_COMMAND,), run_dir))
+            self._subscriber = stack.enter_context(Subscriber((SCENE_COMMAND,), run_dir, process="driver"))
             self._observations = stack.enter_context(Publisher(OBSERVATION, run_dir))
             self._statuses = stack.enter_context(Publisher(SCENE_STATUS, run_dir))
             self._heartbeats = stack.enter_context(Publisher(HEARTBEAT_DRIVER, run_dir))

@@ -18,7 +18,7 @@ import pytest
 
 from contracts.messages import Message, SceneCommand, SceneStatus
 from contracts.topics import HEARTBEAT_DRIVER, OBSERVATION, SCENE_COMMAND, SCENE_STATUS
-from edge_runtime.bus import Publisher, Subscriber
+from edge_runtime.bus import Sender, Subscriber
 from edge_runtime.config import SIM_CONFIG
 from edge_runtime.processes import port_name
 from edge_runtime.robots.port import CommandState, DriverPort, Feedback, PortRole
@@ -67,7 +67,7 @@ class Cell:
     run_dir: Path
     port: DriverPort
     subscriber: Subscriber
-    scene: Publisher
+    scene: Sender
     writer: Any
     region: int
 
@@ -126,7 +126,7 @@ def start_cell(tmp_path: Path, robot_toml: Path, command_writer: Any) -> Iterato
         region = command_writer.open_region(port_name(run_dir).encode())
         assert region
         subscriber = Subscriber((OBSERVATION, SCENE_STATUS, HEARTBEAT_DRIVER), run_dir)
-        cell = Cell(process, run_dir, port, subscriber, Publisher(SCENE_COMMAND, run_dir), command_writer, region)
+        cell = Cell(process, run_dir, port, subscriber, Sender(SCENE_COMMAND, run_dir), command_writer, region)
         cells.append(cell)
         cell.collect(SceneStatus, 1, timeout_s=30.0)
         return cell

@@ -1,0 +1,45 @@
+"""Which requests of operators are due, and what became of the last ones; several operators may ask at once.
+
+Guarantees that a request is carried out once however often it is sent, that one which is older than a request already
+carried out never is, and that a stop is always due unless it was just carried out. Every request gets an answer: no
+operator is left to guess. Carries nothing out itself.
+"""
+
+from __future__ import annotations
+
+from contracts.messages import MAX_ANSWERS, Answer, OperatorCommand, OperatorKind
+
+OVERTAKEN = "refused_overtaken"
+"""Another operator's later request came first."""
+
+
+class Answers:
+    """The memory of one robot's requests; forgotten with the process, after which a robot is not armed."""
+
+    def __init__(self) -> None:
+        self._newest_id = 0
+        self._last: dict[tuple[int, OperatorKind], str] = {}
+
+    def is_due(self, command: OperatorCommand) -> bool:
+        """Whether to carry `command` out, and then to `give` its answer. One that was overtaken is answered here."""
+        if (command.id, command.kind) in self._last:
+            return False
+        if command.id > self._newest_id or command.kind is OperatorKind.STOP:
+            return True
+        self.give(command, OVERTAKEN)
+        return False
+
+    def was_overtaken(self, command: OperatorCommand) -> bool:
+        """Whether `command` came after a later one, and so was not carried out."""
+        return self._last.get((command.id, command.kind)) == OVERTAKEN
+
+    def give(self, command: OperatorCommand, answer: str) -> None:
+        """`command` was carried out, or refused."""
+        self._newest_id = max(self._newest_id, command.id)
+        self._last[command.id, command.kind] = answer
+        if len(self._last) > MAX_ANSWERS:
+            del self._last[next(iter(self._last))]
+
+    def last(self) -> tuple[Answer, ...]:
+        """The last answers, oldest first."""
+        return tuple(Answer(id=number, kind=kind, answer=answer) for (number, kind), answer in self._last.items())
