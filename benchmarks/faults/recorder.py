@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -130,7 +129,6 @@ class Recorder:
             self._port.unlink(missing_ok=True)
 
 
-@dataclass
 class Continuity:
     """Whether the commands of a whole run are one motion inside its limits.
 
@@ -141,6 +139,7 @@ class Continuity:
         config: of the robot.
 
     Attributes:
+        limits: of each joint, rad/s, rad/s², rad/s³.
         ticks: looked at.
         missed: commands that the record lacks, because the machine withheld the processor from the robot's side.
         worst: largest share of each limit, 1 is the limit.
@@ -148,15 +147,9 @@ class Continuity:
         armings: how often a robot that was not to move was to move.
     """
 
-    config: RobotConfig
-    ticks: int = 0
-    missed: int = 0
-    jumps: int = 0
-    armings: int = 0
-    faults: int = 0
-
-    def __post_init__(self) -> None:
-        joints = [self.config.safety.joints[name] for name in self.config.embodiment.joint_names]
+    def __init__(self, config: RobotConfig) -> None:
+        self.ticks = self.missed = self.jumps = self.armings = 0
+        joints = [config.safety.joints[name] for name in config.embodiment.joint_names]
         self.limits = {
             "velocity": np.array([joint.velocity_max_rad_s for joint in joints]),
             "acceleration": np.array([joint.acceleration_max_rad_s2 for joint in joints]),
@@ -173,7 +166,6 @@ class Continuity:
         new = len(entries)
         self._last = whole[-3:].copy()
         self.ticks += new
-        self.faults |= int(np.bitwise_or.reduce(entries["faults"]))
         armed = np.isin(whole["state"], _ARMED)
         n = len(self.limits["velocity"])
         q, dq = whole["q_rad"][:, :n], whole["dq_rad_s"][:, :n]
@@ -188,7 +180,7 @@ class Continuity:
         self._judge("acceleration", ddq[in_row])
         self._judge("jerk", dddq[in_row[:-1] & in_row[1:]])
         way = np.abs(np.diff(q, axis=0))
-        off = np.abs(np.diff(q, axis=0) - TICK_S * dq[1:]).max(axis=1, initial=0.0)
+        off = np.abs(np.diff(q, axis=0) - TICK_S * dq[1:]).max(axis=1)
         # Over a gap: no further than so many ticks at the highest speed.
         far = (way > steps[:, None] * TICK_S * self.limits["velocity"] + _ROUNDING).any(axis=1)
         jumped = (in_row & (off > _ROUNDING)) | (moves & far)
@@ -200,8 +192,3 @@ class Continuity:
     def _judge(self, name: str, values: NDArray[np.float64]) -> None:
         if len(values):
             self.worst[name] = max(self.worst[name], float((np.abs(values) / self.limits[name]).max()))
-
-    @property
-    def broken(self) -> bool:
-        """Whether a limit was exceeded, beyond rounding, or a command was a jump."""
-        return self.jumps > 0 or max(self.worst.values()) > 1.0 + 1e-6

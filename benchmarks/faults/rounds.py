@@ -91,12 +91,12 @@ class Round:
     """One fault and what came of it; times in seconds.
 
     Attributes:
-        detected_s: from the fault to the tick that knew. For memory, from the last memory that was taken.
+        detected_s: from the fault to the tick that knew. For memory, from the last page of it that was had.
         after_timeout_s: for a stall, from the last beat that the loop heard, less the timeout.
         tick_s: how long before that tick the loop had ticked.
         beat_hop_s: from the policy's sending that beat to the loop's hearing it.
-        resumed_s: from the new policy's start (or its continuing) to motion; None where that took an operator.
         stop: None if it rested before the fault, because the policy had been too slow.
+        resumed_s: from the new policy's start (or its continuing) to motion; None where that took an operator.
         interrupted: reasons of a trip in the round, which is the machine's (a pause) or a failure.
     """
 

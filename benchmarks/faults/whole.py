@@ -18,7 +18,8 @@ from edge_runtime.processes import CONTROL, ENGINE
 from edge_runtime.robots.port import CommandState
 from edge_runtime.safety import Reason
 
-SIM_WATCHDOG_NS = 100_000_000
+WATCHDOG_S = WATCHDOG_NS * 1e-9
+SIM_WATCHDOG_S = 0.1
 _AT_REST_RAD_S = 0.02
 _SILENCE_S = 0.3
 
@@ -79,7 +80,7 @@ def kill_whole_control(robot: WholeRobot) -> ControlKill:
     end_s = time.monotonic() + 5.0
     while True:
         stamp_ns, speeds = robot.recorder.measured()
-        is_late = stamp_ns - last_ns > SIM_WATCHDOG_NS
+        is_late = stamp_ns - last_ns > SIM_WATCHDOG_S * 1e9
         if is_late and np.abs(speeds).max() < _AT_REST_RAD_S:
             break
         if time.monotonic() > end_s:
@@ -128,7 +129,3 @@ def fault_of_engine(robot: WholeRobot, kind: Kind) -> EngineRound:
     else:
         engine.send_signal(signal.SIGCONT)
     return EngineRound(kind, detected_s, stop)
-
-
-WATCHDOG_S = WATCHDOG_NS * 1e-9
-SIM_WATCHDOG_S = SIM_WATCHDOG_NS * 1e-9
