@@ -26,6 +26,7 @@ from contracts.messages import (
     SceneCommand,
 )
 from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR, SCENE_COMMAND, Topic, encode
+from edge_runtime.processes import CONTROL
 from edge_runtime.robots.port import CommandState
 
 _TOPICS = (ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR)
@@ -153,7 +154,7 @@ class _Liar:
 
 
 class _Sockets:
-    """The engine's and the operator's endpoints, which wait where the bus would drop. A context manager."""
+    """In the engine's and an operator's place, waiting where the bus would drop. A context manager."""
 
     def __init__(self, robot: FaultRobot) -> None:
         self._context = zmq.Context()
@@ -164,7 +165,10 @@ class _Sockets:
             socket.setsockopt(zmq.SNDHWM, 64)
             socket.setsockopt(zmq.SNDTIMEO, 20_000)
             socket.setsockopt(zmq.LINGER, 5_000)
-            socket.bind(topic.endpoint(robot.run_dir))
+            if topic.receivers:
+                socket.connect(topic.endpoint(robot.run_dir, CONTROL.name))
+            else:
+                socket.bind(topic.endpoint(robot.run_dir))
             self._sockets[topic.name] = socket
         for socket in self._sockets.values():
             # Control's subscription; and whoever else listens.
