@@ -6,6 +6,7 @@
     │   └── HandshakeError          two parts that each are valid do not fit together (names the field)
     ├── ConfigError                 a setting of the robot's owner (names the key)
     ├── BundleError                 a model bundle that is incomplete, altered or unusable
+    ├── OtaError                    an update that was refused (names the reason, an `OtaRefusal`)
     ├── EngineError                 an inference session that cannot be built or fails to run
     ├── FrameError                  a camera frame that is gone, torn or not as its reference says
     ├── PortError                   the shared memory between control and driver
@@ -48,6 +49,26 @@ class Refusal(str, Enum):
     PREDICTED_DEVIATION = "predicted_deviation"
     PREDICTED_BLOCK = "predicted_block"
     UNSURE = "unsure"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class OtaRefusal(str, Enum):
+    """Why an update, or a part of one, was refused. Stable strings: they are stored, reported and counted."""
+
+    RELEASE_OVERSIZED = "release_oversized"
+    RELEASE_MALFORMED = "release_malformed"
+    RELEASE_NOT_CANONICAL = "release_not_canonical"
+    RELEASE_FORMAT = "release_format"
+    RELEASE_LIMITS = "release_limits"
+    RELEASE_PATHS = "release_paths"
+    RELEASE_PIECES = "release_pieces"
+    RELEASE_PACKS = "release_packs"
+    RELEASE_DELTAS = "release_deltas"
+    BLOB_OVERSIZED = "blob_oversized"
+    BLOB_MALFORMED = "blob_malformed"
+    BLOB_ALTERED = "blob_altered"
 
     def __str__(self) -> str:
         return self.value
@@ -109,6 +130,20 @@ class ConfigError(EdgeError):
 
 class BundleError(EdgeError):
     """A model bundle that is incomplete, altered or unusable."""
+
+
+class OtaError(EdgeError):
+    """An update that was refused; what the robot has keeps running.
+
+    Attributes:
+        refusal: the reason, for the journal, the report and the counters.
+        detail: what exactly was wrong, for people.
+    """
+
+    def __init__(self, refusal: OtaRefusal, detail: str) -> None:
+        super().__init__(f"{refusal}: {detail}")
+        self.refusal = refusal
+        self.detail = detail
 
 
 class EngineError(EdgeError):
