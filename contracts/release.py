@@ -48,7 +48,7 @@ _Millionths = Annotated[int, msgspec.Meta(ge=1, le=10**15)]
 _PerJoint = Annotated[tuple[_Millionths, ...], msgspec.Meta(max_length=64)]
 
 
-class InconsistentReleaseError(ValueError):
+class InconsistentError(ValueError):
     """A release that contradicts itself; `load` turns it into an `OtaError` with the same refusal."""
 
     def __init__(self, refusal: OtaRefusal, detail: str) -> None:
@@ -71,9 +71,7 @@ class ReleaseFile(_Part, frozen=True):
     def __post_init__(self) -> None:
         parts = self.path.split("/")
         if len(self.path) > MAX_PATH_CHARACTERS or not all(map(_PATH_PART.match, parts)):
-            raise InconsistentReleaseError(
-                OtaRefusal.RELEASE_PATHS, f"{self.path[:80]!r} is no plain path inside a bundle"
-            )
+            raise InconsistentError(OtaRefusal.RELEASE_PATHS, f"{self.path[:80]!r} is no plain path inside a bundle")
 
 
 class StoredBlob(_Part, frozen=True):
@@ -87,7 +85,7 @@ class StoredBlob(_Part, frozen=True):
 
     def __post_init__(self) -> None:
         if self.stored_bytes > self.size_bytes or (self.codec == "none") != (self.stored_bytes == self.size_bytes):
-            raise InconsistentReleaseError(
+            raise InconsistentError(
                 OtaRefusal.RELEASE_PIECES,
                 f"{self.codec} stores {self.size_bytes} bytes in {self.stored_bytes}: only what saves bytes is coded",
             )
@@ -210,7 +208,7 @@ class ReleaseManifest(_Part, frozen=True):
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
-            raise InconsistentReleaseError(
+            raise InconsistentError(
                 OtaRefusal.RELEASE_FORMAT,
                 f"format_version {self.format_version}, this software reads {FORMAT_VERSION}",
             )
@@ -251,7 +249,7 @@ def load(data: bytes) -> ReleaseManifest:
         release = msgspec.json.decode(data, type=ReleaseManifest)
     except msgspec.ValidationError as error:
         fault = error.__cause__
-        if isinstance(fault, InconsistentReleaseError):
+        if isinstance(fault, InconsistentError):
             raise OtaError(fault.refusal, str(fault)) from error
         raise OtaError(OtaRefusal.RELEASE_MALFORMED, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -264,17 +262,17 @@ def load(data: bytes) -> ReleaseManifest:
 
 def _check_paths(paths: list[str]) -> None:
     if MANIFEST_NAME not in paths:
-        raise InconsistentReleaseError(OtaRefusal.RELEASE_PATHS, f"{MANIFEST_NAME} is not among the files")
+        raise InconsistentError(OtaRefusal.RELEASE_PATHS, f"{MANIFEST_NAME} is not among the files")
     # Two names that one file system tells apart and another does not would overwrite each other.
     folded = [path.lower() for path in paths]
     files = set(folded)
     if len(files) != len(paths):
-        raise InconsistentReleaseError(OtaRefusal.RELEASE_PATHS, "a path is listed twice")
+        raise InconsistentError(OtaRefusal.RELEASE_PATHS, "a path is listed twice")
     for path in folded:
         parts = path.split("/")
         above = next(("/".join(parts[:n]) for n in range(1, len(parts)) if "/".join(parts[:n]) in files), None)
         if above is not None:
-            raise InconsistentReleaseError(OtaRefusal.RELEASE_PATHS, f"{above} is a file and the folder of {path}")
+            raise InconsistentError(OtaRefusal.RELEASE_PATHS, f"{above} is a file and the folder of {path}")
 
 
 def _check_pieces(release: ReleaseManifest) -> None:
@@ -285,22 +283,18 @@ def _check_pieces(release: ReleaseManifest) -> None:
         used.update(file.pieces)
         missing = next((piece for piece in file.pieces if piece not in release.blobs), None)
         if missing is not None:
-            raise InconsistentReleaseError(
-                OtaRefusal.RELEASE_PIECES, f"{file.path} is made of {missing}, which is no blob"
-            )
+            raise InconsistentError(OtaRefusal.RELEASE_PIECES, f"{file.path} is made of {missing}, which is no blob")
         size = sum(release.blobs[piece].size_bytes for piece in file.pieces)
         if size != file.size_bytes:
-            raise InconsistentReleaseError(
+            raise InconsistentError(
                 OtaRefusal.RELEASE_PIECES, f"{file.path} has {file.size_bytes} bytes, its pieces have {size}"
             )
     if count > MAX_PIECES:
-        raise InconsistentReleaseError(OtaRefusal.RELEASE_LIMITS, f"{count} pieces, the cap is {MAX_PIECES}")
+        raise InconsistentError(OtaRefusal.RELEASE_LIMITS, f"{count} pieces, the cap is {MAX_PIECES}")
     if release.size_bytes > MAX_BUNDLE_BYTES:
-        raise InconsistentReleaseError(
-            OtaRefusal.RELEASE_LIMITS, f"{release.size_bytes} bytes, the cap is {MAX_BUNDLE_BYTES}"
-        )
+        raise InconsistentError(OtaRefusal.RELEASE_LIMITS, f"{release.size_bytes} bytes, the cap is {MAX_BUNDLE_BYTES}")
     if len(used) != len(release.blobs):
-        raise InconsistentReleaseError(
+        raise InconsistentError(
             OtaRefusal.RELEASE_PIECES, f"{len(release.blobs) - len(used)} blobs are part of no file"
         )
 
@@ -308,15 +302,13 @@ def _check_pieces(release: ReleaseManifest) -> None:
 def _check_deltas(release: ReleaseManifest) -> None:
     pairs = {(delta.blob, delta.base) for delta in release.deltas}
     if len(pairs) != len(release.deltas):
-        raise InconsistentReleaseError(OtaRefusal.RELEASE_DELTAS, "a delta is listed twice")
+        raise InconsistentError(OtaRefusal.RELEASE_DELTAS, "a delta is listed twice")
     for delta in release.deltas:
         blob = release.blobs.get(delta.blob)
         if blob is None or delta.base == delta.blob:
-            raise InconsistentReleaseError(
-                OtaRefusal.RELEASE_DELTAS, f"{delta.blob} from {delta.base} leads to no blob"
-            )
+            raise InconsistentError(OtaRefusal.RELEASE_DELTAS, f"{delta.blob} from {delta.base} leads to no blob")
         if delta.stored_bytes >= blob.stored_bytes or blob.size_bytes % delta.element_bytes:
-            raise InconsistentReleaseError(
+            raise InconsistentError(
                 OtaRefusal.RELEASE_DELTAS,
                 f"{delta.stored_bytes} bytes and elements of {delta.element_bytes} lead to {delta.blob}, "
                 f"which has {blob.stored_bytes} stored bytes of {blob.size_bytes}",
@@ -325,22 +317,18 @@ def _check_deltas(release: ReleaseManifest) -> None:
 
 def _check_packs(release: ReleaseManifest) -> None:
     if len({pack.sha256 for pack in release.packs}) != len(release.packs):
-        raise InconsistentReleaseError(OtaRefusal.RELEASE_PACKS, "a pack is listed twice")
+        raise InconsistentError(OtaRefusal.RELEASE_PACKS, "a pack is listed twice")
     regions = sorted(_regions(release))
     used = {pack for pack, _, _ in regions}
     if used != set(range(len(release.packs))):
         detail = f"{len(release.packs)} packs are listed, {len(used)} are used, up to number {max(used, default=-1)}"
-        raise InconsistentReleaseError(OtaRefusal.RELEASE_PACKS, detail)
+        raise InconsistentError(OtaRefusal.RELEASE_PACKS, detail)
     last_pack, last_end = -1, 0
     for pack, offset, end in regions:
         if end > release.packs[pack].size_bytes:
-            raise InconsistentReleaseError(
-                OtaRefusal.RELEASE_PACKS, f"pack {pack}: {offset} to {end} is beyond its end"
-            )
+            raise InconsistentError(OtaRefusal.RELEASE_PACKS, f"pack {pack}: {offset} to {end} is beyond its end")
         if pack == last_pack and offset < last_end:
-            raise InconsistentReleaseError(
-                OtaRefusal.RELEASE_PACKS, f"pack {pack}: two regions hold the byte at {offset}"
-            )
+            raise InconsistentError(OtaRefusal.RELEASE_PACKS, f"pack {pack}: two regions hold the byte at {offset}")
         last_pack, last_end = pack, end
 
 
