@@ -69,6 +69,23 @@ class OtaRefusal(str, Enum):
     BLOB_OVERSIZED = "blob_oversized"
     BLOB_MALFORMED = "blob_malformed"
     BLOB_ALTERED = "blob_altered"
+    UNREACHABLE = "unreachable"
+    UNTRUSTED_SERVER = "untrusted_server"
+    REDIRECT_REFUSED = "redirect_refused"
+    DISCONNECTED = "disconnected"
+    SLOW_RETRIEVAL = "slow_retrieval"
+    ENDLESS_DATA = "endless_data"
+    SERVER_BUSY = "server_busy"
+    SERVER_ERROR = "server_error"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    UNEXPECTED_STATUS = "unexpected_status"
+    RANGE_IGNORED = "range_ignored"
+    WRONG_RANGE = "wrong_range"
+    WRONG_LENGTH = "wrong_length"
+    WRONG_ENCODING = "wrong_encoding"
+    OBJECT_CHANGED = "object_changed"
+    OUTSIDE_HOURS = "outside_hours"
 
     def __str__(self) -> str:
         return self.value
