@@ -34,7 +34,7 @@ static void random_links(uint64_t *r, geometry_model *g) {
         geometry_joint *joint = &g->joints[i];
         random_rotation(r, joint->rotation);
         /* Mostly a chain, now and then a fork. */
-        joint->parent = i > 0u && fuzz_below(r, 10u) == 0u ? (int32_t)fuzz_below(r, i) : (int32_t)i - 1;
+        joint->parent = fuzz_below(r, 10u) == 0u ? (int32_t)fuzz_below(r, i + 1u) - 1 : (int32_t)i - 1;
         for (int k = 0; k < 3; k++) joint->offset_m[k] = fuzz_below(r, 2u) ? 0.0 : fuzz_uniform(r, -0.35, 0.35);
     }
     g->tool_link = (int32_t)g->n_joints - 1;

@@ -87,7 +87,7 @@ static void fill_digest(uint8_t *to, const uint8_t *from) {
 
 static void fill(kernel_verdict *verdict, const kernel_state *state, const kernel_config *config,
                  const motion_result *result) {
-    *verdict = (kernel_verdict){0};
+    *verdict = (kernel_verdict){.state = state->state};
     for (uint32_t i = 0u; i < config->n_joints; i++) {
         verdict->q_rad[i] = state->q_rad[i];
         verdict->dq_rad_s[i] = state->dq_rad_s[i];
@@ -102,7 +102,6 @@ static void fill(kernel_verdict *verdict, const kernel_state *state, const kerne
     verdict->time_to_rest_s = result->stop.ticks * ((double)config->tick_ns * 1e-9);
     verdict->reasons = result->reasons;
     verdict->faults = state->faults;
-    verdict->state = state->state;
     fill_digest(verdict->config_digest, config->digest);
 }
 

@@ -90,7 +90,7 @@ static double look_at_tool(const kernel_config *config, double speed_max_m_s, co
     const geometry_model *model = &config->geometry;
     const double tick = (double)config->tick_ns * 1e-9;
     double columns[KERNEL_MAX_JOINTS][3];
-    double velocity[3] = {0.0, 0.0, 0.0};
+    double velocity[3] = {0.0};
     double bound = 0.0;
     double gain = 0.0;
     double spin = 0.0;
@@ -102,7 +102,7 @@ static double look_at_tool(const kernel_config *config, double speed_max_m_s, co
         const double *column = columns[i];
         const double longest =
             sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2]) + swing;
-        for (int k = 0; k < 3; k++) velocity[k] += column[k] * moment->v[i];
+        for (int k = 0; k < 3; k++) velocity[k] = column[k] * moment->v[i] + velocity[k];
         bound += longest * moment->peak[i];
         gain += longest * config->ddq_max_rad_s2[i] + outer * moment->peak[i];
         spin += moment->peak[i];
@@ -110,10 +110,9 @@ static double look_at_tool(const kernel_config *config, double speed_max_m_s, co
         outer += model->tool_reach_m[i] * moment->peak[i];
     }
     if (bound <= speed_max_m_s) return INFINITY;
-    const double room =
-        speed_max_m_s - sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2]);
-    if (room < -SLACK * speed_max_m_s) return -1.0;
-    return larger(0.0, room) / ((gain + bound * spin) * tick);
+    const double speed_m_s = sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2]);
+    if (speed_m_s > speed_max_m_s * (1.0 + SLACK)) return -1.0;
+    return larger(0.0, speed_max_m_s - speed_m_s) / ((gain + bound * spin) * tick);
 }
 
 static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, const stop_profile *profiles,

@@ -103,7 +103,7 @@ def _look_at_tool(config: Config, speed_max_m_s: float, pose: Pose, moment: _Sto
         column = columns[i]
         longest = math.sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2]) + swing
         for k in range(3):
-            velocity[k] += column[k] * moment.v[i]
+            velocity[k] = column[k] * moment.v[i] + velocity[k]
         bound += longest * moment.peak[i]
         gain += longest * config.ddq_max_rad_s2[i] + outer * moment.peak[i]
         spin += moment.peak[i]
@@ -111,10 +111,10 @@ def _look_at_tool(config: Config, speed_max_m_s: float, pose: Pose, moment: _Sto
         outer += model.tool_reach_m[i] * moment.peak[i]
     if bound <= speed_max_m_s:
         return math.inf
-    room = speed_max_m_s - math.sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2])
-    if room < -_SLACK * speed_max_m_s:
+    speed_m_s = math.sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2])
+    if speed_m_s > speed_max_m_s * (1.0 + _SLACK):
         return -1.0
-    return divide(larger(0.0, room), (gain + bound * spin) * tick)
+    return divide(larger(0.0, speed_max_m_s - speed_m_s), (gain + bound * spin) * tick)
 
 
 def _walk(

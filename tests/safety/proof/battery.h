@@ -26,6 +26,7 @@ typedef struct {
 /* Robots and arms that the questions are about; made once, by the kernel as it is. */
 void battery_prepare(void);
 void battery_prepare_streams(void);
+const fuzz_stream *battery_arm(uint32_t variant);
 
 extern const battery_group battery_values[], battery_parts[], battery_motion[];
 extern const uint32_t battery_values_count, battery_parts_count, battery_motion_count;

@@ -27,6 +27,23 @@ static void stand(int with_geometry) {
     setpoint.speed_scale = 1.0;
 }
 
+/* The tool of the straight arm moves at exactly the speed that is still let pass, and a hair faster. */
+static void ask_tool(uint32_t variant, answer *a) {
+    for (int k = -2; k < 3; k++) {
+        profile_state joints[KERNEL_MAX_JOINTS] = {{0.0, 0.0, 0.0}};
+        stop_certificate stop;
+        uint32_t poses = 8u;
+        stand(1);
+        const double limit = 0.25 * (double)(variant % 3u + 1u);
+        joints[variant / 3u].v = limit * (1.0 + 1e-11) * (variant / 3u ? 2.0 : 1.0);
+        for (int step = 0; step < (k < 0 ? -k : k); step++)
+            joints[variant / 3u].v = nextafter(joints[variant / 3u].v, k < 0 ? 0.0 : 9.0);
+        config.dq_max_rad_s[0] = config.dq_max_rad_s[1] = 4.0;
+        answer_whole(a, (int64_t)verify_stop(&config, limit, joints, &poses, &stop));
+        answer_whole(a, poses);
+    }
+}
+
 static void ask_following(answer *a) {
     kernel_state s = state;
     answer_whole(a, (int64_t)check_following(&s, &config, &feedback));
@@ -102,7 +119,7 @@ static void ask_requests(uint32_t variant, answer *a) {
                     if (what == 8u) feedback.stamp_ns = k < 3 ? -21 * MS : 6 * MS;
                     if (what == 9u) state.has_feedback_seq = 1u, state.feedback_seq = (uint64_t)k + 2u;
                     if (what == 10u) feedback.stop_line = k < 3, feedback.torn = 1u;
-                    if (what == 11u) feedback.q_rad[0] = 0.25 * k, feedback.q_rad[1] = 2.75 - 0.125 * k;
+                    if (what == 11u) feedback.q_rad[0] = 0.25 * (double)k, feedback.q_rad[1] = 2.75 - 0.125 * (double)k;
                     if (what == 11u) config.q_max_rad[1] = 4.0;
                     answer_whole(a, kernel_request(&state, &config, &feedback, request, 0));
                     answer_bytes(a, &state, sizeof state);
@@ -116,7 +133,7 @@ static void ask_verified(uint32_t variant, answer *a) {
     for (uint32_t n = 0; n < 150u; n++) {
         profile_state joints[KERNEL_MAX_JOINTS] = {{0.0, 0.0, 0.0}};
         stop_profile profile;
-        uint32_t poses = 1u + fuzz_below(&random, 40u);
+        uint32_t poses = fuzz_below(&random, 41u);
         double tool_speed = 0.25 * (double)(1u + fuzz_below(&random, 8u));
         stand(variant % 4u != 0u);
         config.clearance_min_m = n % 3u ? 0.0 : 0.03125;
@@ -152,7 +169,60 @@ static void ask_verified(uint32_t variant, answer *a) {
         answer_number(a, stop.margin_rad);
         answer_number(a, stop.margin_m);
         answer_whole(a, stop.margin_joint);
-        answer_whole(a, stop.ticks);
+        answer_number(a, stop.ticks);
+    }
+}
+
+/* The stops of whole arms, with hardly more room than they need, and a tool that is hardly slow enough. */
+static void ask_verified_arms(uint32_t variant, answer *a) {
+    static kernel_config c;
+    const fuzz_stream *s = battery_arm(variant);
+    uint64_t random = 77u + variant;
+    c = s->config;
+    for (uint32_t n = 0; n < 40u; n++) {
+        profile_state joints[KERNEL_MAX_JOINTS];
+        double q[KERNEL_MAX_JOINTS] = {0.0}, dq[KERNEL_MAX_JOINTS] = {0.0}, columns[GEOMETRY_MAX_JOINTS][3];
+        double square = 0.0, velocity[3] = {0.0, 0.0, 0.0}, way = 0.0, least = 1e9, moved = 0.0;
+        geometry_pose pose;
+        geometry_clearance clearance;
+        stop_certificate stop;
+        for (uint32_t i = 0; i < c.n_joints; i++) {
+            const profile_limits limits = joint_limits(&c, i);
+            stop_profile profile;
+            c.q_min_rad[i] = -10.0;
+            c.q_max_rad[i] = 10.0;
+            q[i] = s->real_rad[i];
+            dq[i] = fuzz_uniform(&random, -0.5, 0.5) * (n % 4u == 3u ? 0.01 : 1.0);
+            if (n % 4u == 2u && i > 0u) dq[i] = 0.0;
+            c.dq_max_rad_s[i] = 20.0;
+            const double braked = n % 5u == 4u ? -c.ddq_max_rad_s2[i] : 0.0;
+            if (n % 5u == 4u && n % 2u) dq[i] *= 1e-2;
+            joints[i] = (profile_state){q[i], dq[i], dq[i] > 0.0 ? braked : -braked};
+            stop_profile_of(joints[i], &limits, &profile);
+            moved = profile.q_end - q[i];
+            way += c.geometry.reach_m[n % c.geometry.n_capsules][i] * (moved < 0.0 ? -moved : moved);
+        }
+        geometry_pose_at(&c.geometry, q, &pose);
+        geometry_clearance_at(&c.geometry, &pose, &clearance);
+        geometry_tool_columns(&c.geometry, &pose, columns);
+        for (uint32_t k = 0; k < 3u; k++) {
+            for (uint32_t i = c.n_joints; i-- > 0u;) velocity[k] += columns[i][k] * dq[i];
+            square = velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2];
+        }
+        for (uint32_t k = 0; k < c.geometry.n_capsules; k++) least = fmin(least, clearance.world_m[k]);
+        for (uint32_t k = 0; k < c.geometry.n_pairs; k++) least = fmin(least, clearance.pair_m[k]);
+        const double rooms[] = {0.0, 0.5e-12, 1e-12, 1.5e-12, -1e-6, -1e-4, -1e-3, -1e-2};
+        c.clearance_min_m = fmax(0.0, fmin(1.0, least + rooms[n % 8u]));
+        if (n % 9u == 8u) c.clearance_min_m = fmax(0.0, fmin(1.0, clearance.world_m[n % c.geometry.n_capsules] - way));
+        if (n % 9u == 7u) c.clearance_min_m = fmax(0.0, (least + 1e-12));
+        const double more[] = {0.0, 0.5e-11, -0.5e-11, -1e-11, -2e-11, 1e-3, 0.05, 0.5, 1.0, 3.0, 1e3};
+        const double tool_speed = sqrt(square) * (1.0 + more[fuzz_below(&random, 11u)]);
+        uint32_t poses = 1u + fuzz_below(&random, 60u);
+        answer_whole(a, (int64_t)verify_stop(&c, tool_speed > 0.0 ? tool_speed : 1.0, joints, &poses, &stop));
+        answer_whole(a, poses);
+        answer_number(a, stop.margin_rad);
+        answer_number(a, stop.margin_m);
+        answer_number(a, stop.ticks);
     }
 }
 
@@ -161,22 +231,32 @@ static void ask_shape(uint32_t variant, answer *a) {
     static const double hairs[] = {0.0, 0.5e-9, 0.999999999e-9, 1e-9, 1.000000001e-9, 2e-9, 1e-6, -1e-9};
     const double tick = 1e-3;
     for (uint32_t n = 0; n < 8u * 6u; n++) {
-        motion_result result = {0u, 0.0, 1.0, {0.0, 1e9, 0u, 0u}};
+        motion_result result = {.speed_scale = 1.0};
         const double hair = 1.0 + hairs[n % 8u], sign = n / 8u % 2u ? -1.0 : 1.0;
         stand(variant % 3u == 2u);
-        state.has_target = 1u;
-        state.target_rad[0] = state.target_rad[1] = variant & 1u ? 1e-9 * hair * tick : 0.0;
+        if (variant & 8u) config.dq_max_rad_s[0] = config.dq_max_rad_s[1] = 2.0;
+        state.has_target = variant % 9u != 4u;
+        state.target_rad[0] = state.target_rad[1] = variant & 1u ? 1e-9 * hair * config.dq_max_rad_s[0] * tick : 0.0;
+        setpoint.gripper_m = n % 3u ? 0.25 : config.gripper_rate_m_s * ((double)config.tick_ns * 1e-9);
         state.dq_rad_s[0] = n / 16u == 0u ? 0.0 : sign * 0.5;
         state.ddq_rad_s2[0] = n / 16u == 2u ? sign * 8.0 : 0.0;
         const double a_next = state.ddq_rad_s2[0] + sign * 512.0 * tick * hair;
         setpoint.q_rad[0] = tick * (state.dq_rad_s[0] + tick * a_next);
-        if (variant % 5u == 3u) setpoint.q_rad[0] = tick * sign * hair;
+        if (variant % 5u == 3u) setpoint.q_rad[0] = tick * sign * hair * config.dq_max_rad_s[0];
         if (variant % 5u == 4u) state.target_rad[0] = setpoint.q_rad[0] - tick * state.dq_rad_s[0];
         state.target_rad_s[0] = variant % 7u ? state.dq_rad_s[0] : 0.25;
         setpoint.speed_scale = variant % 4u ? 1.0 : 0.5;
+        if (variant % 6u == 5u) {
+            /* Told exactly what the posture would have asked for, and moving at it. */
+            setpoint.speed_scale = posture_speed_scale(&config, state.q_rad);
+            state.dq_rad_s[0] = sign * setpoint.speed_scale * config.dq_max_rad_s[0];
+            state.ddq_rad_s2[0] = 0.0;
+            setpoint.q_rad[0] = sign * 0.25;
+        }
         motion_follow(&state, &config, &setpoint, &result);
         answer_bytes(a, &state, sizeof state);
         answer_whole(a, (int64_t)result.reasons);
+        answer_number(a, result.stop.ticks);
         answer_number(a, result.accepted);
         answer_number(a, result.speed_scale);
     }
@@ -202,7 +282,7 @@ static void ask_retraction(uint32_t variant, answer *a) {
         state.ddq_rad_s2[variant % 2u] = 0.0;
     }
     for (int k = 0; k < 500; k++) {
-        motion_result result = {0u, 0.0, 1.0, {0.0, 1e9, 0u, 0u}};
+        motion_result result = {.speed_scale = 1.0};
         motion_retract(&state, &config, &result);
         answer_bytes(a, &state, sizeof state);
         answer_number(a, result.speed_scale);
@@ -212,7 +292,8 @@ static void ask_retraction(uint32_t variant, answer *a) {
 }
 
 const battery_group battery_parts[] = {
-    {"checks", ask_checks, 10u},       {"requests", ask_requests, 4u},     {"shape", ask_shape, 40u},
-    {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},
+    {"checks", ask_checks, 10u},       {"requests", ask_requests, 4u},     {"shape", ask_shape, 72u},
+    {"tool", ask_tool, 6u},
+    {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},  {"arms", ask_verified_arms, 48u},
 };
 const uint32_t battery_parts_count = sizeof battery_parts / sizeof *battery_parts;

@@ -16,7 +16,7 @@ static fuzz_stream streams[FUZZ_ROBOTS];
 
 const double battery_edges[] = {
     EDGE(0.0),  5e-324, -5e-324, EDGE(1e-9), EDGE(1e-3), EDGE(1e-2), EDGE(0.1), EDGE(1.0), EDGE(-1.0), EDGE(60.0), EDGE(100.0),
-    EDGE(-100.0), EDGE(1e3), EDGE(-1e3), EDGE(1e5), EDGE(1e6), EDGE(-1e6), EDGE(1e8), 0.5, -0.5, 2.0, 59.0, 61.0, NAN, INFINITY,
+    EDGE(-100.0), EDGE(1e3), EDGE(-1e3), EDGE(1e5), EDGE(1e6), EDGE(-1e6), EDGE(1e8), EDGE(0.0625), EDGE(0.125), 0.5, -0.5, 2.0, 59.0, 61.0, NAN, INFINITY,
     -INFINITY};
 const uint32_t battery_edges_count = sizeof battery_edges / sizeof *battery_edges;
 
@@ -141,7 +141,7 @@ static void bend_feedback(round_stream *s) {
     case 3: f->present = 0u; break;
     case 4: f->torn = 1u; break;
     case 5: f->stop_line = 1u; break;
-    case 6: f->driver_fault = 1u; break;
+    case 6: f->wrench[fuzz_below(&s->random, 6u)] = NAN; f->driver_fault = fuzz_below(&s->random, 2u); break;
     case 7: f->q_rad[i] = q + sign * ONE_OF(s, EDGE(0.25), EDGE(0.0625)); break;
     case 8: f->dq_rad_s[i] = sign * ONE_OF(s, EDGE(0.0625), NAN); break;
     case 9: f->tau_nm[i] = sign * ONE_OF(s, EDGE(16.0), NAN); break;

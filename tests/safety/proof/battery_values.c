@@ -13,7 +13,9 @@
 static const double special[] = {0.0,     -0.0,     1.0,        -1.0,       0.5,       2.0,      -2.0, 1.0 + DBL_EPSILON,
                                  DBL_MAX, -DBL_MAX, 5e-324,     -5e-324,    DBL_MIN,   1e-12,    3.0,  1e308,
                                  NAN,     INFINITY, -INFINITY};
-static const int64_t whole[] = {0, 1, -1, 2, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1, 1000};
+static const int64_t whole[] = {0, 1, -1, 2, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1, 1000,
+                                /* One is the other with all bits turned, and so is their difference. */
+                                -0x5555555555555556, 0x5555555555555555};
 
 #define EDGE(x) nextafter(x, -INFINITY), x, nextafter(x, INFINITY)
 static fuzz_stream arms[ARMS];
@@ -31,7 +33,7 @@ static void ask_numbers(uint32_t variant, answer *a) {
         }
     }
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
-        answer_whole(a, export_elapsed(whole[variant % 9u], whole[i]));
+        answer_whole(a, export_elapsed(whole[variant % (sizeof whole / sizeof *whole)], whole[i]));
 }
 
 static void ask_transitions(uint32_t variant, answer *a) {
@@ -81,6 +83,13 @@ static void ask_configs(uint32_t variant, answer *a) {
     static kernel_config c;
     battery_round_robot(&c, variant & 1u);
     c.retracts = variant & 2u;
+    for (uint32_t i = 0; i < 2u; i++) {
+        /* One limit at the edge of another's, or all so small that each can be at its own. */
+        if (variant / 4u == 1u) c.ddq_max_rad_s2[i] = c.dddq_max_rad_s3[i] = 1.0;
+        if (variant / 4u == 2u) c.dq_max_rad_s[i] = c.ddq_max_rad_s2[i] = 1e-3, c.dddq_max_rad_s3[i] = 1e-2;
+        if (variant / 4u == 3u) c.q_min_rad[i] = -1e3, c.q_max_rad[i] = 1e3;
+    }
+    if (variant / 4u == 3u) c.gripper_min_m = -1e3, c.gripper_max_m = 1e3;
     ask_config(&c, a);
     for (uint32_t i = 0; i < c.n_joints; i++) {
         double *const of_joint[] = {&c.q_min_rad[i],        &c.q_max_rad[i],       &c.dq_max_rad_s[i],
@@ -153,6 +162,19 @@ static void ask_stop(profile_state state, const profile_limits *limits, answer *
     }
 }
 
+/* Braking so that releasing lands exactly, to the last bits of the comparison that tells it from swinging through. */
+static void ask_release(double v, const profile_limits *limits, answer *a) {
+    const double step = limits->jerk_max * limits->tick;
+    const double speed = v < 0.0 ? -v : v;
+    const double rate = fmin(limits->accel_max, landing_rate(speed, limits->jerk_max, limits->tick));
+    profile_state s = {0.0, speed, -(rate + step) / (1.0 - 1e-12)};
+    for (int k = 0; k < 4; k++) s.a = nextafter(s.a, 0.0);
+    for (int k = 0; k < 9; k++) {
+        ask_stop(s, limits, a);
+        s.a = nextafter(s.a, -INFINITY);
+    }
+}
+
 static void ask_stops(uint32_t variant, answer *a) {
     uint64_t random = 0x5eed0000u + variant;
     const int is_round = variant % 3u == 0u;
@@ -171,6 +193,10 @@ static void ask_stops(uint32_t variant, answer *a) {
         if (fuzz_below(&random, 8u) == 0u) s.a = fuzz_below(&random, 2u) ? 0.0 : limits.accel_max;
         answer_number(a, landing_rate(fuzz_below(&random, 9u) ? s.v : special[n % SPECIAL], limits.jerk_max, limits.tick));
         answer_number(a, stop_accel(s.v, s.a, &limits));
+        const profile_state nearly = {0.0, 1e-12 * limits.jerk_max * limits.tick * limits.tick, 0.0};
+        const profile_state rested = profile_tick(nearly, 0.0, &limits);
+        answer_bytes(a, &rested, sizeof rested);
+        ask_release(s.v, &limits, a);
         /* Along the stop: where it lands, rounding decides. */
         for (uint32_t k = 0; k < 6u; k++) {
             ask_stop(s, &limits, a);
@@ -226,10 +252,11 @@ static void ask_grid(uint32_t variant, answer *a) {
     g.n_joints = 1u;
     g.joints[0].parent = -1;
     g.joints[0].rotation[0] = g.joints[0].rotation[4] = g.joints[0].rotation[8] = 1.0;
-    g.n_capsules = 12u;
-    g.n_pairs = 30u;
-    g.n_keepouts = 1u + variant % 3u;
-    g.n_planes = variant % 4u;
+    const int full = variant % 8u == 7u;
+    g.n_capsules = full ? GEOMETRY_MAX_CAPSULES : 12u;
+    g.n_pairs = full ? GEOMETRY_MAX_PAIRS : 30u;
+    g.n_keepouts = full ? GEOMETRY_MAX_KEEPOUTS : variant % 4u;
+    g.n_planes = full ? GEOMETRY_MAX_PLANES : variant / 2u % 4u;
     for (uint32_t c = 0; c < g.n_capsules; c++) {
         g.capsules[c].link = c % 2u ? 0 : -1;
         g.capsules[c].in_world = c % 5u != 4u;
@@ -240,8 +267,8 @@ static void ask_grid(uint32_t variant, answer *a) {
         }
     }
     for (uint32_t p = 0; p < g.n_pairs; p++) {
-        g.pairs[p][0] = fuzz_below(&random, 12u);
-        g.pairs[p][1] = fuzz_below(&random, 12u);
+        g.pairs[p][0] = fuzz_below(&random, g.n_capsules);
+        g.pairs[p][1] = fuzz_below(&random, g.n_capsules);
     }
     for (uint32_t z = 0; z < g.n_keepouts; z++) {
         g.keepouts[z].radius_m = 0.25;
@@ -251,9 +278,25 @@ static void ask_grid(uint32_t variant, answer *a) {
         }
     }
     for (uint32_t p = 0; p < g.n_planes; p++) {
-        g.planes[p].normal[p] = 1.0;
+        g.planes[p].normal[p % 3u] = p < 3u ? 1.0 : -1.0;
         g.planes[p].offset_m = -3.0;
     }
+    ask_pose(&g, rest, rest, a);
+}
+
+/* A segment that is as far from a point as four times its half length, which is where exactness begins. */
+static void ask_far(uint32_t variant, answer *a) {
+    static geometry_model g;
+    const double rest[KERNEL_MAX_JOINTS] = {0.0};
+    memset(&g, 0, sizeof g);
+    g.n_joints = g.n_capsules = g.n_keepouts = 1u;
+    g.joints[0].parent = -1;
+    g.joints[0].rotation[0] = g.joints[0].rotation[4] = g.joints[0].rotation[8] = 1.0;
+    g.capsules[0].link = -1;
+    g.capsules[0].in_world = 1u;
+    g.capsules[0].b_m[variant] = 0.5;
+    for (uint32_t k = 0; k < 3u; k++) g.keepouts[0].min_m[k] = g.keepouts[0].max_m[k] = k == variant ? 0.25 : 0.0;
+    g.keepouts[0].min_m[(variant + 1u) % 3u] = g.keepouts[0].max_m[(variant + 1u) % 3u] = 1.0;
     ask_pose(&g, rest, rest, a);
 }
 
@@ -268,14 +311,27 @@ static void ask_angles(uint32_t variant, answer *a) {
     }
 }
 
+const fuzz_stream *battery_arm(uint32_t variant) { return &arms[variant % ARMS]; }
+
+static int is_chain_of(const geometry_model *g, uint32_t n) {
+    for (uint32_t i = 0; i < g->n_joints; i++)
+        if (g->joints[i].parent != (int32_t)i - 1) return 0;
+    return g->n_joints == n;
+}
+
 void battery_prepare(void) {
-    for (uint32_t i = 0; i < ARMS; i++) fuzz_open(&arms[i], 100u + i, 1);
+    /* Six joints are where the manipulability changes its form, sixteen are all there is room for. */
+    static const uint32_t wanted[] = {6u, KERNEL_MAX_JOINTS, 5u, 7u};
+    uint64_t seed = 100u;
+    for (uint32_t i = 0; i < ARMS; i++) do {
+            fuzz_open(&arms[i], seed++, 1);
+        } while (i < 8u && !is_chain_of(&arms[i].config.geometry, wanted[i % 4u]));
 }
 
 const battery_group battery_values[] = {
     {"numbers", ask_numbers, SPECIAL},       {"transitions", ask_transitions, KERNEL_STATE_COUNT + 2u},
-    {"angles", ask_angles, 2u},              {"grid", ask_grid, 40u},
+    {"angles", ask_angles, 2u},              {"grid", ask_grid, 40u}, {"far", ask_far, 3u},
     {"arms", ask_arms, ARMS},                {"stops", ask_stops, 40u},
-    {"configs", ask_configs, 4u},            {"geometry configs", ask_geometry_configs, 12u},
+    {"configs", ask_configs, 16u},            {"geometry configs", ask_geometry_configs, 12u},
 };
 const uint32_t battery_values_count = sizeof battery_values / sizeof *battery_values;

@@ -25,7 +25,7 @@ typedef long int64_t; typedef unsigned long uint64_t;
 #define UINT32_MAX 4294967295u
 """,
     "stddef.h": "typedef unsigned long size_t;\n#define NULL ((void *)0)\n",
-    "math.h": "double sqrt(double); double floor(double); double ceil(double);\n",
+    "math.h": "double sqrt(double); double floor(double); double ceil(double);\n#define INFINITY __builtin_inf()\n",
 }
 BINARY = {
     **{"<": ("<=", ">="), "<=": ("<", ">"), ">": (">=", "<="), ">=": (">", "<"), "==": ("!=",), "!=": ("==",)},
@@ -168,9 +168,9 @@ class Schemata(c_generator.CGenerator):  # type: ignore[misc]
         if n.expr is None or not self.returns_scalar or isinstance(n.expr, c_ast.ID):
             return str(super().visit_Return(n))
         original = self.plain.visit(n.expr)
-        if re.fullmatch("-?[01]", original):
+        if re.fullmatch(r"-?[01](\.0)?", original):
             # Truth or one of a few answers: 2 would be the same as 1 to whom it is told.
-            return f"return {self.choose(n, original, [str(-int(original)) if original == '-1' else str(1 - int(original))])};"
+            return f"return {self.choose(n, original, ['0' if float(original) else '1'])};"
         value = self.fold(n.expr)
         return f"return {self.choose(n, self.visit(n.expr), [other for other in ('0', '1') if str(value) != other])};"
 
