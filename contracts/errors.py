@@ -86,6 +86,20 @@ class OtaRefusal(str, Enum):
     WRONG_ENCODING = "wrong_encoding"
     OBJECT_CHANGED = "object_changed"
     OUTSIDE_HOURS = "outside_hours"
+    METADATA_MALFORMED = "metadata_malformed"
+    ROLLBACK = "rollback"
+    FREEZE = "freeze"
+    MIX_AND_MATCH = "mix_and_match"
+    FAST_FORWARD = "fast_forward"
+    WRONG_KEY = "wrong_key"
+    UNDER_THRESHOLD = "under_threshold"
+    TORN_STATE = "torn_state"
+    CLOCK = "clock"
+    EMPTY_ASSIGNMENT = "empty_assignment"
+    OTHER_ROBOT = "other_robot"
+    DIRECTOR_IMAGE_MISMATCH = "director_image_mismatch"
+    INCOMPATIBLE_HARDWARE = "incompatible_hardware"
+    TARGET_ALTERED = "target_altered"
 
     def __str__(self) -> str:
         return self.value
