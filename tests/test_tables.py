@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,25 @@ def test_every_topic_has_a_producer_of_the_table() -> None:
     names = {process.name for process in PROCESSES} | {"operator"}
     assert {topic.producer for topic in TOPICS} <= names
     assert len({topic.name for topic in TOPICS}) == len(TOPICS)
+
+
+def test_every_guide_is_linked_from_the_readme_and_every_link_leads_somewhere() -> None:
+    linked = set()
+    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page, target)
+            if page.name == "README.md":
+                linked.add((page.parent / target).resolve())
+    assert set((ROOT / "docs" / "guides").glob("*.md")) <= linked
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_what_a_unit_makes_is_for_its_group_and_nobody_else(process: Process) -> None:
+    assert read_unit(UNITS / f"edge-runtime-{process.name}.service")["Service"]["UMask"] == "0007"
+
+
+def test_an_operators_topic_is_for_processes_of_the_table() -> None:
+    names = {process.name for process in PROCESSES}
+    for topic in TOPICS:
+        assert (topic.producer == "operator") == bool(topic.receivers), topic.name
+        assert set(topic.receivers) <= names

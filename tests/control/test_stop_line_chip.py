@@ -50,7 +50,8 @@ class Chip:
         (self._folder / "live").write_text("0")
 
     def remove(self) -> None:
-        self.vanish()
+        if (self._folder / "live").read_text().strip() == "1":
+            self.vanish()
         (self._folder / "bank0").rmdir()
         self._folder.rmdir()
 
