@@ -100,6 +100,15 @@ class OtaRefusal(str, Enum):
     DIRECTOR_IMAGE_MISMATCH = "director_image_mismatch"
     INCOMPATIBLE_HARDWARE = "incompatible_hardware"
     TARGET_ALTERED = "target_altered"
+    NO_SPACE = "no_space"
+    STORAGE_FAULT = "storage_fault"
+    BUNDLE_ALTERED = "bundle_altered"
+    BUSY = "busy"
+    NOT_NOW = "not_now"
+    REFUSED_BEFORE = "refused_before"
+    ENDLESS_RESTARTS = "endless_restarts"
+    ROLLBACK_ASKED = "rollback_asked"
+    WITHDRAWN = "withdrawn"
 
     def __str__(self) -> str:
         return self.value
