@@ -1,0 +1,93 @@
+"""Turns stored bytes back into a blob: plain, compressed, or as a difference from a blob that the robot holds.
+
+Guarantees: never more bytes than the release says the blob has, memory that does not grow with it, and an `OtaError`
+for whatever cannot be decoded. Refuses to know whether the result is right: a decoder can be led to any bytes, so the
+caller compares them with the blob's SHA-256 and, after a delta, fetches the plain blob when they differ.
+
+A delta is a zstd frame of as many bytes as the blob: blob and base are seen as little-endian integers of
+`element_bytes`, each difference (modulo the integer's range) is zigzag-coded, small ones of either sign to small
+numbers, and the bytes of the numbers are sorted by significance within blocks of `DELTA_BLOCK_BYTES`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
+
+import numpy as np
+import zstandard
+
+from contracts.errors import OtaError, OtaRefusal
+from contracts.release import DELTA_BLOCK_BYTES, MAX_BLOB_BYTES
+
+# Level 3 needs 2 MiB. A frame that asks for more memory than this is refused by the decoder.
+_MAX_WINDOW_BYTES = 8 << 20
+
+
+def decode(stored: bytes | BinaryIO, codec: Literal["none", "zstd"], size_bytes: int) -> Iterator[bytes]:
+    """The blob, in parts of at most `DELTA_BLOCK_BYTES`. `stored` has what the pack holds of it and nothing after.
+
+    Raises:
+        OtaError: BLOB_MALFORMED if `stored` is no such blob or has another size, BLOB_OVERSIZED if it holds more.
+    """
+    if not 1 <= size_bytes <= MAX_BLOB_BYTES:
+        raise ValueError(f"a blob has 1 to {MAX_BLOB_BYTES} bytes, not {size_bytes}")
+    source = io.BytesIO(stored) if isinstance(stored, bytes) else stored
+    return _bounded(source, size_bytes) if codec == "none" else _inflated(source, size_bytes)
+
+
+def decode_delta(
+    stored: bytes | BinaryIO, base: BinaryIO, element_bytes: Literal[1, 2, 4], size_bytes: int
+) -> Iterator[bytes]:
+    """The blob that differs from `base` (of the same size) by `stored`, in parts of at most `DELTA_BLOCK_BYTES`.
+
+    Raises:
+        OtaError: as for `decode`, and BLOB_MALFORMED if `base` has too few bytes.
+    """
+    if size_bytes % element_bytes:
+        raise ValueError(f"{size_bytes} bytes are no whole number of elements of {element_bytes}")
+    unsigned = np.dtype(f"<u{element_bytes}")
+    for planes in decode(stored, "zstd", size_bytes):
+        held = _read(base, len(planes))
+        if len(held) != len(planes):
+            raise OtaError(OtaRefusal.BLOB_MALFORMED, "the base of a delta is shorter than its blob")
+        by_significance = np.frombuffer(planes, dtype=np.uint8).reshape(element_bytes, -1)
+        zigzag = np.ascontiguousarray(by_significance.T).view(unsigned).ravel()
+        sign = np.negative(zigzag & unsigned.type(1))
+        yield (np.frombuffer(held, dtype=unsigned) + ((zigzag >> unsigned.type(1)) ^ sign)).astype(unsigned).tobytes()
+
+
+def _inflated(source: BinaryIO, size_bytes: int) -> Iterator[bytes]:
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES).stream_reader(
+            source, read_across_frames=False, closefd=False
+        ) as reader:
+            yield from _bounded(reader, size_bytes)
+    except zstandard.ZstdError as error:
+        raise OtaError(OtaRefusal.BLOB_MALFORMED, str(error)) from error
+
+
+def _bounded(source: BinaryIO, size_bytes: int) -> Iterator[bytes]:
+    left = size_bytes
+    while left:
+        # Whole blocks are what a delta is made of, so that a short one can only be the end of the input.
+        wanted = min(left, DELTA_BLOCK_BYTES)
+        part = _read(source, wanted)
+        if len(part) < wanted:
+            raise OtaError(OtaRefusal.BLOB_MALFORMED, f"{left - len(part)} of {size_bytes} bytes are missing")
+        left -= len(part)
+        yield part
+    if source.read(1):
+        raise OtaError(OtaRefusal.BLOB_OVERSIZED, f"more than the {size_bytes} bytes that were announced")
+
+
+def _read(source: BinaryIO, count: int) -> bytes:
+    parts = []
+    while count > 0:
+        part = source.read(count)
+        if not part:
+            break
+        parts.append(part)
+        count -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
