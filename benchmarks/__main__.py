@@ -6,7 +6,18 @@ import argparse
 import subprocess
 import sys
 
-BENCHMARKS = ("kernel", "limiters", "admission", "jitter", "frames", "inference", "confidence", "faults", "runtime")
+BENCHMARKS = (
+    "kernel",
+    "limiters",
+    "admission",
+    "jitter",
+    "frames",
+    "inference",
+    "confidence",
+    "faults",
+    "stop",
+    "runtime",
+)
 
 
 def main() -> int:
