@@ -32,6 +32,8 @@ MAX_BLOBS = 32_768
 MAX_DELTAS = 32_768
 MAX_PACKS = 4096
 MAX_PATH_CHARACTERS = 255
+DELTA_BLOCK_BYTES = 1 << 20
+"""A delta is made block by block: of each, all lowest bytes of its integers, then all second bytes, and so on."""
 
 _PATH_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]*\Z")
 
