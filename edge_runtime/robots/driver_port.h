@@ -48,6 +48,7 @@ typedef enum { DP_CLOCK_MONOTONIC = 0, DP_CLOCK_VIRTUAL = 1 } dp_clock_mode;
 typedef enum {
     DP_FLAG_STOP_LINE = 1u << 0,    /* a protective or emergency stop input is open */
     DP_FLAG_DRIVER_FAULT = 1u << 1, /* the driver has stopped following commands */
+    /* What was measured once has to be in every sample from then on: control takes one without it for a driver's fault. */
     DP_FLAG_HAS_TORQUE = 1u << 2,   /* tau_nm is measured: the kernel trips on too much of it */
     DP_FLAG_HAS_WRENCH = 1u << 3    /* wrench is measured: likewise */
 } dp_flag;

@@ -81,6 +81,26 @@ def test_measured_torque_and_force_reach_the_kernel(
             assert faults == (reason if flags else Reason(0)), "without its flag it is no measurement"
 
 
+@pytest.mark.parametrize("flag", [FeedbackFlag.HAS_TORQUE, FeedbackFlag.HAS_WRENCH])
+def test_a_sensor_that_falls_silent_is_a_fault_of_its_driver(flag: FeedbackFlag) -> None:
+    def measure(flags: FeedbackFlag) -> None:
+        robot, stamp_ns = stepped.robot, stepped.now_ns + 1_000_000
+        stepped.plant.write_feedback(stamp_ns, robot.q_rad, robot.dq_rad_s, robot.zero, 0.0, flags)
+        stepped.tick(measures=False)
+
+    with SteppedLoop() as stepped:
+        stepped.arm()
+        measure(flag)
+        assert stepped.loop.counters().state is State.HOLDING
+        measure(FeedbackFlag(0))
+        assert stepped.loop.counters().faults == Reason.DRIVER_FAULT, "its limit would not be watched any more"
+        for _ in range(3):
+            measure(FeedbackFlag(0))
+        assert stepped.loop.reset() is Result.REFUSED_STOP_LINE
+        measure(flag)
+        assert stepped.loop.reset() is Result.DONE
+
+
 class PausedDriver:
     """Holds the driver's block as a driver does that was paused, or died, in the middle of writing it."""
 

@@ -74,6 +74,7 @@ struct loop {
     uint64_t setpoint_seq;
     policy_watch watch;
     uint32_t driver_stop_line; /* what the driver said of a line of its own */
+    uint32_t driver_measures;  /* DP_FLAG_HAS_*: what it has ever measured */
     uint32_t own_stop_line;
     kernel_state kernel;
     kernel_feedback feedback;

@@ -35,7 +35,9 @@ static void read_feedback(loop *self) {
     feedback->has_torque = (raw.flags & DP_FLAG_HAS_TORQUE) != 0u;
     feedback->has_wrench = (raw.flags & DP_FLAG_HAS_WRENCH) != 0u;
     self->driver_stop_line = (raw.flags & DP_FLAG_STOP_LINE) != 0u;
-    feedback->driver_fault = (raw.flags & DP_FLAG_DRIVER_FAULT) != 0u;
+    /* A sensor that fell silent would take the limit along that is watched with it. */
+    self->driver_measures |= raw.flags & (DP_FLAG_HAS_TORQUE | DP_FLAG_HAS_WRENCH);
+    feedback->driver_fault = (raw.flags & DP_FLAG_DRIVER_FAULT) != 0u || (self->driver_measures & ~raw.flags) != 0u;
 }
 
 /* After the feedback, which may not have been readable. To the kernel they are one line, which either opens. */
