@@ -39,6 +39,7 @@ ADVICE = {
     "refused_looser": "speed can be restored only while the robot is not armed: disarm first",
     "refused_jitter": "this machine does not keep time well enough to move a robot: `edge-runtime check` says why",
     "refused_unsure": "its policy was not sure many times in a row: answer it first, by resume or another instruction",
+    "refused_restarted": "control has been started since: look at the state, then ask again",
     "refused_overtaken": "a later request of another operator came first: look at the state, then ask again",
 }
 """What a person can do about a refusal."""

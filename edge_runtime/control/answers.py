@@ -12,6 +12,9 @@ from contracts.messages import MAX_ANSWERS, Answer, OperatorCommand, OperatorKin
 OVERTAKEN = "refused_overtaken"
 """Another operator's later request came first."""
 
+RESTARTED = "refused_restarted"
+"""The process that it was asked of has died since; that one may have carried it out."""
+
 
 class Answers:
     """The memory of one robot's requests; forgotten with the process, after which a robot is not armed."""

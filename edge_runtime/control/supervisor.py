@@ -24,7 +24,7 @@ from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
 from edge_runtime.control.admission import Admission
-from edge_runtime.control.answers import Answers
+from edge_runtime.control.answers import RESTARTED, Answers
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture
 from edge_runtime.control.grade import SelfTest
@@ -100,6 +100,7 @@ class Supervisor:
         self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
         self._answers = Answers()
         self._instruction_id = 0
+        self._since_ns = time.monotonic_ns()
         self._accepted = 0
         self._clipped = 0
         self._engine_seen_s: float | None = None
@@ -141,7 +142,7 @@ class Supervisor:
         """Carry out a request of the operator once; a stop always, whatever its number.
 
         Arming has to wait for the first self-test. It is not answered until then, and so it is repeated: an operator
-        who has given up meanwhile arms nothing.
+        who has given up meanwhile arms nothing. Nor is a stop that the loop did not take: its repetition is tried anew.
         """
         if command.kind is OperatorKind.INSTRUCT:
             self._take_instruction(command)
@@ -149,7 +150,9 @@ class Supervisor:
         if command.kind is OperatorKind.ARM and self._self_test is not None and self._self_test.grade is None:
             return
         if self._answers.is_due(command):
-            self._answers.give(command, self._carry_out(command))
+            answer = self._carry_out(command)
+            if answer is not None:
+                self._answers.give(command, answer)
         elif self._answers.was_overtaken(command):
             self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
 
@@ -159,13 +162,15 @@ class Supervisor:
             self._instruction_id = command.id
             self._intake.answer()
 
-    def _carry_out(self, command: OperatorCommand) -> str:
+    def _carry_out(self, command: OperatorCommand) -> str | None:
         if command.kind is OperatorKind.RECORD:
             self._black_box.record()
             return "done"
         if command.kind is OperatorKind.RESUME:
             self._intake.answer()
             return "done"
+        if command.kind is OperatorKind.ARM and command.stamp_ns < self._since_ns:
+            return RESTARTED
         if command.kind is OperatorKind.ARM and self._intake.gate is GateState.ESCALATED:
             return "refused_unsure"
         asked_ns = self._clock.now_ns()
@@ -179,7 +184,7 @@ class Supervisor:
                 self._buffer.restart(armed_since_ns=asked_ns)
                 self._receipts.restart()
         except SafetyError as error:
-            return str(error)
+            return str(error) if command.kind is not OperatorKind.STOP else None
         return result.name.lower()
 
     def take_heartbeat(self, heartbeat: Heartbeat) -> None:
