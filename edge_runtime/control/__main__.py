@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 
-from contracts.errors import PortError
+from contracts.errors import HandshakeError, PortError
 from contracts.manifest import read_manifest
 from contracts.messages import ActionChunk, Heartbeat, OperatorCommand
 from contracts.topics import (
@@ -45,6 +45,10 @@ def _put_supervisor_before_ordinary_work() -> None:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
 
+def _clock_name(virtual: bool) -> str:
+    return "virtual" if virtual else "monotonic"
+
+
 def control(arguments: Arguments, stop: StopSignal) -> None:
     """Supervise until `stop`; leaves the robot at rest and silent."""
     config, run_dir = arguments.config, arguments.run_dir
@@ -81,6 +85,9 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         Publisher(HEARTBEAT_CONTROL, run_dir) as heartbeats,
         Subscriber((OPERATOR, ACTION_CHUNK, HEARTBEAT_ENGINE), run_dir, refusals, process="control") as subscriber,
     ):
+        # With the driver's clock and this process's apart, neither timing nor a stalled policy would be looked at.
+        if port.virtual_clock != arguments.lockstep:
+            raise HandshakeError("clock", _clock_name(arguments.lockstep), _clock_name(port.virtual_clock))
         supervisor = Supervisor(
             config,
             bundle_digest=manifest.digest,
