@@ -26,6 +26,7 @@ class SpeedLimit:
         self._loop = loop
         self._reduced_m_s = geometry.reduced_tool_speed_m_s if geometry is not None else None
         self._grade: Grade | None = None
+        self._scale = 1.0
         self._is_reduced = False
 
     @property
@@ -39,14 +40,19 @@ class SpeedLimit:
         return self._grade is None or self._grade.speed_scale > 0.0
 
     def grade(self, grade: Grade) -> None:
-        """Take the machine's grade, while the robot is not armed.
+        """Take the machine's grade, measured while the robot was not armed.
+
+        One that is better than what was in force when the robot was armed meanwhile waits for the next time.
 
         Raises:
             SafetyError: the loop does not answer.
         """
-        before, self._grade = self._grade, grade
-        if before != grade and self.may_arm:
-            self._set(grade, is_reduced=self._is_reduced)
+        if grade == self._grade:
+            return
+        # The worst arms nothing: what moves still is as slow as it was.
+        scale = grade.speed_scale or self._scale
+        if self._set(scale, is_reduced=self._is_reduced) is Result.DONE:
+            self._grade, self._scale = grade, scale
 
     def reduce(self, wanted: bool) -> Result:
         """Enter reduced-speed mode, or leave it, which an armed robot's kernel refuses.
@@ -54,13 +60,12 @@ class SpeedLimit:
         Raises:
             SafetyError: the loop does not answer.
         """
-        result = self._set(self._grade, is_reduced=wanted)
+        result = self._set(self._scale, is_reduced=wanted)
         if result is Result.DONE:
             self._is_reduced = wanted
         return result
 
-    def _set(self, grade: Grade | None, *, is_reduced: bool) -> Result:
-        scale = grade.speed_scale if grade is not None and grade.speed_scale > 0.0 else 1.0
+    def _set(self, scale: float, *, is_reduced: bool) -> Result:
         if is_reduced and self._reduced_m_s is None:
             scale = min(scale, _REDUCED_SCALE)
         return self._loop.tighten(speed_scale=scale, tool_speed_max_m_s=self._reduced_m_s if is_reduced else None)

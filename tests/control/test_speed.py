@@ -78,3 +78,20 @@ def test_an_armed_robot_can_be_slowed_down_but_not_set_free(stepped: SteppedLoop
     stepped.loop.disarm()
     stepped.tick(2)
     assert speed.reduce(False) is Result.DONE
+
+
+def test_a_grade_that_comes_after_arming_frees_nothing_and_keeps_reduced_speed_possible(stepped: SteppedLoop) -> None:
+    speed = SpeedLimit(stepped.loop, CELL)
+    speed.grade(C)
+    stepped.arm()
+    for late in (A, D):
+        speed.grade(late)
+        assert in_force(stepped) == (0.25, 1.0)
+    assert not speed.may_arm
+    assert speed.reduce(True) is Result.DONE
+    assert in_force(stepped) == (0.25, 0.25)
+    stepped.loop.disarm()
+    stepped.tick(2)
+    speed.grade(A)
+    assert in_force(stepped) == (1.0, 0.25), "the next window counts"
+    assert speed.grade_name == "A"
