@@ -63,7 +63,11 @@ class ControlSection(Section, frozen=True):
     cpu: int = -1
 
     def __post_init__(self) -> None:
-        require_positive(self, "engine_timeout_s", "progress_timeout_s", "admission_deviation_max_rad")
+        require_positive(self, "admission_deviation_max_rad")
+        # Less than a nanosecond would be none, which is never; more than a minute is hardly another thing.
+        for name in ("engine_timeout_s", "progress_timeout_s"):
+            if not 1e-3 <= getattr(self, name) <= 60.0:
+                raise ValueError(f"{name} must lie between 0.001 and 60")
         if not 0.1 <= self.self_test_s <= 2.0:
             raise ValueError("self_test_s must lie between 0.1 and 2: twice that, and whoever arms has given up")
         if not 0.0 <= self.admission_blocked_max <= 1.0:

@@ -319,6 +319,9 @@ def _joint_limits(file: SafetyFile, file_name: str, name: str, sources: Sequence
         if not math.isfinite(value):
             raise ConfigError(f"{key}.{field}", f"must be finite, got {value!r} (in {file_name})")
         for limit, source in known:
+            # Nothing is looser than what is no number: it would be a limit that nobody keeps.
+            if math.isnan(limit):
+                raise ConfigError(f"{key}.{field}", f"{source.name} has {limit!r}, which is no limit")
             if sign * value > sign * limit:
                 raise _looser(f"{key}.{field}", value, limit, source.name, file_name)
         values[field] = value

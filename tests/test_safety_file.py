@@ -200,3 +200,12 @@ def test_a_bundle_may_ask_of_what_the_robot_allows() -> None:
     assert motion.velocity_rad_s == tuple(FILE.joints[name].velocity_max_rad_s for name in EMBODIMENT.joint_names)
     assert motion.jerk_rad_s3 == tuple(FILE.joints[name].jerk_max_rad_s3 for name in EMBODIMENT.joint_names)
     assert all(math.isfinite(value) for value in motion.acceleration_rad_s2 or ())
+
+
+@pytest.mark.parametrize("field", ["position_max_rad = 2.7437", "torque_max_nm = 87.0"])
+def test_a_described_limit_that_is_no_number_is_not_passed_over(robot: Path, field: str) -> None:
+    name = field.split(" ")[0]
+    replace(robot.parent / "kinematics.toml", re.escape(field), f"{name} = nan")
+    error = problem_of(robot)
+    assert error.key == f"joints.joint1.{name}"
+    assert "kinematics.toml has nan" in error.problem
