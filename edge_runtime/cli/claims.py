@@ -14,7 +14,8 @@ from contracts.embodiment import Embodiment
 from contracts.errors import BundleError
 from contracts.manifest import read_manifest
 from edge_runtime.config import RobotConfig, load_config
-from edge_runtime.control.limits import TICK_S, kernel_config
+from edge_runtime.control.limits import TICK_S, geometry_model, kernel_config
+from edge_runtime.safety.kinematics import BASE, GeometryModel
 from edge_runtime.safety_file import GeometrySection, JointLimits, SafetyLimits, Vector
 
 _MAY = (
@@ -99,10 +100,11 @@ def _lines(config: RobotConfig) -> Iterator[str]:
     )
     yield ""
     yield f"Gripper: 0 to {safety.gripper_opening_max_m:g} m, at most {safety.gripper_speed_max_m_s:g} m/s."
-    if safety.geometry is not None:
+    model = geometry_model(safety)
+    if safety.geometry is not None and model is not None:
         yield ""
         yield "## Geometry"
-        yield from _list(_geometry(safety.geometry))
+        yield from _list(_geometry(safety.geometry, model))
     yield ""
     yield "## Stops the robot, and latches"
     yield from _list(_trips(config))
@@ -126,8 +128,9 @@ def _bundle(config: RobotConfig) -> str:
     return f"{manifest.name} {manifest.version} `{manifest.digest}`"
 
 
-def _geometry(geometry: GeometrySection) -> tuple[str, ...]:
-    lines = [f"links are kept {geometry.clearance_min_m * 1e3:g} mm from each other, and from what follows"]
+def _geometry(geometry: GeometrySection, model: GeometryModel) -> tuple[str, ...]:
+    others = "each other, and from " if model.pairs else ""
+    lines = [f"links are kept {geometry.clearance_min_m * 1e3:g} mm from {others}what follows"]
     if geometry.workspace is not None:
         box = geometry.workspace
         corners = ", ".join(f"{low:g} to {high:g}" for low, high in zip(box.min_m, box.max_m, strict=True))
@@ -193,13 +196,15 @@ def _fallback(safety: SafetyLimits, embodiment: Embodiment) -> tuple[str, ...]:
 def features_off(config: RobotConfig) -> Iterator[str]:
     """What the kernel could do for this robot, and does not, because its settings leave it out."""
     safety = config.safety
-    if safety.geometry is None:
+    model = geometry_model(safety)
+    if safety.geometry is None or model is None:
         yield "geometry: links and tool are not kept from anything, nor from each other; tool speed is not limited"
     else:
         if safety.geometry.workspace is None and not safety.geometry.half_spaces and not safety.geometry.keep_out:
-            yield "the world: only self-collision is looked at"
+            yield "the world: links are kept from no plane and no zone"
         if safety.geometry.manipulability_slow_below == 0.0:
             yield "slowing down near singular postures"
+        yield from _not_watched(model)
     if safety.contact.force_max_n is None:
         yield "a limit of the force at the tool"
     if safety.contact.moment_max_nm is None:
@@ -208,3 +213,14 @@ def features_off(config: RobotConfig) -> Iterator[str]:
         yield "retracting after a long hold"
     if config.stop_line is None:
         yield "a stop line of the computer's own: only a driver's, where it has one"
+
+
+def _not_watched(model: GeometryModel) -> Iterator[str]:
+    """What the kinematics file leaves out of the body."""
+    if not model.pairs:
+        yield "self-collision: the kinematics file names no pairs of capsules"
+    covered = {capsule.link for capsule in model.capsules}
+    if bare := [joint.name for joint in model.joints if joint.name not in covered]:
+        yield f"the links of {', '.join(bare)}: no capsule covers them"
+    if free := [one.name for one in model.capsules if one.link != BASE and not one.in_world]:
+        yield f"planes and keep-out zones for {', '.join(free)}"

@@ -65,6 +65,23 @@ def test_what_is_not_configured_is_listed_as_off() -> None:
     assert "disarms where it is" in section(sheet, "Without a policy")
 
 
+def test_what_the_kinematics_file_leaves_out_of_the_body_is_not_claimed(tmp_path: Path) -> None:
+    path = copy_settings(tmp_path)
+    file = tmp_path / "kinematics.toml"
+    text = re.sub(r"pairs = \[.*?\n\]\n", "pairs = []\n", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    # The first is the base's, which does not move.
+    text = text.replace("in_world = true", "in_world = false", 1)
+    file.write_text(
+        text.replace('name = "link4"\nlink = "joint4"', 'name = "link4"\nlink = "joint5"'), encoding="utf-8"
+    )
+    sheet = claims_sheet(load_config(path))
+    assert "from each other" not in section(sheet, "Geometry")
+    off = section(sheet, "Off in this configuration")
+    for words in ("self-collision", "planes and keep-out zones for link1\n", "the links of joint4: no capsule"):
+        assert words in off
+    assert "from each other" in section(claims_sheet(CONFIG), "Geometry")
+
+
 def test_a_stop_line_of_the_computer_is_named_and_its_absence_is_off() -> None:
     off, stops = "Off in this configuration", "Stops the robot, and latches"
     assert "stop line of the computer's own" in section(claims_sheet(CONFIG), off)
