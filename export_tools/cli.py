@@ -3,6 +3,7 @@
 edge-export build    demonstrations, training, INT8 export, gates: a bundle from nothing (`make assets`)
 edge-export export   the same from stored weights, without training
 edge-export check    run a bundle's own gate on this machine
+edge-export pack     make a release of a bundle: packs that robots fetch from, and the manifest that is signed
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 from rich.console import Console
 
 from contracts.errors import EdgeError
+from contracts.release import Compatibility, Name, VersionRange, load
 
 _BUNDLE = Path("assets/pocket_vla")
 _WEIGHTS = Path("assets/pocket_vla_train/weights_fp16.safetensors")
@@ -37,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _build(arguments, say)
         elif arguments.command == "export":
             _export(arguments, say)
+        elif arguments.command == "pack":
+            _pack(arguments, say, console)
         else:
             _check(arguments, say)
     except (EdgeError, OSError) as error:
@@ -63,7 +69,43 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--episodes", type=int, help="closed-loop episodes at the end; 0 for none")
     check = commands.add_parser("check", help="verify digests and run the parity gate on the bundle's golden pairs")
     check.add_argument("bundle", type=Path, nargs="?", default=_BUNDLE)
+    pack = commands.add_parser("pack", help="make a release of a bundle: packs and the manifest that is signed")
+    pack.add_argument("bundle", type=Path, help="folder of the bundle")
+    pack.add_argument("-o", "--out", type=Path, required=True, help="folder for bundles/ and packs/; may hold others")
+    pack.add_argument("--base", type=Path, help="release manifest that robots have; what it shares is not sent again")
+    pack.add_argument("--base-store", type=Path, help="folder that holds the packs of the base")
+    pack.add_argument(
+        "--architecture", action="append", type=_name, default=[], help="only for these, as `uname -m` has them"
+    )
+    pack.add_argument(
+        "--gpu-architecture", action="append", type=_name, default=[], help="only for these, such as sm_87"
+    )
+    pack.add_argument("--tensorrt", type=_versions, help="only for these versions: from (included) to, as in 10.3:11")
+    pack.add_argument("--jetpack", type=_versions, help="the same for JetPack, as in 6: or 6:7")
     return parser
+
+
+def _versions(text: str) -> VersionRange:
+    at_least, colon, below = text.partition(":")
+    if not (colon and (at_least or below)):
+        raise argparse.ArgumentTypeError(f"{text!r}: write 10.3:11 or 10.3: or :11")
+    given = {key: value for key, value in (("at_least", at_least), ("below", below)) if value}
+    return _converted(given, VersionRange)
+
+
+def _name(text: str) -> str:
+    return _converted(text, Name)
+
+
+_T = TypeVar("_T")
+
+
+def _converted(given: object, kind: type[_T]) -> _T:
+    # By the reader's own rules, before an hour of packing ends in a release that no robot reads.
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise argparse.ArgumentTypeError(f"{given!r}: {error}") from error
 
 
 # Torch and the simulator take seconds to import: `--help` must not wait for them.
@@ -118,6 +160,57 @@ def _check(arguments: argparse.Namespace, say: object) -> None:
     assert callable(say)
     report = check_bundle(arguments.bundle)
     say(f"{arguments.bundle}: digests hold; golden pairs within {max(report.error_p99_rad):.4f} rad (p99)")
+
+
+def _pack(arguments: argparse.Namespace, say: object, console: Console) -> None:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from contracts.errors import ConfigError
+    from export_tools.pack import Base, cost, pack_bundle
+
+    assert callable(say)
+    if (arguments.base is None) != (arguments.base_store is None):
+        raise ConfigError("--base", "goes with --base-store: one names the release, the other holds its packs")
+    base = None if arguments.base is None else Base(load(arguments.base.read_bytes()), arguments.base_store)
+
+    def narrow(compatibility: Compatibility) -> Compatibility:
+        return msgspec.structs.replace(
+            compatibility,
+            architectures=tuple(arguments.architecture),
+            gpu_architectures=tuple(arguments.gpu_architecture),
+            tensorrt=arguments.tensorrt,
+            jetpack=arguments.jetpack,
+        )
+
+    with Progress(
+        TextColumn("packing"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("packing")
+        release = pack_bundle(
+            arguments.bundle,
+            arguments.out,
+            base=base,
+            narrow=narrow,
+            progress=lambda done, size: bar.update(task, completed=done, total=size),
+        )
+    whole = cost(release)
+    name = f"{release.bundle_name} {release.bundle_version}"
+    say(f"{name}: {release.size_bytes / 1e6:.1f} MB in {len(release.blobs)} blobs")
+    say(f"a robot without any of it fetches {whole.bytes / 1e6:.2f} MB")
+    if base is not None:
+        less = cost(release, frozenset(base.release.blobs))
+        part = less.bytes / max(1, release.size_bytes)
+        say(
+            f"one with {base.release.bundle_name} {base.release.bundle_version} fetches {less.bytes / 1e6:.2f} MB, "
+            f"{part:.2%} of the bundle: {less.blobs} blobs, {less.deltas} of them as differences"
+        )
+    say(f"to sign: {arguments.out / release.target_path}")
 
 
 def _command_line() -> str:
