@@ -22,6 +22,7 @@ from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, OBSERVATION, OPERAT
 from edge_runtime.bus import Subscriber
 from edge_runtime.config import SIM_CONFIG
 from edge_runtime.frames import FrameRing, ring_name
+from edge_runtime.lifeline import lifeline_path
 from edge_runtime.processes import port_name
 from edge_runtime.robots.port import DriverPort
 
@@ -175,6 +176,7 @@ def start(surroundings: Surroundings, config: Path) -> Iterator[Start]:
     for process in processes:
         process.kill()
         process.communicate()
+    lifeline_path(port_name(surroundings.run_dir)).unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
