@@ -42,6 +42,7 @@ REPORT_DTYPE = _report_dtype()
 
 _SNAPSHOT_TIMEOUT_S = 1.0
 _SNAPSHOT_NAP_S = 5e-5
+_STOP_GRACE_S = 1.0
 
 
 class Granted(IntFlag):
@@ -164,16 +165,20 @@ class ControlLoop:
         if lib.loop_start(self._loop) != lib.LOOP_OK:
             raise PortError("the loop's thread cannot be started")
 
-    def stop(self, timeout_s: float = 2.0) -> bool:
+    def stop(self, timeout_s: float | None = None) -> bool:
         """Decelerate, wait for rest at most `timeout_s` seconds, leave SILENT on the port, end the thread.
+
+        None waits for as long as the limits let a stop take, and a second more: a driver that finds SILENT in
+        mid-motion stops as hard as it can.
 
         Returns whether the robot had come to rest; True as well if the loop was not running.
 
         Raises:
             SafetyError: the thread gets no time to run and has not ended a second later; it keeps the control role.
         """
+        wait_s = _longest_stop_s(self._config) + _STOP_GRACE_S if timeout_s is None else timeout_s
         with self._lock:
-            result = lib.loop_stop(self._loop, int(timeout_s * 1e9))
+            result = lib.loop_stop(self._loop, int(wait_s * 1e9))
         if result == lib.LOOP_STUCK:
             raise SafetyError("the loop's thread does not run and can't be ended; end this process")
         return bool(result != lib.LOOP_TIMEOUT)
@@ -342,6 +347,12 @@ class ControlLoop:
             policy_lost_ns=counters.policy_lost_ns,
             policy_beat_ns=counters.policy_beat_ns,
         )
+
+
+def _longest_stop_s(config: KernelConfig) -> float:
+    """V/A + 2 A/J + 2 T of the joint that takes longest."""
+    limits = zip(config.dq_max_rad_s, config.ddq_max_rad_s2, config.dddq_max_rad_s3, strict=True)
+    return max(v / a + 2.0 * a / j for v, a, j in limits) + 2e-9 * config.tick_ns
 
 
 def _answered(answer: int, what: str, timeout_s: float) -> int:

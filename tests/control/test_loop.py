@@ -72,6 +72,19 @@ def test_a_plan_plays_out_then_holds_then_a_new_one_resumes(port: DriverPort, lo
     assert (v[-1] == 0.0).all()
 
 
+def test_the_end_of_the_loop_waits_for_a_long_stop(port: DriverPort) -> None:
+    slow = make_config(dq_max_rad_s=(0.5,) * 3, ddq_max_rad_s2=(0.2,) * 3)
+    with ControlLoop(port, slow) as loop:
+        wait_for(loop, State.READY)
+        assert loop.arm() is Result.DONE
+        ramp = wave(1, port.now_ns(), 4.0)
+        assert loop.set_plan(replace(ramp, q_rad=np.linspace([0.0] * 3, [3.0] * 3, len(ramp.t_ns)))) is PlanResult.OK
+        time.sleep(2.6)
+        speed_rad_s = loop.drain_reports()["dq_command_rad_s"][-1, 0]
+        assert speed_rad_s > 0.42
+        assert loop.stop(), "at rest, more than two seconds later"
+
+
 def test_refusals_of_plans(port: DriverPort, loop: ControlLoop) -> None:
     good = wave(5, port.now_ns(), 0.5)
     assert loop.set_plan(good) is PlanResult.OK
