@@ -16,11 +16,11 @@ static inline int finite_number(double x) { return magnitude(x) <= 1.79769313486
 
 static inline int in_range(double x, double low, double high) { return x >= low && x <= high; }
 
-/* a - b, held at the ends of int64 instead of overflowing: it did if a and b differ in sign, and the difference is not of
- * a's. */
+/* a - b, held at the end of int64 on a's side instead of overflowing: it did if a and b differ in sign, and the difference
+ * is not of a's. */
 static inline int64_t elapsed(int64_t a, int64_t b) {
     const int64_t wrapped = (int64_t)((uint64_t)a - (uint64_t)b);
-    return ((a ^ b) & (a ^ wrapped)) >= 0 ? wrapped : (wrapped >> 63) ^ INT64_MIN;
+    return ((a ^ b) & (a ^ wrapped)) >= 0 ? wrapped : (int64_t)((uint64_t)INT64_MAX + ((uint64_t)a >> 63));
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* Asks the kernel as it is and then every mutant of it the same questions; tells which mutants nobody could tell apart.
  *
- *   battery FIRST LAST  ->  a line for each surviving mutant, then "asked N"
+ *   battery MUTANT...  ->  a line for each that survives, then "asked N"
  *
  * A mutant answers in a process of its own, so that it may crash; one that takes far longer than the kernel is known to
  * be different too. */
@@ -98,11 +98,6 @@ static int survives(int mutant) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3) {
-        (void)fprintf(stderr, "usage: battery FIRST LAST\n");
-        return 2;
-    }
-    const int first = atoi(argv[1]), last = atoi(argv[2]);
     battery_prepare();
     battery_prepare_streams();
     collect(battery_values, battery_values_count);
@@ -115,8 +110,8 @@ int main(int argc, char **argv) {
         (void)fprintf(stderr, "the kernel as it is does not pass\n");
         return 2;
     }
-    for (int mutant = first; mutant <= last; mutant++)
-        if (survives(mutant)) printf("%d\n", mutant);
-    printf("asked %d\n", last - first + 1);
+    for (int i = 1; i < argc; i++)
+        if (survives(atoi(argv[i]))) printf("%s\n", argv[i]);
+    printf("asked %d\n", argc - 1);
     return 0;
 }

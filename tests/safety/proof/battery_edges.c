@@ -100,7 +100,7 @@ static void ask_requests(uint32_t variant, answer *a) {
         for (uint32_t request = 0; request < 6u; request++)
             for (uint32_t at = 0; at < KERNEL_STATE_COUNT; at++)
                 for (uint32_t what = 0; what < 12u; what++) {
-                    stand(variant / 2u);
+                    stand(variant > 1u);
                     state.state = at;
                     state.has_command = what != 3u;
                     state.faults = 8u;
@@ -118,7 +118,7 @@ static void ask_requests(uint32_t variant, answer *a) {
                     if (what == 7u) feedback.q_rad[joint] = NAN;
                     if (what == 8u) feedback.stamp_ns = k < 3 ? -21 * MS : 6 * MS;
                     if (what == 9u) state.has_feedback_seq = 1u, state.feedback_seq = (uint64_t)k + 2u;
-                    if (what == 10u) feedback.stop_line = k < 3, feedback.torn = 1u;
+                    if (what == 10u) feedback.stop_line = k < 3 ? 1u : 0u, feedback.torn = 1u;
                     if (what == 11u) feedback.q_rad[0] = 0.25 * (double)k, feedback.q_rad[1] = 2.75 - 0.125 * (double)k;
                     if (what == 11u) config.q_max_rad[1] = 4.0;
                     answer_whole(a, kernel_request(&state, &config, &feedback, request, 0));
@@ -179,28 +179,27 @@ static void ask_verified_arms(uint32_t variant, answer *a) {
     const fuzz_stream *s = battery_arm(variant);
     uint64_t random = 77u + variant;
     c = s->config;
-    for (uint32_t n = 0; n < 40u; n++) {
+    for (uint32_t n = 0; n < 90u; n++) {
         profile_state joints[KERNEL_MAX_JOINTS];
         double q[KERNEL_MAX_JOINTS] = {0.0}, dq[KERNEL_MAX_JOINTS] = {0.0}, columns[GEOMETRY_MAX_JOINTS][3];
-        double square = 0.0, velocity[3] = {0.0, 0.0, 0.0}, way = 0.0, least = 1e9, moved = 0.0;
+        double range[KERNEL_MAX_JOINTS], square = 0.0, velocity[3] = {0.0, 0.0, 0.0}, way = 0.0, least = 1e9;
         geometry_pose pose;
         geometry_clearance clearance;
         stop_certificate stop;
         for (uint32_t i = 0; i < c.n_joints; i++) {
             const profile_limits limits = joint_limits(&c, i);
             stop_profile profile;
-            c.q_min_rad[i] = -10.0;
-            c.q_max_rad[i] = 10.0;
+            c.q_min_rad[i] = -1e3;
+            c.q_max_rad[i] = 1e3;
             q[i] = s->real_rad[i];
             dq[i] = fuzz_uniform(&random, -0.5, 0.5) * (n % 4u == 3u ? 0.01 : 1.0);
             if (n % 4u == 2u && i > 0u) dq[i] = 0.0;
             c.dq_max_rad_s[i] = 20.0;
             const double braked = n % 5u == 4u ? -c.ddq_max_rad_s2[i] : 0.0;
-            if (n % 5u == 4u && n % 2u) dq[i] *= 1e-2;
+            if (n % 5u == 4u) dq[i] *= 1e-2;
             joints[i] = (profile_state){q[i], dq[i], dq[i] > 0.0 ? braked : -braked};
             stop_profile_of(joints[i], &limits, &profile);
-            moved = profile.q_end - q[i];
-            way += c.geometry.reach_m[n % c.geometry.n_capsules][i] * (moved < 0.0 ? -moved : moved);
+            range[i] = profile.q_high - profile.q_low;
         }
         geometry_pose_at(&c.geometry, q, &pose);
         geometry_clearance_at(&c.geometry, &pose, &clearance);
@@ -209,12 +208,18 @@ static void ask_verified_arms(uint32_t variant, answer *a) {
             for (uint32_t i = c.n_joints; i-- > 0u;) velocity[k] += columns[i][k] * dq[i];
             square = velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2];
         }
-        for (uint32_t k = 0; k < c.geometry.n_capsules; k++) least = fmin(least, clearance.world_m[k]);
-        for (uint32_t k = 0; k < c.geometry.n_pairs; k++) least = fmin(least, clearance.pair_m[k]);
+        const double *reach = c.geometry.tool_reach_m;
+        for (uint32_t k = 0; k < c.geometry.n_capsules; k++)
+            if (clearance.world_m[k] < least) least = clearance.world_m[k], reach = c.geometry.reach_m[k];
+        for (uint32_t k = 0; k < c.geometry.n_pairs; k++)
+            if (clearance.pair_m[k] < least) least = clearance.pair_m[k], reach = c.geometry.pair_reach_m[k];
+        for (uint32_t i = 0; i < c.n_joints; i++) way += reach[i] * range[i];
         const double rooms[] = {0.0, 0.5e-12, 1e-12, 1.5e-12, -1e-6, -1e-4, -1e-3, -1e-2};
         c.clearance_min_m = fmax(0.0, fmin(1.0, least + rooms[n % 8u]));
-        if (n % 9u == 8u) c.clearance_min_m = fmax(0.0, fmin(1.0, clearance.world_m[n % c.geometry.n_capsules] - way));
-        if (n % 9u == 7u) c.clearance_min_m = fmax(0.0, (least + 1e-12));
+        const double room = n % 9u == 8u ? way : way * fuzz_uniform(&random, 0.5, 3.5);
+        if (n % 9u > 3u) c.clearance_min_m = least - room;
+        if (n % 9u == 3u) c.clearance_min_m = least + 1e-12;
+        if (n % 9u < 3u) c.clearance_min_m = -10.0; /* room enough: the tool alone decides */
         const double more[] = {0.0, 0.5e-11, -0.5e-11, -1e-11, -2e-11, 1e-3, 0.05, 0.5, 1.0, 3.0, 1e3};
         const double tool_speed = sqrt(square) * (1.0 + more[fuzz_below(&random, 11u)]);
         uint32_t poses = 1u + fuzz_below(&random, 60u);
@@ -248,6 +253,8 @@ static void ask_shape(uint32_t variant, answer *a) {
         setpoint.speed_scale = variant % 4u ? 1.0 : 0.5;
         if (variant % 6u == 5u) {
             /* Told exactly what the posture would have asked for, and moving at it. */
+            config.manipulability_slow_below = 4.0;
+            config.manipulability_stop_below = 0.25;
             setpoint.speed_scale = posture_speed_scale(&config, state.q_rad);
             state.dq_rad_s[0] = sign * setpoint.speed_scale * config.dq_max_rad_s[0];
             state.ddq_rad_s2[0] = 0.0;
@@ -281,6 +288,13 @@ static void ask_retraction(uint32_t variant, answer *a) {
         answer_whole(a, motion_at_rest(&state, &config));
         state.ddq_rad_s2[variant % 2u] = 0.0;
     }
+    kernel_state full = {.tightening = {1.0, 1.0}};
+    memcpy(full.q_rad, battery_arm(1u)->real_rad, sizeof full.q_rad);
+    for (int k = 0; k < 9; k++) {
+        motion_result result = {.speed_scale = 1.0};
+        motion_retract(&full, &battery_arm(1u)->config, &result);
+        answer_bytes(a, &full, sizeof full);
+    }
     for (int k = 0; k < 500; k++) {
         motion_result result = {.speed_scale = 1.0};
         motion_retract(&state, &config, &result);
@@ -292,8 +306,8 @@ static void ask_retraction(uint32_t variant, answer *a) {
 }
 
 const battery_group battery_parts[] = {
-    {"checks", ask_checks, 10u},       {"requests", ask_requests, 4u},     {"shape", ask_shape, 72u},
+    {"checks", ask_checks, 10u},       {"requests", ask_requests, 4u},     {"shape", ask_shape, 140u},
     {"tool", ask_tool, 6u},
-    {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},  {"arms", ask_verified_arms, 48u},
+    {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},  {"arms", ask_verified_arms, 56u},
 };
 const uint32_t battery_parts_count = sizeof battery_parts / sizeof *battery_parts;

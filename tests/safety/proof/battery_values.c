@@ -7,7 +7,7 @@
 #include "exports.h"
 #include "motion.h"
 
-#define ARMS 24u
+#define ARMS 36u
 #define SPECIAL (sizeof special / sizeof *special)
 
 static const double special[] = {0.0,     -0.0,     1.0,        -1.0,       0.5,       2.0,      -2.0, 1.0 + DBL_EPSILON,

@@ -1,9 +1,11 @@
-"""Mutants of the safety kernel: every operator, constant, condition, result and statement of its C files changed in every
-small way, all in one program that a number switches (`mutant_id`; 0: the kernel as it is).
+"""Mutants of the safety kernel: every operator, constant, condition, result and statement of its C files changed in
+every small way, all in one program that a number switches (`mutant_id`; 0: the kernel as it is).
 
 Guarantees that what is not switched on does exactly what the kernel does. Refuses to know what would notice a mutant:
 `battery.c` does. Trusts pycparser with the grammar of C, and the C files to be freestanding but for sqrt, floor, ceil.
 """
+
+# ruff: noqa: N802, N815 (pycparser calls its visitors by the names of nodes)
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from pathlib import Path
 from pycparser import c_ast, c_generator, c_parser
 
 SYSTEM_HEADERS = {
-    "stdint.h": """typedef signed char int8_t; typedef unsigned char uint8_t; typedef int int32_t; typedef unsigned int uint32_t;
+    "stdint.h": """typedef signed char int8_t; typedef unsigned char uint8_t;
+typedef int int32_t; typedef unsigned int uint32_t;
 typedef long int64_t; typedef unsigned long uint64_t;
 #define INT64_MAX 9223372036854775807L
 #define INT64_MIN (-INT64_MAX - 1L)
@@ -28,16 +31,36 @@ typedef long int64_t; typedef unsigned long uint64_t;
     "math.h": "double sqrt(double); double floor(double); double ceil(double);\n#define INFINITY __builtin_inf()\n",
 }
 BINARY = {
-    **{"<": ("<=", ">="), "<=": ("<", ">"), ">": (">=", "<="), ">=": (">", "<"), "==": ("!=",), "!=": ("==",)},
-    **{"+": ("-",), "-": ("+",), "*": ("/",), "/": ("*",), "%": ("*",)},
-    **{"&": ("|",), "|": ("&",), "^": ("&",), "<<": (">>",), ">>": ("<<",), "&&": ("||",), "||": ("&&",)},
+    "<": ("<=", ">="),
+    "<=": ("<", ">"),
+    ">": (">=", "<="),
+    ">=": (">", "<"),
+    "==": ("!=",),
+    "!=": ("==",),
+    "+": ("-",),
+    "-": ("+",),
+    "*": ("/",),
+    "/": ("*",),
+    "%": ("*",),
+    "&": ("|",),
+    "|": ("&",),
+    "^": ("&",),
+    "<<": (">>",),
+    ">>": ("<<",),
+    "&&": ("||",),
+    "||": ("&&",),
 }
 ASSIGNMENT = {"+=": ("-=",), "-=": ("+=",), "*=": ("/=",), "/=": ("*=",), "|=": ("&=",), "&=": ("|=",), "^=": ("&=",)}
 UNARY = {"-": "", "!": "", "~": "", "p++": "p--", "p--": "p++", "++": "--", "--": "++"}
 COMPARISONS = {"<", "<=", ">", ">=", "==", "!=", "&&", "||"}
 FOLDS = {
-    **{"<<": operator.lshift, ">>": operator.rshift, "|": operator.or_, "&": operator.and_},
-    **{"+": operator.add, "-": operator.sub, "*": operator.mul},
+    "<<": operator.lshift,
+    ">>": operator.rshift,
+    "|": operator.or_,
+    "&": operator.and_,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
 }
 SCALARS = {"int", "double", "uint32_t", "uint64_t", "int64_t", "int32_t", "geometry_error"}
 
@@ -149,7 +172,7 @@ class Schemata(c_generator.CGenerator):  # type: ignore[misc]
     def condition(self, n: c_ast.Node) -> str:
         """Negated too, where no operator in it would have been."""
         original = self.visit(n)
-        if isinstance(n, c_ast.BinaryOp) and n.op in COMPARISONS or isinstance(n, c_ast.UnaryOp):
+        if (isinstance(n, c_ast.BinaryOp) and n.op in COMPARISONS) or isinstance(n, c_ast.UnaryOp):
             return original
         return self.choose(n, original, [f"(!{self.raw(n)})"])
 
@@ -197,7 +220,7 @@ class Schemata(c_generator.CGenerator):  # type: ignore[misc]
     def visit_Typename(self, n: c_ast.Typename) -> str:
         return str(self.plain.visit(n))
 
-    visit_Typedef = visit_StaticAssert = visit_Case_constant = visit_Typename
+    visit_Typedef = visit_StaticAssert = visit_Typename
 
     def visit_Case(self, n: c_ast.Case) -> str:
         head = f"case {self.plain.visit(n.expr)}:\n"

@@ -36,7 +36,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]
     subprocess.run(["gcc", *FLAGS, *includes, "-c", *map(str, battery_sources())], cwd=folder, check=True)
     objects = [path.name for path in folder.glob("*.o")]
     subprocess.run(["gcc", "--coverage", *objects, "-lm", "-o", "battery"], cwd=folder, check=True)
-    subprocess.run(["./battery", "1", "0"], cwd=folder, check=True)
+    subprocess.run(["./battery"], cwd=folder, check=True)
     data = [path.name for path in folder.glob("*.gcda")]
     told = subprocess.run(
         ["gcov", "--json-format", "--stdout", "-b", *data], cwd=folder, check=True, capture_output=True

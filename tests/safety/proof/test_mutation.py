@@ -1,0 +1,95 @@
+"""Every small change of the kernel's C code is noticed: no mutant answers the battery as the kernel does.
+
+The battery's expected answers are those of the kernel as it is, which `test_reference.py` holds bit for bit to the
+Python reference. What is not told apart so is asked again with every access to memory watched: a loop that runs one too
+far.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.safety.programs import HERE, KERNEL, battery_sources, build, kernel_sources
+from tests.safety.proof.mutate import Mutant, mutate
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ALLOWED = HERE / "proof" / "allowed_mutants.toml"
+MOST_ALLOWED = 3
+PARTS = 4
+WATCHED = ("-fsanitize=address,bounds", "-fno-sanitize-recover=all")
+
+
+def survivors(program: Path, numbers: list[int], **environment: str) -> list[int]:
+    """Of these mutants; numbers that follow each other are asked in one go."""
+
+    def ask(part: list[int]) -> list[int]:
+        command = ["nice", str(program), *map(str, part)]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=800)
+        assert done.returncode == 0, done.stderr
+        *alive, last = done.stdout.splitlines()
+        assert last == f"asked {len(part)}"
+        return [int(number) for number in alive]
+
+    parts = [part for part in (numbers[i::PARTS] for i in range(PARTS)) if part]
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        return sorted(number for alive in workers.map(ask, parts) for number in alive)
+
+
+@pytest.fixture(scope="module")
+def mutants(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Mutant], list[Path]]:
+    folder = tmp_path_factory.mktemp("mutants")
+    return mutate([*kernel_sources(), HERE / "proof" / "exports.c"], KERNEL, folder)
+
+
+def battery(folder: Path, files: list[Path], *flags: str) -> Path:
+    # A mutant may overflow and compare what is always so; wrapping keeps what it then does the same every time.
+    loose = ("-O1", "-w", "-fwrapv", f"-I{HERE / 'proof'}")
+    return build(folder / "battery", [*files, *battery_sources()], *loose, *flags, strict=False)
+
+
+def allowed() -> list[dict[str, Any]]:
+    return list(tomllib.loads(ALLOWED.read_text(encoding="utf-8")).get("mutant", []))
+
+
+@pytest.mark.timeout(900)
+def test_no_mutant_survives(mutants: tuple[list[Mutant], list[Path]], tmp_path: Path) -> None:
+    known, files = mutants
+    by_number = {mutant.id: mutant for mutant in known}
+    assert {mutant.file for mutant in known} == {path.name for path in (*kernel_sources(), KERNEL / "number.h")}
+    assert len(known) > 2500
+    alive = survivors(battery(tmp_path, files), sorted(by_number))
+    if alive:
+        watched = tmp_path / "watched"
+        watched.mkdir()
+        alive = survivors(battery(watched, files, *WATCHED), alive, ASAN_OPTIONS="detect_leaks=0")
+    excused = {(one["file"], one["before"], one["after"]) for one in allowed()}
+    left = [by_number[number] for number in alive]
+    unexcused = [str(mutant) for mutant in left if (mutant.file, mutant.before, mutant.after) not in excused]
+    assert not unexcused, "\n".join(unexcused)
+    assert excused == {(mutant.file, mutant.before, mutant.after) for mutant in left}, "allowed, but noticed"
+
+
+def test_the_list_of_what_is_allowed_is_short_and_says_why() -> None:
+    assert len(allowed()) <= MOST_ALLOWED
+    assert all(len(one["reason"]) > 40 for one in allowed())
+
+
+def test_what_is_not_switched_on_is_the_kernel(mutants: tuple[list[Mutant], list[Path]], tmp_path: Path) -> None:
+    """The program full of mutants passes its own battery, and the battery sees one that is known to be wrong."""
+    known, files = mutants
+    program = battery(tmp_path, files)
+    assert survivors(program, []) == []
+    wrong = next(mutant for mutant in known if mutant.file == "number.h" and mutant.before == "b < a")
+    assert survivors(program, [wrong.id]) == []
+    assert survivors(program, [0]) == [0]
