@@ -253,8 +253,8 @@ class SafetyReport(Message, frozen=True):
         answers: to the last requests of operators, oldest first.
         gate: of the confidence gate; "asking" holds the robot, "escalated" has disarmed it, both wait for a person.
         confidence: of the newest chunk, None if the policy does not say.
-        stop_margin_m: smallest clearance seen while a full stop was shown; in between a link may be nearer, never nearer
-            than is allowed. None where nothing is known of the geometry.
+        stop_margin_m: smallest clearance seen while a full stop was shown; in between a link may be nearer, but never
+            nearer than is allowed. None where nothing is known of the geometry.
         speed_scale: of the joints' velocity limits, in force.
         policy: "alive", "dead", "stalled" or "stuck", as the loop sees it; "unknown" before its first heartbeat.
         policy_watch: what tells that it died: "lifeline" at once, "pidfd" once its memory has been given back,
