@@ -35,7 +35,8 @@ def test_an_unsure_policy_asks_is_disarmed_and_waits_for_a_person(start_robot: C
     operator.arm()
     robot.until(lambda: gate() is GateState.ESCALATED)
     robot.until(lambda: watcher.control_state == "ready")
-    assert robot.refused("control.action_chunk.unsure") >= 5
+    # Counted in heartbeats, which virtual time does not wait for.
+    robot.until(lambda: robot.refused("control.action_chunk.unsure") >= 5)
     assert watcher.status().gate == "escalated"
     with pytest.raises(OperatorError, match="refused_unsure"):
         operator.arm()
