@@ -34,6 +34,7 @@ from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.control.speed import SpeedLimit
+from edge_runtime.control.stop_mark import StopMark
 from edge_runtime.control.window import TickWindow
 from edge_runtime.lifeline import lifeline_path
 from edge_runtime.robots.port import DriverPort
@@ -58,8 +59,12 @@ class Supervisor:
         port: driver port, for the acknowledgement of observations in lockstep.
         loop: the running 1 kHz loop.
         black_box: writes that loop's last seconds out when it trips.
+        stop_mark: if a process before this one has left it, the loop begins stopped.
         clock: same clock as the loop's.
         refusals: counted here and by the bus.
+
+    Raises:
+        SafetyError: the loop does not answer.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Supervisor:
         port: DriverPort,
         loop: ControlLoop,
         black_box: BlackBox,
+        stop_mark: StopMark,
         clock: Clock,
         refusals: Refusals,
     ) -> None:
@@ -78,6 +84,7 @@ class Supervisor:
         self._port = port
         self._loop = loop
         self._black_box = black_box
+        self._stop_mark = stop_mark
         self._clock = clock
         self._refusals = refusals
         self._receipts = Receipts()
@@ -107,6 +114,8 @@ class Supervisor:
         self._window = TickWindow(len(config.embodiment.joints))
         self._policy = PolicyWatch(loop, lifeline_path(port.name))
         self._speed = SpeedLimit(loop, config.safety.geometry)
+        if stop_mark.is_set():
+            loop.request_stop()
         # Virtual time has no jitter to measure.
         self._self_test = None if clock.virtual else SelfTest(config.control.self_test_s, TICK_NS, port.watchdog_ns)
 
@@ -180,6 +189,7 @@ class Supervisor:
             if command.kind is OperatorKind.ARM and not self._speed.may_arm:
                 return "refused_jitter"
             result = self._loop.request(_REQUESTS[command.kind])
+            self._stop_mark.follow(self._loop.counters().faults)
             if command.kind is OperatorKind.ARM and result is Result.DONE:
                 self._buffer.restart(armed_since_ns=asked_ns)
                 self._receipts.restart()
@@ -206,6 +216,7 @@ class Supervisor:
             self._black_box.observe(ticks)
             complete += self._receipts.followed(ticks["tick_ns"], ticks["plan_seq"])
         self._black_box.tend()
+        self._stop_mark.follow(self._loop.counters().faults)
         return complete
 
     def report(self) -> SafetyReport:
@@ -266,7 +277,7 @@ class Supervisor:
 
     def note(self) -> str:
         """What a person should know, for the heartbeat; empty if there is nothing."""
-        return self._black_box.problem
+        return self._stop_mark.problem or self._black_box.problem
 
     def now_ns(self) -> int:
         """This moment on the loop's clock."""

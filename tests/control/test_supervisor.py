@@ -14,8 +14,10 @@ from edge_runtime.bus import Refusals
 from edge_runtime.clock import VirtualClock
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.control.black_box import BlackBox, Origin
+from edge_runtime.control.stop_mark import StopMark, forget_stop
 from edge_runtime.control.supervisor import Supervisor
 from edge_runtime.operator import ADVICE
+from edge_runtime.robots.port import FeedbackFlag
 from edge_runtime.safety import State
 from tests.control.control_process import make_config
 from tests.control.stepped import SteppedLoop
@@ -35,6 +37,7 @@ class Bench:
             port=stepped.port,
             loop=stepped.loop,
             black_box=BlackBox(stepped.loop, make_config(), folder, Origin("arm", "", None)),
+            stop_mark=StopMark(folder),
             clock=VirtualClock(stepped.port),
             refusals=Refusals(),
         )
@@ -85,3 +88,48 @@ def test_a_stop_that_the_loop_did_not_take_is_not_answered_and_its_repetition_is
     bench.stepped.tick(2)
     assert bench.ask(stop) == "done"
     assert bench.state() is State.FAULT
+
+
+def test_a_persons_stop_outlives_the_process_until_a_person_resets_it(tmp_path: Path) -> None:
+    for kinds, begins in (
+        ((OperatorKind.STOP,), State.READY),
+        ((), State.FAULT),
+        ((OperatorKind.RESET,), State.FAULT),
+        ((), State.READY),
+    ):
+        with SteppedLoop() as stepped:
+            bench = Bench(stepped, tmp_path)
+            stepped.tick(2)
+            assert bench.state() is begins
+            for kind in kinds:
+                assert bench.ask(bench.command(kind)) == "done"
+
+
+def test_an_opened_stop_line_outlives_the_process_too_and_another_fault_does_not(tmp_path: Path) -> None:
+    for flag, begins in (
+        (FeedbackFlag.DRIVER_FAULT, State.READY),
+        (FeedbackFlag.STOP_LINE, State.READY),
+        (None, State.FAULT),
+    ):
+        with SteppedLoop() as stepped:
+            bench = Bench(stepped, tmp_path)
+            stepped.tick(2)
+            assert bench.state() is begins
+            if flag is not None:
+                robot = stepped.robot
+                stepped.plant.write_feedback(
+                    stepped.now_ns + 1_000_000, robot.q_rad, robot.dq_rad_s, robot.zero, 0.0, flag
+                )
+                stepped.tick(measures=False)
+                bench.supervisor.drain()
+    forget_stop(tmp_path)
+    assert not StopMark(tmp_path).is_set()
+
+
+def test_a_stop_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    with SteppedLoop() as stepped:
+        bench = Bench(stepped, tmp_path / "gone")
+        stepped.tick(2)
+        assert bench.ask(bench.command(OperatorKind.STOP)) == "done"
+        assert bench.state() is State.FAULT
+        assert bench.supervisor.note() == "stop mark: No such file or directory"

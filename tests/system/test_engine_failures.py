@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
+from contracts.errors import OperatorError
 from contracts.messages import SafetyReport
+from edge_runtime.operator import Operator
 from tests.system.conftest import Robot
 
 pytestmark = pytest.mark.realtime
@@ -139,6 +141,22 @@ def test_control_killed_in_mid_motion_the_driver_stops_the_arm_and_nobody_arms_i
     result = operator.run_episode(4, "eval", timeout_s=3.0)
     assert result.outcome in ("timeout", "failed")
     assert result.receipts
+
+
+def test_what_a_person_stopped_stays_stopped_when_control_is_killed(moving_robot: Robot) -> None:
+    robot, operator, watcher = moving_robot, moving_robot.operator, moving_robot.operator.watcher
+    operator.stop()
+    robot.until(lambda: watcher.control_state == "fault")
+    os.kill(robot.table.pids()["control"], signal.SIGKILL)
+    robot.until(lambda: robot.table.restarts()["control"] == 1)
+    robot.until(lambda: watcher.heartbeats["control"].pid == robot.table.pids().get("control"))
+    assert not operator.wait_until(lambda: watcher.control_state != "fault", 1.0)
+    assert watcher.report is not None
+    assert "operator_stop" in watcher.report.faults
+    with Operator(robot.run_dir) as another, pytest.raises(OperatorError, match="who did has to reset it"):
+        another.wait_ready()
+    operator.reset()
+    robot.until(lambda: watcher.control_state == "ready")
 
 
 def test_a_driver_that_dies_takes_control_along_and_both_come_back(moving_robot: Robot) -> None:
