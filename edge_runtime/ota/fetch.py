@@ -1,0 +1,280 @@
+"""Brings the blobs of a release that a robot lacks into its store, over a network that fails.
+
+Guarantees: every blob is stored as soon as it is whole, into disk that was allocated before, and only if it has the
+signed hash; a connection that breaks is taken up at the byte where it broke, and after a restart of this process only
+the blob that was under way is sent again; a delta that does not lead to the signed blob is replaced by the blob itself;
+memory holds one blob at a time. `fetch` ends with everything stored, or with an `OtaError` that names the reason and
+leaves what was stored for the next try. Refuses to know metadata, slots and life cycle. Trusts the release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, cast
+
+from contracts.errors import OtaError, OtaRefusal
+from contracts.release import ReleaseManifest
+from edge_runtime.ota.blobs import BlobStore
+from edge_runtime.ota.delta import decode, decode_delta
+from edge_runtime.ota.pack_reader import PackReader
+from edge_runtime.ota.plan import Piece, Run, places_of, runs_of
+from edge_runtime.ota.retry import BUDGETS, USUAL_PATIENCE, Budget, GiveUp, Patience, Retries
+from edge_runtime.ota.schedule import EVERY_HOUR, AllowedHours, Clock, Progress, ProgressMeter, TokenBucket
+from edge_runtime.ota.transport import TransferError, Transport
+
+_BAD_BLOB = frozenset({OtaRefusal.BLOB_ALTERED, OtaRefusal.BLOB_MALFORMED, OtaRefusal.BLOB_OVERSIZED})
+_PROGRESS_INTERVAL_NS = 500_000_000
+_HOURS_INTERVAL_NS = 1_000_000_000
+
+
+class Destination(Protocol):
+    """Where blobs go: a `Staging`, which has allocated the disk for all of them."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Digests of the blobs that are not there yet."""
+
+    def put(self, piece: str, data: bytes) -> None:
+        """Store a blob; `OtaError` BLOB_ALTERED, and nothing stored, where `data` has another digest."""
+
+
+class Held(Protocol):
+    """Blobs that the robot has, whichever bundle they belong to: bases of deltas."""
+
+    def __contains__(self, sha256: object) -> bool:
+        """Whether it should be there."""
+
+    def read(self, sha256: str) -> bytes | None:
+        """The blob, verified; None where the disk does not have it any more."""
+
+
+class HeldInStore:
+    """What a blob store holds at this moment."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self._store = store
+        self._places = store.places()
+
+    def __contains__(self, sha256: object) -> bool:
+        return sha256 in self._places
+
+    def read(self, sha256: str) -> bytes | None:
+        """See `Held.read`."""
+        return self._store.read(sha256, self._places)
+
+
+@dataclass(frozen=True)
+class FetchSettings:
+    """Where packs are, and how a robot's owner lets it fetch them. `rate_bytes_s` None: as fast as it goes."""
+
+    base_url: str
+    hours: AllowedHours = EVERY_HOUR
+    rate_bytes_s: float | None = None
+    patience: Patience = USUAL_PATIENCE
+
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("https://", "http://")):
+            raise ValueError(f"packs are fetched over https or http, not from {self.base_url!r}")
+        if self.rate_bytes_s is not None and self.rate_bytes_s <= 0.0:
+            raise ValueError("rate_bytes_s must be positive")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch took. `planned_bytes` is what the packs hold of it; the rest of `received_bytes` was no use."""
+
+    blobs: int
+    planned_bytes: int
+    received_bytes: int
+    failures: int
+    deltas_used: int
+    deltas_refused: int
+
+
+class GaveUpError(OtaError):
+    """The reason that was met last, after all retries."""
+
+
+class BlobFetcher:
+    """Fetches releases, one at a time."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Clock,
+        settings: FetchSettings,
+        *,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._settings = settings
+        self._draw = draw
+
+    def fetch(
+        self,
+        release: ReleaseManifest,
+        destination: Destination,
+        held: Held,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Fetched:
+        """Fetch what `destination` lacks of `release`; `on_progress` is called about twice a second and at the end.
+
+        Raises:
+            OtaError: why it ended; what was stored stays.
+        """
+        download = _Download(
+            self._transport, self._clock, self._settings, self._draw, release, destination, held, on_progress
+        )
+        return download.run()
+
+
+class _Download:
+    """One call of `fetch`: its counters, and the gate that every received byte passes."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Clock,
+        settings: FetchSettings,
+        draw: Callable[[], float],
+        release: ReleaseManifest,
+        destination: Destination,
+        held: Held,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        now_ns = clock.now_ns()
+        self._transport = transport
+        self._clock = clock
+        self._settings = settings
+        self._draw = draw
+        self._release = release
+        self._destination = destination
+        self._held = held
+        self._on_progress = on_progress
+        self._retries = Retries(settings.patience)
+        rate = settings.rate_bytes_s
+        self._bucket = None if rate is None else TokenBucket(rate, max(1, int(rate)), now_ns)
+        self._meter = ProgressMeter(now_ns)
+        self._reported_ns = now_ns
+        self._hours_seen_ns = now_ns - _HOURS_INTERVAL_NS
+        self._planned_bytes = self._received_bytes = self._failures = self._blobs = self._deltas = 0
+        self._refused: set[str] = set()
+
+    def run(self) -> Fetched:
+        self._fetch(())
+        if self._refused:
+            self._fetch(self._refused)
+        if self._on_progress is not None:
+            self._on_progress(self._meter.take(self._clock.now_ns()))
+        return Fetched(
+            blobs=self._blobs,
+            planned_bytes=self._planned_bytes,
+            received_bytes=self._received_bytes,
+            failures=self._failures,
+            deltas_used=self._deltas,
+            deltas_refused=len(self._refused),
+        )
+
+    def _fetch(self, without_delta: Collection[str]) -> None:
+        missing = self._destination.missing
+        pieces = places_of(self._release, missing, self._held.__contains__, without_delta=without_delta)
+        stored_bytes = sum(piece.stored_bytes for piece in pieces)
+        self._planned_bytes += stored_bytes
+        self._meter.expect(stored_bytes)
+        for run in runs_of(pieces):
+            self._fetch_run(run)
+
+    def _fetch_run(self, run: Run) -> None:
+        pack = self._release.packs[run.pack]
+        url = f"{self._settings.base_url.rstrip('/')}/{pack.path}"
+        with contextlib.closing(PackReader(self._transport, url, run.end, pack.size_bytes, self)) as reader:
+            for piece in run.pieces:
+                while not self._take(piece, reader):
+                    pass
+
+    def _take(self, piece: Piece, reader: PackReader) -> bool:
+        """Try to store one blob; False to try again. Ends: every False has spent some of the patience."""
+        try:
+            reader.seek(piece.offset)
+            self._put(piece, reader)
+        except GaveUpError:
+            raise
+        except OtaError as error:
+            if piece.delta is not None and error.refusal in _BAD_BLOB:
+                self._refused.add(piece.sha256)
+                return True
+            if BUDGETS.get(error.refusal, Budget.NONE) is Budget.NONE:
+                raise
+            self._meter.add(-max(0, reader.offset - piece.offset))
+            reader.drop()
+            self.failed(error)
+            return False
+        self._retries.stored()
+        self._blobs += 1
+        self._deltas += piece.delta is not None
+        return True
+
+    def _put(self, piece: Piece, reader: PackReader) -> None:
+        stored = cast(BinaryIO, reader.limited(piece.end))
+        delta = piece.delta
+        if delta is None:
+            parts = decode(stored, piece.codec, piece.size_bytes)
+        else:
+            base = self._held.read(delta.base)
+            if base is None:
+                raise OtaError(OtaRefusal.BLOB_MALFORMED, f"the base of a delta, {delta.base}, is gone")
+            parts = decode_delta(stored, io.BytesIO(base), delta.element_bytes, piece.size_bytes)
+        self._destination.put(piece.sha256, b"".join(parts))
+
+    def admit(self) -> None:
+        """Called before every request.
+
+        Raises:
+            OtaError: OUTSIDE_HOURS.
+        """
+        local = self._clock.local_time()
+        if not self._settings.hours.allow(local):
+            opens_in_s = self._settings.hours.opens_in_s(local)
+            raise OtaError(OtaRefusal.OUTSIDE_HOURS, f"allowed again in {opens_in_s} s")
+
+    def flowed(self, size_bytes: int) -> None:
+        """Called for bytes that came; waits as the rate limit asks.
+
+        Raises:
+            OtaError: OUTSIDE_HOURS.
+        """
+        self._received_bytes += size_bytes
+        self._meter.add(size_bytes)
+        self._retries.received(size_bytes)
+        now_ns = self._clock.now_ns()
+        if self._bucket is not None:
+            wait_s = self._bucket.take(size_bytes, now_ns)
+            if wait_s > 0.0:
+                self._clock.wait(wait_s)
+                now_ns = self._clock.now_ns()
+        if now_ns - self._hours_seen_ns >= _HOURS_INTERVAL_NS:
+            self._hours_seen_ns = now_ns
+            self.admit()
+        if self._on_progress is not None and now_ns - self._reported_ns >= _PROGRESS_INTERVAL_NS:
+            self._reported_ns = now_ns
+            self._on_progress(self._meter.take(now_ns))
+
+    def failed(self, error: OtaError) -> None:
+        """Called for a failure; returns when it is time to try again.
+
+        Raises:
+            GaveUpError: it is not worth it.
+        """
+        self._failures += 1
+        retry_after_s = error.retry_after_s if isinstance(error, TransferError) else None
+        verdict = self._retries.after(
+            error.refusal, self._clock.now_ns(), draw=self._draw(), retry_after_s=retry_after_s
+        )
+        if isinstance(verdict, GiveUp):
+            raise GaveUpError(error.refusal, f"{error.detail}; {verdict.why}") from error
+        self._clock.wait(verdict.wait_s)
