@@ -16,6 +16,7 @@ BENCHMARKS = (
     "confidence",
     "faults",
     "stop",
+    "ota_bytes",
     "runtime",
 )
 
