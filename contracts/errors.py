@@ -7,6 +7,7 @@
     ├── ConfigError                 a setting of the robot's owner (names the key)
     ├── BundleError                 a model bundle that is incomplete, altered or unusable
     ├── OtaError                    an update that was refused (names the reason, an `OtaRefusal`)
+    ├── SigningError                a key, a signature or metadata that may not be used like this (names it)
     ├── EngineError                 an inference session that cannot be built or fails to run
     ├── FrameError                  a camera frame that is gone, torn or not as its reference says
     ├── PortError                   the shared memory between control and driver
@@ -184,6 +185,20 @@ class OtaError(EdgeError):
         super().__init__(f"{refusal}: {detail}")
         self.refusal = refusal
         self.detail = detail
+
+
+class SigningError(EdgeError):
+    """A key, a signature or metadata that may not be used like this; nothing was signed or published.
+
+    Attributes:
+        subject: the key, role or file at fault.
+        problem: what is wrong and what to do about it.
+    """
+
+    def __init__(self, subject: str, problem: str) -> None:
+        super().__init__(f"{subject}: {problem}")
+        self.subject = subject
+        self.problem = problem
 
 
 class EngineError(EdgeError):
