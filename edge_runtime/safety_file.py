@@ -171,6 +171,10 @@ class SafetyFile(Section, frozen=True):
             *("gripper_speed_max_m_s", "feedback_timeout_s", "tracking_error_max_rad", "frozen_encoder_travel_rad"),
             *("rest_speed_rad_s", "reset_tolerance_rad"),
         )
+        # Beyond these a protection would be there in name alone.
+        for name, highest in (("feedback_timeout_s", 0.5), ("tracking_error_max_rad", 1.0), ("rest_speed_rad_s", 0.5)):
+            if getattr(self, name) > highest:
+                raise ValueError(f"{name} must be at most {highest}, got {getattr(self, name)!r}")
 
 
 class JointLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,6 +71,8 @@ def with_joint1(**values: float | None) -> SafetyFile:
         (r"^\[joints.joint7\]", "[joints.joint9]", "joints.joint9", "has only"),
         (r"^\[joints.joint7\](.|\n)*", "", "joints.joint7", "missing"),
         (r"^feedback_timeout_s = [0-9.]+", "feedback_timeout_s = 0", "safety.toml", "above zero"),
+        (r"^feedback_timeout_s = [0-9.]+", "feedback_timeout_s = 1.0", "safety.toml", "at most 0.5, got 1.0"),
+        (r"^tracking_error_max_rad = [0-9.]+", "tracking_error_max_rad = 9", "safety.toml", "at most 1.0, got 9.0"),
         (r"^hold_timeout_s = [0-9.]+", "hold_timeout_ms = 60000", "fallback.hold_timeout_ms", "`hold_timeout_s`"),
         (r"^hold_timeout_s = [0-9.]+", "hold_timeout_s = 0", "fallback", "above zero"),
         (r"^play_max_s = [0-9.]+", "play_max_s = -1", "fallback", "between 0 and 60"),

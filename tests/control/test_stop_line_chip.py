@@ -20,10 +20,7 @@ CONFIGFS = Path("/sys/kernel/config/gpio-sim")
 LINE = 3
 _NAMES = (f"edge{os.getpid()}x{k}" for k in itertools.count())
 
-pytestmark = pytest.mark.skipif(
-    not os.access(CONFIGFS, os.W_OK),
-    reason="no simulated GPIO chip: as root, `modprobe gpio-sim`, on a kernel that has it and configfs",
-)
+pytestmark = pytest.mark.gpio_chip
 
 
 class Chip:

@@ -61,6 +61,12 @@ def test_arming_starts_from_the_measurement(robot: Robot) -> None:
     assert robot.step([0.3, -0.7]).state is State.ACTIVE
 
 
+def test_a_driver_that_stops_by_itself_within_a_second_may_be_armed() -> None:
+    robot = Robot(Kernel(make_config()), [0.0, 0.0])
+    robot.step()
+    assert robot.request(Request.ARM, watchdog_ns=1_000_000_000) is Result.DONE
+
+
 @pytest.mark.parametrize(
     ("feedback", "result"),
     [
@@ -68,6 +74,7 @@ def test_arming_starts_from_the_measurement(robot: Robot) -> None:
         ({"q_rad": (0.0, 2.51)}, Result.REFUSED_OUTSIDE_LIMITS),
         ({"q_rad": (-2.51, 0.0)}, Result.REFUSED_OUTSIDE_LIMITS),
         ({"watchdog_ns": 0}, Result.REFUSED_NO_WATCHDOG),
+        ({"watchdog_ns": 1_000_000_001}, Result.REFUSED_NO_WATCHDOG),
         ({"stop_line": True}, Result.REFUSED_STOP_LINE),
         ({"driver_fault": True}, Result.REFUSED_STOP_LINE),
         ({"present": False}, Result.REFUSED_FEEDBACK),

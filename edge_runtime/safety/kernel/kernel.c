@@ -9,6 +9,7 @@
 
 _Static_assert((int)KERNEL_MAX_JOINTS == (int)GEOMETRY_MAX_JOINTS, "one joint, one link");
 
+#define WATCHDOG_MAX_NS 1000000000u
 #define STOP_INPUTS (KERNEL_BIT(STOP_LINE) | KERNEL_BIT(DRIVER_FAULT))
 #define CLOCK_BAD (KERNEL_BIT(CLOCK_BACKWARD) | KERNEL_BIT(CLOCK_GAP))
 #define FOLLOWING_BAD \
@@ -239,7 +240,7 @@ static int request_arm(kernel_state *state, const kernel_config *config, const k
     if (state->state != KERNEL_READY) return KERNEL_REFUSED_STATE;
     if (check_feedback(state, config, feedback, now_ns) & FEEDBACK_BAD) return KERNEL_REFUSED_FEEDBACK;
     if (check_stop_inputs(feedback)) return KERNEL_REFUSED_STOP_LINE;
-    if (feedback->watchdog_ns == 0u) return KERNEL_REFUSED_NO_WATCHDOG;
+    if (feedback->watchdog_ns == 0u || feedback->watchdog_ns > WATCHDOG_MAX_NS) return KERNEL_REFUSED_NO_WATCHDOG;
     if (not_at_rest(config, feedback)) return KERNEL_REFUSED_MOVING;
     const int posture = start_posture(state, config, feedback);
     if (posture != KERNEL_DONE) return posture;

@@ -118,7 +118,7 @@ typedef enum {
     KERNEL_REFUSED_FEEDBACK = 2,       /* missing, stale or malformed */
     KERNEL_REFUSED_MOVING = 3,         /* the robot is not at rest */
     KERNEL_REFUSED_OUTSIDE_LIMITS = 4, /* a joint is measured outside its range */
-    KERNEL_REFUSED_NO_WATCHDOG = 5,    /* the driver would not stop by itself if control died */
+    KERNEL_REFUSED_NO_WATCHDOG = 5,    /* the driver would not stop by itself within a second of control's death */
     KERNEL_REFUSED_STOP_LINE = 6,      /* stop line open, or the driver reports a fault */
     KERNEL_REFUSED_MISMATCH = 7,       /* measured position differs from the held command */
     KERNEL_REFUSED_UNKNOWN = 8,

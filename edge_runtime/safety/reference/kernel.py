@@ -29,6 +29,7 @@ from edge_runtime.safety.reference.structs import FEEDBACK_BAD, NONE, Config, Ke
 from edge_runtime.safety.reference.walk import verify_stop
 from edge_runtime.safety.states import TRANSITIONS, Event, Reason, Request, Result, State
 
+_WATCHDOG_MAX_NS = 1_000_000_000
 _STOP_INPUTS = Reason.STOP_LINE | Reason.DRIVER_FAULT
 _CLOCK_BAD = Reason.CLOCK_BACKWARD | Reason.CLOCK_GAP
 _FOLLOWING_BAD = Reason.TRACKING_ERROR | Reason.ENCODER_FROZEN | Reason.TORQUE | Reason.FORCE
@@ -225,7 +226,7 @@ def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_
         result = Result.REFUSED_FEEDBACK
     elif check_stop_inputs(feedback):
         result = Result.REFUSED_STOP_LINE
-    elif feedback.watchdog_ns == 0:
+    elif feedback.watchdog_ns == 0 or feedback.watchdog_ns > _WATCHDOG_MAX_NS:
         result = Result.REFUSED_NO_WATCHDOG
     elif _not_at_rest(config, feedback):
         result = Result.REFUSED_MOVING

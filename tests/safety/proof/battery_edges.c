@@ -112,7 +112,7 @@ static void ask_requests(uint32_t variant, answer *a) {
                     if (what == 1u) feedback.q_rad[joint] = side[k];
                     if (what == 2u) feedback.dq_rad_s[joint] = tolerance[k];
                     if (what == 3u) feedback.q_rad[joint] = 0.5;
-                    if (what == 4u) feedback.watchdog_ns = 0u;
+                    if (what == 4u) feedback.watchdog_ns = k < 3 ? (uint64_t)k : 999999997u + (uint64_t)k;
                     if (what == 5u) feedback.n = (uint32_t)k;
                     if (what == 6u) feedback.present = 0u;
                     if (what == 7u) feedback.q_rad[joint] = NAN;
