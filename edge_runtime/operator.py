@@ -31,7 +31,7 @@ ADVICE = {
     "refused_feedback": "the driver's feedback is missing, stale or malformed: look at the driver's log",
     "refused_moving": "the robot is not at rest: wait, or look what moves it",
     "refused_outside_limits": "a joint is measured outside its range: move it back by the robot's own means",
-    "refused_no_watchdog": "its driver declares no watchdog of at most a second: nothing would stop the robot in time when control dies",
+    "refused_no_watchdog": "its driver has no watchdog of a second or less: nothing would stop it when control dies",
     "refused_stop_line": "the stop line is open, or the driver reports a fault: close the line, look why, then reset",
     "refused_mismatch": "the robot is not where control left it, so something else moved it: look why, then restart "
     "control, which starts from where the robot is",
