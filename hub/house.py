@@ -1,0 +1,123 @@
+"""The hub's folder: where its repositories, its online keys and the roots that robots are delivered with lie.
+
+keys/                 online keys, `*.key`: whoever has them can choose among approved releases, and no more
+image/metadata        ┐
+image/targets         │ static files, to be served as they are
+director/robots       ┘
+director/root         the director's roots
+robot/                image.root.json and director.root.json: what a new robot is delivered with
+DEVELOPMENT_KEYS      there if all keys were made in one step on this machine
+development_keys/     and then these are the ones that should be offline
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+
+from contracts.errors import SigningError
+from export_tools.key_files import SECRET_SUFFIX, create_key, load_signer
+from export_tools.sign import sign_draft
+from hub.director import Director
+from hub.image_repository import ImageRepository
+from hub.keys import first_root, next_targets
+from hub.repository import Online, replace_file
+
+DEVELOPMENT_WARNING = (
+    "DEVELOPMENT KEYS: every key of this hub, those of its root included, was made in one step and lies unencrypted on "
+    "this machine.\nWhoever reads that folder can put any software on any robot that trusts it. Never deliver a robot "
+    "with these roots:\nthe ceremony for real keys is in docs/guides/keys.md.\n"
+)
+_OFFLINE_KEYS = ("root-1", "root-2", "root-3")
+_OFFLINE_THRESHOLD = 2
+
+
+class Hub:
+    """The hub under `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.image = ImageRepository(folder / "image")
+        self.director = Director(folder / "director")
+
+    @property
+    def has_development_keys(self) -> bool:
+        """Whether `make_development_hub` made it."""
+        return (self.folder / "DEVELOPMENT_KEYS").exists()
+
+    @property
+    def development_keys(self) -> Path:
+        """Where the keys lie that should be offline."""
+        return self.folder / "development_keys"
+
+    def online(self) -> Online:
+        """The keys that the hub signs with by itself."""
+        return Online(load_signer(path) for path in sorted((self.folder / "keys").glob(f"*{SECRET_SUFFIX}")))
+
+    def set_up(
+        self, image_root: Metadata[Root], targets: Metadata[Targets], director_root: Metadata[Root], now_s: float
+    ) -> None:
+        """Publish the first roots, signed by their holders, and keep copies for robots.
+
+        Raises:
+            SigningError: the hub is set up already, or signatures or online keys are missing.
+        """
+        if self.image.metadata.exists:
+            raise SigningError(str(self.folder), "is set up already; roots change by `edge-hub keys rotate-root`")
+        online = self.online()
+        self.director.check_root(director_root, online)
+        self.image.set_up(image_root, targets, online, now_s)
+        self.director.publish_root(director_root, online, now_s)
+        replace_file(self.folder / "robot" / "image.root.json", image_root.to_bytes())
+        replace_file(self.folder / "robot" / "director.root.json", director_root.to_bytes())
+
+    def refresh(self, now_s: float) -> int:
+        """Sign anew what expires within days; return how many robots have an assignment.
+
+        Raises:
+            SigningError: an online key is missing.
+        """
+        online = self.online()
+        self.image.metadata.refresh(online, now_s)
+        return self.director.refresh(online, now_s)
+
+
+def make_development_hub(folder: Path, now_s: float) -> Hub:
+    """A hub with all its keys, in one step, for development alone.
+
+    Raises:
+        SigningError: there is a hub already.
+    """
+    hub = Hub(folder)
+    if hub.image.metadata.exists or hub.development_keys.exists():
+        raise SigningError(str(folder), "holds a hub already")
+    replace_file(folder / "DEVELOPMENT_KEYS", DEVELOPMENT_WARNING.encode())
+    offline = hub.development_keys
+    image_keys = [create_key(offline, f"image-{name}") for name in _OFFLINE_KEYS]
+    director_keys = [create_key(offline, f"director-{name}") for name in _OFFLINE_KEYS]
+    targets_keys = [create_key(offline, f"targets-{number}") for number in (1, 2, 3)]
+    exporter, approver = create_key(offline, "exporter"), create_key(offline, "approver")
+    snapshot, timestamp, directing = (
+        create_key(folder / "keys", name) for name in ("snapshot", "timestamp", "director")
+    )
+    thresholds = {Root.type: _OFFLINE_THRESHOLD, Targets.type: _OFFLINE_THRESHOLD}
+    image_root = first_root(
+        {Root.type: image_keys, Targets.type: targets_keys, Snapshot.type: [snapshot], Timestamp.type: [timestamp]},
+        thresholds,
+        now_s,
+    )
+    online_roles = dict.fromkeys((Targets.type, Snapshot.type, Timestamp.type), (directing,))
+    director_root = first_root({Root.type: director_keys, **online_roles}, {Root.type: _OFFLINE_THRESHOLD}, now_s)
+    targets = next_targets(None, now_s, exporter=exporter, approver=approver)
+    _sign(image_root, offline, "image-root-1", "image-root-2")
+    _sign(director_root, offline, "director-root-1", "director-root-2")
+    _sign(targets, offline, "targets-1", "targets-2")
+    hub.set_up(image_root, targets, director_root, now_s)
+    return hub
+
+
+def _sign(draft: Metadata[Any], keys: Path, *names: str) -> None:
+    for name in names:
+        sign_draft(draft, load_signer(keys / f"{name}{SECRET_SUFFIX}"))

@@ -1,0 +1,216 @@
+"""A real hub in a folder, served over real HTTP, and a robot that asks it; with levers for an attacker in between."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tuf.api.metadata import Metadata, TargetFile
+
+from contracts.assignment import Assignment, AssignmentTerms
+from contracts.release import Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
+from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.schedule import SystemClock
+from edge_runtime.ota.transport import HttpTransport, NetworkSettings
+from edge_runtime.ota.trust import Trust, TrustSettings
+from export_tools.key_files import load_signer
+from export_tools.sign import draft_release, sign_draft
+from hub.house import make_development_hub
+
+ROBOT = "arm-1"
+HARDWARE = "sim_arm"
+YEAR_S = 365 * 86_400
+NETWORK = NetworkSettings(connect_s=2.0, silence_s=1.0, least_bytes_s=200.0, window_s=0.5)
+
+Answer = Callable[[SimpleHTTPRequestHandler], None]
+
+
+def packed_release(folder: Path, words: str) -> ReleaseManifest:
+    """The smallest release there is: its manifest, made of one blob in one pack, under `folder` as `pack` leaves it."""
+    data = words.encode()
+    digest = hashlib.sha256(data).hexdigest()
+    release = ReleaseManifest(
+        format_version=1,
+        bundle_name="reach",
+        bundle_version="1",
+        bundle_digest=digest,
+        compatibility=Compatibility(embodiment="sim_arm", joint_digest="0" * 64, schema=1),
+        files=(ReleaseFile(path="manifest.json", size_bytes=len(data), sha256=digest, pieces=(digest,)),),
+        blobs={
+            digest: StoredBlob(size_bytes=len(data), pack=0, offset=0, stored_bytes=len(data), codec="none"),
+        },
+        packs=(Pack(sha256=digest, size_bytes=len(data)),),
+    )
+    for path, content in ((release.target_path, release.canonical_json()), (release.packs[0].path, data)):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return release
+
+
+class Site:
+    """A web server over a folder. `answers` has what an attacker says in its place, by path; `asked` what was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.asked: list[str] = []
+        self.folder = folder
+        site = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments, directory=str(site.folder))
+
+            def do_GET(self) -> None:
+                site.asked.append(self.path)
+                answer = site.answers.get(self.path)
+                if answer is None:
+                    super().do_GET()
+                else:
+                    answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        """No longer there for anybody."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def bytes_answer(data: bytes, status: int = 200) -> Answer:
+    """Say `data`."""
+
+    def answer(handler: SimpleHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    return answer
+
+
+def endless(handler: SimpleHTTPRequestHandler) -> None:
+    """Bytes without end."""
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b" " * 65536)
+    except OSError:
+        return
+
+
+def trickle(handler: SimpleHTTPRequestHandler) -> None:
+    """Ten bytes a second, for as long as anybody listens."""
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        while True:
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.1)
+    except OSError:
+        return
+
+
+class World:
+    """A development hub with two releases (counters 1 and 2), the second assigned to `ROBOT`, and that robot."""
+
+    def __init__(self, folder: Path, now_s: float) -> None:
+        self.folder = folder
+        self.now_s = now_s
+        self.hub = make_development_hub(folder / "hub", now_s)
+        self.packed = folder / "packed"
+        self.old = self.publish("old")
+        self.new = self.publish("new")
+        self.assign(self.new, 2)
+        self.site = Site(self.hub.folder)
+        self.floor = Floor(folder / "floor")
+
+    def publish(self, words: str, *, signers: tuple[str, ...] = ("exporter", "approver")) -> ReleaseManifest:
+        """Release a bundle, or the same one again under the next counter."""
+        release = packed_release(self.packed, words)
+        draft, _ = draft_release(self.hub.image.releases(), release.canonical_json(), (HARDWARE,), self.now_s)
+        for name in signers:
+            self.sign(draft, name)
+        self.hub.image.publish_release(draft, self.packed, self.hub.online(), self.now_s)
+        return release
+
+    def sign(self, draft: Metadata[Any], name: str) -> None:
+        """Add the signature of one of the offline keys."""
+        sign_draft(draft, load_signer(self.hub.development_keys / f"{name}.key"))
+
+    def sign_online(self, draft: Metadata[Any], name: str) -> None:
+        """Sign with one of the hub's own keys, in place of what was signed before."""
+        draft.sign(load_signer(self.hub.folder / "keys" / f"{name}.key"))
+
+    def terms(self, counter: int, **changes: Any) -> AssignmentTerms:
+        """Terms for `ROBOT`."""
+        values: dict[str, Any] = {
+            "robot_id": ROBOT,
+            "release_counter": counter,
+            "hardware": HARDWARE,
+            "not_before_s": int(self.now_s),
+            "rollout_id": "rollout-1",
+            "probation_s": 600,
+        }
+        return AssignmentTerms(**{**values, **changes})
+
+    def assign(self, release: ReleaseManifest, counter: int, **changes: Any) -> None:
+        """Tell a robot to run a release, as an honest hub does."""
+        terms = self.terms(counter, **changes)
+        self.hub.director.assign(release.target_path, terms, self.hub.image, self.hub.online(), self.now_s)
+
+    def check(self, now_s: float | None = None) -> Assignment:
+        """What the robot makes of it."""
+        with HttpTransport(NETWORK, SystemClock()) as transport:
+            return self.trust(transport).check(self.now_s if now_s is None else now_s)
+
+    def trust(self, transport: HttpTransport) -> Trust:
+        return Trust(self.settings(), transport, self.floor)
+
+    def settings(self) -> TrustSettings:
+        delivered = self.hub.folder / "robot"
+        return TrustSettings(
+            robot_id=ROBOT,
+            hardware=HARDWARE,
+            image_url=f"{self.site.url}/image",
+            director_url=f"{self.site.url}/director/robots",
+            image_root=(delivered / "image.root.json").read_bytes(),
+            director_root=(delivered / "director.root.json").read_bytes(),
+            folder=self.folder / "metadata",
+        )
+
+    def directed(self, robot: str = ROBOT) -> Path:
+        """The folder of a robot's director repository."""
+        return self.hub.folder / "director" / "robots" / robot / "metadata"
+
+    def steal_director(self, targets: dict[str, TargetFile], robot: str = ROBOT) -> None:
+        """Sign an assignment as somebody who has the director's key, and cares for no rule."""
+        self.hub.director._publish(robot, targets, self.hub.online(), self.now_s)
+
+
+@contextmanager
+def world_in(folder: Path, now_s: float | None = None) -> Iterator[World]:
+    """A world that ends with the block."""
+    world = World(folder, time.time() if now_s is None else now_s)
+    try:
+        yield world
+    finally:
+        world.site.close()
