@@ -1,0 +1,100 @@
+"""What a process does that may be killed at any instant: ``python -m tests.ota.store_exercise WORK PHASE``.
+
+`WORK` has the bundles that there are, the store, the floor; phases start where others have ended (`PHASES`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from contracts.manifest import read_manifest
+from contracts.release import ReleaseManifest
+from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.journal import State
+from edge_runtime.ota.runner import Runner
+from tests.ota.small_bundles import Arm, release_of, small_bundle
+
+VERSIONS = ("0", "1", "2", "3", "4")
+"""Version 0 is shipped; the others are released under their number as counter."""
+
+
+def make_bundles(work: Path) -> None:
+    """Write all bundles of an exercise to `work`."""
+    for version in VERSIONS:
+        small_bundle(work / version, version)
+
+
+def digest_of(work: Path, version: str) -> str:
+    """Digest of one of them."""
+    return read_manifest(work / version).digest
+
+
+@lru_cache
+def _cut_up(folder: Path) -> tuple[ReleaseManifest, dict[str, bytes]]:
+    return release_of(folder)
+
+
+def release(work: Path, version: str) -> ReleaseManifest:
+    """Release of one of them."""
+    return _cut_up((work / version).resolve())[0]
+
+
+def arm_of(work: Path) -> Arm:
+    """A robot that can get all pieces."""
+    pieces: dict[str, bytes] = {}
+    for version in VERSIONS[1:]:
+        pieces.update(_cut_up((work / version).resolve())[1])
+    return Arm(pieces)
+
+
+def open_runner(work: Path, arm: Arm | None = None) -> Runner:
+    """The runner of the store in `work`, not yet entered."""
+    return Runner(work / "root", work / "0", Floor(work / "floor"), arm or arm_of(work))
+
+
+def install(runner: Runner, work: Path, version: str) -> None:
+    """Go through with an update from wherever it is."""
+    if runner.journal.state is State.IDLE:
+        runner.assign(release(work, version), int(version))
+    else:
+        runner.resume()
+    if runner.journal.state is State.STAGED:
+        runner.admit()
+    if runner.journal.state is State.PROBATION:
+        runner.prove()
+
+
+def _ready(runner: Runner, work: Path) -> None:
+    install(runner, work, "1")
+    install(runner, work, "2")
+
+
+PHASES: dict[str, tuple[str | None, Callable[[Runner, Path], None]]] = {
+    "first": (None, lambda runner, work: install(runner, work, "1")),
+    "ready": (None, _ready),
+    "stage": ("ready", lambda runner, work: runner.assign(release(work, "3"), 3)),
+    "switch": ("stage", lambda runner, _: runner.admit()),
+    "commit": ("switch", lambda runner, _: runner.prove()),
+    "roll_back": ("switch", lambda runner, _: runner.fail("probation")),
+    "roll_back_asked": ("commit", lambda runner, _: runner.roll_back()),
+    "withdraw": ("stage", lambda runner, _: runner.withdraw()),
+    "supersede": ("stage", lambda runner, work: runner.assign(release(work, "4"), 4)),
+}
+"""What is done, and the phase whose end it starts from."""
+
+
+def main() -> int:
+    """Recover, then do one phase; `recover` alone does no more than that."""
+    work, phase = Path(sys.argv[1]), sys.argv[2]
+    with open_runner(work) as runner:
+        runner.recover()
+        if phase != "recover":
+            PHASES[phase][1](runner, work)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
