@@ -67,6 +67,7 @@ def main() -> None:
         console.print(table)
     figures = {
         "one_percent_moved_of_bundle": made_up["one_percent"]["moved_of_bundle"],
+        "shipped_one_percent_moved_of_bundle": shipped["one_percent"]["moved_of_bundle"],
         "fine_tune_moved_of_bundle": made_up["fine_tune_1e-3"]["moved_of_bundle"],
         **{
             f"{part}_peak_mib": max(row[f"{part}_peak_mib"] for row in (*made_up.values(), *shipped.values()))

@@ -33,7 +33,10 @@ MAX_DELTAS = 32_768
 MAX_PACKS = 4096
 MAX_PATH_CHARACTERS = 255
 DELTA_BLOCK_BYTES = 1 << 20
-"""A delta is made block by block: of each, all lowest bytes of its integers, then all second bytes, and so on."""
+"""A delta is made block by block: of each, all lowest bytes of its integers, then all second bytes, and so on.
+
+Integers are counted from the end of the blob: what is left over at its beginning is a first block of single bytes.
+"""
 
 _PATH_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]*\Z")
 
@@ -309,11 +312,10 @@ def _check_deltas(release: ReleaseManifest) -> None:
         blob = release.blobs.get(delta.blob)
         if blob is None or delta.base == delta.blob:
             raise InconsistentError(OtaRefusal.RELEASE_DELTAS, f"{delta.blob} from {delta.base} leads to no blob")
-        if delta.stored_bytes >= blob.stored_bytes or blob.size_bytes % delta.element_bytes:
+        if delta.stored_bytes >= blob.stored_bytes:
             raise InconsistentError(
                 OtaRefusal.RELEASE_DELTAS,
-                f"{delta.stored_bytes} bytes and elements of {delta.element_bytes} lead to {delta.blob}, "
-                f"which has {blob.stored_bytes} stored bytes of {blob.size_bytes}",
+                f"{delta.stored_bytes} bytes lead to {delta.blob}, which itself has {blob.stored_bytes} stored",
             )
 
 

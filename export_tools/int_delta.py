@@ -22,20 +22,23 @@ def compressed(data: bytes) -> tuple[Literal["none", "zstd"], bytes]:
 
 
 def encode_delta(data: bytes, base: bytes, element_bytes: Literal[1, 2, 4]) -> bytes:
-    """What leads from `base` to `data`, both of the same size and of whole elements."""
-    if len(data) != len(base) or len(data) % element_bytes:
-        raise ValueError(f"no delta of {element_bytes}-byte elements from {len(base)} to {len(data)} bytes")
-    unsigned = np.dtype(f"<u{element_bytes}")
+    """What leads from `base` to `data`, both of the same size."""
+    if len(data) != len(base):
+        raise ValueError(f"no delta leads from {len(base)} to {len(data)} bytes")
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compressobj(size=len(data))
-    frame = []
-    for start in range(0, len(data), DELTA_BLOCK_BYTES):
-        count = min(DELTA_BLOCK_BYTES, len(data) - start) // element_bytes
-        new = np.frombuffer(data, dtype=unsigned, count=count, offset=start)
-        old = np.frombuffer(base, dtype=unsigned, count=count, offset=start)
-        difference = new - old
-        sign = np.negative(difference >> unsigned.type(8 * element_bytes - 1))
-        zigzag = ((difference << unsigned.type(1)) ^ sign).astype(unsigned)
-        planes = zigzag.view(np.uint8).reshape(count, element_bytes).T
-        frame.append(compressor.compress(planes.tobytes()))
+    over = len(data) % element_bytes
+    frame = [compressor.compress(_planes(data[:over], base[:over], 1))]
+    for start in range(over, len(data), DELTA_BLOCK_BYTES):
+        block = slice(start, start + DELTA_BLOCK_BYTES)
+        frame.append(compressor.compress(_planes(data[block], base[block], element_bytes)))
     frame.append(compressor.flush())
     return b"".join(frame)
+
+
+def _planes(data: bytes, base: bytes, element_bytes: int) -> bytes:
+    unsigned = np.dtype(f"<u{element_bytes}")
+    difference = np.frombuffer(data, dtype=unsigned) - np.frombuffer(base, dtype=unsigned)
+    sign = np.negative(difference >> unsigned.type(8 * element_bytes - 1))
+    zigzag = ((difference << unsigned.type(1)) ^ sign).astype(unsigned)
+    planes: bytes = zigzag.view(np.uint8).reshape(-1, element_bytes).T.tobytes()
+    return planes

@@ -32,7 +32,7 @@ from contracts.release import (
 )
 from export_tools.int_delta import compressed, encode_delta
 from export_tools.packs import PackWriter, bring_pack
-from export_tools.pieces import Piece, parts_of, split
+from export_tools.pieces import Piece, split, tensor_parts
 from export_tools.tensor_files import FileReader, TensorRange, find_tensors
 from export_tools.unpack import PackedFile, PackReader, packed_file
 
@@ -202,8 +202,7 @@ class _Packing:
         held = self._base_reader.blob(base)
         if len(held) != len(piece.data):
             return
-        element_bytes = piece.element_bytes if len(held) % piece.element_bytes == 0 else 1
-        stored = encode_delta(piece.data, held, element_bytes)
+        stored = encode_delta(piece.data, held, piece.element_bytes)
         if len(stored) < plain_bytes:
             pack, offset = self._hints.add(stored)
             self._deltas.append(
@@ -213,7 +212,7 @@ class _Packing:
                     pack=pack,
                     offset=offset,
                     stored_bytes=len(stored),
-                    element_bytes=element_bytes,
+                    element_bytes=piece.element_bytes,
                 )
             )
 
@@ -228,7 +227,6 @@ def _tensor_pieces(release: ReleaseManifest, packs: PackReader) -> Iterator[tupl
     tensors = find_tensors(sizes_bytes, partial(packed_file, packs))
     for file in release.files:
         at = dict(PackedFile(packs, file).offsets())
-        for tensor in tensors.get(file.path, []):
-            for part, (offset, _) in enumerate(parts_of(tensor)):
-                if offset in at:
-                    yield (file.path, tensor.name, part), at[offset]
+        for part in tensor_parts(tensors.get(file.path, [])):
+            if part.offset in at:
+                yield (file.path, part.tensor.name, part.number), at[part.offset]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,18 @@ _SMALL_CUTS, _LARGE_CUTS = 16, 20
 _LARGE_FILE_BYTES = 512 << 20
 # The rolling hash sees this many bytes: as many as the hash has bits, older ones are shifted out.
 _HASH_BYTES = 32
+# Fewer bytes than this before a tensor are no blob of their own: its entry in the release would cost as much.
+_LEAD_BYTES = 4 << 10
 _HASH_STEP_BYTES = 256 << 10
 _WINDOW_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class Piece:
-    """`data` lies at `offset` of its file; `tensor` and `part` name it across releases, if it is of a tensor."""
+    """`data` lies at `offset` of its file; `tensor` and `part` name it across releases, if it is of a tensor.
+
+    Elements are counted from its end.
+    """
 
     offset: int
     data: bytes
@@ -41,19 +47,37 @@ def split(reader: Reader, tensors: Sequence[TensorRange]) -> Iterator[Piece]:
     """All pieces of the file in order. `tensors` are sorted, inside the file and do not overlap."""
     cuts = _SMALL_CUTS if reader.size_bytes <= _LARGE_FILE_BYTES else _LARGE_CUTS
     done = 0
-    for tensor in tensors:
-        yield from _chunks(reader, done, tensor.offset, cuts)
-        for part, (offset, size) in enumerate(parts_of(tensor)):
-            yield Piece(offset, _exactly(reader, offset, size), tensor.name, part, tensor.element_bytes)
-        done = tensor.offset + tensor.size_bytes
+    for part in tensor_parts(tensors):
+        yield from _chunks(reader, done, part.offset, cuts)
+        data = _exactly(reader, part.offset, part.size_bytes)
+        yield Piece(part.offset, data, part.tensor.name, part.number, part.tensor.element_bytes)
+        done = part.offset + part.size_bytes
     yield from _chunks(reader, done, reader.size_bytes, cuts)
 
 
-def parts_of(tensor: TensorRange) -> Iterator[tuple[int, int]]:
-    """Offset and size of each part of a tensor, cut at fixed offsets inside it."""
-    end = tensor.offset + tensor.size_bytes
-    for offset in range(tensor.offset, end, MAX_BLOB_BYTES):
-        yield offset, min(MAX_BLOB_BYTES, end - offset)
+class TensorPart(NamedTuple):
+    """A piece that ends where `tensor`, or its part `number`, ends."""
+
+    tensor: TensorRange
+    number: int
+    offset: int
+    size_bytes: int
+
+
+def tensor_parts(tensors: Sequence[TensorRange]) -> Iterator[TensorPart]:
+    """Where the pieces of tensors lie: cut at fixed offsets inside a tensor that is too large for one.
+
+    The few bytes between a tensor and the one before it (its name, its shape) belong to its piece.
+    """
+    done = 0
+    for tensor in tensors:
+        end = tensor.offset + tensor.size_bytes
+        if tensor.offset - done <= _LEAD_BYTES and end - done <= MAX_BLOB_BYTES:
+            yield TensorPart(tensor, 0, done, end - done)
+        else:
+            for number, offset in enumerate(range(tensor.offset, end, MAX_BLOB_BYTES)):
+                yield TensorPart(tensor, number, offset, min(MAX_BLOB_BYTES, end - offset))
+        done = end
 
 
 def _chunks(reader: Reader, start: int, end: int, cuts: int) -> Iterator[Piece]:

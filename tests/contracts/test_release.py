@@ -166,14 +166,6 @@ def test_a_forged_release_is_refused_by_name(change: Callable[[dict[str, Any]], 
     assert refusal_of(data_of(forged)) == f"release_{reason}"
 
 
-def test_a_delta_of_half_elements_is_refused() -> None:
-    forged = document()
-    for blob in (B, C):
-        forged["blobs"][blob]["size_bytes"] = 201
-    forged["files"][1]["size_bytes"] = 603
-    assert refusal_of(data_of(forged)) is OtaRefusal.RELEASE_DELTAS
-
-
 def test_more_pieces_than_the_cap_are_refused_by_count() -> None:
     forged = document()
     half = format_.MAX_PIECES // 2 + 1

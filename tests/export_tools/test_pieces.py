@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from contracts.release import MAX_BLOB_BYTES
-from export_tools.pieces import Piece, parts_of, split
+from export_tools.pieces import Piece, split, tensor_parts
 from export_tools.tensor_files import (
     MIN_TENSOR_BYTES,
     FileReader,
@@ -69,7 +69,9 @@ def test_pieces_are_the_file_and_none_is_too_large(data: bytes, ranges: list[Ten
     assert b"".join(piece.data for piece in pieces) == data
     assert all(0 < len(piece.data) <= MAX_BLOB_BYTES for piece in pieces)
     assert [piece.offset for piece in pieces] == [sum(len(p.data) for p in pieces[:n]) for n in range(len(pieces))]
-    assert {(t.offset, t.size_bytes) for t in tensors} <= {(piece.offset, len(piece.data)) for piece in pieces}
+    ends = [piece.offset + len(piece.data) for piece in pieces if piece.tensor or piece.element_bytes > 1]
+    assert set(ends) <= {t.offset + t.size_bytes for t in tensors}
+    assert {t.offset + t.size_bytes for t in tensors} <= {piece.offset + len(piece.data) for piece in pieces}
 
 
 def test_a_large_file_is_cut_as_in_one_go_across_windows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,11 +108,20 @@ def test_a_byte_that_changed_touches_the_chunks_around_it() -> None:
 
 def test_a_tensor_above_16_mib_is_cut_at_fixed_places_inside_it() -> None:
     tensor = TensorRange("w", 1000, (33 << 20) + 2, 2)
-    assert list(parts_of(tensor)) == [
-        (1000, 16 << 20),
-        (1000 + (16 << 20), 16 << 20),
-        (1000 + (32 << 20), (1 << 20) + 2),
+    assert [(part.number, part.offset, part.size_bytes) for part in tensor_parts([tensor])] == [
+        (0, 1000, 16 << 20),
+        (1, 1000 + (16 << 20), 16 << 20),
+        (2, 1000 + (32 << 20), (1 << 20) + 2),
     ]
+
+
+def test_the_few_bytes_before_a_tensor_travel_with_it_while_both_fit() -> None:
+    near, far = TensorRange("a", 4096, 20_000, 2), TensorRange("b", 24_096 + 4097, 20_000, 2)
+    assert [(part.offset, part.size_bytes) for part in tensor_parts([near, far])] == [(0, 24_096), (28_193, 20_000)]
+    full = TensorRange("c", 10, (16 << 20) - 10, 2)
+    assert [(part.offset, part.size_bytes) for part in tensor_parts([full])] == [(0, 16 << 20)]
+    over = TensorRange("d", 11, (16 << 20) - 10, 2)
+    assert [(part.offset, part.size_bytes) for part in tensor_parts([over])] == [(11, (16 << 20) - 10)]
 
 
 def test_a_file_that_ends_early_is_an_error_and_no_short_piece() -> None:
