@@ -190,7 +190,7 @@ class BlobStore:
                 number += 1
         return Slice(tuple(faults), None)
 
-    def heal(self, fault: Fault, data: bytes) -> None:
+    def heal(self, fault: Fault, data: bytes | memoryview) -> None:
         """Put `data` where `fault` was found: a corrected copy of the file takes its place in one rename.
 
         Raises:
@@ -205,6 +205,7 @@ class BlobStore:
         path = self.folder(fault.bundle) / fault.path
         beside = self.trash / f"{fault.piece}.healing"
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             _copy(path, beside, file.size_bytes)
             descriptor = os.open(beside, os.O_WRONLY)
             try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
@@ -27,8 +27,7 @@ from edge_runtime.ota.schedule import EVERY_HOUR, AllowedHours, Clock, Progress,
 from edge_runtime.ota.transport import TransferError, Transport
 
 _BAD_BLOB = frozenset({OtaRefusal.BLOB_ALTERED, OtaRefusal.BLOB_MALFORMED, OtaRefusal.BLOB_OVERSIZED})
-_PROGRESS_INTERVAL_NS = 500_000_000
-_HOURS_INTERVAL_NS = 1_000_000_000
+_LOOK_INTERVAL_NS = 500_000_000
 
 
 class Destination(Protocol):
@@ -38,8 +37,11 @@ class Destination(Protocol):
     def missing(self) -> tuple[str, ...]:
         """Digests of the blobs that are not there yet."""
 
-    def put(self, piece: str, data: bytes) -> None:
-        """Store a blob; `OtaError` BLOB_ALTERED, and nothing stored, where `data` has another digest."""
+    def put(self, piece: str, data: bytes | memoryview) -> None:
+        """Store a blob; `OtaError` BLOB_ALTERED, and nothing stored, where `data` has another digest.
+
+        The memory of `data` is used again afterwards.
+        """
 
 
 class Held(Protocol):
@@ -160,17 +162,17 @@ class _Download:
         rate = settings.rate_bytes_s
         self._bucket = None if rate is None else TokenBucket(rate, max(1, int(rate)), now_ns)
         self._meter = ProgressMeter(now_ns)
-        self._reported_ns = now_ns
-        self._hours_seen_ns = now_ns - _HOURS_INTERVAL_NS
-        self._planned_bytes = self._received_bytes = self._failures = self._blobs = self._deltas = 0
+        self._looked_ns = now_ns
+        self._planned_bytes = self._received_bytes = self._again_bytes = 0
+        self._failures = self._blobs = self._deltas = 0
         self._refused: set[str] = set()
+        self._blob = memoryview(b"")
 
     def run(self) -> Fetched:
         self._fetch(())
         if self._refused:
             self._fetch(self._refused)
-        if self._on_progress is not None:
-            self._on_progress(self._meter.take(self._clock.now_ns()))
+        self._report(self._clock.now_ns())
         return Fetched(
             blobs=self._blobs,
             planned_bytes=self._planned_bytes,
@@ -183,9 +185,9 @@ class _Download:
     def _fetch(self, without_delta: Collection[str]) -> None:
         missing = self._destination.missing
         pieces = places_of(self._release, missing, self._held.__contains__, without_delta=without_delta)
-        stored_bytes = sum(piece.stored_bytes for piece in pieces)
-        self._planned_bytes += stored_bytes
-        self._meter.expect(stored_bytes)
+        # One buffer for all blobs: fresh memory for each would cost about as much time as hashing it.
+        self._blob = memoryview(bytearray(max((piece.size_bytes for piece in pieces), default=0)))
+        self._planned_bytes += sum(piece.stored_bytes for piece in pieces)
         for run in runs_of(pieces):
             self._fetch_run(run)
 
@@ -210,7 +212,7 @@ class _Download:
                 return True
             if BUDGETS.get(error.refusal, Budget.NONE) is Budget.NONE:
                 raise
-            self._meter.add(-max(0, reader.offset - piece.offset))
+            self._again_bytes += max(0, reader.offset - piece.offset)
             reader.drop()
             self.failed(error)
             return False
@@ -220,16 +222,25 @@ class _Download:
         return True
 
     def _put(self, piece: Piece, reader: PackReader) -> None:
+        blob = self._blob[: piece.size_bytes]
+        if piece.codec == "none":
+            reader.fill(blob)
+        else:
+            filled = 0
+            for part in self._decoded(piece, reader):
+                blob[filled : filled + len(part)] = part
+                filled += len(part)
+        self._destination.put(piece.sha256, blob)
+
+    def _decoded(self, piece: Piece, reader: PackReader) -> Iterator[bytes]:
         stored = cast(BinaryIO, reader.limited(piece.end))
         delta = piece.delta
         if delta is None:
-            parts = decode(stored, piece.codec, piece.size_bytes)
-        else:
-            base = self._held.read(delta.base)
-            if base is None:
-                raise OtaError(OtaRefusal.BLOB_MALFORMED, f"the base of a delta, {delta.base}, is gone")
-            parts = decode_delta(stored, io.BytesIO(base), delta.element_bytes, piece.size_bytes)
-        self._destination.put(piece.sha256, b"".join(parts))
+            return decode(stored, piece.codec, piece.size_bytes)
+        base = self._held.read(delta.base)
+        if base is None:
+            raise OtaError(OtaRefusal.BLOB_MALFORMED, f"the base of a delta, {delta.base}, is gone")
+        return decode_delta(stored, io.BytesIO(base), delta.element_bytes, piece.size_bytes)
 
     def admit(self) -> None:
         """Called before every request.
@@ -249,7 +260,6 @@ class _Download:
             OtaError: OUTSIDE_HOURS.
         """
         self._received_bytes += size_bytes
-        self._meter.add(size_bytes)
         self._retries.received(size_bytes)
         now_ns = self._clock.now_ns()
         if self._bucket is not None:
@@ -257,12 +267,15 @@ class _Download:
             if wait_s > 0.0:
                 self._clock.wait(wait_s)
                 now_ns = self._clock.now_ns()
-        if now_ns - self._hours_seen_ns >= _HOURS_INTERVAL_NS:
-            self._hours_seen_ns = now_ns
+        if now_ns - self._looked_ns >= _LOOK_INTERVAL_NS:
+            self._looked_ns = now_ns
+            self._report(now_ns)
             self.admit()
-        if self._on_progress is not None and now_ns - self._reported_ns >= _PROGRESS_INTERVAL_NS:
-            self._reported_ns = now_ns
-            self._on_progress(self._meter.take(now_ns))
+
+    def _report(self, now_ns: int) -> None:
+        if self._on_progress is not None:
+            done_bytes = self._received_bytes - self._again_bytes
+            self._on_progress(self._meter.take(done_bytes, self._planned_bytes, now_ns))
 
     def failed(self, error: OtaError) -> None:
         """Called for a failure; returns when it is time to try again.

@@ -73,12 +73,25 @@ class PackReader:
                     raise
                 self._gate.failed(error)
                 continue
-            self._rest = memoryview(part)
             self._gate.flowed(len(part))
+            if len(part) <= count:
+                self.offset += len(part)
+                return part
+            self._rest = memoryview(part)
         taken = self._rest[:count]
         self._rest = self._rest[count:]
         self.offset += len(taken)
         return taken.tobytes()
+
+    def fill(self, target: memoryview) -> None:
+        """As many bytes as `target` has, into it; the run must have that many left."""
+        filled = 0
+        while filled < len(target):
+            part = self.read(len(target) - filled)
+            if not part:
+                raise ValueError(f"the run ends {len(target) - filled} bytes too early")
+            target[filled : filled + len(part)] = part
+            filled += len(part)
 
     def limited(self, end: int) -> Limited:
         """What is left up to `end`, as a file for a decoder, which may read ahead."""

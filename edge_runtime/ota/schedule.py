@@ -147,30 +147,19 @@ class ProgressMeter:
     TIME_CONSTANT_S = 10.0
 
     def __init__(self, now_ns: int) -> None:
-        self._total_bytes = 0
-        self._done_bytes = 0
         self._seen_bytes = 0
         self._at_ns = now_ns
         self._rate_bytes_s: float | None = None
 
-    def expect(self, size_bytes: int) -> None:
-        """More is to come."""
-        self._total_bytes += size_bytes
-
-    def add(self, size_bytes: int) -> None:
-        """Bytes that came; negative for those that have to come again."""
-        self._done_bytes += size_bytes
-
-    def take(self, now_ns: int) -> Progress:
-        """The state at `now_ns`, no earlier than the last one."""
+    def take(self, done_bytes: int, total_bytes: int, now_ns: int) -> Progress:
+        """The state at `now_ns`, no earlier than the last one. What has to come again may make `done_bytes` smaller."""
+        done_bytes = min(done_bytes, total_bytes)
         passed_s = (now_ns - self._at_ns) / 1e9
         if passed_s > 0.0:
-            rate = (self._done_bytes - self._seen_bytes) / passed_s
+            rate = (done_bytes - self._seen_bytes) / passed_s
             weight = 1.0 if self._rate_bytes_s is None else min(1.0, passed_s / self.TIME_CONSTANT_S)
             self._rate_bytes_s = rate * weight + (self._rate_bytes_s or 0.0) * (1.0 - weight)
-            self._seen_bytes, self._at_ns = self._done_bytes, now_ns
+            self._seen_bytes, self._at_ns = done_bytes, now_ns
         rate_bytes_s = max(0.0, self._rate_bytes_s or 0.0)
-        done_bytes = min(self._done_bytes, self._total_bytes)
-        left_bytes = self._total_bytes - done_bytes
-        eta_s = left_bytes / rate_bytes_s if rate_bytes_s > 0.0 else None
-        return Progress(done_bytes, self._total_bytes, rate_bytes_s, eta_s)
+        eta_s = (total_bytes - done_bytes) / rate_bytes_s if rate_bytes_s > 0.0 else None
+        return Progress(done_bytes, total_bytes, rate_bytes_s, eta_s)

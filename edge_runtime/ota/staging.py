@@ -44,7 +44,7 @@ class Staging:
         """Digests of the pieces that are not there yet, in the order of their first use."""
         return tuple(self._missing)
 
-    def put(self, piece: str, data: bytes) -> None:
+    def put(self, piece: str, data: bytes | memoryview) -> None:
         """Write a piece to each place where it belongs; one that is there already is passed over.
 
         Raises:
@@ -175,7 +175,7 @@ def begin(store: BlobStore, release: ReleaseManifest) -> Staging:
     return staging
 
 
-def _write_place(place: Place, data: bytes) -> None:
+def _write_place(place: Place, data: bytes | memoryview) -> None:
     descriptor = os.open(place.path, os.O_WRONLY)
     try:
         write_all(descriptor, data, place.offset_bytes)

@@ -136,7 +136,7 @@ class Full:
     def missing(self) -> tuple[str, ...]:
         return self._staging.missing
 
-    def put(self, piece: str, data: bytes) -> None:
+    def put(self, piece: str, data: bytes | memoryview) -> None:
         if not self._room:
             raise OtaError(OtaRefusal.NO_SPACE, "the disk is full")
         self._room -= 1

@@ -112,17 +112,14 @@ def test_a_fast_start_does_not_excuse_a_slow_rest() -> None:
 
 def test_progress_tells_rate_and_time_left() -> None:
     meter = ProgressMeter(0)
-    meter.expect(10_000)
-    assert meter.take(0) == Progress(0, 10_000, 0.0, None)
-    meter.add(1000)
-    assert meter.take(S) == Progress(1000, 10_000, 1000.0, 9.0)
+    assert meter.take(0, 10_000, 0) == Progress(0, 10_000, 0.0, None)
+    assert meter.take(1000, 10_000, S) == Progress(1000, 10_000, 1000.0, 9.0)
     for second in range(2, 10):
-        meter.add(1000)
-        assert meter.take(second * S).rate_bytes_s == pytest.approx(1000.0)
-    meter.add(-500)
-    assert meter.take(9 * S).done_bytes == 8500
-    meter.add(50_000)
-    last = meter.take(10 * S)
+        assert meter.take(second * 1000, 10_000, second * S).rate_bytes_s == pytest.approx(1000.0)
+    again = meter.take(8500, 10_000, 9 * S + S // 2)
+    assert again.done_bytes == 8500
+    assert 850 < again.rate_bytes_s < 1000
+    last = meter.take(50_000, 10_000, 10 * S)
     assert (last.done_bytes, last.eta_s) == (10_000, 0.0)
 
 
