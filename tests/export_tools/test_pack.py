@@ -7,6 +7,7 @@ import io
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from contracts.errors import BundleError, OtaError, OtaRefusal
 from contracts.manifest import blob_of, read_manifest, verify_bundle, write_manifest
 from contracts.release import MAX_PACK_BYTES, ReleaseManifest, load
 from edge_runtime.ota.delta import decode_delta
+from export_tools import pack as pack_module
 from export_tools import packs as packs_module
 from export_tools.cli import main
 from export_tools.pack import Base, cost, pack_bundle
@@ -206,6 +208,44 @@ def test_an_altered_pack_is_an_error_and_no_bundle(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(BundleError, match="No such file"):
         assemble(release, tmp_path / "store", tmp_path / "once more")
+
+
+def test_an_altered_frame_is_an_error_and_no_traceback(tmp_path: Path) -> None:
+    release = packed(tmp_path, OLD, None, 3)
+    blob = next(blob for blob in release.blobs.values() if blob.codec == "zstd")
+    path = tmp_path / "store" / release.packs[blob.pack].path
+    data = path.read_bytes()
+    path.write_bytes(data[: blob.offset] + b"none" + data[blob.offset + 4 :])
+    with pytest.raises(BundleError, match=f"the blob at {blob.offset} is altered"):
+        assemble(release, tmp_path / "store", tmp_path / "again")
+
+
+def test_a_release_that_lies_about_a_file_gives_no_bundle(tmp_path: Path) -> None:
+    release = packed(tmp_path, OLD, None, 3)
+    lying = msgspec.structs.replace(release.files[0], sha256="0" * 64)
+    with pytest.raises(BundleError, match="contradicts itself"):
+        assemble(
+            msgspec.structs.replace(release, files=(lying, *release.files[1:])), tmp_path / "store", tmp_path / "x"
+        )
+
+
+def test_more_pieces_than_a_release_can_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack_module, "MAX_BLOBS", 10)
+    with pytest.raises(BundleError, match="more than the 10 pieces"):
+        packed(tmp_path, OLD, None, 20)
+    assert not list(tmp_path.glob("store/packs/.*"))
+
+
+def test_packs_of_a_base_on_another_disk_are_copied(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        write_bundle(tmp_path / "one", "1", 3, OLD)
+        first = Base(pack_bundle(tmp_path / "one", Path(folder)), Path(folder))
+        release = packed(tmp_path, replaced(OLD, gaussian(2, SHAPE), [1]), first, 3)
+    assert same_bytes(release, tmp_path / "store", tmp_path / "bundle", tmp_path / "again")
+    assert not list(tmp_path.glob("store/packs/.*"))
 
 
 PEAK = """
