@@ -4,6 +4,7 @@ edge-export build    demonstrations, training, INT8 export, gates: a bundle from
 edge-export export   the same from stored weights, without training
 edge-export check    run a bundle's own gate on this machine
 edge-export pack     make a release of a bundle: packs that robots fetch from, and the manifest that is signed
+edge-export sign     the exporter's signature on a release; the approver's (`edge-hub approve`) has to join it
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _export(arguments, say)
         elif arguments.command == "pack":
             _pack(arguments, say, console)
+        elif arguments.command == "sign":
+            _sign(arguments, say)
         else:
             _check(arguments, say)
     except (EdgeError, OSError) as error:
@@ -82,7 +85,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     pack.add_argument("--tensorrt", type=_versions, help="only for these versions: from (included) to, as in 10.3:11")
     pack.add_argument("--jetpack", type=_versions, help="the same for JetPack, as in 6: or 6:7")
+    _add_sign(commands)
     return parser
+
+
+def _add_sign(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sign = commands.add_parser("sign", help="the exporter's signature on a release, as a draft for the approver")
+    sign.add_argument("release", type=Path, nargs="?", help="release manifest; a released one gets a further counter")
+    sign.add_argument("--renew", action="store_true", help="no release: sign the published ones for longer")
+    sign.add_argument("--key", type=Path, required=True, help="the exporter's secret key")
+    sign.add_argument("--passphrase-file", type=Path, help="file whose first line is the key's passphrase")
+    sign.add_argument("--metadata", type=Path, required=True, help="HUB/image/metadata, or a copy of it")
+    sign.add_argument("--hardware", action="append", type=_name, help="what robot it is for; may be given again")
+    sign.add_argument("--counter", type=int, help="release counter (default: the next one)")
+    sign.add_argument("-o", "--out", type=Path, required=True, help="file for the draft")
 
 
 def _versions(text: str) -> VersionRange:
@@ -211,6 +227,37 @@ def _pack(arguments: argparse.Namespace, say: object, console: Console) -> None:
             f"{part:.2%} of the bundle: {less.blobs} blobs, {less.deltas} of them as differences"
         )
     say(f"to sign: {arguments.out / release.target_path}")
+
+
+def _sign(arguments: argparse.Namespace, say: object) -> None:
+    from contracts.errors import ConfigError
+    from export_tools.key_files import load_signer
+    from export_tools.sign import draft_release, newest_releases, renew, sign_draft, write_draft
+
+    assert callable(say)
+    if arguments.renew == (arguments.release is not None):
+        raise ConfigError("release", "name a release manifest, or --renew")
+    passphrase = None
+    if arguments.passphrase_file is not None:
+        passphrase = arguments.passphrase_file.read_text().partition("\n")[0]
+    signer = load_signer(arguments.key, passphrase)
+    current = newest_releases(arguments.metadata)
+    now_s = time.time()
+    if arguments.renew:
+        if current is None:
+            raise ConfigError("--renew", f"nothing was released yet, as far as {arguments.metadata} knows")
+        draft = renew(current, now_s)
+        say(f"{len(draft.signed.targets)} releases, for longer")
+    else:
+        if not arguments.hardware:
+            raise ConfigError("--hardware", "say what robots the release is for")
+        manifest = arguments.release.read_bytes()
+        hardware = tuple(arguments.hardware)
+        draft, counter = draft_release(current, manifest, hardware, now_s, release_counter=arguments.counter)
+        say(f"release counter {counter}, for {', '.join(hardware)}: {load(manifest).target_path}")
+    sign_draft(draft, signer)
+    write_draft(arguments.out, draft)
+    say(f"to approve: edge-hub approve {arguments.out}")
 
 
 def _command_line() -> str:

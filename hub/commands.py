@@ -1,0 +1,244 @@
+"""What each `edge-hub` command does: reads files, asks the rooms that know, writes files, says what came of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from securesystemslib.signer import SSlibKey
+from tuf.api.metadata import Metadata, Root, Targets
+
+from contracts.assignment import AssignmentTerms, ReleaseTerms, read_terms
+from contracts.errors import SigningError
+from export_tools.key_files import create_key, load_public, load_signer
+from export_tools.sign import RELEASES, read_draft, releases_of, sign_draft, write_draft
+from hub.house import DEVELOPMENT_WARNING, Hub, make_development_hub
+from hub.keys import first_root, next_root, next_targets, revoke
+
+IMAGE = "image"
+DIRECTOR = "director"
+
+Say = Callable[[str], None]
+
+
+def init(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Make a development hub."""
+    hub = make_development_hub(arguments.hub, now_s)
+    say(DEVELOPMENT_WARNING)
+    say(f"hub ready in {hub.folder}; robots are delivered with {hub.folder / 'robot'}/*.root.json")
+    say(f"exporter's key: {hub.development_keys / 'exporter.key'}, approver's: {hub.development_keys / 'approver.key'}")
+
+
+def show(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Who may sign, what is released, who is assigned what."""
+    hub = _hub(arguments.hub, say)
+    for name, root in ((IMAGE, hub.image.metadata.root()), (DIRECTOR, hub.director.root())):
+        say(f"{name} root, version {root.signed.version}, expires in {_days(root, now_s)} days")
+        for role, asked in root.signed.roles.items():
+            say(f"  {role:10} {asked.threshold} of {len(asked.keyids)}: {', '.join(asked.keyids)}")
+    targets = hub.image.metadata.role(Targets.type)
+    say(f"delegation to {RELEASES}, expires in {_days(targets, now_s)} days")
+    delegations = targets.signed.delegations
+    if delegations is not None:
+        say(f"  {RELEASES:10} all of {len(delegations.keys)}: {', '.join(delegations.keys)}")
+    releases = hub.image.releases()
+    if releases is not None:
+        say(f"{RELEASES}, version {releases.signed.version}, expires in {_days(releases, now_s)} days")
+        _list_releases(releases.signed, (), say)
+    for robot_id in hub.director.robots():
+        assigned = hub.director.assignment(robot_id)
+        if assigned is not None:
+            say(f"robot {robot_id}: counter {assigned.terms.release_counter}, {assigned.path}")
+
+
+def publish(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Publish what exporter and approver signed."""
+    hub = _hub(arguments.hub, say)
+    fresh = hub.image.publish_release(read_draft(arguments.draft), arguments.packed, hub.online(), now_s)
+    for path in fresh:
+        say(f"released under counter {hub.image.newest(path)}: {path}")
+    if not fresh:
+        say("published: no bundle is new, its counters or expiry are")
+
+
+def assign(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Tell robots what to run."""
+    hub = _hub(arguments.hub, say)
+    counter = hub.image.newest(arguments.release) if arguments.counter is None else arguments.counter
+    for robot_id in arguments.robot:
+        terms = AssignmentTerms(
+            robot_id=robot_id,
+            release_counter=counter,
+            hardware=arguments.hardware,
+            not_before_s=int(now_s) if arguments.not_before is None else arguments.not_before,
+            rollout_id=arguments.rollout,
+            probation_s=arguments.probation,
+        )
+        hub.director.assign(arguments.release, terms, hub.image, hub.online(), now_s)
+        say(f"{robot_id}: counter {counter}, {arguments.release}")
+
+
+def refresh(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Sign online metadata anew."""
+    hub = _hub(arguments.hub, say)
+    say(f"signed anew: image repository, {hub.refresh(now_s)} robots")
+    for name, metadata in _offline(hub):
+        days = _days(metadata, now_s)
+        if days < 30:
+            say(f"{name} expires in {days} days and has to be signed by people: see docs/guides/keys.md")
+
+
+def approve(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """The approver's signature on a release draft, after saying what is in it."""
+    del now_s
+    draft = read_draft(arguments.draft)
+    before = () if arguments.published is None else tuple(releases_of(read_draft(arguments.published)).targets)
+    _list_releases(releases_of(draft), before, say)
+    sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
+    write_draft(arguments.draft, draft)
+    say(f"approved: {arguments.draft} has {len(draft.signatures)} signatures")
+
+
+def keys_create(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """A new key."""
+    del now_s
+    passphrase = _passphrase(arguments)
+    public = create_key(arguments.folder, arguments.name, passphrase)
+    place = arguments.folder / arguments.name
+    say(f"{public.keyid}\nsecret: {place}.key, public: {place}.pub")
+    if passphrase is None:
+        say("the secret is not encrypted: right for a hub's online key, wrong for anything a person holds")
+
+
+def keys_root(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """The draft of a repository's first root."""
+    keys: dict[str, list[SSlibKey]] = {}
+    for role, path in arguments.key:
+        keys.setdefault(role, []).append(load_public(path))
+    _write(first_root(keys, dict(arguments.threshold), now_s), arguments.out, say)
+
+
+def keys_delegate(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """The draft of the image repository's targets, which says who releases."""
+    current = None if arguments.hub is None else _hub(arguments.hub, say).image.metadata.role(Targets.type)
+    exporter = None if arguments.exporter is None else load_public(arguments.exporter)
+    approver = None if arguments.approver is None else load_public(arguments.approver)
+    _write(next_targets(current, now_s, exporter=exporter, approver=approver), arguments.out, say)
+
+
+def keys_sign(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Add a signature to a draft."""
+    del now_s
+    draft = read_draft(arguments.draft)
+    sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
+    write_draft(arguments.draft, draft)
+    say(f"{arguments.draft} has {len(draft.signatures)} signatures")
+
+
+def keys_setup(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Publish the first roots of a hub."""
+    hub = Hub(arguments.hub)
+    image_root, director_root = read_draft(arguments.image_root), read_draft(arguments.director_root)
+    hub.set_up(image_root, read_draft(arguments.targets), director_root, now_s)
+    say(f"hub ready in {hub.folder}; robots are delivered with {hub.folder / 'robot'}/*.root.json")
+
+
+def keys_rotate_root(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """The draft of a repository's next root."""
+    current = _root(_hub(arguments.hub, say), arguments.repository)
+    add: dict[str, list[SSlibKey]] = {}
+    remove: dict[str, list[str]] = {}
+    for role, path in arguments.add:
+        add.setdefault(role, []).append(load_public(path))
+    for role, path in arguments.remove:
+        remove.setdefault(role, []).append(load_public(path).keyid)
+    draft = next_root(current, now_s, add=add, remove=remove, thresholds=dict(arguments.threshold))
+    _write(draft, arguments.out, say)
+
+
+def keys_revoke(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Drafts that put a new key in the place of a lost one, in both repositories."""
+    hub = _hub(arguments.hub, say)
+    lost, replacement = load_public(arguments.key).keyid, load_public(arguments.replacement)
+    targets, releases = hub.image.metadata.role(Targets.type), hub.image.releases()
+    image = revoke(lost, replacement, root=hub.image.metadata.root(), targets=targets, releases=releases, now_s=now_s)
+    director = revoke(lost, replacement, root=hub.director.root(), targets=None, releases=None, now_s=now_s)
+    if not image and not director:
+        raise SigningError(lost, "signs nothing here")
+    for repository, drafts in ((IMAGE, image), (DIRECTOR, director)):
+        for role, draft in drafts.items():
+            _write(draft, arguments.out / f"{repository}.{role}.json", say)
+
+
+def keys_install(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Publish signed drafts of one repository together."""
+    hub = _hub(arguments.hub, say)
+    drafts = [read_draft(path) for path in arguments.draft]
+    if arguments.repository == DIRECTOR:
+        if len(drafts) != 1:
+            raise SigningError(DIRECTOR, "people sign its root, and nothing else")
+        hub.director.publish_root(drafts[0], hub.online(), now_s)
+    else:
+        hub.image.metadata.publish(drafts, [_role_of(draft) for draft in drafts], hub.online(), now_s)
+    named = ", ".join(f"{_role_of(draft)} {draft.signed.version}" for draft in drafts)
+    say(f"in force in the {arguments.repository} repository: {named}")
+
+
+def _hub(folder: Path, say: Say) -> Hub:
+    hub = Hub(folder)
+    if not hub.image.metadata.exists:
+        raise SigningError(str(folder), "holds no hub: `edge-hub init` makes one for development")
+    if hub.has_development_keys:
+        say("development keys: for no robot that matters")
+    return hub
+
+
+def _root(hub: Hub, repository: str) -> Metadata[Root]:
+    return hub.image.metadata.root() if repository == IMAGE else hub.director.root()
+
+
+def _offline(hub: Hub) -> Iterable[tuple[str, Metadata[Any]]]:
+    yield "the image root", hub.image.metadata.root()
+    yield "the director root", hub.director.root()
+    yield "the delegation to releases", hub.image.metadata.role(Targets.type)
+    releases = hub.image.releases()
+    if releases is not None:
+        yield "the list of releases", releases
+
+
+def _role_of(draft: Metadata[Any]) -> str:
+    signed = draft.signed
+    if isinstance(signed, Targets):
+        return Targets.type if signed.delegations is not None else RELEASES
+    return str(signed.type)
+
+
+def _list_releases(releases: Targets, before: Iterable[str], say: Say) -> None:
+    known = set(before)
+    for path, target in releases.targets.items():
+        terms = read_terms(target.custom, ReleaseTerms)
+        counters = ", ".join(map(str, terms.release_counters))
+        mark = "  " if not known else "= " if path in known else "+ "
+        say(f"{mark}{path}\n    counters {counters}; for {', '.join(terms.hardware)}; {target.length} bytes")
+
+
+def _days(metadata: Metadata[Any], now_s: float) -> int:
+    return int((metadata.signed.expires.timestamp() - now_s) // 86_400)
+
+
+def _write(draft: Metadata[Any], path: Path, say: Say) -> None:
+    if path.exists():
+        raise SigningError(str(path), "is there already; a draft that others may have signed is not written over")
+    write_draft(path, draft)
+    say(f"draft, to be signed: {path}")
+
+
+def _passphrase(arguments: argparse.Namespace) -> str | None:
+    if arguments.passphrase_file is None:
+        return None
+    try:
+        return str(arguments.passphrase_file.read_text().partition("\n")[0])
+    except OSError as error:
+        raise SigningError(str(arguments.passphrase_file), f"{error.strerror}") from error
