@@ -17,6 +17,7 @@ BENCHMARKS = (
     "faults",
     "stop",
     "ota_bytes",
+    "ota_fetch",
     "runtime",
 )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,3 +139,9 @@ def test_it_ends_whatever_fails_and_within_its_time(
 def test_patience_without_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Patience(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_guide_lists_every_refusal_with_its_budget() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "ota_network.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (none|few|many) \|$", guide, flags=re.MULTILINE)
+    assert dict(rows) == {refusal.value: budget.value for refusal, budget in BUDGETS.items()}
