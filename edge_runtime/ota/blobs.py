@@ -28,6 +28,8 @@ from edge_runtime.ota.durable import make_folder, refusal_of, sync_folder, write
 RELEASE_NAME = "release.json"
 FILES_NAME = "bundle"
 READ_BYTES = 1 << 20
+NOTHING = hashlib.sha256(b"").hexdigest()
+"""The piece without bytes. Faulty where a file is gone or has another size; to heal it needs nothing to be fetched."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -75,6 +77,14 @@ def read_place(place: Place) -> bytes | None:
     finally:
         os.close(descriptor)
     return data if len(data) == place.size_bytes else None
+
+
+def has_size(path: Path, size_bytes: int) -> bool:
+    """Whether a file is there and has `size_bytes`."""
+    try:
+        return path.stat().st_size == size_bytes
+    except OSError:
+        return False
 
 
 def sha256_of(path: Path) -> str:
@@ -178,6 +188,8 @@ class BlobStore:
         read_bytes = 0
         for file in release.files:
             path = self.folder(bundle) / file.path
+            if number >= first_piece and not has_size(path, file.size_bytes):
+                faults.append(Fault(bundle, file.path, NOTHING))
             for piece, offset_bytes, size_bytes in pieces_of(release, file):
                 if number >= first_piece:
                     if read_bytes and read_bytes + size_bytes > budget_bytes:

@@ -17,10 +17,12 @@ from contracts.manifest import read_manifest
 from contracts.release import ReleaseFile, ReleaseManifest
 from edge_runtime.ota.blobs import (
     FILES_NAME,
+    NOTHING,
     RELEASE_NAME,
     BlobStore,
     Fault,
     Place,
+    has_size,
     pieces_of,
     read_place,
     release_in,
@@ -127,6 +129,9 @@ class Staging:
                 make_folder(self._folder)
             write_durably(self._folder / RELEASE_NAME, self.release.canonical_json())
         if self._installed:
+            for file in self.release.files:
+                if not has_size(self._path(file), file.size_bytes):
+                    self._store.heal(Fault(self.release.bundle_digest, file.path, NOTHING), b"")
             return frozenset()
         whole = {
             file.sha256: self._store.folder(bundle) / file.path

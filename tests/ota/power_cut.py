@@ -143,21 +143,21 @@ def require_one_whole(work: Path, before: Path, *versions: str) -> Boot:
     return found
 
 
-def require_goes_on(work: Path) -> None:
-    """The robot comes back, ends what it was about to do, and takes the next release."""
+def require_goes_on(work: Path, version: str = "4", release_counter: int = 4) -> None:
+    """The robot comes back, ends what it was about to do, and takes the next release: `version` under its counter."""
     arm = arm_of(work)
     with open_runner(work, arm) as runner:
         runner.recover()
         assert runner.journal.state in (State.IDLE, State.STAGED, State.PROBATION), runner.journal
         if runner.journal.state is State.PROBATION:
             runner.prove()
-        install(runner, work, "4")
-        if runner.journal.state is State.IDLE and runner.slots.committed.release_counter != 4:
-            install(runner, work, "4")
-        assert runner.journal.state is State.IDLE
-    last = digest_of(work, "4")
-    assert require_one_whole(work, work, "4").bundle == last
-    assert Floor(work / "floor").release().release_counter == 4
+        install(runner, work, version, release_counter)
+        if runner.journal.state is State.IDLE and runner.slots.committed.release_counter != release_counter:
+            install(runner, work, version, release_counter)
+        assert runner.journal.state is State.IDLE, runner.journal
+    last = digest_of(work, version)
+    assert require_one_whole(work, work, version).bundle == last
+    assert Floor(work / "floor").release().release_counter == release_counter
     known = SlotFile(work / "root" / "slots").read().bundles
     assert {path.name for path in (work / "root" / "bundles").iterdir()} == known
     assert not list((work / "root" / "staging").iterdir())

@@ -55,10 +55,10 @@ def open_runner(work: Path, arm: Arm | None = None) -> Runner:
     return Runner(work / "root", work / "0", Floor(work / "floor"), arm or arm_of(work))
 
 
-def install(runner: Runner, work: Path, version: str) -> None:
-    """Go through with an update from wherever it is."""
+def install(runner: Runner, work: Path, version: str, release_counter: int = 0) -> None:
+    """Go through with an update from wherever it is; a version has its number as counter, unless told otherwise."""
     if runner.journal.state is State.IDLE:
-        runner.assign(release(work, version), int(version))
+        runner.assign(release(work, version), release_counter or int(version))
     else:
         runner.resume()
     if runner.journal.state is State.STAGED:
