@@ -1,0 +1,136 @@
+"""The floor of a metadata repository: in whatever order things come, no number falls that its keys still vouch for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.durable import TwinRecord
+from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.versions import RoleKeys, Seen, Versions, first_below, raised
+from tests.ota.plain_repository import PlainRepository
+from tests.ota.repositories import Site
+
+KEYS = ("a", "b", "c")
+ROLES = ("targets", "releases")
+
+numbers = st.integers(0, 4)
+signers = st.sets(st.sampled_from(KEYS)).map(lambda chosen: tuple(sorted(chosen)))
+keys = st.builds(RoleKeys, keyids=signers, threshold=st.integers(1, 2))
+seen_by_robots = st.builds(
+    Seen,
+    versions=st.builds(
+        Versions,
+        root=numbers,
+        timestamp=numbers,
+        snapshot=numbers,
+        roles=st.dictionaries(st.sampled_from(ROLES), numbers),
+        timestamp_signers=signers,
+        snapshot_signers=signers,
+        signed_at_s=numbers,
+    ),
+    timestamp_keys=keys,
+    snapshot_keys=keys,
+)
+
+
+@given(st.lists(seen_by_robots, max_size=12))
+def test_no_number_falls_that_its_keys_still_vouch_for(offers: list[Seen]) -> None:
+    floor = Versions()
+    for offer in offers:
+        before = floor
+        if first_below(floor, offer) is not None:
+            with pytest.raises(ValueError, match="does not fall"):
+                raised(floor, offer)
+            continue
+        floor = raised(floor, offer)
+        assert floor.root >= before.root
+        if offer.timestamp_keys.accept(before.timestamp_signers):
+            assert floor.timestamp >= before.timestamp
+            assert floor.snapshot >= before.snapshot
+            assert floor.signed_at_s >= before.signed_at_s
+        if offer.snapshot_keys.accept(before.snapshot_signers):
+            assert all(floor.roles.get(role, 0) >= version for role, version in before.roles.items())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"root": 1}, "root 1 after 2"),
+        ({"timestamp": 4}, "timestamp 4 after 5"),
+        ({"snapshot": 3}, "snapshot 3 after 4"),
+        ({"roles": {"targets": 3, "releases": 2}}, "releases 2 after 3"),
+        ({"roles": {"targets": 3}}, "releases 0 after 3"),
+    ],
+)
+def test_what_is_below_is_named(change: dict[str, object], words: str) -> None:
+    values = {
+        "root": 2,
+        "timestamp": 5,
+        "snapshot": 4,
+        "roles": {"targets": 3, "releases": 3},
+        "timestamp_signers": ("a",),
+        "snapshot_signers": ("b",),
+    }
+    floor = Versions(**values)  # type: ignore[arg-type]
+    offer = Seen(
+        versions=Versions(**{**values, **change}),  # type: ignore[arg-type]
+        timestamp_keys=RoleKeys(("a",), 1),
+        snapshot_keys=RoleKeys(("b",), 1),
+    )
+    assert first_below(floor, offer) == words
+    newer_keys = Seen(versions=offer.versions, timestamp_keys=RoleKeys(("c",), 1), snapshot_keys=RoleKeys(("c",), 1))
+    assert first_below(floor, newer_keys) == (words if "root" in change else None)
+
+
+def test_a_floor_on_disk_does_not_fall_and_has_its_limits(tmp_path: Path) -> None:
+    floor = Floor(tmp_path / "floor")
+    held = RoleKeys(("a",), 1)
+
+    def offer(timestamp: int, roles: int = 1) -> Seen:
+        versions = Versions(
+            root=1,
+            timestamp=timestamp,
+            roles={f"role-{number}": 1 for number in range(roles)},
+            timestamp_signers=("a",),
+            snapshot_signers=("a",),
+        )
+        return Seen(versions=versions, timestamp_keys=held, snapshot_keys=held)
+
+    floor.raise_versions("image", offer(2))
+    floor.raise_versions("image", offer(2))
+    for lower, refusal in ((offer(1), OtaRefusal.ROLLBACK), (offer(3, roles=1000), OtaRefusal.METADATA_MALFORMED)):
+        with pytest.raises(OtaError) as caught:
+            floor.raise_versions("image", lower)
+        assert caught.value.refusal is refusal
+    assert floor.versions("image").timestamp == 2
+    assert floor.versions("director") == Versions()
+    assert TwinRecord(tmp_path / "floor" / "image", Versions).read() == floor.versions("image")
+
+
+def test_what_was_accepted_reaches_the_disk_before_the_floor_is_raised_to_it(tmp_path: Path) -> None:
+    PlainRepository(tmp_path / "repository")
+    site = Site(tmp_path / "repository")
+    folder, log = tmp_path / "client" / "metadata", tmp_path / "strace.log"
+    program = [sys.executable, "-m", "edge_runtime.ota.conformance", "--metadata-dir", str(folder)]
+    subprocess.run(
+        [*program, "init", str(tmp_path / "repository" / "metadata" / "1.root.json")], check=True, timeout=60
+    )
+    tracing = ["strace", "-f", "-y", "-e", "trace=fsync,rename,renameat,symlink,unlink", "-o", str(log)]
+    subprocess.run([*tracing, *program, "--metadata-url", f"{site.url}/metadata/", "refresh"], check=True, timeout=60)
+    site.close()
+    lines = log.read_text().splitlines()
+    changes = [number for number, line in enumerate(lines) if re.search(rf"(rename|symlink|unlink).*{folder}/", line)]
+    floor = next(number for number, line in enumerate(lines) if "state/floor/conformance.a" in line)
+    assert len(changes) >= 4
+    assert max(changes) < floor
+    synced = {match[1] for line in lines[max(changes) : floor] if (match := re.search(r"fsync\(\d+<(.*)>\)", line))}
+    assert {str(folder / f"{role}.json") for role in ("timestamp", "snapshot", "targets")} <= synced
+    assert {str(folder / "root_history" / "1.root.json"), str(folder), str(folder / "root_history")} <= synced
