@@ -17,6 +17,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,7 @@ from edge_runtime.ota.durable import make_folder, refusal_of, sync_folder, write
 RELEASE_NAME = "release.json"
 FILES_NAME = "bundle"
 READ_BYTES = 1 << 20
+_BLOCK_BYTES = 4096
 NOTHING = hashlib.sha256(b"").hexdigest()
 """The piece without bytes. Faulty where a file is gone or has another size; to heal it needs nothing to be fetched."""
 
@@ -262,10 +264,27 @@ def _copy(source: Path, target: Path, size_bytes: int) -> None:
     try:
         if size_bytes:
             os.posix_fallocate(descriptor, 0, size_bytes)
-        for offset_bytes in range(0, size_bytes, READ_BYTES):
-            data = read_place(Place(source, offset_bytes, min(READ_BYTES, size_bytes - offset_bytes)))
-            if data is not None:
-                write_all(descriptor, data, offset_bytes)
+        for offset_bytes, data in _readable(source, size_bytes):
+            write_all(descriptor, data, offset_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def _readable(path: Path, size_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """What the first `size_bytes` of a file still have, with offsets; bad blocks and a missing end are passed over."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        for start in range(0, size_bytes, READ_BYTES):
+            end = min(start + READ_BYTES, size_bytes)
+            try:
+                yield start, os.pread(descriptor, end - start, start)
+            except OSError:
+                for block in range(start, end, _BLOCK_BYTES):
+                    with suppress(OSError):
+                        yield block, os.pread(descriptor, min(_BLOCK_BYTES, end - block), block)
     finally:
         os.close(descriptor)
 

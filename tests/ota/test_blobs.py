@@ -1,0 +1,231 @@
+"""Pieces on disk: what is there is asked of the disk, what is altered is found and healed, what is kept stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import OtaError, OtaRefusal
+from contracts.manifest import verify_bundle
+from edge_runtime.ota.blobs import NOTHING, BlobStore, Fault
+from edge_runtime.ota.staging import begin
+from tests.ota.small_bundles import release_of, small_bundle
+from tests.ota.test_durable import files_no_larger_than
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BlobStore:
+    store = BlobStore(tmp_path / "store")
+    store.create()
+    return store
+
+
+def listing(folder: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes() for path in folder.rglob("*")}
+
+
+def installed(store: BlobStore, tmp_path: Path, version: str) -> str:
+    """Install a bundle; returns its digest."""
+    release, pieces = release_of(small_bundle(tmp_path / version, version))
+    staging = begin(store, release)
+    for piece in staging.missing:
+        staging.put(piece, pieces[piece])
+    staging.finish()
+    return release.bundle_digest
+
+
+def test_a_bundle_is_in_its_place_only_when_whole(store: BlobStore, tmp_path: Path) -> None:
+    release, pieces = release_of(small_bundle(tmp_path / "1", "1"))
+    staging = begin(store, release)
+    assert set(staging.missing) == set(pieces)
+    with pytest.raises(OtaError, match="pieces are missing"):
+        staging.finish()
+    for piece in staging.missing:
+        assert store.installed() == {}
+        staging.put(piece, pieces[piece])
+    folder = staging.finish()
+    assert verify_bundle(folder).digest == release.bundle_digest
+    assert store.installed() == {release.bundle_digest: release}
+    assert not list(store.staging.iterdir())
+
+
+def test_all_disk_is_allocated_before_the_first_piece(store: BlobStore, tmp_path: Path) -> None:
+    release, _ = release_of(small_bundle(tmp_path / "1", "1"))
+    begin(store, release)
+    folder = store.staging / release.bundle_digest / "bundle"
+    for file in release.files:
+        status = (folder / file.path).stat()
+        assert status.st_size == file.size_bytes
+        assert status.st_blocks * 512 >= file.size_bytes
+
+
+def test_without_space_nothing_is_left_of_what_was_begun(store: BlobStore, tmp_path: Path) -> None:
+    installed(store, tmp_path, "1")
+    before = listing(store.bundles.parent)
+    release, _ = release_of(small_bundle(tmp_path / "2", "2"))
+    for limit_bytes in (0, 100, 1000, 3300):
+        with files_no_larger_than(limit_bytes), pytest.raises(OtaError) as caught:
+            begin(store, release)
+        assert caught.value.refusal is OtaRefusal.NO_SPACE
+        assert listing(store.bundles.parent) == before
+
+
+def test_bytes_that_are_not_the_piece_are_refused(store: BlobStore, tmp_path: Path) -> None:
+    release, pieces = release_of(small_bundle(tmp_path / "1", "1"))
+    staging = begin(store, release)
+    piece, data = next(iter(pieces.items()))
+    for wrong in (b"", data[:-1], data + b"\0", bytes([data[0] ^ 1]) + data[1:]):
+        with pytest.raises(OtaError) as caught:
+            staging.put(piece, wrong)
+        assert caught.value.refusal is OtaRefusal.BLOB_ALTERED
+    assert piece in staging.missing
+
+
+def test_what_the_disk_has_is_not_missing_again(store: BlobStore, tmp_path: Path) -> None:
+    release, pieces = release_of(small_bundle(tmp_path / "1", "1"))
+    staging = begin(store, release)
+    stored = staging.missing[::2]
+    for piece in stored:
+        staging.put(piece, pieces[piece])
+    assert set(begin(store, release).missing) == set(pieces) - set(stored)
+    first = release.files[0]
+    path = store.staging / release.bundle_digest / "bundle" / first.path
+    path.write_bytes(bytes(first.size_bytes))
+    assert set(first.pieces) & set(begin(store, release).missing)
+
+
+def test_pieces_of_other_bundles_are_taken_over_and_same_files_linked(store: BlobStore, tmp_path: Path) -> None:
+    first = installed(store, tmp_path, "1")
+    release, pieces = release_of(small_bundle(tmp_path / "2", "2"))
+    staging = begin(store, release)
+    assert 0 < len(staging.missing) < len(pieces)
+    for piece in staging.missing:
+        staging.put(piece, pieces[piece])
+    second = staging.finish()
+    assert (second / "notes" / "card.md").samefile(store.folder(first) / "notes" / "card.md")
+    assert not (second / "encode.onnx").samefile(store.folder(first) / "encode.onnx")
+    verify_bundle(store.folder(first))
+    verify_bundle(second)
+
+
+def test_an_altered_file_of_another_bundle_is_not_taken_over(store: BlobStore, tmp_path: Path) -> None:
+    first = installed(store, tmp_path, "1")
+    card = store.folder(first) / "notes" / "card.md"
+    card.write_bytes(b"\0" + card.read_bytes()[1:])
+    release, pieces = release_of(small_bundle(tmp_path / "2", "2"))
+    staging = begin(store, release)
+    for piece in staging.missing:
+        staging.put(piece, pieces[piece])
+    second = staging.finish()
+    verify_bundle(second)
+    assert not (second / "notes" / "card.md").samefile(card)
+    assert card.read_bytes()[0] == 0
+
+
+def test_what_was_altered_while_staged_is_missing_again(store: BlobStore, tmp_path: Path) -> None:
+    release, pieces = release_of(small_bundle(tmp_path / "1", "1"))
+    staging = begin(store, release)
+    for piece in staging.missing:
+        staging.put(piece, pieces[piece])
+    file = next(file for file in release.files if file.path == "denoise.onnx")
+    path = store.staging / release.bundle_digest / "bundle" / file.path
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(OtaError) as caught:
+        staging.finish()
+    assert caught.value.refusal is OtaRefusal.BUNDLE_ALTERED
+    assert staging.missing == (file.pieces[-1],)
+    staging.put(file.pieces[-1], pieces[file.pieces[-1]])
+    verify_bundle(staging.finish())
+
+
+def test_a_release_that_contradicts_its_bundle_never_gets_a_place(store: BlobStore, tmp_path: Path) -> None:
+    folder = small_bundle(tmp_path / "1", "1")
+    (folder / "words.json").write_bytes(b"other words")
+    release, pieces = release_of(folder)
+    staging = begin(store, release)
+    for piece in staging.missing:
+        staging.put(piece, pieces[piece])
+    with pytest.raises(OtaError, match=r"disagree about words\.json") as caught:
+        staging.finish()
+    assert caught.value.refusal is OtaRefusal.BUNDLE_ALTERED
+    assert staging.missing == ()
+    assert store.installed() == {}
+
+
+def test_collecting_keeps_what_it_is_told(store: BlobStore, tmp_path: Path) -> None:
+    first, second = installed(store, tmp_path, "1"), installed(store, tmp_path, "2")
+    release, _ = release_of(small_bundle(tmp_path / "3", "3"))
+    begin(store, release)
+    assert store.collect({first, second, release.bundle_digest}) == ()
+    assert set(store.collect({second})) == {first, release.bundle_digest}
+    verify_bundle(store.folder(second))
+    assert [path.name for path in store.bundles.iterdir()] == [second]
+    assert not list(store.staging.iterdir())
+    assert not list(store.trash.iterdir())
+
+
+def test_a_scrub_in_slices_finds_every_altered_piece_and_heals_it(store: BlobStore, tmp_path: Path) -> None:
+    bundle = installed(store, tmp_path, "1")
+    other = installed(store, tmp_path, "2")
+    release, pieces = release_of(tmp_path / "1")
+    folder = store.folder(bundle)
+    shared = (folder / "notes" / "card.md").read_bytes()
+    (folder / "notes" / "card.md").write_bytes(shared[:800] + bytes([shared[800] ^ 4]) + shared[801:])
+    (folder / "denoise.onnx").write_bytes((folder / "denoise.onnx").read_bytes()[:-1])
+    (folder / "empty.bin").unlink()
+    files = {file.path: file for file in release.files}
+    faults: set[Fault] = set()
+    slices = 0
+    next_piece: int | None = 0
+    while next_piece is not None:
+        found, next_piece = (part := store.scrub(bundle, next_piece, 1500)).faults, part.next_piece
+        faults.update(found)
+        slices += 1
+    assert slices > 3
+    assert faults == {
+        Fault(bundle, "notes/card.md", files["notes/card.md"].pieces[1]),
+        Fault(bundle, "denoise.onnx", NOTHING),
+        Fault(bundle, "denoise.onnx", files["denoise.onnx"].pieces[-1]),
+        Fault(bundle, "empty.bin", NOTHING),
+    }
+    for fault in faults:
+        with pytest.raises(OtaError):
+            store.heal(fault, b"something else")
+        store.heal(fault, b"" if fault.piece == NOTHING else pieces[fault.piece])
+    assert store.scrub(bundle, 0, 1 << 30) == type(part)((), None)
+    verify_bundle(folder)
+    # The file that both had is shared: what altered one altered the other, and healing one leaves the other to its own.
+    assert [fault.path for fault in store.scrub(other, 0, 1 << 30).faults] == ["notes/card.md"]
+
+
+def test_a_bundle_whose_list_is_altered_says_so_and_can_be_installed_again(store: BlobStore, tmp_path: Path) -> None:
+    bundle = installed(store, tmp_path, "1")
+    (store.bundles / bundle / "release.json").write_bytes(b"{}")
+    with pytest.raises(OtaError) as caught:
+        store.scrub(bundle, 0, 1)
+    assert caught.value.refusal is OtaRefusal.BUNDLE_ALTERED
+    release, _ = release_of(tmp_path / "1")
+    staging = begin(store, release)
+    assert staging.missing == ()
+    staging.finish()
+    assert store.scrub(bundle, 0, 1 << 30).faults == ()
+
+
+def test_an_installed_bundle_is_healed_by_replacing_files_and_never_written_to(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    bundle = installed(store, tmp_path, "1")
+    release, pieces = release_of(tmp_path / "1")
+    path = store.folder(bundle) / "denoise.onnx"
+    path.write_bytes(bytes(path.stat().st_size))
+    with path.open("rb") as running:
+        staging = begin(store, release)
+        assert staging.missing
+        for piece in staging.missing:
+            staging.put(piece, pieces[piece])
+        staging.finish()
+        assert set(running.read()) == {0}
+    verify_bundle(store.folder(bundle))
