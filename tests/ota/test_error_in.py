@@ -1,0 +1,214 @@
+"""One update on one robot's disk, failing in every state, refused where it must be, asked for what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.journal import Journal, State
+from edge_runtime.ota.slots import SHIPPED, Slot
+from edge_runtime.ota.staging import Staging
+from tests.ota.small_bundles import Arm
+from tests.ota.store_exercise import arm_of, digest_of, install, make_bundles, open_runner, release
+from tests.ota.updates import assign_2, come_back, to_probation, update_2
+
+
+def test_error_in_downloading_waits_and_goes_on(work: Path) -> None:
+    arm = arm_of(work)
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        arm.online = False
+        assign_2(runner)
+        assert (runner.journal.state, runner.journal.reason) == (State.DOWNLOADING, "unreachable")
+        runner.resume()
+        assert runner.journal.state is State.DOWNLOADING
+        arm.online = True
+        assign_2(runner)
+        assert runner.journal.state is State.STAGED
+
+
+def test_error_in_verifying_fetches_what_is_altered(work: Path) -> None:
+    class Careless(Arm):
+        spoilt = False
+
+        def fetch(self, staging: Staging) -> None:
+            super().fetch(staging)
+            if not self.spoilt:
+                path = next((work / "root" / "staging").glob("*/bundle/denoise.onnx"))
+                path.write_bytes(bytes(path.stat().st_size))
+                self.spoilt = True
+
+    arm = Careless(arm_of(work).pieces)
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        assign_2(runner)
+        assert runner.journal.state is State.STAGED
+    assert arm.asked == ["fetch", "fetch"]
+
+
+@pytest.mark.parametrize("failing", ["build", "golden_check"], ids=["error_in_building", "error_in_golden_check"])
+def test_error_before_activation_leaves_what_runs(work: Path, failing: str) -> None:
+    arm = arm_of(work)
+    arm.bad.add(failing)
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        to_probation(runner)
+        assert runner.journal.state is State.IDLE
+        assert runner.journal.refused == update_2(work)
+        assert "failed" in runner.journal.reason
+        assert "serve" not in arm.asked
+        assert runner.boot().bundle == digest_of(work, "1")
+        assert list(runner.store.installed()) == [digest_of(work, "1")]
+        with pytest.raises(OtaError) as caught:
+            assign_2(runner)
+        assert caught.value.refusal is OtaRefusal.REFUSED_BEFORE
+        install(runner, work, "3")
+        assert runner.journal.state is State.IDLE
+    assert Floor(work / "floor").release().release_counter == 1
+
+
+def test_error_in_activating_goes_back(work: Path) -> None:
+    class Choosy(Arm):
+        def serve(self, folder: Path) -> None:
+            super().serve(folder)
+            self._ask("serve " + folder.parent.name, folder)
+
+    arm = Choosy(arm_of(work).pieces)
+    arm.bad.add("serve " + digest_of(work, "2"))
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        to_probation(runner)
+        assert runner.journal.state is State.IDLE
+        assert runner.boot().bundle == digest_of(work, "1")
+        assert arm.serves == runner.store.folder(digest_of(work, "1"))
+
+
+def test_error_in_probation_goes_back_without_a_download(work: Path) -> None:
+    arm = arm_of(work)
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        to_probation(runner)
+        arm.online, arm.sent = False, 0
+        runner.fail("latency")
+        assert runner.boot().bundle == digest_of(work, "1")
+        assert runner.journal == Journal(reason="latency", refused=update_2(work))
+        assert arm.sent == 0
+
+
+def test_error_in_rolling_back_points_back_all_the_same_and_serves_when_it_can(work: Path) -> None:
+    arm = arm_of(work)
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        to_probation(runner)
+        arm.bad.add("serve")
+        runner.fail("latency")
+        assert runner.journal.state is State.ROLLING_BACK
+        assert runner.boot().bundle == digest_of(work, "1")
+        arm.bad.clear()
+        runner.resume()
+        assert runner.journal.state is State.IDLE
+        assert arm.serves == runner.store.folder(digest_of(work, "1"))
+
+
+def test_error_in_committed_never_goes_back(work: Path) -> None:
+    with open_runner(work) as runner:
+        runner.recover()
+        to_probation(runner)
+        for path in (work / "floor").iterdir():
+            path.write_bytes(b"")
+        runner.prove()
+        assert (runner.journal.state, runner.journal.reason) == (State.COMMITTED, "torn_state")
+        assert runner.slots.committed.bundle == digest_of(work, "2")
+        runner.resume()
+        assert runner.journal.state is State.COMMITTED
+        assert runner.boot().bundle == digest_of(work, "2")
+
+
+def test_a_rollback_that_was_asked_for_swaps_the_two_and_can_be_undone(work: Path) -> None:
+    with open_runner(work) as runner:
+        runner.recover()
+        install(runner, work, "2")
+        runner.roll_back()
+        assert runner.slots.committed.bundle == digest_of(work, "1")
+        assert runner.slots.previous == Slot(digest_of(work, "2"), 2)
+        with pytest.raises(OtaError) as caught:
+            runner.assign(release(work, "2"), 2)
+        assert caught.value.refusal is OtaRefusal.REFUSED_BEFORE
+        runner.roll_back()
+        assert runner.slots.committed.bundle == digest_of(work, "2")
+    assert Floor(work / "floor").release().release_counter == 2
+
+
+def test_requests_that_do_not_fit_are_refused_by_name_and_change_nothing(work: Path) -> None:
+    with open_runner(work) as runner:
+        runner.recover()
+        before = (runner.journal, runner.slots)
+        for request in (runner.admit, runner.prove, runner.withdraw, lambda: runner.fail("no")):
+            with pytest.raises(OtaError) as caught:
+                request()
+            assert caught.value.refusal is OtaRefusal.NOT_NOW
+        with pytest.raises(OtaError) as caught:
+            runner.assign(release(work, "2"), 1)
+        assert caught.value.refusal is OtaRefusal.ROLLBACK
+        runner.assign(release(work, "1"), 1)
+        runner.resume()
+        assert (runner.journal, runner.slots) == before
+        to_probation(runner)
+        with pytest.raises(OtaError) as caught:
+            runner.assign(release(work, "3"), 3)
+        assert caught.value.refusal is OtaRefusal.NOT_NOW
+
+
+def test_a_robot_that_only_has_what_was_shipped_cannot_go_back(tmp_path: Path) -> None:
+    make_bundles(tmp_path)
+    with open_runner(tmp_path) as runner:
+        runner.recover()
+        with pytest.raises(OtaError) as caught:
+            runner.roll_back()
+        assert caught.value.refusal is OtaRefusal.NOT_NOW
+        install(runner, tmp_path, "1")
+        runner.roll_back()
+        assert runner.boot().bundle == SHIPPED
+
+
+def test_there_is_one_writer(work: Path) -> None:
+    with open_runner(work):
+        with pytest.raises(OtaError) as caught, open_runner(work):
+            pass
+        assert caught.value.refusal is OtaRefusal.BUSY
+    with open_runner(work) as runner:
+        runner.recover()
+
+
+@pytest.mark.parametrize("torn", ["journal", "slots"])
+@pytest.mark.parametrize("during", ["idle", "probation"])
+def test_torn_state_leads_to_a_bundle_that_is_known_to_be_good(work: Path, torn: str, during: str) -> None:
+    with open_runner(work) as runner:
+        runner.recover()
+        if during == "probation":
+            to_probation(runner)
+    for name in (f"{torn}.a", f"{torn}.b"):
+        (work / "root" / name).write_bytes(b"\0" * 4096)
+    runner, _ = come_back(work)
+    assert runner.journal.state is State.IDLE
+    assert runner.journal.reason == "torn_state"
+    assert runner.boot().bundle == (digest_of(work, "1") if torn == "journal" else SHIPPED)
+    with open_runner(work) as runner:
+        runner.recover()
+        install(runner, work, "4")
+        assert runner.boot().bundle == digest_of(work, "4")
+
+
+def test_a_torn_floor_stops_installs_and_no_boot(work: Path) -> None:
+    for path in (work / "floor").iterdir():
+        path.write_bytes(b"")
+    come_back(work)
+    with open_runner(work) as runner:
+        runner.recover()
+        with pytest.raises(OtaError) as caught:
+            assign_2(runner)
+        assert caught.value.refusal is OtaRefusal.TORN_STATE
+        assert runner.boot().bundle == digest_of(work, "1")

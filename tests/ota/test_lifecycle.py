@@ -1,0 +1,147 @@
+"""The table of an update's life: every pair, the limits, and that each way ends where a bundle runs."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+
+from edge_runtime.ota.journal import Journal, State, Update
+from edge_runtime.ota.lifecycle import DONE, ENTRY, RESTARTS_MAX, STEPS_MAX, TABLE, Effect, Event, advance
+
+UPDATE = Update("bundles/small/" + "1" * 64 + ".json", "2" * 64, 7)
+WAITING = {State.IDLE, State.STAGED, State.PROBATION}
+
+
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)), ids=str)
+def test_every_pair_is_in_the_table_or_refused(state: State, event: Event) -> None:
+    journal = Journal(state, UPDATE, back_to="shipped" if state is State.ROLLING_BACK else "")
+    if (state, event) not in TABLE:
+        with pytest.raises(ValueError, match="cannot happen in"):
+            advance(journal, event, update=UPDATE)
+        return
+    step = advance(journal, event, reason="why", back_to="shipped", update=UPDATE)
+    assert step.journal.state is TABLE[state, event]
+    assert step.effects == (() if event is Event.PAUSED else ENTRY[step.journal.state])
+    assert step.journal.back_to == ("shipped" if step.journal.state is State.ROLLING_BACK else "")
+
+
+def test_states_and_fields_are_stored_under_strings_that_never_change() -> None:
+    assert [state.value for state in State] == [
+        "idle",
+        "downloading",
+        "verifying",
+        "staged",
+        "building",
+        "golden_check",
+        "activating",
+        "probation",
+        "committed",
+        "rolling_back",
+        "failed",
+    ]
+    assert msgspec.json.encode(Journal(State.GOLDEN_CHECK, UPDATE)) == (
+        b'{"state":"golden_check","update":{"release":"bundles/small/' + b"1" * 64 + b'.json","bundle":"' + b"2" * 64
+        + b'","release_counter":7},"back_to":"","reason":"","restarts":0,"steps":0,'
+        b'"refused":{"release":"","bundle":"","release_counter":0}}'
+    )  # fmt: skip
+    assert UPDATE.release_digest == "1" * 64
+
+
+def test_each_state_works_or_waits_and_comes_back_after_a_restart() -> None:
+    for state in State:
+        assert (state in WAITING) == (state not in DONE)
+        assert bool(ENTRY[state]) == (state in DONE)
+        assert TABLE[state, Event.RESTARTED] is state
+        if state in DONE:
+            assert (state, DONE[state]) in TABLE
+
+
+def test_the_whole_way_there() -> None:
+    journal = advance(Journal(), Event.ASSIGNED, update=UPDATE).journal
+    way = [Event.FETCHED, Event.VERIFIED, Event.ADMITTED, Event.BUILT, Event.MATCHED, Event.ACTIVATED, Event.PROVEN]
+    for event in way:
+        assert journal.update == UPDATE
+        journal = advance(journal, event).journal
+    assert journal.state is State.COMMITTED
+    assert advance(journal, Event.SETTLED).journal == Journal()
+
+
+def test_a_bundle_runs_at_the_end_of_every_way() -> None:
+    """From each state, whatever comes, idle can be reached; and only a proven update passes by a rollback."""
+    for state in State:
+        reached, edge = {state}, [state]
+        while edge:
+            at = edge.pop()
+            following = {target for (source, _), target in TABLE.items() if source is at} - reached
+            reached |= following
+            edge += following
+        assert State.IDLE in reached
+    into_committed = {pair for pair, target in TABLE.items() if target is State.COMMITTED and pair[0] is not target}
+    assert into_committed == {(State.PROBATION, Event.PROVEN)}
+    out_of_trial = {target for (state, _), target in TABLE.items() if state in (State.ACTIVATING, State.PROBATION)} - {
+        State.ACTIVATING,
+        State.PROBATION,
+    }
+    assert out_of_trial == {State.COMMITTED, State.ROLLING_BACK}
+    assert {target for (state, _), target in TABLE.items() if state is State.COMMITTED} == {State.COMMITTED, State.IDLE}
+
+
+@pytest.mark.parametrize("state", sorted(RESTARTS_MAX, key=str))
+def test_endless_restarts_are_the_updates_fault(state: State) -> None:
+    journal = Journal(state, UPDATE)
+    for count in range(1, RESTARTS_MAX[state] + 1):
+        journal = advance(journal, Event.RESTARTED).journal
+        assert (journal.state, journal.restarts) == (state, count)
+    journal = advance(journal, Event.RESTARTED, back_to="shipped").journal
+    assert journal.state in (State.FAILED, State.ROLLING_BACK)
+    assert journal.reason == "endless_restarts"
+    assert journal.update == UPDATE
+
+
+def test_a_robot_that_is_switched_off_every_night_still_gets_its_update() -> None:
+    for state in set(State) - set(RESTARTS_MAX):
+        journal = Journal(state, UPDATE, steps=1)
+        for _ in range(100):
+            journal = advance(journal, Event.RESTARTED).journal
+        assert journal == Journal(state, UPDATE, steps=1)
+
+
+def test_a_download_that_never_verifies_is_given_up() -> None:
+    journal = advance(Journal(), Event.ASSIGNED, update=UPDATE).journal
+    for _ in range(STEPS_MAX):
+        journal = advance(journal, Event.FETCHED).journal
+        journal = advance(journal, Event.ALTERED).journal
+        if journal.state is State.FAILED:
+            break
+    assert journal.state is State.FAILED
+    assert journal.reason == "endless_restarts"
+    assert journal.refused == UPDATE
+
+
+def test_what_failed_is_remembered_and_what_was_withdrawn_is_not() -> None:
+    failed = advance(Journal(State.BUILDING, UPDATE), Event.FAILED, reason="no engine").journal
+    assert (failed.state, failed.refused, failed.reason) == (State.FAILED, UPDATE, "no engine")
+    idle = advance(failed, Event.SETTLED).journal
+    assert idle == Journal(reason="no engine", refused=UPDATE)
+    assert advance(idle, Event.ASSIGNED, update=UPDATE).journal.refused == UPDATE
+    withdrawn = advance(Journal(State.STAGED, UPDATE), Event.WITHDRAWN, reason="withdrawn").journal
+    assert withdrawn.refused == Update()
+
+
+def test_the_reason_of_a_rollback_is_still_known_in_the_end() -> None:
+    back = advance(Journal(State.PROBATION, UPDATE), Event.FAILED, reason="crashes", back_to="shipped").journal
+    assert (back.reason, back.back_to, back.update) == ("crashes", "shipped", UPDATE)
+    failed = advance(back, Event.RETURNED).journal
+    assert (failed.reason, failed.back_to, failed.refused) == ("crashes", "", UPDATE)
+    assert advance(failed, Event.SETTLED).journal.reason == "crashes"
+
+
+def test_an_assignment_needs_an_update() -> None:
+    with pytest.raises(ValueError, match="without an update"):
+        advance(Journal(), Event.ASSIGNED)
+
+
+def test_what_misbehaves_is_taken_off_before_the_pointer_is_written() -> None:
+    assert ENTRY[State.ROLLING_BACK] == (Effect.SERVE, Effect.POINT_BACK)
