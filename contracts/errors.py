@@ -7,6 +7,7 @@
     ├── ConfigError                 a setting of the robot's owner (names the key)
     ├── BundleError                 a model bundle that is incomplete, altered or unusable
     ├── OtaError                    an update that was refused (names the reason, an `OtaRefusal`)
+    ├── ReportError                 a robot's report that the hub declined (names the reason, a `ReportRefusal`)
     ├── SigningError                a key, a signature or metadata that may not be used like this (names it)
     ├── EngineError                 an inference session that cannot be built or fails to run
     ├── FrameError                  a camera frame that is gone, torn or not as its reference says
@@ -100,6 +101,14 @@ class OtaRefusal(str, Enum):
     OTHER_ROBOT = "other_robot"
     DIRECTOR_IMAGE_MISMATCH = "director_image_mismatch"
     INCOMPATIBLE_HARDWARE = "incompatible_hardware"
+    INCOMPATIBLE_EMBODIMENT = "incompatible_embodiment"
+    INCOMPATIBLE_JOINTS = "incompatible_joints"
+    INCOMPATIBLE_SCHEMA = "incompatible_schema"
+    INCOMPATIBLE_ARCHITECTURE = "incompatible_architecture"
+    INCOMPATIBLE_GPU = "incompatible_gpu"
+    INCOMPATIBLE_TENSORRT = "incompatible_tensorrt"
+    INCOMPATIBLE_JETPACK = "incompatible_jetpack"
+    INCOMPATIBLE_SAFETY = "incompatible_safety"
     TARGET_ALTERED = "target_altered"
     NO_SPACE = "no_space"
     STORAGE_FAULT = "storage_fault"
@@ -110,6 +119,27 @@ class OtaRefusal(str, Enum):
     ENDLESS_RESTARTS = "endless_restarts"
     ROLLBACK_ASKED = "rollback_asked"
     WITHDRAWN = "withdrawn"
+    NOT_BEFORE = "not_before"
+    GOLDEN_MISSING = "golden_missing"
+    GOLDEN_DIFFERS = "golden_differs"
+    GOLDEN_FAILED = "golden_failed"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class ReportRefusal(str, Enum):
+    """Why the hub declined a robot's report. Stable strings: they are answered to robots and counted."""
+
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    UNKNOWN_ROBOT = "unknown_robot"
+    OTHER_ROBOT = "other_robot"
+    OTHER_KEY = "other_key"
+    WRONG_SIGNATURE = "wrong_signature"
+    FOREIGN_NONCE = "foreign_nonce"
+    EXPIRED_NONCE = "expired_nonce"
+    SPENT_NONCE = "spent_nonce"
 
     def __str__(self) -> str:
         return self.value
@@ -182,6 +212,20 @@ class OtaError(EdgeError):
     """
 
     def __init__(self, refusal: OtaRefusal, detail: str) -> None:
+        super().__init__(f"{refusal}: {detail}")
+        self.refusal = refusal
+        self.detail = detail
+
+
+class ReportError(EdgeError):
+    """A robot's report that the hub declined; nothing was stored.
+
+    Attributes:
+        refusal: the reason, which the robot is told.
+        detail: what exactly was wrong, for people.
+    """
+
+    def __init__(self, refusal: ReportRefusal, detail: str) -> None:
         super().__init__(f"{refusal}: {detail}")
         self.refusal = refusal
         self.detail = detail

@@ -1,0 +1,113 @@
+"""What a release may ask of a robot, field by field."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from contracts.errors import OtaError, OtaRefusal
+from contracts.manifest import MotionLimits
+from contracts.release import Compatibility, SafetyNeeds, VersionRange
+from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.ota.compatibility import RobotFacts, facts_of, mismatches, require_compatible
+
+FACTS = RobotFacts(
+    embodiment="arm",
+    joint_digest="a" * 64,
+    joint_names=("shoulder", "elbow"),
+    motion=MotionLimits(
+        velocity_rad_s=(1.0, 2.0), acceleration_rad_s2=(5.0, 5.0), jerk_rad_s3=None, tool_speed_m_s=0.5
+    ),
+    architecture="aarch64",
+    schema=1,
+    gpu_architecture="sm_87",
+    tensorrt="10.3.0.post1",
+    jetpack="6.1",
+)
+FITS = Compatibility(
+    embodiment="arm",
+    joint_digest="a" * 64,
+    schema=1,
+    architectures=("x86_64", "aarch64"),
+    gpu_architectures=("sm_87",),
+    tensorrt=VersionRange(at_least="10.3", below="10.4"),
+    jetpack=VersionRange(at_least="6"),
+    requires_safety=SafetyNeeds(velocity_urad_s=(1_000_000, 2_000_000), tool_speed_um_s=500_000),
+)
+
+
+def test_a_release_that_fits_is_taken() -> None:
+    require_compatible(FITS, FACTS)
+    require_compatible(Compatibility(embodiment="arm", joint_digest="a" * 64, schema=1), FACTS)
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal", "named"),
+    [
+        ({"embodiment": "leg"}, OtaRefusal.INCOMPATIBLE_EMBODIMENT, "embodiment: the release is for leg"),
+        ({"joint_digest": "b" * 64}, OtaRefusal.INCOMPATIBLE_JOINTS, "joint_digest"),
+        ({"schema": 2}, OtaRefusal.INCOMPATIBLE_SCHEMA, "schema"),
+        ({"architectures": ("x86_64",)}, OtaRefusal.INCOMPATIBLE_ARCHITECTURE, "architectures"),
+        ({"gpu_architectures": ("sm_90",)}, OtaRefusal.INCOMPATIBLE_GPU, "gpu_architectures"),
+        ({"tensorrt": VersionRange(at_least="10.3.1")}, OtaRefusal.INCOMPATIBLE_TENSORRT, "tensorrt"),
+        ({"tensorrt": VersionRange(below="10.3")}, OtaRefusal.INCOMPATIBLE_TENSORRT, "below 10.3"),
+        ({"jetpack": VersionRange(at_least="6.1.1")}, OtaRefusal.INCOMPATIBLE_JETPACK, "jetpack"),
+        ({"jetpack": VersionRange(below="6.1.0")}, OtaRefusal.INCOMPATIBLE_JETPACK, "jetpack"),
+        (
+            {"requires_safety": SafetyNeeds(velocity_urad_s=(1_000_000, 2_000_001))},
+            OtaRefusal.INCOMPATIBLE_SAFETY,
+            "velocity_rad_s of elbow",
+        ),
+        (
+            {"requires_safety": SafetyNeeds(acceleration_urad_s2=(6_000_000, 1))},
+            OtaRefusal.INCOMPATIBLE_SAFETY,
+            "acceleration_rad_s2 of shoulder",
+        ),
+        ({"requires_safety": SafetyNeeds(velocity_urad_s=(1,))}, OtaRefusal.INCOMPATIBLE_SAFETY, "1 values for 2"),
+        ({"requires_safety": SafetyNeeds(tool_speed_um_s=500_001)}, OtaRefusal.INCOMPATIBLE_SAFETY, "tool_speed_m_s"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named(change: dict[str, Any], refusal: OtaRefusal, named: str) -> None:
+    asked = msgspec.structs.replace(FITS, **change)
+    with pytest.raises(OtaError) as caught:
+        require_compatible(asked, FACTS)
+    assert caught.value.refusal is refusal
+    assert named in caught.value.detail
+    assert len(mismatches(asked, FACTS)) == 1
+
+
+@pytest.mark.parametrize("unknown", ["gpu_architecture", "tensorrt", "jetpack"])
+def test_what_the_robot_does_not_know_of_itself_is_not_guessed(unknown: str) -> None:
+    facts = replace(FACTS, **{unknown: None})  # type: ignore[arg-type]
+    ((_, detail),) = mismatches(FITS, facts)
+    assert "does not say" in detail
+    require_compatible(Compatibility(embodiment="arm", joint_digest="a" * 64, schema=1), facts)
+
+
+def test_a_version_that_is_none_fits_no_range() -> None:
+    ((refusal, _),) = mismatches(FITS, replace(FACTS, tensorrt="nightly"))
+    assert refusal is OtaRefusal.INCOMPATIBLE_TENSORRT
+
+
+def test_every_mismatch_is_reported_at_once() -> None:
+    asked = msgspec.structs.replace(FITS, embodiment="leg", schema=9, architectures=("riscv64",))
+    with pytest.raises(OtaError, match=r"embodiment.*schema.*architectures"):
+        require_compatible(asked, FACTS)
+
+
+def test_limits_that_the_robot_does_not_have_hold_nothing_up() -> None:
+    asked = msgspec.structs.replace(FITS, requires_safety=SafetyNeeds(jerk_urad_s3=(10**9, 10**9)))
+    require_compatible(asked, FACTS)
+
+
+def test_facts_of_this_machine() -> None:
+    config = load_config(SIM_CONFIG)
+    facts = facts_of(config.embodiment, config.safety.motion, jetpack="6.2")
+    assert facts.architecture == os.uname().machine
+    assert (facts.jetpack, facts.gpu_architecture) == ("6.2", None)
+    assert facts.joint_digest == config.embodiment.joint_digest
+    assert facts.motion.velocity_rad_s is not None
