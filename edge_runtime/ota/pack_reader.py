@@ -47,6 +47,8 @@ class PackReader:
 
     def seek(self, offset: int) -> None:
         """Read on from `offset`. Forwards on an open connection what lies between is read, else it is not."""
+        if not 0 <= offset < self._end:
+            raise ValueError(f"{offset} is not in a run that ends at {self._end}")
         if self._parts is not None and offset >= self.offset:
             while self.offset < offset:
                 self.read(offset - self.offset)

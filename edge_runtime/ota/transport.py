@@ -26,7 +26,7 @@ from edge_runtime.ota.schedule import Clock, Throughput
 from edge_runtime.ota.watchdog import LastConnection, Watchdog
 
 MAX_REDIRECTS = 5
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)\Z")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15}|\*)\Z")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BY_STATUS = {
     401: OtaRefusal.FORBIDDEN,
@@ -189,7 +189,7 @@ class HttpTransport:
             if following is None:
                 raise TransferError(OtaRefusal.REDIRECT_REFUSED, f"{span.url}: redirected to nowhere")
             if following.url.scheme not in ("https", request.url.scheme):
-                raise TransferError(OtaRefusal.REDIRECT_REFUSED, f"{span.url}: redirected out of TLS: {following.url}")
+                raise TransferError(OtaRefusal.REDIRECT_REFUSED, f"{span.url}: redirected to {following.url.scheme}")
             request = following
         raise TransferError(OtaRefusal.REDIRECT_REFUSED, f"{span.url}: more than {MAX_REDIRECTS} redirects")
 
@@ -260,7 +260,7 @@ def _check_answer(response: httpx.Response, span: Span, ceiling_bytes: int) -> N
     if headers.get("Content-Encoding", "identity") != "identity":
         raise TransferError(OtaRefusal.WRONG_ENCODING, f"{url}: encoded as {headers['Content-Encoding'][:40]!r}")
     length = headers.get("Content-Length", "")
-    announced = int(length) if re.fullmatch(r"\d{1,15}", length) else None
+    announced = int(length) if re.fullmatch("[0-9]{1,15}", length) else None
     if span.end is None:
         if status == 206:
             raise TransferError(OtaRefusal.WRONG_RANGE, f"{url}: a part, though the whole was asked for")
@@ -288,14 +288,15 @@ def _strong_tag(response: httpx.Response) -> str | None:
 
 def _retry_after_s(text: str | None) -> float | None:
     # The form with a date would need a wall clock that is right; a robot's may not be.
-    return float(text) if text is not None and re.fullmatch(r"\d{1,9}", text) else None
+    return float(text) if text is not None and re.fullmatch("[0-9]{1,9}", text) else None
 
 
 @contextlib.contextmanager
 def _named(url: str, watchdog: Watchdog) -> Iterator[None]:
     try:
         yield
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+    # ValueError: a name that no resolver could be asked for, which a redirect may lead to.
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, OSError) as error:
         refusal, what = _reason(error, watchdog)
         raise TransferError(refusal, f"{url}: {what}") from error
 
@@ -306,7 +307,7 @@ def _reason(error: Exception, watchdog: Watchdog) -> tuple[OtaRefusal, str]:
         return OtaRefusal.UNTRUSTED_SERVER, detail
     if watchdog.has_bitten:
         return OtaRefusal.SLOW_RETRIEVAL, "silent for too long"
-    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.PoolTimeout)):
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.PoolTimeout, ValueError)):
         return OtaRefusal.UNREACHABLE, detail
     if isinstance(error, httpx.TimeoutException):
         return OtaRefusal.SLOW_RETRIEVAL, detail

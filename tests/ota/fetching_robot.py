@@ -18,7 +18,9 @@ from edge_runtime.ota.transport import HttpTransport, NetworkSettings
 from tests.ota.packed_releases import LeapingClock, Packed
 from tests.simulators.web_server import Behaviour, Request, WebServer
 
-NETWORK = NetworkSettings(connect_s=2.0, silence_s=0.3, least_bytes_s=20_000.0, window_s=0.3)
+STEADY = NetworkSettings()
+QUICK = NetworkSettings(connect_s=2.0, silence_s=0.6, least_bytes_s=20_000.0, window_s=0.6)
+"""For what is to be too slow. Whoever only waits for an answer is not to fail on a busy machine."""
 PATIENCE = Patience(many=4, few=3, progress_bytes=8 * 1024)
 
 
@@ -30,6 +32,7 @@ class Robot:
         self.store = BlobStore(root)
         self.store.create()
         self.clock = LeapingClock()
+        self.network = STEADY
         self.settings = FetchSettings(server.url, **{"patience": PATIENCE, **settings})  # type: ignore[arg-type]
         self.progress: list[Progress] = []
         self.staging: Staging
@@ -37,7 +40,7 @@ class Robot:
     def fetch(self, made: Packed) -> Fetched:
         """As after a start of the process: what is missing is found on the disk."""
         self.staging = begin(self.store, made.release)
-        with HttpTransport(NETWORK, self.clock) as transport:
+        with HttpTransport(self.network, self.clock) as transport:
             fetcher = BlobFetcher(transport, self.clock, self.settings, draw=lambda: 1.0)
             return fetcher.fetch(made.release, self.staging, HeldInStore(self.store), self.progress.append)
 

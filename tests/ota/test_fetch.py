@@ -15,7 +15,8 @@ import zstandard
 from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.fetch import FetchSettings
 from edge_runtime.ota.retry import Patience
-from tests.ota.fetching_robot import Robot, Site, Start
+from edge_runtime.ota.transport import NetworkSettings
+from tests.ota.fetching_robot import QUICK, STEADY, Robot, Site, Start
 from tests.ota.packed_releases import BLOB_BYTES, Packed, packed, sha256, weights
 from tests.simulators.web_server import Behaviour, Exchange, Request, WebServer, always, in_turn
 
@@ -111,6 +112,10 @@ def of_another_pack(exchange: Exchange) -> None:
     exchange.answer(206, {"Content-Range": f"bytes {first}-{last}/{len(exchange.data)}"}, bytes(last - first + 1))
 
 
+def network_for(refusal: OtaRefusal) -> NetworkSettings:
+    return QUICK if refusal is OtaRefusal.SLOW_RETRIEVAL else STEADY
+
+
 STORMS: dict[str, tuple[Behaviour, OtaRefusal, int]] = {
     "403": (answer(403), OtaRefusal.FORBIDDEN, 3),
     "404": (answer(404), OtaRefusal.NOT_FOUND, 3),
@@ -142,6 +147,7 @@ def test_a_storm_ends_in_its_name_after_few_requests_and_nothing_is_lost(
     server, robot = serve(first, in_turn(None))
     behave = server.behave
     server.behave = lambda request: behave(request) if len(server.requests) == 1 else behaviour
+    robot.network = network_for(refusal)
     error = robot.refused(first)
     assert error.refusal is refusal
     assert len(server.requests) == 1 + requests
@@ -157,8 +163,9 @@ def test_a_storm_ends_in_its_name_after_few_requests_and_nothing_is_lost(
 
 @pytest.mark.parametrize("case", [case for case, (_, _, requests) in STORMS.items() if requests in (3, 4)])
 def test_a_squall_is_ridden_out(first: Packed, serve: Start, case: str) -> None:
-    behaviour = STORMS[case][0]
+    behaviour, refusal, _ = STORMS[case]
     _, robot = serve(first, in_turn(None, behaviour, None, behaviour))
+    robot.network = network_for(refusal)
     fetched = robot.fetch(first)
     assert first.is_in(robot.staging)
     assert fetched.failures == 2

@@ -13,7 +13,7 @@ from edge_runtime.ota.fetch import BlobFetcher, FetchSettings, HeldInStore
 from edge_runtime.ota.schedule import AllowedHours
 from edge_runtime.ota.staging import Staging, begin
 from edge_runtime.ota.transport import HttpTransport
-from tests.ota.fetching_robot import NETWORK, PATIENCE, Robot, Site, Start
+from tests.ota.fetching_robot import PATIENCE, STEADY, Robot, Site, Start
 from tests.ota.packed_releases import LeapingClock, Packed, packed, sha256, weights
 from tests.simulators.web_server import WebServer
 
@@ -54,7 +54,7 @@ class TestDeltas:
         new = pair[1]
         fetched = robot.fetch(new)
         assert new.is_in(robot.staging)
-        assert fetched.deltas_used == len(new.release.deltas) == 6
+        assert fetched.deltas_used == len(new.release.deltas) == BLOBS
         assert server.sent_bytes < 0.1 * new.stored_bytes
 
     def test_without_bases_the_blobs_come_plain(self, pair: tuple[Packed, Packed], serve: Start) -> None:
@@ -146,7 +146,7 @@ class Full:
 def test_a_full_disk_ends_it_at_once(first: Packed, serve: Start) -> None:
     server, robot = serve(first)
     staging = begin(robot.store, first.release)
-    with HttpTransport(NETWORK, robot.clock) as transport:
+    with HttpTransport(STEADY, robot.clock) as transport:
         fetcher = BlobFetcher(transport, robot.clock, robot.settings)
         with pytest.raises(OtaError, match="no_space"):
             fetcher.fetch(first.release, Full(staging, 2), HeldInStore(robot.store))

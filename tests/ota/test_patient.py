@@ -13,7 +13,7 @@ from tests.ota.packed_releases import LeapingClock
 from tests.simulators.web_server import Behaviour, Exchange, Request, WebServer, always, in_turn
 
 DATA = bytes(range(256)) * 600
-NETWORK = NetworkSettings(silence_s=0.3)
+NETWORK = NetworkSettings(silence_s=1.0)
 
 
 def status(number: int, **headers: str) -> Behaviour:
@@ -25,7 +25,7 @@ def cut(exchange: Exchange) -> None:
 
 
 def silent(exchange: Exchange) -> None:
-    exchange.silence(3.0)
+    exchange.silence(9.0)
 
 
 def fetch(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import re
 import socket
 import ssl
 import time
@@ -16,6 +15,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.errors import OtaRefusal
 from edge_runtime.ota.schedule import SystemClock
@@ -23,7 +24,9 @@ from edge_runtime.ota.transport import HttpTransport, NetworkSettings, Span, Tra
 from tests.simulators.web_server import Behaviour, Exchange, WebServer, always, in_turn
 
 DATA = bytes(range(256)) * 1024
-QUICK = NetworkSettings(connect_s=2.0, silence_s=0.4, least_bytes_s=2000.0, window_s=0.5)
+STEADY = NetworkSettings()
+QUICK = NetworkSettings(connect_s=2.0, silence_s=0.5, least_bytes_s=2000.0, window_s=0.5)
+"""For what is to be too slow. Whoever only waits for an answer is not to fail on a busy machine."""
 PATH = "/packs/one.pack"
 
 
@@ -39,12 +42,13 @@ def read(transport: HttpTransport, span: Span, *, ceiling_bytes: int = 1 << 20) 
 
 
 @contextlib.contextmanager
-def serving(behaviour: Behaviour | None = None, **network: object) -> Iterator[tuple[WebServer, HttpTransport]]:
-    settings = QUICK if not network else NetworkSettings(**{"silence_s": 0.4, **network})  # type: ignore[arg-type]
+def serving(
+    behaviour: Behaviour | None = None, network: NetworkSettings = STEADY
+) -> Iterator[tuple[WebServer, HttpTransport]]:
     server = WebServer({PATH: DATA})
     if behaviour is not None:
         server.behave = always(behaviour)
-    with server, HttpTransport(settings, SystemClock()) as transport:
+    with server, HttpTransport(network, SystemClock()) as transport:
         yield server, transport
 
 
@@ -159,6 +163,9 @@ MISBEHAVIOURS: dict[str, tuple[Behaviour, OtaRefusal]] = {
     "a byte of the body now and then": (lambda exchange: exchange.serve(bytes_s=10.0), OtaRefusal.SLOW_RETRIEVAL),
     "redirected to nowhere": (answer(302), OtaRefusal.REDIRECT_REFUSED),
     "redirected for ever": (answer(302, Location=PATH), OtaRefusal.REDIRECT_REFUSED),
+    "redirected to what is no name": (answer(302, Location="http://a..b/x"), OtaRefusal.UNREACHABLE),
+    "redirected to a name too long": (answer(302, Location=f"http://{'a' * 99}.de/x"), OtaRefusal.UNREACHABLE),
+    "redirected to a name of no script": (answer(302, Location="http://xn--a/x"), OtaRefusal.UNREACHABLE),
     "redirected elsewhere than the web": (answer(302, Location="ftp://localhost/x"), OtaRefusal.REDIRECT_REFUSED),
 }
 
@@ -166,15 +173,70 @@ MISBEHAVIOURS: dict[str, tuple[Behaviour, OtaRefusal]] = {
 @pytest.mark.parametrize("case", MISBEHAVIOURS)
 def test_each_misbehaviour_has_its_name_and_its_end(case: str) -> None:
     behaviour, refusal = MISBEHAVIOURS[case]
-    with serving(behaviour) as (server, transport):
+    network = QUICK if refusal is OtaRefusal.SLOW_RETRIEVAL else STEADY
+    with serving(behaviour, network) as (server, transport):
         started_s = time.monotonic()
         with pytest.raises(TransferError) as caught:
             read(transport, Span(server.url + PATH, 100, 200, len(DATA), '"one"'))
         assert caught.value.refusal is refusal
-        assert time.monotonic() - started_s < 3.0
+        assert time.monotonic() - started_s < 5.0
         # And the same transport serves on.
         server.behave = always(Exchange.serve)
         assert read(transport, Span(server.url + PATH, 100, 200, len(DATA), '"one"')) == PART
+
+
+HEAD_PARTS = st.sampled_from(
+    [
+        b"HTTP/1.1 206 Fine",
+        b"HTTP/1.1 200 Fine",
+        b"HTTP/1.1 302 There",
+        b"HTTP/1.0 206",
+        b"HTTP/1.1 100 Go on",
+        b"HTTP/1.1 999 What",
+        b"Content-Range: bytes 100-199/262144",
+        b"Content-Range: bytes 100-199/*",
+        b"Content-Range: bytes \xd9\xa1-\xd9\xa2/\xd9\xa3",
+        b"Content-Length: 100",
+        b"Content-Length: 1e2",
+        b"Content-Length: 99999999999999999999",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: gzip, chunked",
+        b"Content-Encoding: br",
+        b'ETag: "one"',
+        b"ETag: \xff\x00",
+        b"Location: http://[::1",
+        b"Location: \xff\xfe",
+        b"Location: //",
+        b"Retry-After: \xd9\xa1",
+        b"Set-Cookie: a=b; Max-Age=x",
+        b"Connection: upgrade",
+        b"",
+        b"64",
+        b"-1;x",
+        PART,
+    ]
+)
+
+
+@pytest.fixture(scope="module")
+def reachable() -> Iterator[tuple[WebServer, HttpTransport]]:
+    with serving() as both:
+        yield both
+
+
+@settings(max_examples=150, deadline=None)
+@given(parts=st.lists(st.one_of(HEAD_PARTS, st.binary(max_size=20)), max_size=9), is_plausible=st.booleans())
+def test_whatever_a_server_says_ends_in_its_bytes_or_a_name(
+    reachable: tuple[WebServer, HttpTransport], parts: list[bytes], is_plausible: bool
+) -> None:
+    server, transport = reachable
+    start = [b"HTTP/1.1 206 Fine", b"Content-Range: bytes 100-199/262144"] if is_plausible else []
+    server.behave = always(raw(b"\r\n".join([*start, *parts])))
+    came: list[bytes] = []
+    with contextlib.suppress(TransferError):
+        read_into(came, transport, Span(server.url + PATH, 100, 200, len(DATA)), ceiling_bytes=100)
+        assert sum(map(len, came)) == 100
+    assert sum(map(len, came)) <= 100
 
 
 def test_chunks_without_a_length_are_taken_up_to_what_was_asked_for() -> None:
@@ -235,7 +297,10 @@ def test_nobody_listening_is_unreachable() -> None:
 
 
 def test_a_reader_that_takes_its_time_is_no_slow_server() -> None:
-    with serving() as (server, transport), transport.open(Span(server.url + PATH), ceiling_bytes=1 << 20) as reply:
+    with (
+        serving(network=QUICK) as (server, transport),
+        transport.open(Span(server.url + PATH), ceiling_bytes=1 << 20) as reply,
+    ):
         came = b""
         for part in reply:
             came += part
@@ -248,6 +313,19 @@ def test_a_redirect_is_followed_with_its_range() -> None:
         server.behave = always(answer(307, Location=f"{other.url}/elsewhere"))
         assert read(transport, Span(server.url + PATH, 100, 200, len(DATA))) == PART
         assert (other.requests[0].first, other.requests[0].last) == (100, 199)
+
+
+def test_an_address_that_is_none_is_refused_by_name() -> None:
+    with HttpTransport(QUICK, SystemClock()) as transport:
+        for url, refusal in [("gopher://localhost/x", "redirect_refused"), ("http://a..b/x", "unreachable")]:
+            with pytest.raises(TransferError, match=refusal):
+                read(transport, Span(url))
+
+
+@pytest.mark.parametrize("name", ["connect_s", "silence_s", "least_bytes_s", "window_s"])
+def test_settings_without_sense_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="must be positive"):
+        NetworkSettings(**{name: 0.0})
 
 
 def test_one_transfer_at_a_time() -> None:
@@ -302,7 +380,7 @@ class TestTls:
             server.behave = in_turn(answer(302, Location=plain.url + PATH))
             with (
                 HttpTransport(settings, SystemClock()) as transport,
-                pytest.raises(TransferError, match=re.escape("redirected out of TLS")),
+                pytest.raises(TransferError, match="redirected to http"),
             ):
                 read(transport, Span(server.url + PATH))
             assert not plain.requests
@@ -313,7 +391,7 @@ class TestTls:
             with pytest.raises(TransferError) as caught:
                 read(transport, Span(f"https://localhost:{listener.getsockname()[1]}/x"))
             assert caught.value.refusal in (OtaRefusal.SLOW_RETRIEVAL, OtaRefusal.UNREACHABLE)
-            assert time.monotonic() - started_s < 2.0
+            assert time.monotonic() - started_s < 5.0
 
 
 def certified(folder: Path) -> ssl.SSLContext:

@@ -13,7 +13,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -165,6 +164,7 @@ class WebServer:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -178,12 +178,16 @@ class WebServer:
         return sum(request.sent_bytes for request in self.requests)
 
     def __enter__(self) -> WebServer:
-        self._listener.settimeout(0.1)
         self._start(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
+        # Whoever waits for a client wakes up.
+        with self._lock:
+            for waiting in (self._listener, *self._open):
+                with contextlib.suppress(OSError):
+                    waiting.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(timeout=10.0)
         self._listener.close()
@@ -194,25 +198,30 @@ class WebServer:
         thread.start()
 
     def _accept(self) -> None:
-        while not self._stopping.is_set():
-            with contextlib.suppress(TimeoutError, socket.timeout):
+        with contextlib.suppress(OSError):
+            while not self._stopping.is_set():
                 connection, _ = self._listener.accept()
                 self.connections += 1
                 self._start(self._converse, connection)
 
     def _converse(self, connection: socket.socket) -> None:
-        connection.settimeout(10.0)
+        connection.settimeout(30.0)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError, GoneError), contextlib.closing(connection):
+        with contextlib.suppress(OSError, GoneError), contextlib.ExitStack() as stack:
+            stack.callback(connection.close)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
-            for request in _requests(connection, self._stopping):
+                stack.callback(connection.close)
+            with self._lock:
+                self._open.add(connection)
+                stack.callback(self._open.discard, connection)
+            for request in _requests(connection):
+                if self._stopping.is_set():
+                    return
                 with self._lock:
                     self.requests.append(request)
                 exchange = Exchange(request, self.objects.get(request.path), connection, self._stopping)
                 (self.behave(request) or Exchange.serve)(exchange)
-        with contextlib.suppress(OSError):
-            connection.close()
 
 
 def in_turn(*behaviours: Behaviour | None) -> Callable[[Request], Behaviour | None]:
@@ -226,26 +235,18 @@ def always(behaviour: Behaviour) -> Callable[[Request], Behaviour | None]:
     return lambda _request: behaviour
 
 
-def _requests(connection: socket.socket, stopping: threading.Event) -> Iterator[Request]:
+def _requests(connection: socket.socket) -> Iterator[Request]:
     buffer = b""
-    connection.settimeout(0.1)
-    idle_until_s = time.monotonic() + 30.0
-    while not stopping.is_set() and time.monotonic() < idle_until_s:
+    while True:
         head, separator, rest = buffer.partition(b"\r\n\r\n")
-        if not separator:
-            try:
-                came = connection.recv(65536)
-            except TimeoutError:
-                continue
-            if not came:
-                return
-            buffer += came
+        if separator:
+            buffer = rest
+            yield _parsed(head.decode("ascii"))
             continue
-        buffer = rest
-        connection.settimeout(10.0)
-        yield _parsed(head.decode("ascii"))
-        connection.settimeout(0.1)
-        idle_until_s = time.monotonic() + 30.0
+        came = connection.recv(65536)
+        if not came:
+            return
+        buffer += came
 
 
 def _parsed(head: str) -> Request:
