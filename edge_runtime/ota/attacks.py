@@ -14,7 +14,6 @@ from urllib.parse import unquote
 import msgspec
 from tuf.api.exceptions import (
     BadVersionNumberError,
-    DownloadError,
     ExpiredMetadataError,
     LengthOrHashMismatchError,
     UnsignedMetadataError,
@@ -125,13 +124,11 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
             return self._unsigned(error, fetched, metadata, trusted)
         if isinstance(error, LengthOrHashMismatchError):
             return self.refuse(OtaRefusal.MIX_AND_MATCH, f"{_role(fetched)} is not what was announced: {error}")
-        if isinstance(error, BadVersionNumberError):
-            mixed = _is_not_what_was_announced(metadata, trusted)
-            return self.refuse(OtaRefusal.MIX_AND_MATCH if mixed else OtaRefusal.ROLLBACK, f"{_role(fetched)}: {error}")
-        if isinstance(error, DownloadError):
-            return self.refuse(OtaRefusal.UNREACHABLE, f"{_role(fetched)}: {error}")
         if metadata is None or (fetched is not None and _is_other_type(fetched.role, metadata.signed)):
             return self.refuse(OtaRefusal.METADATA_MALFORMED, f"{_role(fetched)}: {error}")
+        if isinstance(error, BadVersionNumberError):
+            mixed = _is_not_what_was_announced(metadata.signed, trusted)
+            return self.refuse(OtaRefusal.MIX_AND_MATCH if mixed else OtaRefusal.ROLLBACK, f"{_role(fetched)}: {error}")
         # A snapshot that is signed and whole is rejected like this only if it forgot a role it used to list.
         refusal = OtaRefusal.ROLLBACK if isinstance(metadata.signed, Snapshot) else OtaRefusal.MIX_AND_MATCH
         return self.refuse(refusal, f"{_role(fetched)}: {error}")
@@ -178,10 +175,7 @@ def _valid_signatures(fetched: Fetched | None, metadata: Metadata[Any] | None, t
     return 0
 
 
-def _is_not_what_was_announced(metadata: Metadata[Any] | None, trusted: Mapping[str, Signed]) -> bool:
-    if metadata is None:
-        return False
-    signed = metadata.signed
+def _is_not_what_was_announced(signed: Signed, trusted: Mapping[str, Signed]) -> bool:
     timestamp = trusted.get(Timestamp.type)
     if isinstance(signed, Snapshot) and isinstance(timestamp, Timestamp):
         return bool(signed.version != timestamp.snapshot_meta.version)

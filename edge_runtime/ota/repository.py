@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
+from tuf.api.exceptions import DownloadHTTPError, RepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
@@ -53,9 +53,7 @@ class TrustedRepository:
         self._transport = transport
         self._floor = floor
         self._robot_id = robot_id
-        self._updater: Updater | None = None
-        self._judge: Judge | None = None
-        self._fetcher: _Fetcher | None = None
+        self._fresh: tuple[Updater, _Fetcher] | None = None
 
     def refresh(self, now_s: float) -> None:
         """Bring root, timestamp, snapshot and targets up to date. `now_s` is Unix time.
@@ -64,6 +62,7 @@ class TrustedRepository:
             OtaError: names what was wrong: of the network, of the repository, of this clock, or of the state on disk.
             OSError: the metadata could not be written.
         """
+        self._fresh = None
         floor = self._floor.versions(self.name)
         judge = Judge(repository=self.name, floor=floor, now_s=now_s, robot_id=self._robot_id)
         judge.require_clock(floor.signed_at_s)
@@ -71,27 +70,25 @@ class TrustedRepository:
         _remove_leftovers(self._folder)
         before = _seen(self._folder)
         was_torn = floor != Versions() and (before is None or first_below(floor, before) is not None)
-        self._judge = judge
-        self._fetcher = _Fetcher(self._transport, judge, self._folder)
+        fetcher = _Fetcher(self._transport, judge, self._folder)
         try:
-            self._updater = Updater(
+            updater = Updater(
                 metadata_dir=str(self._folder),
                 metadata_base_url=self._url,
-                fetcher=self._fetcher,
+                fetcher=fetcher,
                 config=UpdaterConfig(app_user_agent="edge-runtime-ota"),
                 bootstrap=self._root,
             )
-            self._updater.refresh()
-        except (OtaError, RepositoryError, DownloadError, ValueError) as error:
-            self._updater = None
+            updater.refresh()
+        except (OtaError, RepositoryError, ValueError) as error:
             self._keep(floor)
-            raise self._named(error) from error
+            raise fetcher.name(error) from error
         below = self._keep(floor)
         if below is not None:
-            self._updater = None
             refusal = OtaRefusal.TORN_STATE if was_torn else OtaRefusal.ROLLBACK
             raise judge.refuse(refusal, f"{below}, though this robot had accepted the newer one")
-        self._require_fresh(judge)
+        _require_fresh(self._folder, judge)
+        self._fresh = (updater, fetcher)
 
     def target(self, path: str) -> TargetFile | None:
         """What the repository says of a target, or None if nobody who may speak of it does. Comes after `refresh`.
@@ -99,13 +96,13 @@ class TrustedRepository:
         Raises:
             OtaError, OSError: as `refresh`.
         """
+        updater, fetcher = self._ready()
         try:
-            found = self._ready().get_targetinfo(path)
-        except (OtaError, RepositoryError, DownloadError, ValueError) as error:
-            raise self._named(error) from error
+            return updater.get_targetinfo(path)
+        except (OtaError, RepositoryError, ValueError) as error:
+            raise fetcher.name(error) from error
         finally:
             _sync(self._folder)
-        return found
 
     def listed(self) -> dict[str, TargetFile]:
         """The targets that the top-level targets role lists itself. Comes after `refresh`."""
@@ -124,15 +121,10 @@ class TrustedRepository:
             return str(target.path)
         return str(target.get_prefixed_paths()[0])
 
-    def _ready(self) -> Updater:
-        if self._updater is None:
+    def _ready(self) -> tuple[Updater, _Fetcher]:
+        if self._fresh is None:
             raise RuntimeError("refresh comes first")
-        return self._updater
-
-    def _named(self, error: Exception) -> OtaError:
-        if self._judge is None or self._fetcher is None:
-            raise RuntimeError("refresh comes first")
-        return self._judge.name(error, self._fetcher.last, _trusted(self._folder))
+        return self._fresh
 
     def _keep(self, floor: Versions) -> str | None:
         """Make last what python-tuf accepted, also where it failed later on, and raise the floor to it.
@@ -148,13 +140,6 @@ class TrustedRepository:
             self._floor.raise_versions(self.name, seen)
         return below
 
-    def _require_fresh(self, judge: Judge) -> None:
-        """Hold all that was accepted against the time that this robot was told, with the same words for all."""
-        for signed in _trusted(self._folder).values():
-            if signed.expires.timestamp() <= judge.now_s:
-                self._updater = None
-                raise judge.expired(signed)
-
 
 class _Fetcher(FetcherInterface):
     """python-tuf's seam to the network, on ours. Remembers what came last, for whoever names a failure."""
@@ -164,6 +149,10 @@ class _Fetcher(FetcherInterface):
         self._transport = transport
         self._judge = judge
         self._folder = folder
+
+    def name(self, error: Exception) -> OtaError:
+        """What to call an exception of python-tuf's, after what came last."""
+        return self._judge.name(error, self.last, _trusted(self._folder))
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         return iter((self.download_bytes(url, METADATA_CEILING_BYTES),))
@@ -230,6 +219,13 @@ def _trusted(folder: Path) -> dict[str, Signed]:
         if metadata is not None:
             found[role] = metadata.signed
     return found
+
+
+def _require_fresh(folder: Path, judge: Judge) -> None:
+    """Hold all that was accepted against the time that the judge was told; python-tuf asked the clock by itself."""
+    for signed in _trusted(folder).values():
+        if signed.expires.timestamp() <= judge.now_s:
+            raise judge.expired(signed)
 
 
 def _seen(folder: Path) -> Seen | None:

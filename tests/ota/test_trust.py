@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tuf.api.metadata import Metadata, MetaFile, TargetFile
 
-from contracts.assignment import ROBOT_FIELD, SIGNED_AT_FIELD, custom_of
+from contracts.assignment import ROBOT_FIELD, SIGNED_AT_FIELD, ReleaseTerms, custom_of
 from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.schedule import SystemClock
 from edge_runtime.ota.transport import HttpTransport
 from export_tools.key_files import create_key, load_signer
-from export_tools.sign import draft_release, expiry, read_draft, sign_draft
+from export_tools.sign import draft_release, expiry, read_draft, renew, sign_draft
 from hub.keys import next_root, revoke
 from tests.ota.repositories import (
     HARDWARE,
@@ -104,6 +106,30 @@ class TestHonest:
             with pytest.raises(OtaError) as caught:
                 trust.release(assignment, world.now_s)
         assert caught.value.refusal is OtaRefusal.TARGET_ALTERED
+
+    def test_a_release_that_is_no_longer_the_one_that_was_assigned(self, world: World) -> None:
+        with HttpTransport(NETWORK, SystemClock()) as transport:
+            trust = world.trust(transport)
+            for change in ({"path": "bundles/reach/none.json"}, {"length_bytes": 1}, {"sha256": "0" * 64}):
+                assignment = msgspec.structs.replace(trust.check(world.now_s), **change)
+                with pytest.raises(OtaError) as caught:
+                    trust.release(assignment, world.now_s)
+                assert caught.value.refusal is OtaRefusal.DIRECTOR_IMAGE_MISMATCH
+
+    def test_a_signed_release_under_another_releases_name(self, world: World) -> None:
+        data = packed_release(world.packed, "third").canonical_json()
+        assign_signed(world, TargetFile.from_data("bundles/reach/third.json", data, ["sha256"]))
+        digest = hashlib.sha256(data).hexdigest()
+        world.site.answers[f"/image/targets/bundles/reach/{digest}.third.json"] = bytes_answer(data)
+        with HttpTransport(NETWORK, SystemClock()) as transport:
+            trust = world.trust(transport)
+            with pytest.raises(OtaError) as caught:
+                trust.release(trust.check(world.now_s), world.now_s)
+        assert caught.value.refusal is OtaRefusal.TARGET_ALTERED
+
+    def test_a_release_that_is_signed_without_sha256(self, world: World) -> None:
+        assign_signed(world, TargetFile.from_data("bundles/reach/third.json", b"third", ["sha512"]))
+        refused(world, OtaRefusal.METADATA_MALFORMED)
 
     def test_the_fleet_goes_back_by_an_old_bundle_under_a_new_counter(self, world: World) -> None:
         world.floor.raise_release(2, world.new.target_path)
@@ -224,6 +250,20 @@ class TestRollbackAndFreeze:
         world.hub.image.metadata.publish((drafts["root"],), ("root",), world.hub.online(), world.now_s)
         assert world.check().path == world.new.target_path
         assert world.floor.versions("image").timestamp < 5000
+
+
+def assign_signed(world: World, target: TargetFile) -> None:
+    """Release and assign a target that exporter and approver signed against all rules of the hub."""
+    draft = renew(world.hub.image.releases(), world.now_s)
+    terms = ReleaseTerms(hardware=(HARDWARE,), release_counters=(3,))
+    draft.signed.targets[target.path] = TargetFile(
+        target.length, target.hashes, target.path, {"custom": custom_of(terms)}
+    )
+    world.sign(draft, "exporter")
+    world.sign(draft, "approver")
+    world.hub.image.metadata.publish((draft,), ("releases",), world.hub.online(), world.now_s)
+    directed = TargetFile(target.length, target.hashes, target.path, {"custom": custom_of(world.terms(3))})
+    world.steal_director({target.path: directed})
 
 
 def directed_to(world: World, path: str, *, counter: int = 2, **changes: Any) -> dict[str, TargetFile]:

@@ -1,0 +1,164 @@
+"""A trusted repository at its edges: misuse, a pinned root that is none, roles that are not what they are called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from securesystemslib.signer import CryptoSigner
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
+
+from contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.attacks import Fetched, Judge, role_of
+from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.repository import TrustedRepository
+from edge_runtime.ota.schedule import SystemClock
+from edge_runtime.ota.transport import HttpTransport
+from edge_runtime.ota.trust import fetch_target
+from edge_runtime.ota.versions import Versions
+from tests.ota.plain_repository import PlainRepository
+from tests.ota.repositories import NETWORK, Site
+
+
+class Robot:
+    def __init__(self, folder: Path) -> None:
+        self.repository = PlainRepository(folder / "repository")
+        self.site = Site(folder / "repository")
+        self.transport = HttpTransport(NETWORK, SystemClock())
+        self.folder = folder / "metadata"
+        self.root = (self.repository.metadata / "1.root.json").read_bytes()
+        self.floor = Floor(folder / "floor")
+
+    def trusted(self) -> TrustedRepository:
+        return TrustedRepository(
+            "plain",
+            folder=self.folder,
+            url=f"{self.site.url}/metadata",
+            root=self.root,
+            transport=self.transport,
+            floor=self.floor,
+        )
+
+    def refused(self, refusal: OtaRefusal) -> None:
+        with pytest.raises(OtaError) as caught:
+            self.trusted().refresh(time.time())
+        assert caught.value.refusal is refusal, caught.value
+
+
+@pytest.fixture
+def robot(tmp_path: Path) -> Iterator[Robot]:
+    made = Robot(tmp_path)
+    yield made
+    made.transport.close()
+    made.site.close()
+
+
+def test_refresh_comes_first(robot: Robot) -> None:
+    for ask in (lambda r: r.target("a"), lambda r: r.listed()):
+        with pytest.raises(RuntimeError, match="refresh comes first"):
+            ask(robot.trusted())
+
+
+def test_after_a_refusal_nothing_can_be_asked(robot: Robot) -> None:
+    trusted = robot.trusted()
+    trusted.refresh(time.time())
+    late = robot.trusted()
+    late.refresh(time.time())
+    with pytest.raises(OtaError):
+        late.refresh(time.time() + 7 * 86_400)
+    for ask in (lambda r: r.target("a"), lambda r: r.listed()):
+        with pytest.raises(RuntimeError, match="refresh comes first"):
+            ask(late)
+    assert trusted.listed() == {}
+    trusted.refresh(time.time())
+    assert trusted.listed() == {}
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"not a root"])
+def test_a_pinned_root_that_is_none(robot: Robot, data: bytes) -> None:
+    robot.root = data
+    robot.refused(OtaRefusal.METADATA_MALFORMED)
+    assert robot.site.asked == []
+
+
+def test_a_pinned_root_that_nobody_signed(robot: Robot) -> None:
+    root = Metadata.from_bytes(robot.root)
+    root.signatures.clear()
+    robot.root = root.to_bytes()
+    robot.refused(OtaRefusal.WRONG_KEY)
+    assert robot.site.asked == []
+
+
+def test_targets_that_vanish_from_the_disk_are_torn_state(robot: Robot) -> None:
+    trusted = robot.trusted()
+    trusted.refresh(time.time())
+    (robot.folder / "targets.json").write_bytes(b"")
+    with pytest.raises(OtaError) as caught:
+        trusted.listed()
+    assert caught.value.refusal is OtaRefusal.TORN_STATE
+
+
+def test_a_target_that_is_too_large_is_not_asked_for(robot: Robot) -> None:
+    robot.repository.add_target("large", b"small")
+    with robot.repository.edit_targets() as targets:
+        targets.targets["large"].length = 1 << 30
+    robot.repository.announce()
+    trusted = robot.trusted()
+    trusted.refresh(time.time())
+    target = trusted.target("large")
+    assert target is not None
+    robot.site.asked.clear()
+    with pytest.raises(OtaError) as caught:
+        fetch_target(robot.transport, trusted, target, f"{robot.site.url}/targets")
+    assert caught.value.refusal is OtaRefusal.RELEASE_OVERSIZED
+    assert robot.site.asked == []
+
+
+def test_a_snapshot_that_lists_no_targets(robot: Robot) -> None:
+    snapshot = robot.repository.open("snapshot")
+    del snapshot.signed.meta["targets.json"]
+    robot.repository.close("snapshot", snapshot)
+    timestamp = robot.repository.open("timestamp")
+    timestamp.signed.snapshot_meta = MetaFile(2)
+    robot.repository.close("timestamp", timestamp)
+    with pytest.raises(OtaError):
+        robot.trusted().refresh(time.time())
+
+
+def test_a_disk_that_takes_nothing_is_an_os_error(robot: Robot) -> None:
+    robot.folder.parent.joinpath("metadata").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="metadata"):
+        robot.trusted().refresh(time.time())
+
+
+JUDGE = Judge(repository="plain", floor=Versions(), now_s=time.time(), robot_id=None)
+
+
+def test_the_signatures_of_a_role_that_nobody_known_delegates_to() -> None:
+    signed = Metadata(Targets())
+    signed.sign(CryptoSigner.generate_ed25519())
+    fetched = Fetched(role="deep", data=signed.to_bytes())
+    error = JUDGE.name(UnsignedMetadataError("deep"), fetched, {"targets": Targets(), "snapshot": Snapshot()})
+    assert error.refusal is OtaRefusal.WRONG_KEY
+
+
+def test_a_role_that_was_delegated_and_never_announced() -> None:
+    fetched = Fetched(role="targets", data=Metadata(Targets()).to_bytes())
+    assert JUDGE.name(RepositoryError("not in snapshot"), fetched, {}).refusal is OtaRefusal.MIX_AND_MATCH
+
+
+@pytest.mark.parametrize(
+    ("url", "role"),
+    [
+        ("http://h/m/timestamp.json", "timestamp"),
+        ("http://h/m/12.snapshot.json", "snapshot"),
+        ("http://h/m/3.delegated%2Frole.json", "delegated/role"),
+        ("http://h/m/5.7.json", "7"),
+        ("http://h/m/a.b.json", "a.b"),
+    ],
+)
+def test_the_role_that_a_url_asks_for(url: str, role: str) -> None:
+    assert role_of(url) == role
