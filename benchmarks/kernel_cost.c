@@ -35,7 +35,7 @@ static void sleep_until(int64_t at_ns) {
 static int run(const double *home_rad, const double *rows, uint32_t count, int64_t pace_ns, uint32_t *costs_ns) {
     const uint32_t n = config.n_joints;
     kernel_state state;
-    kernel_feedback feedback = {.present = 1u, .n = n, .watchdog_ns = 10000000000u, .seq = 1u};
+    kernel_feedback feedback = {.present = 1u, .n = n, .watchdog_ns = 1000000000u, .seq = 1u};
     kernel_setpoint setpoint = {.n = n, .speed_scale = 1.0};
     kernel_verdict verdict;
     int64_t tick_ns = config.tick_ns;
