@@ -32,6 +32,10 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
 fuzz: $(VENV)/.dev ## a billion hostile ticks through the safety kernel on all cores; goes on where it was interrupted
 	@$(BIN)/python -m tests.safety.fuzz_campaign $(ARGS)
 
+.PHONY: powercut
+powercut: $(VENV)/.dev ## the power is cut at every system call of an update and at random; writes are lost, disks refuse
+	@$(BIN)/python -m tests.ota.power_cut_campaign $(ARGS)
+
 .PHONY: evaluate
 evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
 	@$(BIN)/edge-runtime evaluate --episodes 100
@@ -63,5 +67,5 @@ $(VENV)/.demo: $(BIN)/python $(NATIVE)
 
 $(VENV)/.dev: $(BIN)/python $(NATIVE)
 	@echo "installing the runtime, the exporter and the test tools into $(VENV) (once) …"
-	@$(BIN)/python -m pip install --quiet --editable '.[robot,sim,export,dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[robot,sim,export,hub,dev]'
 	@touch $@ $(VENV)/.demo

@@ -15,6 +15,8 @@ from contracts.topics import TOPICS
 from edge_runtime.cli.claims import claims_sheet
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.native import lib
+from edge_runtime.ota.journal import State as UpdateState
+from edge_runtime.ota.lifecycle import DONE, ENTRY, RESTARTS_MAX, TABLE
 from edge_runtime.processes import PROCESSES
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.states import Event
@@ -35,6 +37,26 @@ def states() -> str:
                 arrows.setdefault((state.name.lower(), State(target).name.lower()), []).append(event.name.lower())
     lines = [f"    {source} --> {target}: {', '.join(events)}" for (source, target), events in arrows.items()]
     return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> silent", *lines, "```"])
+
+
+def life_cycle() -> str:
+    """The table of an update's life as a Mermaid diagram."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (state, event), target in TABLE.items():
+        if target is not state:
+            arrows.setdefault((state.value, target.value), []).append(event.value)
+    lines = [f"    {source} --> {target}: {', '.join(events)}" for (source, target), events in arrows.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> idle", *lines, "```"])
+
+
+def life_cycle_states() -> str:
+    """What is done in each state of an update's life."""
+    rows = ["| state | on entering it, and again after a power cut | then | restarts |", "| --- | --- | --- | --- |"]
+    for state in UpdateState:
+        effects = ", ".join(effect.value for effect in ENTRY[state]) or "nothing"
+        then = DONE[state].value if state in DONE else "waits"
+        rows.append(f"| {state.value} | {effects} | {then} | {RESTARTS_MAX.get(state, 'any')} |")
+    return "\n".join(rows)
 
 
 def reasons() -> str:
@@ -80,6 +102,7 @@ PARTS = {
     "SAFETY.md": {"states": states, "reasons": reasons, "limiters": limiters},
     "claims.md": {"claims": claims},
     "architecture.md": {"topics": topics, "processes": processes},
+    "ota.md": {"life-cycle": life_cycle, "life-cycle-states": life_cycle_states},
     "guides/timing.md": {"kernel": kernel, "jitter": jitter},
 }
 

@@ -194,7 +194,8 @@ def advance(
         counted = event is Event.RESTARTED and restarts_max is not None
         return Step(replace(journal, restarts=journal.restarts + counted), ENTRY[target])
     if target is State.IDLE:
-        return Step(Journal(reason=journal.reason, refused=journal.refused), ENTRY[target])
+        reason = journal.reason if journal.state is State.FAILED else ""
+        return Step(Journal(reason=reason, refused=journal.refused), ENTRY[target])
     given_up = target is State.FAILED and event is not Event.WITHDRAWN
     return Step(
         Journal(

@@ -141,6 +141,8 @@ class Runner:
         update = Update(release.target_path, release.bundle_digest, release_counter)
         slot = Slot(update.bundle, update.release_counter)
         if update == self.journal.update:
+            if self.journal.state in (State.DOWNLOADING, State.VERIFYING):
+                self._keep(release)
             return self.resume()
         if slot == self.slots.committed:
             return None
@@ -151,10 +153,7 @@ class Runner:
         if release_counter <= floor:
             raise OtaError(OtaRefusal.ROLLBACK, f"release counter {release_counter} is not above {floor}")
         self._require(Event.ASSIGNED)
-        try:
-            write_durably(self._releases / f"{update.release_digest}.json", release.canonical_json())
-        except OSError as error:
-            raise refusal_of(error, f"release {release.digest}") from error
+        self._keep(release)
         self._staging = None
         return self._run(Event.ASSIGNED, update=update)
 
@@ -339,6 +338,12 @@ class Runner:
                     path.unlink()
         except OSError as error:
             raise refusal_of(error, "collecting releases") from error
+
+    def _keep(self, release: ReleaseManifest) -> None:
+        try:
+            write_durably(self._releases / f"{release.digest}.json", release.canonical_json())
+        except OSError as error:
+            raise refusal_of(error, f"release {release.digest}") from error
 
     def _release(self) -> ReleaseManifest:
         digest = self.journal.update.release_digest
