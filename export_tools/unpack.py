@@ -92,6 +92,26 @@ def packed_file(packs: PackReader, path: str) -> Iterator[PackedFile]:
     yield PackedFile(packs, next(file for file in packs.release.files if file.path == path))
 
 
+def verify(release: ReleaseManifest, packs_folder: Path) -> None:
+    """Whether every file of the release, and each of its blobs, comes out of its packs as the release says.
+
+    Raises:
+        BundleError: names the pack or the file that does not.
+    """
+    for pack in release.packs:
+        path = packs_folder / pack.path
+        size_bytes = path.stat().st_size if path.is_file() else 0
+        if size_bytes != pack.size_bytes:
+            raise BundleError(f"{path}: {size_bytes} bytes, the release says {pack.size_bytes}")
+    packs = PackReader(release, packs_folder)
+    for file in release.files:
+        digest = hashlib.sha256()
+        for piece in file.pieces:
+            digest.update(packs.blob(piece))
+        if digest.hexdigest() != file.sha256:
+            raise BundleError(f"{file.path}: its pieces are right and the whole is not: the release contradicts itself")
+
+
 def assemble(release: ReleaseManifest, packs_folder: Path, place: Path) -> None:
     """Write every file of the release below the new folder `place`.
 

@@ -1,8 +1,8 @@
 """The image repository: what exporter and approver released, as static files.
 
 `metadata/` is TUF metadata, `targets/` holds release manifests (under the names that carry their hash) and `packs/`.
-Guarantees: a release is announced only when two people signed it and its manifest and packs lie there whole. Refuses to
-say who gets it; that is the director's. Trusts the keys that its root names.
+Guarantees: a release is announced only when two people signed it and every file of it comes out of the packs that lie
+there. Refuses to say who gets it; that is the director's. Trusts the keys that its root names.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
 from contracts.assignment import ReleaseTerms, read_terms
-from contracts.errors import SigningError
+from contracts.errors import BundleError, SigningError
 from contracts.release import Pack, load
+from export_tools import unpack
 from export_tools.sign import RELEASES, counters_of, releases_of
-from hub.repository import MetadataRepository, Online, replace_file
+from hub.repository import MetadataRepository, Online, put_in_place, replace_file
 
 _READ_BYTES = 1 << 20
 
@@ -66,6 +67,21 @@ class ImageRepository:
         """
         return max(read_terms(self.released(path).custom, ReleaseTerms).release_counters)
 
+    def manifest(self, path: str) -> bytes:
+        """The release manifest at `path`.
+
+        Raises:
+            SigningError: never released, or no longer there as it was signed.
+        """
+        target = self.released(path)
+        place = self._targets / target.get_prefixed_paths()[0]
+        try:
+            data = place.read_bytes()
+            target.verify_length_and_hashes(data)
+        except (OSError, LengthOrHashMismatchError) as error:
+            raise SigningError(str(place), f"is no longer what was published: {error}") from error
+        return data
+
     def publish_release(self, draft: Metadata[Any], packed: Path, online: Online, now_s: float) -> tuple[str, ...]:
         """Publish a `releases` that both signed, with what `edge-export pack` left in `packed`; return what is new.
 
@@ -94,8 +110,14 @@ class ImageRepository:
             raise SigningError(str(source), f"{error.strerror}") from error
         except LengthOrHashMismatchError as error:
             raise SigningError(str(source), f"is not what was signed: {error}") from error
-        for pack in load(manifest).packs:
+        release = load(manifest)
+        for pack in release.packs:
             self._take_pack(pack, packed)
+        # Packs can be just as they were signed and still not hold what the manifest says: no robot could install that.
+        try:
+            unpack.verify(release, self._targets)
+        except BundleError as error:
+            raise SigningError(target.path, f"can't be installed by any robot: {error}") from error
         for path in target.get_prefixed_paths():
             replace_file(self._targets / path, manifest)
 
@@ -109,7 +131,10 @@ class ImageRepository:
         place.parent.mkdir(parents=True, exist_ok=True)
         beside = place.with_name(f".{place.name}.new")
         shutil.copyfile(source, beside)
-        beside.replace(place)
+        # The copy is looked at too, and has to last: it is announced next.
+        if _sha256(beside) != pack.sha256:
+            raise SigningError(str(source), "changed while it was copied")
+        put_in_place(beside, place)
 
 
 def _approvals(target: TargetFile) -> int:

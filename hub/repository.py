@@ -34,7 +34,12 @@ def replace_file(path: Path, data: bytes) -> None:
     beside = path.with_name(f".{path.name}.new")
     with beside.open("wb") as file:
         file.write(data)
-        file.flush()
+    put_in_place(beside, path)
+
+
+def put_in_place(beside: Path, path: Path) -> None:
+    """Make what was written to `beside` last, as `path`."""
+    with beside.open("rb") as file:
         os.fsync(file.fileno())
     beside.replace(path)
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
