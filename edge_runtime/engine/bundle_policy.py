@@ -129,6 +129,19 @@ class BundlePolicy:
             strangeness=strange,
         )
 
+    def answer_pictures(
+        self, observation: Observation, pictures: Mapping[str, NDArray[np.uint8]], instruction: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Positions (horizon, joints) and openings (horizon,) of the first chunk, for stored `pictures` by camera.
+
+        As `infer` gives them, only that the frames which `observation` refers to are not looked at.
+        """
+        for camera, image in self._images.items():
+            image.fill(pictures[camera])
+        inputs = self._inputs(instruction, self._state.normalize(state_of(observation)))
+        normalized, _ = self._run(inputs, 0)
+        return self._actions.to_physical(normalized, observation.position_rad)
+
     def _strangeness(self) -> float | None:
         """Of the strangest picture that is about to be fed; None if the bundle does not say what it was trained on."""
         known = [(image.camera, image.trained_on) for image in self._contract.images if image.trained_on is not None]
