@@ -20,7 +20,7 @@ from contracts.errors import SigningError
 from contracts.release import Name
 from export_tools.sign import expiry
 from hub.image_repository import ImageRepository
-from hub.repository import MetadataRepository, Online, replace_file
+from hub.repository import MetadataRepository, Online, is_signed, lasts, replace_file
 
 DIRECTED_EXPIRES_DAYS = 7
 
@@ -100,10 +100,23 @@ class Director:
         self._publish(terms.robot_id, {path: target}, online, now_s)
 
     def refresh(self, online: Online, now_s: float) -> int:
-        """Sign every assignment anew, unchanged; return how many. To be done well before they expire."""
+        """Sign every assignment anew, as far as it expires soon or the root changed; return how many there are.
+
+        To be done well before the timestamps expire.
+
+        Raises:
+            SigningError: the online key is missing.
+        """
         count = 0
         for robot_id in self.robots():
-            self._publish(robot_id, self._repository(robot_id).role(Targets.type).signed.targets, online, now_s)
+            repository = self._repository(robot_id)
+            self._give_roots(repository.folder)
+            targets = repository.role(Targets.type)
+            is_kept = is_signed(repository.root().signed, Targets.type, targets)
+            if is_kept and lasts(targets, DIRECTED_EXPIRES_DAYS / 2, now_s):
+                repository.refresh(online, now_s)
+            else:
+                self._publish(robot_id, targets.signed.targets, online, now_s)
             count += 1
         return count
 

@@ -26,6 +26,8 @@ ROOT_EXPIRES_DAYS = 365
 TARGETS_EXPIRE_DAYS = 180
 SNAPSHOT_EXPIRES_DAYS = 7
 TIMESTAMP_EXPIRES_DAYS = 1
+KEPT_VERSIONS = 8
+"""Of what is signed online this many versions stay: a robot may be reading a state that was replaced meanwhile."""
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -101,10 +103,25 @@ class MetadataRepository:
             replace_file(self.folder / f"{metadata.signed.version}.{name}.json", metadata.to_bytes())
         replace_file(self.folder / f"{snapshot.signed.version}.snapshot.json", snapshot.to_bytes())
         replace_file(self.folder / "timestamp.json", timestamp.to_bytes())
+        self._prune(Snapshot.type, snapshot.signed.version)
+        if self._robot_id is not None:
+            self._prune(Targets.type, roles[Targets.type].signed.version)
 
     def refresh(self, online: Online, now_s: float) -> None:
-        """Sign snapshot and timestamp anew; the content stays. To be done well before the timestamp expires."""
-        self.publish((), (), online, now_s)
+        """Sign the timestamp anew, and the snapshot once half of its life is over; the content stays.
+
+        To be done well before the timestamp expires.
+
+        Raises:
+            SigningError: an online key is missing.
+        """
+        last, root = read_draft(self.folder / "timestamp.json").signed, self.root().signed
+        snapshot = read_draft(self.folder / f"{last.snapshot_meta.version}.snapshot.json")
+        if not lasts(snapshot, SNAPSHOT_EXPIRES_DAYS / 2, now_s) or not is_signed(root, Snapshot.type, snapshot):
+            self.publish((), (), online, now_s)
+            return
+        timestamp = self._timestamp(root, last.version + 1, last.snapshot_meta, online, now_s)
+        replace_file(self.folder / "timestamp.json", timestamp.to_bytes())
 
     def _announced(self) -> Mapping[str, MetaFile]:
         if not self.exists:
@@ -165,16 +182,28 @@ class MetadataRepository:
         version = last.snapshot_meta.version + 1 if last is not None else 1
         snapshot = Metadata(Snapshot(version=version, expires=expiry(now_s, SNAPSHOT_EXPIRES_DAYS), meta=meta))
         online.sign(root, Snapshot.type, snapshot)
+        announced = MetaFile.from_data(version, snapshot.to_bytes(), ["sha256"])
+        timestamp_version = last.version + 1 if last is not None else 1
+        return snapshot, self._timestamp(root, timestamp_version, announced, online, now_s)
+
+    def _timestamp(
+        self, root: Root, version: int, snapshot: MetaFile, online: Online, now_s: float
+    ) -> Metadata[Timestamp]:
         timestamp = Metadata(
             Timestamp(
-                version=last.version + 1 if last is not None else 1,
+                version=version,
                 expires=expiry(now_s, TIMESTAMP_EXPIRES_DAYS),
-                snapshot_meta=MetaFile.from_data(version, snapshot.to_bytes(), ["sha256"]),
+                snapshot_meta=snapshot,
                 unrecognized_fields=self._said_of(now_s),
             )
         )
         online.sign(root, Timestamp.type, timestamp)
-        return snapshot, timestamp
+        return timestamp
+
+    def _prune(self, role: str, newest: int) -> None:
+        for path in self.folder.glob(f"[0-9]*.{role}.json"):
+            if int(path.name.partition(".")[0]) <= newest - KEPT_VERSIONS:
+                path.unlink()
 
     def _said_of(self, now_s: float) -> dict[str, Any]:
         robot = {} if self._robot_id is None else {ROBOT_FIELD: self._robot_id}
@@ -208,6 +237,17 @@ class Online:
         for keyid in root.get_delegated_role(role).keyids:
             if keyid in self._signers:
                 sign_draft(metadata, self._signers[keyid])
+
+
+def lasts(metadata: Metadata[Any], days: float, now_s: float) -> bool:
+    """Whether metadata expires more than `days` from now."""
+    expires: float = metadata.signed.expires.timestamp()
+    return expires - now_s > days * 86_400
+
+
+def is_signed(root: Root, role: str, metadata: Metadata[Any]) -> bool:
+    """Whether metadata is signed by the keys that the root asks for now."""
+    return root.get_verification_result(role, metadata.signed_bytes, metadata.signatures).verified
 
 
 def _require_signed(delegator: Root | Targets, role: str, metadata: Metadata[Any]) -> None:

@@ -70,13 +70,13 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
             return
         if not root.get_verification_result(fetched.role, metadata.signed_bytes, metadata.signatures):
             return
-        signed = metadata.signed
+        signed: Timestamp | Snapshot = metadata.signed
         if isinstance(signed, Timestamp):
             self._require_robot(signed)
             self._require_near(Timestamp.type, self.floor.timestamp, signed.version)
             self._require_near(Snapshot.type, self.floor.snapshot, signed.snapshot_meta.version)
             self.require_clock(signed_at_s(signed))
-        elif isinstance(signed, Snapshot):
+        else:
             for file_name, meta in signed.meta.items():
                 role = file_name.removesuffix(".json")
                 self._require_near(role, self.floor.roles.get(role, 0), meta.version)

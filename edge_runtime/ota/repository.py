@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tuf.api.exceptions import DownloadHTTPError, RepositoryError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
@@ -65,7 +65,7 @@ class TrustedRepository:
         self._fresh = None
         floor = self._floor.versions(self.name)
         judge = Judge(repository=self.name, floor=floor, now_s=now_s, robot_id=self._robot_id)
-        judge.require_clock(floor.signed_at_s)
+        judge.require_clock(max(floor.signed_at_s, _signed_at_s(self._root)))
         make_folder(self._folder)
         _remove_leftovers(self._folder)
         before = _seen(self._folder)
@@ -155,7 +155,7 @@ class _Fetcher(FetcherInterface):
         return self._judge.name(error, self.last, _trusted(self._folder))
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        return iter((self.download_bytes(url, METADATA_CEILING_BYTES),))
+        raise DownloadError(f"{url}: targets are not fetched by python-tuf")
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
         """In memory, for no temporary file is wanted; metadata is small."""
@@ -168,8 +168,9 @@ class _Fetcher(FetcherInterface):
             raise
         self.last = Fetched(role=self.last.role, data=data)
         root = _root_of(self._folder)
-        if root is not None:
-            self._judge.inspect(self.last, root)
+        if root is None:
+            raise self._judge.refuse(OtaRefusal.TORN_STATE, "the root that was just accepted cannot be read back")
+        self._judge.inspect(self.last, root)
         return data
 
 
@@ -221,6 +222,12 @@ def _trusted(folder: Path) -> dict[str, Signed]:
     return found
 
 
+def _signed_at_s(root: bytes) -> int:
+    """When the pinned root was signed: a robot cannot be older. 0 if it does not say, or is none."""
+    metadata = Fetched(role=Root.type, data=root).metadata()
+    return signed_at_s(metadata.signed) if metadata is not None else 0
+
+
 def _require_fresh(folder: Path, judge: Judge) -> None:
     """Hold all that was accepted against the time that the judge was told; python-tuf asked the clock by itself."""
     for signed in _trusted(folder).values():
@@ -266,7 +273,7 @@ def _keys(root: Root, role: str) -> RoleKeys:
 def _remove_leftovers(folder: Path) -> None:
     """Files that python-tuf was about to rename when the power went; nothing refers to them."""
     for path in folder.glob("tmp*"):
-        if path.is_file() and path.suffix != ".json":
+        if path.suffix != ".json":
             path.unlink()
 
 

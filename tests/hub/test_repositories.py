@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from contracts.errors import OtaError, SigningError
 from export_tools.key_files import PUBLIC_SUFFIX, create_key, load_public, load_signer
 from export_tools.sign import draft_release, read_draft, releases_of, renew
 from hub.keys import first_root, next_root, next_targets
+from hub.repository import KEPT_VERSIONS
 from tests.ota.repositories import HARDWARE, ROBOT, World, packed_release, world_in
 
 Change = Callable[[dict[str, Any], str], None]
@@ -126,6 +128,45 @@ class TestDirector:
         world.assign(world.new, 2, robot_id="root")
         assert sorted(world.hub.director.robots()) == [ROBOT, "root"]
         assert world.hub.refresh(world.now_s) == 2
+
+
+DAY_S = 86_400
+
+
+class TestRefresh:
+    def test_a_timestamp_is_all_that_is_signed_each_hour(self, world: World) -> None:
+        before = files_of(world)
+        world.hub.refresh(world.now_s + 3600)
+        after = files_of(world)
+        assert {name for name, data in after.items() if before.get(name) != data} == {
+            "image/timestamp.json",
+            f"{ROBOT}/timestamp.json",
+        }
+
+    def test_what_is_half_through_its_life_is_signed_too(self, world: World) -> None:
+        before = files_of(world)
+        world.hub.refresh(world.now_s + 4 * DAY_S)
+        fresh = {name for name in files_of(world) if name not in before}
+        assert fresh == {"image/4.snapshot.json", f"{ROBOT}/2.snapshot.json", f"{ROBOT}/2.targets.json"}
+        assert world.check(world.now_s + 4 * DAY_S).path == world.new.target_path
+
+    def test_a_year_of_it_fills_no_disk(self, world: World) -> None:
+        for week in range(1, 13):
+            world.hub.refresh(world.now_s + week * 7 * DAY_S)
+        counted = Counter(name.split("/")[0] + "/" + name.split(".", 1)[1] for name in files_of(world))
+        assert counted["image/snapshot.json"] == counted[f"{ROBOT}/snapshot.json"] == KEPT_VERSIONS
+        assert counted[f"{ROBOT}/targets.json"] == KEPT_VERSIONS
+        # What people signed stays.
+        assert (counted["image/root.json"], counted["image/releases.json"]) == (1, 2)
+
+
+def files_of(world: World) -> dict[str, bytes]:
+    image = world.hub.folder / "image" / "metadata"
+    return {
+        f"{name}/{path.name}": path.read_bytes()
+        for name, folder in (("image", image), (ROBOT, world.directed()))
+        for path in folder.iterdir()
+    }
 
 
 class TestDrafts:

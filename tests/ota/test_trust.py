@@ -431,7 +431,7 @@ class TestAssignments:
 class TestTransfers:
     def test_mix_and_match_of_a_snapshot(self, world: World) -> None:
         name = published(world, "snapshot").name
-        world.hub.refresh(world.now_s)
+        world.hub.image.metadata.publish((), (), world.hub.online(), world.now_s)
         newer = published(world, "snapshot").name
         assert newer != name
         old = (world.hub.folder / "image" / "metadata" / name).read_bytes()
@@ -523,8 +523,11 @@ class TestTornState:
         world.check()
         leftover = world.folder / "metadata" / "image" / "tmpabc123"
         leftover.write_bytes(b"half")
+        role = leftover.with_name("tmp-role.json")
+        role.write_bytes(b"a role may have such a name")
         world.check()
         assert not leftover.exists()
+        assert role.exists()
 
     def test_being_offline_with_a_torn_folder_is_being_offline(self, world: World) -> None:
         world.check()
@@ -564,6 +567,10 @@ class TestClock:
         world.check()
         refused(world, OtaRefusal.CLOCK, world.now_s + years * YEAR_S)
         world.check()
+
+    def test_a_clock_behind_the_pinned_root_is_seen_before_anything_else(self, world: World) -> None:
+        refused(world, OtaRefusal.CLOCK, world.now_s - 10 * YEAR_S)
+        assert world.site.asked == []
 
     def test_a_clock_that_is_behind_is_seen_without_a_network(self, world: World) -> None:
         world.check()

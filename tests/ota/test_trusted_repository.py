@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from securesystemslib.signer import CryptoSigner
-from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
+from tuf.api.exceptions import DownloadError, RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
 
 from contracts.errors import OtaError, OtaRefusal
@@ -20,7 +21,7 @@ from edge_runtime.ota.transport import HttpTransport
 from edge_runtime.ota.trust import fetch_target
 from edge_runtime.ota.versions import Versions
 from tests.ota.plain_repository import PlainRepository
-from tests.ota.repositories import NETWORK, Site
+from tests.ota.repositories import NETWORK, Site, bytes_answer
 
 
 class Robot:
@@ -99,6 +100,31 @@ def test_targets_that_vanish_from_the_disk_are_torn_state(robot: Robot) -> None:
     with pytest.raises(OtaError) as caught:
         trusted.listed()
     assert caught.value.refusal is OtaRefusal.TORN_STATE
+
+
+def test_python_tuf_fetches_no_target(robot: Robot, tmp_path: Path) -> None:
+    robot.repository.add_target("one", b"1")
+    robot.repository.announce()
+    trusted = robot.trusted()
+    trusted.refresh(time.time())
+    target = trusted.target("one")
+    assert target is not None
+    robot.site.asked.clear()
+    updater, _ = trusted._ready()
+    with pytest.raises(DownloadError, match="not fetched by python-tuf"):
+        updater.download_target(target, str(tmp_path / "one"), f"{robot.site.url}/targets")
+    assert robot.site.asked == []
+
+
+def test_a_root_that_vanishes_while_it_is_needed(robot: Robot) -> None:
+    def vanish(handler: SimpleHTTPRequestHandler) -> None:
+        (robot.folder / "root.json").unlink()
+        bytes_answer((robot.repository.metadata / "timestamp.json").read_bytes())(handler)
+
+    robot.site.answers["/metadata/timestamp.json"] = vanish
+    robot.refused(OtaRefusal.TORN_STATE)
+    del robot.site.answers["/metadata/timestamp.json"]
+    robot.trusted().refresh(time.time())
 
 
 def test_a_target_that_is_too_large_is_not_asked_for(robot: Robot) -> None:
