@@ -26,7 +26,6 @@ from edge_runtime.ota.retry import BUDGETS, USUAL_PATIENCE, Budget, GiveUp, Pati
 from edge_runtime.ota.schedule import EVERY_HOUR, AllowedHours, Clock, Progress, ProgressMeter, TokenBucket
 from edge_runtime.ota.transport import TransferError, Transport
 
-_BAD_BLOB = frozenset({OtaRefusal.BLOB_ALTERED, OtaRefusal.BLOB_MALFORMED, OtaRefusal.BLOB_OVERSIZED})
 _LOOK_INTERVAL_NS = 500_000_000
 
 
@@ -166,6 +165,7 @@ class _Download:
         self._planned_bytes = self._received_bytes = self._again_bytes = 0
         self._failures = self._blobs = self._deltas = 0
         self._refused: set[str] = set()
+        self._lost_packs: set[int] = set()
         self._blob = memoryview(b"")
 
     def run(self) -> Fetched:
@@ -201,18 +201,25 @@ class _Download:
 
     def _take(self, piece: Piece, reader: PackReader) -> bool:
         """Try to store one blob; False to try again. Ends: every False has spent some of the patience."""
+        if piece.delta is not None and piece.pack in self._lost_packs:
+            self._refused.add(piece.sha256)
+            return True
         try:
             reader.seek(piece.offset)
             self._put(piece, reader)
         except GaveUpError:
             raise
         except OtaError as error:
-            if piece.delta is not None and error.refusal in _BAD_BLOB:
-                self._refused.add(piece.sha256)
-                return True
-            if BUDGETS.get(error.refusal, Budget.NONE) is Budget.NONE:
+            budget = BUDGETS.get(error.refusal, Budget.NONE)
+            if budget is Budget.NONE:
                 raise
-            self._again_bytes += max(0, reader.offset - piece.offset)
+            if piece.delta is not None and budget is Budget.FEW:
+                # A hint that is wrong, or a server that does not have it: the blob itself will do.
+                self._refused.add(piece.sha256)
+                if isinstance(error, TransferError):
+                    self._lost_packs.add(piece.pack)
+                return True
+            self._again_bytes += max(0, reader.reached - piece.offset)
             reader.drop()
             self.failed(error)
             return False

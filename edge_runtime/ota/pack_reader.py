@@ -45,6 +45,11 @@ class PackReader:
         self._parts: Iterator[bytes] | None = None
         self._rest = memoryview(b"")
 
+    @property
+    def reached(self) -> int:
+        """What came so far lies before this offset; the part of it from `offset` on was not read yet."""
+        return self.offset + len(self._rest)
+
     def seek(self, offset: int) -> None:
         """Read on from `offset`. Forwards on an open connection what lies between is read, else it is not."""
         if not 0 <= offset < self._end:

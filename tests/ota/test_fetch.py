@@ -16,7 +16,7 @@ from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.fetch import FetchSettings
 from edge_runtime.ota.retry import Patience
 from edge_runtime.ota.transport import NetworkSettings
-from tests.ota.fetching_robot import QUICK, STEADY, Robot, Site, Start
+from tests.ota.fetching_robot import PATIENCE, QUICK, STEADY, Robot, Site, Start
 from tests.ota.packed_releases import BLOB_BYTES, Packed, packed, sha256, weights
 from tests.simulators.web_server import Behaviour, Exchange, Request, WebServer, always, in_turn
 
@@ -173,6 +173,13 @@ def test_a_squall_is_ridden_out(first: Packed, serve: Start, case: str) -> None:
         assert robot.clock.waits == [61.0, 61.0]
 
 
+def test_every_whole_blob_renews_the_patience(first: Packed, serve: Start) -> None:
+    server, robot = serve(first)
+    server.behave = lambda _request: answer(404) if len(server.requests) % 2 else None
+    assert robot.fetch(first).failures == len(first.release.packs) == PATIENCE.few
+    assert first.is_in(robot.staging)
+
+
 def test_waits_grow_and_end(first: Packed, serve: Start) -> None:
     _, robot = serve(first, always(Exchange.cut), patience=Patience(many=6, longest_wait_s=5.0))
     assert "6 failures in a row" in robot.refused(first).detail
@@ -215,6 +222,12 @@ def test_an_object_that_changes_on_the_way_is_noticed(first: Packed, serve: Star
     assert first.is_in(robot.staging)
     assert server.requests[2].headers["if-range"] == '"one"'
     assert fetched.failures == 2
+    # Under its new tag it is read on.
+    server.requests.clear()
+    server.behave = lambda _request: cut if len(server.requests) == 1 else lambda exchange: exchange.serve(tag='"two"')
+    again = Robot(robot.root / "again", server)
+    assert again.fetch(first).failures == 2
+    assert first.is_in(again.staging)
     # Changing with every answer ends.
     tags = iter(range(10**6))
     server.behave = always(lambda exchange: exchange.serve(tag=f'"{next(tags)}"', cut_after=30_000))

@@ -14,8 +14,8 @@ from edge_runtime.ota.schedule import AllowedHours
 from edge_runtime.ota.staging import Staging, begin
 from edge_runtime.ota.transport import HttpTransport
 from tests.ota.fetching_robot import PATIENCE, STEADY, Robot, Site, Start
-from tests.ota.packed_releases import LeapingClock, Packed, packed, sha256, weights
-from tests.simulators.web_server import WebServer
+from tests.ota.packed_releases import BLOB_BYTES, LeapingClock, Packed, packed, sha256, weights
+from tests.simulators.web_server import WebServer, in_turn
 
 BLOBS = 10
 
@@ -90,6 +90,27 @@ class TestDeltas:
         assert fetched.deltas_used == 0
         assert fetched.failures == 0
 
+    @pytest.mark.parametrize("status", [404, 403, 416])
+    def test_deltas_that_the_server_does_not_have_cost_one_request(
+        self, pair: tuple[Packed, Packed], serve: Start, status: int
+    ) -> None:
+        server, robot = self.serving(pair, serve)
+        new = pair[1]
+        path = f"/{new.release.packs[new.release.deltas[0].pack].path}"
+        server.behave = lambda request: (lambda exchange: exchange.answer(status)) if request.path == path else None
+        fetched = robot.fetch(new)
+        assert new.is_in(robot.staging)
+        assert fetched.deltas_refused == BLOBS
+        assert [request.path for request in server.requests].count(path) == 1
+        assert not robot.clock.waits
+
+    def test_a_network_that_fails_is_no_fault_of_a_delta(self, pair: tuple[Packed, Packed], serve: Start) -> None:
+        server, robot = self.serving(pair, serve)
+        server.behave = in_turn(None, lambda exchange: exchange.serve(cut_after=50))
+        fetched = robot.fetch(pair[1])
+        assert pair[1].is_in(robot.staging)
+        assert (fetched.failures, fetched.deltas_used) == (1, BLOBS)
+
 
 class TestWhatTheOwnerAllows:
     """Hours and rate."""
@@ -123,6 +144,21 @@ class TestWhatTheOwnerAllows:
         assert sum(robot.clock.waits) == pytest.approx((first.stored_bytes - rate) / rate, rel=0.1)
         assert len(robot.progress) > 5
         assert robot.progress[-2].rate_bytes_s == pytest.approx(rate, rel=0.5)
+
+
+def test_progress_takes_back_what_has_to_come_again(first: Packed, serve: Start) -> None:
+    blob = next(blob for blob in first.release.blobs.values() if blob.codec == "none" and blob.offset)
+    flip = blob.offset + 10
+    server, robot = serve(first, rate_bytes_s=50_000.0)
+    path = f"/{first.release.packs[blob.pack].path}"
+    flips = iter([lambda exchange: exchange.serve(flip_at=flip)])
+    server.behave = lambda request: next(flips, None) if request.path == path else None
+    fetched = robot.fetch(first)
+    assert fetched.received_bytes > first.stored_bytes + BLOB_BYTES - 1
+    done = [progress.done_bytes for progress in robot.progress]
+    assert done != sorted(done)
+    # The last part, and the end.
+    assert done.count(first.stored_bytes) <= 2
 
 
 class Full:

@@ -264,7 +264,7 @@ def test_an_object_beyond_the_ceiling_is_refused_announced_or_not() -> None:
             parts: list[bytes] = []
             with pytest.raises(TransferError, match="endless_data"):
                 read_into(parts, transport, Span(server.url + PATH), ceiling_bytes=len(DATA) - 1)
-            assert sum(map(len, parts)) <= len(DATA) - 1
+            assert sum(map(len, parts)) <= (0 if behaviour is Exchange.serve else len(DATA) - 1)
 
 
 def test_a_part_in_place_of_the_whole_is_refused() -> None:
@@ -303,8 +303,9 @@ def test_a_reader_that_takes_its_time_is_no_slow_server() -> None:
     ):
         came = b""
         for part in reply:
+            if not came:
+                time.sleep(1.2)
             came += part
-            time.sleep(0.25)
         assert came == DATA
 
 
