@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.errors import OtaError, OtaRefusal
@@ -229,3 +230,38 @@ def test_an_installed_bundle_is_healed_by_replacing_files_and_never_written_to(
         staging.finish()
         assert set(running.read()) == {0}
     verify_bundle(store.folder(bundle))
+
+
+def test_a_release_of_other_files_than_it_says_never_gets_a_place(store: BlobStore, tmp_path: Path) -> None:
+    release, pieces = release_of(small_bundle(tmp_path / "1", "1"))
+    staging = begin(store, msgspec.structs.replace(release, bundle_digest="a" * 64))
+    for piece in staging.missing:
+        staging.put(piece, pieces[piece])
+    with pytest.raises(OtaError, match="the files are those of the bundle"):
+        staging.finish()
+    assert store.installed() == {}
+
+
+def test_a_linked_file_that_is_altered_later_is_not_written_to(store: BlobStore, tmp_path: Path) -> None:
+    first = installed(store, tmp_path, "1")
+    release, pieces = release_of(small_bundle(tmp_path / "2", "2"))
+    begin(store, release)
+    card = store.folder(first) / "notes" / "card.md"
+    card.write_bytes(bytes(card.stat().st_size))
+    staging = begin(store, release)
+    for piece in staging.missing:
+        staging.put(piece, pieces[piece])
+    verify_bundle(staging.finish())
+    assert set(card.read_bytes()) == {0}
+
+
+def test_a_download_that_cannot_go_on_for_want_of_space_keeps_what_it_has(store: BlobStore, tmp_path: Path) -> None:
+    release, pieces = release_of(small_bundle(tmp_path / "1", "1"))
+    staging = begin(store, release)
+    stored = staging.missing[:5]
+    for piece in stored:
+        staging.put(piece, pieces[piece])
+    (store.staging / release.bundle_digest / "bundle" / "notes" / "card.md").unlink()
+    with files_no_larger_than(100), pytest.raises(OtaError):
+        begin(store, release)
+    assert not set(stored) & set(begin(store, release).missing)

@@ -9,7 +9,7 @@ import pytest
 from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.journal import Journal, State
-from edge_runtime.ota.slots import SHIPPED, Slot
+from edge_runtime.ota.slots import SHIPPED, Slot, SlotFile, Slots
 from edge_runtime.ota.staging import Staging
 from tests.ota.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, install, make_bundles, open_runner, release
@@ -212,3 +212,63 @@ def test_a_torn_floor_stops_installs_and_no_boot(work: Path) -> None:
             assign_2(runner)
         assert caught.value.refusal is OtaRefusal.TORN_STATE
         assert runner.boot().bundle == digest_of(work, "1")
+
+
+def test_neither_the_floor_nor_the_slots_alone_are_believed(work: Path) -> None:
+    with open_runner(work) as runner:
+        runner.recover()
+        install(runner, work, "2")
+        runner.roll_back()
+        with pytest.raises(OtaError) as caught:
+            runner.assign(release(work, "3"), 2)
+        assert caught.value.refusal is OtaRefusal.ROLLBACK
+    slots = SlotFile(work / "root" / "slots")
+    slots.write(Slots(active=Slot(digest_of(work, "1"), 3), committed=Slot(digest_of(work, "1"), 3)))
+    with open_runner(work) as runner:
+        runner.recover()
+        with pytest.raises(OtaError) as caught:
+            runner.assign(release(work, "4"), 3)
+        assert caught.value.refusal is OtaRefusal.ROLLBACK
+
+
+def test_an_update_that_gives_way_is_forgotten_and_its_pieces_are_not(work: Path) -> None:
+    arm = arm_of(work)
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        assign_2(runner)
+        arm.online = False
+        runner.assign(release(work, "3"), 3)
+        assert (runner.journal.state, runner.slots.staged) == (State.DOWNLOADING, None)
+        assert list(runner.store.installed()) == [digest_of(work, "1")]
+        runner.assign(release(work, "4"), 4)
+        staged = [path.name for path in runner.store.staging.iterdir()]
+        assert staged == [digest_of(work, "4")]
+
+
+def test_slots_and_journal_that_disagree_lead_back(work: Path) -> None:
+    with open_runner(work) as runner:
+        runner.recover()
+        to_probation(runner)
+    slots = SlotFile(work / "root" / "slots")
+    slots.write(slots.read().with_staged(Slot(digest_of(work, "2"), 2)))
+    runner, arm = come_back(work)
+    assert runner.journal == Journal(reason="torn_state", refused=update_2(work))
+    assert arm.serves == runner.store.folder(digest_of(work, "1"))
+
+
+def test_a_journal_that_is_gone_in_the_midst_of_a_trial_leads_back(work: Path) -> None:
+    with open_runner(work) as runner:
+        runner.recover()
+        to_probation(runner)
+    for name in ("journal.a", "journal.b"):
+        (work / "root" / name).unlink()
+    runner, _ = come_back(work)
+    assert runner.journal.state is State.IDLE
+    assert runner.boot().bundle == digest_of(work, "1")
+
+
+def test_a_copy_that_is_behind_is_mended_on_the_next_start(work: Path) -> None:
+    slots = work / "root" / "slots.a"
+    slots.write_bytes(b"")
+    come_back(work)
+    assert slots.read_bytes() == (work / "root" / "slots.b").read_bytes()

@@ -136,11 +136,15 @@ def test_killed_in_probation(work: Path) -> None:
     assert arm.serves == runner.store.folder(digest_of(work, "1"))
 
 
-def test_killed_in_committed(work: Path) -> None:
+@pytest.mark.parametrize("pointer_was_written", [False, True])
+def test_killed_in_committed(work: Path, pointer_was_written: bool) -> None:
     with open_runner(work) as runner:
         runner.recover()
         to_probation(runner)
     write_state(work, Journal(State.COMMITTED, update_2(work), steps=8))
+    if pointer_was_written:
+        slots = SlotFile(work / "root" / "slots")
+        slots.write(slots.read().with_committed(digest_of(work, "2")))
     runner, _ = come_back(work)
     assert runner.journal == Journal()
     assert runner.slots == Slots(
