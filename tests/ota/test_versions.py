@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,7 @@ def test_a_floor_on_disk_does_not_fall_and_has_its_limits(tmp_path: Path) -> Non
     assert TwinRecord(tmp_path / "floor" / "image", Versions).read() == floor.versions("image")
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_what_was_accepted_reaches_the_disk_before_the_floor_is_raised_to_it(tmp_path: Path) -> None:
     PlainRepository(tmp_path / "repository")
     site = Site(tmp_path / "repository")
