@@ -18,6 +18,7 @@ BENCHMARKS = (
     "stop",
     "ota_bytes",
     "ota_fetch",
+    "ota_store",
     "runtime",
 )
 
