@@ -6,6 +6,8 @@ key's dotted name. Paths are relative to the file that names them.
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -127,6 +129,45 @@ class StopLineSection(Section, frozen=True):
             raise ValueError(f"line must lie between 0 and 65535, got {self.line}")
 
 
+class OtaSection(Section, frozen=True):
+    """`[ota]`: updates of the bundle over the network. Without the section there are none.
+
+    `robot_id` and `hardware` are what the hub knows this robot by. `image_root` and `director_root` are the files with
+    the roots of trust that it was delivered with, `store` the folder that belongs to its update agent. Bytes flow at
+    most at `rate_bytes_s` (0: as fast as it goes), in `hours` of the local day such as "22:00-06:30" (none: always).
+    `golden = "if_present"` lets a bundle come that carries nothing to check its engine with. `gpu_architecture` and
+    `jetpack` are what a release that asks for them is held against.
+    """
+
+    robot_id: str
+    hardware: str
+    image_url: str
+    director_url: str
+    image_root: str
+    director_root: str
+    store: str
+    check_interval_s: float = 900.0
+    hours: tuple[str, ...] = ()
+    rate_bytes_s: float = 0.0
+    ca_file: str | None = None
+    proxy: str | None = None
+    golden: Literal["required", "if_present"] = "required"
+    gpu_architecture: str | None = None
+    jetpack: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("robot_id", "hardware"):
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}", getattr(self, name)):
+                raise ValueError(f"{name} must be 1 to 64 letters, digits or . _ + -, got {getattr(self, name)!r}")
+        for name in ("image_url", "director_url"):
+            if not getattr(self, name).startswith(("https://", "http://")):
+                raise ValueError(f"{name} must begin with https://, got {getattr(self, name)!r}")
+        if not 1.0 <= self.check_interval_s <= 86_400.0:
+            raise ValueError("check_interval_s must lie between 1 and 86400")
+        if not 0.0 <= self.rate_bytes_s < math.inf:
+            raise ValueError("rate_bytes_s must be 0 (no limit) or above")
+
+
 class LockstepSection(Section, frozen=True):
     """`[lockstep]`: virtual time for tests and evaluation; the engine's latency is set, not measured."""
 
@@ -145,6 +186,7 @@ class RobotFile(Section, frozen=True):
     control: ControlSection = ControlSection()
     confidence: ConfidenceSection = ConfidenceSection()
     stop_line: StopLineSection | None = None
+    ota: OtaSection | None = None
     lockstep: LockstepSection = LockstepSection()
 
 
@@ -157,6 +199,7 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
     control: ControlSection
     confidence: ConfidenceSection
     stop_line: StopLineSection | None
+    ota: OtaSection | None
     lockstep: LockstepSection
     embodiment: Embodiment
     safety: SafetyLimits
@@ -181,6 +224,7 @@ def load_config(path: Path) -> RobotConfig:
         control=settings.control,
         confidence=settings.confidence,
         stop_line=settings.stop_line,
+        ota=settings.ota,
         lockstep=settings.lockstep,
         embodiment=embodiment,
         safety=limits,

@@ -35,6 +35,11 @@ ENGINE = Process("engine", "edge_runtime.engine", "control plays the rest of the
 PROCESSES: tuple[Process, ...] = (DRIVER, CONTROL, ENGINE)
 """In the order in which they are started: a driver brings the port that the others attach to."""
 
+OTA = Process("ota", "edge_runtime.ota", "nothing moves differently; an update goes on when it comes back")
+
+BESIDE: tuple[Process, ...] = (OTA,)
+"""What a robot moves without. systemd starts these where their unit is enabled; `edge-runtime run` never does."""
+
 
 def command_line(process: Process, config: RobotConfig, run_dir: Path, *, lockstep: bool) -> list[str]:
     """Arguments after ``python`` that start `process` for this robot."""

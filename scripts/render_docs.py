@@ -17,7 +17,7 @@ from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.native import lib
 from edge_runtime.ota.journal import State as UpdateState
 from edge_runtime.ota.lifecycle import DONE, ENTRY, RESTARTS_MAX, TABLE
-from edge_runtime.processes import PROCESSES
+from edge_runtime.processes import BESIDE, PROCESSES
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.states import Event
 from scripts.result_tables import jitter, kernel, limiters
@@ -94,7 +94,7 @@ def topics() -> str:
 def processes() -> str:
     """The process table."""
     rows = ["| process | started as | when it dies |", "| --- | --- | --- |"]
-    rows += [f"| {p.name} | `python -m {p.module}` | {p.on_death} |" for p in PROCESSES]
+    rows += [f"| {p.name} | `python -m {p.module}` | {p.on_death} |" for p in PROCESSES + BESIDE]
     return "\n".join(rows)
 
 

@@ -123,3 +123,44 @@ def test_runs_in_different_folders_have_different_ports() -> None:
     names = {port_name(Path(folder)) for folder in folders}
     assert len(names) == len(folders)
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,200}", name) for name in names), "what the driver port takes"
+
+
+OTA = """
+[ota]
+robot_id = "arm-1"
+hardware = "sim_arm"
+image_url = "https://hub.example/image"
+director_url = "https://hub.example/director/robots"
+image_root = "image.root.json"
+director_root = "director.root.json"
+store = "ota"
+"""
+
+
+def test_updates_are_off_unless_they_are_asked_for(robot: Path) -> None:
+    assert load_config(robot).ota is None
+    robot.write_text(robot.read_text(encoding="utf-8") + OTA, encoding="utf-8")
+    section = load_config(robot).ota
+    assert section is not None
+    assert (section.golden, section.hours, section.rate_bytes_s) == ("required", (), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('robot_id = "arm/../1"', "robot_id must be"),
+        ('hardware = ""', "hardware must be"),
+        ('image_url = "ftp://hub"', "image_url must begin with"),
+        ('director_url = "hub"', "director_url must begin with"),
+        ("check_interval_s = 0.1", "check_interval_s must lie"),
+        ("rate_bytes_s = -1.0", "rate_bytes_s must be"),
+        ('golden = "never"', "golden"),
+        ("check_interval_ms = 900", "did you mean `check_interval_s`"),
+    ],
+)
+def test_settings_of_updates_are_read_strictly(robot: Path, line: str, words: str) -> None:
+    kept = [known for known in OTA.splitlines() if known.partition(" ")[0] != line.partition(" ")[0]]
+    robot.write_text("\n".join([robot.read_text(encoding="utf-8"), *kept, line]), encoding="utf-8")
+    error = problem_of(robot)
+    assert words in str(error)
+    assert error.key.startswith("ota")

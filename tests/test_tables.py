@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from contracts.topics import TOPICS
-from edge_runtime.processes import PROCESSES, Process
+from edge_runtime.processes import BESIDE, PROCESSES, Process
 
 ROOT = Path(__file__).parents[1]
 UNITS = ROOT / "jetson" / "systemd"
@@ -32,12 +32,23 @@ def test_docs_are_rendered_from_the_tables() -> None:
 
 
 def test_there_is_one_unit_for_each_process_and_none_else() -> None:
-    assert {path.stem for path in UNITS.glob("*.service")} == {f"edge-runtime-{p.name}" for p in PROCESSES}
+    assert {path.stem for path in UNITS.glob("*.service")} == {f"edge-runtime-{p.name}" for p in PROCESSES + BESIDE}
     wanted = read_unit(UNITS / "edge-runtime.target")["Unit"]["Wants"].split()
     assert sorted(wanted) == sorted(f"edge-runtime-{p.name}.service" for p in PROCESSES)
 
 
-@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_what_a_robot_moves_without_is_enabled_by_hand_and_never_in_the_way() -> None:
+    for process in BESIDE:
+        unit = read_unit(UNITS / f"edge-runtime-{process.name}.service")
+        assert unit["Install"]["WantedBy"] == "edge-runtime.target"
+        assert unit["Service"]["CPUSchedulingPolicy"] == "idle"
+        assert unit["Service"]["IOSchedulingClass"] == "idle"
+        assert not {"LimitRTPRIO", "LimitMEMLOCK"} & set(unit["Service"])
+        # A wrong setting needs a person; starting again would only say the same.
+        assert unit["Service"]["RestartPreventExitStatus"] == "2"
+
+
+@pytest.mark.parametrize("process", PROCESSES + BESIDE, ids=lambda process: process.name)
 def test_a_unit_starts_what_the_table_says_and_restarts_it(process: Process) -> None:
     service = read_unit(UNITS / f"edge-runtime-{process.name}.service")["Service"]
     assert f"-m {process.module} --config " in service["ExecStart"]
@@ -60,7 +71,7 @@ def test_every_guide_is_linked_from_the_readme_and_every_link_leads_somewhere() 
     assert set((ROOT / "docs" / "guides").glob("*.md")) <= linked
 
 
-@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+@pytest.mark.parametrize("process", PROCESSES + BESIDE, ids=lambda process: process.name)
 def test_what_a_unit_makes_is_for_its_group_and_nobody_else(process: Process) -> None:
     assert read_unit(UNITS / f"edge-runtime-{process.name}.service")["Service"]["UMask"] == "0007"
 

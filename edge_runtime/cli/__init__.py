@@ -1,4 +1,4 @@
-"""The `edge-runtime` command: run, evaluate, monitor, operator, check, claims, replay, kinematics."""
+"""The `edge-runtime` command: run, evaluate, monitor, operator, ota, check, claims, replay, kinematics."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ examples:
   edge-runtime evaluate --swapped         the same with wrong instructions: is language used at all?
   edge-runtime monitor                    look at a running robot from another terminal
   edge-runtime operator stop              let a running robot decelerate, and latch that
+  edge-runtime ota status                 which bundle runs here, and which one is on its way
   edge-runtime check                      is this machine, and this bundle on it, fit?
   edge-runtime claims                     what this robot's settings let anyone claim about safety
   edge-runtime replay FILE                what happened before a trip, through the kernel again
@@ -107,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     monitor.add_argument("--seconds", type=float, metavar="T", help="end after so long (default: Ctrl-C)")
 
     _add_operator(commands)
+    _add_ota(commands)
 
     check = commands.add_parser(
         "check",
@@ -207,6 +209,32 @@ def _add_operator(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         )
 
 
+_OTA = {
+    "status": "which bundle runs, which one is staged or on its way, and what the update agent says",
+    "check": "ask the hub now, fetch nothing: may something be installed, and does it fit? (the agent must not run)",
+    "history": "what the update agent did, and what was refused and why",
+}
+
+
+def _add_ota(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    ota = commands.add_parser(
+        "ota",
+        help="updates of the bundle over the network",
+        description=textwrap.fill(
+            "Looks at the updates of this robot, which its update agent brings (section [ota] of robot.toml; "
+            "docs/guides/ota_robot.md). Exit code 1 if something was refused.",
+            79,
+        ),
+        epilog="examples:\n  edge-runtime ota status --config /etc/edge-runtime/robot.toml\n"
+        "  sudo -u edge edge-runtime ota check --config /etc/edge-runtime/robot.toml",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = ota.add_subparsers(dest="action", required=True, metavar="WHAT")
+    for name, text in _OTA.items():
+        action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        _add_config(action)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `edge-runtime` script; exits with the code of the help's table."""
     options = build_parser().parse_args(arguments)
@@ -254,6 +282,10 @@ def _with_console(name: str) -> Callable[[argparse.Namespace, Console], int]:
         from edge_runtime.cli.monitor import monitor
 
         return monitor
+    if name == "ota":
+        from edge_runtime.cli.ota import ota
+
+        return ota
     if name == "claims":
         from edge_runtime.cli.claims import claims
 

@@ -77,6 +77,7 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.VERIFYING, Event.RESTARTED): State.VERIFYING,
     (State.STAGED, Event.ADMITTED): State.BUILDING,
     (State.STAGED, Event.ASSIGNED): State.DOWNLOADING,
+    (State.STAGED, Event.FAILED): State.FAILED,
     (State.STAGED, Event.WITHDRAWN): State.FAILED,
     (State.STAGED, Event.RESTARTED): State.STAGED,
     (State.BUILDING, Event.BUILT): State.GOLDEN_CHECK,

@@ -171,7 +171,7 @@ class Runner:
         self._run(Event.PROVEN)
 
     def fail(self, reason: str) -> None:
-        """The bundle on trial has not done well: go back."""
+        """The bundle on trial has not done well: go back. One that is only staged is given up."""
         self._run(Event.FAILED, reason)
 
     def withdraw(self) -> None:

@@ -1,0 +1,248 @@
+"""An update from the hub to the robot's disk: real repositories, a real server, a real store, a real engine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from contracts.errors import OtaError, OtaRefusal
+from contracts.manifest import verify_bundle
+from edge_runtime.ota.diary import Diary
+from edge_runtime.ota.golden import GoldenCheck
+from edge_runtime.ota.journal import State
+from edge_runtime.ota.slots import SHIPPED, Slot
+from tests.ota.updated_robot import Plans, Scene
+from tests.simulators.web_server import WebServer
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with WebServer({}) as server:
+        yield Scene(tmp_path, server, time.time())
+
+
+def off(plans: Plans) -> Plans:
+    return plans + 0.01
+
+
+def test_an_update_arrives_is_checked_and_waits(scene: Scene) -> None:
+    release = scene.publish(scene.bundle("1"))
+    scene.assign(release, 1)
+    with scene.agent() as (agent, runner):
+        entry = agent.turn(scene.now_s)
+        assert (entry.state, entry.refusal, entry.release) == ("staged", "", release.target_path)
+        assert "3 golden pairs within" in entry.detail
+        assert runner.slots.staged == Slot(release.bundle_digest, 1)
+        assert verify_bundle(runner.store.folder(release.bundle_digest)).digest == release.bundle_digest
+        assert runner.boot().bundle == SHIPPED, "what runs is not changed"
+        asked = scene.packs_asked
+        assert asked > 0
+        again = agent.turn(scene.now_s + 1)
+        assert again.state == "staged"
+        assert scene.packs_asked == asked, "what is there is not fetched again"
+    assert [entry.state for entry in Diary(scene.settings.store).entries()] == ["staged"]
+
+
+def test_a_bundle_that_fails_its_golden_pairs_is_given_up_and_never_runs(scene: Scene) -> None:
+    release = scene.publish(scene.bundle("1", spoil=off))
+    scene.assign(release, 1)
+    with scene.agent() as (agent, runner):
+        entry = agent.turn(scene.now_s)
+        assert entry.refusal == "golden_differs"
+        assert entry.state == "idle"
+        assert runner.slots.staged is None
+        assert runner.boot().bundle == SHIPPED
+        assert runner.journal.refused.release == release.target_path
+        assert list(runner.store.bundles.iterdir()) == [], "and takes no space"
+        requests = scene.packs_asked
+        assert agent.turn(scene.now_s + 1).refusal == "refused_before"
+        assert scene.packs_asked == requests
+    # Another counter is another decision.
+    good = scene.publish(scene.bundle("2"))
+    scene.assign(good, 2)
+    with scene.agent() as (agent, _):
+        assert (agent.turn(scene.now_s).state, agent.turn(scene.now_s).refusal) == ("staged", "")
+
+
+def test_a_bundle_that_crashes_its_engine_is_given_up(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    crash = GoldenCheck((sys.executable, "-c", "import os; os.abort()"))
+    with scene.agent(replace(scene.settings, golden=crash)) as (agent, runner):
+        entry = agent.turn(scene.now_s)
+        assert (entry.refusal, entry.state) == ("golden_failed", "idle")
+        assert runner.boot().bundle == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"joint_digest": "0" * 64}, "incompatible_joints"),
+        ({"architectures": ("pdp11",)}, "incompatible_architecture"),
+        ({"gpu_architectures": ("sm_87",)}, "incompatible_gpu"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_any_pack_is_asked_for(
+    scene: Scene, change: dict[str, object], refusal: str
+) -> None:
+    bundle = scene.bundle("1")
+    release = scene.publish(bundle, lambda compatibility: msgspec.structs.replace(compatibility, **change))
+    scene.assign(release, 1)
+    with scene.agent() as (agent, runner):
+        with pytest.raises(OtaError) as caught:
+            agent.consult(scene.now_s)
+        assert str(caught.value.refusal) == refusal
+        entry = agent.turn(scene.now_s)
+        assert (entry.state, entry.refusal) == ("idle", refusal)
+        assert scene.packs_asked == 0
+        assert runner.slots.staged is None
+
+
+def test_consulting_fetches_nothing(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    with scene.agent() as (agent, runner):
+        assert "toy 1 under counter 1: it fits" in agent.consult(scene.now_s)
+        assert (scene.packs_asked, runner.journal.state) == (0, State.IDLE)
+
+
+def test_a_bundle_without_golden_pairs_comes_only_where_that_is_allowed(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1", golden=False)), 1)
+    lenient = replace(scene.settings, golden=GoldenCheck.of(scene.config_path, required=False))
+    with scene.agent(lenient) as (agent, _):
+        entry = agent.turn(scene.now_s)
+        assert (entry.state, entry.detail) == ("staged", "staged, without golden pairs")
+    with scene.agent() as (agent, _):
+        entry = agent.turn(scene.now_s)
+        assert (entry.state, entry.refusal) == ("idle", "golden_missing")
+
+
+def test_nothing_is_installed_before_its_time(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1, not_before_s=int(scene.now_s) + 60)
+    with scene.agent() as (agent, _):
+        assert agent.turn(scene.now_s).refusal == "not_before"
+        assert scene.packs_asked == 0
+        assert agent.turn(scene.now_s + 61).state == "staged"
+
+
+def test_a_robot_at_work_is_not_disturbed_by_a_check(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    at_work = True
+    with scene.agent(is_busy=lambda: at_work) as (agent, _):
+        assert "when the robot is not at work" in agent.turn(scene.now_s).detail
+        assert agent.waits_for_check
+        at_work = False
+        assert "golden pairs within" in agent.examine(scene.now_s).detail
+        assert not agent.waits_for_check
+
+
+def test_a_check_is_cut_short_when_work_begins_and_says_nothing_about_the_bundle(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    answers = iter([False, True])
+    slow = GoldenCheck((sys.executable, "-c", "import time; time.sleep(60)"))
+    with scene.agent(replace(scene.settings, golden=slow), is_busy=lambda: next(answers, True)) as (agent, runner):
+        entry = agent.turn(scene.now_s)
+        assert (entry.state, entry.refusal) == ("staged", "not_now")
+        assert runner.journal.refused.release == ""
+
+
+def test_a_newer_assignment_takes_the_place_of_one_that_waits(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    with scene.agent() as (agent, runner):
+        agent.turn(scene.now_s)
+        newer = scene.publish(scene.bundle("2"))
+        scene.assign(newer, 2)
+        assert agent.turn(scene.now_s).release == newer.target_path
+        assert runner.slots.staged == Slot(newer.bundle_digest, 2)
+
+
+def test_without_a_network_nothing_is_lost_and_the_check_still_runs(scene: Scene) -> None:
+    release = scene.publish(scene.bundle("1"))
+    scene.assign(release, 1)
+    with scene.agent(is_busy=lambda: True) as (agent, _):
+        agent.turn(scene.now_s)
+    scene.server.__exit__()
+    with scene.agent() as (agent, runner):
+        entry = agent.turn(scene.now_s)
+        assert (entry.state, entry.refusal) == ("staged", "unreachable")
+        assert not agent.waits_for_check
+        assert runner.slots.staged == Slot(release.bundle_digest, 1)
+
+
+def test_a_download_that_breaks_goes_on_in_the_next_turn(scene: Scene) -> None:
+    release = scene.publish(scene.bundle("1"))
+    scene.assign(release, 1)
+    scene.server.behave = lambda request: (lambda exchange: exchange.answer(503)) if "/packs/" in request.path else None
+    with scene.agent() as (agent, runner):
+        entry = agent.turn(scene.now_s)
+        assert (entry.state, entry.refusal) == ("downloading", "server_busy")
+        scene.server.behave = lambda _request: None
+        assert agent.turn(scene.now_s).state == "staged"
+        assert runner.slots.staged == Slot(release.bundle_digest, 1)
+
+
+def run_agent(scene: Scene) -> subprocess.Popen[bytes]:
+    """The real process."""
+    command = ("-m", "edge_runtime.ota", "--config", scene.config_path, "--run-dir", scene.folder / "run")
+    return subprocess.Popen([sys.executable, *map(str, command)], stderr=subprocess.PIPE)
+
+
+def has_checked(scene: Scene) -> bool:
+    return any("golden pairs within" in entry.detail for entry in Diary(scene.settings.store).entries())
+
+
+@pytest.mark.realtime
+def test_killed_at_random_points_the_agent_gets_there_all_the_same(scene: Scene) -> None:
+    (scene.folder / "run").mkdir()
+    release = scene.publish(scene.bundle("1"))
+    scene.assign(release, 1)
+    draw = random.Random(5)
+    for _ in range(6):
+        process = run_agent(scene)
+        time.sleep(draw.uniform(0.3, 0.9))
+        process.kill()
+        process.communicate(timeout=10.0)
+    process = run_agent(scene)
+    deadline_s = time.monotonic() + 30.0
+    while not has_checked(scene) and time.monotonic() < deadline_s and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=15.0)
+    assert process.returncode == 0, said.decode()
+    assert has_checked(scene), said.decode()
+    with scene.agent() as (_, runner):
+        assert runner.journal.state is State.STAGED
+        assert verify_bundle(runner.store.folder(release.bundle_digest)).digest == release.bundle_digest
+        assert runner.boot().bundle == SHIPPED
+
+
+@pytest.mark.realtime
+def test_the_process_runs_when_nothing_else_wants_to_and_ends_when_asked(scene: Scene) -> None:
+    (scene.folder / "run").mkdir()
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    process = run_agent(scene)
+    try:
+        deadline_s = time.monotonic() + 20.0
+        while os.sched_getscheduler(process.pid) != os.SCHED_IDLE and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=15.0)
+    assert process.returncode == 0
+
+
+def test_two_agents_do_not_share_a_store(scene: Scene) -> None:
+    with scene.agent(), pytest.raises(OtaError) as caught, scene.agent():
+        pass
+    assert caught.value.refusal is OtaRefusal.BUSY

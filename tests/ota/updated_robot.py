@@ -1,0 +1,203 @@
+"""A hub, a web server and a robot's update agent, all real, with bundles of kilobytes whose engine really runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from contracts.assignment import AssignmentTerms
+from contracts.embodiment import Embodiment
+from contracts.golden import GOLDEN_NAME
+from contracts.manifest import Normalization, blob_of, read_manifest, write_manifest
+from contracts.messages import Observation
+from contracts.release import Compatibility, ReleaseManifest
+from edge_runtime.config import load_config
+from edge_runtime.engine.bundle_policy import BundlePolicy
+from edge_runtime.ota.agent import Agent, EndableClock, Hands, never
+from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.patient import PatientTransport
+from edge_runtime.ota.retry import Patience
+from edge_runtime.ota.runner import Runner
+from edge_runtime.ota.settings import AgentSettings, settings_of
+from edge_runtime.ota.transport import HttpTransport
+from export_tools.key_files import load_signer
+from export_tools.pack import pack_bundle
+from export_tools.sign import draft_release, sign_draft
+from hub.house import make_development_hub
+from tests import onnx_bundle
+from tests.engine.conftest import HORIZON, MAX_TOKENS, WORDS, _encode
+from tests.settings import copy_settings
+from tests.simulators.web_server import Source, WebServer
+
+ROBOT, HARDWARE = "arm-1", "sim_arm"
+CASES = 3
+IMPATIENT = Patience(many=1, few=1, first_wait_s=0.05, longest_wait_s=0.1, without_progress_s=2.0)
+
+Plans = np.ndarray
+
+
+def toy_bundle(
+    folder: Path,
+    embodiment: Embodiment,
+    version: str,
+    *,
+    spoil: Callable[[Plans], Plans] = lambda plans: plans,
+    golden: bool = True,
+) -> Path:
+    """A bundle whose golden plans are what its own engine says, or what `spoil` makes of them."""
+    width = len(embodiment.joints) + 1
+    statistics = Normalization(mean=(0.01 * int(version),) * width, std=(0.1,) * width)
+    onnx_bundle.write(
+        folder,
+        embodiment,
+        _encode(width),
+        horizon=HORIZON,
+        words=WORDS,
+        max_tokens=MAX_TOKENS,
+        changes={"action_normalization": statistics},
+    )
+    manifest = read_manifest(folder)
+    parity = msgspec.structs.replace(manifest.parity, bound_p99_rad=0.001)
+    manifest = msgspec.structs.replace(manifest, name="toy", version=version, parity=parity)
+    write_manifest(folder, manifest)
+    if golden:
+        _add_pairs(folder, embodiment, spoil)
+        blobs = (*manifest.blobs, blob_of(folder, GOLDEN_NAME))
+        write_manifest(folder, msgspec.structs.replace(manifest, blobs=blobs))
+    return folder
+
+
+def _add_pairs(folder: Path, embodiment: Embodiment, spoil: Callable[[Plans], Plans]) -> None:
+    policy = BundlePolicy.load(folder, embodiment, threads=1)
+    draw = np.random.default_rng(1)
+    side = onnx_bundle.SIDE_PX
+    # Darker than half, where this policy gives numbers.
+    pictures = {name: draw.integers(0, 100, (CASES, side, side, 3), dtype=np.uint8) for name in onnx_bundle.CAMERAS}
+    state = np.array([*embodiment.home_rad, 0.02]) + draw.uniform(0.0, 0.01, (CASES, len(embodiment.joints) + 1))
+    plans = []
+    for case in range(CASES):
+        seen = Observation(
+            sequence=0,
+            exposure_ns=0,
+            published_ns=0,
+            joint_digest=embodiment.joint_digest,
+            position_rad=tuple(state[case, :-1].tolist()),
+            velocity_rad_s=(0.0,) * len(embodiment.joints),
+            gripper_opening_m=float(state[case, -1]),
+            frames=(),
+        )
+        answer = policy.answer_pictures(seen, {name: array[case] for name, array in pictures.items()}, "touch the cube")
+        plans.append(np.column_stack(answer))
+    words = np.array(["touch the cube"] * CASES)
+    np.savez(folder / GOLDEN_NAME, state=state, plan=spoil(np.stack(plans)), instruction=words, **pictures)  # type: ignore[arg-type]
+
+
+class _Folder(dict[str, Source]):
+    """What lies below a folder now, by path of a URL."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def get(self, path: str, default: Source | None = None) -> Source | None:  # type: ignore[override]
+        file = self._folder / path.lstrip("/")
+        return file.read_bytes() if file.is_file() else default
+
+
+class Scene:
+    """One hub, one server, one robot with version 0 shipped."""
+
+    def __init__(self, folder: Path, server: WebServer, now_s: float) -> None:
+        self.folder, self.server, self.now_s = folder, server, now_s
+        self.hub = make_development_hub(folder / "hub", now_s)
+        server.objects = _Folder(folder / "hub")
+        self.config_path = self._configure()
+        self.config = load_config(self.config_path)
+        self.embodiment = self.config.embodiment
+
+    def _configure(self, extra: str = "") -> Path:
+        home = self.folder / "robot"
+        home.mkdir()
+        path = copy_settings(home)
+        (home / "bundle").rmdir()
+        embodiment = msgspec.toml.decode((home / "embodiment.toml").read_bytes(), type=Embodiment)
+        toy_bundle(home / "bundle", embodiment, "0")
+        for name in ("image", "director"):
+            root = self.hub.folder / "robot" / f"{name}.root.json"
+            (home / root.name).write_bytes(root.read_bytes())
+        section = {
+            "robot_id": ROBOT,
+            "hardware": HARDWARE,
+            "image_url": f"{self.server.url}/image",
+            "director_url": f"{self.server.url}/director/robots",
+            "image_root": "image.root.json",
+            "director_root": "director.root.json",
+            "store": "store",
+        }
+        lines = [f"{key} = {json.dumps(value)}" for key, value in section.items()]
+        path.write_text("\n".join([path.read_text(encoding="utf-8"), "[ota]", *lines, "check_interval_s = 1.0", extra]))
+        return path
+
+    def publish(
+        self,
+        bundle: Path,
+        narrow: Callable[[Compatibility], Compatibility] = lambda compatibility: compatibility,
+    ) -> ReleaseManifest:
+        """Pack, have two people sign, publish."""
+        packed = self.folder / "packed"
+        release = pack_bundle(bundle, packed, narrow=narrow)
+        draft, _ = draft_release(self.hub.image.releases(), release.canonical_json(), (HARDWARE,), self.now_s)
+        for name in ("exporter", "approver"):
+            sign_draft(draft, load_signer(self.hub.development_keys / f"{name}.key"))
+        self.hub.image.publish_release(draft, packed, self.hub.online(), self.now_s)
+        return release
+
+    def assign(self, release: ReleaseManifest, counter: int, not_before_s: int = 0) -> None:
+        """Tell the robot to run it."""
+        terms = AssignmentTerms(
+            robot_id=ROBOT,
+            release_counter=counter,
+            hardware=HARDWARE,
+            not_before_s=not_before_s,
+            rollout_id="rollout-1",
+            probation_s=600,
+        )
+        self.hub.director.assign(release.target_path, terms, self.hub.image, self.hub.online(), self.now_s)
+
+    def bundle(
+        self, version: str, *, spoil: Callable[[Plans], Plans] = lambda plans: plans, golden: bool = True
+    ) -> Path:
+        """A new bundle for this robot."""
+        return toy_bundle(self.folder / f"bundle-{version}", self.embodiment, version, spoil=spoil, golden=golden)
+
+    @property
+    def packs_asked(self) -> int:
+        """How often a pack was asked for."""
+        return sum("/packs/" in request.path for request in self.server.requests)
+
+    @property
+    def settings(self) -> AgentSettings:
+        """Of the robot, with patience that fits a test."""
+        settings = settings_of(self.config)
+        fetch = type(settings.fetch)(settings.fetch.base_url, patience=IMPATIENT)
+        return type(settings)(**{**vars(settings), "fetch": fetch})
+
+    @contextmanager
+    def agent(
+        self, settings: AgentSettings | None = None, *, is_busy: Callable[[], bool] = never
+    ) -> Iterator[tuple[Agent, Runner]]:
+        """The agent as its process sets it up, recovered."""
+        settings = settings or self.settings
+        clock, floor = EndableClock(never), Floor(settings.floor)
+        with (
+            HttpTransport(settings.network, clock) as transport,
+            Runner(settings.root, settings.shipped, floor, Hands(settings, transport, clock)) as runner,
+        ):
+            runner.recover()
+            patient = PatientTransport(transport, clock, patience=IMPATIENT)
+            yield Agent(settings, runner, patient, floor, is_busy=is_busy), runner
