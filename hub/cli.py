@@ -6,10 +6,12 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from contracts.errors import EdgeError
-from hub import commands
+from hub import commands, fleet_commands
+from hub.lock import writing
 
 DEFAULT_PROBATION_S = 600
 
@@ -23,7 +25,10 @@ two people release, the director only chooses among releases:
   edge-hub publish HUB draft.json packed                the hub takes what both signed
   edge-hub assign HUB bundles/NAME/DIGEST.json \\
       --robot arm-1 --hardware sim_arm                  and tells robots to run it
-  edge-hub refresh HUB                                  every hour: what is online expires within days
+  edge-hub serve HUB                                    serves all of it, and takes the robots' reports
+  edge-hub robots enrol HUB arm-1 arm-1.pub             whose reports it takes
+  edge-hub status HUB                                   what robots say that runs, and nothing else counts
+  edge-hub refresh HUB                                  every hour where nobody serves: it expires within days
 
 to try it out:      edge-hub init HUB                   development keys, all in one step
 for real robots:    edge-hub keys --help                and docs/guides/keys.md, the ceremony
@@ -48,8 +53,11 @@ later:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `edge-hub`."""
     arguments = build_parser().parse_args(argv)
+    folder: Path | None = getattr(arguments, "hub", None)
+    turns = folder is not None and folder.is_dir() and not getattr(arguments, "takes_turns_itself", False)
     try:
-        arguments.run(arguments, time.time(), print)
+        with writing(folder) if folder is not None and turns else nullcontext():
+            arguments.run(arguments, time.time(), print)
     except (EdgeError, OSError) as error:
         print(f"refused: {error}", file=sys.stderr)
         return 1
@@ -106,6 +114,8 @@ def build_parser() -> argparse.ArgumentParser:
     refresh = rooms.add_parser("refresh", help="sign anew what is signed online; says what people have to sign soon")
     _hub(refresh)
     refresh.set_defaults(run=commands.refresh)
+
+    fleet_commands.add_parsers(rooms)
 
     _add_keys(
         rooms.add_parser(

@@ -1,0 +1,1 @@
+"""What the hub remembers of robots: a small database. What is released and assigned lies in signed files instead."""

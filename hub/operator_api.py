@@ -1,0 +1,205 @@
+"""What an operator asks and says: releases, assignments, and how robots stand to them.
+
+Guarantees: nothing here without the token. An upload is kept only if its bytes have the hash that its name says, and is
+public only once exporter and approver signed for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import Path as InPath
+from fastapi.responses import Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy import Engine
+from starlette.concurrency import run_in_threadpool
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata
+
+from contracts.assignment import AssignmentTerms
+from contracts.errors import SigningError
+from contracts.release import MAX_BUNDLE_BYTES, MAX_PACK_BYTES, MAX_RELEASE_BYTES, load
+from hub.house import Hub
+from hub.lock import writing
+from hub.overview import releases, robots
+from hub.reports import Reports
+from hub.repository import put_in_place
+from hub.request_body import parts_of, whole_body
+from hub.robots import Robots
+
+MAX_DRAFT_BYTES = 5_000_000
+MAX_ASKED_BYTES = 200_000
+_LOCK_PATIENCE_S = 10.0
+_DRAFT_WITHIN_S = 120.0
+_UPLOAD_WITHIN_S = 3600.0
+_Digest = Annotated[str, InPath(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the bytes")]
+_Name = Annotated[str, InPath(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}$", description="the bundle's name")]
+
+_BEARER = HTTPBearer(description="the operator's token")
+
+
+class AssignmentRequest(BaseModel, extra="forbid"):
+    """Which release which robots are to run."""
+
+    release: str = Field(description="path of a release", examples=["bundles/reach/DIGEST.json"])
+    robots: list[str] = Field(min_length=1, max_length=1000, description="each is told so by name")
+    hardware: str = Field(description="what the robots are, as the release was signed for", examples=["sim_arm"])
+    counter: int | None = Field(None, description="release counter; without, the newest approved for the release")
+    not_before_s: int | None = Field(None, description="earliest install, Unix seconds; without, now")
+    rollout: str = Field("manual", description="name under which this is counted")
+    probation_s: int = Field(600, description="seconds in which the release has to prove itself")
+
+
+class Published(BaseModel):
+    """What a draft brought."""
+
+    new: list[str] = Field(description="paths of releases that were not there before")
+
+
+class Assigned(BaseModel):
+    """What was assigned."""
+
+    counter: int = Field(description="release counter that the robots were given")
+    robots: list[str] = Field(description="who was told")
+
+
+async def _draft(request: Request) -> bytes:
+    return await whole_body(request, MAX_DRAFT_BYTES, _DRAFT_WITHIN_S)
+
+
+async def _asked(request: Request) -> AssignmentRequest:
+    # Read here and not by the framework, which would read a body without end before it looks at the token.
+    try:
+        return AssignmentRequest.model_validate_json(await whole_body(request, MAX_ASKED_BYTES, _DRAFT_WITHIN_S))
+    except ValidationError as error:
+        raise SigningError("the assignment", f"is not as it should be: {error}") from error
+
+
+def routes(hub: Hub, engine: Engine, token: str) -> APIRouter:
+    """The operator's side of the application."""
+
+    def authorised(given: Annotated[HTTPAuthorizationCredentials, Depends(_BEARER)]) -> None:
+        if not hmac.compare_digest(given.credentials.encode(), token.encode()):
+            raise HTTPException(401, "this is not the operator's token")
+
+    router = APIRouter(prefix="/v1", tags=["operators"], dependencies=[Depends(authorised)])
+    _add_releases(router, hub)
+    _add_assignments(router, hub)
+    registry, reports = Robots(engine), Reports(engine)
+
+    @router.get("/robots", summary="How every robot stands to its assignment, by its own signed word")
+    def get_robots() -> Response:
+        return _json(robots(hub, registry, reports))
+
+    return router
+
+
+def _add_releases(router: APIRouter, hub: Hub) -> None:
+    incoming = hub.folder / "incoming"
+
+    @router.get("/releases", summary="Every release that exporter and approver signed")
+    def get_releases() -> Response:
+        return _json(releases(hub))
+
+    @router.put("/packs/{digest}.pack", status_code=204, summary="Upload a pack of a release to come")
+    async def put_pack(digest: _Digest, request: Request) -> None:
+        await _receive(request, incoming, Path("packs") / f"{digest}.pack", digest, MAX_PACK_BYTES)
+
+    @router.put("/bundles/{name}/{digest}.json", status_code=204, summary="Upload the manifest of a release to come")
+    async def put_manifest(name: _Name, digest: _Digest, request: Request) -> None:
+        await _receive(request, incoming, Path("bundles") / name / f"{digest}.json", digest, MAX_RELEASE_BYTES)
+
+    @router.post(
+        "/releases",
+        summary="Publish what was uploaded",
+        description=(
+            "The body is the draft that exporter and approver signed. Refused unless every file of each new release "
+            "comes out of the uploaded packs as the manifest says; then nothing changes."
+        ),
+        openapi_extra=_body_of({"type": "object"}),
+    )
+    def post_release(body: Annotated[bytes, Depends(_draft)]) -> Published:
+        try:
+            draft: Metadata[Any] = Metadata.from_bytes(body)
+        except RepositoryError as error:
+            raise SigningError("the draft", f"is no metadata: {error}") from error
+        with writing(hub.folder, _LOCK_PATIENCE_S):
+            fresh = hub.image.publish_release(draft, incoming, hub.online(), time.time())
+            _clear(hub, incoming, fresh)
+        return Published(new=list(fresh))
+
+
+def _add_assignments(router: APIRouter, hub: Hub) -> None:
+    @router.get("/assignments", summary="What every robot is told to run")
+    def get_assignments() -> Response:
+        return _json([hub.director.assignment(robot_id) for robot_id in hub.director.robots()])
+
+    @router.post(
+        "/assignments",
+        summary="Tell robots what to run",
+        description=(
+            "A robot's counter never goes down: to go back to an older release, have it signed again under a new "
+            "counter. Where one robot is refused, those before it in the list were told."
+        ),
+        openapi_extra=_body_of(AssignmentRequest.model_json_schema()),
+    )
+    def post_assignment(asked: Annotated[AssignmentRequest, Depends(_asked)]) -> Assigned:
+        now_s = time.time()
+        with writing(hub.folder, _LOCK_PATIENCE_S):
+            counter = hub.image.newest(asked.release) if asked.counter is None else asked.counter
+            online = hub.online()
+            for robot_id in asked.robots:
+                terms = AssignmentTerms(
+                    robot_id=robot_id,
+                    release_counter=counter,
+                    hardware=asked.hardware,
+                    not_before_s=int(now_s) if asked.not_before_s is None else asked.not_before_s,
+                    rollout_id=asked.rollout,
+                    probation_s=asked.probation_s,
+                )
+                hub.director.assign(asked.release, terms, hub.image, online, now_s)
+        return Assigned(counter=counter, robots=asked.robots)
+
+
+def _clear(hub: Hub, incoming: Path, published: tuple[str, ...]) -> None:
+    """Remove what was copied into the repository. What belongs to another release stays until that is published."""
+    for path in published:
+        for pack in load(hub.image.manifest(path)).packs:
+            (incoming / pack.path).unlink(missing_ok=True)
+        (incoming / path).unlink(missing_ok=True)
+
+
+async def _receive(request: Request, incoming: Path, path: Path, digest: str, ceiling_bytes: int) -> None:
+    """Keep an upload if its bytes have the hash that it was announced with."""
+    held_bytes = sum(file.stat().st_size for file in incoming.rglob("*") if file.is_file())
+    if held_bytes + ceiling_bytes > MAX_BUNDLE_BYTES:
+        raise HTTPException(507, "too much is uploaded and not released; publish it or remove incoming/")
+    place = incoming / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f".{place.name}.{time.monotonic_ns()}.new")
+    found = hashlib.sha256()
+    try:
+        with beside.open("xb") as file:
+            async for part in parts_of(request, ceiling_bytes, _UPLOAD_WITHIN_S):
+                found.update(part)
+                file.write(part)
+        if found.hexdigest() != digest:
+            raise SigningError(str(path), f"the bytes that came have the SHA-256 {found.hexdigest()}")
+        await run_in_threadpool(put_in_place, beside, place)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _body_of(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

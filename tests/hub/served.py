@@ -1,0 +1,148 @@
+"""A hub that runs as its own process, as `edge-hub serve` starts it; an operator; and robots that hold keys."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from securesystemslib.signer import CryptoSigner
+
+from contracts.release import ReleaseManifest
+from contracts.report import SignedReport, StatusReport
+from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.schedule import SystemClock
+from edge_runtime.ota.transport import HttpTransport
+from edge_runtime.ota.trust import Trust, TrustSettings
+from export_tools.key_files import create_key, load_signer
+from export_tools.sign import draft_release, sign_draft
+from hub.cli import main as edge_hub
+from hub.house import Hub, make_development_hub
+from hub.server import TOKEN_NAME
+from tests.ota.repositories import HARDWARE, NETWORK, packed_release
+
+
+def signed(key: CryptoSigner, robot_id: str, nonce: str, **said: Any) -> SignedReport:
+    """A report as a robot makes it; `said` overrides what a robot says that was just delivered."""
+    usual: dict[str, Any] = {"running_bundle": "shipped", "running_counter": 0, "state": "idle"}
+    report = StatusReport(format_version=1, robot_id=robot_id, nonce=nonce, **{**usual, **said})
+    signature = key.sign(report.signed_bytes())
+    return SignedReport(report=report, key_id=signature.keyid, signature=signature.signature)
+
+
+class ServedHub:
+    """A development hub under `folder` and its server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.packed = folder / "packed"
+        self.hub: Hub = make_development_hub(folder / "hub", time.time())
+        self.url = ""
+        self._process: subprocess.Popen[str] | None = None
+        self.http = httpx.Client(timeout=10.0)
+        self.start()
+
+    def start(self, *options: str, ask: bool = True) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "hub", "serve", str(self.hub.folder), "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("serving"):
+                self.url = line.split()[-1]
+                break
+        else:
+            raise AssertionError(f"the server ended with {self._process.wait()}")
+        # The socket listens before the line is said: the first question waits for its answer.
+        if ask:
+            assert self.http.get(f"{self.url}/health").json() == {"healthy": True}
+
+    def stop(self, *, kill: bool = False) -> None:
+        process = self._process
+        if process is None:
+            return
+        (process.kill if kill else process.terminate)()
+        process.wait(30.0)
+        assert process.stdout is not None
+        process.stdout.close()
+        self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        self.http.close()
+
+    @property
+    def operator(self) -> dict[str, str]:
+        """Headers of whoever has the token."""
+        return {"Authorization": f"Bearer {(self.hub.folder / TOKEN_NAME).read_text().strip()}"}
+
+    def enrol(self, robot_id: str) -> CryptoSigner:
+        """Make a key for a robot and enrol it, as an operator does while the server runs."""
+        create_key(self.folder / "keys", robot_id)
+        public = self.folder / "keys" / f"{robot_id}.pub"
+        assert edge_hub(["robots", "enrol", str(self.hub.folder), robot_id, str(public)]) == 0
+        return load_signer(self.folder / "keys" / f"{robot_id}.key")
+
+    def nonce(self, robot_id: str) -> str:
+        return str(self.http.get(f"{self.url}/v1/robots/{robot_id}/nonce").raise_for_status().json()["nonce"])
+
+    def send(self, robot_id: str, data: bytes) -> httpx.Response:
+        return self.http.post(f"{self.url}/v1/robots/{robot_id}/reports", content=data)
+
+    def report(self, key: CryptoSigner, robot_id: str, **said: Any) -> httpx.Response:
+        """Ask for a nonce and report over it."""
+        return self.send(robot_id, signed(key, robot_id, self.nonce(robot_id), **said).canonical_json())
+
+    def draft(self, words: str, signers: tuple[str, ...] = ("exporter", "approver")) -> tuple[ReleaseManifest, bytes]:
+        """A release, packed, and the draft that people signed."""
+        release = packed_release(self.packed, words)
+        draft, _ = draft_release(self.hub.image.releases(), release.canonical_json(), (HARDWARE,), time.time())
+        for name in signers:
+            sign_draft(draft, load_signer(self.hub.development_keys / f"{name}.key"))
+        return release, draft.to_bytes()
+
+    def upload(self, path: str, data: bytes) -> httpx.Response:
+        return self.http.put(f"{self.url}/v1/{path}", content=data, headers=self.operator)
+
+    def publish(self, words: str) -> ReleaseManifest:
+        """Upload what `edge-export pack` left, and the draft."""
+        release, draft = self.draft(words)
+        for path in (release.target_path, release.packs[0].path):
+            assert self.upload(path, (self.packed / path).read_bytes()).status_code == 204
+        answer = self.http.post(f"{self.url}/v1/releases", content=draft, headers=self.operator)
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == {"new": [release.target_path]}
+        return release
+
+    def assign(self, told: ReleaseManifest, *robots_told: str, **changes: Any) -> httpx.Response:
+        usual = {"release": told.target_path, "robots": robots_told, "hardware": HARDWARE}
+        asked = {**usual, **changes}
+        return self.http.post(f"{self.url}/v1/assignments", json=asked, headers=self.operator)
+
+    def standings(self) -> dict[str, str]:
+        """How each robot stands, as an operator is told."""
+        listed = self.http.get(f"{self.url}/v1/robots", headers=self.operator).raise_for_status().json()
+        return {status["robot_id"]: status["standing"] for status in listed}
+
+    def trust(self, robot_id: str, transport: HttpTransport) -> Trust:
+        delivered = self.hub.folder / "robot"
+        settings = TrustSettings(
+            robot_id=robot_id,
+            hardware=HARDWARE,
+            image_url=f"{self.url}/image",
+            director_url=f"{self.url}/director/robots",
+            image_root=(delivered / "image.root.json").read_bytes(),
+            director_root=(delivered / "director.root.json").read_bytes(),
+            folder=self.folder / "robots" / robot_id,
+        )
+        return Trust(settings, transport, Floor(self.folder / "floors" / robot_id))
+
+    def transport(self) -> HttpTransport:
+        return HttpTransport(NETWORK, SystemClock())
