@@ -181,7 +181,7 @@ def keys_install(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
             raise SigningError(DIRECTOR, "people sign its root, and nothing else")
         hub.director.publish_root(drafts[0], hub.online(), now_s)
     else:
-        hub.image.metadata.publish(drafts, [_role_of(draft) for draft in drafts], hub.online(), now_s)
+        hub.image.install({_role_of(draft): draft for draft in drafts}, hub.online(), now_s)
     named = ", ".join(f"{_role_of(draft)} {draft.signed.version}" for draft in drafts)
     say(f"in force in the {arguments.repository} repository: {named}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +90,35 @@ class ImageRepository:
             SigningError: signatures are missing, what was released before is gone or changed, or a file is missing or
                 altered. Nothing was announced.
         """
+        fresh = self._fresh(draft)
+        for path in fresh:
+            self._take(draft.signed.targets[path], packed)
+        self.metadata.publish((draft,), (RELEASES,), online, now_s)
+        return fresh
+
+    def install(self, drafts: Mapping[str, Metadata[Any]], online: Online, now_s: float) -> None:
+        """Publish signed drafts, by role, together: new keys, or what is there for longer.
+
+        Raises:
+            SigningError: signatures or online keys are missing; or the releases are not those that are there. Nothing
+                was announced.
+        """
+        releases = drafts.get(RELEASES)
+        if releases is not None and self._fresh(releases):
+            raise SigningError(
+                RELEASES, "the draft has a new release, which has to bring its files: `edge-hub publish`"
+            )
+        self.metadata.publish(drafts.values(), drafts, online, now_s)
+
+    def _fresh(self, draft: Metadata[Any]) -> tuple[str, ...]:
+        """What is new in a draft of `releases`, which loses nothing and spends no counter twice."""
         current = self.releases()
         old = dict(current.signed.targets) if current is not None else {}
         signed = releases_of(draft)
         _require_kept(old, signed.targets)
         if len(counters_of(signed)) != sum(map(_approvals, signed.targets.values())):
             raise SigningError(RELEASES, "two releases share a counter")
-        fresh = tuple(path for path in signed.targets if path not in old)
-        for path in fresh:
-            self._take(signed.targets[path], packed)
-        self.metadata.publish((draft,), (RELEASES,), online, now_s)
-        return fresh
+        return tuple(path for path in signed.targets if path not in old)
 
     def _take(self, target: TargetFile, packed: Path) -> None:
         source = packed / target.path

@@ -75,6 +75,18 @@ class TestImage:
         change(draft.signed.targets, world.old.target_path)
         refused(world, draft, words)
 
+    @pytest.mark.parametrize("change", ["new", "gone"])
+    def test_keys_are_installed_with_the_releases_that_are_there(self, world: World, change: str) -> None:
+        draft = draft_of(world, "third") if change == "new" else renew(world.hub.image.releases(), world.now_s)
+        if change == "gone":
+            del draft.signed.targets[world.old.target_path]
+        world.sign(draft, "exporter")
+        world.sign(draft, "approver")
+        before = announced(world)
+        with pytest.raises(SigningError, match="bring its files" if change == "new" else "gone or changed"):
+            world.hub.image.install({"releases": draft}, world.hub.online(), world.now_s)
+        assert announced(world) == before
+
     def test_a_draft_that_another_release_overtook(self, world: World) -> None:
         late = draft_of(world, "late")
         world.publish("early")
