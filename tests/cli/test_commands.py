@@ -24,7 +24,7 @@ from edge_runtime.cli.evaluate import percentiles, wilson_interval
 from edge_runtime.status import Watcher
 from tests.cli.conftest import Command, traces
 
-COMMANDS = ("run", "evaluate", "monitor", "operator", "check", "claims", "replay", "kinematics")
+COMMANDS = ("run", "evaluate", "monitor", "operator", "ota", "check", "claims", "replay", "kinematics")
 
 
 def test_every_command_is_in_the_help_and_in_its_examples() -> None:
@@ -63,6 +63,8 @@ def test_help_teaches_by_example(command: list[str], capsys: pytest.CaptureFixtu
         ["operator", "instruct", "  "],
         ["operator", "instruct", "x" * 513],
         ["operator", "stop", "--run-dir", "x" * 100],
+        ["ota"],
+        ["ota", "install"],
     ],
 )
 def test_a_wrong_argument_is_said_in_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,93 @@
+"""`edge-runtime ota` on a robot with a real hub beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.cli import main
+from edge_runtime.ota.slots import SlotFile
+from tests.ota.updated_robot import Scene
+from tests.settings import copy_settings
+from tests.simulators.web_server import WebServer
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    monkeypatch.setenv("COLUMNS", "250")
+    with WebServer({}) as server:
+        yield Scene(tmp_path, server, time.time())
+
+
+def say(capsys: pytest.CaptureFixture[str], path: Path, action: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        main(["ota", action, "--config", str(path)])
+    said = capsys.readouterr()
+    assert caught.value.code is None or isinstance(caught.value.code, int)
+    return caught.value.code or 0, said.out, said.err
+
+
+def test_before_anything_happened(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = say(capsys, scene.config_path, "status")
+    assert code == 0
+    assert "the bundle that came with the software" in out
+    assert "has not said anything yet" in out
+    assert say(capsys, scene.config_path, "history") == (0, "", "")
+    assert not scene.settings.store.exists(), "looking leaves nothing behind"
+
+
+def test_an_update_that_waits_and_one_that_was_refused(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = scene.publish(scene.bundle("1", spoil=lambda plans: plans + 0.01))
+    scene.assign(bad, 1)
+    with scene.agent() as (agent, _):
+        agent.turn(scene.now_s)
+        good = scene.publish(scene.bundle("2"))
+        scene.assign(good, 2)
+        agent.turn(scene.now_s)
+        # Beside the running agent.
+        code, out, _ = say(capsys, scene.config_path, "status")
+    assert code == 0
+    lines = {line.split("  ")[0].strip(): line for line in out.splitlines()}
+    assert good.bundle_digest in lines["staged"]
+    assert "staged" in lines["update"]
+    assert bad.target_path in lines["refused here"]
+    assert "golden pairs within" in lines["agent"]
+    _, out, _ = say(capsys, scene.config_path, "history")
+    first, second = out.splitlines()
+    assert "golden_differs: joint " in first
+    assert good.target_path in second
+
+
+def test_check_asks_and_fetches_nothing(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    code, out, _ = say(capsys, scene.config_path, "check")
+    assert (code, out) == (0, "toy 1 under counter 1: it fits this robot\n")
+    assert scene.packs_asked == 0
+
+
+def test_check_says_why_not_in_one_line(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    with scene.agent():
+        code, _, err = say(capsys, scene.config_path, "check")
+    assert code == 1
+    assert err.startswith("error: busy: ")
+    assert err.count("\n") == 1
+
+
+def test_a_torn_pointer_is_told_and_not_hidden(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    with scene.agent() as (_, runner):
+        SlotFile(scene.settings.root / "slots").write(runner.slots)
+    for path in scene.settings.root.glob("slots.*"):
+        path.write_bytes(b"torn")
+    code, _, err = say(capsys, scene.config_path, "status")
+    assert code == 1
+    assert "torn_state" in err
+
+
+def test_without_the_section_it_is_a_wrong_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = say(capsys, copy_settings(tmp_path), "status")
+    assert code == 2
+    assert "updates are off" in err
