@@ -18,10 +18,13 @@ import pytest
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.manifest import verify_bundle
+from edge_runtime.ota.agent import EndableClock, Hands, never
 from edge_runtime.ota.diary import Diary
+from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.golden import GoldenCheck
 from edge_runtime.ota.journal import State
 from edge_runtime.ota.slots import SHIPPED, Slot
+from edge_runtime.ota.transport import HttpTransport
 from tests.ota.updated_robot import Plans, Scene
 from tests.simulators.web_server import WebServer
 
@@ -163,6 +166,65 @@ def test_a_newer_assignment_takes_the_place_of_one_that_waits(scene: Scene) -> N
         scene.assign(newer, 2)
         assert agent.turn(scene.now_s).release == newer.target_path
         assert runner.slots.staged == Slot(newer.bundle_digest, 2)
+
+
+def test_what_a_robot_has_committed_is_not_prepared_again(scene: Scene) -> None:
+    release = scene.publish(scene.bundle("1"))
+    scene.assign(release, 1)
+    with scene.agent() as (agent, runner):
+        assert agent.turn(scene.now_s).state == "staged"
+        Floor(scene.settings.floor).raise_release(1, release.target_path)
+        entry = agent.turn(scene.now_s)
+        assert (entry.state, entry.detail) == ("idle", "runs what it should")
+        assert runner.slots.staged is None
+        assert "which this robot has" in agent.consult(scene.now_s)
+
+
+def test_a_counter_that_was_passed_is_refused_before_any_pack_is_asked_for(scene: Scene) -> None:
+    Floor(scene.settings.floor).raise_release(5, "bundles/toy/other.json")
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    with scene.agent() as (agent, _):
+        assert agent.turn(scene.now_s).refusal == "rollback"
+    assert scene.packs_asked == 0
+
+
+def test_a_folder_that_takes_no_metadata_is_a_refusal_with_a_name(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    scene.settings.store.mkdir()
+    (scene.settings.store / "metadata").write_bytes(b"in the way")
+    with scene.agent() as (agent, runner):
+        assert agent.turn(scene.now_s).refusal == "storage_fault"
+        assert runner.boot().bundle == SHIPPED
+
+
+def test_only_the_shipped_bundle_is_served(scene: Scene) -> None:
+    clock = EndableClock(never)
+    with HttpTransport(scene.settings.network, clock) as transport:
+        hands = Hands(scene.settings, transport, clock)
+        hands.serve(scene.settings.shipped)
+        with pytest.raises(OtaError) as caught:
+            hands.serve(scene.folder)
+    assert caught.value.refusal is OtaRefusal.NOT_NOW
+
+
+def test_a_torn_journal_leads_back_to_the_shipped_bundle(scene: Scene) -> None:
+    release = scene.publish(scene.bundle("1"))
+    scene.assign(release, 1)
+    with scene.agent() as (agent, _):
+        agent.turn(scene.now_s)
+    for path in scene.settings.root.glob("journal.*"):
+        path.write_bytes(b"torn")
+    with scene.agent() as (agent, runner):
+        assert (runner.journal.state, runner.boot().bundle) == (State.IDLE, SHIPPED)
+        assert agent.turn(scene.now_s).state == "staged", "and the way forward is open"
+
+
+def test_waits_end_when_the_process_should() -> None:
+    started_s = time.monotonic()
+    with pytest.raises(OtaError):
+        EndableClock(lambda: True).wait(60.0)
+    EndableClock(never).wait(0.25)
+    assert 0.2 < time.monotonic() - started_s < 10.0
 
 
 def test_without_a_network_nothing_is_lost_and_the_check_still_runs(scene: Scene) -> None:
