@@ -6,6 +6,7 @@ owner alone; a hub whose keys are not there goes on serving what is signed, and 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -80,7 +81,8 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
         port = listening.getsockname()[1]
         say(f"operator's token in {hub.folder / TOKEN_NAME}")
         say(f"serving {hub.folder} on {'http' if config.ssl_certfile is None else 'https'}://{settings.host}:{port}")
-        uvicorn.Server(config).run(sockets=[listening])
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
     finally:
         ending.set()
         refreshing.join()

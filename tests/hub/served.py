@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -64,15 +65,17 @@ class ServedHub:
         if ask:
             assert self.http.get(f"{self.url}/health").json() == {"healthy": True}
 
-    def stop(self, *, kill: bool = False) -> None:
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """End the server; return its status."""
         process = self._process
         if process is None:
-            return
-        (process.kill if kill else process.terminate)()
-        process.wait(30.0)
+            return 0
+        process.send_signal(by)
+        status = process.wait(30.0)
         assert process.stdout is not None
         process.stdout.close()
         self._process = None
+        return status
 
     def close(self) -> None:
         self.stop()

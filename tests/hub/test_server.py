@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sqlite3
 import time
@@ -58,7 +59,7 @@ def test_a_restart_keeps_everything(served: ServedHub) -> None:
     assert served.send("arm-1", said).status_code == 200
     pending = served.nonce("arm-1")
     token = served.operator
-    served.stop(kill=True)
+    served.stop(signal.SIGKILL)
     served.start()
     assert served.operator == token
     assert served.standings() == {"arm-1": "runs"}
@@ -104,6 +105,13 @@ def test_the_hub_signs_anew_by_itself(served: ServedHub) -> None:
     while served.http.get(timestamp).json()["signed"]["version"] < 2:
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
+
+
+def test_it_ends_when_it_is_told_to(served: ServedHub) -> None:
+    # As a person at the keyboard does it, and as systemd does.
+    assert served.stop(signal.SIGINT) == 0
+    served.start()
+    assert served.stop(signal.SIGTERM) in (0, -signal.SIGTERM)
 
 
 def test_the_description_says_what_there_is(served: ServedHub) -> None:
