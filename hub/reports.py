@@ -63,15 +63,18 @@ class Reports:
         report = signed.report
         if report.robot_id != robot_id:
             raise ReportError(ReportRefusal.OTHER_ROBOT, f"is of {report.robot_id}, and was sent as of {robot_id}")
-        now_ns = self._now_ns()
         robot = self._robot(robot_id)
         _require_signature(robot, signed)
+        now_ns = self._now_ns()
         issued_ns = issued_ns_of(self._secret, robot_id, report.nonce)
         if issued_ns is None:
             raise ReportError(ReportRefusal.FOREIGN_NONCE, f"this hub never gave that nonce to {robot_id}")
         if issued_ns > robot.spent_nonce_ns and now_ns - issued_ns > NONCE_LIFE_S * _NS:
             raise ReportError(ReportRefusal.EXPIRED_NONCE, f"the nonce is older than {NONCE_LIFE_S} s; ask for one")
-        self._store(robot, issued_ns, data, now_ns / _NS)
+        if not self._store(robot, issued_ns, data, now_ns / _NS):
+            # Retired or given a new key in this moment, or else the nonce was spent.
+            _require_signature(self._robot(robot_id), signed)
+            raise ReportError(ReportRefusal.SPENT_NONCE, "this nonce, or a younger one, was in a report before")
         return report
 
     def newest(self, robot_id: str) -> StoredReport | None:
@@ -87,7 +90,7 @@ class Reports:
             raise ReportError(ReportRefusal.UNKNOWN_ROBOT, f"{robot_id!r} is not enrolled: edge-hub robots enrol")
         return robot
 
-    def _store(self, robot: Robot, issued_ns: int, data: bytes, now_s: float) -> None:
+    def _store(self, robot: Robot, issued_ns: int, data: bytes, now_s: float) -> bool:
         with self._engine.begin() as connection:
             # One statement decides: of two reports that arrive together under one nonce, one is stored. The key is
             # looked at again, for it may have been retired meanwhile.
@@ -98,12 +101,13 @@ class Reports:
                 .values(spent_nonce_ns=issued_ns)
             )
             if not connection.execute(spend).rowcount:
-                raise ReportError(ReportRefusal.SPENT_NONCE, "this nonce, or a younger one, was in a report before")
+                return False
             connection.execute(insert(REPORTS).values(robot_id=robot.robot_id, received_s=now_s, signed=data))
             theirs = REPORTS.c.robot_id == robot.robot_id
             last_kept = select(REPORTS.c.number).where(theirs).order_by(REPORTS.c.number.desc())
             oldest = last_kept.limit(1).offset(KEPT_REPORTS - 1).scalar_subquery()
             connection.execute(delete(REPORTS).where(theirs, REPORTS.c.number < func.coalesce(oldest, 0)))
+        return True
 
 
 def _require_signature(robot: Robot, signed: SignedReport) -> None:

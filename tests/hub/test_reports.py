@@ -31,6 +31,7 @@ class Office:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.now_ns = START_NS
+        self.held = b""
         self.engine = open_database(folder)
         self.robots = Robots(self.engine)
         self.reports = Reports(self.engine, lambda: self.now_ns)
@@ -172,6 +173,30 @@ def test_what_is_declined_is_not_stored(
     before = office.stored()
     assert office.refusal(data) is refusal
     assert office.stored() == before
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "refusal"),
+    [
+        (lambda office: office.robots.retire("arm-1"), ReportRefusal.UNKNOWN_ROBOT),
+        (lambda office: office.enrol("arm-1", "arm-1-second"), ReportRefusal.OTHER_KEY),
+        (lambda office: Reports(office.engine, lambda: START_NS).take("arm-1", office.held), ReportRefusal.SPENT_NONCE),
+    ],
+)
+def test_what_changes_while_a_report_is_looked_at_counts(
+    office: Office, meanwhile: Callable[[Office], object], refusal: ReportRefusal
+) -> None:
+    data = office.held = office.said()
+
+    def clock() -> int:
+        # Read after the signature was found good and before anything is stored.
+        meanwhile(office)
+        return START_NS
+
+    office.reports = Reports(office.engine, clock)
+    stored_meanwhile = refusal is ReportRefusal.SPENT_NONCE
+    assert office.refusal(data) is refusal
+    assert office.stored() == int(stored_meanwhile)
 
 
 def test_a_report_is_kept_as_it_was_signed(office: Office) -> None:

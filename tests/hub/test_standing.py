@@ -38,6 +38,7 @@ def report(state: UpdateState, bundle: str = OLD, counter: int = 1, update: int 
         (report("downloading", update=1), Standing.WAITING),
         # It runs, and already goes on to something newer that it was told before: that is no success of this one.
         (report("downloading", TOLD, 2, update=3), Standing.WAITING),
+        (report("idle", update=2), Standing.WAITING),
         (report("idle", refused=2), Standing.FAILED),
         (report("idle", TOLD, 2, refused=2), Standing.FAILED),
         (report("rolling_back", TOLD, 2, update=2), Standing.FAILED),
