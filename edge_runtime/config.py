@@ -136,7 +136,8 @@ class OtaSection(Section, frozen=True):
     the roots of trust that it was delivered with, `store` the folder that belongs to its update agent. Bytes flow at
     most at `rate_bytes_s` (0: as fast as it goes), in `hours` of the local day such as "22:00-06:30" (none: always).
     `golden = "if_present"` lets a bundle come that carries nothing to check its engine with. `gpu_architecture` and
-    `jetpack` are what a release that asks for them is held against.
+    `jetpack` are what a release that asks for them is held against. With `report_url` and `robot_key` (a file with the
+    robot's own Ed25519 key) the hub is told what runs here, signed.
     """
 
     robot_id: str
@@ -154,14 +155,18 @@ class OtaSection(Section, frozen=True):
     golden: Literal["required", "if_present"] = "required"
     gpu_architecture: str | None = None
     jetpack: str | None = None
+    report_url: str | None = None
+    robot_key: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("robot_id", "hardware"):
             if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}", getattr(self, name)):
                 raise ValueError(f"{name} must be 1 to 64 letters, digits or . _ + -, got {getattr(self, name)!r}")
-        for name in ("image_url", "director_url"):
-            if not getattr(self, name).startswith(("https://", "http://")):
+        for name in ("image_url", "director_url", "report_url"):
+            if not (getattr(self, name) or "https://").startswith(("https://", "http://")):
                 raise ValueError(f"{name} must begin with https://, got {getattr(self, name)!r}")
+        if (self.report_url is None) != (self.robot_key is None):
+            raise ValueError("report_url and robot_key belong together")
         if not 1.0 <= self.check_interval_s <= 86_400.0:
             raise ValueError("check_interval_s must lie between 1 and 86400")
         if not 0.0 <= self.rate_bytes_s < math.inf:

@@ -155,6 +155,8 @@ def test_updates_are_off_unless_they_are_asked_for(robot: Path) -> None:
         ("check_interval_s = 0.1", "check_interval_s must lie"),
         ("rate_bytes_s = -1.0", "rate_bytes_s must be"),
         ('golden = "never"', "golden"),
+        ('report_url = "https://hub.example"', "belong together"),
+        ('robot_key = "arm-1.key"', "belong together"),
         ("check_interval_ms = 900", "did you mean `check_interval_s`"),
     ],
 )

@@ -11,6 +11,7 @@ from edge_runtime.ota.compatibility import RobotFacts, facts_of
 from edge_runtime.ota.fetch import FetchSettings
 from edge_runtime.ota.golden import GoldenCheck
 from edge_runtime.ota.schedule import AllowedHours
+from edge_runtime.ota.status_report import Reporting, read_key
 from edge_runtime.ota.transport import NetworkSettings
 from edge_runtime.ota.trust import TrustSettings
 
@@ -19,7 +20,7 @@ _MAX_ROOT_BYTES = 512_000
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """Everything the agent of one robot needs. `store` has bundles, floors, metadata and its diary, each apart."""
+    """What the agent of one robot needs. `store` has bundles, floors, metadata and the diary, each apart."""
 
     trust: TrustSettings
     fetch: FetchSettings
@@ -102,6 +103,25 @@ def settings_of(config: RobotConfig) -> AgentSettings:
         shipped=config.bundle_dir,
         check_interval_s=section.check_interval_s,
     )
+
+
+def reporting_of(config: RobotConfig) -> Reporting | None:
+    """How the hub is told; None: it is not. Apart from the rest, because the key is readable by the agent alone.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    section = section_of(config)
+    if section.report_url is None or section.robot_key is None:
+        return None
+    path = config.path.parent / section.robot_key
+    try:
+        key = read_key(path.read_bytes())
+    except OSError as error:
+        raise ConfigError("ota.robot_key", f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError("ota.robot_key", f"{path}: {error}") from error
+    return Reporting(section.report_url, section.robot_id, key)
 
 
 def _root(folder: Path, key: str, name: str) -> bytes:

@@ -172,6 +172,30 @@ class HttpTransport:
         finally:
             self._busy.release()
 
+    def post(self, url: str, body: bytes) -> None:
+        """Hand over `body`, JSON; what is answered to it is not read.
+
+        Raises:
+            TransferError: it was not taken.
+            RuntimeError: a transfer is open.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("this transport has a transfer open already")
+        try:
+            with Watchdog(self._connection, self._settings.silence_s) as watchdog:
+                request = self._client.build_request(
+                    "POST", url, content=body, headers={"Content-Type": "application/json"}
+                )
+                request.extensions["trace"] = self._connection.trace
+                with _named(url, watchdog):
+                    response = self._client.send(request, stream=True)
+                watchdog.resting()
+                response.close()
+                if response.status_code != 200:
+                    raise _status_error(response, url)
+        finally:
+            self._busy.release()
+
     def _send(self, span: Span) -> httpx.Response:
         headers = {}
         if span.end is not None:
@@ -247,12 +271,7 @@ def _check_answer(response: httpx.Response, span: Span, ceiling_bytes: int) -> N
     tag = _strong_tag(response)
     has_changed = span.entity_tag is not None and tag != span.entity_tag
     if status not in (200, 206):
-        raise TransferError(
-            _BY_STATUS.get(status, OtaRefusal.SERVER_ERROR if status >= 500 else OtaRefusal.UNEXPECTED_STATUS),
-            f"{url}: status {status}",
-            status=status,
-            retry_after_s=_retry_after_s(headers.get("Retry-After")),
-        )
+        raise _status_error(response, url)
     if has_changed:
         raise TransferError(
             OtaRefusal.OBJECT_CHANGED, f"{url}: entity tag {tag}, the part before had {span.entity_tag}"
@@ -279,6 +298,16 @@ def _check_answer(response: httpx.Response, span: Span, ceiling_bytes: int) -> N
         raise TransferError(OtaRefusal.WRONG_LENGTH, f"{url}: {match[3]} bytes, signed are {span.object_bytes}")
     if announced is not None and announced != span.end - span.offset:
         raise TransferError(OtaRefusal.WRONG_LENGTH, f"{url}: {announced} bytes for {span.end - span.offset} asked for")
+
+
+def _status_error(response: httpx.Response, url: str) -> TransferError:
+    status = response.status_code
+    return TransferError(
+        _BY_STATUS.get(status, OtaRefusal.SERVER_ERROR if status >= 500 else OtaRefusal.UNEXPECTED_STATUS),
+        f"{url}: status {status}",
+        status=status,
+        retry_after_s=_retry_after_s(response.headers.get("Retry-After")),
+    )
 
 
 def _strong_tag(response: httpx.Response) -> str | None:

@@ -120,7 +120,14 @@ class Scene:
         self.config = load_config(self.config_path)
         self.embodiment = self.config.embodiment
 
-    def _configure(self, extra: str = "") -> Path:
+    def report_to(self, url: str, key: Path) -> None:
+        """From now on the robot tells a hub how it is."""
+        lines = f"\nreport_url = {json.dumps(url)}\nrobot_key = {json.dumps(str(key))}\n"
+        with self.config_path.open("a", encoding="utf-8") as file:
+            file.write(lines)
+        self.config = load_config(self.config_path)
+
+    def _configure(self) -> Path:
         home = self.folder / "robot"
         home.mkdir()
         path = copy_settings(home)
@@ -140,7 +147,7 @@ class Scene:
             "store": "store",
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in section.items()]
-        path.write_text("\n".join([path.read_text(encoding="utf-8"), "[ota]", *lines, "check_interval_s = 1.0", extra]))
+        path.write_text("\n".join([path.read_text(encoding="utf-8"), "[ota]", *lines, "check_interval_s = 1.0"]))
         return path
 
     def publish(

@@ -1,0 +1,138 @@
+"""A robot's signed word, taken by the real hub in its own process; and what happens where it is not taken."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from contracts.errors import ConfigError, OtaError, OtaRefusal
+from contracts.report import StatusReport
+from edge_runtime.ota.agent import EndableClock, never
+from edge_runtime.ota.journal import Journal, State, Update
+from edge_runtime.ota.settings import reporting_of
+from edge_runtime.ota.slots import Slot
+from edge_runtime.ota.status_report import Reporting, read_key, report_of, send_report
+from edge_runtime.ota.transport import HttpTransport
+from hub.db.connection import open_database
+from hub.reports import Reports
+from tests.hub.served import ServedHub
+from tests.ota.repositories import NETWORK
+from tests.ota.updated_robot import ROBOT, Scene
+from tests.simulators.web_server import WebServer
+
+UPDATE = Update("bundles/toy/" + "1" * 64 + ".json", "2" * 64, 7)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ServedHub]:
+    hub = ServedHub(tmp_path / "served")
+    yield hub
+    hub.close()
+
+
+def heard(served: ServedHub) -> StatusReport | None:
+    stored = Reports(open_database(served.hub.folder)).newest(ROBOT)
+    return None if stored is None else stored.report
+
+
+def send(reporting: Reporting, journal: Journal, active: Slot | None = None) -> None:
+    with HttpTransport(NETWORK, EndableClock(never)) as transport:
+        send_report(reporting, transport, journal, active or Slot())
+
+
+def refusal(reporting: Reporting) -> OtaRefusal:
+    with pytest.raises(OtaError) as caught:
+        send(reporting, Journal())
+    return caught.value.refusal
+
+
+def test_the_hub_hears_what_the_journal_and_the_pointer_say(served: ServedHub) -> None:
+    reporting = Reporting(served.url, ROBOT, served.enrol(ROBOT))
+    send(reporting, Journal())
+    first = heard(served)
+    assert first is not None
+    assert (first.running_bundle, first.running_counter, first.state) == ("shipped", 0, "idle")
+    journal = Journal(State.DOWNLOADING, UPDATE, reason="unreachable", refused=Update("x", "y", 3))
+    send(reporting, journal, Slot("a" * 64, 5))
+    said = heard(served)
+    assert said is not None
+    assert (said.running_bundle, said.running_counter) == ("a" * 64, 5)
+    assert (said.state, said.update_counter, said.refused_counter, said.reason) == ("downloading", 7, 3, "unreachable")
+
+
+def test_a_robot_that_is_not_known_or_has_another_key_is_told_so(served: ServedHub) -> None:
+    key = served.enrol("arm-2")
+    assert refusal(Reporting(served.url, ROBOT, key)) is OtaRefusal.NOT_FOUND
+    served.enrol(ROBOT)
+    assert refusal(Reporting(served.url, ROBOT, key)) is OtaRefusal.FORBIDDEN
+    assert heard(served) is None
+    served.stop()
+    assert refusal(Reporting(served.url, ROBOT, key)) is OtaRefusal.UNREACHABLE
+
+
+@pytest.mark.parametrize("answer", [b"no json", b'{"nonce": "short"}', b"{}", b"\xff"])
+def test_what_is_no_nonce_is_not_signed(served: ServedHub, answer: bytes) -> None:
+    key = served.enrol(ROBOT)
+    with WebServer({f"/v1/robots/{ROBOT}/nonce": answer}) as server:
+        assert refusal(Reporting(server.url, ROBOT, key)) is OtaRefusal.METADATA_MALFORMED
+        assert [request.path for request in server.requests] == [f"/v1/robots/{ROBOT}/nonce"]
+
+
+def test_a_hub_that_keeps_silent_does_not_hold_the_agent_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, HttpTransport(NETWORK, EndableClock(never)) as transport:
+        started_s = time.monotonic()
+        with pytest.raises(OtaError) as caught:
+            transport.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}")
+        assert caught.value.refusal is OtaRefusal.SLOW_RETRIEVAL
+        assert time.monotonic() - started_s < 5.0 * NETWORK.silence_s
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_of_an_update_can_be_reported(state: State) -> None:
+    report = report_of(ROBOT, "0" * 32, Journal(state, UPDATE, reason="x" * 9999), Slot())
+    assert report.state == state.value
+    assert len(report.reason) == 500
+
+
+def test_keys_that_are_none_are_refused(tmp_path: Path) -> None:
+    rsa = generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for data in (b"", b"no key", rsa):
+        with pytest.raises(ValueError, match="is no"):
+            read_key(data)
+    with WebServer({}) as server:
+        scene = Scene(tmp_path, server, time.time())
+        (tmp_path / "bad.key").write_bytes(rsa)
+        scene.report_to("https://hub.example", tmp_path / "bad.key")
+        with pytest.raises(ConfigError, match=r"ota\.robot_key.*is no Ed25519 key"):
+            reporting_of(scene.config)
+        assert scene.settings.store, "looking at a robot needs no key"
+
+
+@pytest.mark.realtime
+def test_the_agent_tells_the_hub_that_an_update_is_staged(tmp_path: Path, served: ServedHub) -> None:
+    served.enrol(ROBOT)
+    with WebServer({}) as server:
+        scene = Scene(tmp_path, server, time.time())
+        scene.report_to(served.url, served.folder / "keys" / f"{ROBOT}.key")
+        scene.assign(scene.publish(scene.bundle("1")), 1)
+        (tmp_path / "run").mkdir()
+        command = ("-m", "edge_runtime.ota", "--config", scene.config_path, "--run-dir", tmp_path / "run")
+        process = subprocess.Popen([sys.executable, *map(str, command)], stderr=subprocess.PIPE)
+        try:
+            deadline_s = time.monotonic() + 30.0
+            while (said := heard(served)) is None and time.monotonic() < deadline_s:
+                time.sleep(0.1)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=15.0)
+        assert said is not None, errors.decode()
+        assert (said.state, said.update_counter, said.running_bundle) == ("staged", 1, "shipped")
