@@ -45,7 +45,11 @@ class ServedHub:
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
         self.http = httpx.Client(timeout=10.0)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def start(self, *options: str, ask: bool = True) -> None:
         self._process = subprocess.Popen(
