@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
+from functools import cache
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tuf.api.metadata import Metadata, TargetFile
@@ -21,7 +25,7 @@ from edge_runtime.ota.transport import HttpTransport, NetworkSettings
 from edge_runtime.ota.trust import Trust, TrustSettings
 from export_tools.key_files import load_signer
 from export_tools.sign import draft_release, sign_draft
-from hub.house import make_development_hub
+from hub.house import Hub, make_development_hub
 
 ROBOT = "arm-1"
 HARDWARE = "sim_arm"
@@ -140,8 +144,19 @@ class World:
         self.old = self.publish("old")
         self.new = self.publish("new")
         self.assign(self.new, 2)
-        self.site = Site(self.hub.folder)
         self.floor = Floor(folder / "floor")
+
+    def serve(self) -> None:
+        """Put the hub on the network."""
+        self.site = Site(self.hub.folder)
+
+    def copy_to(self, folder: Path) -> World:
+        """The same world, keys and all, in another folder."""
+        other = copy(self)
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        other.folder, other.packed = folder, folder / "packed"
+        other.hub, other.floor = Hub(folder / "hub"), Floor(folder / "floor")
+        return other
 
     def publish(self, words: str, *, signers: tuple[str, ...] = ("exporter", "approver")) -> ReleaseManifest:
         """Release a bundle, or the same one again under the next counter."""
@@ -206,10 +221,18 @@ class World:
         self.hub.director._publish(robot, targets, self.hub.online(), self.now_s)
 
 
+@cache
+def _first_world() -> tuple[World, TemporaryDirectory[str]]:
+    # Made once: a hub's first hour is a hundred files that each wait for the disk.
+    folder = TemporaryDirectory()
+    return World(Path(folder.name), time.time()), folder
+
+
 @contextmanager
 def world_in(folder: Path, now_s: float | None = None) -> Iterator[World]:
     """A world that ends with the block."""
-    world = World(folder, time.time() if now_s is None else now_s)
+    world = _first_world()[0].copy_to(folder) if now_s is None else World(folder, now_s)
+    world.serve()
     try:
         yield world
     finally:
