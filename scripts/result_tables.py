@@ -84,3 +84,10 @@ def jitter() -> str:
             f"{calls_text}.",
         ]
     )
+
+
+def power_cuts() -> str:
+    """`make powercut`."""
+    figures, machine = _read("ota_power_cuts")
+    rows = [[name.replace("_", " "), f"{count:,}"] for name, count in figures.items()]
+    return f"{_table(['', 'number'], rows)}\n\n{machine}."
