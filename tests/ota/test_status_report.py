@@ -128,11 +128,11 @@ def test_the_agent_tells_the_hub_that_an_update_is_staged(tmp_path: Path, served
         command = ("-m", "edge_runtime.ota", "--config", scene.config_path, "--run-dir", tmp_path / "run")
         process = subprocess.Popen([sys.executable, *map(str, command)], stderr=subprocess.PIPE)
         try:
-            deadline_s = time.monotonic() + 30.0
+            deadline_s = time.monotonic() + 60.0
             while (said := heard(served)) is None and time.monotonic() < deadline_s:
                 time.sleep(0.1)
         finally:
             process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=15.0)
+            _, errors = process.communicate(timeout=30.0)
         assert said is not None, errors.decode()
         assert (said.state, said.update_counter, said.running_bundle) == ("staged", 1, "shipped")
