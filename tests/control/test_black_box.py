@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import pytest
 from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder, save
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.native import ffi, lib
+from edge_runtime.native.build import FLAGS, HEADERS, PACKAGE
 from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import Reason, Result, State
 from edge_runtime.safety.recording import KIND_REQUEST, KIND_TICK, KIND_TIGHTEN, RECORD_DTYPE, read_recording
@@ -92,30 +95,46 @@ def test_a_request_after_a_tick_leaves_nothing_of_the_tick() -> None:
     assert not any(tighten["feedback"].tobytes())
 
 
-def test_a_reader_never_sees_half_a_record() -> None:
-    """The writer laps the reader, which copies outside the interpreter's lock."""
-    ring, done = Ring(), threading.Event()
+LAPPING = """
+#include "black_box.h"
+/* Writes records as Ring.write() does, without a pause, until told to stop. */
+void write_until(black_box *box, kernel_state *before, kernel_feedback *feedback, kernel_setpoint *setpoint,
+                 kernel_verdict *verdict, const int *stop) {
+    for (int64_t number = (int64_t)black_box_newest(box) + 1; !__atomic_load_n(stop, __ATOMIC_RELAXED); number++) {
+        const int byte = (int)(number % 251);
+        memset(before, byte, sizeof *before);
+        memset(feedback, byte, sizeof *feedback);
+        memset(setpoint, byte, sizeof *setpoint);
+        memset(verdict, byte, sizeof *verdict);
+        black_box_tick(box, before, feedback, setpoint, verdict, number, number);
+    }
+}
+"""
+
+
+def test_a_reader_never_sees_half_a_record(tmp_path: Path) -> None:
+    """A writer that never pauses laps the reader again and again, both outside the interpreter's lock."""
+    includes = [f"-I{(PACKAGE / header).parent}" for header in HEADERS]
+    flags = [*FLAGS, *includes, "-include", "string.h", "-shared", "-fPIC", "-x", "c"]
+    library = tmp_path / "lapping.so"
+    command = ["gcc", *flags, "-", str(PACKAGE / "control/loop/black_box.c"), "-o", str(library)]
+    subprocess.run(command, input=LAPPING, text=True, check=True, timeout=60)
+    ring = Ring()
     for number in range(1, RING + 1):
         ring.write(number)
-
-    def write() -> None:
-        number = RING
-        while not done.is_set():
-            number += 1
-            ring.write(number)
-
-    writer = threading.Thread(target=write)
+    stop = ctypes.c_int(0)
+    pointers = [ctypes.c_void_p(int(ffi.cast("uintptr_t", part))) for part in (ring.box, *ring.parts)]
+    writer = threading.Thread(target=ctypes.CDLL(str(library)).write_until, args=(*pointers, ctypes.byref(stop)))
     writer.start()
     try:
-        overtaken, deadline_s = 0, time.monotonic() + 20.0
+        overtaken, deadline_s = 0, time.monotonic() + 60.0
         while overtaken < 20 and time.monotonic() < deadline_s:
-            before = lib.black_box_newest(ring.box)
-            records = ring.copy(from_seq=before - RING + 1)
+            records = ring.copy()
             assert is_whole(records)
             assert (np.diff(records["seq"].astype(np.int64)) > 0).all()
             overtaken += len(records) < RING
     finally:
-        done.set()
+        stop.value = 1
         writer.join()
     assert overtaken >= 20
 
