@@ -24,8 +24,8 @@ from contracts.manifest import blob_of, read_manifest, write_manifest
 from edge_runtime.ota.blobs import BlobStore
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.runner import Runner
-from edge_runtime.ota.slots import Slot, SlotFile, Slots
 from edge_runtime.ota.staging import begin
+from edge_runtime.slots import Slot, SlotFile, Slots
 from tests.ota.small_bundles import Arm, release_of, small_bundle
 
 WEIGHTS_BYTES = 56 << 20

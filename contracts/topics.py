@@ -25,6 +25,7 @@ from contracts.messages import (
     SceneCommand,
     SceneStatus,
 )
+from contracts.updates import EpisodeOutcome, PolicyOrder, PolicyStatus, UpdateCommand, UpdateStatus
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ SCENE_COMMAND = Topic("scene_command", SceneCommand, "operator", 0, 0, 512, 1, (
 HEARTBEAT_DRIVER = Topic("heartbeat_driver", Heartbeat, "driver", 10, 0, 4096, 10)
 HEARTBEAT_ENGINE = Topic("heartbeat_engine", Heartbeat, "engine", 10, 0, 4096, 10)
 HEARTBEAT_CONTROL = Topic("heartbeat_control", Heartbeat, "control", 10, 0, 4096, 10)
+POLICY_STATUS = Topic("policy_status", PolicyStatus, "engine", 10, 0, 2048, 10)
+POLICY_ORDER = Topic("policy_order", PolicyOrder, "ota", 10, 0, 512, 10)
+UPDATE_STATUS = Topic("update_status", UpdateStatus, "ota", 10, 0, 8192, 10)
+UPDATE_COMMAND = Topic("update_command", UpdateCommand, "operator", 0, 0, 2560, 1, ("ota",))
+EPISODE = Topic("episode", EpisodeOutcome, "operator", 0, 0, 5120, 1, ("ota",))
 
 TOPICS: tuple[Topic, ...] = (
     OBSERVATION,
@@ -88,6 +94,11 @@ TOPICS: tuple[Topic, ...] = (
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
     HEARTBEAT_CONTROL,
+    POLICY_STATUS,
+    POLICY_ORDER,
+    UPDATE_STATUS,
+    UPDATE_COMMAND,
+    EPISODE,
 )
 
 _encoder = msgspec.msgpack.Encoder()

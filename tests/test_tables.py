@@ -56,7 +56,7 @@ def test_a_unit_starts_what_the_table_says_and_restarts_it(process: Process) -> 
 
 
 def test_every_topic_has_a_producer_of_the_table() -> None:
-    names = {process.name for process in PROCESSES} | {"operator"}
+    names = {process.name for process in PROCESSES + BESIDE} | {"operator"}
     assert {topic.producer for topic in TOPICS} <= names
     assert len({topic.name for topic in TOPICS}) == len(TOPICS)
 
@@ -77,7 +77,7 @@ def test_what_a_unit_makes_is_for_its_group_and_nobody_else(process: Process) ->
 
 
 def test_an_operators_topic_is_for_processes_of_the_table() -> None:
-    names = {process.name for process in PROCESSES}
+    names = {process.name for process in PROCESSES + BESIDE}
     for topic in TOPICS:
         assert (topic.producer == "operator") == bool(topic.receivers), topic.name
         assert set(topic.receivers) <= names

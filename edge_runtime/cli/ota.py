@@ -22,8 +22,8 @@ from edge_runtime.ota.journal import Journal, JournalFile
 from edge_runtime.ota.patient import PatientTransport
 from edge_runtime.ota.runner import Runner
 from edge_runtime.ota.settings import AgentSettings, settings_of
-from edge_runtime.ota.slots import SHIPPED, Slot, SlotFile, boot
 from edge_runtime.ota.transport import HttpTransport
+from edge_runtime.slots import SHIPPED, Slot, SlotFile, boot
 
 
 def ota(options: argparse.Namespace, console: Console) -> int:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from contracts.assignment import Assignment
 from contracts.errors import OtaError, OtaRefusal
+from edge_runtime.durable import refusal_of
 from edge_runtime.ota.blobs import BlobStore
 from edge_runtime.ota.compatibility import require_compatible
 from edge_runtime.ota.diary import Diary, Entry, entry_of
-from edge_runtime.ota.durable import refusal_of
 from edge_runtime.ota.fetch import BlobFetcher, HeldInStore
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.journal import State, Update

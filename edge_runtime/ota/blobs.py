@@ -24,10 +24,10 @@ import msgspec
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.release import ReleaseFile, ReleaseManifest, load
-from edge_runtime.ota.durable import make_folder, refusal_of, sync_folder, write_all
+from edge_runtime.durable import make_folder, refusal_of, sync_folder, write_all
+from edge_runtime.installed import FILES_NAME, bundle_folder
 
 RELEASE_NAME = "release.json"
-FILES_NAME = "bundle"
 READ_BYTES = 1 << 20
 _BLOCK_BYTES = 4096
 NOTHING = hashlib.sha256(b"").hexdigest()
@@ -105,6 +105,7 @@ class BlobStore:
     """
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self.bundles = root / "bundles"
         self.staging = root / "staging"
         self.trash = root / "trash"
@@ -123,7 +124,7 @@ class BlobStore:
 
     def folder(self, bundle: str) -> Path:
         """Where the files of an installed bundle lie, for the engine."""
-        return self.bundles / bundle / FILES_NAME
+        return bundle_folder(self._root, bundle)
 
     def installed(self) -> dict[str, ReleaseManifest]:
         """Releases of the bundles that are whole; one whose `release.json` is altered is left out."""

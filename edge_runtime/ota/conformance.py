@@ -21,7 +21,7 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
 from contracts.errors import EdgeError, OtaError, OtaRefusal
-from edge_runtime.ota.durable import make_folder, write_durably
+from edge_runtime.durable import make_folder, write_durably
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.repository import TrustedRepository
 from edge_runtime.ota.schedule import SystemClock

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.ota.durable import make_folder, write_durably
+from edge_runtime.durable import make_folder, write_durably
 from edge_runtime.ota.journal import Journal
 
 MAX_ENTRIES = 200

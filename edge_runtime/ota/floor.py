@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.durable import TwinRecord, make_folder
+from edge_runtime.durable import TwinRecord, make_folder
 from edge_runtime.ota.versions import Seen, Versions, first_below, raised
 
 

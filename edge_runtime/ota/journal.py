@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.ota.durable import TwinRecord, refusal_of
+from edge_runtime.durable import TwinRecord, refusal_of
 
 
 class State(str, Enum):

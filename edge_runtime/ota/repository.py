@@ -19,8 +19,8 @@ from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targe
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from contracts.errors import OtaError, OtaRefusal
+from edge_runtime.durable import make_folder, sync_folder
 from edge_runtime.ota.attacks import Fetched, Judge, role_of, signed_at_s
-from edge_runtime.ota.durable import make_folder, sync_folder
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.transport import Span, TransferError, Transport
 from edge_runtime.ota.versions import RoleKeys, Seen, Versions, first_below

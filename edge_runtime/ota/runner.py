@@ -18,13 +18,13 @@ from typing import Protocol
 
 from contracts.errors import EdgeError, OtaError, OtaRefusal
 from contracts.release import ReleaseManifest, load
+from edge_runtime.durable import make_folder, refusal_of, write_durably
 from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.durable import make_folder, refusal_of, write_durably
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.journal import Journal, JournalFile, State, Update
 from edge_runtime.ota.lifecycle import DONE, TABLE, Effect, Event, Step, advance
-from edge_runtime.ota.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
 from edge_runtime.ota.staging import Staging, begin
+from edge_runtime.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
 
 _STORAGE = frozenset({OtaRefusal.NO_SPACE, OtaRefusal.STORAGE_FAULT})
 

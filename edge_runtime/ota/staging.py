@@ -15,8 +15,9 @@ from pathlib import Path
 from contracts.errors import BundleError, OtaError, OtaRefusal
 from contracts.manifest import read_manifest
 from contracts.release import ReleaseFile, ReleaseManifest
+from edge_runtime.durable import make_folder, refusal_of, sync_folder, write_all, write_durably
+from edge_runtime.installed import FILES_NAME
 from edge_runtime.ota.blobs import (
-    FILES_NAME,
     NOTHING,
     RELEASE_NAME,
     BlobStore,
@@ -28,7 +29,6 @@ from edge_runtime.ota.blobs import (
     release_in,
     sha256_of,
 )
-from edge_runtime.ota.durable import make_folder, refusal_of, sync_folder, write_all, write_durably
 
 
 class Staging:

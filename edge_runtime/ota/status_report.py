@@ -19,9 +19,9 @@ from contracts.errors import OtaError, OtaRefusal
 from contracts.report import FORMAT_VERSION, MAX_REASON_CHARACTERS, SHIPPED, NonceText, SignedReport, StatusReport
 from edge_runtime.ota.journal import Journal
 from edge_runtime.ota.repository import read_whole
-from edge_runtime.ota.slots import SHIPPED as SHIPPED_SLOT
-from edge_runtime.ota.slots import Slot
 from edge_runtime.ota.transport import Transport
+from edge_runtime.slots import SHIPPED as SHIPPED_SLOT
+from edge_runtime.slots import Slot
 
 _MAX_NONCE_BYTES = 4096
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.cli import main
-from edge_runtime.ota.slots import SlotFile
+from edge_runtime.slots import SlotFile
 from tests.ota.updated_robot import Scene
 from tests.settings import copy_settings
 from tests.simulators.web_server import WebServer

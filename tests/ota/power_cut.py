@@ -21,7 +21,7 @@ from contracts.manifest import verify_bundle
 from edge_runtime.ota.blobs import BlobStore
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.journal import State
-from edge_runtime.ota.slots import SHIPPED, Boot, SlotFile, boot
+from edge_runtime.slots import SHIPPED, Boot, SlotFile, boot
 from tests.ota.store_exercise import PHASES, VERSIONS, arm_of, digest_of, install, make_bundles, open_runner
 
 ROOT = Path(__file__).parents[2]

@@ -23,8 +23,8 @@ from edge_runtime.ota.diary import Diary
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.golden import GoldenCheck
 from edge_runtime.ota.journal import State
-from edge_runtime.ota.slots import SHIPPED, Slot
 from edge_runtime.ota.transport import HttpTransport
+from edge_runtime.slots import SHIPPED, Slot
 from tests.ota.updated_robot import Plans, Scene
 from tests.simulators.web_server import WebServer
 

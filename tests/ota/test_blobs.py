@@ -12,7 +12,7 @@ from contracts.manifest import verify_bundle
 from edge_runtime.ota.blobs import NOTHING, BlobStore, Fault
 from edge_runtime.ota.staging import begin
 from tests.ota.small_bundles import release_of, small_bundle
-from tests.ota.test_durable import files_no_larger_than
+from tests.test_durable import files_no_larger_than
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.journal import Journal, State
-from edge_runtime.ota.slots import SHIPPED, Slot, SlotFile, Slots
 from edge_runtime.ota.staging import Staging
+from edge_runtime.slots import SHIPPED, Slot, SlotFile, Slots
 from tests.ota.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, install, make_bundles, open_runner, release
 from tests.ota.updates import assign_2, come_back, to_probation, update_2

@@ -16,7 +16,7 @@ from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.journal import Journal, State
 from edge_runtime.ota.runner import Runner
-from edge_runtime.ota.slots import Slot
+from edge_runtime.slots import Slot
 from tests.ota.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, open_runner, release
 from tests.ota.updates import assign_2, come_back, to_probation, update_2

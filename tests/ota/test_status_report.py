@@ -19,9 +19,9 @@ from contracts.report import StatusReport
 from edge_runtime.ota.agent import EndableClock, never
 from edge_runtime.ota.journal import Journal, State, Update
 from edge_runtime.ota.settings import reporting_of
-from edge_runtime.ota.slots import Slot
 from edge_runtime.ota.status_report import Reporting, read_key, report_of, send_report
 from edge_runtime.ota.transport import HttpTransport
+from edge_runtime.slots import Slot
 from hub.db.connection import open_database
 from hub.reports import Reports
 from tests.hub.served import ServedHub

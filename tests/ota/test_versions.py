@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.durable import TwinRecord
+from edge_runtime.durable import TwinRecord
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.versions import RoleKeys, Seen, Versions, first_below, raised
 from tests.ota.plain_repository import PlainRepository

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.slots import SHIPPED, Slot, SlotFile, Slots, boot
+from edge_runtime.slots import SHIPPED, Slot, SlotFile, Slots, boot
 from tests.ota.small_bundles import release_of, small_bundle
 
 A, B, C = (Slot(letter * 64, number) for number, letter in enumerate("abc", 1))

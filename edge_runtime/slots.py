@@ -14,7 +14,7 @@ import msgspec
 
 from contracts.errors import BundleError, OtaError, OtaRefusal
 from contracts.manifest import read_manifest
-from edge_runtime.ota.durable import TwinRecord, refusal_of
+from edge_runtime.durable import TwinRecord, refusal_of
 
 SHIPPED = "shipped"
 """Stands for the bundle that came with the software, in place of a digest."""

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.durable import COPY_BYTES, TwinRecord, refusal_of, write_durably
+from edge_runtime.durable import COPY_BYTES, TwinRecord, refusal_of, write_durably
 
 
 class Count(msgspec.Struct, frozen=True):
