@@ -77,9 +77,9 @@ SCENE_COMMAND = Topic("scene_command", SceneCommand, "operator", 0, 0, 512, 1, (
 HEARTBEAT_DRIVER = Topic("heartbeat_driver", Heartbeat, "driver", 10, 0, 4096, 10)
 HEARTBEAT_ENGINE = Topic("heartbeat_engine", Heartbeat, "engine", 10, 0, 4096, 10)
 HEARTBEAT_CONTROL = Topic("heartbeat_control", Heartbeat, "control", 10, 0, 4096, 10)
-POLICY_STATUS = Topic("policy_status", PolicyStatus, "engine", 10, 0, 2048, 10)
+POLICY_STATUS = Topic("policy_status", PolicyStatus, "engine", 10, 0, 4096, 10)
 POLICY_ORDER = Topic("policy_order", PolicyOrder, "ota", 10, 0, 512, 10)
-UPDATE_STATUS = Topic("update_status", UpdateStatus, "ota", 10, 0, 8192, 10)
+UPDATE_STATUS = Topic("update_status", UpdateStatus, "ota", 10, 0, 16384, 10)
 UPDATE_COMMAND = Topic("update_command", UpdateCommand, "operator", 0, 0, 2560, 1, ("ota",))
 EPISODE = Topic("episode", EpisodeOutcome, "operator", 0, 0, 5120, 1, ("ota",))
 

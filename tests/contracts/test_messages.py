@@ -37,15 +37,29 @@ from contracts.messages import (
 )
 from contracts.topics import (
     ACTION_CHUNK,
+    EPISODE,
     HEARTBEAT_ENGINE,
     OBSERVATION,
     OPERATOR,
+    POLICY_STATUS,
     SAFETY_REPORT,
     SCENE_COMMAND,
     TOPICS,
+    UPDATE_COMMAND,
+    UPDATE_STATUS,
     Topic,
     decode,
     encode,
+)
+from contracts.updates import (
+    MAX_UPDATE_ANSWERS,
+    EpisodeOutcome,
+    PolicyOrder,
+    PolicyStatus,
+    UpdateAnswer,
+    UpdateCommand,
+    UpdateKind,
+    UpdateStatus,
 )
 
 JOINTS = tuple(f"joint{i}" for i in range(1, 8))
@@ -128,6 +142,21 @@ EXAMPLES: dict[type[Message], Message] = {
     ),
     OperatorCommand: OperatorCommand(id=3, kind=OperatorKind.INSTRUCT, stamp_ns=20, instruction="touch the red cube"),
     SceneCommand: SceneCommand(id=4, seed=7, split="eval", stamp_ns=20),
+    PolicyOrder: PolicyOrder(id=3, serve="b" * 64, standby="c" * 64),
+    PolicyStatus: PolicyStatus(stamp_ns=20, pid=9, order_id=3, serving="b" * 64, serving_since_ns=5, standby="c" * 64),
+    UpdateCommand: UpdateCommand(id=4, kind=UpdateKind.ROLLBACK, stamp_ns=20, reason="it drops cups"),
+    UpdateStatus: UpdateStatus(
+        stamp_ns=20,
+        pid=9,
+        state="probation",
+        running="b" * 64,
+        running_counter=7,
+        release="bundles/a/b.json",
+        release_counter=7,
+        trial="3 of 5 episodes",
+        answers=(UpdateAnswer(id=4, kind=UpdateKind.ROLLBACK, answer="done"),),
+    ),
+    EpisodeOutcome: EpisodeOutcome(id=5, started_ns=10, ended_ns=20, success=True, instruction="touch the red cube"),
     SceneStatus: SceneStatus(
         stamp_ns=20,
         answered_id=4,
@@ -263,7 +292,7 @@ def test_a_missing_field_is_refused(topic: Topic) -> None:
 def test_encode_refuses_what_no_one_would_take() -> None:
     long_note = msgspec.structs.replace(EXAMPLES[Heartbeat], note="x" * 5000)
     with pytest.raises(ValueError, match="exceed the cap"):
-        encode(TOPICS[-1], long_note)
+        encode(HEARTBEAT_ENGINE, long_note)
 
 
 def test_the_largest_that_is_allowed_fits_its_topic() -> None:
@@ -282,6 +311,13 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
             "position_measured_rad": row,
             "position_commanded_rad": row,
             "answers": (Answer(id=number, kind=OperatorKind.RESTORE_SPEED, answer="a" * 100),) * MAX_ANSWERS,
+        },
+        POLICY_STATUS: {"loading": "c" * 64, "failed": "d" * 64, "problem": text},
+        UPDATE_COMMAND: {"id": number, "stamp_ns": number, "reason": text},
+        EPISODE: {"instruction": text, "reason": text},
+        UPDATE_STATUS: {
+            **dict.fromkeys(("release", "reason", "detail", "trial"), text),
+            "answers": (UpdateAnswer(id=number, kind=UpdateKind.ROLLBACK, answer="a" * 200),) * MAX_UPDATE_ANSWERS,
         },
     }
     for topic, changes in largest.items():
