@@ -156,6 +156,7 @@ class UpdateStatus(Message, frozen=True):
         detail: the agent's last words.
         bytes_done, bytes_total: of a download; 0 of 0 where there is none.
         trial: how a bundle on probation does, in words; empty where none is.
+        outcome_heard: id of the last episode outcome that has arrived, 0 for none.
         answers: to the last requests, oldest first.
     """
 
@@ -171,10 +172,11 @@ class UpdateStatus(Message, frozen=True):
     bytes_done: int = 0
     bytes_total: int = 0
     trial: str = ""
+    outcome_heard: int = 0
     answers: tuple[UpdateAnswer, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("stamp_ns", "running_counter", "release_counter", "bytes_done", "bytes_total"):
+        for name in ("stamp_ns", "running_counter", "release_counter", "bytes_done", "bytes_total", "outcome_heard"):
             _require_63_bit(name, getattr(self, name))
         _require_digest("running", self.running, or_none=False)
         for name in ("release", "reason", "detail", "trial"):
