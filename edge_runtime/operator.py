@@ -14,8 +14,17 @@ from pathlib import Path
 from types import TracebackType
 
 from contracts.errors import OperatorError
-from contracts.messages import ChunkReceipt, Message, OperatorCommand, OperatorKind, SceneCommand, SceneStatus
-from contracts.topics import OPERATOR, SCENE_COMMAND
+from contracts.messages import (
+    ChunkReceipt,
+    GateState,
+    Message,
+    OperatorCommand,
+    OperatorKind,
+    SceneCommand,
+    SceneStatus,
+)
+from contracts.topics import EPISODE, OPERATOR, SCENE_COMMAND
+from contracts.updates import MAX_WORDS_CHARS, EpisodeOutcome
 from edge_runtime.bus import Sender
 from edge_runtime.status import Watcher
 
@@ -23,6 +32,7 @@ _REPEAT_S = (0.002, 0.05)
 """First and longest pause between two sendings: the first ones are lost while the connection is made."""
 _LISTEN_S = 0.02
 _ANSWER_TIMEOUT_S = 5.0
+_OUTCOME_SAID_S = 2.0
 _POWERED = ("active", "holding", "stopping", "retracting")
 _GRANTED = ("ok", "done")
 _A_PERSONS = ("operator_stop", "stop_line")
@@ -82,16 +92,25 @@ class Operator:
         run_dir: folder of the run's sockets.
         on_wait: called again and again while this object waits, at least ten times a second.
         answer_timeout_s: how long a process may take to answer a request.
+        tells_outcomes: tell the update agent how each of `run_episode`'s ended; not in virtual time, which it has not.
 
     Raises:
         ProcessError: the robot belongs to another user.
     """
 
     def __init__(
-        self, run_dir: Path, on_wait: Callable[[], None] | None = None, answer_timeout_s: float = _ANSWER_TIMEOUT_S
+        self,
+        run_dir: Path,
+        on_wait: Callable[[], None] | None = None,
+        answer_timeout_s: float = _ANSWER_TIMEOUT_S,
+        *,
+        tells_outcomes: bool = False,
     ) -> None:
         self._commands = Sender(OPERATOR, run_dir)
         self._scenes = Sender(SCENE_COMMAND, run_dir)
+        self._outcomes = Sender(EPISODE, run_dir)
+        self._tells_outcomes = tells_outcomes
+        self._untold: EpisodeOutcome | None = None
         self.watcher = Watcher(run_dir)
         self.on_wait = on_wait
         self._answer_timeout_s = answer_timeout_s
@@ -165,6 +184,23 @@ class Operator:
         """Write the last seconds of control to a file, as after a trip."""
         self._ask_control(OperatorKind.RECORD)
 
+    def tell_outcome(self, success: bool, started_ns: int, *, instruction: str = "", reason: str = "") -> None:
+        """Tell the update agent how an attempt that has just ended went: what a bundle on probation is judged by.
+
+        Args:
+            started_ns: when it began, on the monotonic clock.
+
+        Raises:
+            OperatorError: no agent has heard it.
+        """
+        outcome = self._outcome(success, started_ns, instruction, reason)
+
+        def answer() -> str | None:
+            update = self.watcher.update
+            return "ok" if update is not None and update.outcome_heard >= outcome.id else None
+
+        self._request(self._outcomes, outcome, "ota", "outcome", answer)
+
     def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Listen until `condition` holds; whether it did within `timeout_s`."""
         deadline_s = time.monotonic() + timeout_s
@@ -214,8 +250,11 @@ class Operator:
         self.instruct(instruction)
         interventions_before = watcher.interventions
         watcher.receipts.clear()
+        started_ns = time.monotonic_ns()
         self.arm()
         outcome, reason = self._watch(timeout_s)
+        if self._tells_outcomes and not swapped and self._says_something(outcome):
+            self._untold = self._outcome(outcome == "success", started_ns, instruction, reason)
         if watcher.control_state in _POWERED:
             self.disarm()
             self.wait_until(lambda: watcher.control_state not in _POWERED, _ANSWER_TIMEOUT_S)
@@ -231,6 +270,22 @@ class Operator:
             interventions=watcher.interventions - interventions_before,
             trace_digest=scene.trace_digest,
             receipts=tuple(watcher.receipts),
+        )
+
+    def _says_something(self, outcome: str) -> bool:
+        """Whether it says something about the policy: an episode that a person or a fault cut short does not."""
+        report = self.watcher.report
+        return outcome != "interrupted" or (report is not None and report.gate is GateState.ESCALATED)
+
+    def _outcome(self, success: bool, started_ns: int, instruction: str, reason: str) -> EpisodeOutcome:
+        ended_ns = time.monotonic_ns()
+        return EpisodeOutcome(
+            id=self._next_id(),
+            started_ns=started_ns,
+            ended_ns=ended_ns,
+            success=success,
+            instruction=instruction[:MAX_WORDS_CHARS],
+            reason=reason[:MAX_WORDS_CHARS],
         )
 
     def _scene(self) -> SceneStatus:
@@ -299,13 +354,26 @@ class Operator:
         if self._instruction is not None and engine is not None and engine.counters.get("instruction_id") == 0:
             # An engine that was started again knows no instruction; under the same number it is the same request.
             self._commands.send(self._instruction)
+        self._say_outcome()
         if self.on_wait is not None:
             self.on_wait()
+
+    def _say_outcome(self) -> None:
+        """Again and again until it is heard: the agent may be coming back. For a while: nothing waits for it."""
+        outcome, update = self._untold, self.watcher.update
+        if outcome is None:
+            return
+        is_heard = update is not None and update.outcome_heard >= outcome.id
+        if is_heard or time.monotonic_ns() - outcome.ended_ns > _OUTCOME_SAID_S * 1e9:
+            self._untold = None
+        else:
+            self._outcomes.send(outcome)
 
     def close(self) -> None:
         """Leave; the robot stays as it is."""
         self._commands.close()
         self._scenes.close()
+        self._outcomes.close()
         self.watcher.close()
 
     def __enter__(self) -> Operator:

@@ -38,7 +38,8 @@ PROCESSES: tuple[Process, ...] = (DRIVER, CONTROL, ENGINE)
 OTA = Process("ota", "edge_runtime.ota", "nothing moves differently; an update goes on when it comes back")
 
 BESIDE: tuple[Process, ...] = (OTA,)
-"""What a robot moves without. systemd starts these where their unit is enabled; `edge-runtime run` never does."""
+"""What a robot moves without. systemd starts these where their unit is enabled, `edge-runtime run` where robot.toml has
+a section [ota]."""
 
 
 def command_line(process: Process, config: RobotConfig, run_dir: Path, *, lockstep: bool) -> list[str]:

@@ -18,15 +18,28 @@ from contracts.topics import (
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
+    POLICY_STATUS,
     SAFETY_REPORT,
     SCENE_STATUS,
+    UPDATE_STATUS,
 )
+from contracts.updates import PolicyStatus, UpdateStatus
 from edge_runtime.bus import Subscriber
 from edge_runtime.processes import PROCESSES
 
 ALIVE_S = 1.0
 _REASONS_SHOWN_S = 2.0
 _RECEIPTS_KEPT = 4096
+_TOPICS = (
+    SAFETY_REPORT,
+    SCENE_STATUS,
+    CHUNK_RECEIPT,
+    HEARTBEAT_DRIVER,
+    HEARTBEAT_CONTROL,
+    HEARTBEAT_ENGINE,
+    POLICY_STATUS,
+    UPDATE_STATUS,
+)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +50,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     kind. `alive`: whether each process has been heard in the last second. `gate`: where the confidence gate stands,
     with the `confidence` of the newest chunk; "asking" and "escalated" wait for a person. `policy`: alive, dead,
     stalled or stuck, as the control loop sees it. `speed_scale`: of the joints' velocity limits, in force. `grade`: of
-    this machine's timing, empty before it is known.
+    this machine's timing, empty before it is known. `bundle`: digest of the one that acts, `standby` of the one that is
+    warm beside it; empty for none. `update`: what the update agent says, None where it has not been heard for a second.
     """
 
     instruction: str
@@ -64,6 +78,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     speed_scale: float | None
     grade: str
+    bundle: str
+    standby: str
+    update: UpdateStatus | None
 
     @property
     def refused(self) -> int:
@@ -75,14 +92,15 @@ class Watcher:
     """Listens to one robot; use it from one thread, and call `receive` often."""
 
     def __init__(self, run_dir: Path) -> None:
-        topics = (SAFETY_REPORT, SCENE_STATUS, CHUNK_RECEIPT, HEARTBEAT_DRIVER, HEARTBEAT_CONTROL, HEARTBEAT_ENGINE)
-        self._subscriber = Subscriber(topics, run_dir)
+        self._subscriber = Subscriber(_TOPICS, run_dir)
         self._heard_s: dict[str, float] = {}
         self._refusals: dict[tuple[str, int], dict[str, int]] = {}
         self._verdicts: dict[str, float] = {}
         self._report_s = -ALIVE_S
         self.report: SafetyReport | None = None
         self.scene: SceneStatus | None = None
+        self.policy: PolicyStatus | None = None
+        self._update: UpdateStatus | None = None
         self.heartbeats: dict[str, Heartbeat] = {}
         self.receipts: deque[ChunkReceipt] = deque(maxlen=_RECEIPTS_KEPT)
         self.interventions = 0
@@ -99,6 +117,11 @@ class Watcher:
                 self._verdicts.update(dict.fromkeys(message.reasons, now_s))
             elif isinstance(message, SceneStatus):
                 self.scene = message
+            elif isinstance(message, PolicyStatus):
+                self.policy = message
+            elif isinstance(message, UpdateStatus):
+                self._update = message
+                self._heard_s["ota"] = now_s
             elif isinstance(message, ChunkReceipt):
                 self.receipts.append(message)
             elif isinstance(message, Heartbeat):
@@ -110,6 +133,11 @@ class Watcher:
     def alive(self, process: str) -> bool:
         """Whether `process` has been heard in the last second."""
         return time.monotonic() - self._heard_s.get(process, -ALIVE_S) < ALIVE_S
+
+    @property
+    def update(self) -> UpdateStatus | None:
+        """What the update agent says; None when it has not been heard for a second."""
+        return self._update if self.alive("ota") else None
 
     @property
     def control_state(self) -> str:
@@ -162,7 +190,15 @@ class Watcher:
             policy=report.policy if report is not None else "",
             speed_scale=report.speed_scale if report is not None else None,
             grade=report.grade if report is not None else "",
+            bundle=self._bundle(),
+            standby=self.policy.standby if self.policy is not None else "",
+            update=self.update,
         )
+
+    def _bundle(self) -> str:
+        if self.policy is not None:
+            return self.policy.serving
+        return (self.report.bundle_digest or "") if self.report is not None else ""
 
     def close(self) -> None:
         """Stop listening."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import ConfigError, EdgeError
 from contracts.messages import MAX_INSTRUCTION_CHARS
+from contracts.updates import MAX_WORDS_CHARS
 from edge_runtime.config import SIM_CONFIG
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="start the robot's processes in this terminal and run episodes",
         description=textwrap.fill(
             "Starts driver, control and engine, and runs episodes one after the other. Shows instruction, "
-            "state, latencies and verdicts live, here and on a page on localhost. Ctrl-C disarms and ends everything.",
+            "state, latencies and verdicts live, here and on a page on localhost. With a section [ota] in robot.toml "
+            "the update agent runs beside them. Ctrl-C disarms and ends everything.",
             79,
         ),
         epilog="examples:\n  edge-runtime run --episodes 5\n  edge-runtime run --page-port 0 --seed 100",
@@ -182,6 +184,7 @@ _ASK = {
     "restore": "full speed again; only while not armed",
     "record": "write the last seconds of control to a file, for replay",
     "instruct": "tell the policy what to do",
+    "outcome": "say how an attempt at a task that has just ended went: an update on probation is judged by it",
     "status": "what control says about itself, once",
 }
 
@@ -204,9 +207,24 @@ def _add_operator(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         if name == "instruct":
             action.add_argument("text", metavar="TEXT", type=_instruction, help="one sentence")
+        if name == "outcome":
+            _add_outcome(action)
         action.add_argument(
             "--run-dir", type=_run_dir, metavar="DIR", help="(default: .run here, else /run/edge-runtime)"
         )
+
+
+def _add_outcome(action: argparse.ArgumentParser) -> None:
+    action.add_argument("outcome", choices=("success", "failure"), help="did it do what it was told?")
+    action.add_argument(
+        "--started-s-ago",
+        type=_seconds,
+        default=10.0,
+        metavar="T",
+        help="when the attempt began; one that a change of the bundle cut counts for neither (default: 10)",
+    )
+    action.add_argument("--reason", type=_words, default="", metavar="TEXT", help="what went wrong, for the record")
+    action.add_argument("--instruction", type=_words, default="", metavar="TEXT", help="what it was told")
 
 
 _OTA = {
@@ -325,6 +343,22 @@ def _instruction(text: str) -> str:
     if not text.strip() or len(text) > MAX_INSTRUCTION_CHARS:
         raise argparse.ArgumentTypeError(f"a sentence is due, of {MAX_INSTRUCTION_CHARS} characters at most")
     return text
+
+
+def _words(text: str) -> str:
+    if len(text) > MAX_WORDS_CHARS:
+        raise argparse.ArgumentTypeError(f"at most {MAX_WORDS_CHARS} characters")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 86_400.0:
+        raise argparse.ArgumentTypeError("seconds are due, at most a day of them")
+    return value
 
 
 def _positive(text: str) -> int:

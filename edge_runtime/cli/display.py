@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from edge_runtime.cli.updates import Name, plain_release, short, update_line
 from edge_runtime.status import Status
 
 _STATE_STYLES = {
@@ -26,6 +28,7 @@ _GATE_MEANINGS = {
     "asking": "unsure: asks for help, holds until it is told to resume or to do something else",
     "escalated": "unsure for too long: disarmed, waits for an answer",
 }
+_UPDATE_STYLES = {"idle": "dim", "probation": "yellow", "rolling_back": "bold red", "failed": "red"}
 _REDRAW_S = 0.125
 _LINE_S = 1.0
 
@@ -56,7 +59,15 @@ def pair(first: float | None, second: float | None, unit: str, digits: int = 0) 
     return "–" if first is None or second is None else f"{first:.{digits}f} / {second:.{digits}f} {unit}"
 
 
-def describe(status: Status, title: str, score: Score | None = None) -> RenderableType:
+@dataclass(frozen=True)
+class Called:
+    """What bundles and releases are called by who knows more of them than their digests."""
+
+    bundle: Name = short
+    release: Name = plain_release
+
+
+def describe(status: Status, title: str, score: Score | None = None, called: Called = Called()) -> RenderableType:
     """The table of a live display."""
     table = Table(
         title=Text(title),
@@ -86,11 +97,24 @@ def describe(status: Status, title: str, score: Score | None = None) -> Renderab
     table.add_row("verdicts", Text(", ".join(status.verdicts) or "none", style="yellow" if status.verdicts else ""))
     table.add_row("interventions", f"{status.interventions} ticks altered by the safety kernel")
     table.add_row("refused", Text(refusals_line(status)))
+    table.add_row("bundle", Text(bundle_line(status, called)))
+    if status.update is not None:
+        table.add_row("update", Text(update_line(status.update, called.release), style=update_style(status)))
     if score is not None:
         table.add_row("success", Text(str(score), style="bold"))
     if down:
         table.add_row("down", Text(", ".join(down), style="bold red"))
     return table
+
+
+def bundle_line(status: Status, called: Called) -> str:
+    """The bundle that acts, and the one that is warm beside it."""
+    return called.bundle(status.bundle) + (f", {called.bundle(status.standby)} stands by" if status.standby else "")
+
+
+def update_style(status: Status) -> str:
+    """How much an update wants to be seen."""
+    return _UPDATE_STYLES.get(status.update.state, "cyan") if status.update is not None else ""
 
 
 def is_capped(status: Status) -> bool:
@@ -118,7 +142,7 @@ def refusals_line(status: Status) -> str:
     return f"{status.refused} messages" + (f": {text}" if text else "")
 
 
-def plain_line(status: Status, score: Score | None = None) -> str:
+def plain_line(status: Status, score: Score | None = None, called: Called = Called()) -> str:
     """The same in one line without control codes."""
     parts = [
         f"{status.state:8}",
@@ -137,6 +161,10 @@ def plain_line(status: Status, score: Score | None = None) -> str:
         parts.append(f"policy {status.policy}")
     if status.gate in _GATE_MEANINGS:
         parts.append(f"policy {confidence_line(status)}")
+    if status.update is not None:
+        parts.append(f"bundle {called.bundle(status.bundle)}")
+        if status.update.state != "idle":
+            parts.append(f"update {update_line(status.update, called.release)}")
     if score is not None:
         parts.append(f"success {score}")
     return "  ".join(parts)
@@ -145,10 +173,11 @@ def plain_line(status: Status, score: Score | None = None) -> str:
 class LiveDisplay:
     """Shows what it is given, redrawn or line by line, not more often than anybody can read."""
 
-    def __init__(self, console: Console, live: Live | None, title: str) -> None:
+    def __init__(self, console: Console, live: Live | None, title: str, called: Called) -> None:
         self._console = console
         self._live = live
         self._title = title
+        self._called = called
         self._due_s = 0.0
 
     def show(self, status: Status, score: Score | None = None) -> None:
@@ -158,10 +187,10 @@ class LiveDisplay:
             return
         if self._live is not None:
             self._due_s = now_s + _REDRAW_S
-            self._live.update(describe(status, self._title, score), refresh=True)
+            self._live.update(describe(status, self._title, score, self._called), refresh=True)
         else:
             self._due_s = now_s + _LINE_S
-            self._console.print(plain_line(status, score), soft_wrap=True, markup=False, highlight=False)
+            self._console.print(plain_line(status, score, self._called), soft_wrap=True, markup=False, highlight=False)
 
     def note(self, text: str) -> None:
         """A line that stays, above the table."""
@@ -169,10 +198,10 @@ class LiveDisplay:
 
 
 @contextmanager
-def live_display(console: Console, title: str) -> Iterator[LiveDisplay]:
+def live_display(console: Console, title: str, called: Called = Called()) -> Iterator[LiveDisplay]:
     """A display for as long as the block lasts; control codes only if the console is a terminal that knows them."""
     if not console.is_terminal or console.is_dumb_terminal:
-        yield LiveDisplay(console, None, title)
+        yield LiveDisplay(console, None, title, called)
         return
     with Live(console=console, auto_refresh=False, transient=False) as live:
-        yield LiveDisplay(console, live, title)
+        yield LiveDisplay(console, live, title, called)

@@ -1,7 +1,8 @@
 """Starts the process table in one terminal, for development; on a robot systemd does it.
 
 Guarantees that no child outlives this process and that nothing stays in shared memory. Restarts a process that dies,
-with growing pauses, where that is wanted; what the others do meanwhile is theirs (see the process table).
+with growing pauses, where that is wanted; what the others do meanwhile is theirs (see the process table). What the
+robot moves without is restarted quietly: its death ends nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from edge_runtime.config import RobotConfig
 from edge_runtime.control.stop_mark import forget_stop
 from edge_runtime.frames import ring_name
 from edge_runtime.lifeline import lifeline_path
-from edge_runtime.processes import CONTROL, DRIVER, ENGINE, PROCESSES, Process, command_line, port_name
+from edge_runtime.processes import BESIDE, CONTROL, DRIVER, ENGINE, OTA, PROCESSES, Process, command_line, port_name
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
@@ -39,6 +40,11 @@ _GUARD = (
     "os.getppid() == int(sys.argv[1]) or sys.exit(1); "
     "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
 )
+
+
+def guarded(arguments: Sequence[str]) -> list[str]:
+    """A command that runs this Python with `arguments`, and ends when this process does, however it does."""
+    return [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid()), *arguments]
 
 
 @dataclass
@@ -94,7 +100,8 @@ class ProcessTable:
         """Look after the processes; call often.
 
         Raises:
-            ProcessError: one has died for good, or may not die at all; the message ends with its last words.
+            ProcessError: one that the robot needs has died for good, or may not die at all; the message ends with its
+                last words.
         """
         now_s = time.monotonic()
         for child in self._children.values():
@@ -133,7 +140,8 @@ class ProcessTable:
 
     def stop(self) -> None:
         """End all, control while its driver still lives, and remove what a killed one left in shared memory."""
-        for process in (ENGINE, CONTROL, DRIVER):
+        # The update agent first: an engine that is ended is not one that a bundle crashed.
+        for process in (OTA, ENGINE, CONTROL, DRIVER):
             if process in self._children:
                 self._end(self._children[process])
         if DRIVER not in self._children:
@@ -146,12 +154,11 @@ class ProcessTable:
 
     def _spawn(self, child: _Child) -> None:
         arguments = command_line(child.process, self._config, self._run_dir, lockstep=self._lockstep)
-        guard = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid())]
         with self.log_path(child.process).open("ab") as log:
             try:
                 # A session of its own: Ctrl-C reaches this process alone, which disarms before it ends the others.
                 child.popen = subprocess.Popen(
-                    [*guard, *arguments],
+                    guarded(arguments),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -171,11 +178,13 @@ class ProcessTable:
         # A full disk is no reason to leave it dead.
         with contextlib.suppress(OSError), self.log_path(child.process).open("a", encoding="utf-8") as log:
             log.write(f"-- {child.process.name} ended: {cause}\n")
+        if child.process in BESIDE:
+            child.start_due_s = now_s + _pause_s(child.quick_deaths)
+            return
         # A wrong setting needs a person; starting again would only say the same.
-        hopeless = code == 2 or child.quick_deaths >= _QUICK_DEATHS
-        if hopeless or not self._restart:
+        if code == 2 or child.quick_deaths >= _QUICK_DEATHS or not self._restart:
             raise ProcessError(f"{child.process.name} ended ({cause}):\n{self.last_words(child.process)}")
-        child.start_due_s = now_s + min(_FIRST_PAUSE_S * 2 ** (child.quick_deaths - 1), _LONGEST_PAUSE_S)
+        child.start_due_s = now_s + _pause_s(child.quick_deaths)
 
     def _end(self, child: _Child) -> None:
         popen, child.popen = child.popen, None
@@ -193,3 +202,7 @@ class ProcessTable:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.stop()
+
+
+def _pause_s(quick_deaths: int) -> float:
+    return min(_FIRST_PAUSE_S * 2.0 ** min(quick_deaths - 1, 16), _LONGEST_PAUSE_S)

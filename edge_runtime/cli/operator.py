@@ -144,6 +144,18 @@ def _status(one: Operator, _options: argparse.Namespace) -> str:
     return "\n".join(f"{name:12}{value}" for name, value in rows.items())
 
 
+def _outcome(one: Operator, options: argparse.Namespace) -> str:
+    if not one.wait_until(lambda: one.watcher.update is not None, _HEARD_S):
+        problem = f"no update agent has been heard for {_HEARD_S:g} s, and nobody else keeps outcomes"
+        raise OperatorError("ota", "outcome", problem, answered=False)
+    started_ns = time.monotonic_ns() - round(options.started_s_ago * 1e9)
+    success = options.outcome == "success"
+    one.tell_outcome(success, max(0, started_ns), instruction=options.instruction, reason=options.reason)
+    update = one.watcher.update
+    trial = f"; on probation: {update.trial}" if update is not None and update.trial else ""
+    return f"told: {options.outcome}, of an attempt of {options.started_s_ago:g} s{trial}"
+
+
 def _settled(one: Operator, states: tuple[str, ...]) -> str:
     """The state once it is one of `states`, or after a long while."""
     one.wait_until(lambda: one.watcher.control_state in states, _REST_S)
@@ -160,5 +172,6 @@ _ACTIONS: dict[str, Callable[[Operator, argparse.Namespace], str]] = {
     "restore": _restore,
     "record": _record,
     "instruct": _instruct,
+    "outcome": _outcome,
     "status": _status,
 }

@@ -7,8 +7,9 @@ import contextlib
 import itertools
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -17,44 +18,69 @@ from rich.text import Text
 from contracts.errors import OperatorError, ProcessError
 from contracts.manifest import verify_bundle
 from edge_runtime.bus import claim
-from edge_runtime.cli.display import LiveDisplay, Score, live_display, pair
+from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display, pair
 from edge_runtime.cli.launch import ProcessTable
+from edge_runtime.cli.updates import Names, UpdateTold, update_line
 from edge_runtime.config import load_config
+from edge_runtime.installed import Installed
 from edge_runtime.operator import EpisodeResult, Operator
 from edge_runtime.page import Page
-from edge_runtime.processes import CONTROL
+from edge_runtime.processes import BESIDE, CONTROL, PROCESSES
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
 
 
-def run(options: argparse.Namespace, console: Console) -> int:
-    """Run episodes until `options.episodes` are done or somebody stops it; the exit code."""
+class Guest(Protocol):
+    """Somebody who goes along with a run, such as the demo."""
+
+    def look(self, operator: Operator, results: Sequence[EpisodeResult], note: Callable[[str], None]) -> bool:
+        """Called ten times a second and more, in between anything else; False: enough, no further episode.
+
+        `results` are those so far; `note` prints a line that stays.
+        """
+
+
+def run(options: argparse.Namespace, console: Console, guest: Guest | None = None) -> int:
+    """Run episodes until `options.episodes` are done, `guest` has seen enough or somebody stops it; the exit code."""
     config = load_config(options.config)
-    manifest = verify_bundle(config.bundle_dir)
+    boot = Installed.of(config).boot()
+    manifest = verify_bundle(boot.folder)
     manifest.require_fit(config.embodiment)
     manifest.require_allowed(config.safety.motion)
+    processes = PROCESSES
+    if config.ota is not None:
+        # Imported where there are updates: a robot without them needs none of what they are made of.
+        from edge_runtime.ota.settings import reporting_of, settings_of
+
+        settings_of(config)
+        reporting_of(config)
+        processes += BESIDE
     run_dir: Path = options.run_dir
-    score, results = Score(), []
+    names = Names(config)
+    called = Called(names.bundle, names.release)
     interrupted = False
     with contextlib.ExitStack() as stack:
         stack.enter_context(claim(run_dir, "run", "runs this robot"))
-        operator = stack.enter_context(Operator(run_dir))
-        table = stack.enter_context(ProcessTable(config, run_dir))
+        operator = stack.enter_context(Operator(run_dir, tells_outcomes=config.ota is not None))
+        table = stack.enter_context(ProcessTable(config, run_dir, processes=processes))
         page = None if options.no_page else stack.enter_context(Page(run_dir, config.embodiment, options.page_port))
         if page is not None:
             console.print(f"watch it at {page.url}", highlight=False)
+        for fault in boot.passed_over:
+            console.print(f"passed over: {fault}", highlight=False, markup=False)
         starting = f"starting {config.robot.name}; logs in {run_dir / 'logs'}; Ctrl-C stops"
         console.print(starting, highlight=False, markup=False)
         table.start()
-        with live_display(console, config.robot.name) as display:
-            operator.on_wait = lambda: _look(operator, table, display, score, page)
+        with live_display(console, config.robot.name, called) as display:
+            seen = _Seen(operator, table, display, page, called, guest)
+            operator.on_wait = seen.look
             try:
                 for result in _episodes(operator, table, display, options):
-                    results.append(result)
-                    score.add(result.success)
-                    display.note(_episode_line(len(results), result))
+                    seen.add(result)
                     operator.wait_until(lambda: False, _PAUSE_S)
+                    if seen.enough:
+                        break
             except KeyboardInterrupt:
                 interrupted = True
             finally:
@@ -62,18 +88,55 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 with _no_interrupts():
                     _let_go(operator)
                     table.stop()
+        results = seen.results
         console.print(_summary(results, operator, table))
-    if interrupted and options.episodes is not None and len(results) < options.episodes:
-        return 130
-    return 0
+    wanted = options.episodes is not None and len(results) < options.episodes
+    return 130 if interrupted and (wanted or guest is not None) else 0
 
 
-def _look(operator: Operator, table: ProcessTable, display: LiveDisplay, score: Score, page: Page | None) -> None:
-    table.tend()
-    status = operator.watcher.status()
-    display.show(status, score)
-    if page is not None:
-        page.show(status, score.episodes, score.successes)
+class _Seen:
+    """What is looked at while a run goes on, and shown to everybody who looks."""
+
+    def __init__(
+        self,
+        operator: Operator,
+        table: ProcessTable,
+        display: LiveDisplay,
+        page: Page | None,
+        called: Called,
+        guest: Guest | None,
+    ) -> None:
+        self._operator, self._table, self._display = operator, table, display
+        self._page, self._called, self._guest = page, called, guest
+        self._told = UpdateTold(called.bundle, called.release)
+        self._score = Score()
+        self.results: list[EpisodeResult] = []
+        self.enough = False
+
+    def add(self, result: EpisodeResult) -> None:
+        """One more episode."""
+        self.results.append(result)
+        self._score.add(result.success)
+        self._display.note(_episode_line(len(self.results), result))
+
+    def look(self) -> None:
+        """Once around."""
+        self._table.tend()
+        status, score = self._operator.watcher.status(), self._score
+        for line in self._told.since(status.update):
+            self._display.note(line)
+        self._display.show(status, score)
+        if self._page is not None:
+            update = update_line(status.update, self._called.release) if status.update is not None else ""
+            self._page.show(
+                status,
+                score.episodes,
+                score.successes,
+                bundle_line=bundle_line(status, self._called),
+                update_line=update,
+            )
+        if self._guest is not None and not self._guest.look(self._operator, self.results, self._display.note):
+            self.enough = True
 
 
 def _episodes(

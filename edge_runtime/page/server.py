@@ -57,11 +57,18 @@ class Page:
         """Where to look."""
         return f"http://{ADDRESS}:{self._server.server_port}/"
 
-    def show(self, status: Status, episodes: int = 0, successes: int = 0) -> None:
-        """What the page shows from now on."""
-        self._server.status = msgspec.json.encode(
-            {**msgspec.to_builtins(status), "refused": status.refused, "episodes": episodes, "successes": successes}
-        )
+    def show(
+        self, status: Status, episodes: int = 0, successes: int = 0, *, bundle_line: str = "", update_line: str = ""
+    ) -> None:
+        """What the page shows from now on; the lines are for people, of the bundle that acts and of an update."""
+        more = {
+            "refused": status.refused,
+            "episodes": episodes,
+            "successes": successes,
+            "bundle_line": bundle_line,
+            "update_line": update_line,
+        }
+        self._server.status = msgspec.json.encode({**msgspec.to_builtins(status), **more})
 
     def close(self) -> None:
         """Stop serving."""
