@@ -120,9 +120,16 @@ class OtaRefusal(str, Enum):
     ROLLBACK_ASKED = "rollback_asked"
     WITHDRAWN = "withdrawn"
     NOT_BEFORE = "not_before"
+    BUILD_FAILED = "build_failed"
     GOLDEN_MISSING = "golden_missing"
     GOLDEN_DIFFERS = "golden_differs"
     GOLDEN_FAILED = "golden_failed"
+    PROBATION_CRASHES = "probation_crashes"
+    PROBATION_NOT_FINITE = "probation_not_finite"
+    PROBATION_TRIPS = "probation_trips"
+    PROBATION_LATENCY = "probation_latency"
+    PROBATION_INTERVENTIONS = "probation_interventions"
+    PROBATION_EPISODES = "probation_episodes"
 
     def __str__(self) -> str:
         return self.value
