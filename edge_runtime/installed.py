@@ -7,14 +7,18 @@ it against the digest that it asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TypeVar
 
-from contracts.errors import BundleError
+from contracts.errors import BundleError, EdgeError
 from contracts.manifest import read_manifest
 from edge_runtime.config import RobotConfig
 from edge_runtime.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
 
 FILES_NAME = "bundle"
+
+Taken = TypeVar("Taken")
 
 
 def bundle_folder(root: Path, digest: str) -> Path:
@@ -41,12 +45,32 @@ class Installed:
         """As `robot.toml` says."""
         return cls(config.bundle_dir, None if config.ota is None else config.path.parent / config.ota.store / "bundles")
 
-    def boot(self) -> Boot:
+    def boot(self, without: Collection[str] = frozenset()) -> Boot:
         """What to run when nobody has said anything else; see `slots.boot`."""
         if self._slots is None or self._root is None:
             return Boot(SHIPPED, self._shipped)
         root = self._root
-        return boot(self._slots, lambda digest: bundle_folder(root, digest), self._shipped)
+        return boot(self._slots, lambda digest: bundle_folder(root, digest), self._shipped, without)
+
+    def boot_first(self, take: Callable[[Path], Taken]) -> tuple[Taken, Boot]:
+        """The best bundle that `take` does not raise an `EdgeError` for, and what it made of its folder.
+
+        `passed_over` of the answer says what was wrong with those that are better.
+
+        Raises:
+            EdgeError: `take` raised it for the shipped bundle, the last of all.
+        """
+        failed: dict[str, str] = {}
+        while True:
+            choice = self.boot(failed)
+            try:
+                taken = take(choice.folder)
+            except EdgeError as error:
+                if choice.bundle == SHIPPED:
+                    raise
+                failed[choice.bundle] = f"{choice.bundle}: {error}"
+                continue
+            return taken, Boot(choice.bundle, choice.folder, (*failed.values(), *choice.passed_over))
 
     def folder(self, digest: str) -> Path:
         """Where the bundle of `digest` lies, or would."""
@@ -74,6 +98,21 @@ class Installed:
         Raises:
             OtaError: `TORN_STATE`: the pointer cannot be read; the shipped one may act all the same.
         """
-        slots = Slots() if self._slots is None else self._slots.read()
-        named = (slots.active, slots.committed, slots.previous)
-        return frozenset(self.digest_of(slot) for slot in named if slot is not None) | {self.shipped_digest}
+        slots = self._read()
+        return self._digests(slots.active, slots.committed, slots.previous)
+
+    def known(self) -> frozenset[str]:
+        """Digests of all the bundles of this robot: those that may act, and the staged one.
+
+        Raises:
+            OtaError: as `may_act`.
+        """
+        slots = self._read()
+        return self._digests(slots.active, slots.committed, slots.previous, slots.staged)
+
+    def _read(self) -> Slots:
+        return Slots() if self._slots is None else self._slots.read()
+
+    def _digests(self, *slots: Slot | None) -> frozenset[str]:
+        digests = frozenset(self.digest_of(slot) for slot in slots if slot is not None) | {self.shipped_digest}
+        return digests - {""}

@@ -7,7 +7,7 @@ Refuses to know how a bundle got here and why it is changed. Trusts folders of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -127,8 +127,13 @@ class Boot(msgspec.Struct, frozen=True):
     passed_over: tuple[str, ...] = ()
 
 
-def boot(slots: SlotFile, folder_of: Callable[[str], Path], shipped: Path) -> Boot:
+def boot(
+    slots: SlotFile, folder_of: Callable[[str], Path], shipped: Path, without: Collection[str] = frozenset()
+) -> Boot:
     """The bundle to run: active, else committed, else previous, else shipped. Reads only.
+
+    Those in `without` are left out, because they were tried and could not be run; the shipped one is the last in any
+    case.
 
     Looked at are the manifest's digest and the sizes of its files, which takes milliseconds; their content is verified
     when a bundle is staged, and again by the scrub.
@@ -140,7 +145,7 @@ def boot(slots: SlotFile, folder_of: Callable[[str], Path], shipped: Path) -> Bo
         known = Slots()
         passed_over.append(str(error))
     for slot in (known.active, known.committed, known.previous):
-        if slot is None:
+        if slot is None or slot.bundle in without:
             continue
         if slot.bundle == SHIPPED:
             break

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
+from functools import partial
 
 import cv2
 
 from contracts.messages import ChunkReceipt, Observation, OperatorCommand
-from contracts.topics import ACTION_CHUNK, CHUNK_RECEIPT, HEARTBEAT_ENGINE, OBSERVATION, OPERATOR
+from contracts.topics import (
+    ACTION_CHUNK,
+    CHUNK_RECEIPT,
+    HEARTBEAT_ENGINE,
+    OBSERVATION,
+    OPERATOR,
+    POLICY_ORDER,
+    POLICY_STATUS,
+)
+from contracts.updates import PolicyOrder
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.clock import MonotonicClock, open_clock
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.planner import Planner
+from edge_runtime.engine.policies import Policies, boot
+from edge_runtime.installed import Installed
 from edge_runtime.lifeline import lifeline
 from edge_runtime.processes import port_name
 from edge_runtime.service import Arguments, Beats, StopSignal, run_service
@@ -23,17 +36,34 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
     """Answer the newest observation with a chunk, again and again, until told to stop."""
     config, run_dir = arguments.config, arguments.run_dir
     cv2.setNumThreads(config.engine.threads)
-    policy = BundlePolicy.load(config.bundle_dir, config.embodiment, threads=config.engine.threads)
+    installed = Installed.of(config)
+    load = partial(BundlePolicy.load, embodiment=config.embodiment, threads=config.engine.threads)
+    booted = boot(installed, load, lambda: bool(stop))
+    if booted is None:
+        _end_in_the_middle_of_a_load()
+        return
+    policy, passed_over = booted
     clock = open_clock(port_name(run_dir), lockstep=arguments.lockstep)
     real_time = MonotonicClock()
     with (
-        Subscriber((OPERATOR, OBSERVATION, CHUNK_RECEIPT), run_dir, process="engine") as subscriber,
+        Subscriber((OPERATOR, OBSERVATION, CHUNK_RECEIPT, POLICY_ORDER), run_dir, process="engine") as subscriber,
         Publisher(ACTION_CHUNK, run_dir) as chunks,
         Publisher(HEARTBEAT_ENGINE, run_dir) as heartbeats,
+        Publisher(POLICY_STATUS, run_dir) as statuses,
         lifeline(port_name(run_dir)) as problem,
     ):
         if problem:
             logging.warning(problem)
+        policies = Policies(
+            installed,
+            load,
+            policy,
+            passed_over,
+            clock.now_ns(),
+            subscriber.refusals,
+            # A session with threads of its own would leave them at the lower priority for good.
+            in_background=config.engine.threads == 1,
+        )
         planner = Planner(
             policy,
             config.embodiment,
@@ -49,12 +79,26 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             for message in messages:
                 if isinstance(message, ChunkReceipt):
                     planner.learn(message)
+                elif isinstance(message, PolicyOrder):
+                    policies.take(message)
+            if (other := policies.tend(clock.now_ns())) is not None:
+                planner.change(other)
             instructions_taken = sum(map(planner.instruct, commands))
             chunk = planner.answer(observations)
             if chunk is not None:
                 chunks.send(chunk)
             if instructions_taken or beats.due(real_time.now_ns()):
                 heartbeats.send(beats.next(clock.now_ns(), planner.counters, planner.gauges, planner.instruction))
+            if (status := policies.status(clock.now_ns())) is not None:
+                statuses.send(status)
+    if policies.loading:
+        _end_in_the_middle_of_a_load()
+
+
+def _end_in_the_middle_of_a_load() -> None:
+    """An ordinary end would take apart what the thread that loads still works with."""
+    logging.shutdown()
+    os._exit(0)
 
 
 if __name__ == "__main__":

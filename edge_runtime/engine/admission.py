@@ -37,6 +37,10 @@ class Admission:
         self._max_age_ns = max_age_ns
         self._last: Observation | None = None
 
+    def look_at(self, cameras: Iterable[str]) -> None:
+        """From now on another policy looks, at these cameras; what was admitted last stays known."""
+        self._cameras = tuple(cameras)
+
     def judge(self, observation: Observation, now_ns: int) -> Refusal | None:
         """None admits `observation`, which then is the one that later ones are compared with."""
         refusal = (

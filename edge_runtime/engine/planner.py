@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 class Planner:
-    """One policy at work on one robot.
+    """One policy after another at work on one robot.
 
     Args:
-        policy: what turns observations into actions.
+        policy: what turns observations into actions, until `change`.
         embodiment: the robot.
         clock: source of stamps, monotonic or virtual.
         replan_interval_ns: observations are used at most this often, counted between exposures. Without effect on a
@@ -47,11 +48,10 @@ class Planner:
         replan_interval_ns: int,
         refusals: Refusals,
     ) -> None:
-        self._policy = policy
         self._joint_digest = embodiment.joint_digest
         self._admission = Admission(embodiment, policy.cameras, round(OBSERVATION.max_age_s * 1e9))
-        self._agreement = Agreement(policy.action_scale_rad, policy.action_dt_ns)
-        self._confidence: dict[str, float] = {}
+        self._words: Counter[str] = Counter()
+        self._begin_with(policy)
         self._clock = clock
         self._stopwatch = MonotonicClock()
         # A tenth of slack: cameras jitter, and waiting for the next frame costs a whole interval.
@@ -63,6 +63,22 @@ class Planner:
         self._chunks = 0
         self._skipped = 0
         self._declined = self._clipped = 0
+
+    def change(self, policy: Policy) -> None:
+        """From the next chunk on `policy` acts. The instruction stays, and chunks count on.
+
+        Everything in the old one's measures is forgotten: what it wanted, how sure and how fast it was.
+        """
+        self._words.update(self._policy.counters)
+        self._admission.look_at(policy.cameras)
+        self._begin_with(policy)
+        # One that acted before has counted before.
+        self._words.subtract(policy.counters)
+
+    def _begin_with(self, policy: Policy) -> None:
+        self._policy = policy
+        self._agreement = Agreement(policy.action_scale_rad, policy.action_dt_ns)
+        self._confidence: dict[str, float] = {}
         self._deviation_rad: float | None = None
         self._inference, self._model, self._overhead = LatencyWindow(), LatencyWindow(), LatencyWindow()
 
@@ -151,7 +167,7 @@ class Planner:
             "chunks_declined": self._declined,
             "chunks_clipped": self._clipped,
             "instruction_id": self._instruction_id,
-            **self._policy.counters,
+            **{name: self._words[name] + count for name, count in self._policy.counters.items()},
         }
 
     @property
