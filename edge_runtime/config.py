@@ -33,8 +33,9 @@ class RobotSection(Section, frozen=True):
 
 
 class EngineSection(Section, frozen=True):
-    """`[engine]`: how the policy runs."""
+    """`[engine]`: how the policy runs. `backend = "tensorrt"` needs an NVIDIA GPU and TensorRT on this robot."""
 
+    backend: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
     threads: int = 1
     replan_interval_s: float = 0.1
 
@@ -129,6 +130,26 @@ class StopLineSection(Section, frozen=True):
             raise ValueError(f"line must lie between 0 and 65535, got {self.line}")
 
 
+class ProbationSection(Section, frozen=True):
+    """`[ota.probation]`: what a bundle on trial has to show on this robot before it stays.
+
+    At least `episodes_min` attempts at a task that somebody judged, and `active_min_s` of motion. With
+    `latency_budget_s` its chunks may not be older than that when they arrive; without, as old as its plans last.
+    """
+
+    episodes_min: int = 5
+    active_min_s: float = 60.0
+    latency_budget_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.episodes_min <= 10_000:
+            raise ValueError("episodes_min must lie between 0 and 10000")
+        if not 0.0 <= self.active_min_s <= 604_800.0:
+            raise ValueError("active_min_s must lie between 0 and 604800, a week")
+        if self.latency_budget_s is not None and not 0.001 <= self.latency_budget_s <= 60.0:
+            raise ValueError("latency_budget_s must lie between 0.001 and 60")
+
+
 class OtaSection(Section, frozen=True):
     """`[ota]`: updates of the bundle over the network. Without the section there are none.
 
@@ -137,7 +158,8 @@ class OtaSection(Section, frozen=True):
     most at `rate_bytes_s` (0: as fast as it goes), in `hours` of the local day such as "22:00-06:30" (none: always).
     `golden = "if_present"` lets a bundle come that carries nothing to check its engine with. `gpu_architecture` and
     `jetpack` are what a release that asks for them is held against. With `report_url` and `robot_key` (a file with the
-    robot's own Ed25519 key) the hub is told what runs here, signed.
+    robot's own Ed25519 key) the hub is told what runs here, signed. A bundle that is ready goes on trial while the
+    robot is not at work, or with `activate = "in_motion"` at any time.
     """
 
     robot_id: str
@@ -157,6 +179,8 @@ class OtaSection(Section, frozen=True):
     jetpack: str | None = None
     report_url: str | None = None
     robot_key: str | None = None
+    activate: Literal["at_rest", "in_motion"] = "at_rest"
+    probation: ProbationSection = ProbationSection()
 
     def __post_init__(self) -> None:
         for name in ("robot_id", "hardware"):

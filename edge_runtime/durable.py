@@ -60,7 +60,7 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace the file at `path` as a whole: write beside it, fsync, rename, fsync the folder.
 
     Raises:
@@ -68,7 +68,7 @@ def write_durably(path: Path, data: bytes) -> None:
     """
     beside = path.with_name(path.name + ".new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         try:
             write_all(descriptor, data, 0)
             os.fsync(descriptor)

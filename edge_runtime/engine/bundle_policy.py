@@ -19,10 +19,11 @@ from contracts.manifest import Manifest, PolicyContract, verify_bundle
 from contracts.messages import Observation
 from contracts.tokenizer import read_tokenizer
 from edge_runtime.clock import Clock, MonotonicClock
+from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.familiarity import figures_of, strangeness
 from edge_runtime.engine.policy import Actions
 from edge_runtime.engine.sampler import initial_noise, integrate_flow
-from edge_runtime.engine.session import OrtSession, Session, TensorSpec
+from edge_runtime.engine.session import Session, TensorSpec
 from edge_runtime.engine.transforms import ActionTransform, ImageTransform, InstructionTransform, Normalizer, state_of
 from edge_runtime.frames import FrameReader
 
@@ -56,8 +57,12 @@ class BundlePolicy:
         self._chunk_shape = (1, contract.horizon, len(contract.joint_names) + 1)
 
     @classmethod
-    def load(cls, folder: Path, embodiment: Embodiment, *, threads: int) -> BundlePolicy:
+    def load(
+        cls, folder: Path, embodiment: Embodiment, *, threads: int, engines: Engines | None = None
+    ) -> BundlePolicy:
         """Verify the bundle in `folder`, check that it fits `embodiment`, and run it until it is warm.
+
+        Its graphs run as `engines` has them; without, in ONNX Runtime, from the bundle itself.
 
         Raises:
             BundleError: incomplete, altered, or its graphs are not what its manifest says.
@@ -66,9 +71,9 @@ class BundlePolicy:
         """
         manifest = verify_bundle(folder)
         manifest.require_fit(embodiment)
-        graphs = manifest.policy.graphs
-        encode = OrtSession(graphs.encode, (folder / graphs.encode).read_bytes(), threads=threads)
-        denoise = OrtSession(graphs.denoise, (folder / graphs.denoise).read_bytes(), threads=threads)
+        engines, graphs = engines or Engines(), manifest.policy.graphs
+        encode = engines.session(manifest.digest, folder, graphs.encode, threads=threads)
+        denoise = engines.session(manifest.digest, folder, graphs.denoise, threads=threads)
         _require_signature(manifest.policy, encode, denoise)
         policy = cls(manifest, encode, denoise, folder, embodiment)
         policy._warm_up(embodiment)

@@ -1,9 +1,9 @@
 """Does the engine of this machine do what the trained policy did? `python -m edge_runtime.engine.golden --config F DIR`
 
 Runs the golden pairs of the bundle in DIR and prints a `GoldenReport` as JSON. A process of its own, so that a bundle
-that crashes its engine, or hangs in it, takes nobody along. Guarantees that the answers come out of the same sessions,
-transforms and sampler that drive the robot. Trusts the bundle's manifest, which pins the data and the bound; refuses
-data that is not of the policy's own shape.
+that crashes its engine, or hangs in it, takes nobody along. Guarantees that the answers come out of the same engines,
+transforms and sampler that drive the robot: engines that were built ahead are those that are checked. Trusts the
+bundle's manifest, which pins the data and the bound; refuses data that is not of the policy's own shape.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from contracts.golden import GOLDEN_NAME, NOT_FINITE, GoldenReport
 from contracts.messages import Observation
 from edge_runtime.config import load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
+from edge_runtime.engine.engines import Engines
 
 MAX_CASES = 64
 _STATE, _PLAN, _INSTRUCTION = "state", "plan", "instruction"
 
 
-def check(folder: Path, embodiment: Embodiment, *, threads: int) -> GoldenReport:
+def check(folder: Path, embodiment: Embodiment, *, threads: int, engines: Engines | None = None) -> GoldenReport:
     """Run the golden pairs of the bundle in `folder` and compare.
 
     Raises:
@@ -38,7 +39,7 @@ def check(folder: Path, embodiment: Embodiment, *, threads: int) -> GoldenReport
         HandshakeError: trained for another robot.
         EngineError: a graph that cannot be run.
     """
-    policy = BundlePolicy.load(folder, embodiment, threads=threads)
+    policy = BundlePolicy.load(folder, embodiment, threads=threads, engines=engines)
     if GOLDEN_NAME not in {blob.path for blob in policy.manifest.blobs}:
         return GoldenReport(bundle=policy.digest, verdict="no_data")
     data = _read(folder / GOLDEN_NAME, policy)
@@ -113,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = load_config(options.config)
-        report = check(options.bundle, config.embodiment, threads=config.engine.threads)
+        report = check(options.bundle, config.embodiment, threads=config.engine.threads, engines=Engines.of(config))
     except EdgeError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

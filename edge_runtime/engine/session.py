@@ -54,27 +54,22 @@ class OrtSession:
         model: the serialised graph, whole: one that wants files beside it, which nobody verified, is refused.
         threads: threads inside one operator; the calling one is among them.
         provider: where it must run. ONNX Runtime falls back to the CPU with no more than a log line; this refuses.
+        optimized: the graph is what `optimize` made of one, on this machine: it is run as it is.
 
     Raises:
         EngineError: not a graph, a provider that is not really there, or a shape that is not static.
     """
 
-    def __init__(self, name: str, model: bytes, *, threads: int, provider: str = CPU_PROVIDER) -> None:
+    def __init__(
+        self, name: str, model: bytes, *, threads: int, provider: str = CPU_PROVIDER, optimized: bool = False
+    ) -> None:
         available = onnxruntime.get_available_providers()
         if provider not in available:
             raise EngineError(f"{name}: {provider} is not part of this ONNX Runtime, which has {', '.join(available)}")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options = _options(provider)
         options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # A graph given as bytes may still name files, which would be looked for in the current folder.
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        # Two sessions whose idle threads spin take the cores from each other and from the control loop.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        if provider != CPU_PROVIDER:
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        if optimized:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=[provider])
         except Exception as error:  # the library's errors share no base but this
@@ -96,6 +91,43 @@ class OrtSession:
         except Exception as error:  # the library's errors share no base but this
             raise EngineError(f"{self.name}: {_first_line(error)}") from error
         return dict(zip(self._output_names, values, strict=True))
+
+
+def optimize(name: str, model: bytes) -> bytes:
+    """The graph as `OrtSession` would run it on this machine's CPU, for `optimized`: what there is to find, found.
+
+    Raises:
+        EngineError: not a graph, or larger than a graph of one file can be.
+    """
+    options = _options(CPU_PROVIDER)
+    descriptor = os.memfd_create("optimized")
+    try:
+        # The library writes to a path, and not every process here may write to a disk.
+        options.optimized_model_filepath = f"/proc/self/fd/{descriptor}"
+        try:
+            onnxruntime.InferenceSession(model, options, providers=[CPU_PROVIDER])
+        except Exception as error:  # the library's errors share no base but this
+            raise EngineError(f"{name}: {_first_line(error)}") from error
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+def _options(provider: str) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.inter_op_num_threads = 1
+    # A graph given as bytes may still name files, which would be looked for in the current folder.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # Two sessions whose idle threads spin take the cores from each other and from the control loop.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if provider != CPU_PROVIDER:
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return options
 
 
 _DTYPES: dict[str, np.dtype[Any]] = {

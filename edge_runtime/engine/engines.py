@@ -1,0 +1,177 @@
+"""Sessions of a bundle's graphs on this robot's backend: from engines that were built ahead, or built here and now.
+
+Guarantees: an engine is built from the graph that is given, and loaded only under the key it was built for. One that
+the cache does not have, or that the backend does not load, is built again; a cache that takes nothing keeps no session
+from being made.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+import onnxruntime
+
+from contracts.engines import BuiltEngine
+from contracts.errors import EngineError, OtaError
+from edge_runtime.clock import MonotonicClock
+from edge_runtime.config import RobotConfig
+from edge_runtime.engine.session import CPU_PROVIDER, OrtSession, Session, optimize
+from edge_runtime.engine.tensorrt_session import TensorRtBackend
+from edge_runtime.engine_cache import EngineCache, EngineKey
+
+Say = Callable[[str], None]
+
+
+class Backend(Protocol):
+    """What runs graphs on this robot."""
+
+    name: str
+    version: str
+    device: str
+    driver: str
+    flags: tuple[str, ...]
+
+    def build(self, name: str, model: bytes, cache: EngineCache | None, say: Say) -> bytes:
+        """The engine of a graph; `say` is told how far it is. `cache` may have measurements from before.
+
+        Raises:
+            EngineError: cannot be built here.
+        """
+
+    def load(self, name: str, engine: bytes, threads: int) -> Session:
+        """A session of what `build` returned.
+
+        Raises:
+            EngineError: this is no engine, or not one for this machine.
+        """
+
+    def run_as_is(self, name: str, model: bytes, threads: int) -> Session | None:
+        """A session of the graph itself; None where there is none without an engine.
+
+        Raises:
+            EngineError: no such graph runs here.
+        """
+
+
+class OnnxRuntimeBackend:
+    """ONNX Runtime on the CPU. An engine is the graph as its optimiser leaves it, so that loading has less to do."""
+
+    name = "onnxruntime"
+    driver = ""
+    flags: tuple[str, ...] = (f"provider={CPU_PROVIDER}", "level=all")
+
+    def __init__(self) -> None:
+        self.version = str(onnxruntime.__version__)
+        self.device = _processor()
+
+    def build(self, name: str, model: bytes, cache: EngineCache | None, say: Say) -> bytes:  # noqa: ARG002
+        """See `Backend.build`. There is nothing to measure, and nothing to tell: it takes less than a second."""
+        return optimize(name, model)
+
+    def load(self, name: str, engine: bytes, threads: int) -> Session:
+        """See `Backend.load`."""
+        return OrtSession(name, engine, threads=threads, optimized=True)
+
+    def run_as_is(self, name: str, model: bytes, threads: int) -> Session | None:
+        """See `Backend.run_as_is`."""
+        return OrtSession(name, model, threads=threads)
+
+
+class Engines:
+    """What makes sessions on one robot. Without `cache` nothing is kept."""
+
+    def __init__(self, backend: Backend | None = None, cache: EngineCache | None = None) -> None:
+        self.backend = backend or OnnxRuntimeBackend()
+        self._cache = cache
+
+    @classmethod
+    def of(cls, config: RobotConfig) -> Engines:
+        """As `robot.toml` says.
+
+        Raises:
+            EngineError: the backend is not on this machine; says what to install.
+        """
+        backend: Backend = TensorRtBackend() if config.engine.backend == "tensorrt" else OnnxRuntimeBackend()
+        return cls(backend, EngineCache.of(config))
+
+    def key(self, bundle: str, graph: str) -> EngineKey:
+        """What the engine of a graph is kept under on this machine."""
+        return EngineKey(
+            bundle=bundle,
+            graph=graph,
+            backend=self.backend.name,
+            backend_version=self.backend.version,
+            device=self.backend.device,
+            driver=self.backend.driver,
+            flags=self.backend.flags,
+        )
+
+    def session(self, bundle: str, folder: Path, graph: str, *, threads: int) -> Session:
+        """A session of `graph`, of the verified bundle `bundle` in `folder`. May take minutes, and says so in the log.
+
+        Raises:
+            EngineError: it cannot be run here.
+        """
+        built = self._load(bundle, graph, threads)
+        if built is not None:
+            return built[1]
+        model = (folder / graph).read_bytes()
+        as_is = self.backend.run_as_is(graph, model, threads)
+        if as_is is not None:
+            return as_is
+        logging.warning("%s has no engine yet: building it, which takes minutes", graph)
+        engine = self.backend.build(graph, model, self._cache, logging.info)
+        if self._cache is None:
+            logging.warning("%s: without [ota] its engine is not kept, and the next start builds it again", graph)
+        else:
+            try:
+                self._cache.write(self.key(bundle, graph), engine)
+            except OtaError as error:
+                logging.warning("%s: its engine is not kept: %s", graph, error)
+        return self.backend.load(graph, engine, threads)
+
+    def build(self, bundle: str, folder: Path, graph: str, say: Say) -> BuiltEngine:
+        """Have an engine of `graph`, of the verified bundle `bundle` in `folder`, in the cache, one that loads.
+
+        Raises:
+            EngineError: it cannot be built here, or there is no cache.
+            OtaError: `NO_SPACE`, `STORAGE_FAULT`.
+        """
+        if self._cache is None:
+            raise EngineError("there is nowhere to keep engines: robot.toml has no section [ota]")
+        found = self._load(bundle, graph, threads=1)
+        if found is not None:
+            return BuiltEngine(graph=graph, size_bytes=len(found[0]), reused=True, seconds=0.0)
+        clock = MonotonicClock()
+        started_ns = clock.now_ns()
+        engine = self.backend.build(graph, (folder / graph).read_bytes(), self._cache, say)
+        self.backend.load(graph, engine, threads=1)
+        self._cache.write(self.key(bundle, graph), engine)
+        seconds = (clock.now_ns() - started_ns) / 1e9
+        return BuiltEngine(graph=graph, size_bytes=len(engine), reused=False, seconds=seconds)
+
+    def _load(self, bundle: str, graph: str, threads: int) -> tuple[bytes, Session] | None:
+        engine = None if self._cache is None else self._cache.read(self.key(bundle, graph))
+        if engine is None:
+            return None
+        try:
+            return engine, self.backend.load(graph, engine, threads)
+        except EngineError as error:
+            logging.warning("an engine that does not load is built again: %s", error)
+            return None
+
+
+def _processor() -> str:
+    """Model and features of this machine's processor, both of which ONNX Runtime optimises for."""
+    words: dict[str, str] = {}
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        words.setdefault(name.strip().lower(), value.strip())
+    model = words.get("model name") or " ".join(words.get(f"cpu {part}", "") for part in ("implementer", "part"))
+    features = sorted((words.get("flags") or words.get("features", "")).split())
+    return f"{os.uname().machine} {model} {sha256(' '.join(features).encode()).hexdigest()[:16]}"

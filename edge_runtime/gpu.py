@@ -1,0 +1,57 @@
+"""The NVIDIA GPU of this machine, as its driver describes it.
+
+Asks the driver's own library, which every machine with such a GPU has, and opens no context on the device: asking costs
+neither its memory nor anything of what runs there. Refuses to know what it is used for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+
+DRIVER_LIBRARY = "libcuda.so.1"
+DRIVER_VERSION = Path("/proc/driver/nvidia/version")
+
+# CUdevice_attribute, cuda.h.
+_COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """`architecture` such as ``sm_87``; `cuda`, the newest CUDA version that its `driver` takes, such as ``12.6``."""
+
+    name: str
+    architecture: str
+    cuda: str
+    driver: str
+
+
+def find_gpu(library: str = DRIVER_LIBRARY, version_file: Path = DRIVER_VERSION) -> Gpu | None:
+    """The first GPU, which is the one that is used; None where there is none, or no driver that answers."""
+    version, device, major, minor = (ctypes.c_int() for _ in range(4))
+    name = ctypes.create_string_buffer(256)
+    try:
+        cuda = ctypes.CDLL(library)
+        fault = (
+            cuda.cuInit(0)
+            or cuda.cuDriverGetVersion(ctypes.byref(version))
+            or cuda.cuDeviceGet(ctypes.byref(device), 0)
+            or cuda.cuDeviceGetAttribute(ctypes.byref(major), _COMPUTE_CAPABILITY_MAJOR, device)
+            or cuda.cuDeviceGetAttribute(ctypes.byref(minor), _COMPUTE_CAPABILITY_MINOR, device)
+            or cuda.cuDeviceGetName(name, len(name), device)
+        )
+    except (OSError, AttributeError):
+        return None
+    if fault:
+        return None
+    driver = ""
+    with contextlib.suppress(OSError):
+        driver = version_file.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
+    return Gpu(
+        name=name.value.decode(errors="replace"),
+        architecture=f"sm_{major.value}{minor.value}",
+        cuda=f"{version.value // 1000}.{version.value % 1000 // 10}",
+        driver=driver,
+    )
