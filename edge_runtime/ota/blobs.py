@@ -15,23 +15,25 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from contracts.errors import OtaError, OtaRefusal
+from contracts.errors import OtaError
 from contracts.release import ReleaseFile, ReleaseManifest, load
-from edge_runtime.durable import make_folder, refusal_of, sync_folder, write_all
+from edge_runtime.durable import make_folder, refusal_of, sync_folder
 from edge_runtime.installed import FILES_NAME, bundle_folder
 
 RELEASE_NAME = "release.json"
 READ_BYTES = 1 << 20
-_BLOCK_BYTES = 4096
-NOTHING = hashlib.sha256(b"").hexdigest()
-"""The piece without bytes. Faulty where a file is gone or has another size; to heal it needs nothing to be fetched."""
+
+
+def go_on() -> None:
+    """What whoever has nobody to listen to does between two reads; others raise to end what is being done."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -42,19 +44,12 @@ class Place(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """A piece that the disk has altered, in the file `path` of `bundle`."""
+class Checked(NamedTuple):
+    """A part of an installed bundle that was looked at: one piece of the file `path`, or, of 0 bytes, its size."""
 
-    bundle: str
     path: str
-    piece: str
-
-
-class Slice(msgspec.Struct, frozen=True):
-    """Outcome of a part of a scrub; `next_piece` is where the next part goes on, None at the end of the bundle."""
-
-    faults: tuple[Fault, ...]
-    next_piece: int | None
+    size_bytes: int
+    whole: bool
 
 
 def pieces_of(release: ReleaseManifest, file: ReleaseFile) -> Iterator[tuple[str, int, int]]:
@@ -89,25 +84,28 @@ def has_size(path: Path, size_bytes: int) -> bool:
         return False
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in constant memory."""
+def sha256_of(path: Path, heed: Callable[[], None] = go_on) -> str:
+    """SHA-256 of a file, in constant memory; `heed` is called between reads, and what it raises ends this."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while part := file.read(READ_BYTES):
             digest.update(part)
+            heed()
     return digest.hexdigest()
 
 
 class BlobStore:
     """Folders below `root`: `bundles/<digest>` are whole, `staging/<digest>` are being filled, `trash` goes away.
 
-    Each of the former has the `release.json` it was made from, and the bundle's own files in `bundle/`.
+    `healing/<digest>` has new copies of what the disk has altered of a bundle, on their way. A folder of each of these
+    has the `release.json` it was made from, and the bundle's own files in `bundle/`.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self.bundles = root / "bundles"
         self.staging = root / "staging"
+        self.healing = root / "healing"
         self.trash = root / "trash"
 
     def create(self) -> None:
@@ -117,7 +115,7 @@ class BlobStore:
             OtaError: `NO_SPACE`, `STORAGE_FAULT`.
         """
         try:
-            for folder in (self.bundles, self.staging, self.trash):
+            for folder in (self.bundles, self.staging, self.healing, self.trash):
                 make_folder(folder)
         except OSError as error:
             raise refusal_of(error, f"store {self.bundles.parent}") from error
@@ -128,15 +126,20 @@ class BlobStore:
 
     def installed(self) -> dict[str, ReleaseManifest]:
         """Releases of the bundles that are whole; one whose `release.json` is altered is left out."""
-        found = {name: release_in(self.bundles / name) for name in _names(self.bundles)}
+        found = {name: release_in(self.bundles / name) for name in names_in(self.bundles)}
         return {name: release for name, release in found.items() if release is not None}
 
-    def places(self) -> dict[str, list[Place]]:
-        """Where each piece of the installed bundles, and of what was staged, should lie."""
+    def places(self, own: ReleaseManifest | None = None) -> dict[str, list[Place]]:
+        """Where each piece of the installed bundles, and of what was staged, should lie.
+
+        `own` is the release of one of them that may have lost its list.
+        """
         found: dict[str, list[Place]] = {}
-        folders = [above / name for above in (self.bundles, self.staging) for name in _names(above)]
-        for folder in folders:
-            release = release_in(folder)
+        folders = [above / name for above in (self.bundles, self.staging) for name in names_in(above)]
+        known = [(folder, release_in(folder)) for folder in folders]
+        if own is not None:
+            known.append((self.bundles / own.bundle_digest, own))
+        for folder, release in known:
             if release is None:
                 continue
             for file in release.files:
@@ -164,77 +167,33 @@ class BlobStore:
         removed: list[str] = []
         try:
             for above in (self.bundles, self.staging):
-                names = [name for name in _names(above) if name not in keep]
+                names = [name for name in names_in(above) if name not in keep]
                 for name in names:
-                    _empty(self.trash / name)
+                    empty(self.trash / name)
                     (above / name).rename(self.trash / name)
                 if names:
                     sync_folder(above)
                 removed += names
-            for name in _names(self.trash):
-                _empty(self.trash / name)
+            for name in names_in(self.trash):
+                empty(self.trash / name)
         except OSError as error:
             raise refusal_of(error, "collecting bundles") from error
         return tuple(removed)
 
-    def scrub(self, bundle: str, first_piece: int, budget_bytes: int) -> Slice:
-        """Verify the pieces of an installed bundle from number `first_piece` on, at least one, at most `budget_bytes`.
+    def check(self, release: ReleaseManifest, first: int = 0) -> Iterator[Checked]:
+        """Look at the installed bundle of `release`, part after part from number `first` on.
 
-        Raises:
-            OtaError: `BUNDLE_ALTERED`: the bundle's own list of pieces is unreadable; only a new install heals that.
+        The parts of a file are its size, then its pieces, as the disk has them and not the cache.
         """
-        release = release_in(self.bundles / bundle)
-        if release is None:
-            raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{bundle}: {RELEASE_NAME} is altered or gone")
-        faults: list[Fault] = []
-        number = 0
-        read_bytes = 0
-        for file in release.files:
-            path = self.folder(bundle) / file.path
-            if number >= first_piece and not has_size(path, file.size_bytes):
-                faults.append(Fault(bundle, file.path, NOTHING))
-            for piece, offset_bytes, size_bytes in pieces_of(release, file):
-                if number >= first_piece:
-                    if read_bytes and read_bytes + size_bytes > budget_bytes:
-                        return Slice(tuple(faults), number)
-                    read_bytes += size_bytes
-                    _forget_cached(path, offset_bytes, size_bytes)
-                    data = read_place(Place(path, offset_bytes, size_bytes))
-                    if data is None or hashlib.sha256(data).hexdigest() != piece:
-                        faults.append(Fault(bundle, file.path, piece))
-                number += 1
-        return Slice(tuple(faults), None)
-
-    def heal(self, fault: Fault, data: bytes | memoryview) -> None:
-        """Put `data` where `fault` was found: a corrected copy of the file takes its place in one rename.
-
-        Raises:
-            OtaError: `BLOB_ALTERED`: `data` is not that piece. `NO_SPACE`, `STORAGE_FAULT`: the file is as it was.
-        """
-        if hashlib.sha256(data).hexdigest() != fault.piece:
-            raise OtaError(OtaRefusal.BLOB_ALTERED, f"these {len(data)} bytes are not {fault.piece}")
-        release = release_in(self.bundles / fault.bundle)
-        file = next((file for file in release.files if file.path == fault.path), None) if release else None
-        if release is None or file is None:
-            raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{fault.bundle}: {RELEASE_NAME} has no {fault.path}")
-        path = self.folder(fault.bundle) / fault.path
-        beside = self.trash / f"{fault.piece}.healing"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _copy(path, beside, file.size_bytes)
-            descriptor = os.open(beside, os.O_WRONLY)
-            try:
-                for piece, offset_bytes, _ in pieces_of(release, file):
-                    if piece == fault.piece:
-                        write_all(descriptor, data, offset_bytes)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            beside.rename(path)
-            sync_folder(path.parent)
-        except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise refusal_of(error, f"healing {path}") from error
+        for path, piece, offset_bytes, size_bytes in islice(_parts(release), first, None):
+            place = Place(self.folder(release.bundle_digest) / path, offset_bytes, size_bytes)
+            if piece is None:
+                yield Checked(path, 0, whole=has_size(place.path, size_bytes))
+            else:
+                _forget_cached(place)
+                data = read_place(place)
+                whole = data is not None and hashlib.sha256(data).hexdigest() == piece
+                yield Checked(path, size_bytes, whole)
 
 
 def release_in(folder: Path) -> ReleaseManifest | None:
@@ -245,58 +204,41 @@ def release_in(folder: Path) -> ReleaseManifest | None:
         return None
 
 
-def _names(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
+    """What is in `folder`; nothing if that is gone."""
     try:
         return sorted(entry.name for entry in os.scandir(folder))
     except FileNotFoundError:
         return []
 
 
-def _empty(path: Path) -> None:
-    if path.is_dir():
+def empty(path: Path) -> None:
+    """Remove what is at `path`, if anything is.
+
+    Raises:
+        OSError: something of it is still there.
+    """
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def _copy(source: Path, target: Path, size_bytes: int) -> None:
-    """Copy what can be read of `source`; the rest of the `size_bytes` of `target` is zero."""
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        if size_bytes:
-            os.posix_fallocate(descriptor, 0, size_bytes)
-        for offset_bytes, data in _readable(source, size_bytes):
-            write_all(descriptor, data, offset_bytes)
-    finally:
-        os.close(descriptor)
+def _parts(release: ReleaseManifest) -> Iterator[tuple[str, str | None, int, int]]:
+    """Path, piece, offset and size of each part that `check` looks at; no piece: the size of the whole file."""
+    for file in release.files:
+        yield file.path, None, 0, file.size_bytes
+        for piece, offset_bytes, size_bytes in pieces_of(release, file):
+            yield file.path, piece, offset_bytes, size_bytes
 
 
-def _readable(path: Path, size_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """What the first `size_bytes` of a file still have, with offsets; bad blocks and a missing end are passed over."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        for start in range(0, size_bytes, READ_BYTES):
-            end = min(start + READ_BYTES, size_bytes)
-            try:
-                yield start, os.pread(descriptor, end - start, start)
-            except OSError:
-                for block in range(start, end, _BLOCK_BYTES):
-                    with suppress(OSError):
-                        yield block, os.pread(descriptor, min(_BLOCK_BYTES, end - block), block)
-    finally:
-        os.close(descriptor)
-
-
-def _forget_cached(path: Path, offset_bytes: int, size_bytes: int) -> None:
+def _forget_cached(place: Place) -> None:
     """Have the next read come from the disk, as far as nobody has these bytes mapped."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(place.path, os.O_RDONLY)
     except OSError:
         return
     try:
-        os.posix_fadvise(descriptor, offset_bytes, size_bytes, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(descriptor, place.offset_bytes, place.size_bytes, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)

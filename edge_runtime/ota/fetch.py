@@ -10,6 +10,7 @@ leaves what was stored for the next try. Refuses to know metadata, slots and lif
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import random
 from collections.abc import Callable, Collection, Iterator
@@ -17,11 +18,12 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, cast
 
 from contracts.errors import OtaError, OtaRefusal
-from contracts.release import ReleaseManifest
+from contracts.release import MAX_RELEASE_BYTES, ReleaseManifest, load
 from edge_runtime.ota.blobs import BlobStore
 from edge_runtime.ota.delta import decode, decode_delta
 from edge_runtime.ota.pack_reader import PackReader
 from edge_runtime.ota.plan import Piece, Run, places_of, runs_of
+from edge_runtime.ota.repository import read_whole
 from edge_runtime.ota.retry import BUDGETS, USUAL_PATIENCE, Budget, GiveUp, Patience, Retries
 from edge_runtime.ota.schedule import EVERY_HOUR, AllowedHours, Clock, Progress, ProgressMeter, TokenBucket
 from edge_runtime.ota.transport import TransferError, Transport
@@ -132,6 +134,20 @@ class BlobFetcher:
             self._transport, self._clock, self._settings, self._draw, release, destination, held, on_progress
         )
         return download.run()
+
+
+def fetch_release(transport: Transport, targets_url: str, path: str) -> ReleaseManifest:
+    """Fetch again a release that was verified once. `path` is that among the targets, which has its digest.
+
+    Raises:
+        OtaError: a reason of the network; TARGET_ALTERED; a `RELEASE_...` reason.
+    """
+    folder, _, name = path.rpartition("/")
+    digest = name.removesuffix(".json")
+    data = read_whole(transport, f"{targets_url.rstrip('/')}/{folder}/{digest}.{name}", MAX_RELEASE_BYTES)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise OtaError(OtaRefusal.TARGET_ALTERED, f"{path} came altered")
+    return load(data)
 
 
 class _Download:

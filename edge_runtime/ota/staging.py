@@ -1,7 +1,8 @@
 """A release on its way to becoming a bundle: files of the right size with the pieces that are there so far.
 
 Guarantees, with `blobs.py`: no piece is written whose hash is not its name; what is there is asked of the disk and of
-no list, so that a power cut loses no more than the pieces it tore; `finish` yields a bundle that was verified whole.
+no list, so that a power cut loses no more than the pieces it tore; `finish` yields a bundle that was verified whole. A
+bundle that is installed is never written to: each file of it that is not as released is replaced in one rename.
 Refuses to know the network. Trusts that nobody else writes below its folder.
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from contracts.errors import BundleError, OtaError, OtaRefusal
@@ -18,12 +21,11 @@ from contracts.release import ReleaseFile, ReleaseManifest
 from edge_runtime.durable import make_folder, refusal_of, sync_folder, write_all, write_durably
 from edge_runtime.installed import FILES_NAME
 from edge_runtime.ota.blobs import (
-    NOTHING,
     RELEASE_NAME,
     BlobStore,
-    Fault,
     Place,
-    has_size,
+    empty,
+    go_on,
     pieces_of,
     read_place,
     release_in,
@@ -32,13 +34,21 @@ from edge_runtime.ota.blobs import (
 
 
 class Staging:
-    """Files of one release below `staging/`, or the bundle itself where it is installed already; made with `begin`."""
+    """Files of one release below a folder of their own; made with `begin`."""
 
-    def __init__(self, store: BlobStore, release: ReleaseManifest) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        release: ReleaseManifest,
+        above: Path,
+        files: tuple[ReleaseFile, ...],
+        heed: Callable[[], None],
+    ) -> None:
         self.release = release
         self._store = store
-        self._installed = (store.bundles / release.bundle_digest).exists()
-        self._folder = (store.bundles if self._installed else store.staging) / release.bundle_digest
+        self._folder = above / release.bundle_digest
+        self._files = files
+        self._heed = heed
         self._missing: dict[str, list[Place]] = {}
 
     @property
@@ -54,55 +64,83 @@ class Staging:
         """
         if hashlib.sha256(data).hexdigest() != piece:
             raise OtaError(OtaRefusal.BLOB_ALTERED, f"these {len(data)} bytes are not {piece}")
-        places = self._missing.get(piece, [])
-        if self._installed:
-            # A bundle that may be running is never written to: its files are replaced.
-            for path in sorted({place.path.relative_to(self._folder / FILES_NAME).as_posix() for place in places}):
-                self._store.heal(Fault(self.release.bundle_digest, path, piece), data)
-        else:
-            try:
-                for place in places:
-                    _write_place(place, data)
-            except OSError as error:
-                raise refusal_of(error, f"writing {piece}") from error
+        try:
+            for place in self._missing.get(piece, ()):
+                _write_place(place, data)
+        except OSError as error:
+            raise refusal_of(error, f"writing {piece}") from error
         self._missing.pop(piece, None)
 
     def finish(self) -> Path:
-        """Verify every file and the bundle's manifest, make it all last, and move it to its place; returns the folder.
+        """`verify` and `place`; returns the folder of the bundle."""
+        self.verify()
+        return self.place()
+
+    def verify(self) -> None:
+        """Verify every file, and make it last.
 
         Raises:
-            OtaError: `BUNDLE_ALTERED`: something is not as released; what is missing is in `missing` again, or the
-                release contradicts the bundle. `NO_SPACE`, `STORAGE_FAULT`.
+            OtaError: `BUNDLE_ALTERED`: something is not as released; what is missing is in `missing` again.
+                `STORAGE_FAULT`.
         """
         if self._missing:
             raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{len(self._missing)} pieces are missing")
         try:
-            for file in self.release.files:
+            for file in self._files:
                 descriptor = os.open(self._path(file), os.O_RDONLY)
                 try:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
-                if sha256_of(self._path(file)) != file.sha256:
+                if sha256_of(self._path(file), self._heed) != file.sha256:
                     self._look(file)
                     raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{file.path} does not match the release")
-            self._check_manifest()
-            for folder in (*_folders(self._folder / FILES_NAME), self._folder):
-                sync_folder(folder)
-            if not self._installed:
+        except OSError as error:
+            raise refusal_of(error, f"verifying {self.release.bundle_digest}") from error
+
+    def place(self) -> Path:
+        """Move what `verify` has passed to where it belongs; returns the folder of the bundle. Takes no time.
+
+        Raises:
+            OtaError: `BUNDLE_ALTERED`: the release contradicts the bundle. `NO_SPACE`, `STORAGE_FAULT`: a file is
+                either as it was or as released.
+        """
+        try:
+            if (self._store.bundles / self.release.bundle_digest).exists():
+                self._replace()
+            else:
+                self._require_manifest(self._folder / FILES_NAME)
+                for folder in (*_folders(self._folder / FILES_NAME), self._folder):
+                    sync_folder(folder)
                 self._folder.rename(self._store.bundles / self.release.bundle_digest)
                 sync_folder(self._store.bundles)
-                sync_folder(self._store.staging)
+                sync_folder(self._folder.parent)
         except OSError as error:
             raise refusal_of(error, f"finishing {self.release.bundle_digest}") from error
         return self._store.folder(self.release.bundle_digest)
 
+    def _replace(self) -> None:
+        installed = self._store.bundles / self.release.bundle_digest
+        for file in self._files:
+            there = installed / FILES_NAME / file.path
+            if there.exists() and there.samefile(self._path(file)):
+                continue
+            if there.is_dir():
+                empty(there)
+            make_folder(there.parent)
+            self._path(file).rename(there)
+            sync_folder(there.parent)
+        if release_in(installed) != self.release:
+            write_durably(installed / RELEASE_NAME, self.release.canonical_json())
+        empty(self._folder)
+        self._require_manifest(installed / FILES_NAME)
+
     def _path(self, file: ReleaseFile) -> Path:
         return self._folder / FILES_NAME / file.path
 
-    def _check_manifest(self) -> None:
+    def _require_manifest(self, folder: Path) -> None:
         try:
-            manifest = read_manifest(self._folder / FILES_NAME)
+            manifest = read_manifest(folder)
         except BundleError as error:
             raise OtaError(OtaRefusal.BUNDLE_ALTERED, str(error)) from error
         if manifest.digest != self.release.bundle_digest:
@@ -112,71 +150,88 @@ class Staging:
             if files.get(blob.path) != (blob.size_bytes, blob.sha256):
                 raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"release and manifest disagree about {blob.path}")
 
-    def _look(self, file: ReleaseFile, *, empty: bool = False) -> None:
+    def _look(self, file: ReleaseFile, *, is_empty: bool = False) -> None:
         """Add the pieces of `file` that its bytes on disk do not have to those that are missing."""
         path = self._path(file)
         for piece, offset_bytes, size_bytes in pieces_of(self.release, file):
             place = Place(path, offset_bytes, size_bytes)
-            data = None if empty else read_place(place)
+            data = None if is_empty else read_place(place)
+            self._heed()
             if data is None or hashlib.sha256(data).hexdigest() != piece:
                 self._missing.setdefault(piece, []).append(place)
 
-    def _lay_out(self) -> frozenset[str]:
-        """Give every file its size on the disk; returns the paths of those that have nothing in them yet."""
+    def _lay_out(self) -> dict[ReleaseFile, bool]:
+        """Give every file its size on the disk; returns those that were not linked, and whether nothing is in them."""
         if release_in(self._folder) != self.release:
-            if not self._installed:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                make_folder(self._folder)
+            shutil.rmtree(self._folder, ignore_errors=True)
+            make_folder(self._folder)
             write_durably(self._folder / RELEASE_NAME, self.release.canonical_json())
-        if self._installed:
-            for file in self.release.files:
-                if not has_size(self._path(file), file.size_bytes):
-                    self._store.heal(Fault(self.release.bundle_digest, file.path, NOTHING), b"")
-            return frozenset()
-        whole = {
-            file.sha256: self._store.folder(bundle) / file.path
-            for bundle, release in self._store.installed().items()
-            for file in release.files
-        }
-        empty = set()
-        for file in self.release.files:
+        whole: dict[str, list[Path]] = {}
+        # Its own files may be there and whole while the list of them is gone.
+        installed = {**self._store.installed(), self.release.bundle_digest: self.release}
+        for bundle, release in installed.items():
+            for file in release.files:
+                whole.setdefault(file.sha256, []).append(self._store.folder(bundle) / file.path)
+        own: dict[ReleaseFile, bool] = {}
+        for file in self._files:
             path = self._path(file)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if file.sha256 in whole and _holds(whole[file.sha256], file.sha256):
+            source = next((source for source in whole.get(file.sha256, ()) if self._holds(source, file.sha256)), None)
+            if source is None:
+                own[file] = _allocate(path, file.size_bytes)
+            else:
                 path.unlink(missing_ok=True)
-                os.link(whole[file.sha256], path)
-            elif _allocate(path, file.size_bytes):
-                empty.add(file.path)
-        return frozenset(empty)
+                os.link(source, path)
+        return own
 
-    def _fill(self, empty: frozenset[str], before: dict[str, list[Place]]) -> None:
-        for file in self.release.files:
-            self._look(file, empty=file.path in empty)
+    def _fill(self, own: dict[ReleaseFile, bool], before: dict[str, list[Place]]) -> None:
+        for file, is_empty in own.items():
+            self._look(file, is_empty=is_empty)
         for piece in self.missing:
             data = self._store.read(piece, before)
+            self._heed()
             if data is not None:
                 self.put(piece, data)
 
+    def _holds(self, path: Path, sha256: str) -> bool:
+        try:
+            return sha256_of(path, self._heed) == sha256
+        except OSError:
+            return False
 
-def begin(store: BlobStore, release: ReleaseManifest) -> Staging:
+
+def begin(
+    store: BlobStore,
+    release: ReleaseManifest,
+    *,
+    paths: AbstractSet[str] | None = None,
+    heed: Callable[[], None] = go_on,
+) -> Staging:
     """Allocate every byte of `release`, take over what is on the disk already, and say what is missing.
 
     Goes on where an earlier call was cut off. Files that an installed bundle has as they are get linked.
 
+    Args:
+        paths: to heal what is installed: only these files of the release; none: all. In a folder apart from that of
+            updates, so that the two may happen at the same time.
+        heed: called between reads; what it raises ends this, and a later call goes on.
+
     Raises:
         OtaError: `NO_SPACE`, `STORAGE_FAULT`: nothing is left of what was begun, and what was there before is.
     """
-    staging = Staging(store, release)
-    folder = store.staging / release.bundle_digest
+    above = store.staging if paths is None else store.healing
+    files = tuple(file for file in release.files if not paths or file.path in paths)
+    staging = Staging(store, release, above, files, heed)
+    folder = above / release.bundle_digest
     going_on = release_in(folder) == release
     try:
-        before = store.places()
-        empty = staging._lay_out()
+        before = store.places(release)
+        own = staging._lay_out()
     except OSError as error:
         if not going_on:
             shutil.rmtree(folder, ignore_errors=True)
         raise refusal_of(error, f"staging {release.size_bytes} bytes") from error
-    staging._fill(empty, before)
+    staging._fill(own, before)
     return staging
 
 
@@ -203,13 +258,6 @@ def _allocate(path: Path, size_bytes: int) -> bool:
     finally:
         os.close(descriptor)
     return before_bytes == 0
-
-
-def _holds(path: Path, sha256: str) -> bool:
-    try:
-        return sha256_of(path) == sha256
-    except OSError:
-        return False
 
 
 def _folders(top: Path) -> list[Path]:

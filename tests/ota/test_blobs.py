@@ -9,7 +9,7 @@ import pytest
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.manifest import verify_bundle
-from edge_runtime.ota.blobs import NOTHING, BlobStore, Fault
+from edge_runtime.ota.blobs import BlobStore
 from edge_runtime.ota.staging import begin
 from tests.ota.small_bundles import release_of, small_bundle
 from tests.test_durable import files_no_larger_than
@@ -168,51 +168,40 @@ def test_collecting_keeps_what_it_is_told(store: BlobStore, tmp_path: Path) -> N
     assert not list(store.trash.iterdir())
 
 
-def test_a_scrub_in_slices_finds_every_altered_piece_and_heals_it(store: BlobStore, tmp_path: Path) -> None:
+def test_looking_part_by_part_names_every_altered_file_and_begins_where_it_is_told(
+    store: BlobStore, tmp_path: Path
+) -> None:
     bundle = installed(store, tmp_path, "1")
-    other = installed(store, tmp_path, "2")
-    release, pieces = release_of(tmp_path / "1")
+    release, _ = release_of(tmp_path / "1")
+    assert all(part.whole for part in store.check(release))
+    assert sum(part.size_bytes for part in store.check(release)) == release.size_bytes
     folder = store.folder(bundle)
-    shared = (folder / "notes" / "card.md").read_bytes()
-    (folder / "notes" / "card.md").write_bytes(shared[:800] + bytes([shared[800] ^ 4]) + shared[801:])
+    card = (folder / "notes" / "card.md").read_bytes()
+    (folder / "notes" / "card.md").write_bytes(card[:800] + bytes([card[800] ^ 4]) + card[801:])
     (folder / "denoise.onnx").write_bytes((folder / "denoise.onnx").read_bytes()[:-1])
     (folder / "empty.bin").unlink()
-    files = {file.path: file for file in release.files}
-    faults: set[Fault] = set()
-    slices = 0
-    next_piece: int | None = 0
-    while next_piece is not None:
-        found, next_piece = (part := store.scrub(bundle, next_piece, 1500)).faults, part.next_piece
-        faults.update(found)
-        slices += 1
-    assert slices > 3
-    assert faults == {
-        Fault(bundle, "notes/card.md", files["notes/card.md"].pieces[1]),
-        Fault(bundle, "denoise.onnx", NOTHING),
-        Fault(bundle, "denoise.onnx", files["denoise.onnx"].pieces[-1]),
-        Fault(bundle, "empty.bin", NOTHING),
-    }
-    for fault in faults:
-        with pytest.raises(OtaError):
-            store.heal(fault, b"something else")
-        store.heal(fault, b"" if fault.piece == NOTHING else pieces[fault.piece])
-    assert store.scrub(bundle, 0, 1 << 30) == type(part)((), None)
-    verify_bundle(folder)
-    # The file that both had is shared: what altered one altered the other, and healing one leaves the other to its own.
-    assert [fault.path for fault in store.scrub(other, 0, 1 << 30).faults] == ["notes/card.md"]
+    parts = list(store.check(release))
+    assert [part.path for part in parts if not part.whole] == [
+        "denoise.onnx",  # its size
+        "denoise.onnx",  # its last piece
+        "empty.bin",
+        "notes/card.md",
+    ]
+    for first in range(len(parts) + 1):
+        assert list(store.check(release, first)) == parts[first:]
 
 
-def test_a_bundle_whose_list_is_altered_says_so_and_can_be_installed_again(store: BlobStore, tmp_path: Path) -> None:
+def test_a_bundle_whose_list_is_altered_can_be_installed_again(store: BlobStore, tmp_path: Path) -> None:
     bundle = installed(store, tmp_path, "1")
     (store.bundles / bundle / "release.json").write_bytes(b"{}")
-    with pytest.raises(OtaError) as caught:
-        store.scrub(bundle, 0, 1)
-    assert caught.value.refusal is OtaRefusal.BUNDLE_ALTERED
+    assert store.installed() == {}
     release, _ = release_of(tmp_path / "1")
     staging = begin(store, release)
     assert staging.missing == ()
     staging.finish()
-    assert store.scrub(bundle, 0, 1 << 30).faults == ()
+    assert store.installed() == {bundle: release}
+    assert all(part.whole for part in store.check(release))
+    assert not list(store.staging.iterdir())
 
 
 def test_an_installed_bundle_is_healed_by_replacing_files_and_never_written_to(
