@@ -46,7 +46,7 @@ def recordings_folder(run_dir: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whose recordings these are. `safety_digest` and `bundle_digest` as in every safety report."""
+    """Whose recordings these are. `safety_digest` as in every safety report, `bundle_digest` as in the first one."""
 
     robot: str
     safety_digest: str
@@ -60,6 +60,7 @@ class _Trigger:
     tick_ns: int | None
     seq: int
     seen_s: float
+    bundle_digest: str | None
 
 
 class BlackBox:
@@ -82,6 +83,7 @@ class BlackBox:
         self._limits = limits
         self._folder = folder
         self._origin = origin
+        self._bundle_digest = origin.bundle_digest
         self._keep = keep
         self._after_records = max(1, _AFTER_NS // limits.tick_ns)
         self._tripped = False
@@ -101,6 +103,10 @@ class BlackBox:
             self._trigger("trip", names, int(ticks["tick_ns"][first]))
         if len(ticks):
             self._tripped = bool(tripped[-1])
+
+    def follow(self, bundle_digest: str) -> None:
+        """From now on the robot follows this bundle's policy; recordings say of which it was when they became due."""
+        self._bundle_digest = bundle_digest
 
     def record(self) -> None:
         """Write the last seconds, because somebody asks for them."""
@@ -154,7 +160,9 @@ class BlackBox:
             # The recording that is due holds this one's moment as well.
             self._missed += cause == "trip"
             return
-        self._due = _Trigger(cause, reasons, tick_ns, self._loop.black_box_newest(), time.monotonic())
+        self._due = _Trigger(
+            cause, reasons, tick_ns, self._loop.black_box_newest(), time.monotonic(), self._bundle_digest
+        )
 
     def _start(self, trigger: _Trigger) -> None:
         self._due = None
@@ -203,7 +211,7 @@ class BlackBox:
             trigger_seq=seq,
             n_records=len(records),
             safety_digest=self._origin.safety_digest,
-            bundle_digest=self._origin.bundle_digest,
+            bundle_digest=trigger.bundle_digest,
             limits=readable_limits(config),
             kernel_config=bytes(ffi.buffer(config)),
         )

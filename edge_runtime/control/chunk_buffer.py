@@ -7,6 +7,7 @@ checked again here although the engine made it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,9 +16,11 @@ import numpy.typing as npt
 from contracts.embodiment import Embodiment
 from contracts.errors import Refusal
 from contracts.messages import ActionChunk
-from edge_runtime.control.plan import NO_BUNDLE, Plan, evaluate_plan
+from edge_runtime.control.plan import Plan, evaluate_plan
 
 Float64Array = npt.NDArray[np.float64]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 _BLEND_STEP_NS = 10_000_000
 _BLEND_STEPS_MAX = 50
@@ -68,20 +71,17 @@ class ChunkBuffer:
 
     Args:
         embodiment: joint order and ratings to check against.
-        bundle_digest: the only bundle whose chunks are taken; None takes any.
         blend_ns: length of the cross-fade from the motion under way to a new chunk.
         max_age_ns: a chunk whose observation is older than this is refused.
     """
 
-    def __init__(self, embodiment: Embodiment, *, bundle_digest: str | None, blend_ns: int, max_age_ns: int) -> None:
+    def __init__(self, embodiment: Embodiment, *, blend_ns: int, max_age_ns: int) -> None:
         self._n_joints = len(embodiment.joints)
         self._joint_digest = embodiment.joint_digest
         travel_m = embodiment.gripper.opening_max_m
         lowest = [joint.position_min_rad - _OUT_OF_RANGE_MARGIN_RAD for joint in embodiment.joints]
         highest = [joint.position_max_rad + _OUT_OF_RANGE_MARGIN_RAD for joint in embodiment.joints]
         self._lowest, self._highest = np.array([*lowest, -travel_m]), np.array([*highest, 2.0 * travel_m])
-        self._bundle_digest = bundle_digest
-        self._plan_digest = NO_BUNDLE if bundle_digest is None else bytes.fromhex(bundle_digest)
         self._blend_ns = blend_ns
         self._max_age_ns = max_age_ns
         self._armed_since_ns = 0
@@ -168,8 +168,8 @@ class ChunkBuffer:
     def _why_not(self, chunk: ActionChunk, actions: Float64Array, now_ns: int) -> Refused | None:
         if chunk.joint_digest != self._joint_digest:
             return Refused(Refusal.JOINT_ORDER, f"{chunk.joint_digest[:12]}…, this robot is {self._joint_digest[:12]}…")
-        if self._bundle_digest is not None and chunk.bundle_digest != self._bundle_digest:
-            return Refused(Refusal.WRONG_BUNDLE, f"{chunk.bundle_digest[:12]}…, expected {self._bundle_digest[:12]}…")
+        if not _DIGEST.fullmatch(chunk.bundle_digest):
+            return Refused(Refusal.WRONG_BUNDLE, f"{chunk.bundle_digest[:12]!r} is no digest of a bundle")
         if len(chunk.position_rad[0]) != self._n_joints:
             return Refused(Refusal.SHAPE, f"{len(chunk.position_rad[0])} joints, this robot has {self._n_joints}")
         if chunk.exposure_ns > now_ns or chunk.published_ns > now_ns:
@@ -233,7 +233,7 @@ class ChunkBuffer:
             q_rad=knots[:, :-1],
             gripper_m=knots[:, -1],
             speed_scale=speed_scale,
-            bundle_digest=self._plan_digest,
+            bundle_digest=bytes.fromhex(chunk.bundle_digest),
         )
 
     def _motion_at(self, t_ns: npt.NDArray[np.int64], splice_ns: int, rest: Posture) -> Float64Array:

@@ -23,12 +23,13 @@ from contracts.topics import ACTION_CHUNK, OPERATOR
 from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
-from edge_runtime.control.admission import Admission
+from edge_runtime.control.admission import Admission, Prediction
 from edge_runtime.control.answers import RESTARTED, Answers
 from edge_runtime.control.black_box import BlackBox
-from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture
+from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
 from edge_runtime.control.grade import SelfTest
-from edge_runtime.control.intake import Declined, Intake
+from edge_runtime.control.intake import Declined, Intake, Taken
+from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import TICK_NS
 from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.policy_watch import PolicyWatch
@@ -42,6 +43,7 @@ from edge_runtime.safety import Reason, Request, Result, State
 
 _CHUNK_MAX_AGE_NS = round(ACTION_CHUNK.max_age_s * 1e9)
 _DRAIN_LIMIT = 1024
+_FOLLOWS = (State.ACTIVE, State.HOLDING)
 _REQUESTS = {
     OperatorKind.ARM: Request.ARM,
     OperatorKind.DISARM: Request.DISARM,
@@ -55,7 +57,8 @@ class Supervisor:
 
     Args:
         config: of this robot.
-        bundle_digest: the bundle whose chunks are taken.
+        bundles: those whose chunks are taken.
+        bundle_digest: the one whose chunks are expected, for reports from before the first one.
         port: driver port, for the acknowledgement of observations in lockstep.
         loop: the running 1 kHz loop.
         black_box: writes that loop's last seconds out when it trips.
@@ -71,7 +74,8 @@ class Supervisor:
         self,
         config: RobotConfig,
         *,
-        bundle_digest: str | None,
+        bundles: KnownBundles,
+        bundle_digest: str,
         port: DriverPort,
         loop: ControlLoop,
         black_box: BlackBox,
@@ -80,6 +84,7 @@ class Supervisor:
         refusals: Refusals,
     ) -> None:
         self._config = config
+        self._bundles = bundles
         self._bundle_digest = bundle_digest
         self._port = port
         self._loop = loop
@@ -90,7 +95,6 @@ class Supervisor:
         self._receipts = Receipts()
         self._buffer = ChunkBuffer(
             config.embodiment,
-            bundle_digest=bundle_digest,
             blend_ns=round(config.control.blend_s * 1e9),
             max_age_ns=_CHUNK_MAX_AGE_NS,
         )
@@ -126,8 +130,7 @@ class Supervisor:
             SafetyError: buffer and loop contradict each other; control must not go on.
         """
         now_ns = self._clock.now_ns()
-        active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
-        outcome = self._intake.take(chunk, now_ns, self._rest(), active_from_ns)
+        outcome = self._taken(chunk, now_ns)
         receipt = None
         if isinstance(outcome, Declined):
             self._refusals.count(ACTION_CHUNK.name, outcome.refused.refusal)
@@ -136,9 +139,20 @@ class Supervisor:
             self._accepted += 1
             self._clipped += outcome.prediction.interventions > 0
             self._receipts.taken(chunk, outcome, now_ns)
+            if self._loop.counters().state in _FOLLOWS:
+                self._bundle_digest = chunk.bundle_digest
+                self._black_box.follow(chunk.bundle_digest)
         if self._clock.virtual and chunk.exposure_ns <= now_ns:
             self._port.acknowledge_observation(chunk.exposure_ns)
         return receipt
+
+    def _taken(self, chunk: ActionChunk, now_ns: int) -> Taken | Declined:
+        problem = self._bundles.why_not(chunk.bundle_digest, time.monotonic_ns())
+        if problem is not None:
+            detail = f"{chunk.bundle_digest[:12]}…: {problem}"
+            return Declined(Refused(Refusal.WRONG_BUNDLE, detail), Prediction())
+        active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
+        return self._intake.take(chunk, now_ns, self._rest(), active_from_ns)
 
     def _rest(self) -> Posture:
         """Where the robot is commanded to be now."""
@@ -225,7 +239,7 @@ class Supervisor:
         counters = self._loop.counters()
         window = self._window
         plan = self._buffer.plan
-        if counters.state not in (State.ACTIVE, State.HOLDING):
+        if counters.state not in _FOLLOWS:
             plan = None
         report = SafetyReport(
             stamp_ns=now_ns,

@@ -252,6 +252,22 @@ def test_a_full_ring_in_virtual_time(name: str, folder: Path) -> None:
     assert path.stat().st_size < 4 << 20, "an idle robot's seconds take little room"
 
 
+def test_a_recording_names_the_bundle_that_was_followed_when_it_became_due(name: str, folder: Path) -> None:
+    plant = LockstepPlant(name, ticks=1200)
+    with plant.port, DriverPort.attach(name) as port:
+        config = make_config()
+        with BlackBox(loop := ControlLoop(port, config), config, folder, ORIGIN) as box, loop:
+            plant.start()
+            supervise(box, loop, lambda: loop.black_box_newest() > 10)
+            box.follow("ef" * 32)
+            box.record()
+            box.follow("ab" * 32)
+            supervise(box, loop, lambda: written(box) == 1)
+            plant.join(timeout=60.0)
+    (path,) = folder.iterdir()
+    assert read_recording(path).header.bundle_digest == "ef" * 32
+
+
 def test_a_full_disk_costs_the_file_and_nothing_else(name: str, folder: Path) -> None:
     plant = LockstepPlant(name, ticks=2000)
     with plant.port, DriverPort.attach(name) as port:

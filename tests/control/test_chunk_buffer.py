@@ -56,7 +56,7 @@ def push(buffer: ChunkBuffer, chunk: ActionChunk, now_ns: int, rest: Posture) ->
 
 @pytest.fixture
 def buffer() -> ChunkBuffer:
-    made = ChunkBuffer(EMBODIMENT, bundle_digest="b" * 64, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    made = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
     made.restart(armed_since_ns=1000 * MS)
     return made
 
@@ -83,7 +83,7 @@ def test_the_seam_starts_where_the_arm_rests(buffer: ChunkBuffer) -> None:
     pauses_ms=st.lists(st.integers(1, 900), min_size=12, max_size=12),
 )
 def test_random_latency_and_starvation_never_shift_an_action(latencies_ms: list[int], pauses_ms: list[int]) -> None:
-    buffer = ChunkBuffer(EMBODIMENT, bundle_digest=None, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
     buffer.restart(0)
     exposure_ns = 0
     for sequence, latency_ms in enumerate(latencies_ms):
@@ -103,7 +103,7 @@ def test_random_latency_and_starvation_never_shift_an_action(latencies_ms: list[
 @settings(max_examples=100, deadline=None)
 @given(offsets=st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=8), latency_ms=st.integers(20, 200))
 def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
-    buffer = ChunkBuffer(EMBODIMENT, bundle_digest=None, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
     buffer.restart(0)
     previous = None
     for sequence, offset in enumerate(offsets):
@@ -119,7 +119,7 @@ def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
 
 
 def test_the_longest_chunk_behind_the_longest_cross_fade_is_one_plan() -> None:
-    buffer = ChunkBuffer(EMBODIMENT, bundle_digest=None, blend_ns=1000 * MS, max_age_ns=1000 * MS)
+    buffer = ChunkBuffer(EMBODIMENT, blend_ns=1000 * MS, max_age_ns=1000 * MS)
     for exposure_ns in (100 * MS, 300 * MS):
         outcome = push(buffer, make_chunk(exposure_ns, horizon=MAX_HORIZON), exposure_ns + 60 * MS, REST)
         assert isinstance(outcome, Offer)
@@ -130,7 +130,8 @@ def test_the_longest_chunk_behind_the_longest_cross_fade_is_one_plan() -> None:
     ("change", "now_ms", "expected"),
     [
         ({"joint_digest": "0" * 64}, 1060, Refusal.JOINT_ORDER),
-        ({"bundle_digest": "0" * 64}, 1060, Refusal.WRONG_BUNDLE),
+        ({"bundle_digest": "no digest"}, 1060, Refusal.WRONG_BUNDLE),
+        ({"bundle_digest": "b" * 63 + "\n"}, 1060, Refusal.WRONG_BUNDLE),
         ({"exposure_ns": 1061 * MS}, 1060, Refusal.FUTURE),
         ({"published_ns": 1061 * MS}, 1060, Refusal.FUTURE),
         ({"exposure_ns": 999 * MS}, 1060, Refusal.BEFORE_ARMING),
@@ -167,6 +168,14 @@ def test_duplicates_and_older_observations_are_refused_and_change_nothing(buffer
 def test_an_engine_that_restarts_its_numbers_is_taken_up_again(buffer: ChunkBuffer) -> None:
     assert isinstance(push(buffer, make_chunk(1200 * MS, sequence=500), 1260 * MS, REST), Offer)
     assert isinstance(push(buffer, make_chunk(1400 * MS, sequence=1), 1460 * MS, REST), Offer)
+
+
+def test_each_plan_names_the_bundle_of_its_own_chunk(buffer: ChunkBuffer) -> None:
+    for exposure_ns, digest in ((1000 * MS, "b" * 64), (1100 * MS, "0c" * 32), (1200 * MS, "b" * 64)):
+        chunk = msgspec.structs.replace(make_chunk(exposure_ns), bundle_digest=digest)
+        assert isinstance(push(buffer, chunk, exposure_ns + 60 * MS, REST), Offer)
+        assert buffer.plan is not None
+        assert buffer.plan.bundle_digest == bytes.fromhex(digest)
 
 
 def test_an_offer_changes_nothing_until_it_is_taken(buffer: ChunkBuffer) -> None:

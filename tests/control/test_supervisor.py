@@ -9,34 +9,44 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from contracts.manifest import read_manifest
 from contracts.messages import OperatorCommand, OperatorKind, SafetyReport
 from edge_runtime.bus import Refusals
 from edge_runtime.clock import VirtualClock
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.control.black_box import BlackBox, Origin
+from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.stop_mark import StopMark, forget_stop
 from edge_runtime.control.supervisor import Supervisor
+from edge_runtime.installed import Installed, bundle_folder
 from edge_runtime.operator import ADVICE
 from edge_runtime.robots.port import FeedbackFlag
 from edge_runtime.safety import State
+from edge_runtime.safety.recording import read_recording
+from edge_runtime.slots import Slot, SlotFile, Slots
 from tests.control.control_process import make_config
 from tests.control.stepped import SteppedLoop
+from tests.control.test_chunk_buffer import make_chunk
 from tests.control.test_intake import EMBODIMENT
+from tests.ota.small_bundles import small_bundle
 
 CONFIG = msgspec.structs.replace(load_config(SIM_CONFIG), embodiment=EMBODIMENT)
+SHIPPED = read_manifest(CONFIG.bundle_dir).digest
 
 
 class Bench:
     """A loop that is ready, and the supervisor of a control process that was started just now."""
 
-    def __init__(self, stepped: SteppedLoop, folder: Path) -> None:
+    def __init__(self, stepped: SteppedLoop, folder: Path, bundles: KnownBundles | None = None) -> None:
         self.stepped = stepped
+        self.black_box = BlackBox(stepped.loop, make_config(), folder, Origin("arm", "", SHIPPED))
         self.supervisor = Supervisor(
             CONFIG,
-            bundle_digest=None,
+            bundles=bundles or KnownBundles(Installed.of(CONFIG), lambda _: None),
+            bundle_digest=SHIPPED,
             port=stepped.port,
             loop=stepped.loop,
-            black_box=BlackBox(stepped.loop, make_config(), folder, Origin("arm", "", None)),
+            black_box=self.black_box,
             stop_mark=StopMark(folder),
             clock=VirtualClock(stepped.port),
             refusals=Refusals(),
@@ -133,3 +143,54 @@ def test_a_stop_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
         assert bench.ask(bench.command(OperatorKind.STOP)) == "done"
         assert bench.state() is State.FAULT
         assert bench.supervisor.note() == "stop mark: No such file or directory"
+
+
+@pytest.fixture
+def two_bundles(tmp_path: Path) -> tuple[KnownBundles, str, str]:
+    """The bundles of a robot with an installed one beside the shipped one, and their digests."""
+    shipped, other = small_bundle(tmp_path / "shipped", "1"), small_bundle(tmp_path / "other", "2")
+    digest = read_manifest(other).digest
+    target = bundle_folder(tmp_path / "root", digest)
+    target.parent.mkdir(parents=True)
+    other.rename(target)
+    SlotFile(tmp_path / "root" / "slots").write(Slots(active=Slot(digest, 1)))
+    return KnownBundles(Installed(shipped, tmp_path / "root"), lambda _: None), read_manifest(shipped).digest, digest
+
+
+def test_reports_name_the_bundle_whose_plan_is_followed(
+    tmp_path: Path, two_bundles: tuple[KnownBundles, str, str]
+) -> None:
+    bundles, first, second = two_bundles
+    with SteppedLoop(priority=0) as stepped:
+        bench = Bench(stepped, tmp_path, bundles)
+        stepped.tick(2)
+
+        def give(digest: str, exposure_ns: int) -> str | None:
+            chunk = msgspec.structs.replace(
+                make_chunk(exposure_ns, sequence=exposure_ns),
+                joint_digest=EMBODIMENT.joint_digest,
+                position_rad=((0.0,) * len(EMBODIMENT.joints),) * 16,
+                bundle_digest=digest,
+            )
+            receipt = bench.supervisor.take_chunk(chunk)
+            stepped.tick(200)
+            bench.supervisor.drain()
+            return None if receipt is None else receipt.refusal
+
+        assert bench.supervisor.report().bundle_digest == SHIPPED
+        assert give(second, stepped.now_ns) is None
+        assert bench.supervisor.report().bundle_digest == SHIPPED, "nobody moves by it yet"
+        assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+        for digest in (first, second, first):
+            assert give(digest, stepped.now_ns) is None
+            assert bench.supervisor.report().bundle_digest == digest
+            assert bench.supervisor.report().chunk_sequence is not None
+        assert give("0" * 64, stepped.now_ns) == "wrong_bundle"
+        assert bench.supervisor.report().bundle_digest == first
+        assert bench.ask(bench.command(OperatorKind.STOP)) == "done"
+        stepped.tick(600)
+        assert give(second, stepped.now_ns) is None
+        assert bench.supervisor.report().bundle_digest == first, "who acted when it was stopped"
+        bench.black_box.close()
+        (recording,) = tmp_path.glob("*.bin")
+        assert read_recording(recording).header.bundle_digest == first
