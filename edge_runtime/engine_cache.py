@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.errors import EngineError
+from contracts.errors import EngineError, OtaError, OtaRefusal
 from edge_runtime.config import RobotConfig
 from edge_runtime.durable import make_folder, refusal_of, write_durably
 
@@ -93,7 +93,8 @@ class EngineCache:
         """Keep an engine, to last, in place of any other of the same graph.
 
         Raises:
-            OtaError: `NO_SPACE`, `STORAGE_FAULT`: it is not there, and nor is harm.
+            OtaError: `NO_SPACE`, `STORAGE_FAULT`: it is not there, and nor is harm; the latter also where the cache
+                is of another user, who could not read what is written here.
             EngineError: larger than any engine may be.
         """
         if len(data) > ENGINE_BYTES_MAX:
@@ -101,6 +102,8 @@ class EngineCache:
         folder = self._folder(key)
         record = _Record(key, len(data), hashlib.sha256(data).hexdigest())
         try:
+            if _owner_of(folder) != os.geteuid():
+                raise OtaError(OtaRefusal.STORAGE_FAULT, f"engine {folder}: the folder belongs to another user")
             make_folder(folder)
             # The record comes last: without it, or with that of other bytes, there is no engine here.
             write_durably(folder / _ENGINE_NAME, data, _OURS_ALONE)
@@ -133,6 +136,11 @@ def collect_engines(root: Path, keep: AbstractSet[str]) -> None:
             shutil.rmtree(folder)
     except OSError as error:
         raise refusal_of(error, "collecting engines") from error
+
+
+def _owner_of(folder: Path) -> int:
+    """User of the folder, or of the lowest one above it that is there."""
+    return next(known for known in (folder, *folder.parents) if known.exists()).stat().st_uid
 
 
 def _record_in(folder: Path) -> _Record | None:

@@ -1,18 +1,22 @@
 """The NVIDIA GPU of this machine, as its driver describes it.
 
 Asks the driver's own library, which every machine with such a GPU has, and opens no context on the device: asking costs
-neither its memory nor anything of what runs there. Refuses to know what it is used for.
+neither its memory nor anything of what runs there. Refuses to know what it is used for. ``python -m edge_runtime.gpu``
+prints the architecture.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 DRIVER_LIBRARY = "libcuda.so.1"
 DRIVER_VERSION = Path("/proc/driver/nvidia/version")
+_LIMIT_S = 20.0
 
 # CUdevice_attribute, cuda.h.
 _COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76
@@ -55,3 +59,31 @@ def find_gpu(library: str = DRIVER_LIBRARY, version_file: Path = DRIVER_VERSION)
         cuda=f"{version.value // 1000}.{version.value % 1000 // 10}",
         driver=driver,
     )
+
+
+def find_architecture(library: str = DRIVER_LIBRARY, limit_s: float = _LIMIT_S) -> str | None:
+    """Architecture of the first GPU; None where there is none, or its driver does not answer within `limit_s`.
+
+    Asked in a process of its own: a driver that hangs takes nobody along, and keeps no memory of who asked.
+    """
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return None
+    try:
+        asked = subprocess.run(
+            (sys.executable, "-m", "edge_runtime.gpu", library),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit_s,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return asked.stdout.strip() or None
+
+
+if __name__ == "__main__":
+    found = find_gpu(*sys.argv[1:2])
+    print("" if found is None else found.architecture)

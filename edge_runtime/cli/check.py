@@ -225,10 +225,11 @@ def _bundle(config: RobotConfig) -> Row:
 
 def _inference(config: RobotConfig) -> Row:
     from edge_runtime.engine.bundle_policy import BundlePolicy
+    from edge_runtime.engine.engines import Engines
     from edge_runtime.frames import FrameRing
 
     embodiment = config.embodiment
-    policy = BundlePolicy.load(config.bundle_dir, embodiment, threads=config.engine.threads)
+    policy = BundlePolicy.load(config.bundle_dir, embodiment, threads=config.engine.threads, engines=Engines.of(config))
     took_ms = []
     with ExitStack() as stack:
         rings = [

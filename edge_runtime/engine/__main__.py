@@ -22,6 +22,7 @@ from contracts.updates import PolicyOrder
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.clock import MonotonicClock, open_clock
 from edge_runtime.engine.bundle_policy import BundlePolicy
+from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policies import Policies, boot
 from edge_runtime.installed import Installed
@@ -37,7 +38,8 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
     config, run_dir = arguments.config, arguments.run_dir
     cv2.setNumThreads(config.engine.threads)
     installed = Installed.of(config)
-    load = partial(BundlePolicy.load, embodiment=config.embodiment, threads=config.engine.threads)
+    engines = Engines.of(config)
+    load = partial(BundlePolicy.load, embodiment=config.embodiment, threads=config.engine.threads, engines=engines)
     booted = boot(installed, load, lambda: bool(stop))
     if booted is None:
         _end_in_the_middle_of_a_load()

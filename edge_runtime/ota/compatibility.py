@@ -8,6 +8,7 @@ loaded.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from contracts.embodiment import Embodiment
 from contracts.errors import OtaError, OtaRefusal
 from contracts.manifest import FORMAT_VERSION, MotionLimits
 from contracts.release import Compatibility, SafetyNeeds, VersionRange
+from edge_runtime.gpu import find_architecture
 
 Mismatch = tuple[OtaRefusal, str]
 
@@ -42,21 +44,25 @@ class RobotFacts:
 def facts_of(
     embodiment: Embodiment, motion: MotionLimits, *, gpu_architecture: str | None = None, jetpack: str | None = None
 ) -> RobotFacts:
-    """The facts of this machine; what only its owner knows is passed through."""
-    try:
-        tensorrt = metadata.version("tensorrt")
-    except metadata.PackageNotFoundError:
-        tensorrt = None
+    """The facts of this machine; what its owner says of it is not asked of the machine."""
     return RobotFacts(
         embodiment=embodiment.name,
         joint_digest=embodiment.joint_digest,
         joint_names=embodiment.joint_names,
         motion=motion,
         architecture=os.uname().machine,
-        gpu_architecture=gpu_architecture,
-        tensorrt=tensorrt,
+        gpu_architecture=gpu_architecture or find_architecture(),
+        tensorrt=_tensorrt(),
         jetpack=jetpack,
     )
+
+
+def _tensorrt() -> str | None:
+    """Version of TensorRT's Python package, under each of the names that it is shipped with."""
+    for package in ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(package)
+    return None
 
 
 def require_compatible(asked: Compatibility, facts: RobotFacts) -> None:
