@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
-from contracts.errors import BundleError, EdgeError
+from contracts.errors import BundleError, EdgeError, OtaError
 from contracts.manifest import read_manifest
 from edge_runtime.config import RobotConfig
 from edge_runtime.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
@@ -68,7 +68,7 @@ class Installed:
             except EdgeError as error:
                 if choice.bundle == SHIPPED:
                     raise
-                failed[choice.bundle] = f"{choice.bundle}: {error}"
+                failed[choice.bundle] = f"{choice.bundle[:12]}: {error}"
                 continue
             return taken, Boot(choice.bundle, choice.folder, (*failed.values(), *choice.passed_over))
 
@@ -91,6 +91,13 @@ class Installed:
     def digest_of(self, slot: Slot) -> str:
         """The digest of what is in `slot`."""
         return self.shipped_digest if slot.bundle == SHIPPED else slot.bundle
+
+    def active(self) -> str:
+        """The digest of the bundle that the pointer says should run; the shipped one's where it cannot be read."""
+        try:
+            return self.digest_of(self._read().active)
+        except OtaError:
+            return self.shipped_digest
 
     def may_act(self) -> frozenset[str]:
         """Digests of the bundles that may act on this robot: active, committed, previous and shipped.

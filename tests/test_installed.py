@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OtaError, OtaRefusal
+from contracts.errors import EngineError, OtaError, OtaRefusal
 from contracts.manifest import read_manifest
 from edge_runtime.installed import Installed, bundle_folder
 from edge_runtime.slots import SHIPPED, Slot, SlotFile, Slots
@@ -64,3 +64,44 @@ def test_a_torn_pointer_boots_the_shipped_bundle_and_names_nothing_else(shipped:
 
 def test_a_shipped_bundle_that_cannot_be_read_has_no_digest(tmp_path: Path) -> None:
     assert Installed(tmp_path / "nothing", None).shipped_digest == ""
+
+
+def test_the_first_that_is_taken_boots_and_what_was_wrong_with_better_ones_is_told(
+    shipped: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    first, second, third = (install(root, tmp_path, seed) for seed in (2, 3, 4))
+    installed = Installed(shipped, root)
+    SlotFile(root / "slots").write(Slots(active=Slot(third, 3), committed=Slot(second, 2), previous=Slot(first, 1)))
+    refused: set[Path] = set()
+
+    def take(folder: Path) -> str:
+        if folder in refused:
+            raise EngineError("not this one")
+        return read_manifest(folder).digest
+
+    for digest in (third, second, first):
+        taken, choice = installed.boot_first(take)
+        assert (taken, choice.bundle) == (digest, digest)
+        assert len(choice.passed_over) == len(refused)
+        refused.add(installed.folder(digest))
+    taken, choice = installed.boot_first(take)
+    assert (taken, choice.bundle) == (installed.shipped_digest, SHIPPED)
+    assert choice.passed_over[0] == f"{third[:12]}: not this one"
+    assert installed.active() == third
+    refused.add(shipped)
+    with pytest.raises(EngineError):
+        installed.boot_first(take)
+
+
+def test_known_is_what_may_act_and_what_waits(shipped: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    first = install(root, tmp_path, 2)
+    installed = Installed(shipped, root)
+    SlotFile(root / "slots").write(Slots(staged=Slot(first, 1)))
+    assert installed.known() == {first, installed.shipped_digest}
+    assert installed.may_act() == {installed.shipped_digest}
+    assert installed.active() == installed.shipped_digest
+    for copy in root.glob("slots.*"):
+        copy.write_bytes(b"\0" * 4096)
+    assert installed.active() == installed.shipped_digest

@@ -108,7 +108,7 @@ class Policies:
     Args:
         installed: the bundles of this robot.
         load: makes a policy of one.
-        serving: acts from now on, and `problem` says what was wrong with better ones.
+        serving: acts from now on; `problem` says why it is not the one that the pointer names, empty where it is.
         now_ns: on the engine's clock.
         refusals: where orders are counted that came too late.
         in_background: load at lower priority.
@@ -131,7 +131,7 @@ class Policies:
         self._standby: Policy | None = None
         self._order: PolicyOrder | None = None
         self._loading: tuple[str, _Loading] | None = None
-        self._failed: dict[str, str] = {"": problem} if problem else {}
+        self._failed: dict[str, str] = {installed.active(): problem} if problem else {}
         self._said: PolicyStatus | None = None
         self._due_ns = 0
 
@@ -234,7 +234,7 @@ class Policies:
         _log.error("%s cannot be had: %s", digest[:12], problem)
 
     def _status(self, now_ns: int) -> PolicyStatus:
-        failed = next((digest for digest in self._wanted() if digest in self._failed), "")
+        failed = next((digest for digest in self._wanted() or self._failed if digest in self._failed), "")
         return PolicyStatus(
             stamp_ns=now_ns,
             pid=os.getpid(),
