@@ -6,8 +6,9 @@ One more attempt that goes wrong never turns a yes into a no, and one more that 
 
 Fisher's exact test holds the counts against each other, so that a short record of the past is a weak witness and no
 more. It is asked at a few fixed numbers of attempts, 6, 9, 14, 21 and so on, each with its share of `alpha`, and the
-shares add up to it: three quarters go to the first twelve, which reach to some 550 attempts, the rest to those after. In between nothing is lost: a yes is given as soon as the next look will say yes even if all goes
-well until then, and a look that was missed is made up for by what its count must have been at least.
+shares add up to it: three quarters go to the first twelve, which reach to some 550 attempts, the rest to those after.
+In between nothing is lost: a yes is given as soon as the next look will say yes even if all goes well until then, and a
+look that was missed is made up for by what its count must have been at least.
 
 Trusts the attempts to be alike and independent. Tasks that got harder meanwhile look like a bundle that got worse.
 """
@@ -24,11 +25,8 @@ _EQUAL_LOOKS = 12
 
 def is_worse(bad: int, of: int, bad_before: int, of_before: int, *, alpha: float) -> bool:
     """Whether `bad` of `of` attempts are more than `bad_before` of `of_before` were, by more than chance."""
-    for at, share in looks(of):
-        # Those that are still missing at the look go well; those that came after it were the bad ones.
-        if tail(bad - max(of - at, 0), at, bad_before, of_before) <= alpha * share:
-            return True
-    return False
+    # Those that are still missing at a look go well; those that came after it were the bad ones.
+    return any(tail(bad - max(of - at, 0), at, bad_before, of_before) <= alpha * share for at, share in looks(of))
 
 
 def looks(of: int) -> Iterator[tuple[int, float]]:

@@ -1,12 +1,12 @@
 """Whether a bundle on trial stays: what it did, against fixed terms and against the record of the committed one. Pure.
 
 Guarantees: the same records give the same verdict. Nothing is proven on nothing: it takes time, motion, and episodes
-that succeeded. One more bad thing never makes the verdict better. A bundle that behaves as the committed one did is
-taken back by the comparisons in at most `alpha` of all trials, however long they last (`comparison.py`).
+that succeeded. A good thing turned bad never makes the verdict better. A bundle that behaves as the committed one did
+is taken back by the comparisons in at most `alpha` of all trials, however long they last (`comparison.py`).
 
 What needs no statistics is absolute: crashes, trips, outputs that are no numbers, chunks that come too late, failing
-most of the time. Where the committed bundle's record shows the same, the record decides: it is no regression then. Where
-there is no record, as after the first update, the absolute terms are all there is, and the words say so.
+most of the time. Where the committed bundle's record shows the same, comparison decides: it is no regression then.
+Without a record, as after the first update, the absolute terms are all there is, and the words say so.
 
 Refuses to know clock, disk and bus. Trusts the task to be what it was: a harder one looks like a worse bundle.
 """
@@ -132,13 +132,10 @@ def _faults(trial: Record, committed: Record, terms: Terms) -> Iterator[tuple[Ot
             yield reason, f"{what}: {count}{_before(before, windows_before)}"
 
     late, late_before = (record.chunks_older_than(terms.latency_budget_s * 1e9) for record in (trial, committed))
-    if trial.chunks >= _CHUNKS_MIN and late > terms.late_share_max * trial.chunks:
-        if late * committed.chunks > terms.worse_by * late_before * trial.chunks or late_before == 0:
-            yield (
-                OtaRefusal.PROBATION_LATENCY,
-                f"{late} of {trial.chunks} chunks came after {terms.latency_budget_s * 1e3:.0f} ms"
-                f"{_before(late_before, committed.chunks)}",
-            )
+    is_late = trial.chunks >= _CHUNKS_MIN and late > terms.late_share_max * trial.chunks
+    if is_late and (late_before == 0 or late * committed.chunks > terms.worse_by * late_before * trial.chunks):
+        what = f"{late} of {trial.chunks} chunks came after {terms.latency_budget_s * 1e3:.0f} ms"
+        yield OtaRefusal.PROBATION_LATENCY, what + _before(late_before, committed.chunks)
 
     ticks = WINDOW_NS // 1_000_000
     for reason, what, bad, bad_before, is_absolute in (

@@ -17,6 +17,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from contracts.errors import OtaError
 from edge_runtime.durable import TwinRecord, make_folder, refusal_of
@@ -31,6 +32,8 @@ AGE_EDGES_NS = tuple(round(4e6 * 2 ** (k / 4)) for k in range(48))
 _MOST = 2**53
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SAVE_EVERY_S = 60.0
+_WINDOWS_MOST = 5000
+_EPISODES_MOST = 1000
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,7 +48,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         withheld: windows in which control would not follow a chunk, or the policy itself was not sure enough.
         trips: times that the kernel tripped on what the robot did to its surroundings.
         crashes: times that the engine ended or fell silent under it.
-        not_finite: outputs that were no numbers.
+        not_finite: times that the engine told of outputs that were no numbers.
         ages: chunks, by the time from exposure to their arrival at control (`AGE_EDGES_NS`).
     """
 
@@ -119,6 +122,27 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             ages=_sums(self.ages, other.ages),
             **{name: min(getattr(self, name) + getattr(other, name), _MOST) for name in _COUNTS},
         )
+
+    def faded(self) -> Record:
+        """Half of it where there is a lot: what a bundle did lately weighs more, and the rest is a weaker witness."""
+        record = self
+        if self.windows > _WINDOWS_MOST:
+            interventions = tuple(_half(count) for count in self.interventions)
+            names = ("active_ns", "stalled", "withheld", "trips", "crashes", "not_finite")
+            record = replace(
+                record,
+                interventions=interventions,
+                ages=tuple(_half(count) for count in self.ages),
+                **{name: _half(getattr(self, name)) for name in names},
+            )
+        if self.episodes > _EPISODES_MOST:
+            record = replace(record, episodes=_half(self.episodes), failures=_half(self.failures))
+        return record
+
+
+def _half(count: int) -> int:
+    # Upwards: what happened once is not forgotten, and more of a kind than there were it cannot become.
+    return (count + 1) // 2
 
 
 _COUNTS = ("active_ns", "episodes", "failures", "stalled", "withheld", "trips", "crashes", "not_finite")
