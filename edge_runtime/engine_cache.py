@@ -120,7 +120,7 @@ class EngineCache:
         for other in folder.parent.iterdir():
             record = _record_in(other)
             if other != folder and (record is None or record.key.graph == key.graph):
-                shutil.rmtree(other)
+                _remove(other)
 
 
 def collect_engines(root: Path, keep: AbstractSet[str]) -> None:
@@ -133,9 +133,16 @@ def collect_engines(root: Path, keep: AbstractSet[str]) -> None:
         engines = root / ENGINES_NAME
         found = engines.iterdir() if engines.is_dir() else ()
         for folder in [folder for folder in found if folder.name not in keep | {TIMINGS_NAME}]:
-            shutil.rmtree(folder)
+            _remove(folder)
     except OSError as error:
         raise refusal_of(error, "collecting engines") from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _owner_of(folder: Path) -> int:

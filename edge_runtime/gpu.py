@@ -1,8 +1,8 @@
 """The NVIDIA GPU of this machine, as its driver describes it.
 
 Asks the driver's own library, which every machine with such a GPU has, and opens no context on the device: asking costs
-neither its memory nor anything of what runs there. Refuses to know what it is used for. ``python -m edge_runtime.gpu``
-prints the architecture.
+neither its memory nor anything of what runs there. Refuses to know what it is used for. ``python -m edge_runtime.gpu
+LIBRARY`` prints the architecture.
 """
 
 from __future__ import annotations
@@ -85,5 +85,5 @@ def find_architecture(library: str = DRIVER_LIBRARY, limit_s: float = _LIMIT_S) 
 
 
 if __name__ == "__main__":
-    found = find_gpu(*sys.argv[1:2])
+    found = find_gpu(sys.argv[1])
     print("" if found is None else found.architecture)

@@ -60,6 +60,7 @@ class TensorRtBackend:
     def build(self, name: str, model: bytes, cache: EngineCache | None, say: Say) -> bytes:
         """See `Backend.build`. What the builder measures is kept in `cache`: the next build of such layers is short."""
         trt = self._trt
+        self._cuda.use_device(name)
         self._problems.clear()
         builder = trt.Builder(self._logger)
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -78,19 +79,21 @@ class TensorRtBackend:
         config.progress_monitor = monitor
         timings_key = self._timings_key()
         known = None if cache is None else cache.read(timings_key)
-        config.set_timing_cache(config.create_timing_cache(known or b""), ignore_mismatch=False)
+        timings = config.create_timing_cache(known or b"")
+        config.set_timing_cache(timings, False)
         engine = builder.build_serialized_network(network, config)
         if engine is None:
             raise EngineError(f"{name}: TensorRT cannot build an engine: {self._last_words()}")
         if cache is not None:
             try:
-                cache.write(timings_key, bytes(config.get_timing_cache().serialize()))
+                cache.write(timings_key, bytes(timings.serialize()))
             except OtaError as error:
                 say(f"{name}: measurements are not kept: {error.detail}")
         return bytes(engine)
 
     def load(self, name: str, engine: bytes, threads: int) -> Session:  # noqa: ARG002 (a GPU has its own)
         """See `Backend.load`."""
+        self._cuda.use_device(name)
         self._problems.clear()
         runtime = self._trt.Runtime(self._logger)
         loaded = runtime.deserialize_cuda_engine(engine)
@@ -171,6 +174,10 @@ class _Cuda:
 
     def __init__(self, runtime: Any) -> None:
         self._runtime = runtime
+
+    def use_device(self, name: str) -> None:
+        """Say for the calling thread which GPU it means."""
+        self._call(name, self._runtime.cudaSetDevice, _DEVICE)
 
     def open_stream(self, name: str) -> Any:
         return self._call(name, self._runtime.cudaStreamCreate)

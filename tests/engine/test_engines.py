@@ -1,0 +1,128 @@
+"""Sessions from engines that were built ahead: the same numbers, and none but those of this machine's own making."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contracts.embodiment import Embodiment
+from contracts.errors import EngineError
+from contracts.manifest import read_manifest
+from contracts.messages import Observation
+from edge_runtime.engine.bundle_policy import BundlePolicy
+from edge_runtime.engine.engines import Engines
+from edge_runtime.engine.session import optimize
+from edge_runtime.engine.tensorrt_session import TensorRtBackend
+from edge_runtime.engine_cache import EngineCache
+from tests.golden_bundles import SHIPPED, pairs
+
+DIGEST = read_manifest(SHIPPED).digest
+GRAPHS = ("encode.onnx", "denoise.onnx")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> EngineCache:
+    return EngineCache(tmp_path / "engines")
+
+
+@pytest.fixture
+def engines(cache: EngineCache) -> Engines:
+    return Engines(cache=cache)
+
+
+def build(engines: Engines) -> list[bool]:
+    """Whether each graph's engine was there."""
+    return [engines.build(DIGEST, SHIPPED, graph, lambda _: None).reused for graph in GRAPHS]
+
+
+def plans(embodiment: Embodiment, engines: Engines | None, threads: int = 1) -> np.ndarray:
+    policy = BundlePolicy.load(SHIPPED, embodiment, threads=threads, engines=engines)
+    data = pairs()
+    answers = []
+    for case, state in enumerate(data["state"].tolist()):
+        observation = Observation(
+            sequence=0,
+            exposure_ns=0,
+            published_ns=0,
+            joint_digest=embodiment.joint_digest,
+            position_rad=tuple(state[:-1]),
+            velocity_rad_s=(0.0,) * (len(state) - 1),
+            gripper_opening_m=state[-1],
+            frames=(),
+        )
+        pictures = {image.camera: data[image.tensor][case] for image in policy.manifest.policy.images}
+        answers.append(np.column_stack(policy.answer_pictures(observation, pictures, str(data["instruction"][case]))))
+    return np.stack(answers)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_built_engine_gives_the_same_bits(embodiment: Embodiment, engines: Engines, threads: int) -> None:
+    build(engines)
+    np.testing.assert_array_equal(plans(embodiment, engines, threads), plans(embodiment, None, threads))
+
+
+def test_what_was_built_is_what_runs(cache: EngineCache, engines: Engines) -> None:
+    other = optimize("other", (SHIPPED / "denoise.onnx").read_bytes())
+    cache.write(engines.key(DIGEST, "encode.onnx"), other)
+    session = engines.session(DIGEST, SHIPPED, "encode.onnx", threads=1)
+    assert "velocity" in session.outputs, "that of the other graph"
+
+
+def test_a_second_build_finds_everything(engines: Engines) -> None:
+    assert build(engines) == [False, False]
+    assert build(engines) == [True, True]
+
+
+def test_an_altered_engine_is_not_run_and_is_built_again(
+    embodiment: Embodiment, engines: Engines, tmp_path: Path
+) -> None:
+    build(engines)
+    expected = plans(embodiment, None)
+    path = tmp_path / "engines" / DIGEST / engines.key(DIGEST, "denoise.onnx").digest / "engine"
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 0x40
+    path.write_bytes(data)
+    np.testing.assert_array_equal(plans(embodiment, engines), expected)
+    assert build(engines) == [True, False]
+
+
+def test_an_engine_that_does_not_load_is_built_again(
+    embodiment: Embodiment, cache: EngineCache, engines: Engines
+) -> None:
+    cache.write(engines.key(DIGEST, "encode.onnx"), b"whole, but no engine")
+    np.testing.assert_array_equal(plans(embodiment, engines), plans(embodiment, None))
+    assert build(engines) == [False, False]
+    assert build(engines) == [True, True]
+
+
+def test_an_engine_is_not_run_for_another_bundle(engines: Engines) -> None:
+    build(engines)
+    assert not engines.build("0" * 64, SHIPPED, "encode.onnx", lambda _: None).reused
+
+
+def test_the_key_knows_software_and_machine(engines: Engines) -> None:
+    key = engines.key(DIGEST, "encode.onnx")
+    assert (key.bundle, key.graph, key.backend) == (DIGEST, "encode.onnx", "onnxruntime")
+    assert key.backend_version
+    assert key.flags
+    assert len(key.device.split()[-1]) == 16, "of the processor's features"
+
+
+def test_without_a_cache_there_is_nowhere_to_build() -> None:
+    with pytest.raises(EngineError, match=r"no section \[ota\]"):
+        build(Engines())
+
+
+def test_what_is_no_graph_is_refused_by_name(engines: Engines, tmp_path: Path) -> None:
+    (tmp_path / "encode.onnx").write_bytes(b"not a graph")
+    with pytest.raises(EngineError, match=r"encode\.onnx"):
+        engines.build(DIGEST, tmp_path, "encode.onnx", lambda _: None)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is on this machine")
+def test_without_tensorrt_its_backend_says_what_to_install() -> None:
+    with pytest.raises(EngineError, match=r"edge-runtime\[jetson\]"):
+        TensorRtBackend()
