@@ -29,6 +29,7 @@ UpdateState = Literal[
     "staged",
     "building",
     "golden_check",
+    "ready",
     "activating",
     "probation",
     "committed",

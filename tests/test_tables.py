@@ -41,8 +41,10 @@ def test_what_a_robot_moves_without_is_enabled_by_hand_and_never_in_the_way() ->
     for process in BESIDE:
         unit = read_unit(UNITS / f"edge-runtime-{process.name}.service")
         assert unit["Install"]["WantedBy"] == "edge-runtime.target"
-        assert unit["Service"]["CPUSchedulingPolicy"] == "idle"
-        assert unit["Service"]["IOSchedulingClass"] == "idle"
+        # Not idle: an order to go back may not wait until nobody else wants the processor.
+        assert "CPUSchedulingPolicy" not in unit["Service"]
+        assert int(unit["Service"]["Nice"]) > 0
+        assert int(unit["Service"]["OOMScoreAdjust"]) > 0
         assert not {"LimitRTPRIO", "LimitMEMLOCK"} & set(unit["Service"])
         # A wrong setting needs a person; starting again would only say the same.
         assert unit["Service"]["RestartPreventExitStatus"] == "2"

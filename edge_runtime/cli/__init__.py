@@ -229,7 +229,8 @@ def _add_outcome(action: argparse.ArgumentParser) -> None:
 
 _OTA = {
     "status": "which bundle runs, which one is staged or on its way, and what the update agent says",
-    "check": "ask the hub now, fetch nothing: may something be installed, and does it fit? (the agent must not run)",
+    "check": "ask the hub now: may something be installed, and does it fit?",
+    "rollback": "go back: from a bundle on trial to the committed one, else to the one before; needs no network",
     "history": "what the update agent did, and what was refused and why",
 }
 
@@ -239,18 +240,23 @@ def _add_ota(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "ota",
         help="updates of the bundle over the network",
         description=textwrap.fill(
-            "Looks at the updates of this robot, which its update agent brings (section [ota] of robot.toml; "
+            "The updates of this robot, which its update agent brings (section [ota] of robot.toml; "
             "docs/guides/ota_robot.md). Exit code 1 if something was refused.",
             79,
         ),
         epilog="examples:\n  edge-runtime ota status --config /etc/edge-runtime/robot.toml\n"
-        "  sudo -u edge edge-runtime ota check --config /etc/edge-runtime/robot.toml",
+        "  sudo -u edge edge-runtime ota rollback --config /etc/edge-runtime/robot.toml --reason 'drops cubes'",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = ota.add_subparsers(dest="action", required=True, metavar="WHAT")
     for name, text in _OTA.items():
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         _add_config(action)
+        if name == "rollback":
+            action.add_argument("--reason", type=_words, default="", help="why, for the history")
+        action.add_argument(
+            "--run-dir", type=_run_dir, metavar="DIR", help="(default: .run here, else /run/edge-runtime)"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

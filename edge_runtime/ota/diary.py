@@ -7,6 +7,7 @@ decided by it; what an update goes on from is the journal.
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
 
 import msgspec
@@ -55,11 +56,13 @@ def entry_of(journal: Journal, at_s: float, refusal: str = "", detail: str = "")
 
 
 class Diary:
-    """The diary in `folder`; one writer, any number of readers."""
+    """The diary in `folder`; one writing object, on any of its process's threads, and any number of readers."""
 
     def __init__(self, folder: Path) -> None:
+        self.newest: Entry | None = None
         self._path = folder / "diary.json"
         self._entries: list[Entry] | None = None
+        self._lock = threading.Lock()
 
     def entries(self) -> list[Entry]:
         """Oldest first; none where there is nothing that can be read."""
@@ -71,12 +74,13 @@ class Diary:
 
     def write(self, entry: Entry) -> None:
         """Add `entry`; one that says the same as the newest takes its place."""
-        if self._entries is None:
-            self._entries = self.entries()
-        if self._entries and self._entries[-1].says_the_same(entry):
-            self._entries[-1] = entry
-        else:
-            self._entries = [*self._entries, entry][-MAX_ENTRIES:]
-        with contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(OSError):
+            if self._entries is None:
+                self._entries = self.entries()
+            if self._entries and self._entries[-1].says_the_same(entry):
+                self._entries[-1] = entry
+            else:
+                self._entries = [*self._entries, entry][-MAX_ENTRIES:]
+            self.newest = entry
             make_folder(self._path.parent)
             write_durably(self._path, msgspec.json.encode(self._entries))

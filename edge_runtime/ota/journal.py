@@ -23,6 +23,7 @@ class State(str, Enum):
     STAGED = "staged"
     BUILDING = "building"
     GOLDEN_CHECK = "golden_check"
+    READY = "ready"
     ACTIVATING = "activating"
     PROBATION = "probation"
     COMMITTED = "committed"
@@ -40,11 +41,13 @@ class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         release: path of the release among the targets of the image repository; ends with its digest and `.json`.
         bundle: digest of the bundle that it makes.
         release_counter: the counter under which this robot was told to install it.
+        probation_s: how long it was told to hold it on trial.
     """
 
     release: str = ""
     bundle: str = ""
     release_counter: int = 0
+    probation_s: int = 0
 
     @property
     def release_digest(self) -> str:

@@ -28,6 +28,7 @@ class Event(str, Enum):
     ADMITTED = "admitted"
     BUILT = "built"
     MATCHED = "matched"
+    CLEARED = "cleared"
     ACTIVATED = "activated"
     PROVEN = "proven"
     SETTLED = "settled"
@@ -37,6 +38,7 @@ class Event(str, Enum):
     ROLLBACK_ASKED = "rollback_asked"
     RESUMED = "resumed"
     RESTARTED = "restarted"
+    STEADY = "steady"
     ENDLESS = "endless"
 
     def __str__(self) -> str:
@@ -70,7 +72,9 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.DOWNLOADING, Event.RESTARTED): State.DOWNLOADING,
     (State.VERIFYING, Event.VERIFIED): State.STAGED,
     (State.VERIFYING, Event.ALTERED): State.DOWNLOADING,
+    (State.VERIFYING, Event.ASSIGNED): State.DOWNLOADING,
     (State.VERIFYING, Event.FAILED): State.FAILED,
+    (State.VERIFYING, Event.WITHDRAWN): State.FAILED,
     (State.VERIFYING, Event.ENDLESS): State.FAILED,
     (State.VERIFYING, Event.PAUSED): State.VERIFYING,
     (State.VERIFYING, Event.RESUMED): State.VERIFYING,
@@ -81,17 +85,26 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.STAGED, Event.WITHDRAWN): State.FAILED,
     (State.STAGED, Event.RESTARTED): State.STAGED,
     (State.BUILDING, Event.BUILT): State.GOLDEN_CHECK,
+    (State.BUILDING, Event.ASSIGNED): State.DOWNLOADING,
     (State.BUILDING, Event.FAILED): State.FAILED,
+    (State.BUILDING, Event.WITHDRAWN): State.FAILED,
     (State.BUILDING, Event.ENDLESS): State.FAILED,
     (State.BUILDING, Event.PAUSED): State.BUILDING,
     (State.BUILDING, Event.RESUMED): State.BUILDING,
     (State.BUILDING, Event.RESTARTED): State.BUILDING,
-    (State.GOLDEN_CHECK, Event.MATCHED): State.ACTIVATING,
+    (State.GOLDEN_CHECK, Event.MATCHED): State.READY,
+    (State.GOLDEN_CHECK, Event.ASSIGNED): State.DOWNLOADING,
     (State.GOLDEN_CHECK, Event.FAILED): State.FAILED,
+    (State.GOLDEN_CHECK, Event.WITHDRAWN): State.FAILED,
     (State.GOLDEN_CHECK, Event.ENDLESS): State.FAILED,
     (State.GOLDEN_CHECK, Event.PAUSED): State.GOLDEN_CHECK,
     (State.GOLDEN_CHECK, Event.RESUMED): State.GOLDEN_CHECK,
     (State.GOLDEN_CHECK, Event.RESTARTED): State.GOLDEN_CHECK,
+    (State.READY, Event.CLEARED): State.ACTIVATING,
+    (State.READY, Event.ASSIGNED): State.DOWNLOADING,
+    (State.READY, Event.FAILED): State.FAILED,
+    (State.READY, Event.WITHDRAWN): State.FAILED,
+    (State.READY, Event.RESTARTED): State.READY,
     (State.ACTIVATING, Event.ACTIVATED): State.PROBATION,
     (State.ACTIVATING, Event.FAILED): State.ROLLING_BACK,
     (State.ACTIVATING, Event.ENDLESS): State.ROLLING_BACK,
@@ -100,6 +113,7 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.PROBATION, Event.FAILED): State.ROLLING_BACK,
     (State.PROBATION, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
     (State.PROBATION, Event.ENDLESS): State.ROLLING_BACK,
+    (State.PROBATION, Event.STEADY): State.PROBATION,
     (State.PROBATION, Event.RESTARTED): State.PROBATION,
     (State.COMMITTED, Event.SETTLED): State.IDLE,
     (State.COMMITTED, Event.PAUSED): State.COMMITTED,
@@ -122,6 +136,7 @@ ENTRY: dict[State, tuple[Effect, ...]] = {
     State.STAGED: (),
     State.BUILDING: (Effect.BUILD,),
     State.GOLDEN_CHECK: (Effect.GOLDEN_CHECK,),
+    State.READY: (),
     State.ACTIVATING: (Effect.POINT, Effect.SERVE),
     State.PROBATION: (),
     State.COMMITTED: (Effect.COMMIT, Effect.COLLECT),
@@ -150,7 +165,8 @@ RESTARTS_MAX: dict[State, int] = {
     State.PROBATION: 5,
 }
 """How often a process may come back in a state before the update is taken for the cause. No limit where it is not to
-blame (weeks of downloading with a robot that is switched off every night) or where giving up leads nowhere better."""
+blame (weeks of downloading with a robot that is switched off every night) or where giving up leads nowhere better. An
+end that was in order, after a pause, is not counted; and a trial that has been steady for a while begins anew."""
 
 STEPS_MAX = 12
 """A download that verifies as altered after as many transitions is given up."""
@@ -179,21 +195,23 @@ def advance(
         ValueError: the table has no such pair, or `ASSIGNED` comes without an update.
     """
     restarts_max = RESTARTS_MAX.get(journal.state)
-    restarted_too_often = event is Event.RESTARTED and restarts_max is not None and journal.restarts >= restarts_max
-    if restarted_too_often or (event is Event.ALTERED and journal.steps >= STEPS_MAX):
+    died = event is Event.RESTARTED and restarts_max is not None and not journal.reason
+    if (died and journal.restarts >= (restarts_max or 0)) or (event is Event.ALTERED and journal.steps >= STEPS_MAX):
         event, reason = Event.ENDLESS, str(OtaRefusal.ENDLESS_RESTARTS)
     target = TABLE.get((journal.state, event))
     if target is None:
         raise ValueError(f"{event} cannot happen in {journal.state}")
     if event is Event.PAUSED:
-        return Step(replace(journal, reason=reason), ())
+        # Why it goes back is what people will ask, not what held it up.
+        return Step(replace(journal, reason=reason if journal.state is not State.ROLLING_BACK else journal.reason), ())
     if event is Event.ASSIGNED:
         if update is None:
             raise ValueError("assigned without an update")
         return Step(Journal(target, update, steps=1, refused=journal.refused), ENTRY[target])
     if target is journal.state:
-        counted = event is Event.RESTARTED and restarts_max is not None
-        return Step(replace(journal, restarts=journal.restarts + counted), ENTRY[target])
+        restarts = 0 if event is Event.STEADY else journal.restarts + died
+        kept = "" if restarts_max is not None else journal.reason
+        return Step(replace(journal, reason=kept, restarts=restarts), ENTRY[target])
     if target is State.IDLE:
         reason = journal.reason if journal.state is State.FAILED else ""
         return Step(Journal(reason=reason, refused=journal.refused), ENTRY[target])

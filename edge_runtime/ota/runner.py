@@ -26,7 +26,12 @@ from edge_runtime.ota.lifecycle import DONE, TABLE, Effect, Event, Step, advance
 from edge_runtime.ota.staging import Staging, begin
 from edge_runtime.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
 
-_STORAGE = frozenset({OtaRefusal.NO_SPACE, OtaRefusal.STORAGE_FAULT})
+_PASSES = frozenset({OtaRefusal.NO_SPACE, OtaRefusal.STORAGE_FAULT, OtaRefusal.NOT_NOW})
+"""What says nothing about the bundle."""
+PREPARING = frozenset(
+    {State.DOWNLOADING, State.VERIFYING, State.STAGED, State.BUILDING, State.GOLDEN_CHECK, State.READY}
+)
+"""States of an update that is not yet on trial, and gives way."""
 
 
 class Robot(Protocol):
@@ -37,6 +42,13 @@ class Robot(Protocol):
 
         Raises:
             OtaError: it goes on later.
+        """
+
+    def heed(self) -> None:
+        """Return at once, if there is time for something that takes long.
+
+        Raises:
+            OtaError: `NOT_NOW`: there is not; it goes on later.
         """
 
     def build(self, folder: Path) -> None:
@@ -53,11 +65,18 @@ class Robot(Protocol):
             EdgeError: it differs.
         """
 
-    def serve(self, folder: Path) -> None:
-        """Have the engine run the bundle in `folder`; it does when this returns.
+    def serve(self, folder: Path, standby: Path) -> None:
+        """Have the engine run the bundle in `folder`, with the one in `standby` loaded beside it.
 
         Raises:
             EdgeError: it does not.
+        """
+
+    def return_to(self, folder: Path) -> None:
+        """Have the engine run the bundle in `folder` again; where there is none, the next one will.
+
+        Raises:
+            EdgeError: there is an engine, and it does not.
         """
 
 
@@ -131,16 +150,17 @@ class Runner:
         self._slot_file.mend()
         self._run(Event.RESTARTED)
 
-    def assign(self, release: ReleaseManifest, release_counter: int) -> None:
+    def assign(self, release: ReleaseManifest, release_counter: int, probation_s: int = 0) -> None:
         """Begin with `release`, or go on with it; another one that is not yet on trial gives way to it.
 
         Raises:
             OtaError: `ROLLBACK`: the counter is not above the floor. `REFUSED_BEFORE`: it failed here. `NOT_NOW`: an
                 update is being tried. `TORN_STATE`: the floor is torn. `NO_SPACE`, `STORAGE_FAULT`.
         """
-        update = Update(release.target_path, release.bundle_digest, release_counter)
+        update = Update(release.target_path, release.bundle_digest, release_counter, probation_s)
         slot = Slot(update.bundle, update.release_counter)
-        if update == self.journal.update:
+        known = self.journal.update
+        if (update.release, release_counter) == (known.release, known.release_counter):
             if self.journal.state in (State.DOWNLOADING, State.VERIFYING):
                 self._keep(release)
             return self.resume()
@@ -166,12 +186,20 @@ class Runner:
         """The staged bundle may be built and tried now."""
         self._run(Event.ADMITTED)
 
+    def clear(self) -> None:
+        """The bundle that is ready may be put on trial now."""
+        self._run(Event.CLEARED)
+
+    def steady(self) -> None:
+        """The bundle on trial has run for a while since this process came back: it is not what ends it."""
+        self._run(Event.STEADY)
+
     def prove(self) -> None:
         """The bundle on trial has done well: commit it."""
         self._run(Event.PROVEN)
 
     def fail(self, reason: str) -> None:
-        """The bundle on trial has not done well: go back. One that is only staged is given up."""
+        """The bundle on trial has not done well: go back. One that only waits is given up."""
         self._run(Event.FAILED, reason)
 
     def withdraw(self) -> None:
@@ -181,13 +209,17 @@ class Runner:
     def roll_back(self) -> None:
         """Leave the bundle that runs: one on trial for the committed one, the committed one for the previous one.
 
+        An update that is being prepared is forgotten; it may be assigned again.
+
         Raises:
-            OtaError: `NOT_NOW`: there is none to go back to, or an update is being prepared.
+            OtaError: `NOT_NOW`: there is none to go back to, or this robot is about to.
         """
         if self.journal.state is State.PROBATION:
             return self._run(Event.ROLLBACK_ASKED, OtaRefusal.ROLLBACK_ASKED)
         if self.slots.previous is None:
             raise OtaError(OtaRefusal.NOT_NOW, "there is no previous bundle")
+        if self.journal.state in PREPARING:
+            self.withdraw()
         leaving = Update(bundle=self.slots.committed.bundle, release_counter=self.slots.committed.release_counter)
         back_to = self.slots.previous.bundle
         return self._run(Event.ROLLBACK_ASKED, OtaRefusal.ROLLBACK_ASKED, back_to=back_to, update=leaving)
@@ -251,7 +283,7 @@ class Runner:
             and self._staging.missing
         ):
             return Event.ALTERED
-        waits = state is State.DOWNLOADING or refusal in _STORAGE or (state, Event.FAILED) not in TABLE
+        waits = state is State.DOWNLOADING or refusal in _PASSES or (state, Event.FAILED) not in TABLE
         return Event.PAUSED if waits and (state, Event.PAUSED) in TABLE else Event.FAILED
 
     def _read_state(self) -> Journal:
@@ -276,6 +308,7 @@ class Runner:
             State.STAGED: staged,
             State.BUILDING: staged,
             State.GOLDEN_CHECK: staged,
+            State.READY: staged,
             State.ACTIVATING: staged,
             State.PROBATION: slots.active.bundle,
             State.COMMITTED: staged or slots.committed.bundle,
@@ -300,26 +333,32 @@ class Runner:
         # An update that gave way is no longer kept, but its pieces are still there for this one.
         self._point(self.slots.back_to(self.slots.committed.bundle))
         try:
-            staging = begin(self.store, release)
+            staging = begin(self.store, release, heed=self._robot.heed)
         except OtaError as error:
             if error.refusal is not OtaRefusal.NO_SPACE:
                 raise
             self._collect()
-            staging = begin(self.store, release)
+            staging = begin(self.store, release, heed=self._robot.heed)
         self._collect()
         return staging
 
     def _verify(self) -> None:
         update = self.journal.update
         if self._staging is None:
-            self._staging = begin(self.store, self._release())
+            self._staging = begin(self.store, self._release(), heed=self._robot.heed)
         self._staging.finish()
         self._point(self.slots.with_staged(Slot(update.bundle, update.release_counter)))
         self._staging = None
 
     def _serve(self) -> None:
-        bundle = self.journal.back_to or self.journal.update.bundle
-        self._robot.serve(self._shipped if bundle == SHIPPED else self.store.folder(bundle))
+        if self.journal.back_to:
+            self._robot.return_to(self._folder(self.journal.back_to))
+        else:
+            standby = self._folder(self.slots.committed.bundle)
+            self._robot.serve(self.store.folder(self.journal.update.bundle), standby)
+
+    def _folder(self, bundle: str) -> Path:
+        return self._shipped if bundle == SHIPPED else self.store.folder(bundle)
 
     def _commit(self) -> None:
         update = self.journal.update

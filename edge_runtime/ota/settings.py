@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import ConfigError
-from edge_runtime.config import OtaSection, RobotConfig
+from edge_runtime.config import OtaSection, ProbationSection, RobotConfig
+from edge_runtime.ota.build import EngineBuild
 from edge_runtime.ota.compatibility import RobotFacts, facts_of
 from edge_runtime.ota.fetch import FetchSettings
 from edge_runtime.ota.golden import GoldenCheck
@@ -26,10 +27,14 @@ class AgentSettings:
     fetch: FetchSettings
     network: NetworkSettings
     facts: RobotFacts
+    build: EngineBuild
     golden: GoldenCheck
     store: Path
     shipped: Path
     check_interval_s: float
+    in_motion: bool
+    probation: ProbationSection
+    replan_interval_s: float
 
     @property
     def root(self) -> Path:
@@ -98,10 +103,14 @@ def settings_of(config: RobotConfig) -> AgentSettings:
             gpu_architecture=section.gpu_architecture,
             jetpack=section.jetpack,
         ),
+        build=EngineBuild.of(config.path),
         golden=GoldenCheck.of(config.path, required=section.golden == "required"),
         store=store,
         shipped=config.bundle_dir,
         check_interval_s=section.check_interval_s,
+        in_motion=section.activate == "in_motion",
+        probation=section.probation,
+        replan_interval_s=config.engine.replan_interval_s,
     )
 
 

@@ -22,9 +22,9 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         yield Scene(tmp_path, server, time.time())
 
 
-def say(capsys: pytest.CaptureFixture[str], path: Path, action: str) -> tuple[int, str, str]:
+def say(capsys: pytest.CaptureFixture[str], path: Path, action: str, *options: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as caught:
-        main(["ota", action, "--config", str(path)])
+        main(["ota", action, "--config", str(path), "--run-dir", str(path.parent / "run"), *options])
     said = capsys.readouterr()
     assert caught.value.code is None or isinstance(caught.value.code, int)
     return caught.value.code or 0, said.out, said.err
@@ -37,6 +37,7 @@ def test_before_anything_happened(scene: Scene, capsys: pytest.CaptureFixture[st
     assert "has not said anything yet" in out
     assert say(capsys, scene.config_path, "history") == (0, "", "")
     assert not scene.settings.store.exists(), "looking leaves nothing behind"
+    assert not (scene.config_path.parent / "run").exists()
 
 
 def test_an_update_that_waits_and_one_that_was_refused(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,9 +53,9 @@ def test_an_update_that_waits_and_one_that_was_refused(scene: Scene, capsys: pyt
     assert code == 0
     lines = {line.split("  ")[0].strip(): line for line in out.splitlines()}
     assert good.bundle_digest in lines["staged"]
-    assert "staged" in lines["update"]
+    assert "ready" in lines["update"]
     assert bad.target_path in lines["refused here"]
-    assert "golden pairs within" in lines["agent"]
+    assert "golden pairs within" in lines["last entry"]
     _, out, _ = say(capsys, scene.config_path, "history")
     first, second = out.splitlines()
     assert "golden_differs: joint " in first

@@ -10,7 +10,7 @@ from contracts.report import StatusReport, UpdateState
 from hub.standing import Standing, standing
 
 TOLD, OLD = "a" * 64, "b" * 64
-GOING_ON = ("downloading", "verifying", "staged", "building", "golden_check", "activating", "probation")
+GOING_ON = ("downloading", "verifying", "staged", "building", "golden_check", "ready", "activating", "probation")
 
 
 def report(state: UpdateState, bundle: str = OLD, counter: int = 1, update: int = 0, refused: int = 0) -> StatusReport:

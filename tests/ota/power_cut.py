@@ -148,7 +148,7 @@ def require_goes_on(work: Path, version: str = "4", release_counter: int = 4) ->
     arm = arm_of(work)
     with open_runner(work, arm) as runner:
         runner.recover()
-        assert runner.journal.state in (State.IDLE, State.STAGED, State.PROBATION), runner.journal
+        assert runner.journal.state in (State.IDLE, State.STAGED, State.READY, State.PROBATION), runner.journal
         if runner.journal.state is State.PROBATION:
             runner.prove()
         install(runner, work, version, release_counter)

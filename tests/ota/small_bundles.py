@@ -113,11 +113,12 @@ def release_of(folder: Path, *, piece_bytes: int = PIECE_BYTES) -> tuple[Release
 
 
 class Arm:
-    """A robot that does all that is not in `bad`; it remembers what it was asked."""
+    """A robot that does all that is not in `bad`; it remembers what it was asked. `cut_short`: what it leaves off."""
 
     def __init__(self, pieces: dict[str, bytes]) -> None:
         self.pieces = pieces
         self.bad: set[str] = set()
+        self.cut_short: set[str] = set()
         self.online = True
         self.sent = 0
         self.asked: list[str] = []
@@ -132,6 +133,9 @@ class Arm:
             staging.put(piece, self.pieces[piece])
             self.sent += 1
 
+    def heed(self) -> None:
+        """Has all the time there is."""
+
     def build(self, folder: Path) -> None:
         """Needs no engine."""
         self._ask("build", folder)
@@ -140,12 +144,19 @@ class Arm:
         """Compares nothing."""
         self._ask("golden_check", folder)
 
-    def serve(self, folder: Path) -> None:
+    def serve(self, folder: Path, standby: Path) -> None:
+        """Run `folder`; both are there."""
+        assert standby.is_dir()
+        self.return_to(folder)
+
+    def return_to(self, folder: Path) -> None:
         """Run `folder`."""
         self._ask("serve", folder)
         self.serves = folder
 
     def _ask(self, what: str, folder: Path) -> None:
         self.asked.append(what)
+        if what in self.cut_short:
+            raise OtaError(OtaRefusal.NOT_NOW, f"{what} was cut short")
         if what in self.bad:
             raise EngineError(f"{what} of {folder.parent.name} failed")

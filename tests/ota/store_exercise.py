@@ -63,8 +63,15 @@ def install(runner: Runner, work: Path, version: str, release_counter: int = 0) 
         runner.resume()
     if runner.journal.state is State.STAGED:
         runner.admit()
+    if runner.journal.state is State.READY:
+        runner.clear()
     if runner.journal.state is State.PROBATION:
         runner.prove()
+
+
+def _switch(runner: Runner, _: Path) -> None:
+    runner.admit()
+    runner.clear()
 
 
 def _ready(runner: Runner, work: Path) -> None:
@@ -76,7 +83,7 @@ PHASES: dict[str, tuple[str | None, Callable[[Runner, Path], None]]] = {
     "first": (None, lambda runner, work: install(runner, work, "1")),
     "ready": (None, _ready),
     "stage": ("ready", lambda runner, work: runner.assign(release(work, "3"), 3)),
-    "switch": ("stage", lambda runner, _: runner.admit()),
+    "switch": ("stage", _switch),
     "commit": ("switch", lambda runner, _: runner.prove()),
     "roll_back": ("switch", lambda runner, _: runner.fail("probation")),
     "roll_back_asked": ("commit", lambda runner, _: runner.roll_back()),

@@ -1,12 +1,7 @@
-"""An update from the hub to the robot's disk: real repositories, a real server, a real store, a real engine."""
+"""An update from the hub until it is ready on the robot's disk: real hub, server, store and engine."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import random
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,12 +13,11 @@ import pytest
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.manifest import verify_bundle
-from edge_runtime.ota.agent import EndableClock, Hands, never
 from edge_runtime.ota.diary import Diary
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.golden import GoldenCheck
+from edge_runtime.ota.hands import EndableClock, never
 from edge_runtime.ota.journal import State
-from edge_runtime.ota.transport import HttpTransport
 from edge_runtime.slots import SHIPPED, Slot
 from tests.ota.updated_robot import Plans, Scene
 from tests.simulators.web_server import WebServer
@@ -39,12 +33,12 @@ def off(plans: Plans) -> Plans:
     return plans + 0.01
 
 
-def test_an_update_arrives_is_checked_and_waits(scene: Scene) -> None:
+def test_an_update_arrives_is_built_checked_and_waits(scene: Scene) -> None:
     release = scene.publish(scene.bundle("1"))
     scene.assign(release, 1)
     with scene.agent() as (agent, runner):
         entry = agent.turn(scene.now_s)
-        assert (entry.state, entry.refusal, entry.release) == ("staged", "", release.target_path)
+        assert (entry.state, entry.refusal, entry.release) == ("ready", "", release.target_path)
         assert "3 golden pairs within" in entry.detail
         assert runner.slots.staged == Slot(release.bundle_digest, 1)
         assert verify_bundle(runner.store.folder(release.bundle_digest)).digest == release.bundle_digest
@@ -52,9 +46,9 @@ def test_an_update_arrives_is_checked_and_waits(scene: Scene) -> None:
         asked = scene.packs_asked
         assert asked > 0
         again = agent.turn(scene.now_s + 1)
-        assert again.state == "staged"
+        assert again.state == "ready"
         assert scene.packs_asked == asked, "what is there is not fetched again"
-    assert [entry.state for entry in Diary(scene.settings.store).entries()] == ["staged"]
+    assert [entry.state for entry in Diary(scene.settings.store).entries()] == ["ready"]
 
 
 def test_a_bundle_that_fails_its_golden_pairs_is_given_up_and_never_runs(scene: Scene) -> None:
@@ -75,7 +69,7 @@ def test_a_bundle_that_fails_its_golden_pairs_is_given_up_and_never_runs(scene: 
     good = scene.publish(scene.bundle("2"))
     scene.assign(good, 2)
     with scene.agent() as (agent, _):
-        assert (agent.turn(scene.now_s).state, agent.turn(scene.now_s).refusal) == ("staged", "")
+        assert (agent.turn(scene.now_s).state, agent.turn(scene.now_s).refusal) == ("ready", "")
 
 
 def test_a_bundle_that_crashes_its_engine_is_given_up(scene: Scene) -> None:
@@ -123,7 +117,11 @@ def test_a_bundle_without_golden_pairs_comes_only_where_that_is_allowed(scene: S
     lenient = replace(scene.settings, golden=GoldenCheck.of(scene.config_path, required=False))
     with scene.agent(lenient) as (agent, _):
         entry = agent.turn(scene.now_s)
-        assert (entry.state, entry.detail) == ("staged", "staged, without golden pairs")
+        assert (entry.state, entry.detail) == ("ready", "ready; without golden pairs")
+
+
+def test_a_bundle_without_golden_pairs_does_not_come_where_they_are_asked_for(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1", golden=False)), 1)
     with scene.agent() as (agent, _):
         entry = agent.turn(scene.now_s)
         assert (entry.state, entry.refusal) == ("idle", "golden_missing")
@@ -134,7 +132,7 @@ def test_nothing_is_installed_before_its_time(scene: Scene) -> None:
     with scene.agent() as (agent, _):
         assert agent.turn(scene.now_s).refusal == "not_before"
         assert scene.packs_asked == 0
-        assert agent.turn(scene.now_s + 61).state == "staged"
+        assert agent.turn(scene.now_s + 61).state == "ready"
 
 
 def test_a_robot_at_work_is_not_disturbed_by_a_check(scene: Scene) -> None:
@@ -150,12 +148,17 @@ def test_a_robot_at_work_is_not_disturbed_by_a_check(scene: Scene) -> None:
 
 def test_a_check_is_cut_short_when_work_begins_and_says_nothing_about_the_bundle(scene: Scene) -> None:
     scene.assign(scene.publish(scene.bundle("1")), 1)
-    answers = iter([False, True])
-    slow = GoldenCheck((sys.executable, "-c", "import time; time.sleep(60)"))
-    with scene.agent(replace(scene.settings, golden=slow), is_busy=lambda: next(answers, True)) as (agent, runner):
+    begun = scene.folder / "begun"
+    slow = GoldenCheck((sys.executable, "-c", f"import time; open({str(begun)!r}, 'w').close(); time.sleep(60)"))
+    with scene.agent(replace(scene.settings, golden=slow), is_busy=begun.exists) as (agent, runner):
         entry = agent.turn(scene.now_s)
-        assert (entry.state, entry.refusal) == ("staged", "not_now")
+        assert (entry.state, entry.refusal) == ("golden_check", "not_now")
         assert runner.journal.refused.release == ""
+        assert agent.waits_for_check
+        begun.unlink()
+        runner.withdraw()
+    with scene.agent() as (agent, _):
+        assert agent.turn(scene.now_s).state == "ready"
 
 
 def test_a_newer_assignment_takes_the_place_of_one_that_waits(scene: Scene) -> None:
@@ -172,11 +175,14 @@ def test_what_a_robot_has_committed_is_not_prepared_again(scene: Scene) -> None:
     release = scene.publish(scene.bundle("1"))
     scene.assign(release, 1)
     with scene.agent() as (agent, runner):
-        assert agent.turn(scene.now_s).state == "staged"
-        Floor(scene.settings.floor).raise_release(1, release.target_path)
+        assert agent.turn(scene.now_s).state == "ready"
+        runner.clear()
+        runner.prove()
+        assert Floor(scene.settings.floor).release().release_counter == 1
+        asked = scene.packs_asked
         entry = agent.turn(scene.now_s)
         assert (entry.state, entry.detail) == ("idle", "runs what it should")
-        assert runner.slots.staged is None
+        assert (runner.slots.committed.bundle, scene.packs_asked) == (release.bundle_digest, asked)
         assert "which this robot has" in agent.consult(scene.now_s)
 
 
@@ -197,16 +203,6 @@ def test_a_folder_that_takes_no_metadata_is_a_refusal_with_a_name(scene: Scene) 
         assert runner.boot().bundle == SHIPPED
 
 
-def test_only_the_shipped_bundle_is_served(scene: Scene) -> None:
-    clock = EndableClock(never)
-    with HttpTransport(scene.settings.network, clock) as transport:
-        hands = Hands(scene.settings, transport, clock)
-        hands.serve(scene.settings.shipped)
-        with pytest.raises(OtaError) as caught:
-            hands.serve(scene.folder)
-    assert caught.value.refusal is OtaRefusal.NOT_NOW
-
-
 def test_a_torn_journal_leads_back_to_the_shipped_bundle(scene: Scene) -> None:
     release = scene.publish(scene.bundle("1"))
     scene.assign(release, 1)
@@ -216,7 +212,7 @@ def test_a_torn_journal_leads_back_to_the_shipped_bundle(scene: Scene) -> None:
         path.write_bytes(b"torn")
     with scene.agent() as (agent, runner):
         assert (runner.journal.state, runner.boot().bundle) == (State.IDLE, SHIPPED)
-        assert agent.turn(scene.now_s).state == "staged", "and the way forward is open"
+        assert agent.turn(scene.now_s).state == "ready", "and the way forward is open"
 
 
 def test_waits_end_when_the_process_should() -> None:
@@ -235,7 +231,7 @@ def test_without_a_network_nothing_is_lost_and_the_check_still_runs(scene: Scene
     scene.server.__exit__()
     with scene.agent() as (agent, runner):
         entry = agent.turn(scene.now_s)
-        assert (entry.state, entry.refusal) == ("staged", "unreachable")
+        assert (entry.state, entry.refusal) == ("ready", "unreachable")
         assert not agent.waits_for_check
         assert runner.slots.staged == Slot(release.bundle_digest, 1)
 
@@ -248,62 +244,8 @@ def test_a_download_that_breaks_goes_on_in_the_next_turn(scene: Scene) -> None:
         entry = agent.turn(scene.now_s)
         assert (entry.state, entry.refusal) == ("downloading", "server_busy")
         scene.server.behave = lambda _request: None
-        assert agent.turn(scene.now_s).state == "staged"
+        assert agent.turn(scene.now_s).state == "ready"
         assert runner.slots.staged == Slot(release.bundle_digest, 1)
-
-
-def run_agent(scene: Scene) -> subprocess.Popen[bytes]:
-    """The real process."""
-    command = ("-m", "edge_runtime.ota", "--config", scene.config_path, "--run-dir", scene.folder / "run")
-    return subprocess.Popen([sys.executable, *map(str, command)], stderr=subprocess.PIPE)
-
-
-def has_checked(scene: Scene, since_s: float) -> bool:
-    entries = Diary(scene.settings.store).entries()
-    return any("golden pairs within" in entry.detail and entry.at_s >= since_s for entry in entries)
-
-
-@pytest.mark.realtime
-def test_killed_at_random_points_the_agent_gets_there_all_the_same(scene: Scene) -> None:
-    (scene.folder / "run").mkdir()
-    release = scene.publish(scene.bundle("1"))
-    scene.assign(release, 1)
-    draw = random.Random(5)
-    for _ in range(6):
-        process = run_agent(scene)
-        time.sleep(draw.uniform(0.3, 0.9))
-        process.kill()
-        process.communicate(timeout=10.0)
-    started_s = time.time()
-    process = run_agent(scene)
-    deadline_s = time.monotonic() + 60.0
-    while not has_checked(scene, started_s) and time.monotonic() < deadline_s and process.poll() is None:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30.0)
-    assert process.returncode == 0, said.decode()
-    assert has_checked(scene, started_s), said.decode()
-    with scene.agent() as (_, runner):
-        assert runner.journal.state is State.STAGED
-        assert verify_bundle(runner.store.folder(release.bundle_digest)).digest == release.bundle_digest
-        assert runner.boot().bundle == SHIPPED
-
-
-@pytest.mark.realtime
-def test_the_process_runs_when_nothing_else_wants_to_and_ends_when_asked(scene: Scene) -> None:
-    (scene.folder / "run").mkdir()
-    scene.assign(scene.publish(scene.bundle("1")), 1)
-    process = run_agent(scene)
-    try:
-        deadline_s = time.monotonic() + 60.0
-        while os.sched_getscheduler(process.pid) != os.SCHED_IDLE and time.monotonic() < deadline_s:
-            time.sleep(0.05)
-        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=30.0)
-    assert process.returncode == 0
 
 
 def test_two_agents_do_not_share_a_store(scene: Scene) -> None:

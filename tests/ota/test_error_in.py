@@ -70,10 +70,42 @@ def test_error_before_activation_leaves_what_runs(work: Path, failing: str) -> N
     assert Floor(work / "floor").release().release_counter == 1
 
 
+@pytest.mark.parametrize("state", [State.BUILDING, State.GOLDEN_CHECK], ids=str)
+def test_work_that_is_cut_short_goes_on_later(work: Path, state: State) -> None:
+    arm = arm_of(work)
+    arm.cut_short.add({State.BUILDING: "build", State.GOLDEN_CHECK: "golden_check"}[state])
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        to_probation(runner)
+        assert (runner.journal.state, runner.journal.reason) == (state, "not_now")
+        arm.cut_short.clear()
+        runner.resume()
+        assert (runner.journal.state, runner.journal.reason) == (State.READY, "")
+
+
+@pytest.mark.parametrize("way", ["staged", "building", "ready"])
+def test_a_rollback_forgets_what_is_being_prepared(work: Path, way: str) -> None:
+    arm = arm_of(work)
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        install(runner, work, "2")
+        runner.assign(release(work, "3"), 3)
+        if way == "building":
+            arm.cut_short.add("build")
+        if way != "staged":
+            runner.admit()
+        assert runner.journal.state is State(way)
+        runner.roll_back()
+        assert runner.boot().bundle == digest_of(work, "1")
+        assert (runner.slots.staged, runner.slots.previous) == (None, Slot(digest_of(work, "2"), 2))
+        runner.assign(release(work, "3"), 3)
+        assert runner.journal.state is State.STAGED
+
+
 def test_error_in_activating_goes_back(work: Path) -> None:
     class Choosy(Arm):
-        def serve(self, folder: Path) -> None:
-            super().serve(folder)
+        def serve(self, folder: Path, standby: Path) -> None:
+            super().serve(folder, standby)
             self._ask("serve " + folder.parent.name, folder)
 
     arm = Choosy(arm_of(work).pieces)

@@ -17,7 +17,7 @@ from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.journal import Journal, State
 from edge_runtime.ota.runner import Runner
 from tests.ota.store_exercise import arm_of, digest_of, install, make_bundles, release
-from tests.ota.updates import update_2
+from tests.ota.updates import try_out, update_2
 
 DISK_BYTES = 256 << 10
 
@@ -81,7 +81,7 @@ def test_activation_commit_and_rollback_need_no_space(tmp_path: Path, disk: Path
         install(runner, tmp_path, "1")
         runner.assign(release(tmp_path, "2"), 2)
         fill(disk)
-        runner.admit()
+        try_out(runner)
         assert runner.journal.state is State.PROBATION
         assert runner.boot().bundle == digest_of(tmp_path, "2")
         if proven:

@@ -106,18 +106,45 @@ def test_killed_in_staged(work: Path) -> None:
 
 @pytest.mark.parametrize(
     ("killed_in", "state"),
-    [("build", State.BUILDING), ("golden_check", State.GOLDEN_CHECK), ("serve", State.ACTIVATING)],
-    ids=["killed_in_building", "killed_in_golden_check", "killed_in_activating"],
+    [("build", State.BUILDING), ("golden_check", State.GOLDEN_CHECK)],
+    ids=["killed_in_building", "killed_in_golden_check"],
 )
-def test_killed_on_the_way_to_probation(work: Path, killed_in: str, state: State) -> None:
+def test_killed_before_activation(work: Path, killed_in: str, state: State) -> None:
     cut(work, killed_in, to_probation)
     stored = JournalFile(work / "root" / "journal").read()
     assert stored is not None
     assert stored.state is state
     runner, arm = come_back(work)
+    assert runner.journal.state is State.READY
+    assert runner.boot().bundle == digest_of(work, "1")
+    assert arm.asked[0] == killed_in
+    assert arm.serves is None
+
+
+def test_killed_in_ready(work: Path) -> None:
+    with open_runner(work) as runner:
+        runner.recover()
+        assign_2(runner)
+        runner.admit()
+    for _ in range(20):
+        runner, arm = come_back(work)
+        assert (runner.journal.state, arm.asked) == (State.READY, [])
+        assert runner.boot().bundle == digest_of(work, "1")
+    with open_runner(work) as runner:
+        runner.recover()
+        runner.clear()
+        assert runner.boot().bundle == digest_of(work, "2")
+
+
+def test_killed_in_activating(work: Path) -> None:
+    cut(work, "serve", to_probation)
+    stored = JournalFile(work / "root" / "journal").read()
+    assert stored is not None
+    assert stored.state is State.ACTIVATING
+    runner, arm = come_back(work)
     assert runner.journal.state is State.PROBATION
     assert runner.boot().bundle == digest_of(work, "2")
-    assert arm.asked[0] == killed_in
+    assert arm.asked == ["serve"]
     assert arm.serves == runner.store.folder(digest_of(work, "2"))
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from edge_runtime.ota.journal import Journal, State, Update
 from edge_runtime.ota.lifecycle import DONE, ENTRY, RESTARTS_MAX, STEPS_MAX, TABLE, Effect, Event, advance
+from edge_runtime.ota.runner import PREPARING
 
-UPDATE = Update("bundles/small/" + "1" * 64 + ".json", "2" * 64, 7)
-WAITING = {State.IDLE, State.STAGED, State.PROBATION}
+UPDATE = Update("bundles/small/" + "1" * 64 + ".json", "2" * 64, 7, 60)
+WAITING = {State.IDLE, State.STAGED, State.READY, State.PROBATION}
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)), ids=str)
@@ -35,6 +36,7 @@ def test_states_and_fields_are_stored_under_strings_that_never_change() -> None:
         "staged",
         "building",
         "golden_check",
+        "ready",
         "activating",
         "probation",
         "committed",
@@ -43,8 +45,8 @@ def test_states_and_fields_are_stored_under_strings_that_never_change() -> None:
     ]
     assert msgspec.json.encode(Journal(State.GOLDEN_CHECK, UPDATE)) == (
         b'{"state":"golden_check","update":{"release":"bundles/small/' + b"1" * 64 + b'.json","bundle":"' + b"2" * 64
-        + b'","release_counter":7},"back_to":"","reason":"","restarts":0,"steps":0,'
-        b'"refused":{"release":"","bundle":"","release_counter":0}}'
+        + b'","release_counter":7,"probation_s":60},"back_to":"","reason":"","restarts":0,"steps":0,'
+        b'"refused":{"release":"","bundle":"","release_counter":0,"probation_s":0}}'
     )  # fmt: skip
     assert UPDATE.release_digest == "1" * 64
 
@@ -60,8 +62,8 @@ def test_each_state_works_or_waits_and_comes_back_after_a_restart() -> None:
 
 def test_the_whole_way_there() -> None:
     journal = advance(Journal(), Event.ASSIGNED, update=UPDATE).journal
-    way = [Event.FETCHED, Event.VERIFIED, Event.ADMITTED, Event.BUILT, Event.MATCHED, Event.ACTIVATED, Event.PROVEN]
-    for event in way:
+    prepared = [Event.FETCHED, Event.VERIFIED, Event.ADMITTED, Event.BUILT, Event.MATCHED]
+    for event in [*prepared, Event.CLEARED, Event.ACTIVATED, Event.PROVEN]:
         assert journal.update == UPDATE
         journal = advance(journal, event).journal
     assert journal.state is State.COMMITTED
@@ -145,3 +147,47 @@ def test_an_assignment_needs_an_update() -> None:
 
 def test_what_misbehaves_is_taken_off_before_the_pointer_is_written() -> None:
     assert ENTRY[State.ROLLING_BACK] == (Effect.SERVE, Effect.POINT_BACK)
+
+
+def test_only_a_bundle_that_was_checked_is_put_on_trial() -> None:
+    assert {source for (source, _), target in TABLE.items() if target is State.READY} == {
+        State.GOLDEN_CHECK,
+        State.READY,
+    }
+    assert {pair for pair, target in TABLE.items() if target is State.ACTIVATING and pair[0] is not target} == {
+        (State.READY, Event.CLEARED)
+    }
+
+
+@pytest.mark.parametrize("state", sorted(PREPARING, key=str))
+def test_what_is_being_prepared_gives_way(state: State) -> None:
+    other = msgspec.structs.replace(UPDATE, release_counter=8)
+    begun = advance(Journal(state, UPDATE, reason="no_space", steps=4), Event.ASSIGNED, update=other).journal
+    assert begun == Journal(State.DOWNLOADING, other, steps=1)
+    assert advance(Journal(state, UPDATE), Event.WITHDRAWN).journal.state is State.FAILED
+
+
+@pytest.mark.parametrize("state", [State.VERIFYING, State.BUILDING, State.GOLDEN_CHECK])
+def test_an_end_in_order_is_no_death(state: State) -> None:
+    """A check that is cut short by a shutdown, every evening, is not what ends the process."""
+    journal = Journal(state, UPDATE)
+    for _ in range(100):
+        journal = advance(journal, Event.PAUSED, reason="not_now").journal
+        step = advance(journal, Event.RESTARTED)
+        assert step == (Journal(state, UPDATE), ENTRY[state])
+        journal = step.journal
+    assert advance(journal, Event.RESTARTED).journal.restarts == 1
+
+
+def test_a_trial_that_is_steady_begins_counting_anew() -> None:
+    journal = Journal(State.PROBATION, UPDATE)
+    for _ in range(100):
+        journal = advance(journal, Event.RESTARTED).journal
+        assert journal.restarts == 1
+        journal = advance(journal, Event.STEADY).journal
+    assert journal == Journal(State.PROBATION, UPDATE)
+
+
+def test_what_holds_up_a_rollback_does_not_hide_why_it_goes_back() -> None:
+    back = Journal(State.ROLLING_BACK, UPDATE, "shipped", "crashes")
+    assert advance(back, Event.PAUSED, reason="no_space").journal == back

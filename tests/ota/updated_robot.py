@@ -18,12 +18,15 @@ from contracts.messages import Observation
 from contracts.release import Compatibility, ReleaseManifest
 from edge_runtime.config import load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.ota.agent import Agent, EndableClock, Hands, never
+from edge_runtime.ota.agent import Agent
+from edge_runtime.ota.diary import Diary
 from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.hands import EndableClock, Hands, never
 from edge_runtime.ota.patient import PatientTransport
 from edge_runtime.ota.retry import Patience
 from edge_runtime.ota.runner import Runner
 from edge_runtime.ota.settings import AgentSettings, settings_of
+from edge_runtime.ota.shared import Shared
 from edge_runtime.ota.transport import HttpTransport
 from export_tools.key_files import load_signer
 from export_tools.pack import pack_bundle
@@ -119,6 +122,7 @@ class Scene:
         self.config_path = self._configure()
         self.config = load_config(self.config_path)
         self.embodiment = self.config.embodiment
+        self.shared = Shared()
 
     def report_to(self, url: str, key: Path) -> None:
         """From now on the robot tells a hub how it is."""
@@ -198,13 +202,23 @@ class Scene:
     def agent(
         self, settings: AgentSettings | None = None, *, is_busy: Callable[[], bool] = never
     ) -> Iterator[tuple[Agent, Runner]]:
-        """The agent as its process sets it up, recovered."""
+        """The part of the agent that takes turns, as its process sets it up, recovered; the engine obeys."""
         settings = settings or self.settings
         clock, floor = EndableClock(never), Floor(settings.floor)
-        with (
-            HttpTransport(settings.network, clock) as transport,
-            Runner(settings.root, settings.shipped, floor, Hands(settings, transport, clock)) as runner,
-        ):
-            runner.recover()
-            patient = PatientTransport(transport, clock, patience=IMPATIENT)
-            yield Agent(settings, runner, patient, floor, is_busy=is_busy), runner
+        with HttpTransport(settings.network, clock) as transport:
+            hands = Hands(settings, transport, clock, ObedientEngine(), lambda: "0" * 64, must_wait=is_busy)
+            with Runner(settings.root, settings.shipped, floor, hands) as runner:
+                runner.recover()
+                patient = PatientTransport(transport, clock, patience=IMPATIENT)
+                diary = Diary(settings.store)
+                yield Agent(settings, runner, hands, patient, floor, diary, self.shared, must_wait=is_busy), runner
+
+
+class ObedientEngine:
+    """Does what it is told, for tests that are not about it."""
+
+    def serve(self, bundle: str, standby: str) -> None:
+        """It does."""
+
+    def return_to(self, bundle: str) -> None:
+        """It does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from contracts.manifest import verify_bundle
-from edge_runtime.ota.journal import Journal, JournalFile, Update
+from edge_runtime.ota.journal import Journal, JournalFile, State, Update
 from edge_runtime.ota.runner import Runner
 from tests.ota.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, open_runner, release
@@ -32,7 +32,13 @@ def runner_work(runner: Runner) -> Path:
 
 def to_probation(runner: Runner) -> None:
     assign_2(runner)
+    try_out(runner)
+
+
+def try_out(runner: Runner) -> None:
     runner.admit()
+    if runner.journal.state is State.READY:
+        runner.clear()
 
 
 def write_state(work: Path, journal: Journal) -> None:

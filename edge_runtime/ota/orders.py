@@ -1,0 +1,106 @@
+"""What the engine should have, as the pointer says, and how far it is from that: a core of values.
+
+Guarantees: an order names bundles by their digests, its id grows with each change of mind, and an engine that has not
+heard the newest order is not taken for one that obeys it. Refuses to know the bus, the disk and what an engine is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from contracts.updates import PolicyOrder, PolicyStatus
+from edge_runtime.ota.journal import Journal, State
+from edge_runtime.slots import Slot, Slots
+
+ALIVE_NS = 1_000_000_000
+"""An engine that says nothing for as long, ten times its interval, is not there."""
+ASK_AGAIN_NS = 60_000_000_000
+"""After which an engine that could not load a bundle is asked again: what was in its way may be gone."""
+
+
+def wanted(slots: Slots, journal: Journal, digest_of: Callable[[Slot], str]) -> tuple[str, str]:
+    """Digests of the bundle that acts and of the one that stays warm beside it; empty: none.
+
+    Beside a bundle on trial waits the one to go back to, beside the committed one the one that is about to be tried,
+    or else the previous one: whatever comes next, nothing has to be loaded for it.
+    """
+    if journal.state is State.ROLLING_BACK:
+        back = (slots.committed, slots.previous)
+        serve = next((slot for slot in back if slot is not None and slot.bundle == journal.back_to), slots.committed)
+        return digest_of(serve), ""
+    if slots.active != slots.committed:
+        beside: Slot | None = slots.committed
+    elif journal.state is State.READY:
+        beside = slots.staged
+    else:
+        beside = slots.previous
+    serves, waits = digest_of(slots.active), "" if beside is None else digest_of(beside)
+    return serves, waits if waits != serves else ""
+
+
+class Standing(Enum):
+    """How far an engine is with an order."""
+
+    ABSENT = "absent"
+    UNDER_WAY = "under_way"
+    REFUSED = "refused"
+    OBEYED = "obeyed"
+
+
+class Orders:
+    """The newest order to the engine, and the last that was heard from it. Instants are nanoseconds that only grow."""
+
+    def __init__(self) -> None:
+        self.order: PolicyOrder | None = None
+        self._status: PolicyStatus | None = None
+        self._heard_ns = -ALIVE_NS
+
+    def want(self, serve: str, standby: str, now_ns: int) -> None:
+        """From now on this is what the engine should have; without a `serve` nothing is ordered."""
+        order = self.order
+        if not serve:
+            self.order = None
+        elif order is None or (order.serve, order.standby) != (serve, standby) or self._is_due_again(now_ns):
+            self.order = PolicyOrder(id=now_ns, serve=serve, standby=standby)
+
+    def take(self, status: PolicyStatus, now_ns: int) -> None:
+        """What an engine has said."""
+        self._status, self._heard_ns = status, now_ns
+
+    def engine(self, now_ns: int) -> PolicyStatus | None:
+        """What the engine said last; None if there is none."""
+        return self._status if now_ns - self._heard_ns < ALIVE_NS else None
+
+    def standing(self, now_ns: int) -> Standing:
+        """Whether the bundle that was ordered acts."""
+        return self._standing(now_ns, lambda order, status: (order.serve, status.serving))
+
+    def standing_beside(self, now_ns: int) -> Standing:
+        """Whether the bundle that was ordered to stay warm is."""
+        return self._standing(now_ns, lambda order, status: (order.standby, status.standby))
+
+    def problem(self) -> str:
+        """Why the engine could not load what it names as failed."""
+        return "" if self._status is None else self._status.problem
+
+    def _standing(self, now_ns: int, compare: Callable[[PolicyOrder, PolicyStatus], tuple[str, str]]) -> Standing:
+        status = self.engine(now_ns)
+        if status is None:
+            return Standing.ABSENT
+        if self.order is None or status.order_id != self.order.id:
+            return Standing.UNDER_WAY
+        ordered, has = compare(self.order, status)
+        if has == ordered:
+            return Standing.OBEYED
+        return Standing.REFUSED if ordered and status.failed == ordered else Standing.UNDER_WAY
+
+    def _is_due_again(self, now_ns: int) -> bool:
+        assert self.order is not None
+        status = self.engine(now_ns)
+        return (
+            status is not None
+            and status.failed in (self.order.serve, self.order.standby)
+            and status.failed != ""
+            and now_ns - self.order.id >= ASK_AGAIN_NS
+        )
