@@ -133,15 +133,19 @@ class StopLineSection(Section, frozen=True):
 class ProbationSection(Section, frozen=True):
     """`[ota.probation]`: what a bundle on trial has to show on this robot before it stays.
 
-    At least `episodes_min` attempts at a task that somebody judged, and `active_min_s` of motion. With
-    `latency_budget_s` its chunks may not be older than that when they arrive; without, as old as its plans last.
+    At least `episodes_min` attempts at a task that somebody judged, and `active_min_s` of motion. It goes when
+    `failures_ahead` more attempts failed than succeeded, if comparison does not say so before. With `latency_budget_s`
+    its chunks may not be older than that when they arrive; without, as old as its plans last.
     """
 
     episodes_min: int = 5
     active_min_s: float = 60.0
+    failures_ahead: int = 5
     latency_budget_s: float | None = None
 
     def __post_init__(self) -> None:
+        if not 1 <= self.failures_ahead <= 1000:
+            raise ValueError("failures_ahead must lie between 1 and 1000")
         if not 0 <= self.episodes_min <= 10_000:
             raise ValueError("episodes_min must lie between 0 and 10000")
         if not 0.0 <= self.active_min_s <= 604_800.0:

@@ -66,6 +66,7 @@ class EpisodeResult:
         interventions: ticks in which the safety kernel altered or refused a setpoint.
         trace_digest: of the commanded motion, in lockstep.
         receipts: of the chunks that control dealt with meanwhile.
+        bundles: digests of those whose plans were followed, more than one where a change came in between.
     """
 
     seed: int
@@ -78,6 +79,7 @@ class EpisodeResult:
     interventions: int
     trace_digest: str
     receipts: tuple[ChunkReceipt, ...]
+    bundles: tuple[str, ...] = ()
 
     @property
     def success(self) -> bool:
@@ -250,6 +252,7 @@ class Operator:
         self.instruct(instruction)
         interventions_before = watcher.interventions
         watcher.receipts.clear()
+        watcher.followed.clear()
         started_ns = time.monotonic_ns()
         self.arm()
         outcome, reason = self._watch(timeout_s)
@@ -270,6 +273,7 @@ class Operator:
             interventions=watcher.interventions - interventions_before,
             trace_digest=scene.trace_digest,
             receipts=tuple(watcher.receipts),
+            bundles=tuple(watcher.followed),
         )
 
     def _says_something(self, outcome: str) -> bool:

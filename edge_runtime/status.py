@@ -104,6 +104,8 @@ class Watcher:
         self.heartbeats: dict[str, Heartbeat] = {}
         self.receipts: deque[ChunkReceipt] = deque(maxlen=_RECEIPTS_KEPT)
         self.interventions = 0
+        self.followed: dict[str, None] = {}
+        """Digests of the bundles whose plans were followed, in order; whoever wants to know from when on clears it."""
 
     def receive(self, timeout_s: float) -> list[Message]:
         """Take in what has arrived, waiting up to `timeout_s` for the first message."""
@@ -114,6 +116,8 @@ class Watcher:
                 self.report = message
                 self._report_s = now_s
                 self.interventions += message.interventions
+                if message.bundle_digest:
+                    self.followed[message.bundle_digest] = None
                 self._verdicts.update(dict.fromkeys(message.reasons, now_s))
             elif isinstance(message, SceneStatus):
                 self.scene = message
