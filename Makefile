@@ -35,6 +35,7 @@ fuzz: $(VENV)/.dev ## a billion hostile ticks through the safety kernel on all c
 .PHONY: powercut
 powercut: $(VENV)/.dev ## the power is cut at every system call of an update and at random; writes are lost, disks refuse
 	@$(BIN)/python -m tests.ota.power_cut_campaign $(ARGS)
+	@$(BIN)/python -m tests.hub.hub_cut_campaign
 
 .PHONY: evaluate
 evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval

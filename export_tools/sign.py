@@ -7,17 +7,19 @@ more, or one more counter for a release that is there. A draft holds whatever si
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.metadata import Metadata, MetaFile, TargetFile, Targets
 
 from contracts.assignment import MAX_RELEASE_COUNTER, ReleaseTerms, custom_of, read_terms
 from contracts.errors import SigningError
 from contracts.release import load
+from export_tools.lasting import replace_file
 
 RELEASES = "releases"
 RELEASES_EXPIRE_DAYS = 90
@@ -39,9 +41,8 @@ def read_draft(path: Path) -> Metadata[Any]:
 
 
 def write_draft(path: Path, metadata: Metadata[Any]) -> None:
-    """Write a draft, for people to read and pass on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(metadata.to_bytes())
+    """Write a draft, for people to read and pass on; signatures that it had are not lost if that fails."""
+    replace_file(path, metadata.to_bytes())
 
 
 def sign_draft(metadata: Metadata[Any], signer: CryptoSigner) -> None:
@@ -70,9 +71,27 @@ def counters_of(releases: Targets) -> set[int]:
 
 
 def newest_releases(folder: Path) -> Metadata[Any] | None:
-    """The newest `releases` in a folder of published metadata; None before the first release."""
-    versions = [int(path.name.split(".")[0]) for path in folder.glob(f"[0-9]*.{RELEASES}.json")]
-    return read_draft(folder / f"{max(versions)}.{RELEASES}.json") if versions else None
+    """The `releases` that a folder of published metadata announces; None before the first release.
+
+    One that lies there unannounced is what a publication left that never came to its end.
+
+    Raises:
+        SigningError: the folder holds no published metadata, or not all of it.
+    """
+    meta = announced_in(folder).get(f"{RELEASES}.json")
+    return None if meta is None else read_draft(folder / f"{meta.version}.{RELEASES}.json")
+
+
+def announced_in(folder: Path) -> Mapping[str, MetaFile]:
+    """What the timestamp in a folder of published metadata announces, by file name without version.
+
+    Raises:
+        SigningError: there is none, or what it announces is not there.
+    """
+    timestamp = read_draft(folder / "timestamp.json")
+    snapshot = read_draft(folder / f"{timestamp.signed.snapshot_meta.version}.snapshot.json")
+    announced: Mapping[str, MetaFile] = snapshot.signed.meta
+    return announced
 
 
 def draft_release(

@@ -14,11 +14,13 @@ from fastapi import FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from contracts.errors import EdgeError, OtaError, ReportError, ReportRefusal
+from contracts.errors import EdgeError, OtaError, OtaRefusal, ReportError, ReportRefusal
 from hub import operator_api, robot_api
 from hub.house import Hub
 from hub.static_files import read_public
+from hub.storage import storage_refusal
 
 _STATUS = {
     ReportRefusal.OVERSIZED: 413,
@@ -59,7 +61,8 @@ def make_app(hub: Hub, engine: Engine, operator_token: str) -> FastAPI:
         return Health(healthy=True)
 
     _add_files(app, hub.folder)
-    app.add_exception_handler(EdgeError, _declined)
+    for kind in (EdgeError, OSError, DBAPIError):
+        app.add_exception_handler(kind, _declined)
     return app
 
 
@@ -81,10 +84,16 @@ def _add_files(app: FastAPI, folder: Path) -> None:
 
 
 def _declined(_: Request, error: Exception) -> JSONResponse:
+    fault = storage_refusal(error)
+    if fault is not None:
+        status = 507 if fault.refusal is OtaRefusal.NO_SPACE else 500
+        return JSONResponse({"refusal": fault.refusal.value, "detail": fault.detail}, status_code=status)
     if isinstance(error, ReportError):
         status, refusal, detail = _STATUS.get(error.refusal, 403), error.refusal.value, error.detail
     elif isinstance(error, OtaError):
         status, refusal, detail = 422, error.refusal.value, error.detail
+    elif not isinstance(error, EdgeError):
+        status, refusal, detail = 500, "failed", str(error)
     else:
         status, refusal, detail = 422, "refused", str(error)
     return JSONResponse({"refusal": refusal, "detail": detail}, status_code=status)

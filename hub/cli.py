@@ -6,12 +6,16 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from contracts.errors import EdgeError
+from sqlalchemy.exc import DBAPIError
+
+from contracts.errors import EdgeError, SigningError
+from export_tools.lasting import make_folder
 from hub import commands, fleet_commands
 from hub.lock import writing
+from hub.storage import storage_refusal
 
 DEFAULT_PROBATION_S = 600
 
@@ -53,15 +57,26 @@ later:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `edge-hub`."""
     arguments = build_parser().parse_args(argv)
-    folder: Path | None = getattr(arguments, "hub", None)
-    turns = folder is not None and folder.is_dir() and not getattr(arguments, "takes_turns_itself", False)
     try:
-        with writing(folder) if folder is not None and turns else nullcontext():
+        with _turn(arguments):
             arguments.run(arguments, time.time(), print)
-    except (EdgeError, OSError) as error:
-        print(f"refused: {error}", file=sys.stderr)
+    except (EdgeError, OSError, DBAPIError) as error:
+        print(f"refused: {storage_refusal(error) or error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _turn(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """The hub's lock for what writes to it; what only reads waits for nobody."""
+    if not getattr(arguments, "writes", False):
+        return nullcontext()
+    folder: Path = arguments.hub
+    if arguments.command == "init":
+        make_folder(folder)
+    if not folder.is_dir():
+        raise SigningError(str(folder), "holds no hub: `edge-hub init` makes one for development")
+    step = getattr(arguments, "step", "")
+    return writing(folder, f"edge-hub {arguments.command} {step}".strip())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -76,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     init = rooms.add_parser("init", help="a hub with development keys, in one step")
     _hub(init)
-    init.set_defaults(run=commands.init)
+    init.set_defaults(run=commands.init, writes=True)
 
     show = rooms.add_parser("show", help="who may sign, what is released, who runs what")
     _hub(show)
@@ -92,12 +107,16 @@ def build_parser() -> argparse.ArgumentParser:
     _hub(publish)
     publish.add_argument("draft", type=Path)
     publish.add_argument("packed", type=Path, help="the folder that `edge-export pack` wrote")
-    publish.set_defaults(run=commands.publish)
+    publish.set_defaults(run=commands.publish, writes=True)
 
     assign = rooms.add_parser("assign", help="tell robots which release to run")
     _hub(assign)
     assign.add_argument("release", help="bundles/NAME/DIGEST.json, as `publish` and `show` say it")
-    assign.add_argument("--robot", action="append", required=True, help="a robot's id; may be given again")
+    assign.add_argument(
+        "--robot", action="append", default=[], help="a robot's id, or a pattern as 'arm-*'; may be given again"
+    )
+    assign.add_argument("--robots", type=Path, metavar="FILE", help="ids and patterns, one a line")
+    assign.add_argument("--all", action="store_true", help="every robot that is enrolled")
     assign.add_argument("--hardware", required=True, help="what the robots are, as the release was signed for")
     assign.add_argument("--counter", type=int, help="release counter (default: the newest approved for the release)")
     assign.add_argument("--not-before", type=int, metavar="UNIX_S", help="earliest install (default: now)")
@@ -109,11 +128,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="S",
         help=f"seconds in which it has to prove itself (default {DEFAULT_PROBATION_S})",
     )
-    assign.set_defaults(run=commands.assign)
+    assign.set_defaults(run=commands.assign, writes=True)
 
     refresh = rooms.add_parser("refresh", help="sign anew what is signed online; says what people have to sign soon")
     _hub(refresh)
-    refresh.set_defaults(run=commands.refresh)
+    refresh.set_defaults(run=commands.refresh, writes=True)
 
     fleet_commands.add_parsers(rooms)
 
@@ -160,7 +179,7 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
     _hub(setup)
     for name in ("image-root", "targets", "director-root"):
         setup.add_argument(f"--{name}", type=Path, required=True, metavar="DRAFT")
-    setup.set_defaults(run=commands.keys_setup)
+    setup.set_defaults(run=commands.keys_setup, writes=True)
 
     rotate = steps.add_parser(
         "rotate-root", help="draft of the next root: keys and thresholds changed, or just renewed"
@@ -184,7 +203,7 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
     _hub(install)
     install.add_argument("repository", choices=(commands.IMAGE, commands.DIRECTOR))
     install.add_argument("draft", type=Path, nargs="+")
-    install.set_defaults(run=commands.keys_install)
+    install.set_defaults(run=commands.keys_install, writes=True)
 
 
 def _hub(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,9 @@ from export_tools.key_files import create_key, load_public, load_signer
 from export_tools.sign import RELEASES, read_draft, releases_of, sign_draft, write_draft
 from hub.house import DEVELOPMENT_WARNING, Hub, make_development_hub
 from hub.keys import first_root, next_root, next_targets, revoke
+from hub.lock import signing
+from hub.robots import enrolled_in
+from hub.selection import EVERY, read_names, select
 
 IMAGE = "image"
 DIRECTOR = "director"
@@ -66,9 +69,14 @@ def publish(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
 def assign(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     """Tell robots what to run."""
     hub = _hub(arguments.hub, say)
+    asked = [*arguments.robot, *(() if arguments.robots is None else read_names(arguments.robots))]
+    if arguments.all:
+        asked.append(EVERY)
+    if not asked:
+        raise SigningError("assign", "tell whom: --robot, --robots or --all")
     counter = hub.image.newest(arguments.release) if arguments.counter is None else arguments.counter
-    for robot_id in arguments.robot:
-        terms = AssignmentTerms(
+    told = [
+        AssignmentTerms(
             robot_id=robot_id,
             release_counter=counter,
             hardware=arguments.hardware,
@@ -76,8 +84,12 @@ def assign(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
             rollout_id=arguments.rollout,
             probation_s=arguments.probation,
         )
-        hub.director.assign(arguments.release, terms, hub.image, hub.online(), now_s)
-        say(f"{robot_id}: counter {counter}, {arguments.release}")
+        for robot_id in select(asked, enrolled_in(hub.folder))
+    ]
+    hub.director.assign_all(arguments.release, told, hub.image, hub.online(), now_s)
+    for terms in told:
+        say(f"{terms.robot_id}: counter {counter}, {arguments.release}")
+    say(f"{len(told)} robots were told")
 
 
 def refresh(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
@@ -93,6 +105,11 @@ def refresh(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
 def approve(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     """The approver's signature on a release draft, after saying what is in it."""
     del now_s
+    with signing(arguments.draft):
+        _approve(arguments, say)
+
+
+def _approve(arguments: argparse.Namespace, say: Say) -> None:
     draft = read_draft(arguments.draft)
     before = () if arguments.published is None else tuple(releases_of(read_draft(arguments.published)).targets)
     _list_releases(releases_of(draft), before, say)
@@ -131,9 +148,10 @@ def keys_delegate(arguments: argparse.Namespace, now_s: float, say: Say) -> None
 def keys_sign(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     """Add a signature to a draft."""
     del now_s
-    draft = read_draft(arguments.draft)
-    sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
-    write_draft(arguments.draft, draft)
+    with signing(arguments.draft):
+        draft = read_draft(arguments.draft)
+        sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
+        write_draft(arguments.draft, draft)
     say(f"{arguments.draft} has {len(draft.signatures)} signatures")
 
 

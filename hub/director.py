@@ -8,8 +8,7 @@ releases, and no more. Trusts the image repository that it is given.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,9 +17,10 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 from contracts.assignment import Assignment, AssignmentTerms, ReleaseTerms, custom_of, read_terms
 from contracts.errors import SigningError
 from contracts.release import Name
+from export_tools.lasting import replace_file
 from export_tools.sign import expiry
 from hub.image_repository import ImageRepository
-from hub.repository import MetadataRepository, Online, is_signed, lasts, replace_file
+from hub.repository import MetadataRepository, Online, is_signed, lasts
 
 DIRECTED_EXPIRES_DAYS = 7
 
@@ -74,30 +74,35 @@ class Director:
         return Assignment(path=path, length_bytes=target.length, sha256=target.hashes["sha256"], terms=terms)
 
     def assign(self, path: str, terms: AssignmentTerms, image: ImageRepository, online: Online, now_s: float) -> None:
-        """Tell one robot to run a release.
+        """Tell one robot to run a release; see `assign_all`."""
+        self.assign_all(path, (terms,), image, online, now_s)
+
+    def assign_all(
+        self, path: str, told: Sequence[AssignmentTerms], image: ImageRepository, online: Online, now_s: float
+    ) -> None:
+        """Tell robots, each by its own terms, to run a release.
 
         Raises:
             OtaError: METADATA_MALFORMED: no robot would read these terms.
-            SigningError: the release is not approved for that hardware or counter, or the robot was given a higher
-                counter before, or that counter for another release.
+            SigningError: the release is not approved for that hardware or counter, or a robot was given a higher
+                counter before, or that counter for another release. Nobody was told anything.
+            OSError: some were told, each of them whole; the same again tells the others.
         """
-        custom = custom_of(terms)
-        read_terms(custom, AssignmentTerms)
         released = image.released(path)
         approved = read_terms(released.custom, ReleaseTerms)
-        if terms.hardware not in approved.hardware:
-            raise SigningError(path, f"is released for {', '.join(approved.hardware)}, not for {terms.hardware}")
-        if terms.release_counter not in approved.release_counters:
-            raise SigningError(path, f"counter {terms.release_counter} was never approved for it")
-        before = self.assignment(terms.robot_id)
-        if before is not None and _goes_back(before, path, terms):
-            raise SigningError(
-                terms.robot_id,
-                f"was given counter {before.terms.release_counter}; to go back, release the bundle under a new one",
-            )
-        target = TargetFile(released.length, dict(released.hashes), path)
-        target.unrecognized_fields["custom"] = custom
-        self._publish(terms.robot_id, {path: target}, online, now_s)
+        for terms in told:
+            read_terms(custom_of(terms), AssignmentTerms)
+            _require_approved(path, terms, approved)
+            before = self.assignment(terms.robot_id)
+            if before is not None and _goes_back(before, path, terms):
+                raise SigningError(
+                    terms.robot_id,
+                    f"was given counter {before.terms.release_counter}; to go back, release the bundle under a new one",
+                )
+        for terms in told:
+            target = TargetFile(released.length, dict(released.hashes), path)
+            target.unrecognized_fields["custom"] = custom_of(terms)
+            self._publish(terms.robot_id, {path: target}, online, now_s)
 
     def refresh(self, online: Online, now_s: float) -> int:
         """Sign every assignment anew, as far as it expires soon or the root changed; return how many there are.
@@ -129,11 +134,9 @@ class Director:
         repository.publish((draft,), (Targets.type,), online, now_s)
 
     def _give_roots(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(self._roots.glob("*.root.json")):
             if not (folder / path.name).exists():
-                shutil.copyfile(path, folder / f".{path.name}.new")
-                (folder / f".{path.name}.new").replace(folder / path.name)
+                replace_file(folder / path.name, path.read_bytes())
 
     def _repository(self, robot_id: str) -> MetadataRepository:
         # The name becomes a folder's name: the rule for names keeps it inside.
@@ -142,6 +145,13 @@ class Director:
         except msgspec.ValidationError as error:
             raise SigningError(robot_id, f"is no robot's name: {error}") from error
         return MetadataRepository(self._robots / robot_id / "metadata", robot_id=robot_id)
+
+
+def _require_approved(path: str, terms: AssignmentTerms, approved: ReleaseTerms) -> None:
+    if terms.hardware not in approved.hardware:
+        raise SigningError(path, f"is released for {', '.join(approved.hardware)}, not for {terms.hardware}")
+    if terms.release_counter not in approved.release_counters:
+        raise SigningError(path, f"counter {terms.release_counter} was never approved for it")
 
 
 def _goes_back(before: Assignment, path: str, terms: AssignmentTerms) -> bool:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from contracts.errors import SigningError
-from export_tools.key_files import load_public
-from hub.db.connection import open_database
+from export_tools.key_files import PUBLIC_SUFFIX, load_public
+from hub.db.connection import DATABASE_NAME, open_database
 from hub.house import Hub
-from hub.overview import RobotStatus, robots
+from hub.lock import writing
+from hub.overview import Progress, RobotStatus, progress, robots
 from hub.reports import Reports
 from hub.robots import Robots
 from hub.server import ServeSettings, serve
+from hub.standing import BEHIND, Standing
 
 Say = Callable[[str], None]
 
@@ -28,7 +32,7 @@ def add_parsers(rooms: Any) -> None:
     serving.add_argument("--port", type=int, default=8300, help="0: any that is free (default 8300)")
     serving.add_argument("--tls-certificate", type=Path, metavar="PEM", help="without, put a proxy with TLS in front")
     serving.add_argument("--tls-key", type=Path, metavar="PEM")
-    serving.set_defaults(run=_serve, takes_turns_itself=True)
+    serving.set_defaults(run=_serve)
 
     fleet = rooms.add_parser("robots", help="whose reports count: enrol, retire")
     steps = fleet.add_subparsers(dest="step", required=True, metavar="STEP")
@@ -38,14 +42,23 @@ def add_parsers(rooms: Any) -> None:
     enrol.add_argument(
         "key", type=Path, metavar="PUB", help="the robot's public key, as `edge-hub keys create` makes it"
     )
-    enrol.set_defaults(run=_enrol)
+    enrol.set_defaults(run=_enrol, writes=True)
+    several = steps.add_parser("enrol-all", help="the same for every NAME.pub in a folder: the robot NAME")
+    several.add_argument("hub", type=Path, help="the hub's folder")
+    several.add_argument("keys", type=Path, metavar="FOLDER")
+    several.set_defaults(run=_enrol_all, writes=True)
     retire = steps.add_parser("retire", help="take no more reports of a robot")
     retire.add_argument("hub", type=Path, help="the hub's folder")
     retire.add_argument("robot")
-    retire.set_defaults(run=_retire)
+    retire.set_defaults(run=_retire, writes=True)
 
     status = rooms.add_parser("status", help="what robots run, by their own signed reports")
     status.add_argument("hub", type=Path, help="the hub's folder")
+    status.add_argument("--behind", action="store_true", help="list only robots that do not run what they were told")
+    status.add_argument(
+        "--standing", type=Standing, choices=tuple(Standing), action="append", default=[], help="list only these"
+    )
+    status.add_argument("--json", action="store_true", help="the same for programs")
     status.set_defaults(run=_status)
 
 
@@ -73,18 +86,39 @@ def _retire(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     say(f"{arguments.robot}: no report counts any more")
 
 
-def _status(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
-    del now_s
+def _enrol_all(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     hub = _hub(arguments)
+    keys = sorted(arguments.keys.glob(f"*{PUBLIC_SUFFIX}"))
+    if not keys:
+        raise SigningError(str(arguments.keys), f"has no public keys, NAME{PUBLIC_SUFFIX}")
+    robots = Robots(open_database(hub.folder))
+    for path in keys:
+        robots.enrol(path.name.removesuffix(PUBLIC_SUFFIX), load_public(path), now_s)
+    say(f"{len(keys)} robots: reports signed with their keys count from now on")
+
+
+def _status(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    hub = _hub(arguments)
+    if not (hub.folder / DATABASE_NAME).exists():
+        with writing(hub.folder, "edge-hub status"):
+            open_database(hub.folder).dispose()
     engine = open_database(hub.folder)
-    statuses = robots(hub, Robots(engine), Reports(engine))
-    for status in statuses:
-        _say_status(status, say)
-    if not statuses:
+    everybody = robots(hub, Robots(engine), Reports(engine))
+    updates = progress(everybody)
+    wanted = {*arguments.standing, *(BEHIND if arguments.behind else ())} or set(Standing)
+    shown = [status for status in everybody if status.standing in wanted]
+    if arguments.json:
+        say(msgspec.json.format(msgspec.json.encode({"updates": updates, "robots": shown})).decode())
+        return
+    for status in shown:
+        _say_status(status, now_s, say)
+    if not everybody:
         say("no robot is enrolled or assigned anything")
+    for update in updates:
+        _say_progress(update, say)
 
 
-def _say_status(status: RobotStatus, say: Say) -> None:
+def _say_status(status: RobotStatus, now_s: float, say: Say) -> None:
     enrolled = "" if status.enrolled else ", not enrolled"
     say(f"{status.robot_id}: {status.standing}{enrolled}")
     if status.assignment is not None:
@@ -93,7 +127,19 @@ def _say_status(status: RobotStatus, say: Say) -> None:
     if report is not None and reported_s is not None:
         when = datetime.fromtimestamp(reported_s, tz=timezone.utc).isoformat(timespec="seconds")
         why = f" ({report.reason})" if report.reason else ""
-        say(f"    says: counter {report.running_counter}, {report.running_bundle}, {report.state}{why}, at {when}")
+        age = timedelta(seconds=max(0, round(now_s - reported_s)))
+        say(f"    says: counter {report.running_counter}, {report.running_bundle}, {report.state}{why}")
+        say(f"    at:   {when}, {age} ago")
+
+
+def _say_progress(update: Progress, say: Say) -> None:
+    done = update.standings.get(Standing.RUNS, 0)
+    say(f"counter {update.counter}, {update.release}: {done} of {update.robots} robots run it")
+    details = {Standing.UNDER_WAY: update.states, Standing.FAILED: update.reasons}
+    for standing, count in update.standings.items():
+        if standing is not Standing.RUNS:
+            detail = ", ".join(f"{number} {what}" for what, number in details.get(standing, {}).items())
+            say(f"    {count} {standing}{': ' if detail else ''}{detail}")
 
 
 def _hub(arguments: argparse.Namespace) -> Hub:

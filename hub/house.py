@@ -12,6 +12,7 @@ development_keys/     and then these are the ones that should be offline
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from contracts.errors import SigningError
 from export_tools.key_files import SECRET_SUFFIX, create_key, load_signer
+from export_tools.lasting import replace_file
 from export_tools.sign import sign_draft
 from hub.director import Director
 from hub.image_repository import ImageRepository
 from hub.keys import first_root, next_targets
-from hub.repository import Online, replace_file
+from hub.repository import Online
 
 DEVELOPMENT_WARNING = (
     "DEVELOPMENT KEYS: every key of this hub, those of its root included, was made in one step and lies unencrypted on "
@@ -48,13 +50,18 @@ class Hub:
         return (self.folder / "DEVELOPMENT_KEYS").exists()
 
     @property
+    def keys(self) -> Path:
+        """Where the online keys lie."""
+        return self.folder / "keys"
+
+    @property
     def development_keys(self) -> Path:
         """Where the keys lie that should be offline."""
         return self.folder / "development_keys"
 
     def online(self) -> Online:
         """The keys that the hub signs with by itself."""
-        return Online(load_signer(path) for path in sorted((self.folder / "keys").glob(f"*{SECRET_SUFFIX}")))
+        return Online(load_signer(path) for path in sorted(self.keys.glob(f"*{SECRET_SUFFIX}")))
 
     def set_up(
         self, image_root: Metadata[Root], targets: Metadata[Targets], director_root: Metadata[Root], now_s: float
@@ -67,11 +74,13 @@ class Hub:
         if self.image.metadata.exists:
             raise SigningError(str(self.folder), "is set up already; roots change by `edge-hub keys rotate-root`")
         online = self.online()
-        self.director.check_root(director_root, online)
-        self.image.set_up(image_root, targets, online, now_s)
+        for folder in (self.folder / "director" / "root", self.folder / "image" / "metadata"):
+            _forget_first_root(folder)
         self.director.publish_root(director_root, online, now_s)
         replace_file(self.folder / "robot" / "image.root.json", image_root.to_bytes())
         replace_file(self.folder / "robot" / "director.root.json", director_root.to_bytes())
+        # Last, because it is what makes this a hub: whoever was interrupted before sets it up again.
+        self.image.set_up(image_root, targets, online, now_s)
 
     def refresh(self, now_s: float) -> int:
         """Sign anew what expires within days; return how many robots have an assignment.
@@ -91,17 +100,19 @@ def make_development_hub(folder: Path, now_s: float) -> Hub:
         SigningError: there is a hub already.
     """
     hub = Hub(folder)
-    if hub.image.metadata.exists or hub.development_keys.exists():
+    offline = hub.development_keys
+    holds_keys = hub.keys.exists() or offline.exists()
+    if hub.image.metadata.exists or any(hub.director.robots()) or (holds_keys and not hub.has_development_keys):
         raise SigningError(str(folder), "holds a hub already")
     replace_file(folder / "DEVELOPMENT_KEYS", DEVELOPMENT_WARNING.encode())
-    offline = hub.development_keys
+    # Keys of an attempt that was interrupted: no robot knows of a hub that never came to be.
+    for leftover in (offline, hub.keys):
+        shutil.rmtree(leftover, ignore_errors=True)
     image_keys = [create_key(offline, f"image-{name}") for name in _OFFLINE_KEYS]
     director_keys = [create_key(offline, f"director-{name}") for name in _OFFLINE_KEYS]
     targets_keys = [create_key(offline, f"targets-{number}") for number in (1, 2, 3)]
     exporter, approver = create_key(offline, "exporter"), create_key(offline, "approver")
-    snapshot, timestamp, directing = (
-        create_key(folder / "keys", name) for name in ("snapshot", "timestamp", "director")
-    )
+    snapshot, timestamp, directing = (create_key(hub.keys, name) for name in ("snapshot", "timestamp", "director"))
     thresholds = {Root.type: _OFFLINE_THRESHOLD, Targets.type: _OFFLINE_THRESHOLD}
     image_root = first_root(
         {Root.type: image_keys, Targets.type: targets_keys, Snapshot.type: [snapshot], Timestamp.type: [timestamp]},
@@ -116,6 +127,12 @@ def make_development_hub(folder: Path, now_s: float) -> Hub:
     _sign(targets, offline, "targets-1", "targets-2")
     hub.set_up(image_root, targets, director_root, now_s)
     return hub
+
+
+def _forget_first_root(folder: Path) -> None:
+    """Take away the root of a set-up that was interrupted, which may have been made with other keys."""
+    if [path.name for path in folder.glob("*.root.json")] == ["1.root.json"]:
+        (folder / "1.root.json").unlink()
 
 
 def _sign(draft: Metadata[Any], keys: Path, *names: str) -> None:

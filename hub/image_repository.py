@@ -8,7 +8,6 @@ there. Refuses to say who gets it; that is the director's. Trusts the keys that 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from contracts.assignment import ReleaseTerms, read_terms
 from contracts.errors import BundleError, SigningError
 from contracts.release import Pack, load
 from export_tools import unpack
+from export_tools.lasting import copy_beside, put_in_place, replace_file
 from export_tools.sign import RELEASES, counters_of, releases_of
-from hub.repository import MetadataRepository, Online, put_in_place, replace_file
+from hub.repository import MetadataRepository, Online
 
 _READ_BYTES = 1 << 20
 
@@ -91,6 +91,8 @@ class ImageRepository:
                 altered. Nothing was announced.
         """
         fresh = self._fresh(draft)
+        for leftover in (self._targets / "packs").glob(".*.new"):
+            leftover.unlink(missing_ok=True)  # of a publication that was cut short
         for path in fresh:
             self._take(draft.signed.targets[path], packed)
         self.metadata.publish((draft,), (RELEASES,), online, now_s)
@@ -147,9 +149,7 @@ class ImageRepository:
         source = packed / pack.path
         if not source.exists() or _sha256(source) != pack.sha256:
             raise SigningError(str(source), "is missing, or is not the pack that the release names")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        beside = place.with_name(f".{place.name}.new")
-        shutil.copyfile(source, beside)
+        beside = copy_beside(source, place)
         # The copy is looked at too, and has to last: it is announced next.
         if _sha256(beside) != pack.sha256:
             raise SigningError(str(source), "changed while it was copied")

@@ -1,34 +1,76 @@
-"""One process writes to a hub's folder at a time: commands of people and the server take turns."""
+"""One process writes to a hub's folder at a time: commands of people and the server take turns. Readers need none."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from contracts.errors import SigningError
 
 PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.05
+_NOTE_BYTES_MAX = 200
 
 
 @contextmanager
-def writing(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
-    """Hold the hub in `folder`, which exists, for the block.
+def writing(folder: Path, who: str, patience_s: float = PATIENCE_S) -> Iterator[None]:
+    """Hold the hub in `folder`, which exists, for the block; `who` is what others are told meanwhile.
+
+    Raises:
+        SigningError: somebody else held it for longer than `patience_s`; says who.
+        OSError: the folder takes no lock.
+    """
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not _take(descriptor, patience_s):
+            holder = os.pread(descriptor, _NOTE_BYTES_MAX, 0).decode(errors="replace") or "another process"
+            raise SigningError(str(folder), f"is in use by {holder}; waited for {patience_s:.0f} s")
+        with contextlib.suppress(OSError):  # the lock holds without a note, also on a full disk
+            os.ftruncate(descriptor, 0)
+            now = datetime.now().astimezone().isoformat(timespec="seconds")
+            os.pwrite(descriptor, f"{who} (process {os.getpid()}, since {now})".encode()[:_NOTE_BYTES_MAX], 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def signing(draft: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
+    """Hold the folder of a draft, so that of two people who sign at once neither loses a signature.
 
     Raises:
         SigningError: somebody else held it for longer than `patience_s`.
     """
-    deadline_s = time.monotonic() + patience_s
-    with (folder / ".lock").open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline_s:
-                    raise SigningError(str(folder), f"was in use by another process for {patience_s:.0f} s") from None
-                time.sleep(_LOOK_EVERY_S)
+    try:
+        descriptor = os.open(draft.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SigningError(str(draft), f"{error.strerror}") from error
+    try:
+        if not _take(descriptor, patience_s):
+            raise SigningError(str(draft), f"another process signs in its folder; waited for {patience_s:.0f} s")
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, patience_s: float) -> bool:
+    deadline_s = time.monotonic() + patience_s
+    while not _is_taken(descriptor):
+        if time.monotonic() >= deadline_s:
+            return False
+        time.sleep(_LOOK_EVERY_S)
+    return True
+
+
+def _is_taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

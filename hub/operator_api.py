@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -26,13 +26,15 @@ from tuf.api.metadata import Metadata
 from contracts.assignment import AssignmentTerms
 from contracts.errors import SigningError
 from contracts.release import MAX_BUNDLE_BYTES, MAX_PACK_BYTES, MAX_RELEASE_BYTES, load
+from export_tools.lasting import make_folder, put_in_place
 from hub.house import Hub
 from hub.lock import writing
-from hub.overview import releases, robots
+from hub.overview import progress, releases, robots
 from hub.reports import Reports
-from hub.repository import put_in_place
 from hub.request_body import parts_of, whole_body
 from hub.robots import Robots
+from hub.selection import select
+from hub.standing import Standing
 
 MAX_DRAFT_BYTES = 5_000_000
 MAX_ASKED_BYTES = 200_000
@@ -49,7 +51,9 @@ class AssignmentRequest(BaseModel, extra="forbid"):
     """Which release which robots are to run."""
 
     release: str = Field(description="path of a release", examples=["bundles/reach/DIGEST.json"])
-    robots: list[str] = Field(min_length=1, max_length=1000, description="each is told so by name")
+    robots: list[str] = Field(
+        min_length=1, max_length=1000, description="each is told so by name; `arm-*` stands for the enrolled that match"
+    )
     hardware: str = Field(description="what the robots are, as the release was signed for", examples=["sim_arm"])
     counter: int | None = Field(None, description="release counter; without, the newest approved for the release")
     not_before_s: int | None = Field(None, description="earliest install, Unix seconds; without, now")
@@ -91,12 +95,19 @@ def routes(hub: Hub, engine: Engine, token: str) -> APIRouter:
 
     router = APIRouter(prefix="/v1", tags=["operators"], dependencies=[Depends(authorised)])
     _add_releases(router, hub)
-    _add_assignments(router, hub)
     registry, reports = Robots(engine), Reports(engine)
+    _add_assignments(router, hub, registry)
 
     @router.get("/robots", summary="How every robot stands to its assignment, by its own signed word")
-    def get_robots() -> Response:
-        return _json(robots(hub, registry, reports))
+    def get_robots(
+        standing: Annotated[list[Standing] | None, Query(description="only these; may be given again")] = None,
+    ) -> Response:
+        listed = robots(hub, registry, reports)
+        return _json([status for status in listed if not standing or status.standing in standing])
+
+    @router.get("/progress", summary="How far every update is over the robots that were told to run it")
+    def get_progress() -> Response:
+        return _json(progress(robots(hub, registry, reports)))
 
     return router
 
@@ -130,13 +141,13 @@ def _add_releases(router: APIRouter, hub: Hub) -> None:
             draft: Metadata[Any] = Metadata.from_bytes(body)
         except RepositoryError as error:
             raise SigningError("the draft", f"is no metadata: {error}") from error
-        with writing(hub.folder, _LOCK_PATIENCE_S):
+        with writing(hub.folder, "an operator who publishes", _LOCK_PATIENCE_S):
             fresh = hub.image.publish_release(draft, incoming, hub.online(), time.time())
             _clear(hub, incoming, fresh)
         return Published(new=list(fresh))
 
 
-def _add_assignments(router: APIRouter, hub: Hub) -> None:
+def _add_assignments(router: APIRouter, hub: Hub, registry: Robots) -> None:
     @router.get("/assignments", summary="What every robot is told to run")
     def get_assignments() -> Response:
         return _json([hub.director.assignment(robot_id) for robot_id in hub.director.robots()])
@@ -146,17 +157,16 @@ def _add_assignments(router: APIRouter, hub: Hub) -> None:
         summary="Tell robots what to run",
         description=(
             "A robot's counter never goes down: to go back to an older release, have it signed again under a new "
-            "counter. Where one robot is refused, those before it in the list were told."
+            "counter. Where one robot is refused, nobody was told."
         ),
         openapi_extra=_body_of(AssignmentRequest.model_json_schema()),
     )
     def post_assignment(asked: Annotated[AssignmentRequest, Depends(_asked)]) -> Assigned:
         now_s = time.time()
-        with writing(hub.folder, _LOCK_PATIENCE_S):
+        with writing(hub.folder, "an operator who assigns", _LOCK_PATIENCE_S):
             counter = hub.image.newest(asked.release) if asked.counter is None else asked.counter
-            online = hub.online()
-            for robot_id in asked.robots:
-                terms = AssignmentTerms(
+            told = [
+                AssignmentTerms(
                     robot_id=robot_id,
                     release_counter=counter,
                     hardware=asked.hardware,
@@ -164,8 +174,10 @@ def _add_assignments(router: APIRouter, hub: Hub) -> None:
                     rollout_id=asked.rollout,
                     probation_s=asked.probation_s,
                 )
-                hub.director.assign(asked.release, terms, hub.image, online, now_s)
-        return Assigned(counter=counter, robots=asked.robots)
+                for robot_id in select(asked.robots, (robot.robot_id for robot in registry.all() if robot.public_key))
+            ]
+            hub.director.assign_all(asked.release, told, hub.image, hub.online(), now_s)
+        return Assigned(counter=counter, robots=[terms.robot_id for terms in told])
 
 
 def _clear(hub: Hub, incoming: Path, published: tuple[str, ...]) -> None:
@@ -182,7 +194,7 @@ async def _receive(request: Request, incoming: Path, path: Path, digest: str, ce
     if held_bytes + ceiling_bytes > MAX_BUNDLE_BYTES:
         raise HTTPException(507, "too much is uploaded and not released; publish it or remove incoming/")
     place = incoming / path
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     beside = place.with_name(f".{place.name}.{time.monotonic_ns()}.new")
     found = hashlib.sha256()
     try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
 import msgspec
 from tuf.api.metadata import TargetFile
 
@@ -12,6 +16,8 @@ from hub.house import Hub
 from hub.reports import Reports
 from hub.robots import Robots
 from hub.standing import Standing, standing
+
+Thing = TypeVar("Thing", Standing, str)
 
 
 class RobotStatus(msgspec.Struct, frozen=True):
@@ -25,12 +31,58 @@ class RobotStatus(msgspec.Struct, frozen=True):
     report: StatusReport | None
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """One update over all robots that were told to run it.
+
+    Attributes:
+        standings: how many robots stand how; `runs` is what is done.
+        states: of those under way, what they do.
+        reasons: of those that failed, why.
+    """
+
+    release: str
+    counter: int
+    robots: int
+    standings: dict[Standing, int]
+    states: dict[str, int]
+    reasons: dict[str, int]
+
+
 class ReleaseView(msgspec.Struct, frozen=True):
     """A release that exporter and approver signed."""
 
     path: str
     terms: ReleaseTerms
     length_bytes: int
+
+
+def progress(statuses: Iterable[RobotStatus]) -> list[Progress]:
+    """How far each update is, the newest counter first."""
+    groups: dict[tuple[int, str], list[RobotStatus]] = {}
+    for status in statuses:
+        if status.assignment is not None:
+            key = (status.assignment.terms.release_counter, status.assignment.path)
+            groups.setdefault(key, []).append(status)
+    return [
+        Progress(
+            release=path,
+            counter=counter,
+            robots=len(group),
+            standings=_counted(status.standing for status in group),
+            states=_counted(said.state for said in _reports(group, Standing.UNDER_WAY)),
+            reasons=_counted(said.reason.partition(":")[0] or "unsaid" for said in _reports(group, Standing.FAILED)),
+        )
+        for (counter, path), group in sorted(groups.items(), reverse=True)
+    ]
+
+
+def _reports(group: Iterable[RobotStatus], standing: Standing) -> Iterator[StatusReport]:
+    return (status.report for status in group if status.standing is standing and status.report is not None)
+
+
+def _counted(things: Iterable[Thing]) -> dict[Thing, int]:
+    """Each with how often it comes, the most frequent first."""
+    return dict(Counter(things).most_common())
 
 
 def releases(hub: Hub) -> list[ReleaseView]:
@@ -46,11 +98,12 @@ def releases(hub: Hub) -> list[ReleaseView]:
 def robots(hub: Hub, robots: Robots, reports: Reports) -> list[RobotStatus]:
     """Every robot that is enrolled or assigned something, by name."""
     enrolled = {robot.robot_id: robot for robot in robots.all()}
+    newest = reports.newest_of_all()
     bundles: dict[str, str] = {}
     statuses = []
     for robot_id in sorted({*enrolled, *hub.director.robots()}):
         assigned = hub.director.assignment(robot_id)
-        stored = reports.newest(robot_id)
+        stored = newest.get(robot_id)
         if assigned is not None and assigned.path not in bundles:
             bundles[assigned.path] = load(hub.image.manifest(assigned.path)).bundle_digest
         report = None if stored is None else stored.report

@@ -84,6 +84,14 @@ class Reports:
             row = connection.execute(statement.order_by(REPORTS.c.number.desc()).limit(1)).first()
         return None if row is None else StoredReport(row.received_s, load(row.signed).report)
 
+    def newest_of_all(self) -> dict[str, StoredReport]:
+        """The last report of each robot that ever reported."""
+        last = select(func.max(REPORTS.c.number)).group_by(REPORTS.c.robot_id)
+        statement = select(REPORTS.c.robot_id, REPORTS.c.received_s, REPORTS.c.signed).where(REPORTS.c.number.in_(last))
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement).all()
+        return {row.robot_id: StoredReport(row.received_s, load(row.signed).report) for row in rows}
+
     def _robot(self, robot_id: str) -> Robot:
         robot = self._robots.get(robot_id)
         if robot is None or robot.public_key is None:

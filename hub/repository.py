@@ -9,7 +9,6 @@ at a time.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timest
 
 from contracts.assignment import ROBOT_FIELD, SIGNED_AT_FIELD
 from contracts.errors import SigningError
-from export_tools.sign import expiry, read_draft, sign_draft
+from export_tools.lasting import replace_file
+from export_tools.sign import announced_in, expiry, read_draft, sign_draft
 
 ROOT_EXPIRES_DAYS = 365
 TARGETS_EXPIRE_DAYS = 180
@@ -28,27 +28,6 @@ SNAPSHOT_EXPIRES_DAYS = 7
 TIMESTAMP_EXPIRES_DAYS = 1
 KEPT_VERSIONS = 8
 """Of what is signed online this many versions stay: a robot may be reading a state that was replaced meanwhile."""
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put a file in place whole, to last."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
-        file.write(data)
-    put_in_place(beside, path)
-
-
-def put_in_place(beside: Path, path: Path) -> None:
-    """Make what was written to `beside` last, as `path`."""
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class MetadataRepository:
@@ -103,6 +82,8 @@ class MetadataRepository:
             replace_file(self.folder / f"{metadata.signed.version}.{name}.json", metadata.to_bytes())
         replace_file(self.folder / f"{snapshot.signed.version}.snapshot.json", snapshot.to_bytes())
         replace_file(self.folder / "timestamp.json", timestamp.to_bytes())
+        for leftover in self.folder.glob(".*.new"):
+            leftover.unlink(missing_ok=True)
         self._prune(Snapshot.type, snapshot.signed.version)
         if self._robot_id is not None:
             self._prune(Targets.type, roles[Targets.type].signed.version)
@@ -124,23 +105,22 @@ class MetadataRepository:
         replace_file(self.folder / "timestamp.json", timestamp.to_bytes())
 
     def _announced(self) -> Mapping[str, MetaFile]:
-        if not self.exists:
-            return {}
-        timestamp = read_draft(self.folder / "timestamp.json")
-        snapshot = read_draft(self.folder / f"{timestamp.signed.snapshot_meta.version}.snapshot.json")
-        announced: Mapping[str, MetaFile] = snapshot.signed.meta
-        return announced
+        return announced_in(self.folder) if self.exists else {}
 
     def check_root(self, draft: Metadata[Any]) -> Metadata[Root]:
         """Return `draft` if it is the next root, signed by enough of the old and of the new keys.
+
+        Also if it is the one that is there: whoever was interrupted after putting it in place comes with it again.
 
         Raises:
             SigningError: it is not.
         """
         if not isinstance(draft.signed, Root):
             raise SigningError("root", "the draft is of another role")
-        has_one = any(self.folder.glob("*.root.json"))
-        before = self.root().signed if has_one else None
+        newest = self.root() if any(self.folder.glob("*.root.json")) else None
+        if newest is not None and newest.to_bytes() == draft.to_bytes():
+            return newest
+        before = newest.signed if newest is not None else None
         expected = before.version + 1 if before is not None else 1
         if draft.signed.version != expected:
             raise SigningError("root", f"the draft is version {draft.signed.version}, the next is {expected}")

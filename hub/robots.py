@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 from securesystemslib.signer import SSlibKey
 from sqlalchemy import Engine, insert, select, update
 
 from contracts.errors import SigningError
 from contracts.release import Name
+from hub.db.connection import DATABASE_NAME, open_database
 from hub.db.schema import ROBOTS
 
 
@@ -68,6 +71,13 @@ class Robots:
         """Every robot, by name."""
         with self._engine.connect() as connection:
             return [Robot(*row) for row in connection.execute(select(ROBOTS).order_by(ROBOTS.c.robot_id))]
+
+
+def enrolled_in(folder: Path) -> list[str]:
+    """The robots whose reports count at the hub in `folder`; none where nobody was ever enrolled."""
+    if not (folder / DATABASE_NAME).exists():
+        return []
+    return [robot.robot_id for robot in Robots(open_database(folder)).all() if robot.public_key is not None]
 
 
 def _require_name(robot_id: str) -> None:

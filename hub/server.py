@@ -22,6 +22,7 @@ from hub.app import make_app
 from hub.db.connection import open_database
 from hub.house import Hub
 from hub.lock import writing
+from hub.storage import storage_refusal
 
 TOKEN_NAME = "operator_token"
 LEAST_TOKEN_CHARACTERS = 32
@@ -55,8 +56,10 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
         ConfigError: the token is too short.
         SigningError: somebody else holds the hub's folder.
     """
-    with writing(hub.folder):
+    with writing(hub.folder, "edge-hub serve"):
         engine = open_database(hub.folder)
+        for leftover in (hub.folder / "incoming").rglob(".*.new"):
+            leftover.unlink(missing_ok=True)  # of uploads that a server did not live to end
     token = operator_token(hub.folder)
     config = uvicorn.Config(
         make_app(hub, engine, token),
@@ -110,9 +113,9 @@ def operator_token(folder: Path) -> str:
 def _keep_fresh(hub: Hub, every_s: float, ending: threading.Event, say: Say) -> None:
     while True:
         try:
-            with writing(hub.folder):
+            with writing(hub.folder, "edge-hub serve, signing anew"):
                 hub.refresh(time.time())
         except (EdgeError, OSError) as error:
-            say(f"not signed anew, and robots refuse what has expired: {error}")
+            say(f"not signed anew, and robots refuse what has expired: {storage_refusal(error) or error}")
         if ending.wait(every_s):
             return

@@ -25,6 +25,8 @@ class Standing(str, Enum):
         return self.value
 
 
+BEHIND = frozenset(Standing) - {Standing.UNASSIGNED, Standing.RUNS}
+"""Told to run something, and does not say that it does."""
 _SETTLED = ("idle", "committed")
 _GOING_BACK = ("rolling_back", "failed")
 

@@ -168,12 +168,12 @@ def test_what_is_not_public_is_not_there(served: ServedHub) -> None:
 def test_commands_and_server_take_turns(tmp_path: Path) -> None:
     make_development_hub(tmp_path / "hub", 1.0)
     with (
-        writing(tmp_path / "hub"),
-        pytest.raises(SigningError, match="in use by another process"),
-        writing(tmp_path / "hub", 0.1),
+        writing(tmp_path / "hub", "somebody"),
+        pytest.raises(SigningError, match="in use by somebody"),
+        writing(tmp_path / "hub", "another", 0.1),
     ):
         pass
-    with writing(tmp_path / "hub", 0.0):
+    with writing(tmp_path / "hub", "another", 0.0):
         pass
 
 
