@@ -13,6 +13,7 @@ BENCHMARKS = (
     "jitter",
     "frames",
     "inference",
+    "engine_load",
     "confidence",
     "faults",
     "stop",
