@@ -95,8 +95,11 @@ class Scrub:
         self._clock = clock
         self._fetch = replace(fetch, patience=PATIENCE)
         self._settings = settings or ScrubSettings()
-        self._state = read_state(folder)
+        self._state = self._kept = read_state(folder)
+        rate_bytes_s = self._settings.rate_bytes_s
+        self._bucket = TokenBucket(rate_bytes_s, max(1, int(rate_bytes_s)), clock.now_ns())
         self._parts: Iterator[Checked] | None = None
+        self._shipped_is_altered = False
         self._unkept_bytes = 0
         self._found: set[str] = set()
         self._healed: list[str] = []
@@ -184,7 +187,6 @@ class Scrub:
             part = state.part if bundle == state.bundle else 0
             self._state = msgspec.structs.replace(state, bundle=bundle, part=part)
             self._parts = self._parts_of(bundle, part)
-        bucket = TokenBucket(self._settings.rate_bytes_s, READ_BYTES, clock.now_ns())
         for checked in self._parts:
             self._state = msgspec.structs.replace(self._state, part=self._state.part + 1)
             if not checked.whole:
@@ -192,16 +194,20 @@ class Scrub:
             self._unkept_bytes += checked.size_bytes
             if self._unkept_bytes >= _KEEP_EVERY_BYTES:
                 self._keep()
-            clock.wait(bucket.take(checked.size_bytes, clock.now_ns()))
+            clock.wait(self._bucket.take(checked.size_bytes, clock.now_ns()))
         self._parts = None
-        retry_s = 0.0 if bundle in self._found else self._state.retry_s
+        state, altered = self._state, self._state.altered
+        if bundle == SHIPPED and not self._shipped_is_altered:
+            altered = {name: paths for name, paths in altered.items() if name != SHIPPED}
+        retry_s = 0.0 if bundle in self._found else state.retry_s
         self._state = msgspec.structs.replace(
-            self._state, bundle="", part=0, read=(*self._state.read, bundle), retry_s=retry_s
+            state, bundle="", part=0, read=(*state.read, bundle), altered=altered, retry_s=retry_s
         )
 
     def _parts_of(self, bundle: str, part: int) -> Iterator[Checked]:
         if bundle == SHIPPED:
             # Its files have no pieces, and half a file's hash cannot be kept: a new process begins anew.
+            self._shipped_is_altered = False
             return check_shipped(self._shipped)
         release = release_in(self._store.bundles / bundle)
         if release is None or release.target_path != self._state.releases.get(bundle, release.target_path):
@@ -220,6 +226,7 @@ class Scrub:
         elif before is None or path not in before:
             altered[bundle] = (*(before or ()), path)
         self._found.add(bundle)
+        self._shipped_is_altered |= bundle == SHIPPED
         self._state = msgspec.structs.replace(self._state, altered=altered)
 
     def _heal(self, at_s: float, clock: _EndableClock) -> None:
@@ -296,16 +303,19 @@ class Scrub:
     def _keep(self) -> None:
         """A disk that does not take it costs reading again, and nothing else."""
         self._unkept_bytes = 0
-        with contextlib.suppress(OSError):
-            write_state(self._folder, self._state)
+        if self._state != self._kept:
+            with contextlib.suppress(OSError):
+                write_state(self._folder, self._state)
+                self._kept = self._state
 
     def _said(self) -> Said | None:
         if not self._found and not self._healed:
             return None
-        healed = [f"{bundle} was altered on the disk and is healed" for bundle in self._healed]
-        ill = [f"altered on the disk: {line}" for line in words_of(self._state)]
-        because = [self._state.problem] if ill and self._state.problem else []
-        return Said(OtaRefusal.BUNDLE_ALTERED, "; ".join([*healed, *ill, *because]))
+        said = [f"{bundle} was altered on the disk and is healed" for bundle in self._healed]
+        said += [f"altered on the disk and not healed: {line}" for line in words_of(self._state)]
+        if self._state.problem:
+            said.append(self._state.problem)
+        return Said(OtaRefusal.BUNDLE_ALTERED, "; ".join(said))
 
 
 def check_shipped(folder: Path) -> Iterator[Checked]:
