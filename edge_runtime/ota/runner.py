@@ -19,6 +19,8 @@ from typing import Protocol
 from contracts.errors import EdgeError, OtaError, OtaRefusal
 from contracts.release import ReleaseManifest, load
 from edge_runtime.durable import make_folder, refusal_of, write_durably
+from edge_runtime.engine_cache import collect_engines
+from edge_runtime.installed import Installed
 from edge_runtime.ota.blobs import BlobStore
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.journal import Journal, JournalFile, State, Update
@@ -377,6 +379,7 @@ class Runner:
                     path.unlink()
         except OSError as error:
             raise refusal_of(error, "collecting releases") from error
+        collect_engines(self._root, self.slots.bundles | wanted | {Installed(self._shipped, None).shipped_digest})
 
     def _keep(self, release: ReleaseManifest) -> None:
         try:

@@ -12,9 +12,10 @@ import pytest
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.manifest import read_manifest
-from edge_runtime.engine_cache import ENGINES_NAME
+from edge_runtime.engine_cache import ENGINES_NAME, EngineCache, EngineKey
 from edge_runtime.ota.build import EngineBuild
 from tests.golden_bundles import SHIPPED, copy_with
+from tests.ota.store_exercise import VERSIONS, digest_of, install, open_runner
 from tests.settings import copy_settings
 
 DIGEST = read_manifest(SHIPPED).digest
@@ -142,3 +143,17 @@ def _runs(pid: int) -> bool:
 def test_a_child_that_was_killed_is_told_apart(tmp_path: Path) -> None:
     error = refused(child(f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"), tmp_path)
     assert (error.refusal, error.detail) == (OtaRefusal.BUILD_FAILED, "the build ended with SIGKILL: ")
+
+
+def test_engines_go_when_no_slot_names_their_bundle_and_those_of_the_shipped_one_stay(work: Path) -> None:
+    cache = EngineCache(work / "root" / ENGINES_NAME)
+    digests = [digest_of(work, version) for version in VERSIONS]
+    with open_runner(work) as runner:
+        runner.recover()
+        install(runner, work, "2")
+        for digest in digests:
+            key = EngineKey(bundle=digest, graph="g", backend="b", backend_version="1", device="d")
+            cache.write(key, b"engine")
+        install(runner, work, "3")
+    left = {path.name for path in (work / "root" / ENGINES_NAME).iterdir()}
+    assert left == {digests[0], digests[2], digests[3]}, "shipped, previous, committed"
