@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -34,11 +34,8 @@ _PAUSE_S = 0.7
 class Guest(Protocol):
     """Somebody who goes along with a run, such as the demo."""
 
-    def look(self, operator: Operator, results: Sequence[EpisodeResult], note: Callable[[str], None]) -> bool:
-        """Called ten times a second and more, in between anything else; False: enough, no further episode.
-
-        `results` are those so far; `note` prints a line that stays.
-        """
+    def look(self, operator: Operator, results: Sequence[EpisodeResult]) -> bool:
+        """Called ten times a second and more, in between anything else; False: enough, no further episode."""
 
 
 def run(options: argparse.Namespace, console: Console, guest: Guest | None = None) -> int:
@@ -135,7 +132,7 @@ class _Seen:
                 bundle_line=bundle_line(status, self._called),
                 update_line=update,
             )
-        if self._guest is not None and not self._guest.look(self._operator, self.results, self._display.note):
+        if self._guest is not None and not self._guest.look(self._operator, self.results):
             self.enough = True
 
 

@@ -1,0 +1,267 @@
+"""What happens in the demo, in order, told on screen while the arm works; and what of it has to be true.
+
+Guarantees that it either comes to its end, or raises and says what did not happen. Only watches the robot: updates come
+over the hub, by commands that are shown, and the robot decides by itself.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from contracts.errors import ProcessError
+from contracts.manifest import read_manifest
+from contracts.updates import UpdateStatus
+from edge_runtime.operator import EpisodeResult, Operator
+from scripts.demo.bundles import MIXED_UP, QUICKER, VERSIONS
+from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, url_of
+
+_COMMAND_S = 120.0
+_UPDATE_S = 240.0
+_EPISODES_S = 120.0
+_PROBATION_S = 5
+_AROUND_NS = 500_000_000
+_LOOKS_KEPT = 2000
+
+Waits = Generator[None, None, None]
+"""A part of the story: each `next` is one look, between two of which the robot goes on."""
+
+
+class Story:
+    """The demo's guest of a run; see `edge_runtime.cli.run.Guest`.
+
+    Args:
+        bundle: the one that the robot was shipped with.
+    """
+
+    def __init__(self, stage: Stage, bundle: Path, console: Console) -> None:
+        self._stage, self._bundle, self._console = stage, bundle, console
+        self._names = {read_manifest(bundle).digest: read_manifest(bundle).version}
+        self._sizes: dict[str, int] = {}
+        self._fetched: dict[str, int] = {}
+        self._script = self._play()
+        self._said: set[str] = set()
+        self._server: Command | None = None
+        self._results: Sequence[EpisodeResult] = ()
+        self._update: UpdateStatus | None = None
+        self._serving, self._serving_since_ns = "", 0
+        self._changes: list[tuple[str, int]] = []
+        self._trial_seen_ns = 0
+        self._rollback_s: float | None = None
+        self._control: set[int] = set()
+        self._ticks: deque[tuple[int, int, int]] = deque(maxlen=_LOOKS_KEPT)
+        self._missed_around = 0
+        self.is_told = False
+
+    def open(self) -> Path:
+        """Bring up the hub; returns the robot's settings.
+
+        Raises:
+            ProcessError: a command has failed.
+        """
+        stage, hub = self._stage, str(self._stage.hub)
+        self._chapter("A hub with development keys, and one robot that it knows")
+        for words in (
+            ("edge-hub", "init", hub),
+            ("edge-hub", "keys", "create", str(stage.folder / "keys"), ROBOT),
+            ("edge-hub", "robots", "enrol", hub, ROBOT, str(stage.folder / "keys" / f"{ROBOT}.pub")),
+        ):
+            for _ in self._do(*words):
+                time.sleep(0.05)
+        words = ("edge-hub", "serve", hub, "--port", "0")
+        self._type(words)
+        self._server = stage.start(words)
+        url = url_of(self._server)
+        self._repeat(self._server)
+        return stage.write_config(url)
+
+    def look(self, operator: Operator, results: Sequence[EpisodeResult]) -> bool:
+        """See `Guest.look`.
+
+        Raises:
+            ProcessError: the story did not go on.
+        """
+        self._results = results
+        self._watch(operator)
+        if self._server is not None and self._server.code is not None:
+            raise ProcessError(f"edge-hub serve has ended: {self._server.last_words}")
+        return next(self._script, _END) is not _END
+
+    def _play(self) -> Waits:
+        shipped = self._names[next(iter(self._names))]
+        self._chapter(f"The robot works with the bundle that it was shipped with, {shipped}")
+        yield from self._episodes(3)
+
+        good = VERSIONS[QUICKER]
+        self._chapter(f"{good} is released: it plans in four steps instead of five")
+        digest = yield from self._release(QUICKER, self._bundle)
+        yield from self._until(lambda: self._acts(digest), _UPDATE_S, f"{good} did not come to act")
+        self._say("the arm goes on: its plan was followed to the seam, and from there the new one")
+        yield from self._until(lambda: self._is_committed(digest), _UPDATE_S, f"{good} was not committed")
+
+        bad = VERSIONS[MIXED_UP]
+        self._chapter(f"{bad} is released: its exporter confused colours, sides and shapes")
+        self._say("its golden pairs come from the same exporter, so every check before it acts will pass")
+        broken = yield from self._release(MIXED_UP, self._stage.folder / f"pocket_vla-{good}")
+        yield from self._until(lambda: self._acts(broken), _UPDATE_S, f"{bad} did not come to act")
+        self._say("it reaches for the wrong things; nobody is asked from here on")
+        yield from self._until(lambda: not self._runs(broken), _UPDATE_S, f"{bad} was not taken back")
+        yield from self._until(lambda: self._acts(digest), _UPDATE_S, f"{good} did not come back")
+
+        self._chapter(f"{good} works again")
+        done = len(self._results)
+        yield from self._until(lambda: self._succeeded(digest, done), _EPISODES_S, f"{good} did not work again")
+        yield from self._do("edge-hub", "status", str(self._stage.hub))
+        if len(self._control) != 1:
+            raise ProcessError(f"control was started {len(self._control)} times: a change of bundles is none of its")
+        self.is_told = True
+
+    def _release(self, kind: str, base: Path) -> Generator[None, None, str]:
+        """Make, sign, publish and assign an update; returns the digest of its bundle."""
+        stage, version, hub = self._stage, VERSIONS[kind], str(self._stage.hub)
+        bundle = stage.folder / f"pocket_vla-{version}"
+        yield from self._do("python", "-m", "scripts.demo.bundles", kind, str(base), str(bundle))
+        manifest = read_manifest(bundle)
+        self._names[manifest.digest] = version
+        self._sizes[version] = sum(blob.size_bytes for blob in manifest.blobs)
+        before = stage.releases()
+        since = [word for path in before for word in ("--base", str(path), "--base-store", str(stage.packed))]
+        yield from self._do("edge-export", "pack", str(bundle), "-o", str(stage.packed), *since)
+        (release,) = stage.releases() - before
+        draft, keys = str(stage.folder / f"draft-{version}.json"), stage.hub / "development_keys"
+        signed = ("--key", str(keys / "exporter.key"), "--metadata", str(stage.hub / "image" / "metadata"))
+        yield from self._do("edge-export", "sign", str(release), "--hardware", HARDWARE, *signed, "--out", draft)
+        yield from self._do("edge-hub", "approve", draft, "--key", str(keys / "approver.key"))
+        yield from self._do("edge-hub", "publish", hub, draft, str(stage.packed))
+        target = str(release.relative_to(stage.packed))
+        to = ("--robot", ROBOT, "--hardware", HARDWARE, "--probation", str(_PROBATION_S))
+        yield from self._do("edge-hub", "assign", hub, target, *to)
+        return manifest.digest
+
+    def _do(self, *words: str) -> Waits:
+        self._type(words)
+        command = self._stage.start(words)
+        yield from self._until(lambda: command.code is not None, _COMMAND_S, f"{words[0]} did not end")
+        if command.code:
+            raise ProcessError(f"{' '.join(words[:2])} ended with {command.code}: {command.last_words}")
+        self._repeat(command)
+
+    def _episodes(self, count: int) -> Waits:
+        done = len(self._results)
+        yield from self._until(
+            lambda: len(self._results) >= done + count, _EPISODES_S, f"{count} episodes were not run"
+        )
+
+    def _until(self, condition: Callable[[], bool], timeout_s: float, otherwise: str) -> Waits:
+        deadline_s = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline_s:
+                raise ProcessError(f"{otherwise} within {timeout_s:.0f} s{self._agents_words()}")
+            yield
+
+    def _agents_words(self) -> str:
+        update = self._update
+        if update is None:
+            return ": the update agent is not heard, see logs/ota.log"
+        words = [text for text in (update.reason, update.detail, update.trial) if text]
+        return f": the update is {update.state}{', ' if words else ''}{', '.join(words)}"
+
+    # What can be seen of the robot.
+
+    def _watch(self, operator: Operator) -> None:
+        watcher = operator.watcher
+        self._update = watcher.update
+        if (report := watcher.report) is not None and (not self._ticks or self._ticks[-1][0] != report.stamp_ns):
+            self._ticks.append((report.stamp_ns, report.loop.overruns, report.loop.ticks))
+        if (control := watcher.heartbeats.get("control")) is not None:
+            self._control.add(control.pid)
+        if (update := self._update) is not None:
+            if update.state == "probation":
+                self._trial_seen_ns = update.stamp_ns
+            if update.state == "downloading" and (version := self._names.get(self._newest())) is not None:
+                self._fetched[version] = max(self._fetched.get(version, 0), update.bytes_done)
+        if (policy := watcher.policy) is not None and policy.serving != self._serving:
+            if self._serving:
+                self._changes.append((policy.serving, policy.serving_since_ns))
+            if self._names.get(self._serving) == VERSIONS[MIXED_UP]:
+                self._rollback_s = (policy.serving_since_ns - self._trial_seen_ns) * 1e-9
+            self._serving = policy.serving
+
+    def _newest(self) -> str:
+        return list(self._names)[-1]
+
+    def _runs(self, digest: str) -> bool:
+        return self._update is not None and self._update.running == digest
+
+    def _acts(self, digest: str) -> bool:
+        return self._runs(digest) and self._serving == digest
+
+    def _is_committed(self, digest: str) -> bool:
+        update = self._update
+        if update is not None and self._serving == digest and update.running != digest:
+            raise ProcessError(f"{self._names[digest]} was taken back{self._agents_words()}")
+        return self._runs(digest) and update is not None and update.state in ("committed", "idle")
+
+    def _succeeded(self, digest: str, since: int) -> bool:
+        return any(result.success and result.bundles == (digest,) for result in self._results[since:])
+
+    # What is put on the screen.
+
+    def _chapter(self, text: str) -> None:
+        self._console.print(Text(f"\n── {text}", style="bold"), soft_wrap=True)
+
+    def _type(self, words: Sequence[str]) -> None:
+        self._console.print(Text(f"$ {shlex.join(words)}", style="cyan"), soft_wrap=True)
+
+    def _say(self, text: str) -> None:
+        self._console.print(Text(f"   {text}", style="italic"), soft_wrap=True)
+
+    def _repeat(self, command: Command) -> None:
+        for line in command.output.splitlines():
+            # The warning of development keys comes with every command, and is for the first one to say.
+            if line.strip() and line not in self._said:
+                self._said.add(line)
+                self._console.print(Text(f"   {line}", style="dim"), soft_wrap=True)
+
+    def summary(self) -> Table:
+        """What ran, what was moved, and how long the way back took."""
+        table = Table(title="the story in numbers", title_justify="left", show_header=False, box=None)
+        table.add_column(style="dim")
+        table.add_column()
+        for digest, version in self._names.items():
+            own = [result for result in self._results if result.bundles == (digest,)]
+            table.add_row(f"with {version}", f"{sum(r.success for r in own)} of {len(own)} episodes succeeded")
+        across = [result for result in self._results if len(result.bundles) > 1]
+        if across:
+            text = f"{sum(r.success for r in across)} of {len(across)} episodes succeeded, and count for neither"
+            table.add_row("across a change", text)
+        for version, fetched in self._fetched.items():
+            size = self._sizes[version]
+            table.add_row(
+                f"moved for {version}", f"{fetched / 1e6:.2f} MB of {size / 1e6:.2f} MB, {fetched / size:.1%}"
+            )
+        if self._rollback_s is not None:
+            table.add_row(
+                "rollback", f"the old bundle served {self._rollback_s:.2f} s after the verdict, 0 bytes moved"
+            )
+        if self._ticks:
+            _, missed, ticks = self._ticks[-1]
+            around = sum(self._missed_near(at_ns) for _, at_ns in self._changes)
+            table.add_row(
+                "ticks missed", f"{around} while bundles changed; {missed} of {ticks:,} on this machine in all"
+            )
+        return table
+
+    def _missed_near(self, at_ns: int) -> int:
+        counts = [overruns for stamp_ns, overruns, _ in self._ticks if abs(stamp_ns - at_ns) <= _AROUND_NS]
+        return counts[-1] - counts[0] if counts else 0
+
+
+_END = object()
