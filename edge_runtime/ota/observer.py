@@ -83,7 +83,7 @@ class Observer:
         self._receipts: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._outcomes: deque[int] = deque(maxlen=_REMEMBERED)
         self._status_ns = 0
-        self._not_finite: tuple[int, str, int] | None = None
+        self._not_finite: tuple[int, str, int, bool] | None = None
 
     def boots(self, bundle: str) -> None:
         """What an engine that starts will run, as the pointer says: it answers for one that never comes up."""
@@ -214,11 +214,13 @@ class Observer:
     def _take_engine(self, heartbeat: Heartbeat) -> None:
         count = min(max(heartbeat.refusals.get(_NOT_FINITE, 0), 0), 2**53)
         bundle, before = self._watch.serving, self._not_finite
+        is_more = False
         if before is not None and before[:2] == (heartbeat.pid, bundle):
-            if count > before[2] and bundle:
+            # A heartbeat late: by now it would be known if another policy had served.
+            if before[3] and bundle:
                 self._add(Record(bundle=bundle, not_finite=1))
-            count = max(count, before[2])
-        self._not_finite = (heartbeat.pid, bundle, count)
+            is_more, count = count > before[2], max(count, before[2])
+        self._not_finite = (heartbeat.pid, bundle, count, is_more)
 
     def _blame(self, bundles: Iterable[str]) -> None:
         for bundle in bundles:

@@ -1,0 +1,423 @@
+"""What is heard on the bus is counted once, and for the bundle that acted."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contracts.errors import Refusal
+from contracts.messages import ControlState, GateState, Message
+from contracts.topics import CHUNK_RECEIPT, EPISODE, HEARTBEAT_ENGINE, POLICY_STATUS, SAFETY_REPORT
+from contracts.updates import EpisodeOutcome
+from edge_runtime.bus import Publisher, Sender, Subscriber
+from edge_runtime.ota.observer import Observer
+from edge_runtime.ota.record import Record
+from tests.ota.talking_robot import STEP_NS, TalkingRobot, report
+
+OLD, NEW = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def observer() -> Observer:
+    observer = Observer()
+    observer.boots(OLD)
+    return observer
+
+
+@pytest.fixture
+def robot(observer: Observer) -> TalkingRobot:
+    return TalkingRobot(observer, OLD)
+
+
+def test_motion_makes_windows_and_chunks(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(25.0)
+    record = observer.record(OLD)
+    assert record.active_s == pytest.approx(25.0, abs=0.11)
+    assert record.interventions == (2, 0, 0, 0, 0)
+    assert record.chunks == pytest.approx(250, abs=3)
+    assert record.chunks_older_than(60e6) == record.chunks
+    assert record.chunks_older_than(100e6) == 0
+    assert (record.stalled, record.withheld, record.crashes, record.trips, record.episodes) == (0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("state", [ControlState.READY, ControlState.HOLDING, ControlState.FAULT, ControlState.SILENT])
+def test_a_robot_that_does_not_follow_its_policy_is_no_evidence(
+    robot: TalkingRobot, observer: Observer, state: ControlState
+) -> None:
+    robot.state = state
+    robot.run(30.0)
+    assert observer.record(OLD) == Record(bundle=OLD)
+
+
+def test_a_window_is_motion_added_up_over_pauses(robot: TalkingRobot, observer: Observer) -> None:
+    for _ in range(3):
+        robot.state = ControlState.ACTIVE
+        robot.run(4.0)
+        robot.state = ControlState.STOPPING
+        robot.run(0.3)
+        robot.state = ControlState.READY
+        robot.run(20.0)
+    assert observer.record(OLD).interventions == (1, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("altered", "place"), [(0, 0), (3, 1), (60, 2), (600, 3), (5000, 4)])
+def test_a_window_has_the_class_of_its_altered_ticks(
+    robot: TalkingRobot, observer: Observer, altered: int, place: int
+) -> None:
+    robot.run(1.0)
+    robot.interventions = altered // 100 if altered >= 100 else altered
+    robot.run(5.0 if altered >= 100 else STEP_NS * 1e-9)
+    robot.interventions = 0
+    robot.run(9.2 if altered < 100 else 4.2)
+    assert observer.record(OLD).interventions.index(1) == place
+
+
+def test_a_window_that_a_change_of_policy_cut_belongs_to_neither(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(9.0)
+    robot.interventions = 50
+    robot.bundle = NEW
+    robot.run(9.0)
+    robot.bundle = OLD
+    robot.run(5.0)
+    assert observer.record(OLD).windows == observer.record(NEW).windows == 0
+    assert observer.record(NEW).active_s == pytest.approx(9.0, abs=0.11)
+
+
+def test_a_window_with_lost_reports_belongs_to_nobody(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(9.0)
+    robot.now_ns += 3_000_000_000
+    robot.run(9.5)
+    assert observer.record(OLD).windows == 0
+    assert observer.record(OLD).active_s == pytest.approx(18.5, abs=0.2)
+
+
+def test_a_plan_that_runs_out_stalls_the_window(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(3.0)
+    robot.state = ControlState.HOLDING
+    robot.run(0.5)
+    robot.state = ControlState.ACTIVE
+    robot.run(8.0)
+    assert (observer.record(OLD).stalled, observer.record(OLD).withheld) == (1, 0)
+
+
+def test_a_policy_that_asks_withholds(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(3.0)
+    robot.state, robot.gate = ControlState.HOLDING, GateState.ASKING
+    robot.run(0.5)
+    robot.state, robot.gate = ControlState.ACTIVE, GateState.SURE
+    robot.run(8.0)
+    assert (observer.record(OLD).stalled, observer.record(OLD).withheld) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "withheld", "counted"),
+    [
+        (Refusal.PREDICTED_BLOCK, 1, True),
+        (Refusal.UNSURE, 1, True),
+        (Refusal.STALE, 0, True),
+        (Refusal.WRONG_BUNDLE, 0, False),
+        (Refusal.BEFORE_ARMING, 0, False),
+    ],
+)
+def test_refused_chunks_count_where_the_policy_is_to_blame(
+    robot: TalkingRobot, observer: Observer, refusal: Refusal, withheld: int, counted: bool
+) -> None:
+    robot.refusal = str(refusal)
+    robot.run(11.0)
+    assert observer.record(OLD).withheld == withheld
+    assert (observer.record(OLD).chunks > 50) == counted
+
+
+def test_a_chunk_belongs_to_who_served_when_it_was_made(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(2.0)
+    late = robot.receipt(chunk_sequence=10**6)
+    robot.bundle = NEW
+    robot.run(2.0)
+    before = observer.record(NEW).chunks
+    robot.hear(CHUNK_RECEIPT, late)
+    assert observer.record(NEW).chunks == before
+
+
+def test_receipts_and_reports_said_again_or_overtaken_count_once(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(2.0)
+    before = observer.record(OLD)
+    robot.hear(CHUNK_RECEIPT, robot.receipt())
+    for ago in (0, 1, 5):
+        observer.take(report(robot.now_ns - ago * STEP_NS, OLD, interventions=500), robot.now_s)
+    robot.hear(POLICY_STATUS, robot.status())
+    assert observer.record(OLD) == before
+    robot.run(9.0)
+    assert observer.record(OLD).interventions == (1, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("faults", "trips"),
+    [
+        (("tracking_error",), 1),
+        (("force", "torque"), 1),
+        (("operator_stop",), 0),
+        (("stop_line", "tracking_error"), 0),
+        (("feedback_stale",), 0),
+        (("driver_fault", "force"), 0),
+    ],
+)
+def test_a_trip_is_the_policys_unless_somebody_or_something_else_stopped(
+    robot: TalkingRobot, observer: Observer, faults: tuple[str, ...], trips: int
+) -> None:
+    robot.run(2.0)
+    robot.faults, robot.state = faults, ControlState.STOPPING
+    robot.run(1.0)
+    robot.state = ControlState.FAULT
+    robot.run(2.0)
+    assert observer.record(OLD).trips == trips
+
+
+def test_what_follows_a_persons_stop_is_nobodys_trip(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(2.0)
+    robot.faults, robot.state = ("stop_line",), ControlState.STOPPING
+    robot.run(0.2)
+    robot.faults = ("stop_line", "tracking_error")
+    robot.run(2.0)
+    assert observer.record(OLD).trips == 0
+
+
+def test_each_trip_counts_once_and_after_a_reset_again(robot: TalkingRobot, observer: Observer) -> None:
+    for _ in range(2):
+        robot.faults, robot.state = (), ControlState.ACTIVE
+        robot.run(1.0)
+        robot.faults, robot.state = ("force",), ControlState.STOPPING
+        robot.run(1.0)
+    assert observer.record(OLD).trips == 2
+
+
+def test_a_trip_that_was_latched_before_counts_for_nobody(robot: TalkingRobot, observer: Observer) -> None:
+    robot.faults, robot.state = ("force",), ControlState.FAULT
+    robot.run(2.0)
+    assert observer.record(OLD).trips == 0
+
+
+def test_outcomes_count_for_who_moved_the_robot(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(1.0)
+    robot.episode(success=True)
+    robot.episode(success=False)
+    robot.bundle = NEW
+    robot.run(1.0)
+    robot.episode(success=False)
+    assert (observer.record(OLD).episodes, observer.record(OLD).failures) == (2, 1)
+    assert (observer.record(NEW).episodes, observer.record(NEW).failures) == (1, 1)
+
+
+def test_an_outcome_told_again_counts_once(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(1.0)
+    started_ns = robot.now_ns
+    robot.run(5.0)
+    outcome = robot.tell(False, started_ns)
+    robot.hear(EPISODE, outcome)
+    robot.run(5.0)
+    robot.hear(EPISODE, outcome)
+    assert observer.record(OLD).episodes == 1
+
+
+def test_an_episode_that_a_change_of_policy_cut_belongs_to_neither(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(1.0)
+    started_ns = robot.now_ns
+    robot.run(5.0)
+    robot.bundle = NEW
+    robot.run(5.0)
+    robot.tell(False, started_ns)
+    # Nor does one in which the change came before the robot had moved.
+    robot.state = ControlState.READY
+    robot.run(1.0)
+    started_ns = robot.now_ns
+    robot.run(2.0)
+    robot.bundle = OLD
+    robot.run(2.0)
+    robot.state = ControlState.ACTIVE
+    robot.bundle = NEW
+    robot.run(2.0)
+    robot.tell(False, started_ns)
+    assert observer.record(OLD).episodes == observer.record(NEW).episodes == 0
+
+
+def test_an_episode_without_motion_belongs_to_nobody(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(5.0)
+    robot.state = ControlState.READY
+    robot.run(5.0)
+    robot.episode(success=False)
+    robot.state = ControlState.ACTIVE
+    robot.run(5.0)
+    assert observer.record(OLD).episodes == 0
+
+
+def test_an_episode_that_began_before_listening_belongs_to_nobody(robot: TalkingRobot, observer: Observer) -> None:
+    started_ns = robot.now_ns - 5_000_000_000
+    robot.run(5.0)
+    robot.tell(False, started_ns)
+    # And one that ends in the future is nonsense.
+    robot.hear(EPISODE, EpisodeOutcome(id=9, started_ns=robot.now_ns - 10**9, ended_ns=2**62, success=False))
+    assert observer.record(OLD).episodes == 0
+
+
+def test_outputs_that_are_no_numbers_are_counted_since_the_last_time(robot: TalkingRobot, observer: Observer) -> None:
+    robot.not_finite = 7
+    robot.run(1.0)
+    assert observer.record(OLD).not_finite == 0  # from before, under whatever served then
+    robot.not_finite = 8
+    robot.run(1.0)
+    assert observer.record(OLD).not_finite == 1
+    overtaken = robot.heartbeat("engine", 100)
+    robot.not_finite = 2**63
+    robot.run(1.0)
+    robot.hear(HEARTBEAT_ENGINE, overtaken)
+    robot.run(1.0)
+    assert observer.record(OLD).not_finite == 2
+
+
+def test_outputs_between_two_policies_are_nobodys(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(1.0)
+    robot.bundle, robot.not_finite = NEW, 1
+    robot.run(1.0)
+    assert observer.record(OLD).not_finite == observer.record(NEW).not_finite == 0
+
+
+def test_a_trial_begins_with_an_empty_record(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(15.0)
+    observer.begin(OLD)
+    assert observer.record(OLD) == Record(bundle=OLD)
+    robot.run(6.0)
+    assert observer.record(OLD).windows == 0
+
+
+def test_records_from_before_go_on() -> None:
+    observer = Observer([Record(bundle=OLD, episodes=5, failures=1)])
+    robot = TalkingRobot(observer, OLD)
+    robot.run(1.0)
+    robot.episode(success=False)
+    assert (observer.record(OLD).episodes, observer.record(OLD).failures) == (6, 2)
+    assert set(observer.records()) == {OLD}
+
+
+def test_there_is_a_bound_on_bundles_and_the_one_that_acts_stays(robot: TalkingRobot, observer: Observer) -> None:
+    for k in range(1000):
+        robot.bundle = f"{k % 50:064x}" if k % 2 else OLD
+        robot.run(0.2)
+    assert len(observer.records()) <= 8
+    assert observer.record(OLD).active_ns > 0
+
+
+HUGE = st.one_of(st.integers(-(2**63), 2**64 - 1), st.sampled_from([0, -1, 2**63 - 1, 2**64 - 1, 10**12]))
+ODD_TEXT = st.sampled_from([OLD, NEW, "", "shipped", "A" * 64, "a" * 65, None])
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_message_makes_it_fail_or_counts_for_more_than_one(data: st.DataObject) -> None:
+    observer = Observer()
+    observer.boots(OLD)
+    robot = TalkingRobot(observer, OLD)
+    robot.run(0.5)
+    for _ in range(12):
+        before = {name: observer.record(name) for name in (OLD, NEW)}
+        kind = data.draw(st.sampled_from(["report", "receipt", "outcome"]))
+        if kind == "report":
+            odd: Message = report(
+                data.draw(HUGE),
+                data.draw(ODD_TEXT),
+                interventions=data.draw(HUGE),
+                plan_left_ns=data.draw(HUGE),
+                faults=tuple(data.draw(st.lists(st.sampled_from(["force", "", "x" * 100]), max_size=3))),
+                state=data.draw(st.sampled_from(list(ControlState))),
+            )
+        elif kind == "receipt":
+            odd = robot.receipt(
+                chunk_sequence=data.draw(HUGE),
+                exposure_ns=data.draw(HUGE),
+                received_ns=data.draw(HUGE),
+                chunk_published_ns=data.draw(HUGE),
+                refusal=data.draw(st.sampled_from(["", "unsure", "no such thing", None])),
+            )
+        else:
+            stamps = sorted(data.draw(st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))))
+            odd = EpisodeOutcome(
+                id=data.draw(st.integers(1, 2**63 - 1)), started_ns=stamps[0], ended_ns=stamps[1], success=False
+            )
+        observer.take(odd, robot.now_s)
+        for name, was in before.items():
+            record = observer.record(name)
+            assert record.windows - was.windows in (0, 1)
+            assert record.episodes - was.episodes in (0, 1)
+            assert record.chunks - was.chunks in (0, 1)
+            assert record.trips - was.trips in (0, 1)
+            assert 0 <= record.active_ns - was.active_ns <= 1_000_000_000
+    # And it listens on.
+    was = observer.record(OLD)
+    robot.run(12.0)
+    assert observer.record(OLD).windows == was.windows + 1
+
+
+def test_messages_in_any_order_within_their_topics_count_the_same() -> None:
+    """Each topic has a queue of its own, so that they overtake each other."""
+    said: list[Message] = []
+
+    class Notes(Observer):
+        def take(self, message: Message, now_s: float) -> None:
+            said.append(message)
+            super().take(message, now_s)
+
+    robot = TalkingRobot(straight := Notes(), OLD)
+    robot.run(5.0)
+    robot.episode(success=True, seconds=8.0)
+    robot.faults = ("force",)
+    robot.run(9.0)
+    reports = [message for message in said if type(message) is type(report(0, OLD))]
+    others = [message for message in said if type(message) is not type(report(0, OLD))]
+    shuffled = Observer()
+    randomness = random.Random(4)
+    # Half a second of each at a time, the reports first or last.
+    for tenth in range(0, len(reports), 10):
+        part = reports[tenth : tenth + 10]
+        share = others[tenth * len(others) // len(reports) : (tenth + 10) * len(others) // len(reports)]
+        for message in (*part, *share) if randomness.random() < 0.5 else (*share, *part):
+            shuffled.take(message, 1000.0)
+    one, two = straight.record(OLD), shuffled.record(OLD)
+    assert (one.episodes, one.trips, one.active_ns, one.windows) == (
+        two.episodes,
+        two.trips,
+        two.active_ns,
+        two.windows,
+    )
+    assert two.chunks == pytest.approx(one.chunks, abs=10)
+
+
+def test_over_a_real_bus(tmp_path: Path) -> None:
+    """The topics of the table reach it as they are."""
+    observer = Observer()
+    topics = (SAFETY_REPORT, CHUNK_RECEIPT, POLICY_STATUS, EPISODE)
+    robot = TalkingRobot(Observer(), OLD)
+    with (
+        Subscriber(topics, tmp_path, process="ota") as subscriber,
+        Publisher(SAFETY_REPORT, tmp_path) as reports,
+        Publisher(CHUNK_RECEIPT, tmp_path) as receipts,
+        Publisher(POLICY_STATUS, tmp_path) as statuses,
+        Sender(EPISODE, tmp_path) as outcomes,
+    ):
+        for turn in range(2000):
+            robot.run(STEP_NS * 1e-9)
+            reports.send(report(robot.now_ns, OLD))
+            statuses.send(robot.status())
+            receipts.send(robot.receipt())
+            outcomes.send(
+                EpisodeOutcome(
+                    id=turn + 1, started_ns=robot.now_ns - STEP_NS, ended_ns=robot.now_ns, success=turn % 2 == 0
+                )
+            )
+            for message in subscriber.receive(0.005):
+                observer.take(message, robot.now_s)
+            record = observer.record(OLD)
+            if record.windows and record.chunks and record.failures and record.successes:
+                return
+    raise AssertionError(observer.record(OLD))
