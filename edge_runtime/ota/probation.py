@@ -13,6 +13,7 @@ Refuses to know clock, disk and bus. Trusts the task to be what it was: a harder
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from enum import Enum
 
@@ -77,6 +78,15 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     failures_ahead: int = 5
     alpha: float = 0.05
     worse_by: float = 1.5
+
+    def __post_init__(self) -> None:
+        for name in ("probation_s", "latency_budget_s", "active_min_s", "late_share_max"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or above, got {getattr(self, name)}")
+        if not (0.0 < self.alpha < 1.0 and 1.0 <= self.worse_by < math.inf):
+            raise ValueError("alpha must lie between 0 and 1, worse_by be 1 or above")
+        if min(self.crashes_max, self.trips_max, self.not_finite_max) < 0 or self.failures_ahead < 1:
+            raise ValueError("what may happen at most cannot be negative, and failures_ahead must be at least 1")
 
 
 def latency_budget_s(horizon: int, action_dt_ns: int, replan_interval_s: float) -> float:
@@ -149,8 +159,8 @@ def _faults(trial: Record, committed: Record, terms: Terms) -> Iterator[tuple[Ot
                 altered_before,
                 edge == INTERVENTION_EDGES[-1],
             )
-            for edge, altered, altered_before in zip(
-                INTERVENTION_EDGES, trial.windows_altered(), committed.windows_altered(), strict=True
+            for edge, altered, altered_before in reversed(
+                list(zip(INTERVENTION_EDGES, trial.windows_altered(), committed.windows_altered(), strict=True))
             )
         ),
     ):
