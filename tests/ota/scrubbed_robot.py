@@ -109,3 +109,17 @@ class ScrubbedRobot:
             assert self.store.installed()[self.digest(version)] == self.releases[version]
         for folder in (self.store.staging, self.store.trash, self.store.healing):
             assert not list(folder.iterdir())
+
+
+def flip(path: Path, at: int) -> None:
+    """Alter one bit."""
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def spoil(robot: ScrubbedRobot, version: str) -> Path:
+    """Alter a piece that no other file has."""
+    path = robot.path(version, "denoise.onnx")
+    flip(path, -1)
+    return path

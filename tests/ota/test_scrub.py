@@ -19,7 +19,7 @@ from edge_runtime.ota.scrub_state import ScrubState, read_state, words_of, write
 from edge_runtime.slots import SHIPPED
 from tests.ota.packed_releases import LeapingClock
 from tests.ota.power_cut import scratch_folder
-from tests.ota.scrubbed_robot import NOW_S, VERSIONS, ScrubbedRobot
+from tests.ota.scrubbed_robot import NOW_S, VERSIONS, ScrubbedRobot, flip, spoil
 from tests.simulators.web_server import Exchange, Request, WebServer
 from tests.test_durable import files_no_larger_than
 
@@ -38,21 +38,8 @@ def hub(robot: ScrubbedRobot) -> Iterator[WebServer]:
         yield server
 
 
-def flip(path: Path, at: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[at] ^= 1
-    path.write_bytes(data)
-
-
 def serve_well(_: Request) -> None:
     """As a server does by itself."""
-
-
-def spoil(robot: ScrubbedRobot, version: str) -> Path:
-    """Alter a piece that no other file has."""
-    path = robot.path(version, "denoise.onnx")
-    flip(path, -1)
-    return path
 
 
 def test_what_is_whole_is_read_once_an_interval_and_nobody_is_asked(robot: ScrubbedRobot, hub: WebServer) -> None:
