@@ -1,4 +1,4 @@
-"""The engine as a real process that is given orders: for whole bundles, altered and unknown ones, and ended meanwhile."""
+"""The engine as a process that is given orders: for whole bundles, altered and unknown ones, and ended meanwhile."""
 
 from __future__ import annotations
 
