@@ -154,7 +154,7 @@ class UpdateStatus(Message, frozen=True):
         release: the update that is under way or was last, as `bundles/<name>/<digest>.json`; empty before the first.
         reason: why it waits, failed or was rolled back; a name of `OtaRefusal` or empty.
         detail: the agent's last words.
-        bytes_done, bytes_total: of a download; 0 of 0 where there is none.
+        bytes_done, bytes_total: of the update's download, under way or over; 0 of 0 where there was none.
         trial: how a bundle on probation does, in words; empty where none is.
         outcome_heard: id of the last episode outcome that has arrived, 0 for none.
         answers: to the last requests, oldest first.

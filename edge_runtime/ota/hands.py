@@ -68,7 +68,7 @@ class Hands:
         must_wait: Asked = never,
     ) -> None:
         self.words = ""
-        self.progress = _NO_PROGRESS
+        self._progress, self._fetching = _NO_PROGRESS, ""
         self._settings = settings
         self._store = BlobStore(settings.root)
         self._fetcher = BlobFetcher(transport, clock, settings.fetch)
@@ -80,10 +80,12 @@ class Hands:
     def fetch(self, staging: Staging) -> None:
         """See `Robot.fetch`."""
         self.heed()
-        try:
-            self._fetcher.fetch(staging.release, staging, HeldInStore(self._store), self._look)
-        finally:
-            self.progress = _NO_PROGRESS
+        self._progress, self._fetching = _NO_PROGRESS, staging.release.target_path
+        self._fetcher.fetch(staging.release, staging, HeldInStore(self._store), self._look)
+
+    def progress_of(self, release: str) -> Progress:
+        """Of its download, under way or over; nothing where nothing of it was fetched since this process began."""
+        return self._progress if release == self._fetching else _NO_PROGRESS
 
     def build(self, folder: Path) -> None:
         """See `Robot.build`."""
@@ -127,7 +129,7 @@ class Hands:
         return self._should_end() or self._must_wait()
 
     def _look(self, progress: Progress) -> None:
-        self.progress = progress
+        self._progress = progress
         self.heed()
 
     def _digest(self, folder: Path) -> str:

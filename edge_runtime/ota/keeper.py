@@ -95,7 +95,7 @@ class Keeper:
         if not running:
             return None
         last = journal.update if journal.update.release or not journal.reason else journal.refused
-        newest, progress = self._diary.newest, self._hands.progress
+        newest, progress = self._diary.newest, self._hands.progress_of(last.release)
         return UpdateStatus(
             stamp_ns=time.monotonic_ns(),
             pid=os.getpid(),
@@ -235,6 +235,7 @@ class Keeper:
             probation_s=float(self._runner.journal.update.probation_s),
             episodes_min=owners.episodes_min,
             active_min_s=owners.active_min_s,
+            failures_ahead=owners.failures_ahead,
             latency_budget_s=owners.latency_budget_s or latency_budget_of(folder, self._settings.replan_interval_s),
         )
 
