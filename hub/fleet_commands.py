@@ -12,13 +12,12 @@ import msgspec
 
 from contracts.errors import SigningError
 from export_tools.key_files import PUBLIC_SUFFIX, load_public
-from hub.db.connection import DATABASE_NAME, open_database
+from hub.db.connection import open_database, open_to_read
 from hub.house import Hub
 from hub.lock import writing
 from hub.overview import Progress, RobotStatus, progress, robots
 from hub.reports import Reports
 from hub.robots import Robots
-from hub.server import ServeSettings, serve
 from hub.standing import BEHIND, Standing
 
 Say = Callable[[str], None]
@@ -63,6 +62,9 @@ def add_parsers(rooms: Any) -> None:
 
 
 def _serve(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    # Only here: a web server takes longer to load than any other command to run.
+    from hub.server import ServeSettings, serve
+
     del now_s
     settings = ServeSettings(
         host=arguments.host,
@@ -99,10 +101,10 @@ def _enrol_all(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
 
 def _status(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     hub = _hub(arguments)
-    if not (hub.folder / DATABASE_NAME).exists():
+    engine = open_to_read(hub.folder)
+    if engine is None:
         with writing(hub.folder, "edge-hub status"):
-            open_database(hub.folder).dispose()
-    engine = open_database(hub.folder)
+            engine = open_database(hub.folder)
     everybody = robots(hub, Robots(engine), Reports(engine))
     updates = progress(everybody)
     wanted = {*arguments.standing, *(BEHIND if arguments.behind else ())} or set(Standing)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, insert, select, update
 
 from contracts.errors import SigningError
 from contracts.release import Name
-from hub.db.connection import DATABASE_NAME, open_database
+from hub.db.connection import open_to_read
 from hub.db.schema import ROBOTS
 
 
@@ -75,9 +75,10 @@ class Robots:
 
 def enrolled_in(folder: Path) -> list[str]:
     """The robots whose reports count at the hub in `folder`; none where nobody was ever enrolled."""
-    if not (folder / DATABASE_NAME).exists():
+    engine = open_to_read(folder)
+    if engine is None:
         return []
-    return [robot.robot_id for robot in Robots(open_database(folder)).all() if robot.public_key is not None]
+    return [robot.robot_id for robot in Robots(engine).all() if robot.public_key is not None]
 
 
 def _require_name(robot_id: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table
 
+HEAD = "0001"
+"""The last of the migrations."""
+
 METADATA = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import insert, inspect, select
 
-from hub.db.connection import DATABASE_NAME, nonce_secret, open_database
-from hub.db.schema import METADATA, ROBOTS
+from hub.db.connection import DATABASE_NAME, MIGRATIONS, nonce_secret, open_database, open_to_read
+from hub.db.schema import HEAD, METADATA, ROBOTS
 
 
 def test_migrations_and_schema_agree(tmp_path: Path) -> None:
@@ -27,6 +29,18 @@ def test_migrations_and_schema_agree(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
 
 
+def test_the_last_migration_is_what_the_code_expects(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+    # Who only reads makes nothing, and takes no older database for one of today.
+    assert open_to_read(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+    with open_database(tmp_path).begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    assert open_to_read(tmp_path) is None
+
+
 def test_opened_again_it_is_the_same(tmp_path: Path) -> None:
     first = open_database(tmp_path)
     with first.begin() as connection:
@@ -35,4 +49,5 @@ def test_opened_again_it_is_the_same(tmp_path: Path) -> None:
     assert nonce_secret(second) == nonce_secret(first)
     with second.connect() as connection:
         assert connection.execute(select(ROBOTS.c.spent_nonce_ns)).scalar_one() == 5
+    assert open_to_read(tmp_path) is not None
     assert (tmp_path / DATABASE_NAME).stat().st_mode & 0o777 == 0o600
