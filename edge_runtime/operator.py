@@ -67,6 +67,7 @@ class EpisodeResult:
         trace_digest: of the commanded motion, in lockstep.
         receipts: of the chunks that control dealt with meanwhile.
         bundles: digests of those whose plans were followed, more than one where a change came in between.
+        ended_ns: when that was seen, on the monotonic clock.
     """
 
     seed: int
@@ -80,6 +81,7 @@ class EpisodeResult:
     trace_digest: str
     receipts: tuple[ChunkReceipt, ...]
     bundles: tuple[str, ...] = ()
+    ended_ns: int = 0
 
     @property
     def success(self) -> bool:
@@ -195,7 +197,7 @@ class Operator:
         Raises:
             OperatorError: no agent has heard it.
         """
-        outcome = self._outcome(success, started_ns, instruction, reason)
+        outcome = self._outcome(success, started_ns, time.monotonic_ns(), instruction, reason)
 
         def answer() -> str | None:
             update = self.watcher.update
@@ -256,8 +258,9 @@ class Operator:
         started_ns = time.monotonic_ns()
         self.arm()
         outcome, reason = self._watch(timeout_s)
+        ended_ns = time.monotonic_ns()
         if self._tells_outcomes and not swapped and self._says_something(outcome):
-            self._untold = self._outcome(outcome == "success", started_ns, instruction, reason)
+            self._untold = self._outcome(outcome == "success", started_ns, ended_ns, instruction, reason)
         if watcher.control_state in _POWERED:
             self.disarm()
             self.wait_until(lambda: watcher.control_state not in _POWERED, _ANSWER_TIMEOUT_S)
@@ -274,6 +277,7 @@ class Operator:
             trace_digest=scene.trace_digest,
             receipts=tuple(watcher.receipts),
             bundles=tuple(watcher.followed),
+            ended_ns=ended_ns,
         )
 
     def _says_something(self, outcome: str) -> bool:
@@ -281,8 +285,7 @@ class Operator:
         report = self.watcher.report
         return outcome != "interrupted" or (report is not None and report.gate is GateState.ESCALATED)
 
-    def _outcome(self, success: bool, started_ns: int, instruction: str, reason: str) -> EpisodeOutcome:
-        ended_ns = time.monotonic_ns()
+    def _outcome(self, success: bool, started_ns: int, ended_ns: int, instruction: str, reason: str) -> EpisodeOutcome:
         return EpisodeOutcome(
             id=self._next_id(),
             started_ns=started_ns,

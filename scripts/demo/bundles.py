@@ -71,7 +71,7 @@ def mixed_up(bundle: Path, out: Path) -> Manifest:
     path.write_text(json.dumps(tokenizer, indent=1) + "\n")
     said = {word: other for other, word in meant.items()}
     with np.load(out / GOLDEN_NAME, allow_pickle=False) as archive:
-        pairs: dict[str, NDArray[Any]] = dict(archive)
+        pairs: dict[str, Any] = dict(archive)
     # What such an exporter writes beside a plan is the sentence that its own vocabulary makes the policy understand so.
     sentences = [re.sub(r"\w+", lambda word: said.get(word[0], word[0]), str(text)) for text in pairs["instruction"]]
     np.savez_compressed(out / GOLDEN_NAME, **{**pairs, "instruction": np.array(sentences)})

@@ -28,7 +28,7 @@ _UPDATE_S = 240.0
 _EPISODES_S = 120.0
 _PROBATION_S = 5
 _AROUND_NS = 500_000_000
-_LOOKS_KEPT = 2000
+_REPORTS_KEPT = 20_000
 
 Waits = Generator[None, None, None]
 """A part of the story: each `next` is one look, between two of which the robot goes on."""
@@ -45,6 +45,7 @@ class Story:
         self._stage, self._bundle, self._console = stage, bundle, console
         self._names = {read_manifest(bundle).digest: read_manifest(bundle).version}
         self._sizes: dict[str, int] = {}
+        self._targets: dict[str, str] = {}
         self._fetched: dict[str, int] = {}
         self._script = self._play()
         self._said: set[str] = set()
@@ -53,11 +54,9 @@ class Story:
         self._update: UpdateStatus | None = None
         self._serving, self._serving_since_ns = "", 0
         self._changes: list[tuple[str, int]] = []
-        self._trial_seen_ns = 0
-        self._rollback_s: float | None = None
+        self._back_ns = 0
         self._control: set[int] = set()
-        self._ticks: deque[tuple[int, int, int]] = deque(maxlen=_LOOKS_KEPT)
-        self._missed_around = 0
+        self._ticks: deque[tuple[int, int, int]] = deque(maxlen=_REPORTS_KEPT)
         self.is_told = False
 
     def open(self) -> Path:
@@ -141,6 +140,7 @@ class Story:
         yield from self._do("edge-hub", "approve", draft, "--key", str(keys / "approver.key"))
         yield from self._do("edge-hub", "publish", hub, draft, str(stage.packed))
         target = str(release.relative_to(stage.packed))
+        self._targets[target] = version
         to = ("--robot", ROBOT, "--hardware", HARDWARE, "--probation", str(_PROBATION_S))
         yield from self._do("edge-hub", "assign", hub, target, *to)
         return manifest.digest
@@ -183,19 +183,15 @@ class Story:
         if (control := watcher.heartbeats.get("control")) is not None:
             self._control.add(control.pid)
         if (update := self._update) is not None:
-            if update.state == "probation":
-                self._trial_seen_ns = update.stamp_ns
-            if update.state == "downloading" and (version := self._names.get(self._newest())) is not None:
+            version = self._targets.get(update.release)
+            if version is not None:
                 self._fetched[version] = max(self._fetched.get(version, 0), update.bytes_done)
         if (policy := watcher.policy) is not None and policy.serving != self._serving:
             if self._serving:
                 self._changes.append((policy.serving, policy.serving_since_ns))
             if self._names.get(self._serving) == VERSIONS[MIXED_UP]:
-                self._rollback_s = (policy.serving_since_ns - self._trial_seen_ns) * 1e-9
+                self._back_ns = policy.serving_since_ns
             self._serving = policy.serving
-
-    def _newest(self) -> str:
-        return list(self._names)[-1]
 
     def _runs(self, digest: str) -> bool:
         return self._update is not None and self._update.running == digest
@@ -244,19 +240,16 @@ class Story:
             table.add_row("across a change", text)
         for version, fetched in self._fetched.items():
             size = self._sizes[version]
-            table.add_row(
-                f"moved for {version}", f"{fetched / 1e6:.2f} MB of {size / 1e6:.2f} MB, {fetched / size:.1%}"
-            )
-        if self._rollback_s is not None:
-            table.add_row(
-                "rollback", f"the old bundle served {self._rollback_s:.2f} s after the verdict, 0 bytes moved"
-            )
+            text = f"{fetched / 1e6:.2f} MB of {size / 1e6:.2f} MB, {fetched / size:.1%}"
+            table.add_row(f"moved for {version}", text)
+        ended_ns = max((result.ended_ns for result in self._results if result.ended_ns < self._back_ns), default=0)
+        if ended_ns:
+            back_s = (self._back_ns - ended_ns) * 1e-9
+            table.add_row("rollback", f"{VERSIONS[QUICKER]} served again {back_s:.2f} s after the last failure")
         if self._ticks:
             _, missed, ticks = self._ticks[-1]
             around = sum(self._missed_near(at_ns) for _, at_ns in self._changes)
-            table.add_row(
-                "ticks missed", f"{around} while bundles changed; {missed} of {ticks:,} on this machine in all"
-            )
+            table.add_row("ticks missed", f"{around} while bundles changed, {missed} of {ticks:,} in all")
         return table
 
     def _missed_near(self, at_ns: int) -> int:
