@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from contracts.errors import EngineError
 from contracts.manifest import read_manifest
 from contracts.messages import Observation
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.engine.engines import Engines
+from edge_runtime.engine.engines import Engines, OnnxRuntimeBackend, Say
 from edge_runtime.engine.session import optimize
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
 from edge_runtime.engine_cache import EngineCache
@@ -21,6 +22,22 @@ from tests.golden_bundles import SHIPPED, pairs
 
 DIGEST = read_manifest(SHIPPED).digest
 GRAPHS = ("encode.onnx", "denoise.onnx")
+
+
+class Slow(OnnxRuntimeBackend):
+    """A backend that runs nothing but what it has built, and tells how far it is, as that of a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.built: list[str] = []
+
+    def build(self, name: str, model: bytes, cache: EngineCache | None, say: Say) -> bytes:
+        self.built.append(name)
+        say(f"{name}: Building, 1 steps")
+        return super().build(name, model, cache, say)
+
+    def run_as_is(self, name: str, model: bytes, threads: int) -> None:  # noqa: ARG002
+        return None
 
 
 @pytest.fixture
@@ -114,6 +131,31 @@ def test_the_key_knows_software_and_machine(engines: Engines) -> None:
 def test_without_a_cache_there_is_nowhere_to_build() -> None:
     with pytest.raises(EngineError, match=r"no section \[ota\]"):
         build(Engines())
+
+
+def test_a_fresh_robot_builds_what_it_cannot_run_otherwise_says_so_and_keeps_it(
+    embodiment: Embodiment, cache: EngineCache, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = Slow()
+    with caplog.at_level(logging.INFO):
+        np.testing.assert_array_equal(plans(embodiment, Engines(backend, cache)), plans(embodiment, None))
+    assert backend.built == list(GRAPHS)
+    assert "encode.onnx has no engine yet" in caplog.text
+    assert "denoise.onnx: Building, 1 steps" in caplog.text
+    plans(embodiment, Engines(backend, cache))
+    assert backend.built == list(GRAPHS), "the second start finds them"
+
+
+def test_where_nothing_can_be_kept_it_runs_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "engines").write_bytes(b"no folder")
+    for cache, words in (
+        (None, "is not kept, and the next start"),
+        (EngineCache(tmp_path / "engines"), "storage_fault"),
+    ):
+        backend = Slow()
+        session = Engines(backend, cache).session(DIGEST, SHIPPED, "denoise.onnx", threads=1)
+        assert "velocity" in session.outputs
+        assert words in caplog.text
 
 
 def test_what_is_no_graph_is_refused_by_name(engines: Engines, tmp_path: Path) -> None:

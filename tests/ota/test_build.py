@@ -8,12 +8,19 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.manifest import read_manifest
+from edge_runtime.config import load_config
+from edge_runtime.engine.engines import Engines
+from edge_runtime.engine.session import optimize
 from edge_runtime.engine_cache import ENGINES_NAME, EngineCache, EngineKey
 from edge_runtime.ota.build import EngineBuild
+from edge_runtime.ota.golden import GoldenCheck
 from tests.golden_bundles import SHIPPED, copy_with
 from tests.ota.store_exercise import VERSIONS, digest_of, install, open_runner
 from tests.settings import copy_settings
@@ -143,6 +150,29 @@ def _runs(pid: int) -> bool:
 def test_a_child_that_was_killed_is_told_apart(tmp_path: Path) -> None:
     error = refused(child(f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})"), tmp_path)
     assert (error.refusal, error.detail) == (OtaRefusal.BUILD_FAILED, "the build ended with SIGKILL: ")
+
+
+def test_the_golden_check_is_of_what_was_built(config: Path) -> None:
+    EngineBuild.of(config).run(SHIPPED, DIGEST)
+    check = GoldenCheck.of(config, required=True)
+    assert check.run(SHIPPED, DIGEST).verdict == "matched"
+    engines = Engines.of(load_config(config))
+    cache = EngineCache.of(load_config(config))
+    assert cache is not None
+    cache.write(engines.key(DIGEST, "denoise.onnx"), optimize("faster", _half_as_fast_again()))
+    with pytest.raises(OtaError) as caught:
+        check.run(SHIPPED, DIGEST)
+    assert caught.value.refusal is OtaRefusal.GOLDEN_DIFFERS
+
+
+def _half_as_fast_again() -> bytes:
+    """The shipped bundle's second graph, with its velocity times 1.5."""
+    model = onnx.load_from_string((SHIPPED / "denoise.onnx").read_bytes())
+    for node in model.graph.node:
+        node.output[:] = ["slow" if name == "velocity" else name for name in node.output]
+    model.graph.initializer.append(numpy_helper.from_array(np.array(1.5, np.float32), "factor"))
+    model.graph.node.append(helper.make_node("Mul", ["slow", "factor"], ["velocity"]))
+    return bytes(model.SerializeToString())
 
 
 def test_engines_go_when_no_slot_names_their_bundle_and_those_of_the_shipped_one_stay(work: Path) -> None:
