@@ -20,6 +20,7 @@ BENCHMARKS = (
     "ota_bytes",
     "ota_fetch",
     "ota_store",
+    "probation",
     "runtime",
 )
 

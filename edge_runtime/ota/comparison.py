@@ -46,11 +46,22 @@ def tail(bad: int, of: int, bad_before: int, of_before: int) -> float:
     most = min(of, total_bad)
     if bad <= max(0, of - (total - total_bad)):
         return 1.0
-    term = math.exp(_log_choose(of, bad) + _log_choose(of_before, bad_before) - _log_choose(total, total_bad))
-    chance = 0.0
-    for k in range(bad, most + 1):
-        chance += term
+    # From the likeliest count outwards: far below it single counts are too unlikely for a float, not their sum.
+    likeliest = (of + 1) * (total_bad + 1) // (total + 2)
+    start = min(max(bad, likeliest), most)
+    first = math.exp(_log_choose(of, start) + _log_choose(of_before, total_bad - start) - _log_choose(total, total_bad))
+    chance = term = first
+    for k in range(start, most):
         term *= (of - k) / (k + 1) * (total_bad - k) / (of_before - total_bad + k + 1)
+        chance += term
+        if term < 1e-17 * chance:
+            break
+    term = first
+    for k in range(start, bad, -1):
+        term *= k / (of - k + 1) * (of_before - total_bad + k) / (total_bad - k + 1)
+        chance += term
+        if term < 1e-17 * chance:
+            break
     return min(chance, 1.0)
 
 

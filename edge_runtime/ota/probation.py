@@ -112,7 +112,7 @@ def judge(trial: Record, committed: Record, terms: Terms, elapsed_s: float) -> D
 def _missing(trial: Record, committed: Record, terms: Terms, elapsed_s: float) -> Iterator[str]:
     if elapsed_s < terms.probation_s:
         yield f"{elapsed_s:.0f} of {terms.probation_s:.0f} s on trial"
-    if trial.active_s < terms.active_min_s:
+    if trial.active_s < terms.active_min_s or trial.active_ns == 0:
         yield f"{trial.active_s:.0f} of {terms.active_min_s:.0f} s of motion"
     # Where nobody used to tell how episodes end, none are waited for; but those that are told count.
     successes_min = terms.episodes_min if committed.episodes >= terms.episodes_min else trial.failures

@@ -33,10 +33,19 @@ def test_the_chance_is_that_of_counting() -> None:
                     assert tail(bad, of, bad_before, of_before) == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize(("bad", "of", "bad_before", "of_before"), [(40, 300, 60, 1000), (3, 2000, 1, 5000)])
+@pytest.mark.parametrize(
+    ("bad", "of", "bad_before", "of_before"),
+    [
+        (40, 300, 60, 1000),
+        (3, 2000, 1, 5000),
+        (10, 2592, 2000, 5000),
+        (2592, 2592, 2000, 5000),
+        (700, 2000, 1000, 3000),
+    ],
+)
 def test_the_chance_of_large_counts_is_that_of_counting(bad: int, of: int, bad_before: int, of_before: int) -> None:
     expected = float(exact_tail(bad, of, bad_before, of_before))
-    assert tail(bad, of, bad_before, of_before) == pytest.approx(expected, rel=1e-8)
+    assert tail(bad, of, bad_before, of_before) == pytest.approx(expected, rel=1e-8, abs=1e-300)
 
 
 def test_shares_of_all_looks_never_add_up_to_more_than_one() -> None:

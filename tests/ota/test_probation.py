@@ -55,6 +55,8 @@ def test_nothing_is_proven_on_nothing() -> None:
         decision = judge(Record(bundle=NEW), committed, TERMS, 1e9)
         assert decision.verdict is Verdict.UNDECIDED
         assert "0 of 60 s of motion" in decision.words
+        at_once = Terms(probation_s=0.0, episodes_min=0, active_min_s=0.0)
+        assert judge(Record(bundle=NEW), committed, at_once, 1e9).verdict is Verdict.UNDECIDED
 
 
 @pytest.mark.parametrize(
