@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from contracts.errors import BundleError, EdgeError, OtaError
-from contracts.manifest import read_manifest
+from contracts.manifest import Manifest, read_manifest, verify_bundle
 from edge_runtime.config import RobotConfig
 from edge_runtime.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
 
@@ -24,6 +24,19 @@ Taken = TypeVar("Taken")
 def bundle_folder(root: Path, digest: str) -> Path:
     """Where the files of an installed bundle lie, below the folder of the update agent's runner."""
     return root / "bundles" / digest / FILES_NAME
+
+
+def verified(folder: Path, config: RobotConfig) -> Manifest:
+    """The manifest of the bundle in `folder`, all of whose files have been looked at, if it fits this robot.
+
+    Raises:
+        BundleError: incomplete or altered.
+        HandshakeError: trained for another robot, or for one that is allowed more.
+    """
+    manifest = verify_bundle(folder)
+    manifest.require_fit(config.embodiment)
+    manifest.require_allowed(config.safety.motion)
+    return manifest
 
 
 class Installed:

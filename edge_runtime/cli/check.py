@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,9 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.errors import EdgeError
-from contracts.manifest import verify_bundle
 from contracts.messages import Observation
 from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.installed import Installed, verified
 
 _INFERENCES = 30
 _LOOP_S = 2.0
@@ -215,12 +216,15 @@ def _loop(config: RobotConfig) -> Iterator[Row]:
 
 
 def _bundle(config: RobotConfig) -> Row:
-    manifest = verify_bundle(config.bundle_dir)
-    manifest.require_fit(config.embodiment)
-    manifest.require_allowed(config.safety.motion)
+    manifest, boot = Installed.of(config).boot_first(partial(verified, config=config))
     size_mb = sum(blob.size_bytes for blob in manifest.blobs) / 1e6
     found = f"{manifest.name} {manifest.version}, {manifest.precision}, {size_mb:.1f} MB, {manifest.digest[:12]}"
-    return Row("bundle", Level.OK, f"{found}; made for {manifest.policy.embodiment}")
+    found += f"; made for {manifest.policy.embodiment}"
+    if boot.passed_over:
+        problems = "; ".join(boot.passed_over)
+        remedy = "the update agent's log says what becomes of it"
+        return Row("bundle", Level.WARN, f"{found}; runs in place of a better one: {problems}", remedy)
+    return Row("bundle", Level.OK, found)
 
 
 def _inference(config: RobotConfig) -> Row:
@@ -229,7 +233,8 @@ def _inference(config: RobotConfig) -> Row:
     from edge_runtime.frames import FrameRing
 
     embodiment = config.embodiment
-    policy = BundlePolicy.load(config.bundle_dir, embodiment, threads=config.engine.threads, engines=Engines.of(config))
+    load = partial(BundlePolicy.load, embodiment=embodiment, threads=config.engine.threads, engines=Engines.of(config))
+    policy, _ = Installed.of(config).boot_first(load)
     took_ms = []
     with ExitStack() as stack:
         rings = [

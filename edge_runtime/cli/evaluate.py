@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +20,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from contracts.errors import ConfigError
-from contracts.manifest import Manifest, verify_bundle
+from contracts.manifest import Manifest
 from edge_runtime.bus import claim
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.installed import Installed, verified
 from edge_runtime.operator import EpisodeResult, Operator
 from edge_runtime.robots.sim.task import Split, draw_task, task_rng
 
@@ -33,9 +35,7 @@ _EPISODE_TIMEOUT_S = 120.0
 def evaluate(options: argparse.Namespace, console: Console) -> int:
     """Run the episodes, print the table, write the JSON; 1 if the success rate is below `options.min_success`."""
     config = load_config(options.config)
-    manifest = verify_bundle(config.bundle_dir)
-    manifest.require_fit(config.embodiment)
-    manifest.require_allowed(config.safety.motion)
+    manifest, _ = Installed.of(config).boot_first(partial(verified, config=config))
     if options.json is not None:
         # Finds out before the episodes instead of after them; an older result stays until then.
         _write(options.json, "ab", b"")

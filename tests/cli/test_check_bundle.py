@@ -1,0 +1,38 @@
+"""What `edge-runtime check` says of the bundles on a robot that gets updates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import BundleError
+from contracts.manifest import FlowSampler
+from edge_runtime.cli.check import Level, _bundle, _inference
+from tests.system.drift_bundle import write_robot
+from tests.two_bundles import TwoBundles, variant_of
+
+
+def test_it_looks_at_what_boots_and_tells_what_had_to_be_passed_over(tmp_path: Path) -> None:
+    bundles = TwoBundles(write_robot(tmp_path / "config"))
+    config = bundles.config
+    made = variant_of(
+        config.bundle_dir, tmp_path / "made", sampler=FlowSampler(steps=3, noise_seed=1, fixed_noise=True)
+    )
+    other = bundles.install(made)
+    bundles.point(other)
+    row = _bundle(config)
+    assert row.level is Level.OK
+    assert other[:12] in row.found
+
+    blob = bundles.folder(other) / "denoise.onnx"
+    blob.write_bytes(bytes(blob.stat().st_size))
+    row = _bundle(config)
+    assert row.level is Level.WARN
+    assert bundles.shipped[:12] in row.found
+    assert "denoise.onnx" in row.found
+    assert _inference(config).name == "inference", "it runs what the engine would run"
+
+    (config.bundle_dir / "encode.onnx").unlink()
+    with pytest.raises(BundleError):
+        _bundle(config)
