@@ -14,8 +14,8 @@ help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: $(VENV)/.demo ## the simulated arm follows instructions, live in this terminal (EPISODES=5 ends by itself; ARGS="--page-port 0")
-	@$(BIN)/edge-runtime run $(if $(EPISODES),--episodes $(EPISODES)) $(ARGS)
+demo: $(VENV)/.demo ## the arm at work, an update that goes through, a broken one that rolls itself back (EPISODES=5: only the arm)
+	@$(if $(EPISODES),$(BIN)/edge-runtime run --episodes $(EPISODES),$(BIN)/python -m scripts.demo) $(ARGS)
 
 .PHONY: test
 test: lint $(VENV)/.dev ## lint, types, import contracts and all tests
@@ -62,8 +62,8 @@ $(BIN)/python:
 NATIVE := $(shell find edge_runtime -name '*.c' -o -name '*.h') setup.py pyproject.toml
 
 $(VENV)/.demo: $(BIN)/python $(NATIVE)
-	@echo "installing the robot side and the simulator into $(VENV) (once) …"
-	@$(BIN)/python -m pip install --quiet --editable '.[robot,sim]'
+	@echo "installing the robot side, the simulator and the hub into $(VENV) (once) …"
+	@$(BIN)/python -m pip install --quiet --editable '.[robot,sim,hub]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python $(NATIVE)
