@@ -24,6 +24,7 @@ from contracts.messages import (
     SceneStatus,
 )
 from contracts.topics import (
+    EPISODE,
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
@@ -31,8 +32,10 @@ from contracts.topics import (
     SAFETY_REPORT,
     SCENE_COMMAND,
     SCENE_STATUS,
+    UPDATE_STATUS,
     Topic,
 )
+from contracts.updates import EpisodeOutcome, UpdateStatus
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.control.answers import OVERTAKEN, RESTARTED
 from edge_runtime.operator import ADVICE, Operator
@@ -132,6 +135,28 @@ def test_a_request_is_repeated_under_one_id_until_it_is_answered(operator: Opera
         operator.arm()
     assert len(heard) >= 2
     assert len({command.id for command in heard if isinstance(command, OperatorCommand)}) == 1
+
+
+def test_an_outcome_is_repeated_until_the_update_agent_has_heard_it(operator: Operator, tmp_path: Path) -> None:
+    def status(outcome: Message) -> UpdateStatus:
+        assert isinstance(outcome, EpisodeOutcome)
+        digest = "a" * 64
+        return UpdateStatus(
+            stamp_ns=1, pid=1, state="idle", running=digest, running_counter=0, outcome_heard=outcome.id
+        )
+
+    started_ns = time.monotonic_ns()
+    with answering(tmp_path, EPISODE, UPDATE_STATUS, status) as heard:
+        operator.tell_outcome(False, started_ns, instruction="touch the red cube", reason="dropped it")
+    (outcome,) = {message for message in heard if isinstance(message, EpisodeOutcome)}
+    assert (outcome.success, outcome.instruction, outcome.reason) == (False, "touch the red cube", "dropped it")
+    assert started_ns == outcome.started_ns <= outcome.ended_ns <= time.monotonic_ns()
+
+
+def test_an_outcome_that_nobody_has_heard_is_an_error(operator: Operator) -> None:
+    with pytest.raises(OperatorError, match="did not answer") as caught:
+        operator.tell_outcome(True, time.monotonic_ns())
+    assert caught.value.process == "ota"
 
 
 def test_a_refusal_is_an_error_with_the_reason(operator: Operator, tmp_path: Path) -> None:

@@ -149,3 +149,12 @@ def test_without_a_folder_the_local_run_comes_first_then_that_of_the_services(
     (tmp_path / ".run").mkdir()
     _, err = edge_runtime("operator", "status").communicate(timeout=30)
     assert "in .run?" in err
+
+
+def test_an_outcome_that_nobody_keeps_is_an_error(ask: Ask) -> None:
+    code, out, err = ask("outcome", "success")
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "error: outcome: ota no update agent has been heard for 1.5 s, and nobody else keeps outcomes"
+    )
+    assert "systemctl status edge-runtime-ota" in err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +17,7 @@ import pytest
 
 from contracts.manifest import blob_of, read_manifest, write_manifest
 from edge_runtime.status import Watcher
+from hub.house import make_development_hub
 from tests.cli.conftest import Command, traces
 
 pytestmark = pytest.mark.realtime
@@ -71,6 +74,65 @@ def test_a_killed_run_takes_its_processes_along(edge_runtime: Command, robot_tom
     while (left := traces(run_dir, robot_toml)) and time.monotonic() < deadline_s:
         time.sleep(0.1)
     assert left == []
+
+
+def with_updates(robot_toml: Path, folder: Path, **changes: str) -> Path:
+    """Settings of the same robot with a section `[ota]`, whose hub is not there."""
+    shutil.copytree(robot_toml.parent, folder)
+    make_development_hub(folder / "hub", time.time())
+    keys = {
+        "robot_id": "arm-1",
+        "hardware": "sim_arm",
+        "image_url": "http://127.0.0.1:9/image",
+        "director_url": "http://127.0.0.1:9/director/robots",
+        "image_root": "hub/robot/image.root.json",
+        "director_root": "hub/robot/director.root.json",
+        "store": "store",
+        **changes,
+    }
+    path = folder / robot_toml.name
+    path.write_text(path.read_text() + "\n[ota]\n" + "".join(f'{key} = "{value}"\n' for key, value in keys.items()))
+    return path
+
+
+def test_updates_run_beside_and_the_death_of_their_agent_is_not_the_runs(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    config = with_updates(robot_toml, tmp_path / "robot")
+    process = edge_runtime("run", "--config", config, "--run-dir", run_dir, "--no-page")
+    agents: list[int] = []
+    deadline_s = time.monotonic() + 90.0
+    with Watcher(run_dir) as watcher:
+        while len(agents) < 2:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline_s, agents
+            watcher.receive(0.05)
+            if watcher.update is not None and watcher.update.pid not in agents:
+                agents.append(watcher.update.pid)
+                if len(agents) == 1:
+                    os.kill(watcher.update.pid, signal.SIGKILL)
+    asked = edge_runtime("operator", "outcome", "failure", "--reason", "dropped it", "--run-dir", run_dir)
+    out, err = asked.communicate(timeout=30)
+    assert asked.returncode == 0, err
+    assert out.startswith("told: failure, of an attempt of 10 s")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, out + err
+    assert "ota 1" in out
+    manifest = read_manifest(config.parent / "bundle")
+    assert f"bundle {manifest.name} {manifest.version} ({manifest.digest[:8]})" in out
+    assert traces(run_dir, config) == []
+
+
+def test_a_wrong_setting_of_updates_is_one_line(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    config = with_updates(robot_toml, tmp_path / "robot", image_root="elsewhere.json")
+    process = edge_runtime("run", "--config", config, "--run-dir", run_dir, "--no-page")
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert err.startswith("error: ota.image_root: ")
+    assert err.count("\n") == 1
 
 
 def test_a_robot_has_one_run(edge_runtime: Command, robot_toml: Path, run_dir: Path) -> None:
