@@ -75,6 +75,11 @@ class Slots(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Slots(active=self.previous, committed=self.previous, previous=self.committed)
 
     @property
+    def newest(self) -> Slot:
+        """The committed or the previous one, whichever was released under the higher counter."""
+        return max(self.committed, self.previous or self.committed, key=lambda slot: slot.release_counter)
+
+    @property
     def bundles(self) -> frozenset[str]:
         """Digests that must not be collected."""
         slots = (self.active, self.committed, self.previous, self.staged)

@@ -232,6 +232,7 @@ _OTA = {
     "check": "ask the hub now: may something be installed, and does it fit?",
     "rollback": "go back: from a bundle on trial to the committed one, else to the one before; needs no network",
     "history": "what the update agent did, and what was refused and why",
+    "restore-floor": "what to do when nothing is installed because the record of what was installed is lost",
 }
 
 
@@ -254,6 +255,8 @@ def _add_ota(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         _add_config(action)
         if name == "rollback":
             action.add_argument("--reason", type=_words, default="", help="why, for the history")
+        if name == "restore-floor":
+            action.add_argument("--accept", action="store_true", help="do it; without it, only say what would be done")
         action.add_argument(
             "--run-dir", type=_run_dir, metavar="DIR", help="(default: .run here, else /run/edge-runtime)"
         )

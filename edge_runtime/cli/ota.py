@@ -1,7 +1,7 @@
 """`edge-runtime ota`: what runs here, what is on its way, and what was refused and why.
 
 `status` and `history` only read. `check` and `rollback` ask the agent that runs; where there is none, this process
-takes its place for a moment. Going back needs no network.
+takes its place for a moment. Going back needs no network. `restore-floor` needs the agent to be stopped.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from edge_runtime.ota.blobs import BlobStore
 from edge_runtime.ota.desk import Desk
 from edge_runtime.ota.diary import Diary, Entry
 from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.floor_recovery import lost_floors, restore
 from edge_runtime.ota.hands import EndableClock, Engine, Hands, never
 from edge_runtime.ota.journal import Journal, JournalFile, State
 from edge_runtime.ota.keeper import DONE
 from edge_runtime.ota.orders import Orders
 from edge_runtime.ota.patient import PatientTransport
 from edge_runtime.ota.runner import Runner
+from edge_runtime.ota.scrub_state import read_state, words_of
 from edge_runtime.ota.settings import AgentSettings, settings_of
 from edge_runtime.ota.shared import Shared
 from edge_runtime.ota.transport import HttpTransport
@@ -54,6 +56,8 @@ def ota(options: argparse.Namespace, console: Console) -> int:
     run_dir: Path = options.run_dir or (_LOCAL if _LOCAL.is_dir() else _SERVICE)
     if options.action == "history":
         return _history(settings, console)
+    if options.action == "restore-floor":
+        return _restore_floor(config, settings, console, accept=options.accept)
     with RunningAgent(run_dir) as agent:
         status = agent.find()
         if options.action == "status":
@@ -85,7 +89,6 @@ def _status(settings: AgentSettings, agent: RunningAgent, console: Console) -> i
     slots = slot_file.read()
     journal = JournalFile(settings.root / "journal").read() or Journal()
     runs = boot(slot_file, BlobStore(settings.root).folder, settings.shipped)
-    floor = Floor(settings.floor).release()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -104,13 +107,23 @@ def _status(settings: AgentSettings, agent: RunningAgent, console: Console) -> i
         table.add_row("because", Text(journal.reason))
     if journal.refused.release:
         table.add_row("refused here", f"{journal.refused.release} under counter {journal.refused.release_counter}")
-    table.add_row("counters below", f"{floor.release_counter} are never installed again")
+    table.add_row("counters below", _floor_words(settings))
+    for line in words_of(read_state(settings.store)):
+        table.add_row("altered on disk", line)
     for fault in runs.passed_over:
         table.add_row("passed over", Text(fault))
     newest = Diary(settings.store).entries()[-1:]
     table.add_row("last entry", Text(_line(newest[0]) if newest else "the agent has not said anything yet"))
     console.print(table)
     return 0
+
+
+def _floor_words(settings: AgentSettings) -> str:
+    try:
+        floor = Floor(settings.floor, SlotFile(settings.root / "slots")).release()
+    except OtaError as error:
+        return f"are not known: {error.detail}; edge-runtime ota restore-floor says more"
+    return f"{floor.release_counter} are never installed again"
 
 
 def _add_progress(table: Table, status: UpdateStatus | None) -> None:
@@ -139,7 +152,7 @@ def _in_its_place(config: RobotConfig, settings: AgentSettings, engine: Engine) 
     Raises:
         OtaError: BUSY: an agent runs, and is not on this bus.
     """
-    clock, floor, shared = EndableClock(never), Floor(settings.floor), Shared()
+    clock, floor, shared = EndableClock(never), Floor(settings.floor, SlotFile(settings.root / "slots")), Shared()
     shipped = Installed.of(config)
     with HttpTransport(settings.network, clock) as transport:
         hands = Hands(settings, transport, clock, engine, lambda: shipped.shipped_digest, should_end=lambda: True)
@@ -163,6 +176,31 @@ def _roll_back(config: RobotConfig, settings: AgentSettings, run_dir: Path, reas
         if runner.journal.state is State.ROLLING_BACK:
             return "the pointer is back; the engine did not follow: restart it"
         return DONE
+
+
+def _restore_floor(config: RobotConfig, settings: AgentSettings, console: Console, *, accept: bool) -> int:
+    slots = SlotFile(settings.root / "slots")
+    floor = Floor(settings.floor, slots)
+    with _in_its_place(config, settings, _NoEngine()) as (agent, runner):
+        lost = lost_floors(floor, settings.trust.folder, runner.store, slots)
+        lines = [f"the floor of {found.name}: {found.words}" for found in lost]
+        if not lost:
+            console.print("no floor of this robot is lost")
+        elif accept:
+            for found in lost:
+                restore(floor, found)
+            agent.note(time.time(), str(OtaRefusal.TORN_STATE), f"restored by hand: {'; '.join(lines)}")
+            console.print("\n".join(["restored:", *lines]), markup=False, highlight=False, soft_wrap=True)
+        else:
+            text = [
+                "lost, so that this robot installs nothing; what is left to go by:",
+                *lines,
+                "Older releases than it had may be taken once if its disk lost its newest writes; what runs stays.",
+                "Nothing is changed. If that is right: edge-runtime ota restore-floor --accept",
+            ]
+            console.print("\n".join(text), markup=False, highlight=False, soft_wrap=True)
+            return 1
+    return 0
 
 
 def _history(settings: AgentSettings, console: Console) -> int:

@@ -28,13 +28,15 @@ from edge_runtime.ota.status_report import Reporting, send_report
 from edge_runtime.ota.transport import HttpTransport
 from edge_runtime.ota.worker import Worker
 from edge_runtime.service import Arguments, StopSignal, run_service
+from edge_runtime.slots import SlotFile
 
 
 def serve(arguments: Arguments, stop: StopSignal) -> None:
     """Keep the robot on what it should run, until told to stop."""
     settings, reporting = settings_of(arguments.config), reporting_of(arguments.config)
     installed = Installed.of(arguments.config)
-    floor, diary, shared, orders = Floor(settings.floor), Diary(settings.store), Shared(), Orders()
+    floor = Floor(settings.floor, SlotFile(settings.root / "slots"))
+    diary, shared, orders = Diary(settings.store), Shared(), Orders()
 
     def should_end() -> bool:
         return bool(stop) or shared.interrupt.is_set()
@@ -103,4 +105,6 @@ def _report(reporting: Reporting | None, runner: Runner, transport: HttpTranspor
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="ota: %(message)s")
+    for library in ("httpx", "securesystemslib", "tuf"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     run_service("Bring updates of the bundle to this robot, checked, without being in its way.", serve)

@@ -68,7 +68,7 @@ class TrustedRepository:
         judge.require_clock(max(floor.signed_at_s, _signed_at_s(self._root)))
         make_folder(self._folder)
         _remove_leftovers(self._folder)
-        before = _seen(self._folder)
+        before = seen_in(self._folder)
         was_torn = floor != Versions() and (before is None or first_below(floor, before) is not None)
         fetcher = _Fetcher(self._transport, judge, self._folder)
         try:
@@ -132,7 +132,7 @@ class TrustedRepository:
         Where it accepted what lies below the floor, the floor stays as it is, and what is below is returned.
         """
         _sync(self._folder)
-        seen = _seen(self._folder)
+        seen = seen_in(self._folder)
         if seen is None:
             return None
         below = first_below(floor, seen)
@@ -235,7 +235,7 @@ def _require_fresh(folder: Path, judge: Judge) -> None:
             raise judge.expired(signed)
 
 
-def _seen(folder: Path) -> Seen | None:
+def seen_in(folder: Path) -> Seen | None:
     """The versions on disk; what is torn or not signed under the root counts as not there."""
     root = _root_of(folder)
     if root is None:

@@ -238,6 +238,7 @@ class Scrub:
             try:
                 release = self._heal_bundle(bundle, frozenset(paths), clock)
             except OtaError as error:
+                clock.heed()
                 problem = error
                 continue
             self._healed.append(bundle)
@@ -366,6 +367,9 @@ class _EndableClock:
         """See `Clock.wait`."""
         self.heed()
         while seconds > 0.0:
-            self._clock.wait(min(_WAIT_SLICE_S, seconds))
+            try:
+                self._clock.wait(min(_WAIT_SLICE_S, seconds))
+            except OtaError as error:
+                raise _ToldToEndError from error
             seconds -= _WAIT_SLICE_S
             self.heed()
