@@ -45,7 +45,13 @@ def test_the_same_bundle_under_a_new_counter_keeps_the_previous_one() -> None:
 
 def test_what_is_not_there_cannot_be_pointed_to() -> None:
     slots = Slots(active=B, committed=B, previous=A)
-    for wrong in (slots.on_trial, lambda: slots.with_committed(C.bundle), lambda: slots.back_to(C.bundle)):
+    for wrong in (
+        slots.on_trial,
+        lambda: slots.with_committed(C.bundle),
+        lambda: slots.with_staged(A).with_committed(C.bundle),
+        lambda: slots.back_to(C.bundle),
+        lambda: Slots(active=B, committed=B).back_to(C.bundle),
+    ):
         with pytest.raises(OtaError) as caught:
             wrong()
         assert caught.value.refusal is OtaRefusal.TORN_STATE
@@ -94,3 +100,36 @@ def test_a_torn_pointer_boots_what_was_shipped_and_says_why(tmp_path: Path) -> N
     assert "torn_state" in found.passed_over[0]
     with pytest.raises(OtaError):
         file.mend()
+
+
+def test_what_was_tried_and_could_not_be_run_is_left_out(tmp_path: Path) -> None:
+    digests = [release_of(small_bundle(tmp_path / "made" / version, version))[0].bundle_digest for version in "12"]
+    for version, digest in zip("12", digests, strict=True):
+        (tmp_path / "made" / version).rename(tmp_path / digest)
+    file = SlotFile(tmp_path / "slots")
+    file.write(Slots(active=Slot(digests[0], 2), committed=Slot(digests[1], 1)))
+
+    def booted(*without: str) -> str:
+        found = boot(file, lambda digest: tmp_path / digest, tmp_path / "shipped", without)
+        assert found.passed_over == (), "nothing is wrong with it on disk"
+        return found.bundle
+
+    assert booted() == booted(digests[1]) == digests[0]
+    assert booted(digests[0]) == digests[1]
+    assert booted(*digests) == booted(*digests, SHIPPED) == SHIPPED
+
+
+def test_a_disk_that_takes_no_pointer_is_named_and_the_old_one_counts(tmp_path: Path) -> None:
+    with pytest.raises(OtaError, match=r"slots .*nowhere") as caught:
+        SlotFile(tmp_path / "nowhere" / "slots").write(Slots(active=A, committed=A))
+    assert caught.value.refusal is OtaRefusal.STORAGE_FAULT
+    file = SlotFile(tmp_path / "slots")
+    file.write(Slots(active=A, committed=A))
+    file.write(Slots(active=B, committed=B))
+    older = min((tmp_path / "slots.a", tmp_path / "slots.b"), key=lambda path: path.stat().st_mtime_ns)
+    older.unlink()
+    older.mkdir()
+    with pytest.raises(OtaError, match="slots ") as caught:
+        file.mend()
+    assert caught.value.refusal is OtaRefusal.STORAGE_FAULT
+    assert file.read() == Slots(active=B, committed=B)

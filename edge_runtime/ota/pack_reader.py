@@ -140,4 +140,5 @@ class Limited:
     def read(self, count: int = -1) -> bytes:
         """At most `count` bytes, none at the end of the stretch."""
         left = self._end - self._reader.offset
-        return self._reader.read(left if count < 0 else min(count, left)) if left > 0 and count else b""
+        wanted = left if count < 0 else min(count, left)
+        return self._reader.read(wanted) if wanted > 0 else b""

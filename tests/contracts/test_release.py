@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 from contracts import release as format_
 from contracts.errors import OtaError, OtaRefusal
-from contracts.manifest import MotionLimits
-from contracts.release import SafetyNeeds, load
+from contracts.manifest import MotionLimits, read_manifest
+from contracts.release import Compatibility, SafetyNeeds, load
+from tests.ota.small_bundles import small_bundle
 
 A, B, C, D = (hashlib.sha256(letter).hexdigest() for letter in (b"a", b"b", b"c", b"d"))
 
@@ -275,8 +277,23 @@ def test_safety_needs_are_exact_in_millionths_and_never_stricter() -> None:
     assert needs.jerk_urad_s3 == (6_750_000_000, 1)
     back = needs.limits()
     assert back.velocity_rad_s == (1.957499, 2.0)
+    assert back.jerk_rad_s3 == (6750.0, 1e-6)
     assert back.acceleration_rad_s2 is None
     assert back.tool_speed_m_s == 1.5
+    others = MotionLimits(acceleration_rad_s2=(0.5,))
+    assert SafetyNeeds.of(others) == SafetyNeeds(acceleration_urad_s2=(500_000,))
+    assert SafetyNeeds.of(others).limits() == others
+
+
+def test_compatibility_is_what_the_manifest_says(tmp_path: Path) -> None:
+    manifest = read_manifest(small_bundle(tmp_path / "bundle", "1"))
+    plain = Compatibility.of(msgspec.structs.replace(manifest, requires_safety=None))
+    assert plain == Compatibility(
+        embodiment=manifest.policy.embodiment, joint_digest=manifest.policy.joint_digest, schema=manifest.format_version
+    )
+    needs = MotionLimits(velocity_rad_s=(1.0,) * len(manifest.policy.joint_names))
+    asked = Compatibility.of(msgspec.structs.replace(manifest, requires_safety=needs)).requires_safety
+    assert asked == SafetyNeeds.of(needs) != SafetyNeeds()
 
 
 def test_a_constructor_is_as_strict_as_the_reader_about_contradictions() -> None:

@@ -36,6 +36,20 @@ def test_there_and_back() -> None:
     assert load(msgspec.structs.replace(SIGNED, report=shipped).canonical_json()).report == shipped
 
 
+def test_what_is_signed_and_sent_are_these_bytes() -> None:
+    """Robot and hub may be of different versions: both must come to the same bytes."""
+    report = StatusReport(
+        format_version=1, robot_id="arm-1", nonce="0" * 32, running_bundle=SHIPPED, running_counter=0, state="idle"
+    )
+    said = (
+        b'{"format_version":1,"nonce":"00000000000000000000000000000000","reason":"","refused_counter":0,'
+        b'"robot_id":"arm-1","running_bundle":"shipped","running_counter":0,"state":"idle","update_counter":0}'
+    )
+    assert report.signed_bytes() == b"edge status report\n" + said
+    sent = SignedReport(report=report, key_id="b" * 64, signature="c" * 128).canonical_json()
+    assert sent == b'{"key_id":"%s","report":%s,"signature":"%s"}' % (b"b" * 64, said, b"c" * 128)
+
+
 def change(**values: Any) -> Callable[[dict[str, Any]], None]:
     return lambda told: told["report"].update(values)
 
@@ -93,4 +107,7 @@ def test_oversized() -> None:
     with pytest.raises(ReportError) as caught:
         load(b" " * (MAX_REPORT_BYTES + 1))
     assert caught.value.refusal is ReportRefusal.OVERSIZED
+    with pytest.raises(ReportError) as caught:
+        load(b" " * MAX_REPORT_BYTES)
+    assert caught.value.refusal is ReportRefusal.MALFORMED
     assert len(SIGNED.canonical_json()) < MAX_REPORT_BYTES

@@ -49,14 +49,23 @@ def test_a_release_that_fits_is_taken() -> None:
     ("change", "refusal", "named"),
     [
         ({"embodiment": "leg"}, OtaRefusal.INCOMPATIBLE_EMBODIMENT, "embodiment: the release is for leg"),
-        ({"joint_digest": "b" * 64}, OtaRefusal.INCOMPATIBLE_JOINTS, "joint_digest"),
-        ({"schema": 2}, OtaRefusal.INCOMPATIBLE_SCHEMA, "schema"),
-        ({"architectures": ("x86_64",)}, OtaRefusal.INCOMPATIBLE_ARCHITECTURE, "architectures"),
-        ({"gpu_architectures": ("sm_90",)}, OtaRefusal.INCOMPATIBLE_GPU, "gpu_architectures"),
-        ({"tensorrt": VersionRange(at_least="10.3.1")}, OtaRefusal.INCOMPATIBLE_TENSORRT, "tensorrt"),
-        ({"tensorrt": VersionRange(below="10.3")}, OtaRefusal.INCOMPATIBLE_TENSORRT, "below 10.3"),
-        ({"jetpack": VersionRange(at_least="6.1.1")}, OtaRefusal.INCOMPATIBLE_JETPACK, "jetpack"),
-        ({"jetpack": VersionRange(below="6.1.0")}, OtaRefusal.INCOMPATIBLE_JETPACK, "jetpack"),
+        ({"joint_digest": "b" * 64}, OtaRefusal.INCOMPATIBLE_JOINTS, "joint_digest: the"),
+        ({"schema": 2}, OtaRefusal.INCOMPATIBLE_SCHEMA, "schema: the"),
+        ({"architectures": ("x86_64",)}, OtaRefusal.INCOMPATIBLE_ARCHITECTURE, "architectures: the"),
+        ({"gpu_architectures": ("sm_90",)}, OtaRefusal.INCOMPATIBLE_GPU, "gpu_architectures: the"),
+        ({"tensorrt": VersionRange(at_least="10.3.1")}, OtaRefusal.INCOMPATIBLE_TENSORRT, "tensorrt: the"),
+        (
+            {"tensorrt": VersionRange(below="10.3")},
+            OtaRefusal.INCOMPATIBLE_TENSORRT,
+            "below 10.3, this robot has 10.3",
+        ),
+        ({"jetpack": VersionRange(at_least="6.1.1")}, OtaRefusal.INCOMPATIBLE_JETPACK, "asks for at least 6.1.1, this"),
+        ({"jetpack": VersionRange(below="6.1.0")}, OtaRefusal.INCOMPATIBLE_JETPACK, "jetpack: the"),
+        (
+            {"jetpack": VersionRange(at_least="6", below="6.1")},
+            OtaRefusal.INCOMPATIBLE_JETPACK,
+            "at least 6 and below 6.1, this",
+        ),
         (
             {"requires_safety": SafetyNeeds(velocity_urad_s=(1_000_000, 2_000_001))},
             OtaRefusal.INCOMPATIBLE_SAFETY,
@@ -68,7 +77,11 @@ def test_a_release_that_fits_is_taken() -> None:
             "acceleration_rad_s2 of shoulder",
         ),
         ({"requires_safety": SafetyNeeds(velocity_urad_s=(1,))}, OtaRefusal.INCOMPATIBLE_SAFETY, "1 values for 2"),
-        ({"requires_safety": SafetyNeeds(tool_speed_um_s=500_001)}, OtaRefusal.INCOMPATIBLE_SAFETY, "tool_speed_m_s"),
+        (
+            {"requires_safety": SafetyNeeds(tool_speed_um_s=500_001)},
+            OtaRefusal.INCOMPATIBLE_SAFETY,
+            "requires_safety.tool_speed_m_s: the",
+        ),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(change: dict[str, Any], refusal: OtaRefusal, named: str) -> None:
@@ -93,15 +106,50 @@ def test_a_version_that_is_none_fits_no_range() -> None:
     assert refusal is OtaRefusal.INCOMPATIBLE_TENSORRT
 
 
+def test_a_range_without_ends_asks_for_nothing() -> None:
+    asked = msgspec.structs.replace(FITS, tensorrt=VersionRange(), jetpack=VersionRange())
+    require_compatible(asked, replace(FACTS, tensorrt=None, jetpack=None))
+
+
+@pytest.mark.parametrize(
+    ("asked", "here", "fits"),
+    [
+        (VersionRange(at_least="0"), "0.0", True),
+        (VersionRange(below="0"), "0", False),
+        (VersionRange(below="1.0"), "1", False),
+        (VersionRange(below="1"), "1.0.0", False),
+        (VersionRange(at_least="1.0"), "1", True),
+        (VersionRange(at_least="1.0.1"), "1.0", False),
+        (VersionRange(at_least="9", below="10"), "9.12", True),
+        (VersionRange(at_least="9.9"), "9.12", True),
+    ],
+)
+def test_versions_are_compared_number_by_number(asked: VersionRange, here: str, fits: bool) -> None:
+    found = mismatches(msgspec.structs.replace(FITS, jetpack=asked), replace(FACTS, jetpack=here))
+    assert (found == ()) is fits
+
+
 def test_every_mismatch_is_reported_at_once() -> None:
     asked = msgspec.structs.replace(FITS, embodiment="leg", schema=9, architectures=("riscv64",))
     with pytest.raises(OtaError, match=r"embodiment.*schema.*architectures"):
         require_compatible(asked, FACTS)
 
 
+def test_every_safety_mismatch_is_reported_at_once() -> None:
+    needs = SafetyNeeds(velocity_urad_s=(1,), acceleration_urad_s2=(5_000_000, 6_000_000), tool_speed_um_s=600_000)
+    found = mismatches(msgspec.structs.replace(FITS, requires_safety=needs), FACTS)
+    assert [detail.split(":")[0].split(".")[1] for _, detail in found] == [
+        "velocity_rad_s",
+        "acceleration_rad_s2 of elbow",
+        "tool_speed_m_s",
+    ]
+
+
 def test_limits_that_the_robot_does_not_have_hold_nothing_up() -> None:
     asked = msgspec.structs.replace(FITS, requires_safety=SafetyNeeds(jerk_urad_s3=(10**9, 10**9)))
     require_compatible(asked, FACTS)
+    unhurried = replace(FACTS, motion=msgspec.structs.replace(FACTS.motion, tool_speed_m_s=None))
+    require_compatible(msgspec.structs.replace(FITS, requires_safety=SafetyNeeds(tool_speed_um_s=10**9)), unhurried)
 
 
 def test_facts_of_this_machine() -> None:
@@ -109,5 +157,7 @@ def test_facts_of_this_machine() -> None:
     facts = facts_of(config.embodiment, config.safety.motion, jetpack="6.2")
     assert facts.architecture == os.uname().machine
     assert (facts.jetpack, facts.gpu_architecture) == ("6.2", None)
+    assert (facts.embodiment, facts.joint_names) == (config.embodiment.name, config.embodiment.joint_names)
     assert facts.joint_digest == config.embodiment.joint_digest
+    assert facts_of(config.embodiment, config.safety.motion, gpu_architecture="sm_0").gpu_architecture == "sm_0"
     assert facts.motion.velocity_rad_s is not None

@@ -83,10 +83,13 @@ def test_a_break_is_read_over() -> None:
 
 
 def test_a_stretch_ends_where_it_should() -> None:
-    with reading() as (_, _, reader):
+    with reading() as (server, _, reader):
         stretch = reader.limited(100)
         assert stretch.read(0) == b""
-        assert stretch.read(60) + stretch.read() == DATA[:100]
+        assert server.requests == []
+        assert stretch.read(60) == DATA[:60]
+        assert stretch.read(39) == DATA[60:99]
+        assert stretch.read() == DATA[99:100]
         assert stretch.read() == stretch.read(5) == b""
         assert reader.read(8) == DATA[100:108]
 

@@ -31,12 +31,14 @@ class Source(Protocol):
 
 @dataclass
 class Request:
-    """What a client asked for; `sent_bytes` of a body went to the socket."""
+    """What a client asked for, with the body that it sent; `sent_bytes` of the answer's body went to the socket."""
 
     path: str
     headers: Mapping[str, str]
     first: int | None = None
     last: int | None = None
+    method: str = "GET"
+    body: bytes = b""
     sent_bytes: int = 0
 
 
@@ -240,9 +242,12 @@ def _requests(connection: socket.socket) -> Iterator[Request]:
     while True:
         head, separator, rest = buffer.partition(b"\r\n\r\n")
         if separator:
-            buffer = rest
-            yield _parsed(head.decode("ascii"))
-            continue
+            request = _parsed(head.decode("ascii"))
+            length = int(request.headers.get("content-length", "0"))
+            if len(rest) >= length:
+                request.body, buffer = rest[:length], rest[length:]
+                yield request
+                continue
         came = connection.recv(65536)
         if not came:
             return
@@ -254,7 +259,8 @@ def _parsed(head: str) -> Request:
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     asked = _RANGE.match(headers.get("range", ""))
     first, last = (int(asked[1]), int(asked[2])) if asked else (None, None)
-    return Request(start.split(" ")[1], headers, first, last)
+    method, path, _ = start.split(" ")
+    return Request(path, headers, first, last, method)
 
 
 def _head(status: int, headers: Mapping[str, str]) -> bytes:
