@@ -39,8 +39,8 @@ from edge_runtime.ota.shared import Shared
 from edge_runtime.ota.status_report import send_report
 from edge_runtime.ota.transport import HttpTransport, Reply, Span, TransferError
 
-UP_S = (1.0, 6.0)
-DOWN_S = (1.0, 4.0)
+UP_S = (0.3, 4.0)
+DOWN_S = (0.5, 4.0)
 _LOOK_S = 0.2
 _PR_SET_PDEATHSIG = 1
 

@@ -137,7 +137,7 @@ def _say_status(status: RobotStatus, now_s: float, say: Say) -> None:
 def _say_progress(update: Progress, say: Say) -> None:
     done = update.standings.get(Standing.RUNS, 0)
     say(f"counter {update.counter}, {update.release}: {done} of {update.robots} robots run it")
-    details = {Standing.UNDER_WAY: update.states, Standing.FAILED: update.reasons}
+    details = {Standing.UNDER_WAY: update.states, Standing.WAITING: update.waits, Standing.FAILED: update.reasons}
     for standing, count in update.standings.items():
         if standing is not Standing.RUNS:
             detail = ", ".join(f"{number} {what}" for what, number in details.get(standing, {}).items())

@@ -37,6 +37,7 @@ class Progress(msgspec.Struct, frozen=True):
     Attributes:
         standings: how many robots stand how; `runs` is what is done.
         states: of those under way, what they do.
+        waits: of those that wait, why, as far as they say.
         reasons: of those that failed, why.
     """
 
@@ -45,6 +46,7 @@ class Progress(msgspec.Struct, frozen=True):
     robots: int
     standings: dict[Standing, int]
     states: dict[str, int]
+    waits: dict[str, int]
     reasons: dict[str, int]
 
 
@@ -70,7 +72,8 @@ def progress(statuses: Iterable[RobotStatus]) -> list[Progress]:
             robots=len(group),
             standings=_counted(status.standing for status in group),
             states=_counted(said.state for said in _reports(group, Standing.UNDER_WAY)),
-            reasons=_counted(said.reason.partition(":")[0] or "unsaid" for said in _reports(group, Standing.FAILED)),
+            waits=_counted(_cause(said) for said in _reports(group, Standing.WAITING) if said.reason),
+            reasons=_counted(_cause(said) or "unsaid" for said in _reports(group, Standing.FAILED)),
         )
         for (counter, path), group in sorted(groups.items(), reverse=True)
     ]
@@ -78,6 +81,11 @@ def progress(statuses: Iterable[RobotStatus]) -> list[Progress]:
 
 def _reports(group: Iterable[RobotStatus], standing: Standing) -> Iterator[StatusReport]:
     return (status.report for status in group if status.standing is standing and status.report is not None)
+
+
+def _cause(report: StatusReport) -> str:
+    """The name that a reason begins with."""
+    return report.reason.partition(":")[0]
 
 
 def _counted(things: Iterable[Thing]) -> dict[Thing, int]:

@@ -17,7 +17,7 @@ from securesystemslib.signer import CryptoSigner
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.report import FORMAT_VERSION, MAX_REASON_CHARACTERS, SHIPPED, NonceText, SignedReport, StatusReport
-from edge_runtime.ota.journal import Journal
+from edge_runtime.ota.journal import Journal, State
 from edge_runtime.ota.repository import read_whole
 from edge_runtime.ota.transport import Transport
 from edge_runtime.slots import SHIPPED as SHIPPED_SLOT
@@ -61,8 +61,12 @@ def read_key(data: bytes) -> CryptoSigner:
     return CryptoSigner(key)
 
 
-def report_of(robot_id: str, nonce: str, journal: Journal, active: Slot) -> StatusReport:
-    """What there is to report."""
+def report_of(robot_id: str, nonce: str, journal: Journal, active: Slot, refusal: str = "") -> StatusReport:
+    """What there is to report. `refusal`: why nothing new was begun in the last turn, if something was in the way.
+
+    What was refused before says why then, which is more than that it was.
+    """
+    is_new = refusal and journal.state is State.IDLE and refusal != OtaRefusal.REFUSED_BEFORE
     return StatusReport(
         format_version=FORMAT_VERSION,
         robot_id=robot_id,
@@ -72,12 +76,12 @@ def report_of(robot_id: str, nonce: str, journal: Journal, active: Slot) -> Stat
         state=journal.state.value,
         update_counter=journal.update.release_counter,
         refused_counter=journal.refused.release_counter,
-        reason=journal.reason[:MAX_REASON_CHARACTERS],
+        reason=(refusal if is_new else journal.reason)[:MAX_REASON_CHARACTERS],
     )
 
 
-def send_report(reporting: Reporting, transport: Post, journal: Journal, active: Slot) -> None:
-    """Ask for a nonce, sign, send.
+def send_report(reporting: Reporting, transport: Post, journal: Journal, active: Slot, refusal: str = "") -> None:
+    """Ask for a nonce, sign, send; see `report_of`.
 
     Raises:
         OtaError: a reason of the network, or METADATA_MALFORMED: the hub gave no nonce.
@@ -88,7 +92,7 @@ def send_report(reporting: Reporting, transport: Post, journal: Journal, active:
         nonce = msgspec.json.decode(data, type=_Nonce).nonce
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise OtaError(OtaRefusal.METADATA_MALFORMED, f"{base}/nonce: {error}") from error
-    report = report_of(reporting.robot_id, nonce, journal, active)
+    report = report_of(reporting.robot_id, nonce, journal, active, refusal)
     signature = reporting.key.sign(report.signed_bytes())
     signed = SignedReport(report=report, key_id=signature.keyid, signature=signature.signature)
     transport.post(f"{base}/reports", signed.canonical_json())

@@ -60,18 +60,21 @@ def test_a_fleet_is_told_at_once_or_not_at_all(
 
 
 def test_how_far_an_update_is(served: ServedHub, capsys: pytest.CaptureFixture[str]) -> None:
-    keys = {robot: served.enrol(robot) for robot in ROBOTS}
+    robots = (*ROBOTS, "leg-1")
+    keys = {robot: served.enrol(robot) for robot in robots}
     release = served.publish("first")
-    served.assign(release, *ROBOTS)
+    served.assign(release, *robots)
     served.report(keys["arm-1"], "arm-1", running_bundle=release.bundle_digest, running_counter=1)
     served.report(keys["arm-2"], "arm-2", state="downloading", update_counter=1)
     served.report(keys["cart-1"], "cart-1", refused_counter=1, reason="golden_differs: joint 2")
+    served.report(keys["leg-1"], "leg-1", reason="incompatible_gpu")
     expected = {
         "release": release.target_path,
         "counter": 1,
-        "robots": 4,
-        "standings": {"runs": 1, "under_way": 1, "failed": 1, "silent": 1},
+        "robots": 5,
+        "standings": {"runs": 1, "under_way": 1, "failed": 1, "silent": 1, "waiting": 1},
         "states": {"downloading": 1},
+        "waits": {"incompatible_gpu": 1},
         "reasons": {"golden_differs": 1},
     }
     asked = served.http.get(f"{served.url}/v1/progress", headers=served.operator)
@@ -82,14 +85,15 @@ def test_how_far_an_update_is(served: ServedHub, capsys: pytest.CaptureFixture[s
     assert edge_hub(["status", str(served.hub.folder), "--behind", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["updates"] == [expected]
-    assert [robot["robot_id"] for robot in said["robots"]] == ["arm-2", "cart-1", "cart-2"]
+    assert [robot["robot_id"] for robot in said["robots"]] == ["arm-2", "cart-1", "cart-2", "leg-1"]
     assert edge_hub(["status", str(served.hub.folder), "--standing", "runs"]) == 0
     said = capsys.readouterr().out
     assert "arm-1: runs\n" in said
     assert "arm-2" not in said
-    assert f"counter 1, {release.target_path}: 1 of 4 robots run it\n" in said
+    assert f"counter 1, {release.target_path}: 1 of 5 robots run it\n" in said
     assert "1 under_way: 1 downloading\n" in said
     assert "1 failed: 1 golden_differs\n" in said
+    assert "1 waiting: 1 incompatible_gpu\n" in said
     assert " ago\n" in said
 
 

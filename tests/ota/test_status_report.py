@@ -103,6 +103,16 @@ def test_every_state_of_an_update_can_be_reported(state: State) -> None:
     assert len(report.reason) == 500
 
 
+def test_why_nothing_new_is_begun_is_told_and_does_not_hide_why_it_failed() -> None:
+    def reason(journal: Journal, refusal: OtaRefusal) -> str:
+        return report_of(ROBOT, "0" * 32, journal, Slot(), str(refusal)).reason
+
+    idle = Journal(reason="golden_differs", refused=UPDATE)
+    assert reason(idle, OtaRefusal.INCOMPATIBLE_GPU) == "incompatible_gpu"
+    assert reason(idle, OtaRefusal.REFUSED_BEFORE) == "golden_differs"
+    assert reason(Journal(State.DOWNLOADING, UPDATE, reason="no_space"), OtaRefusal.UNREACHABLE) == "no_space"
+
+
 def test_keys_that_are_none_are_refused(tmp_path: Path) -> None:
     rsa = generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     for data in (b"", b"no key", rsa):
@@ -118,7 +128,7 @@ def test_keys_that_are_none_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.realtime
-def test_the_agent_tells_the_hub_that_an_update_is_staged(tmp_path: Path, served: ServedHub) -> None:
+def test_the_agent_tells_the_hub_that_an_update_is_ready(tmp_path: Path, served: ServedHub) -> None:
     served.enrol(ROBOT)
     with WebServer({}) as server:
         scene = Scene(tmp_path, server, time.time())
@@ -135,4 +145,4 @@ def test_the_agent_tells_the_hub_that_an_update_is_staged(tmp_path: Path, served
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=30.0)
         assert said is not None, errors.decode()
-        assert (said.state, said.update_counter, said.running_bundle) == ("staged", 1, "shipped")
+        assert (said.state, said.update_counter, said.running_bundle) == ("ready", 1, "shipped")
