@@ -38,6 +38,7 @@ from edge_runtime.ota.settings import reporting_of, settings_of
 from edge_runtime.ota.shared import Shared
 from edge_runtime.ota.status_report import send_report
 from edge_runtime.ota.transport import HttpTransport, Reply, Span, TransferError
+from edge_runtime.slots import SlotFile
 
 UP_S = (0.3, 4.0)
 DOWN_S = (0.5, 4.0)
@@ -173,14 +174,15 @@ def run(start: Start) -> None:
     if reporting is None:
         raise SystemExit("this robot has nobody to report to")
     outages = Outages(random.Random(start.seed))
-    clock, floor, shared = SystemClock(), Floor(settings.floor), Shared()
+    floor = Floor(settings.floor, SlotFile(settings.root / "slots"))
+    clock, diary, shared = SystemClock(), Diary(settings.store), Shared()
     with HttpTransport(settings.network, clock) as http:
         network = Network(http, account, outages if start.loses_network else lambda: False)
         hands = SimulatedHands(settings, network, clock, SimulatedEngine(), lambda: "0" * 64)
         with Runner(settings.root, settings.shipped, floor, hands) as runner:
             runner.recover()
             patient = PatientTransport(network, clock)
-            agent = Agent(settings, runner, hands, patient, floor, Diary(settings.store), shared)
+            agent = Agent(settings, runner, hands, patient, floor, diary, shared)
             turn_due_s, on_trial_since_s, reported = 0.0, None, None
             while True:
                 now_s = time.monotonic()
@@ -197,7 +199,8 @@ def run(start: Start) -> None:
                 if standing != reported:
                     reported = standing
                     try:
-                        send_report(reporting, network, runner.journal, runner.slots.active)
+                        refusal = "" if diary.newest is None else diary.newest.refusal
+                        send_report(reporting, network, runner.journal, runner.slots.active, refusal)
                     except OtaError as error:
                         logging.info("the hub was not told: %s", error)
                     else:

@@ -81,7 +81,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             runner,
             scrub,
             shared,
-            lambda: _report(reporting, runner, transport),
+            lambda: _report(reporting, runner, transport, diary),
             interval_s=settings.check_interval_s,
             must_wait=must_wait,
             should_end=should_end,
@@ -93,12 +93,13 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             worker.require_alive()
 
 
-def _report(reporting: Reporting | None, runner: Runner, transport: HttpTransport) -> None:
+def _report(reporting: Reporting | None, runner: Runner, transport: HttpTransport, diary: Diary) -> None:
     """Nothing waits for a report, and nothing is decided by whether it arrived."""
     if reporting is None:
         return
     try:
-        send_report(reporting, transport, runner.journal, runner.slots.active)
+        refusal = "" if diary.newest is None else diary.newest.refusal
+        send_report(reporting, transport, runner.journal, runner.slots.active, refusal)
     except OtaError as error:
         logging.info("the hub was not told: %s", error)
 
