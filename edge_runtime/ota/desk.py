@@ -47,6 +47,7 @@ HEARD_S = 1.0
 """In which an engine that is there is heard of by a process that has just started."""
 _INTERVAL_NS = 100_000_000
 _LISTEN_S = 0.05
+_REMEMBERED = 64
 _AT_WORK = frozenset({ControlState.ACTIVE, ControlState.HOLDING, ControlState.STOPPING, ControlState.RETRACTING})
 _TOPICS = (
     SAFETY_REPORT,
@@ -66,6 +67,7 @@ class Desk:
     Args:
         run_dir: folder of the robot's sockets.
         orders: to its engine.
+        obey_s, appear_s: how long one that is there, and one that is not, is waited for.
 
     Attributes:
         on_message: called with each message, and the monotonic seconds at which it was taken in.
@@ -76,14 +78,16 @@ class Desk:
         ProcessError: another agent is on this bus.
     """
 
-    def __init__(self, run_dir: Path, orders: Orders) -> None:
+    def __init__(self, run_dir: Path, orders: Orders, *, obey_s: float = OBEY_S, appear_s: float = APPEAR_S) -> None:
         self.on_message: Callable[[Message, float], None] = lambda _message, _now_s: None
         self.status: Callable[[], UpdateStatus | None] = lambda: None
         self.answers: deque[UpdateAnswer] = deque(maxlen=MAX_UPDATE_ANSWERS)
         self.outcome_heard = 0
         self.honoured: list[UpdateCommand] = []
         self._orders = orders
+        self._obey_s, self._appear_s = obey_s, appear_s
         self._pending: deque[UpdateCommand] = deque(maxlen=MAX_UPDATE_ANSWERS)
+        self._known: deque[tuple[int, UpdateKind]] = deque(maxlen=_REMEMBERED)
         self._heard_ns: dict[str, int] = {}
         self._state: ControlState | None = None
         self._due_ns = 0
@@ -141,17 +145,18 @@ class Desk:
 
     def serve(self, bundle: str, standby: str) -> None:
         """See `hands.Engine`."""
-        appear_ns, obey_ns = time.monotonic_ns() + round(APPEAR_S * 1e9), 0
+        appear_ns, obey_ns = time.monotonic_ns() + round(self._appear_s * 1e9), 0
         for now_ns in self._ordered(bundle, standby if standby != bundle else ""):
             standing = self._standing(now_ns)
             if standing is Standing.OBEYED:
                 return
             self._require_wanted()
             if standing is not Standing.ABSENT:
-                obey_ns = obey_ns or now_ns + round(OBEY_S * 1e9)
+                obey_ns = obey_ns or now_ns + round(self._obey_s * 1e9)
             if now_ns > min(appear_ns, obey_ns or appear_ns):
                 refusal = OtaRefusal.ENGINE_SLOW if obey_ns else OtaRefusal.ENGINE_ABSENT
-                raise OtaError(refusal, f"no engine runs it within {OBEY_S if obey_ns else APPEAR_S:g} s")
+                limit_s = self._obey_s if obey_ns else self._appear_s
+                raise OtaError(refusal, f"no engine runs it within {limit_s:g} s")
 
     def return_to(self, bundle: str) -> None:
         """See `hands.Engine`."""
@@ -160,8 +165,8 @@ class Desk:
             standing = self._standing(now_ns)
             if standing is Standing.OBEYED or (standing is Standing.ABSENT and now_ns - begun_ns > HEARD_S * 1e9):
                 return
-            if now_ns - begun_ns > OBEY_S * 1e9:
-                raise OtaError(OtaRefusal.ENGINE_SLOW, f"the engine does not run it within {OBEY_S:g} s")
+            if now_ns - begun_ns > self._obey_s * 1e9:
+                raise OtaError(OtaRefusal.ENGINE_SLOW, f"the engine does not run it within {self._obey_s:g} s")
 
     def _ordered(self, bundle: str, standby: str) -> Iterator[int]:
         """The instants of a wait for that order."""
@@ -193,11 +198,10 @@ class Desk:
             self._heard_ns[message.process] = now_ns
         elif isinstance(message, EpisodeOutcome):
             self.outcome_heard = message.id
-        elif isinstance(message, UpdateCommand):
-            known = {(one.id, one.kind) for one in self.answers}
-            known |= {(one.id, one.kind) for one in (*self._pending, *self.honoured)}
-            if (message.id, message.kind) not in known:
-                self._pending.append(message)
+        elif isinstance(message, UpdateCommand) and (message.id, message.kind) not in self._known:
+            # Said again until it is answered, and done once: also while it is being done.
+            self._known.append((message.id, message.kind))
+            self._pending.append(message)
 
     def _say(self, now_ns: int) -> None:
         self._due_ns = now_ns + _INTERVAL_NS

@@ -60,7 +60,7 @@ class Keeper:
         self._shared = shared
         self._trial = Trial(settings.store, self._known)
         self._trial_words = ""
-        self._due_s = 0.0
+        self._looked_s = time.monotonic()
         self._steady_s = 0.0
         desk.on_message = self._trial.take
         desk.status = self.status
@@ -69,11 +69,11 @@ class Keeper:
         """Decide what there is to decide; `now_s` is monotonic. Call it after each `pump`."""
         self._answer()
         state = self._runner.journal.state
-        if now_s >= self._due_s:
+        if now_s - self._looked_s >= LOOK_S:
             counts = state is State.PROBATION and all(self._desk.is_alive(process.name) for process in PROCESSES)
             self._trial.look(now_s, counts=counts)
-            self._steady_s += now_s - (self._due_s - LOOK_S) if counts and self._due_s else 0.0
-            self._due_s = now_s + LOOK_S
+            self._steady_s += now_s - self._looked_s if counts else 0.0
+            self._looked_s = now_s
             if state is State.READY:
                 self._try_out()
             elif state is State.PROBATION:

@@ -126,9 +126,12 @@ class Scene:
 
     def report_to(self, url: str, key: Path) -> None:
         """From now on the robot tells a hub how it is."""
-        lines = f"\nreport_url = {json.dumps(url)}\nrobot_key = {json.dumps(str(key))}\n"
+        self.set(f"report_url = {json.dumps(url)}\nrobot_key = {json.dumps(str(key))}")
+
+    def set(self, lines: str) -> None:
+        """Add to the robot's settings; the last section is `[ota]`."""
         with self.config_path.open("a", encoding="utf-8") as file:
-            file.write(lines)
+            file.write(f"\n{lines}\n")
         self.config = load_config(self.config_path)
 
     def _configure(self) -> Path:
@@ -168,7 +171,7 @@ class Scene:
         self.hub.image.publish_release(draft, packed, self.hub.online(), self.now_s)
         return release
 
-    def assign(self, release: ReleaseManifest, counter: int, not_before_s: int = 0) -> None:
+    def assign(self, release: ReleaseManifest, counter: int, not_before_s: int = 0, probation_s: int = 600) -> None:
         """Tell the robot to run it."""
         terms = AssignmentTerms(
             robot_id=ROBOT,
@@ -176,7 +179,7 @@ class Scene:
             hardware=HARDWARE,
             not_before_s=not_before_s,
             rollout_id="rollout-1",
-            probation_s=600,
+            probation_s=probation_s,
         )
         self.hub.director.assign(release.target_path, terms, self.hub.image, self.hub.online(), self.now_s)
 
@@ -185,6 +188,11 @@ class Scene:
     ) -> Path:
         """A new bundle for this robot."""
         return toy_bundle(self.folder / f"bundle-{version}", self.embodiment, version, spoil=spoil, golden=golden)
+
+    @property
+    def shipped_digest(self) -> str:
+        """Of the bundle that came with the software."""
+        return read_manifest(self.config.bundle_dir).digest
 
     @property
     def packs_asked(self) -> int:

@@ -1,0 +1,289 @@
+"""Keeping a robot on the bundle that it should have: trials, verdicts, orders, requests, with a real bus and store."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.messages import ControlState
+from contracts.topics import UPDATE_COMMAND
+from contracts.updates import UpdateCommand, UpdateKind
+from edge_runtime.bus import Sender
+from edge_runtime.ota.journal import State
+from edge_runtime.ota.keeper import STEADY_S
+from edge_runtime.ota.record import RecordBook
+from edge_runtime.slots import Slot
+from tests.ota.kept_robot import KeptRobot
+
+pytestmark = pytest.mark.realtime
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[KeptRobot]:
+    kept = KeptRobot(tmp_path)
+    with kept.robot, kept.agent():
+        yield kept
+
+
+def ask(kept: KeptRobot, number: int, reason: str = "") -> UpdateCommand:
+    """A person wants to go back, and says so until she is heard."""
+    command = UpdateCommand(id=number, kind=UpdateKind.ROLLBACK, stamp_ns=time.monotonic_ns(), reason=reason)
+
+    def say() -> None:
+        with Sender(UPDATE_COMMAND, kept.run_dir) as line:
+            for _ in range(100):
+                line.send(command)
+                time.sleep(0.02)
+
+    threading.Thread(target=say, daemon=True).start()
+    return command
+
+
+def answer_to(kept: KeptRobot, command: UpdateCommand) -> str:
+    status = kept.keeper.status()
+    return "" if status is None else status.answer_to(command) or ""
+
+
+def test_a_trial_that_goes_well_ends_with_a_commit(kept: KeptRobot) -> None:
+    shipped = kept.digest("0")
+    new = kept.get_ready("1")
+    kept.until(lambda: kept.state is State.PROBATION)
+    assert (kept.runner.slots.active, kept.runner.slots.committed) == (Slot(new, 1), Slot())
+    kept.until(lambda: kept.state is State.IDLE)
+    assert kept.runner.slots.committed == Slot(new, 1)
+    assert kept.robot.served == [shipped, new]
+    assert kept.said()[0] == ("", "on trial for at least 1 s")
+    kept.until(lambda: kept.robot.standby == shipped)
+
+
+def test_what_it_would_change_over_to_is_warm_before_and_after(kept: KeptRobot) -> None:
+    shipped = kept.digest("0")
+    kept.robot.state, kept.robot.changes_over = ControlState.ACTIVE, False
+    new = kept.get_ready("1", probation_s=600)
+    kept.until(lambda: kept.robot.standby == new)
+    kept.robot.changes_over = True
+    kept.until(lambda: kept.state is State.PROBATION)
+    kept.until(lambda: kept.robot.standby == shipped)
+
+
+def test_a_bundle_that_ends_its_engine_goes_and_its_reason_stays(kept: KeptRobot) -> None:
+    old = kept.commit("1")
+    bad = kept.get_ready("2", probation_s=600)
+    kept.until(lambda: kept.state is State.PROBATION)
+    kept.robot.crash_on = bad
+    kept.until(lambda: kept.state is State.IDLE)
+    assert kept.runner.journal.reason == "probation_crashes"
+    assert kept.runner.journal.refused.bundle == bad
+    assert (kept.runner.slots.active, kept.runner.slots.staged) == (Slot(old, 1), None)
+    kept.until(lambda: kept.robot.served[-1] == old)
+    assert any(refusal == "probation_crashes" and "crashes" in words for refusal, words in kept.said())
+
+
+def test_a_bundle_that_the_engine_cannot_load_is_never_put_on_trial(kept: KeptRobot) -> None:
+    kept.robot.refuses.add(kept.digest("1"))
+    kept.get_ready("1")
+    kept.until(lambda: kept.state is State.IDLE)
+    assert (kept.runner.journal.reason, kept.runner.slots.active) == ("engine_refused", Slot())
+    assert kept.robot.served == [kept.digest("0")]
+    assert ("engine_refused", "it was told to refuse it") in kept.said()
+
+
+def test_a_bundle_on_trial_that_the_next_engine_cannot_load_goes(kept: KeptRobot) -> None:
+    new = kept.get_ready("1", probation_s=600)
+    kept.until(lambda: kept.state is State.PROBATION)
+    kept.robot.refuses.add(new)
+    kept.robot.has_engine = False
+    kept.tend_for(0.5)
+    kept.robot.has_engine = True
+    kept.until(lambda: kept.state is State.IDLE)
+    assert kept.runner.journal.reason == "engine_refused"
+    assert kept.runner.slots.active == Slot()
+
+
+def test_an_engine_that_does_not_change_over_in_time_ends_the_trial_before_it_began(kept: KeptRobot) -> None:
+    kept.robot.changes_over = False
+    new = kept.get_ready("1")
+    kept.until(lambda: kept.robot.standby == new)
+    kept.until(lambda: kept.state is not State.READY)
+    assert kept.runner.journal.reason == "engine_slow"
+    assert kept.runner.slots.active == Slot()
+    assert kept.robot.served == [kept.digest("0")]
+
+
+def test_without_an_engine_what_is_ready_waits_and_going_back_does_not(kept: KeptRobot) -> None:
+    kept.robot.has_engine = False
+    kept.get_ready("1")
+    kept.tend_for(1.5)
+    assert kept.state is State.READY
+    kept.robot.has_engine = True
+    kept.until(lambda: kept.state is State.IDLE)
+    kept.robot.has_engine = False
+    command = ask(kept, 1)
+    kept.until(lambda: answer_to(kept, command) == "done")
+    assert kept.runner.slots.active == Slot()
+    kept.robot.has_engine = True
+    kept.until(lambda: kept.robot.served[-1] == kept.digest("0"))
+
+
+def test_a_robot_at_work_is_not_changed_over_unless_its_owner_wants_it(tmp_path: Path) -> None:
+    kept = KeptRobot(tmp_path, activate="at_rest")
+    with kept.robot, kept.agent():
+        kept.until(lambda: kept.desk.is_at_work)
+        kept.get_ready("1", probation_s=600)
+        kept.tend_for(1.5)
+        assert kept.state is State.READY
+        kept.robot.state = ControlState.READY
+        kept.until(lambda: kept.state is State.PROBATION)
+
+
+def test_a_person_goes_back_during_a_trial_and_is_told(kept: KeptRobot) -> None:
+    kept.get_ready("1", probation_s=600)
+    kept.until(lambda: kept.state is State.PROBATION)
+    command = ask(kept, 7, "it drops cubes")
+    kept.until(lambda: answer_to(kept, command) == "done")
+    assert kept.runner.journal.reason == "rollback_asked"
+    assert kept.robot.served[-1] == kept.digest("0")
+    assert ("rollback_asked", "it drops cubes") in kept.said()
+    kept.tend_for(1.0)
+    assert kept.runner.slots.active == Slot(), "said again and again, it is done once"
+
+
+def test_a_person_goes_back_while_the_engine_is_about_to_change_over(tmp_path: Path) -> None:
+    kept = KeptRobot(tmp_path)
+    with kept.robot, kept.agent(obey_s=60.0):
+        old = kept.commit("1")
+        kept.robot.changes_over = False
+        new = kept.get_ready("2")
+        kept.until(lambda: kept.robot.standby == new)
+        asked = threading.Timer(1.0, lambda: ask(kept, 1))
+        asked.start()
+        # In this wait it is put on trial, and the engine does not obey before it is taken back.
+        kept.until(lambda: kept.state is State.IDLE)
+        assert kept.runner.journal.reason == "rollback_asked"
+        assert (kept.runner.slots.active, kept.runner.slots.staged) == (Slot(old, 1), None)
+        kept.tend_for(1.0)
+        status = kept.keeper.status()
+        assert status is not None
+        assert [answer.answer for answer in status.answers] == ["done"]
+        assert kept.robot.served[-1] == old
+
+
+def test_nothing_to_go_back_to_is_said(kept: KeptRobot) -> None:
+    command = ask(kept, 1)
+    kept.until(lambda: answer_to(kept, command) != "")
+    assert answer_to(kept, command).startswith("not_now: ")
+    assert kept.robot.served == [kept.digest("0")]
+
+
+def test_the_engine_is_back_before_the_worker_has_let_go(kept: KeptRobot) -> None:
+    old = kept.commit("1")
+    kept.commit("2")
+    at_rest, seen = threading.Event(), []
+
+    def work() -> None:
+        with kept.shared.lock:
+            at_rest.set()
+            kept.shared.interrupt.wait(30.0)
+            time.sleep(1.0)
+            seen.append((kept.robot.served[-1], kept.runner.slots.active.bundle))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    at_rest.wait(30.0)
+    command = ask(kept, 1)
+    kept.until(lambda: answer_to(kept, command) == "done")
+    worker.join()
+    assert seen == [(old, kept.digest("2"))], "what acts changes at once, what is written follows"
+    assert kept.runner.slots.active.bundle == old
+    assert not kept.shared.interrupt.is_set()
+
+
+def test_what_is_superseded_makes_way_for_an_older_bundle_and_no_byte_moves(kept: KeptRobot) -> None:
+    old = kept.commit("1")
+    kept.get_ready("2", probation_s=600)
+    kept.until(lambda: kept.state is State.PROBATION)
+    kept.shared.superseded.set()
+    kept.until(lambda: kept.state is State.IDLE)
+    assert kept.runner.journal.reason == "superseded"
+    assert not kept.shared.superseded.is_set()
+    kept.keeper._hands.pieces.clear()  # type: ignore[attr-defined]
+    kept.get_ready("1", 3, probation_s=600)
+    kept.until(lambda: kept.state is State.IDLE)
+    assert kept.runner.slots.committed == Slot(old, 3)
+    assert kept.robot.served[-1] == old
+
+
+def test_time_on_trial_lasts_over_a_restart_and_counts_only_while_the_robot_is_there(kept: KeptRobot) -> None:
+    kept.get_ready("1", probation_s=600)
+    kept.until(lambda: " 1 of 600 s" in f" {kept.keeper.status().trial}")  # type: ignore[union-attr]
+    kept.robot.has_engine = False
+    kept.tend_for(2.0)
+    words = kept.keeper.status().trial  # type: ignore[union-attr]
+    kept.tend_for(1.5)
+    assert kept.keeper.status().trial.split(",")[0] == words.split(",")[0]  # type: ignore[union-attr]
+
+
+def test_a_trial_that_is_steady_forgets_how_often_the_agent_came_back(kept: KeptRobot) -> None:
+    kept.get_ready("1", probation_s=3600)
+    kept.until(lambda: kept.state is State.PROBATION)
+    kept.runner.recover()
+    kept.until(lambda: kept.keeper.status().trial != "")  # type: ignore[union-attr]
+    assert kept.runner.journal.restarts == 1
+    kept.desk.pump()
+    kept.keeper.look(time.monotonic() + STEADY_S + 1.0)
+    assert kept.runner.journal.restarts == 0
+
+
+def test_records_are_kept_of_the_bundles_in_slots_and_of_no_others(kept: KeptRobot) -> None:
+    for version in ("1", "2"):
+        kept.commit(version)
+    kept.get_ready("3", probation_s=600)
+    kept.until(lambda: kept.state is State.PROBATION)
+    book = RecordBook(kept.settings.store / "records")
+    assert book.read(kept.digest("2")).active_ns > 0
+    names = {path.name.partition(".")[0] for path in (kept.settings.store / "records").iterdir()}
+    assert names <= {kept.digest(version) for version in ("1", "2", "3")}
+
+
+def test_a_trial_that_cannot_be_written_down_ends(kept: KeptRobot) -> None:
+    kept.robot.changes_over = False
+    new = kept.get_ready("1")
+    kept.until(lambda: kept.robot.standby == new)
+    copies = [kept.settings.root / f"journal.{name}" for name in "ab"]
+    for copy in copies:
+        copy.rename(copy.with_suffix(copy.suffix + ".aside"))
+        copy.mkdir()
+    kept.robot.changes_over = True
+    kept.tend_for(1.5)
+    assert kept.runner.slots.active == Slot()
+    for copy in copies:
+        copy.rmdir()
+        copy.with_suffix(copy.suffix + ".aside").rename(copy)
+    kept.until(lambda: kept.state in (State.PROBATION, State.IDLE))
+    assert kept.robot.served[-1] == (new if kept.state is State.PROBATION else kept.digest("0"))
+
+
+def test_a_torn_journal_in_the_middle_of_a_trial_leads_back(tmp_path: Path) -> None:
+    kept = KeptRobot(tmp_path)
+    with kept.robot:
+        with kept.agent():
+            kept.get_ready("1", probation_s=600)
+            kept.until(lambda: kept.state is State.PROBATION)
+        for name in "ab":
+            (kept.settings.root / f"journal.{name}").write_bytes(b"torn")
+        with kept.agent():
+            assert (kept.state, kept.runner.slots.active) == (State.IDLE, Slot())
+            kept.until(lambda: kept.robot.served[-1] == kept.digest("0"))
+            assert kept.runner.journal.reason == "torn_state"
+
+
+def test_an_engine_that_serves_something_else_is_told_again(kept: KeptRobot) -> None:
+    new = kept.commit("1")
+    kept.robot.has_engine, kept.robot.boots_instead = False, kept.digest("0")
+    kept.tend_for(0.5)
+    kept.robot.has_engine = True
+    kept.until(lambda: kept.robot.served[-2:] == [kept.digest("0"), new])
