@@ -13,7 +13,7 @@ from tests.ota.packed_releases import LeapingClock
 from tests.simulators.web_server import Behaviour, Exchange, Request, WebServer, always, in_turn
 
 DATA = bytes(range(256)) * 600
-NETWORK = NetworkSettings(silence_s=1.0)
+NETWORK = NetworkSettings(silence_s=3.0)
 
 
 def status(number: int, **headers: str) -> Behaviour:

@@ -25,7 +25,7 @@ from tests.simulators.web_server import Behaviour, Exchange, WebServer, always, 
 
 DATA = bytes(range(256)) * 1024
 STEADY = NetworkSettings()
-QUICK = NetworkSettings(connect_s=2.0, silence_s=0.5, least_bytes_s=2000.0, window_s=0.5)
+QUICK = NetworkSettings(connect_s=2.0, silence_s=1.0, least_bytes_s=2000.0, window_s=1.0)
 """For what is to be too slow. Whoever only waits for an answer is not to fail on a busy machine."""
 PATH = "/packs/one.pack"
 
@@ -179,7 +179,7 @@ def test_each_misbehaviour_has_its_name_and_its_end(case: str) -> None:
         with pytest.raises(TransferError) as caught:
             read(transport, Span(server.url + PATH, 100, 200, len(DATA), '"one"'))
         assert caught.value.refusal is refusal
-        assert time.monotonic() - started_s < 5.0
+        assert time.monotonic() - started_s < 15.0
         # And the same transport serves on.
         server.behave = always(Exchange.serve)
         assert read(transport, Span(server.url + PATH, 100, 200, len(DATA), '"one"')) == PART
@@ -392,7 +392,7 @@ class TestTls:
             with pytest.raises(TransferError) as caught:
                 read(transport, Span(f"https://localhost:{listener.getsockname()[1]}/x"))
             assert caught.value.refusal in (OtaRefusal.SLOW_RETRIEVAL, OtaRefusal.UNREACHABLE)
-            assert time.monotonic() - started_s < 5.0
+            assert time.monotonic() - started_s < 15.0
 
 
 def certified(folder: Path) -> ssl.SSLContext:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from tests.ota.attacking import (
     resign_director,
 )
 from tests.ota.repositories import (
+    IMPATIENT,
     NETWORK,
     ROBOT,
     World,
@@ -195,9 +195,8 @@ class TestTransfers:
 
     def test_slow_retrieval(self, world: World) -> None:
         world.site.answers[IMAGE_TIMESTAMP] = trickle
-        began = time.monotonic()
+        world.network = IMPATIENT
         refused(world, OtaRefusal.SLOW_RETRIEVAL)
-        assert time.monotonic() - began < 5.0
 
     @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"signed": {}, "signatures": []}', b"[" * 10_000])
     def test_what_is_no_metadata(self, world: World, data: bytes) -> None:
