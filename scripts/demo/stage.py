@@ -86,10 +86,15 @@ class Stage:
         self._commands: list[Command] = []
         if folder.exists() and not (folder / _MARK).exists():
             raise ProcessError(f"{folder} is there, and no demo has made it; use another --run-dir")
-        if folder.exists():
-            shutil.rmtree(folder)
-        (folder / "logs").mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        # The mark stays while the rest goes: whoever is interrupted in between can begin again.
         (folder / _MARK).touch()
+        for left in folder.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left.name != _MARK:
+                left.unlink()
+        (folder / "logs").mkdir()
 
     @property
     def hub(self) -> Path:

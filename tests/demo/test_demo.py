@@ -1,0 +1,109 @@
+"""`make demo` with its real processes: the whole story, without anybody who helps it along, and what cuts it short."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from contracts.manifest import read_manifest
+from edge_runtime.bus import claim
+from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.installed import Installed
+from tests.cli.conftest import traces
+from tests.system.conftest import run_dir
+
+__all__ = ["run_dir"]
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.realtime
+
+Demo = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def demo(run_dir: Path) -> Iterator[Demo]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*options: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.demo", "--run-dir", str(run_dir), *(options or ("--no-page",))],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "COLUMNS": "120", "PYTHONUNBUFFERED": "1"},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=30)
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return
+    pytest.fail(f"{words!r} was never said: {process.communicate()[1]}")
+
+
+@pytest.mark.timeout(600)
+def test_an_update_goes_through_and_a_broken_one_rolls_itself_back(demo: Demo, run_dir: Path) -> None:
+    # On the leavings of one that was interrupted: it begins anew.
+    first = demo()
+    read_until(first, "$ edge-hub robots enrol")
+    first.send_signal(signal.SIGINT)
+    assert first.wait(30) == 130
+    assert traces(run_dir, SIM_CONFIG) == []
+
+    out, err = demo().communicate(timeout=580)
+    said = [line for line in out.splitlines() if line.startswith(("update: ", "$ ", "error"))]
+    assert err == "", said
+    good, bad = (read_manifest(run_dir / "demo" / f"pocket_vla-{version}") for version in ("0.2.0", "0.3.0"))
+    proven = f"update: pocket_vla 0.2.0 ({good.digest[:8]}) has proven itself: committed"
+    tried = f"update: pocket_vla 0.3.0 ({bad.digest[:8]}) acts from now on"
+    back = f"update: rolled back to pocket_vla 0.2.0 ({good.digest[:8]}): probation_episodes"
+    assert said.index(proven) < said.index(tried) < said.index(back), said
+    assert re.search(r"with 0\.3\.0 +0 of [1-9]", out)
+    # What the robot's disk and the hub say, who were not told that this is a demo.
+    assert Installed.of(load_config(run_dir / "demo" / "robot.toml")).boot().bundle == good.digest
+    assert "arm-1: failed" in out
+    assert f"{good.digest}, idle (probation_episodes)" in out
+    assert traces(run_dir, SIM_CONFIG) == []
+
+
+def test_a_story_that_does_not_go_on_is_a_failure_in_one_line(demo: Demo, run_dir: Path) -> None:
+    process = demo()
+    read_until(process, "starting pocket-arm-1")
+    (hub,) = (
+        one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"][-3:-2] == [str(run_dir / "demo" / "hub")]
+    )
+    hub.kill()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.startswith("error: edge-hub serve has ended")
+    assert err.count("\n") == 1
+    assert traces(run_dir, SIM_CONFIG) == []
+
+
+def test_what_is_in_its_way_is_said_in_one_line(demo: Demo, run_dir: Path) -> None:
+    with claim(run_dir, "demo", "is in the way"):
+        _, err = demo().communicate(timeout=60)
+    assert err.startswith("error: demo: another process already shows the demo in ")
+    (run_dir / "demo").mkdir()
+    (run_dir / "demo" / "thesis.txt").write_text("years of work")
+    _, err = demo().communicate(timeout=60)
+    assert err == f"error: {run_dir / 'demo'} is there, and no demo has made it; use another --run-dir\n"
+    assert (run_dir / "demo" / "thesis.txt").read_text() == "years of work"
