@@ -44,7 +44,6 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
     if booted is None:
         _end_in_the_middle_of_a_load()
         return
-    policy, passed_over = booted
     clock = open_clock(port_name(run_dir), lockstep=arguments.lockstep)
     real_time = MonotonicClock()
     with (
@@ -59,15 +58,16 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
         policies = Policies(
             installed,
             load,
-            policy,
-            passed_over,
+            *booted,
             clock.now_ns(),
             subscriber.refusals,
             # A session with threads of its own would leave them at the lower priority for good.
             in_background=config.engine.threads == 1,
         )
+        # There is memory for two, and a name here would keep a third one alive.
+        del booted
         planner = Planner(
-            policy,
+            policies.serving,
             config.embodiment,
             clock,
             replan_interval_ns=round(config.engine.replan_interval_s * 1e9),

@@ -136,6 +136,11 @@ class Policies:
         self._due_ns = 0
 
     @property
+    def serving(self) -> Policy:
+        """The one that acts."""
+        return self._serving
+
+    @property
     def loading(self) -> bool:
         """Whether a thread is at work that can't be told to stop."""
         return self._loading is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,7 @@ class Loader:
     """Verifies bundles as they lie on the disk; waits in between where a test holds it up."""
 
     loaded: list[str] = field(default_factory=list)
+    made: list[weakref.ref[NamedPolicy]] = field(default_factory=list)
     may_go_on: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
 
@@ -61,7 +63,9 @@ class Loader:
             raise self.error
         digest = verify_bundle(folder).digest
         self.loaded.append(digest)
-        return NamedPolicy(digest)
+        policy = NamedPolicy(digest)
+        self.made.append(weakref.ref(policy))
+        return policy
 
 
 class Bench:
@@ -184,6 +188,8 @@ def test_never_more_than_two_are_held_with_the_one_that_is_being_loaded(bench: B
     bench.load.may_go_on.set()
     assert bench.until(lambda status: status.standby == bench.shipped) == [bench.two]
     assert bench.load.loaded == [bench.one, bench.two, bench.shipped]
+    in_memory = [policy.digest for made in bench.load.made if (policy := made()) is not None]
+    assert in_memory == [bench.two, bench.shipped], "what was let go is gone"
 
 
 def test_an_order_that_changes_while_its_bundle_is_loaded_leaves_that_one_out(bench: Bench) -> None:
