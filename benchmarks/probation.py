@@ -140,14 +140,14 @@ def picture(runs: Mapping[str, NDArray[np.float64]]) -> bool:
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    figure = Figure(figsize=(8.0, 4.5), layout="constrained")
+    figure = Figure(figsize=(9.0, 4.0), layout="constrained")
     axes = figure.subplots()
     numbers = np.arange(EPISODES + 1)
     for name, at in runs.items():
         share = [float(np.mean(at <= number)) for number in numbers]
         axes.plot(numbers, share, label=name, linewidth=3.0 if name == "no change" else 1.5)
     axes.set(xlabel="episodes on trial", ylabel="share of trials taken back", xlim=(0, EPISODES), ylim=(0, 1.02))
-    axes.legend(loc="center right", fontsize="small")
+    figure.legend(loc="outside right center", fontsize="small")
     figure.savefig(RESULTS / "probation.png", dpi=110)
     return True
 

@@ -20,7 +20,7 @@ from edge_runtime.ota.lifecycle import DONE, ENTRY, RESTARTS_MAX, TABLE
 from edge_runtime.processes import BESIDE, PROCESSES
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.states import Event
-from scripts.result_tables import jitter, kernel, limiters, power_cuts
+from scripts.result_tables import jitter, kernel, limiters, power_cuts, probation
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -102,7 +102,12 @@ PARTS = {
     "SAFETY.md": {"states": states, "reasons": reasons, "limiters": limiters},
     "claims.md": {"claims": claims},
     "architecture.md": {"topics": topics, "processes": processes},
-    "ota.md": {"life-cycle": life_cycle, "life-cycle-states": life_cycle_states, "power-cuts": power_cuts},
+    "ota.md": {
+        "life-cycle": life_cycle,
+        "life-cycle-states": life_cycle_states,
+        "power-cuts": power_cuts,
+        "probation": probation,
+    },
     "guides/timing.md": {"kernel": kernel, "jitter": jitter},
 }
 

@@ -91,3 +91,32 @@ def power_cuts() -> str:
     figures, machine = _read("ota_power_cuts")
     rows = [[name.replace("_", " "), f"{count:,}"] for name, count in figures.items()]
     return f"{_table(['', 'number'], rows)}\n\n{machine}."
+
+
+def probation() -> str:
+    """`python -m benchmarks.probation`."""
+    figures, _ = _read("probation")
+    rows = [
+        (f"as good as before, {'no' if episodes == '0' else episodes} episodes on record", found)
+        for episodes, found in figures["same"].items()
+    ]
+    rows += [(f"{name}, 200 on record", found) for name, found in figures["worse"].items()]
+    rows += [
+        (f"success 95 to 60 %, {'none' if episodes == '0' else episodes} on record", found)
+        for episodes, found in figures["success_95_to_60_by_record"].items()
+        if episodes != "200"
+    ]
+    rows += [(f"{name}, 200 on record", found) for name, found in figures["other"].items()]
+    cells = [
+        [name, f"{found['taken_back']:.1%}", *(_episodes(found[key]) for key in ("median_episodes", "p90_episodes"))]
+        for name, found in rows
+    ]
+    episodes = figures["episodes_of_a_trial"]
+    header = ["", f"taken back within {episodes} episodes", "episodes until then, median", "in 90 % of trials"]
+    runs = rows[0][1]["runs"]
+    naive = f"Fisher's test at 5 % after each episode, without a price for it: {figures['naive_false_alarms']:.1%}"
+    return f"{_table(header, cells)}\n\n{runs:,} made-up trials of each. {naive} of the good ones taken back."
+
+
+def _episodes(count: float | None) -> str:
+    return "–" if count is None else f"{count:.0f}"

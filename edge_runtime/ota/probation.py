@@ -37,9 +37,6 @@ class Verdict(str, Enum):
     PROVEN = "proven"
     FAILED = "failed"
 
-    def __str__(self) -> str:
-        return self.value
-
 
 class Decision(msgspec.Struct, frozen=True):
     """A verdict, why it failed (None unless it did), and words for a person."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.messages import OperatorCommand, OperatorKind
 from contracts.topics import HEARTBEAT_ENGINE, POLICY_STATUS
 from edge_runtime.ota.observer import Observer
 from tests.ota.talking_robot import TalkingRobot
@@ -142,6 +143,16 @@ def test_a_listener_that_was_away_blames_nobody(robot: TalkingRobot) -> None:
     robot.engine = 101
     robot.run(5.0)
     assert crashes(robot) == 0
+
+
+def test_other_processes_and_messages_are_no_sign_of_the_engine(robot: TalkingRobot) -> None:
+    robot.run(5.0)
+    robot.engine = None
+    for _ in range(12):
+        robot.hear(HEARTBEAT_ENGINE, robot.heartbeat("hub", 100))
+        robot.listener.take(OperatorCommand(id=1, kind=OperatorKind.STOP, stamp_ns=0), robot.now_s)
+        robot.run(1.0)
+    assert crashes(robot) == 1
 
 
 def test_the_last_words_of_an_engine_that_has_gone_are_no_crash_of_the_next(robot: TalkingRobot) -> None:

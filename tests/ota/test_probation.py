@@ -208,7 +208,7 @@ def worse_by_one(trial: Record, what: str) -> Record | None:
     return replace(trial, **{name: tuple(counts)})
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     records(most=40),
     records(most=300),
@@ -225,7 +225,7 @@ def test_worse_is_never_judged_better(trial: Record, committed: Record, what: st
     assert ORDER[after] <= ORDER[before]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(records(most=20_000), records(most=20_000), st.floats(0, 1e9))
 def test_any_two_records_have_a_verdict_in_words(trial: Record, committed: Record, elapsed_s: float) -> None:
     decision = judge(replace(trial, bundle=NEW), committed, TERMS, elapsed_s)
