@@ -133,9 +133,10 @@ class StopLineSection(Section, frozen=True):
 class ProbationSection(Section, frozen=True):
     """`[ota.probation]`: what a bundle on trial has to show on this robot before it stays.
 
-    At least `episodes_min` attempts at a task that somebody judged, and `active_min_s` of motion. It goes when
-    `failures_ahead` more attempts failed than succeeded, if comparison does not say so before. With `latency_budget_s`
-    its chunks may not be older than that when they arrive; without, as old as its plans last.
+    At least `active_min_s` of motion, and `episodes_min` attempts that succeeded where the committed bundle's record
+    has as many that somebody judged. It goes when `failures_ahead` more attempts failed than succeeded, if comparison
+    does not say so before. With `latency_budget_s` its chunks may not be older than that when they arrive; without, as
+    old as its plans last.
     """
 
     episodes_min: int = 5
