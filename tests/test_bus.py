@@ -44,7 +44,7 @@ def send_raw(tmp_path: Path) -> Iterator[Callable[[list[bytes]], None]]:
 
 def refusals_after(subscriber: Subscriber, send: Callable[[], None], key: str) -> dict[str, int]:
     """Sends until the refusal `key` was counted: the first frames are lost while the connection is made."""
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 30.0
     while time.monotonic() < deadline:
         send()
         assert subscriber.receive(0.02) == []
@@ -55,7 +55,7 @@ def refusals_after(subscriber: Subscriber, send: Callable[[], None], key: str) -
 
 def test_a_message_arrives_whole(tmp_path: Path, subscriber: Subscriber) -> None:
     with Publisher(SAID, tmp_path) as publisher:
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 30.0
         received: list[object] = []
         while not received and time.monotonic() < deadline:
             publisher.send(COMMAND)
@@ -93,7 +93,7 @@ def test_a_frame_beyond_the_hard_cap_is_counted_and_costs_the_connection_only_fo
     refusals_after(subscriber, lambda: send_raw([b"x"]), "operator.malformed")
     send_raw([bytes(2 << 20)])
     received: list[object] = []
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 30.0
     while not received and time.monotonic() < deadline:
         send_raw([encode(SAID, COMMAND)])
         received = list(subscriber.receive(0.02))
@@ -106,11 +106,11 @@ def test_a_peer_that_does_not_speak_zeromq_is_counted_and_forgotten(tmp_path: Pa
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as impostor:
         impostor.bind(path)
         impostor.listen()
-        impostor.settimeout(5.0)
+        impostor.settimeout(30.0)
         connection, _ = impostor.accept()
         with connection:
             connection.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"BOGUS".ljust(20, b"\0") + bytes(32))
-            deadline = time.monotonic() + 5.0
+            deadline = time.monotonic() + 30.0
             while not subscriber.refusals.as_dict() and time.monotonic() < deadline:
                 subscriber.receive(0.02)
     assert set(subscriber.refusals.as_dict()) == {"operator.malformed"}
@@ -127,7 +127,7 @@ def test_a_sender_that_was_killed_is_found_again_and_nothing_is_refused(tmp_path
     for _ in range(2):
         with Publisher(SAID, tmp_path) as publisher:
             received: list[object] = []
-            deadline = time.monotonic() + 5.0
+            deadline = time.monotonic() + 30.0
             while not received and time.monotonic() < deadline:
                 publisher.send(COMMAND)
                 received = list(subscriber.receive(0.02))
@@ -138,7 +138,7 @@ def test_a_sender_that_was_killed_is_found_again_and_nothing_is_refused(tmp_path
 
 def test_good_messages_pass_between_bad_ones(subscriber: Subscriber, send_raw: Callable[[list[bytes]], None]) -> None:
     received: list[object] = []
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 30.0
     while len(received) < 3 and time.monotonic() < deadline:
         send_raw([b"garbage"])
         send_raw([encode(SAID, COMMAND)])
@@ -184,7 +184,7 @@ def test_a_sender_never_waits_for_a_subscriber_that_sleeps(tmp_path: Path, subsc
         started_s = time.monotonic()
         for _ in range(20_000):
             publisher.send(COMMAND)
-        assert time.monotonic() - started_s < 5.0
+        assert time.monotonic() - started_s < 30.0
     assert len(subscriber.receive(1.0)) <= 64
 
 
@@ -196,7 +196,7 @@ def control(tmp_path: Path) -> Iterator[Subscriber]:
 
 def ask_until_heard(sender: Sender, receiver: Subscriber, command: OperatorCommand) -> list[object]:
     received: list[object] = []
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 30.0
     while command not in received:
         assert time.monotonic() < deadline
         sender.send(command)
@@ -259,7 +259,7 @@ def test_one_sender_that_breaks_the_protocol_costs_only_itself(tmp_path: Path, c
         impostor.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"BOGUS".ljust(20, b"\0") + bytes(32))
         flood.setsockopt(zmq.LINGER, 0)
         flood.connect(OPERATOR.endpoint(tmp_path, "control"))
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 30.0
         while "operator.oversized" not in control.refusals.as_dict():
             assert time.monotonic() < deadline
             flood.send(bytes(3000))

@@ -46,6 +46,13 @@ PARTS = ("driver", "engine", "control")
 
 @pytest.fixture
 def operator(tmp_path: Path) -> Iterator[Operator]:
+    with Operator(tmp_path, answer_timeout_s=20.0) as one:
+        yield one
+
+
+@pytest.fixture
+def unheard(tmp_path: Path) -> Iterator[Operator]:
+    """One that nobody is going to answer."""
     with Operator(tmp_path, answer_timeout_s=0.6) as one:
         yield one
 
@@ -121,12 +128,12 @@ def answering(
     ids=["arm", "stop", "instruct", "lay out"],
 )
 def test_silence_is_an_error_that_names_the_silent(
-    operator: Operator, ask: Callable[[Operator], None], process: str
+    unheard: Operator, ask: Callable[[Operator], None], process: str
 ) -> None:
     started_s = time.monotonic()
     with pytest.raises(OperatorError, match="did not answer") as caught:
-        ask(operator)
-    assert 0.5 < time.monotonic() - started_s < 2.0
+        ask(unheard)
+    assert 0.5 < time.monotonic() - started_s < 10.0
     assert (caught.value.process, caught.value.answered) == (process, False)
 
 
@@ -153,9 +160,9 @@ def test_an_outcome_is_repeated_until_the_update_agent_has_heard_it(operator: Op
     assert started_ns == outcome.started_ns <= outcome.ended_ns <= time.monotonic_ns()
 
 
-def test_an_outcome_that_nobody_has_heard_is_an_error(operator: Operator) -> None:
+def test_an_outcome_that_nobody_has_heard_is_an_error(unheard: Operator) -> None:
     with pytest.raises(OperatorError, match="did not answer") as caught:
-        operator.tell_outcome(True, time.monotonic_ns())
+        unheard.tell_outcome(True, time.monotonic_ns())
     assert caught.value.process == "ota"
 
 
@@ -217,14 +224,14 @@ def test_a_scene_that_may_not_be_laid_out_now(operator: Operator, tmp_path: Path
 
 def test_a_robot_may_have_two_operators(operator: Operator, tmp_path: Path) -> None:
     with (
-        Operator(tmp_path, answer_timeout_s=2.0) as second,
+        Operator(tmp_path, answer_timeout_s=20.0) as second,
         answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda command: report(command, "done")),
     ):
         second.stop()
         operator.disarm()
 
 
-def test_what_somebody_else_has_stopped_is_not_reset_by_the_way(operator: Operator, tmp_path: Path) -> None:
+def test_what_somebody_else_has_stopped_is_not_reset_by_the_way(unheard: Operator, tmp_path: Path) -> None:
     beats = [Heartbeat(process=p, pid=1, stamp_ns=1, sequence=1, counters={}, refusals={}, gauges={}) for p in PARTS]
     command = OperatorCommand(id=1, kind=OperatorKind.STOP, stamp_ns=1)
     stopped = report(command, "done", state=ControlState.FAULT, faults=("feedback_stale", "operator_stop"))
@@ -242,18 +249,18 @@ def test_what_somebody_else_has_stopped_is_not_reset_by_the_way(operator: Operat
             for publisher, beat in zip((driver, engine, control), beats, strict=True):
                 publisher.send(beat)
 
-        operator.on_wait = speak
+        unheard.on_wait = speak
         with pytest.raises(OperatorError, match=r"was stopped \(operator_stop\): who did has to reset it"):
-            operator.wait_ready(5.0)
-        assert operator.stopped_by == ("operator_stop",)
+            unheard.wait_ready(20.0)
+        assert unheard.stopped_by == ("operator_stop",)
         said[0] = tripped
-        assert operator.wait_until(lambda: operator.stopped_by == (), 5.0)
+        assert unheard.wait_until(lambda: unheard.stopped_by == (), 20.0)
         with pytest.raises(OperatorError, match="reset: control did not answer"):
-            operator.wait_ready(5.0)
+            unheard.wait_ready(20.0)
         said[0] = stopped
         with pytest.raises(OperatorError, match="stop: control did not answer"):
-            operator.stop()
-        assert operator.stopped_by == (), "its own stop"
+            unheard.stop()
+        assert unheard.stopped_by == (), "its own stop"
 
 
 def test_ids_grow_from_one_operator_to_the_next(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def make_config(**changes: object) -> KernelConfig:
     return KernelConfig(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def wait_for(loop: ControlLoop, state: State, timeout_s: float = 5.0) -> None:
+def wait_for(loop: ControlLoop, state: State, timeout_s: float = 20.0) -> None:
     """Return once the loop is in that state.
 
     Raises:

@@ -41,14 +41,14 @@ class SteppedLoop:
             if measures:
                 self.robot.measure(self.now_ns)
             self.plant.advance_clock(self.now_ns)
-            command = self.plant.wait_command(self.now_ns, timeout_s=5.0)
+            command = self.plant.wait_command(self.now_ns, timeout_s=20.0)
             self.robot.obey(command, self.now_ns)
             self._wait_for_counters()
         return command
 
     def _wait_for_counters(self) -> None:
         """The command is out before the loop has counted the tick."""
-        deadline_s = time.monotonic() + 5.0
+        deadline_s = time.monotonic() + 20.0
         while self.loop.counters().tick_ns < self.now_ns:
             assert time.monotonic() < deadline_s
 

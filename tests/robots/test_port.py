@@ -99,7 +99,7 @@ def test_no_driver_no_port(name: str) -> None:
     start_s = time.monotonic()
     with pytest.raises(PortError, match="no live driver"):
         DriverPort.attach(name, timeout_s=0.1)
-    assert time.monotonic() - start_s < 1.0
+    assert time.monotonic() - start_s < 10.0
 
 
 @pytest.mark.parametrize("bad", ["", "a/b", "..", "x" * 300, "a b"])
@@ -144,14 +144,14 @@ def test_waits_end(driver: DriverPort) -> None:
         driver.wait_command(1, timeout_s=0.1)
     with pytest.raises(LockstepError, match="not acknowledged"):
         driver.wait_observation_ack(1, timeout_s=0.3)
-    assert 0.3 < time.monotonic() - start_s < 2.0
+    assert 0.3 < time.monotonic() - start_s < 10.0
 
 
 def test_an_acknowledgement_wakes_the_plant_and_never_goes_back(driver: DriverPort) -> None:
     with DriverPort.attach(driver.name) as control:
         timer = threading.Timer(0.05, control.acknowledge_observation, (20,))
         timer.start()
-        driver.wait_observation_ack(20, timeout_s=5.0)
+        driver.wait_observation_ack(20, timeout_s=20.0)
         timer.join()
         control.acknowledge_observation(10)
         driver.wait_observation_ack(20, timeout_s=0.0)
@@ -196,9 +196,9 @@ def hammered(name: str) -> Iterator[tuple[DriverPort, int]]:
 
 def test_no_read_mixes_two_samples(hammered: tuple[DriverPort, int]) -> None:
     port, _ = hammered
-    deadline_s = time.monotonic() + 1.0
-    seen = set()
-    while time.monotonic() < deadline_s:
+    started_s = time.monotonic()
+    seen: set[float] = set()
+    while (passed_s := time.monotonic() - started_s) < 1.0 or (len(seen) <= 100 and passed_s < 20.0):
         feedback = port.read_feedback()
         if feedback is None:
             continue
@@ -214,7 +214,7 @@ def test_a_dead_driver_shows_and_is_replaced(hammered: tuple[DriverPort, int]) -
     port, pid = hammered
     assert port.is_claimed(PortRole.DRIVER)
     os.kill(pid, signal.SIGKILL)
-    deadline_s = time.monotonic() + 5.0
+    deadline_s = time.monotonic() + 20.0
     while port.is_claimed(PortRole.DRIVER) and time.monotonic() < deadline_s:
         time.sleep(0.005)
     assert not port.is_claimed(PortRole.DRIVER)

@@ -78,7 +78,7 @@ class Cell:
         vector = ctypes.c_double * 7
         self.writer.write_command(self.region, stamp_ns, state, vector(*q_rad), vector(*dq_rad_s), 0.04, 7)
 
-    def collect(self, kind: type[Message], count: int, timeout_s: float = 5.0) -> list[Any]:
+    def collect(self, kind: type[Message], count: int, timeout_s: float = 20.0) -> list[Any]:
         """The next `count` messages of a kind."""
         found: list[Any] = []
         deadline = time.monotonic() + timeout_s
@@ -90,7 +90,7 @@ class Cell:
     def lay_out(self, scene_id: int, seed: int) -> SceneStatus:
         """Send a scene command until it is answered."""
         command = SceneCommand(id=scene_id, seed=seed, split="eval", stamp_ns=time.monotonic_ns())
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 20.0
         while time.monotonic() < deadline:
             self.scene.send(command)
             for status in self.collect(SceneStatus, 1):

@@ -111,8 +111,8 @@ def test_when_commands_cease_the_arm_stops_by_itself_within_limits_and_stays(sta
     assert FeedbackFlag.DRIVER_FAULT not in feedback.flags
     cell.subscriber.receive(0.0)
     assert cell.collect(Heartbeat, 2)[-1].counters["watchdog_stops"] == 1
-    end = follow(cell, 0.3, speed_rad_s=0.4)
-    assert cell.position()[0] == pytest.approx(end[0], abs=0.05)
+    follow(cell, 0.3, speed_rad_s=0.4)
+    assert cell.position()[0] > at_rest[0] + 0.05, "it follows again"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
