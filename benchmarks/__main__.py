@@ -17,6 +17,7 @@ BENCHMARKS = (
     "confidence",
     "faults",
     "stop",
+    "swap",
     "ota_bytes",
     "ota_fetch",
     "ota_store",

@@ -131,7 +131,8 @@ class RobotInMotion:
     def loop_in(self, from_ns: int, to_ns: int) -> dict[str, float]:
         """What the 1 kHz loop and the plan did between two instants; the reports around them decide.
 
-        Keys: `ticks`, `overruns`, `missing_ticks` (of the time that passed, those that are neither), `lateness_max_us`,
+        Keys: `ticks`, `overruns` (ticks that were missed), `missing_ticks` (neither, of the time that passed, less two
+        milliseconds for a stamp and a counter not being read at once), `lateness_max_us`,
         `plan_left_min_ms`, `held` (reports in which the arm did not follow a plan), `interventions`.
         """
         inside = [report for report in self.reports if from_ns <= report.stamp_ns <= to_ns]
@@ -141,7 +142,7 @@ class RobotInMotion:
         return {
             "ticks": ticks,
             "overruns": overruns,
-            "missing_ticks": max(0.0, passed_ms - ticks - overruns - 1.0),
+            "missing_ticks": max(0.0, passed_ms - ticks - overruns - 2.0),
             "lateness_max_us": max(report.loop.lateness_max_ns for report in inside) / 1e3,
             "plan_left_min_ms": min(report.plan_left_ns for report in inside) / 1e6,
             "held": sum(report.state.value != "active" for report in inside),

@@ -123,7 +123,8 @@ def measure(bundles: TwoBundles, other: str, changes: int) -> dict[str, Any]:
         "changes": changes,
         **{name: {key: _quantiles([row[key] for row in rows]) for key in rows[0]} for name, rows in ways.items()},
         **{name: _sums(rows) for name, rows in windows.items()},
-        "held_in_warm_changes": sum(row["held"] for row in windows["with_change"]),
+        "warm_to_first_command_max_ms": _quantiles([row["to_first_command_ms"] for row in warm])["max"],
+        "missing_ticks_with_change": _sums(windows["with_change"])["missing_ticks"],
     }
 
 

@@ -111,7 +111,7 @@ class Policies:
         serving: acts from now on; `problem` says why it is not the one that the pointer names, empty where it is.
         now_ns: on the engine's clock.
         refusals: where orders are counted that came too late.
-        in_background: load at lower priority.
+        in_background: load what is to wait at lower priority.
     """
 
     def __init__(
@@ -217,7 +217,9 @@ class Policies:
                 continue
             # First it goes, then the other one comes: there is memory for two.
             self._standby = None
-            loading = _Loading(self._installed.folder(digest), self._load, in_background=self._in_background)
+            # One that is to act is waited for; one that is to wait may take its time.
+            in_background = self._in_background and digest != order.serve
+            loading = _Loading(self._installed.folder(digest), self._load, in_background=in_background)
             self._loading = (digest, loading)
             return
 
