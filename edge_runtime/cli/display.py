@@ -61,10 +61,12 @@ def pair(first: float | None, second: float | None, unit: str, digits: int = 0) 
 
 @dataclass(frozen=True)
 class Called:
-    """What bundles and releases are called by who knows more of them than their digests."""
+    """What bundles and releases are called by who knows more of them than their digests, and whether there should be
+    an update agent."""
 
     bundle: Name = short
     release: Name = plain_release
+    has_agent: bool = False
 
 
 def describe(status: Status, title: str, score: Score | None = None, called: Called = Called()) -> RenderableType:
@@ -98,7 +100,7 @@ def describe(status: Status, title: str, score: Score | None = None, called: Cal
     table.add_row("interventions", f"{status.interventions} ticks altered by the safety kernel")
     table.add_row("refused", Text(refusals_line(status)))
     table.add_row("bundle", Text(bundle_line(status, called)))
-    if status.update is not None:
+    if status.update is not None or called.has_agent:
         table.add_row("update", Text(update_line(status.update, called.release), style=update_style(status)))
     if score is not None:
         table.add_row("success", Text(str(score), style="bold"))
@@ -114,7 +116,7 @@ def bundle_line(status: Status, called: Called) -> str:
 
 def update_style(status: Status) -> str:
     """How much an update wants to be seen."""
-    return _UPDATE_STYLES.get(status.update.state, "cyan") if status.update is not None else ""
+    return _UPDATE_STYLES.get(status.update.state, "cyan") if status.update is not None else "yellow"
 
 
 def is_capped(status: Status) -> bool:
@@ -161,9 +163,9 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
         parts.append(f"policy {status.policy}")
     if status.gate in _GATE_MEANINGS:
         parts.append(f"policy {confidence_line(status)}")
-    if status.update is not None:
+    if status.update is not None or called.has_agent:
         parts.append(f"bundle {called.bundle(status.bundle)}")
-        if status.update.state != "idle":
+        if status.update is None or status.update.state != "idle":
             parts.append(f"update {update_line(status.update, called.release)}")
     if score is not None:
         parts.append(f"success {score}")

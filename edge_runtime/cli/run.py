@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
         processes += BESIDE
     run_dir: Path = options.run_dir
     names = Names(config)
-    called = Called(names.bundle, names.release)
+    called = Called(names.bundle, names.release, has_agent=config.ota is not None)
     interrupted = False
     with contextlib.ExitStack() as stack:
         stack.enter_context(claim(run_dir, "run", "runs this robot"))
@@ -124,7 +124,7 @@ class _Seen:
             self._display.note(line)
         self._display.show(status, score)
         if self._page is not None:
-            update = update_line(status.update, self._called.release) if status.update is not None else ""
+            update = update_line(status.update, self._called.release) if self._called.has_agent else ""
             self._page.show(
                 status,
                 score.episodes,

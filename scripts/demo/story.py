@@ -26,6 +26,7 @@ from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, url_of
 _COMMAND_S = 120.0
 _UPDATE_S = 240.0
 _EPISODES_S = 120.0
+_SILENCE_S = 90.0
 _PROBATION_S = 5
 _AROUND_NS = 500_000_000
 _REPORTS_KEPT = 20_000
@@ -54,6 +55,7 @@ class Story:
         self._update: UpdateStatus | None = None
         self._serving, self._serving_since_ns = "", 0
         self._changes: list[tuple[str, int]] = []
+        self._heard_s = 0.0
         self._back_ns = 0
         self._control: set[int] = set()
         self._ticks: deque[tuple[int, int, int]] = deque(maxlen=_REPORTS_KEPT)
@@ -169,7 +171,7 @@ class Story:
     def _agents_words(self) -> str:
         update = self._update
         if update is None:
-            return ": the update agent is not heard, see logs/ota.log"
+            return ": the update agent is not heard"
         words = [text for text in (update.reason, update.detail, update.trial) if text]
         return f": the update is {update.state}{', ' if words else ''}{', '.join(words)}"
 
@@ -178,6 +180,11 @@ class Story:
     def _watch(self, operator: Operator) -> None:
         watcher = operator.watcher
         self._update = watcher.update
+        now_s = time.monotonic()
+        if self._update is not None or not self._heard_s:
+            self._heard_s = now_s
+        elif now_s - self._heard_s > _SILENCE_S:
+            raise ProcessError(f"the update agent has not been heard for {_SILENCE_S:.0f} s: see its log, ota.log")
         if (report := watcher.report) is not None and (not self._ticks or self._ticks[-1][0] != report.stamp_ns):
             self._ticks.append((report.stamp_ns, report.loop.overruns, report.loop.ticks))
         if (control := watcher.heartbeats.get("control")) is not None:

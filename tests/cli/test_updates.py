@@ -102,3 +102,4 @@ def test_the_displays_show_the_bundle_and_the_update(tmp_path: object) -> None:
     assert "on probation: arm 1.1" in table
     assert "bundle arm 1.1  update on probation: arm 1.1" in plain_line(status, None, called)
     assert "update" not in plain_line(nothing)
+    assert "update the agent is not heard" in plain_line(nothing, None, Called(has_agent=True))
