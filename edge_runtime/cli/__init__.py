@@ -199,7 +199,8 @@ def _add_operator(commands: argparse._SubParsersAction[argparse.ArgumentParser])
             79,
         ),
         epilog="examples:\n  edge-runtime operator instruct 'touch the red cube'\n  edge-runtime operator arm\n"
-        "  edge-runtime operator stop\n  edge-runtime operator outcome failure --reason 'dropped it'\n  sudo -u edge edge-runtime operator status --run-dir /run/edge-runtime",
+        "  edge-runtime operator stop\n  edge-runtime operator outcome failure --reason 'dropped it'\n"
+        "  sudo -u edge edge-runtime operator status --run-dir /run/edge-runtime",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = operator.add_subparsers(dest="action", required=True, metavar="REQUEST")
