@@ -6,7 +6,7 @@ is taken back by the comparisons in at most `alpha` of all trials, however long 
 
 What needs no statistics is absolute: crashes, trips, outputs that are no numbers, chunks that come too late, failing
 most of the time. Where the committed bundle's record shows the same, comparison decides: it is no regression then.
-Without a record, as after the first update, the absolute terms are all there is, and the words say so.
+Without a record, as on a new robot, the absolute terms are all there is, and the words say so.
 
 Refuses to know clock, disk and bus. Trusts the task to be what it was: a harder one looks like a worse bundle.
 """
