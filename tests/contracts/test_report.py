@@ -85,6 +85,13 @@ def test_malformed(spoil: Callable[[dict[str, Any]], None]) -> None:
     assert caught.value.refusal is ReportRefusal.MALFORMED
 
 
+def test_a_refusal_says_what_is_wrong() -> None:
+    told = msgspec.json.decode(SIGNED.canonical_json())
+    told["report"]["state"] = "finished"
+    with pytest.raises(ReportError, match="finished"):
+        load(msgspec.json.encode(told, order="sorted"))
+
+
 @pytest.mark.parametrize(
     "data",
     [

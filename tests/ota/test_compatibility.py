@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -161,3 +162,16 @@ def test_facts_of_this_machine() -> None:
     assert facts.joint_digest == config.embodiment.joint_digest
     assert facts_of(config.embodiment, config.safety.motion, gpu_architecture="sm_0").gpu_architecture == "sm_0"
     assert facts.motion.velocity_rad_s is not None
+
+
+@pytest.mark.parametrize("package", ["tensorrt", "tensorrt-cu12", "tensorrt-cu13"])
+def test_tensorrt_is_found_under_each_of_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    folder = tmp_path / f"{package.replace('-', '_')}-99.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 99.1\n")
+    config = load_config(SIM_CONFIG)
+    before = facts_of(config.embodiment, config.safety.motion).tensorrt
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert facts_of(config.embodiment, config.safety.motion).tensorrt in ("99.1", before or "99.1")

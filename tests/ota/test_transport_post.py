@@ -10,7 +10,7 @@ import pytest
 from contracts.errors import OtaRefusal
 from edge_runtime.ota.schedule import SystemClock
 from edge_runtime.ota.transport import HttpTransport, NetworkSettings, Span, TransferError
-from tests.simulators.web_server import Behaviour, WebServer, always
+from tests.simulators.web_server import Behaviour, Exchange, WebServer, always
 
 STEADY = NetworkSettings()
 QUICK = NetworkSettings(connect_s=2.0, silence_s=0.5, least_bytes_s=2000.0, window_s=0.5)
@@ -62,3 +62,21 @@ def test_who_takes_what_is_handed_over_and_keeps_silent_is_too_slow() -> None:
         with pytest.raises(TransferError, match="/reports: ") as caught:
             transport.post(f"{server.url}/reports", b"{}")
         assert caught.value.refusal is OtaRefusal.SLOW_RETRIEVAL
+
+
+def test_an_answer_that_trickles_is_too_slow() -> None:
+    def trickle(exchange: Exchange) -> None:
+        exchange.trickle(b"HTTP/1.1 200 Fine\r\nContent-Length: 0\r\nX: " + b"x" * 10_000, 0.05)
+
+    with serving(trickle, QUICK) as (server, transport), pytest.raises(TransferError) as caught:
+        transport.post(f"{server.url}/reports", b"{}")
+    assert caught.value.refusal is OtaRefusal.SLOW_RETRIEVAL
+
+
+def test_what_is_answered_beside_the_status_is_not_waited_for() -> None:
+    def trickle(exchange: Exchange) -> None:
+        exchange.send(b"HTTP/1.1 200 Fine\r\nContent-Length: 10000\r\n\r\n")
+        exchange.trickle(b"x" * 10_000, 0.05)
+
+    with serving(trickle, QUICK) as (server, transport):
+        transport.post(f"{server.url}/reports", b"{}")
