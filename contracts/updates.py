@@ -13,6 +13,8 @@ import msgspec
 from contracts.messages import Message
 
 MAX_UPDATE_ANSWERS = 8
+DONE = "done"
+"""The answer to a request that was met."""
 MAX_WORDS_CHARS = 512
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -35,13 +35,12 @@ class RunningAgent:
     def __exit__(self, *_: object) -> None:
         self._subscriber.close()
 
-    def find(self) -> UpdateStatus | None:
-        """What the agent says; None if there is none on this bus."""
+    def find(self, *, with_engine: bool = False) -> UpdateStatus | None:
+        """What the agent says; None if there is none on this bus. An engine that is there says something soon."""
         until_s = time.monotonic() + (HEARD_S if UPDATE_STATUS.socket_path(self._run_dir).exists() else 0.0)
-        while time.monotonic() < until_s and (self.status is None or self.engine is None):
+        while time.monotonic() < until_s and (self.status is None or (with_engine and self.engine is None)):
             self._listen()
             if self.status is not None:
-                # An engine that is there has said something by then.
                 until_s = min(until_s, time.monotonic() + 0.3)
         return self.status
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from contracts.errors import OtaError, OtaRefusal
-from contracts.updates import MAX_WORDS_CHARS, UpdateCommand, UpdateKind, UpdateStatus
+from contracts.updates import DONE, MAX_WORDS_CHARS, UpdateCommand, UpdateKind, UpdateStatus
 from edge_runtime.installed import Installed
 from edge_runtime.ota.desk import Desk
 from edge_runtime.ota.diary import Diary, entry_of
@@ -31,7 +31,6 @@ from edge_runtime.processes import PROCESSES
 LOOK_S = 0.5
 STEADY_S = 600.0
 """A trial that has gone on for as long since this process came back is not what ended the one before."""
-DONE = "done"
 _LOCK_S = 30.0
 _LEAVABLE = PREPARING | {State.IDLE, State.PROBATION}
 

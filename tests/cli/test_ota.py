@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,12 @@ def say(capsys: pytest.CaptureFixture[str], path: Path, action: str, *options: s
     said = capsys.readouterr()
     assert caught.value.code is None or isinstance(caught.value.code, int)
     return caught.value.code or 0, said.out, said.err
+
+
+def test_who_wants_to_go_back_does_not_wait_for_what_that_does_not_need() -> None:
+    code = "import edge_runtime.cli.ota, sys; print(*{'tuf', 'httpx', 'numpy', 'cryptography'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60).stdout
+    assert loaded.split() == []
 
 
 def test_before_anything_happened(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
