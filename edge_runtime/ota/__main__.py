@@ -18,7 +18,7 @@ from edge_runtime.ota.diary import Diary
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.hands import EndableClock, Hands
 from edge_runtime.ota.keeper import Keeper
-from edge_runtime.ota.orders import Orders
+from edge_runtime.ota.orders import Orders, acting
 from edge_runtime.ota.patient import PatientTransport
 from edge_runtime.ota.runner import Runner
 from edge_runtime.ota.scrub import Scrub
@@ -28,7 +28,7 @@ from edge_runtime.ota.status_report import Reporting, send_report
 from edge_runtime.ota.transport import HttpTransport
 from edge_runtime.ota.worker import Worker
 from edge_runtime.service import Arguments, StopSignal, run_service
-from edge_runtime.slots import SlotFile
+from edge_runtime.slots import Slot, SlotFile
 
 
 def serve(arguments: Arguments, stop: StopSignal) -> None:
@@ -81,7 +81,8 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             runner,
             scrub,
             shared,
-            lambda: _report(reporting, runner, transport, diary),
+            lambda: acting(runner.slots, orders.engine(time.monotonic_ns()), installed.digest_of),
+            lambda acts: _report(reporting, runner, transport, acts, diary),
             interval_s=settings.check_interval_s,
             must_wait=must_wait,
             should_end=should_end,
@@ -93,13 +94,13 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             worker.require_alive()
 
 
-def _report(reporting: Reporting | None, runner: Runner, transport: HttpTransport, diary: Diary) -> None:
+def _report(reporting: Reporting | None, runner: Runner, transport: HttpTransport, acts: Slot, diary: Diary) -> None:
     """Nothing waits for a report, and nothing is decided by whether it arrived."""
     if reporting is None:
         return
     try:
         refusal = "" if diary.newest is None else diary.newest.refusal
-        send_report(reporting, transport, runner.journal, runner.slots.active, refusal)
+        send_report(reporting, transport, runner.journal, acts, refusal)
     except OtaError as error:
         logging.info("the hub was not told: %s", error)
 

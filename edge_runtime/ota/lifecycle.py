@@ -159,8 +159,8 @@ DONE: dict[State, Event] = {
 
 RESTARTS_MAX: dict[State, int] = {
     State.VERIFYING: 5,
-    State.BUILDING: 3,
-    State.GOLDEN_CHECK: 3,
+    State.BUILDING: 5,
+    State.GOLDEN_CHECK: 5,
     State.ACTIVATING: 3,
     State.PROBATION: 5,
 }

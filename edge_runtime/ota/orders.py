@@ -39,6 +39,15 @@ def wanted(slots: Slots, journal: Journal, digest_of: Callable[[Slot], str]) -> 
     return serves, waits if waits != serves else ""
 
 
+def acting(slots: Slots, engine: PolicyStatus | None, digest_of: Callable[[Slot], str]) -> Slot:
+    """The slot whose bundle acts: as the engine says, or without one as the pointer says what the next one will."""
+    if engine is None:
+        return slots.active
+    named = (slots.active, slots.committed, slots.previous, slots.staged)
+    known = (slot for slot in named if slot is not None and digest_of(slot) == engine.serving)
+    return next(known, Slot(engine.serving))
+
+
 class Standing(Enum):
     """How far an engine is with an order."""
 

@@ -18,9 +18,11 @@ from contracts.errors import EdgeError
 from edge_runtime.ota.agent import Agent
 from edge_runtime.ota.diary import Entry
 from edge_runtime.ota.hands import Asked
+from edge_runtime.ota.journal import State
 from edge_runtime.ota.runner import Runner
 from edge_runtime.ota.scrub import Scrub
 from edge_runtime.ota.shared import Shared
+from edge_runtime.slots import Slot
 
 _NICE = 10
 _IDLE_S = 0.2
@@ -32,7 +34,8 @@ class Worker:
     """While entered: takes turns, on a thread of its own.
 
     Args:
-        report: tells the hub how this robot is; raises nothing.
+        acting: the slot whose bundle acts, as far as that is known.
+        report: tells the hub; raises nothing.
         must_wait: whether the robot is at work, and not to be disturbed.
         should_end: whether to let go of everything.
     """
@@ -43,7 +46,8 @@ class Worker:
         runner: Runner,
         scrub: Scrub,
         shared: Shared,
-        report: Callable[[], None],
+        acting: Callable[[], Slot],
+        report: Callable[[Slot], None],
         *,
         interval_s: float,
         must_wait: Asked,
@@ -53,12 +57,13 @@ class Worker:
         self._runner = runner
         self._scrub = scrub
         self._shared = shared
+        self._acting = acting
         self._report = report
         self._interval_s = interval_s
         self._must_wait = must_wait
         self._should_end = should_end
         self._turn_due_s = self._check_due_s = time.monotonic()
-        self._reported: object = None
+        self._reported: tuple[State, Slot] | None = None
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ota-worker", daemon=True)
@@ -103,9 +108,8 @@ class Worker:
             self._take(lambda: self._agent.examine(time.time()))
             self._check_due_s = time.monotonic() + _CHECK_AGAIN_S
         elif self._reported != self._standing():
-            self._reported = self._standing()
-            self._report()
-        elif not self._must_wait() and self._scrub.due(time.time()):
+            self._tell_hub()
+        elif self._scrub.due(time.time()):
             said = self._scrub.run(time.time(), self._has_other_work)
             if said is not None:
                 self._agent.note(time.time(), str(said.refusal), said.detail)
@@ -120,12 +124,16 @@ class Worker:
             or self._should_end()
             or bool(shared.checks)
             or time.monotonic() >= self._turn_due_s
-            or self._must_wait()
+            or self._reported != self._standing()
         )
 
-    def _standing(self) -> object:
+    def _standing(self) -> tuple[State, Slot]:
         """What the hub should know soon."""
-        return self._runner.journal.state, self._runner.slots.active
+        return self._runner.journal.state, self._acting()
+
+    def _tell_hub(self) -> None:
+        self._reported = self._standing()
+        self._report(self._reported[1])
 
     def _check(self) -> None:
         command = self._shared.checks.popleft()
@@ -143,5 +151,4 @@ class Worker:
         finally:
             self._shared.is_working.clear()
         logging.info("%s %s: %s %s", entry.state, entry.release or "nothing", entry.refusal or "well:", entry.detail)
-        self._reported = self._standing()
-        self._report()
+        self._tell_hub()

@@ -69,11 +69,6 @@ def install(runner: Runner, work: Path, version: str, release_counter: int = 0) 
         runner.prove()
 
 
-def _switch(runner: Runner, _: Path) -> None:
-    runner.admit()
-    runner.clear()
-
-
 def _ready(runner: Runner, work: Path) -> None:
     install(runner, work, "1")
     install(runner, work, "2")
@@ -83,11 +78,12 @@ PHASES: dict[str, tuple[str | None, Callable[[Runner, Path], None]]] = {
     "first": (None, lambda runner, work: install(runner, work, "1")),
     "ready": (None, _ready),
     "stage": ("ready", lambda runner, work: runner.assign(release(work, "3"), 3)),
-    "switch": ("stage", _switch),
+    "prepare": ("stage", lambda runner, _: runner.admit()),
+    "switch": ("prepare", lambda runner, _: runner.clear()),
     "commit": ("switch", lambda runner, _: runner.prove()),
     "roll_back": ("switch", lambda runner, _: runner.fail("probation")),
     "roll_back_asked": ("commit", lambda runner, _: runner.roll_back()),
-    "withdraw": ("stage", lambda runner, _: runner.withdraw()),
+    "withdraw": ("prepare", lambda runner, _: runner.withdraw()),
     "supersede": ("stage", lambda runner, work: runner.assign(release(work, "4"), 4)),
 }
 """What is done, and the phase whose end it starts from."""

@@ -15,6 +15,7 @@ from tests.ota.store_exercise import PHASES
 ALLOWED = {
     "first": "01",
     "stage": "2",
+    "prepare": "2",
     "switch": "23",
     "commit": "3",
     "roll_back": "23",
@@ -50,7 +51,7 @@ def at_each(points: list[Point], body: Callable[[Point, Path], None], scratch: P
             pass
 
 
-@pytest.mark.parametrize("phase", ["stage", "switch", "commit", "roll_back"])
+@pytest.mark.parametrize("phase", ["stage", "prepare", "switch", "commit", "roll_back"])
 def test_killed_at_every_system_call(ends: dict[str | None, Path], scratch: Path, phase: str) -> None:
     before = ends[PHASES[phase][0]]
 
