@@ -327,6 +327,9 @@ def main() -> None:
     parser.add_argument("--agents", type=int, default=AGENTS)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Also where a shell has them ignored: hub and robots are processes, and end with this one.
+        signal.signal(number, lambda _number, _frame: sys.exit("interrupted"))
     console = Console()
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
         figures = update(Path(folder), arguments.agents, arguments.seed, console)

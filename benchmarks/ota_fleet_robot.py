@@ -40,8 +40,10 @@ from edge_runtime.ota.status_report import send_report
 from edge_runtime.ota.transport import HttpTransport, Reply, Span, TransferError
 from edge_runtime.slots import SlotFile
 
-UP_S = (0.3, 4.0)
-DOWN_S = (0.5, 4.0)
+UP_S = (0.3, 20.0)
+DOWN_S = (0.5, 10.0)
+_NICE = 10
+"""That of the real agent's thread that does all this; and a hub has a machine of its own."""
 _LOOK_S = 0.2
 _PR_SET_PDEATHSIG = 1
 
@@ -211,12 +213,13 @@ def run(start: Start) -> None:
 
 
 def _life(start: Start) -> None:
+    os.nice(_NICE)
     log = os.open(f"{start.account}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # httpx says a line for each request.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "securesystemslib", "tuf"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         run(start)
     except BaseException:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import secrets
 import threading
 import time
@@ -26,7 +27,9 @@ from hub.storage import storage_refusal
 
 TOKEN_NAME = "operator_token"
 LEAST_TOKEN_CHARACTERS = 32
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 1000
+_FILES_MAX = 2 * MAX_CONNECTIONS + 200
+"""A connection, and the pack that is sent over it; beside them the database and what Python needs."""
 REFRESH_EVERY_S = 3600.0
 _KEEP_ALIVE_S = 5
 _SHUTDOWN_S = 10
@@ -61,6 +64,7 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
         for leftover in (hub.folder / "incoming").rglob(".*.new"):
             leftover.unlink(missing_ok=True)  # of uploads that a server did not live to end
     token = operator_token(hub.folder)
+    _allow_files()
     config = uvicorn.Config(
         make_app(hub, engine, token),
         host=settings.host,
@@ -108,6 +112,14 @@ def operator_token(folder: Path) -> str:
     if len(token) < LEAST_TOKEN_CHARACTERS:
         raise ConfigError(str(path), f"a token needs at least {LEAST_TOKEN_CHARACTERS} characters")
     return token
+
+
+def _allow_files() -> None:
+    """As many open files as all connections need, as far as this machine lets its processes."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES_MAX if most == resource.RLIM_INFINITY else min(_FILES_MAX, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _keep_fresh(hub: Hub, every_s: float, ending: threading.Event, say: Say) -> None:

@@ -9,8 +9,8 @@ from rich.console import Console
 from benchmarks.ota_fleet import update
 
 AGENTS = 20
-SEED = 9
-"""Draws robots that are killed within half a second, before any could be done: a trial alone takes one."""
+SEED = 117
+"""Draws robots that are killed within a second, before any could be done: a trial alone takes one."""
 
 
 def test_a_fleet_finishes_an_update_with_some_of_it_dropping_in_and_out(tmp_path: Path) -> None:
