@@ -254,9 +254,10 @@ class Operator:
         self.instruct(instruction)
         interventions_before = watcher.interventions
         watcher.receipts.clear()
-        watcher.followed.clear()
         started_ns = time.monotonic_ns()
         self.arm()
+        # Reports from before the answer are of the episode before.
+        watcher.followed.clear()
         outcome, reason = self._watch(timeout_s)
         ended_ns = time.monotonic_ns()
         if self._tells_outcomes and not swapped and self._says_something(outcome):
