@@ -37,6 +37,11 @@ powercut: $(VENV)/.dev ## the power is cut at every system call of an update and
 	@$(BIN)/python -m tests.ota.power_cut_campaign $(ARGS)
 	@$(BIN)/python -m tests.hub.hub_cut_campaign
 
+.PHONY: mutate
+mutate: $(VENV)/.dev ## every decision that refuses an attack or keeps a floor is broken in turn: a test has to fail
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[mutation]'
+	@$(BIN)/python -m tests.ota.mutation $(ARGS)
+
 .PHONY: evaluate
 evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
 	@$(BIN)/edge-runtime evaluate --episodes 100

@@ -58,7 +58,7 @@ def test_a_release_that_fits_is_taken() -> None:
         (
             {"tensorrt": VersionRange(below="10.3")},
             OtaRefusal.INCOMPATIBLE_TENSORRT,
-            "below 10.3, this robot has 10.3",
+            "for below 10.3, this",
         ),
         ({"jetpack": VersionRange(at_least="6.1.1")}, OtaRefusal.INCOMPATIBLE_JETPACK, "asks for at least 6.1.1, this"),
         ({"jetpack": VersionRange(below="6.1.0")}, OtaRefusal.INCOMPATIBLE_JETPACK, "jetpack: the"),

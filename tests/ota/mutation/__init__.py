@@ -1,0 +1,1 @@
+"""Mutation tests of what refuses attacks and keeps floors: `make mutate`."""
