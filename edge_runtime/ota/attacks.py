@@ -96,7 +96,7 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
     def _require_robot(self, timestamp: Timestamp) -> None:
         named = timestamp.unrecognized_fields.get(ROBOT_FIELD)
         if self.robot_id is not None and named != self.robot_id:
-            raise self.refuse(OtaRefusal.OTHER_ROBOT, f"the metadata is for {named!r}, this is {self.robot_id!r}")
+            raise self.refuse(OtaRefusal.OTHER_ROBOT, f"the metadata is for {named!r:.80}, this is {self.robot_id!r}")
 
     def _require_near(self, role: str, floor: int, version: int) -> None:
         if version - floor > MAX_VERSION_LEAP:

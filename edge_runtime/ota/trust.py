@@ -176,7 +176,7 @@ def _only(listed: dict[str, TargetFile]) -> tuple[str, TargetFile]:
 
 
 def _mismatch(path: str, detail: str) -> OtaError:
-    return OtaError(OtaRefusal.DIRECTOR_IMAGE_MISMATCH, f"{path}: {detail}")
+    return OtaError(OtaRefusal.DIRECTOR_IMAGE_MISMATCH, f"{path:.200}: {detail}")
 
 
 def _require_counter(counter: int, path: str, floor: ReleaseFloor) -> None:
