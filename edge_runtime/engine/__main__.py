@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial
+from pathlib import Path
 
 import cv2
 
+from contracts.manifest import read_manifest
 from contracts.messages import ChunkReceipt, Observation, OperatorCommand
 from contracts.topics import (
     ACTION_CHUNK,
@@ -21,6 +23,7 @@ from contracts.topics import (
 from contracts.updates import PolicyOrder
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.clock import MonotonicClock, open_clock
+from edge_runtime.config import RobotConfig
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.planner import Planner
@@ -38,8 +41,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
     config, run_dir = arguments.config, arguments.run_dir
     cv2.setNumThreads(config.engine.threads)
     installed = Installed.of(config)
-    engines = Engines.of(config)
-    load = partial(BundlePolicy.load, embodiment=config.embodiment, threads=config.engine.threads, engines=engines)
+    load = partial(_load, config=config, engines=Engines.of(config))
     booted = boot(installed, load, lambda: bool(stop))
     if booted is None:
         _end_in_the_middle_of_a_load()
@@ -95,6 +97,14 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
                 statuses.send(status)
     if policies.loading:
         _end_in_the_middle_of_a_load()
+
+
+def _load(folder: Path, config: RobotConfig, engines: Engines) -> BundlePolicy:
+    """A policy that control would take chunks of, and that is looked at before anything takes long."""
+    manifest = read_manifest(folder)
+    manifest.require_fit(config.embodiment)
+    manifest.require_allowed(config.safety.motion)
+    return BundlePolicy.load(folder, config.embodiment, threads=config.engine.threads, engines=engines)
 
 
 def _end_in_the_middle_of_a_load() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.manifest import Blob, FlowSampler, read_manifest, write_manifest
+from contracts.manifest import Blob, FlowSampler, MotionLimits, read_manifest, write_manifest
 from contracts.messages import ActionChunk
 from contracts.topics import POLICY_STATUS
 from contracts.updates import PolicyStatus
@@ -19,6 +19,7 @@ from edge_runtime.bus import Subscriber
 from edge_runtime.processes import port_name
 from edge_runtime.robots.port import DriverPort
 from tests.engine.test_engine_process import PATIENCE_S, Start, Surroundings, config, start, surroundings
+from tests.golden_bundles import seal
 from tests.two_bundles import Orders, TwoBundles, variant_of
 
 __all__ = ["config", "start", "surroundings"]
@@ -37,18 +38,19 @@ class Bench:
         self.bundles = TwoBundles(config)
         self.shipped = self.bundles.shipped
         self.other, self.third = (
-            self.bundles.install(self._variant(f"steps-{steps}", sampler=FlowSampler(steps, 1, False)))
+            self.bundles.install(self.variant(f"steps-{steps}", sampler=FlowSampler(steps, 1, False)))
             for steps in (3, 4)
         )
         self.bundles.point(self.shipped, previous=self.other)
         self._statuses = Subscriber((POLICY_STATUS,), surroundings.run_dir)
 
-    def _variant(self, name: str, **policy: object) -> Path:
+    def variant(self, name: str, **policy: object) -> Path:
+        """A bundle of its own, not installed yet."""
         return variant_of(self.bundles.config.bundle_dir, self.bundles.root.parent / name, **policy)
 
     def endless(self) -> str:
         """Installs a bundle that is never done being verified, lets it act, and returns its digest."""
-        made = self._variant("endless")
+        made = self.variant("endless")
         with (made / "endless.bin").open("wb") as file:
             file.truncate(ENDLESS_BYTES)
         manifest = read_manifest(made)
@@ -172,6 +174,19 @@ def test_killed_in_the_middle_of_a_change_it_comes_back_as_the_pointer_says(star
     status = bench.until(lambda status: status.pid != process.pid)
     assert status.serving == bench.other
     assert bench.until(lambda status: bool(status.standby)).standby == bench.third
+
+
+def test_one_that_needs_more_speed_than_this_robot_may_have_does_not_act(start: Start, bench: Bench) -> None:
+    made = bench.variant("fast", sampler=FlowSampler(steps=2, noise_seed=1, fixed_noise=True))
+    fast = bench.bundles.install(seal(made, requires_safety=MotionLimits(velocity_rad_s=(99.0,) * 7)))
+    bench.bundles.point(fast, previous=bench.other)
+    start()
+    status = bench.until_alone()
+    assert (status.serving, status.failed) == (bench.other, fast)
+    assert "requires_safety.velocity_rad_s" in status.problem
+    bench.orders.give(fast, bench.other)
+    status = bench.until(lambda status: status.order_id > 0 and bool(status.failed))
+    assert (status.serving, status.failed) == (bench.other, fast)
 
 
 def test_what_cannot_be_loaded_at_boot_is_passed_over_and_named(start: Start, bench: Bench) -> None:
