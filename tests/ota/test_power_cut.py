@@ -81,7 +81,7 @@ def test_killed_at_some_system_calls(ends: dict[str | None, Path], scratch: Path
     ("phase", "point"),
     [
         ("stage", ("fallocate", 2)),
-        ("switch", ("pwrite64", 8)),
+        ("switch", ("pwrite64", 4)),
         ("commit", ("unlinkat", 4)),
         ("roll_back", ("fsync", 5)),
     ],
