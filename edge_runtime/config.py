@@ -155,6 +155,19 @@ class ProbationSection(Section, frozen=True):
             raise ValueError("latency_budget_s must lie between 0.001 and 60")
 
 
+class ScrubSection(Section, frozen=True):
+    """`[ota.scrub]`: every bundle on the disk is read again each `interval_s`, at most at `rate_bytes_s`."""
+
+    interval_s: float = 86_400.0
+    rate_bytes_s: float = 20e6
+
+    def __post_init__(self) -> None:
+        if not 60.0 <= self.interval_s <= 31_536_000.0:
+            raise ValueError("interval_s must lie between 60 and 31536000, a year")
+        if not 1.0 <= self.rate_bytes_s < math.inf:
+            raise ValueError("rate_bytes_s must be 1 or above")
+
+
 class OtaSection(Section, frozen=True):
     """`[ota]`: updates of the bundle over the network. Without the section there are none.
 
@@ -186,6 +199,7 @@ class OtaSection(Section, frozen=True):
     robot_key: str | None = None
     activate: Literal["at_rest", "in_motion"] = "at_rest"
     probation: ProbationSection = ProbationSection()
+    scrub: ScrubSection = ScrubSection()
 
     def __post_init__(self) -> None:
         for name in ("robot_id", "hardware"):

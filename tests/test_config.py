@@ -159,6 +159,8 @@ def test_updates_are_off_unless_they_are_asked_for(robot: Path) -> None:
         ('report_url = "https://hub.example"', "belong together"),
         ('robot_key = "arm-1.key"', "belong together"),
         ("check_interval_ms = 900", "did you mean `check_interval_s`"),
+        ("scrub = { interval_s = 1.0 }", "interval_s must lie"),
+        ("scrub = { rate_bytes_s = 0.0 }", "rate_bytes_s must be 1"),
     ],
 )
 def test_settings_of_updates_are_read_strictly(robot: Path, line: str, words: str) -> None:

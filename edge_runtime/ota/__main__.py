@@ -75,6 +75,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             patient,
             clock,
             settings.fetch,
+            settings.scrub,
         )
         worker = Worker(
             agent,
@@ -92,6 +93,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             desk.pump()
             keeper.look(time.monotonic())
             worker.require_alive()
+        keeper.end()
 
 
 def _report(reporting: Reporting | None, runner: Runner, transport: HttpTransport, acts: Slot, diary: Diary) -> None:

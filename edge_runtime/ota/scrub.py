@@ -16,7 +16,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ import msgspec
 from contracts.errors import BundleError, OtaError, OtaRefusal
 from contracts.manifest import MANIFEST_NAME, read_manifest
 from contracts.release import ReleaseManifest
+from edge_runtime.config import ScrubSection
 from edge_runtime.ota.blobs import READ_BYTES, BlobStore, Checked, empty, names_in, release_in
 from edge_runtime.ota.fetch import BlobFetcher, FetchSettings, HeldInStore, fetch_release
 from edge_runtime.ota.retry import Patience
@@ -44,18 +45,6 @@ _KEEP_EVERY_BYTES = 256 << 20
 _WAIT_SLICE_S = 0.1
 
 
-@dataclass(frozen=True)
-class ScrubSettings:
-    """How often everything is read again, and how fast at most."""
-
-    interval_s: float = 86_400.0
-    rate_bytes_s: float = 20e6
-
-    def __post_init__(self) -> None:
-        if self.interval_s <= 0.0 or self.rate_bytes_s <= 0.0:
-            raise ValueError("interval_s and rate_bytes_s must be positive")
-
-
 class Said(NamedTuple):
     """What a person should know of a run: as in the agent's diary."""
 
@@ -72,6 +61,7 @@ class Scrub:
         slots: which of them there are; asked for, like every change of an installed bundle, while `lock` is held.
         lock: of the runner.
         transport, clock, fetch: the way to the hub, when it may be used, and how fast.
+        settings: how often everything is read, and how fast at most.
     """
 
     def __init__(
@@ -84,7 +74,7 @@ class Scrub:
         transport: Transport,
         clock: Clock,
         fetch: FetchSettings,
-        settings: ScrubSettings | None = None,
+        settings: ScrubSection,
     ) -> None:
         self._folder = folder
         self._store = store
@@ -94,7 +84,7 @@ class Scrub:
         self._transport = transport
         self._clock = clock
         self._fetch = replace(fetch, patience=PATIENCE)
-        self._settings = settings or ScrubSettings()
+        self._settings = settings
         self._state = self._kept = read_state(folder)
         rate_bytes_s = self._settings.rate_bytes_s
         self._bucket = TokenBucket(rate_bytes_s, max(1, int(rate_bytes_s)), clock.now_ns())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import ConfigError
-from edge_runtime.config import OtaSection, ProbationSection, RobotConfig
+from edge_runtime.config import OtaSection, ProbationSection, RobotConfig, ScrubSection
 from edge_runtime.ota.build import EngineBuild
 from edge_runtime.ota.compatibility import RobotFacts, facts_of
 from edge_runtime.ota.fetch import FetchSettings
@@ -34,6 +34,7 @@ class AgentSettings:
     check_interval_s: float
     in_motion: bool
     probation: ProbationSection
+    scrub: ScrubSection
     replan_interval_s: float
 
     @property
@@ -110,6 +111,7 @@ def settings_of(config: RobotConfig) -> AgentSettings:
         check_interval_s=section.check_interval_s,
         in_motion=section.activate == "in_motion",
         probation=section.probation,
+        scrub=section.scrub,
         replan_interval_s=config.engine.replan_interval_s,
     )
 

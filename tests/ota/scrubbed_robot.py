@@ -8,11 +8,12 @@ from pathlib import Path
 
 from contracts.manifest import verify_bundle
 from contracts.release import ReleaseManifest
+from edge_runtime.config import ScrubSection
 from edge_runtime.ota.blobs import BlobStore
 from edge_runtime.ota.fetch import FetchSettings
 from edge_runtime.ota.hands import never
 from edge_runtime.ota.schedule import AllowedHours, Clock
-from edge_runtime.ota.scrub import Said, Scrub, ScrubSettings
+from edge_runtime.ota.scrub import Said, Scrub
 from edge_runtime.ota.staging import begin
 from edge_runtime.ota.transport import HttpTransport, NetworkSettings
 from edge_runtime.slots import Slot, Slots
@@ -43,7 +44,7 @@ class ScrubbedRobot:
         self.releases: dict[str, ReleaseManifest] = {}
         self.objects: dict[str, Source] = {}
         self.hours = AllowedHours()
-        self.settings = ScrubSettings(rate_bytes_s=1e9)
+        self.settings = ScrubSection(rate_bytes_s=1e9)
         self.lock = threading.RLock()
         self.clock = LeapingClock()
         self._transport = HttpTransport(NETWORK, self.clock)

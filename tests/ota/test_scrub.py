@@ -12,9 +12,10 @@ import pytest
 
 from contracts.errors import OtaRefusal
 from contracts.manifest import verify_bundle
+from edge_runtime.config import ScrubSection
 from edge_runtime.ota.hands import never
 from edge_runtime.ota.schedule import AllowedHours
-from edge_runtime.ota.scrub import FIRST_WAIT_S, LONGEST_WAIT_S, ScrubSettings
+from edge_runtime.ota.scrub import FIRST_WAIT_S, LONGEST_WAIT_S
 from edge_runtime.ota.scrub_state import ScrubState, read_state, words_of, write_state
 from edge_runtime.slots import SHIPPED
 from tests.ota.packed_releases import LeapingClock
@@ -397,7 +398,7 @@ def test_nothing_waits_for_it(robot: ScrubbedRobot, hub: WebServer) -> None:
 
 
 def test_it_reads_no_faster_than_it_may(robot: ScrubbedRobot, hub: WebServer) -> None:
-    robot.settings = ScrubSettings(rate_bytes_s=100.0)
+    robot.settings = ScrubSection(rate_bytes_s=100.0)
     clock = LeapingClock()
     robot.scrub(hub.url, clock).run(NOW_S, never)
     read_bytes = sum(release.size_bytes for release in robot.releases.values())
