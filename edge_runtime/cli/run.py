@@ -8,6 +8,7 @@ import itertools
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,13 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.errors import OperatorError, ProcessError
-from contracts.manifest import verify_bundle
 from edge_runtime.bus import claim
 from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display, pair
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.cli.updates import Names, UpdateTold, update_line
 from edge_runtime.config import load_config
-from edge_runtime.installed import Installed
+from edge_runtime.installed import Installed, verified
 from edge_runtime.operator import EpisodeResult, Operator
 from edge_runtime.page import Page
 from edge_runtime.processes import BESIDE, CONTROL, PROCESSES
@@ -41,10 +41,7 @@ class Guest(Protocol):
 def run(options: argparse.Namespace, console: Console, guest: Guest | None = None) -> int:
     """Run episodes until `options.episodes` are done, `guest` has seen enough or somebody stops it; the exit code."""
     config = load_config(options.config)
-    boot = Installed.of(config).boot()
-    manifest = verify_bundle(boot.folder)
-    manifest.require_fit(config.embodiment)
-    manifest.require_allowed(config.safety.motion)
+    _, boot = Installed.of(config).boot_first(partial(verified, config=config))
     processes = PROCESSES
     if config.ota is not None:
         # Imported where there are updates: a robot without them needs none of what they are made of.
