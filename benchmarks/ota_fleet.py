@@ -294,6 +294,7 @@ def _moved(fleet: Fleet, release: ReleaseManifest) -> dict[str, float]:
         "kills": kills,
         "losses_of_the_network": losses,
         "ended_by_itself": sum(robot.ended_by_itself for robot in robots),
+        "agent_cpu_s": sum(robot.account[Count.CPU_MS] for robot in robots) / 1e3 / len(robots),
         "requests": sum(robot.account[Count.REQUESTS] for robot in robots),
         "served_mb": sum(robot.account[Count.BYTES] for robot in robots) / 1e6,
         "moved_twice_mb": sum(again) / 1e6,

@@ -66,6 +66,7 @@ class Count(IntEnum):
     PACK_BYTES = 3
     LOSSES = 4
     DONE = 5
+    CPU_MS = 6
 
 
 class Account:
@@ -185,9 +186,11 @@ def run(start: Start) -> None:
             runner.recover()
             patient = PatientTransport(network, clock)
             agent = Agent(settings, runner, hands, patient, floor, diary, shared)
-            turn_due_s, on_trial_since_s, reported = 0.0, None, None
+            turn_due_s, on_trial_since_s, reported, cpu_ms = 0.0, None, None, 0
             while True:
-                now_s = time.monotonic()
+                now_s, spent_ms = time.monotonic(), round(1e3 * time.process_time())
+                account.add(Count.CPU_MS, spent_ms - cpu_ms)
+                cpu_ms = spent_ms
                 if runner.journal.state is State.READY:
                     runner.clear()
                 elif runner.journal.state is State.PROBATION:
