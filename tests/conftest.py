@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import Phase, settings
+
 # A shell that starts the tests in the background has its children ignore Ctrl-C, and so would theirs: those that a test
 # interrupts would never hear of it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# For `make mutate`: that a mutant is found is enough, the smallest example of it is not looked for.
+settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate), database=None, derandomize=True)
