@@ -21,6 +21,7 @@ BENCHMARKS = (
     "ota_bytes",
     "ota_fetch",
     "ota_store",
+    "ota_fleet",
     "ota",
     "probation",
     "runtime",
