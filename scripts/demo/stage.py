@@ -5,6 +5,7 @@ Guarantees that no command and no server outlives the demo, and that only folder
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ ROBOT, HARDWARE = "arm-1", "sim_arm"
 _MARK = "MADE_BY_MAKE_DEMO"
 _MODULES = {"edge-hub": "hub", "edge-export": "export_tools"}
 _EXTRAS = ".[robot,sim,hub]"
+_NEEDED_MB = 150
 _END_S = 5.0
 _SERVES_S = 60.0
 _URL = re.compile(r" on (http://127\.0\.0\.1:\d+)$", re.MULTILINE)
@@ -43,6 +45,8 @@ class Command:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=subprocess.STDOUT,
+                    # A line that is repeated on screen is one that was not folded before.
+                    env={**os.environ, "COLUMNS": "1000"},
                     start_new_session=True,
                 )
         except OSError as error:
@@ -78,7 +82,7 @@ class Stage:
     """Below `folder`, which is made anew: what an earlier demo left there goes first.
 
     Raises:
-        ProcessError: there is something there that no demo has made.
+        ProcessError: there is something there that no demo has made, or too little space.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -94,6 +98,9 @@ class Stage:
                 shutil.rmtree(left)
             elif left.name != _MARK:
                 left.unlink()
+        free_mb = shutil.disk_usage(folder).free // 1_000_000
+        if free_mb < _NEEDED_MB:
+            raise ProcessError(f"{folder} has {free_mb} MB left, the demo takes {_NEEDED_MB}; use another --run-dir")
         (folder / "logs").mkdir()
 
     @property

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts.errors import ProcessError
+from contracts.errors import OtaRefusal, ProcessError
 from contracts.manifest import read_manifest
 from contracts.updates import UpdateStatus
 from edge_runtime.operator import EpisodeResult, Operator
@@ -103,7 +103,7 @@ class Story:
         good = VERSIONS[QUICKER]
         self._chapter(f"{good} is released: it plans in four steps instead of five")
         digest = yield from self._release(QUICKER, self._bundle)
-        yield from self._until(lambda: self._acts(digest), _UPDATE_S, f"{good} did not come to act")
+        yield from self._until(lambda: self._comes(digest), _UPDATE_S, f"{good} did not come to act")
         self._say("the arm goes on: its plan was followed to the seam, and from there the new one")
         yield from self._until(lambda: self._is_committed(digest), _UPDATE_S, f"{good} was not committed")
 
@@ -111,7 +111,7 @@ class Story:
         self._chapter(f"{bad} is released: its exporter confused colours, sides and shapes")
         self._say("its golden pairs come from the same exporter, so every check before it acts will pass")
         broken = yield from self._release(MIXED_UP, self._stage.folder / f"pocket_vla-{good}")
-        yield from self._until(lambda: self._acts(broken), _UPDATE_S, f"{bad} did not come to act")
+        yield from self._until(lambda: self._comes(broken), _UPDATE_S, f"{bad} did not come to act")
         self._say("it reaches for the wrong things; nobody is asked from here on")
         yield from self._until(lambda: not self._runs(broken), _UPDATE_S, f"{bad} was not taken back")
         yield from self._until(lambda: self._acts(digest), _UPDATE_S, f"{good} did not come back")
@@ -206,11 +206,22 @@ class Story:
     def _acts(self, digest: str) -> bool:
         return self._runs(digest) and self._serving == digest
 
+    def _comes(self, digest: str) -> bool:
+        self._require_wanted(digest)
+        return self._acts(digest)
+
     def _is_committed(self, digest: str) -> bool:
-        update = self._update
-        if update is not None and self._serving == digest and update.running != digest:
-            raise ProcessError(f"{self._names[digest]} was taken back{self._agents_words()}")
-        return self._runs(digest) and update is not None and update.state in ("committed", "idle")
+        self._require_wanted(digest)
+        return self._runs(digest) and self._update is not None and self._update.state in ("committed", "idle")
+
+    def _require_wanted(self, digest: str) -> None:
+        update, version = self._update, self._names[digest]
+        if update is None or not update.reason or self._targets.get(update.release) != version:
+            return
+        if update.state in ("failed", "idle"):
+            raise ProcessError(f"{version} was given up{self._agents_words()}")
+        if update.reason == OtaRefusal.NO_SPACE:
+            raise ProcessError(f"the robot's disk, {self._stage.folder}, has no space left{self._agents_words()}")
 
     def _succeeded(self, digest: str, since: int) -> bool:
         return any(result.success and result.bundles == (digest,) for result in self._results[since:])

@@ -17,6 +17,8 @@ from contracts.manifest import read_manifest
 from edge_runtime.bus import claim
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.installed import Installed
+from scripts.demo import stage
+from scripts.demo.__main__ import main
 from tests.cli.conftest import traces
 from tests.system.conftest import run_dir
 
@@ -96,6 +98,14 @@ def test_a_story_that_does_not_go_on_is_a_failure_in_one_line(demo: Demo, run_di
     assert err.startswith("error: edge-hub serve has ended")
     assert err.count("\n") == 1
     assert traces(run_dir, SIM_CONFIG) == []
+
+
+def test_too_little_space_is_said_before_anything_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stage, "_NEEDED_MB", 10**9)
+    assert main(["--run-dir", str(tmp_path)]) == 1
+    assert re.fullmatch(r"error: .*demo has \d+ MB left, the demo takes 1000000000; .*\n", capsys.readouterr().err)
 
 
 def test_what_is_in_its_way_is_said_in_one_line(demo: Demo, run_dir: Path) -> None:
