@@ -15,6 +15,7 @@ from contracts.errors import BundleError
 from contracts.manifest import read_manifest
 from edge_runtime.config import RobotConfig, load_config
 from edge_runtime.control.limits import TICK_S, geometry_model, kernel_config
+from edge_runtime.installed import Installed
 from edge_runtime.safety.kinematics import BASE, GeometryModel
 from edge_runtime.safety_file import GeometrySection, JointLimits, SafetyLimits, Vector
 
@@ -122,7 +123,7 @@ def _list(items: tuple[str, ...]) -> Iterator[str]:
 
 def _bundle(config: RobotConfig) -> str:
     try:
-        manifest = read_manifest(config.bundle_dir)
+        manifest = read_manifest(Installed.of(config).boot().folder)
     except BundleError:
         return "none that can be read"
     return f"{manifest.name} {manifest.version} `{manifest.digest}`"
