@@ -154,16 +154,13 @@ class Scrub:
         state = self._state
         releases = {bundle: path for bundle, path in state.releases.items() if bundle in bundles}
         altered = {bundle: paths for bundle, paths in state.altered.items() if bundle in bundles}
-        for bundle in bundles:
-            if bundle == SHIPPED or bundle in releases or bundle in altered:
-                continue
-            release = release_in(self._store.bundles / bundle)
-            if release is None:
-                altered[bundle] = ()
-                self._found.add(bundle)
-            else:
-                releases[bundle] = release.target_path
+        new = [bundle for bundle in bundles if bundle != SHIPPED and bundle not in releases and bundle not in altered]
+        found = {bundle: release_in(self._store.bundles / bundle) for bundle in new}
+        releases.update({bundle: release.target_path for bundle, release in found.items() if release is not None})
         self._state = msgspec.structs.replace(state, releases=releases, altered=altered)
+        for bundle, release in found.items():
+            if release is None:
+                self._mark(bundle, "")
 
     def _read(self, at_s: float, clock: _EndableClock) -> None:
         """Read the bundle that is under way, or the next one, to its end."""
