@@ -8,13 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.durable import TwinRecord
-from edge_runtime.ota.floor import Floor
+from edge_runtime.ota.floor import Floor, ReleaseFloor
 from edge_runtime.ota.versions import RoleKeys, Seen, Versions, first_below, raised
 from tests.ota.plain_repository import PlainRepository
 from tests.ota.repositories import Site
@@ -136,3 +137,84 @@ def test_what_was_accepted_reaches_the_disk_before_the_floor_is_raised_to_it(tmp
     synced = {match[1] for line in lines[max(changes) : floor] if (match := re.search(r"fsync\(\d+<(.*)>\)", line))}
     assert {str(folder / f"{role}.json") for role in ("timestamp", "snapshot", "targets")} <= synced
     assert {str(folder / "root_history" / "1.root.json"), str(folder), str(folder / "root_history")} <= synced
+
+
+def test_what_a_person_restores_is_the_floor_of_what_was_named_and_of_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "not" / "there"
+    Floor(place).restore_versions("image", Versions(root=3, roles={"releases": 2}))
+    assert Floor(place).versions("image") == Versions(root=3, roles={"releases": 2})
+    assert (Floor(place).versions("director"), Floor(place).release()) == (Versions(), ReleaseFloor())
+    released = ReleaseFloor(release_counter=4, path="bundles/toy/4.json")
+    Floor(tmp_path / "other").restore_release(released)
+    assert Floor(tmp_path / "other").release() == released
+    assert Floor(tmp_path / "other").versions("image") == Versions()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "taken"),
+    [
+        ((3, "a"), (3, "a"), True),
+        ((3, "a"), (4, "a"), True),
+        ((3, "a"), (4, "b"), True),
+        ((3, "a"), (3, "b"), False),
+        ((3, "a"), (2, "a"), False),
+        ((3, "a"), (2, "b"), False),
+    ],
+)
+def test_a_release_counter_is_spent_once(
+    tmp_path: Path, before: tuple[int, str], after: tuple[int, str], taken: bool
+) -> None:
+    floor = Floor(tmp_path / "floor")
+    floor.raise_release(*before)
+    if taken:
+        floor.raise_release(*after)
+        assert floor.release() == ReleaseFloor(release_counter=after[0], path=after[1])
+        return
+    with pytest.raises(OtaError, match=f"{after[0]} of {after[1]} after {before[0]}") as caught:
+        floor.raise_release(*after)
+    assert caught.value.refusal is OtaRefusal.ROLLBACK
+    assert floor.release() == ReleaseFloor(release_counter=before[0], path=before[1])
+
+
+FLOOR = Versions(
+    root=3,
+    timestamp=5,
+    snapshot=4,
+    roles={"targets": 2, "releases": 6},
+    timestamp_signers=("a", "b"),
+    snapshot_signers=("b", "c"),
+    signed_at_s=1000,
+)
+BOTH = RoleKeys(keyids=("a", "b"), threshold=2)
+OTHERS = RoleKeys(keyids=("b", "x"), threshold=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "below"),
+    [
+        ({}, None),
+        ({"root": 2}, "root 2 after 3"),
+        ({"timestamp": 4}, "timestamp 4 after 5"),
+        ({"snapshot": 3}, "snapshot 3 after 4"),
+        ({"roles": {"targets": 2, "releases": 5}}, "releases 5 after 6"),
+        ({"roles": {"targets": 2}}, "releases 0 after 6"),
+        ({"roles": {"targets": 1, "releases": 7}}, "targets 1 after 2"),
+    ],
+)
+def test_what_lies_below_is_named_and_equal_is_not_below(change: dict[str, object], below: str | None) -> None:
+    offered = msgspec.structs.replace(FLOOR, **change)
+    snapshot_keys = RoleKeys(keyids=("b", "c"), threshold=2)
+    assert first_below(FLOOR, Seen(versions=offered, timestamp_keys=BOTH, snapshot_keys=snapshot_keys)) == below
+    # A root that asks for keys of which too few had signed lets fall what those vouched for, and no more.
+    recovered = first_below(FLOOR, Seen(versions=offered, timestamp_keys=OTHERS, snapshot_keys=OTHERS))
+    assert recovered == (below if "root" in change else None)
+    timestamp_alone = first_below(FLOOR, Seen(versions=offered, timestamp_keys=OTHERS, snapshot_keys=snapshot_keys))
+    assert timestamp_alone == (below if {"root", "roles"} & change.keys() else None)
+    snapshot_alone = first_below(FLOOR, Seen(versions=offered, timestamp_keys=BOTH, snapshot_keys=OTHERS))
+    assert snapshot_alone == (None if "roles" in change else below)
+
+
+def test_when_something_was_signed_last_is_kept_as_long_as_its_keys_count() -> None:
+    earlier = msgspec.structs.replace(FLOOR, signed_at_s=900)
+    assert raised(FLOOR, Seen(versions=earlier, timestamp_keys=BOTH, snapshot_keys=OTHERS)).signed_at_s == 1000
+    assert raised(FLOOR, Seen(versions=earlier, timestamp_keys=OTHERS, snapshot_keys=OTHERS)).signed_at_s == 900
