@@ -274,7 +274,7 @@ def _see_through(fleet: Fleet, console: Console) -> None:
                 fleet.measure()
                 measure_s = now_s + 5.0
             kills = sum(robot.kills for robot in fleet.robots)
-            losses = sum(robot.account[Count.LOSSES] for robot in fleet.robots)
+            losses = sum(robot.account[Count.LOSSES] + robot.account[Count.CUTS] for robot in fleet.robots)
             moved_mb = sum(robot.account[Count.BYTES] for robot in fleet.robots) / 1e6
             said = f"{moved_mb:,.0f} MB moved, {kills} kills, {losses} losses of the network"
             progress.update(task, completed=done, description=said)
@@ -287,12 +287,13 @@ def _moved(fleet: Fleet, release: ReleaseManifest) -> dict[str, float]:
     planned_bytes = sum(blob.stored_bytes for blob in release.blobs.values())
     largest_bytes = max(blob.stored_bytes for blob in release.blobs.values())
     again = [robot.account[Count.PACK_BYTES] - planned_bytes for robot in robots]
-    kills, losses = sum(robot.kills for robot in robots), sum(robot.account[Count.LOSSES] for robot in robots)
+    kills, cuts = sum(robot.kills for robot in robots), sum(robot.account[Count.CUTS] for robot in robots)
     return {
         "bundle_mb": planned_bytes / 1e6,
         "dropping": sum(robot.is_killed or robot.start.loses_network for robot in robots),
         "kills": kills,
-        "losses_of_the_network": losses,
+        "transfers_cut": cuts,
+        "asked_out_of_reach": sum(robot.account[Count.LOSSES] for robot in robots),
         "ended_by_itself": sum(robot.ended_by_itself for robot in robots),
         "agent_cpu_s": sum(robot.account[Count.CPU_MS] for robot in robots) / 1e3 / len(robots),
         "requests": sum(robot.account[Count.REQUESTS] for robot in robots),
@@ -300,7 +301,7 @@ def _moved(fleet: Fleet, release: ReleaseManifest) -> dict[str, float]:
         "moved_twice_mb": sum(again) / 1e6,
         "moved_twice_over_moved": sum(again) / (planned_bytes * len(robots)),
         "moved_twice_worst_robot_blobs": max(again) / largest_bytes,
-        "moved_twice_blobs_per_drop": sum(again) / largest_bytes / max(1, kills + losses),
+        "moved_twice_blobs_per_drop": sum(again) / largest_bytes / max(1, kills + cuts),
     }
 
 

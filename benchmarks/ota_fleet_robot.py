@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import mmap
 import os
@@ -45,6 +46,7 @@ DOWN_S = (0.5, 10.0)
 _NICE = 10
 """That of the real agent's thread that does all this; and a hub has a machine of its own."""
 _LOOK_S = 0.2
+_GONE = "this robot is out of reach"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -58,7 +60,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Count(IntEnum):
-    """What a robot counts over all its lives."""
+    """What a robot counts over all its lives. Losses: of what it asked for out of reach; cuts: of open transfers."""
 
     STARTS = 0
     REQUESTS = 1
@@ -67,6 +69,7 @@ class Count(IntEnum):
     LOSSES = 4
     DONE = 5
     CPU_MS = 6
+    CUTS = 7
 
 
 class Account:
@@ -97,14 +100,14 @@ class Network:
     @contextlib.contextmanager
     def open(self, span: Span, *, ceiling_bytes: int) -> Iterator[Reply]:
         """See `Transport.open`."""
-        self._require_up(OtaRefusal.UNREACHABLE)
+        self._require_up()
         self._account.add(Count.REQUESTS)
         with self._transport.open(span, ceiling_bytes=ceiling_bytes) as reply:
             yield _Counted(reply, self._parts(span, reply))
 
     def post(self, url: str, body: bytes) -> None:
         """See `Post.post`."""
-        self._require_up(OtaRefusal.UNREACHABLE)
+        self._require_up()
         self._account.add(Count.REQUESTS)
         self._transport.post(url, body)
 
@@ -114,12 +117,14 @@ class Network:
             if "/packs/" in span.url:
                 self._account.add(Count.PACK_BYTES, len(part))
             yield part
-            self._require_up(OtaRefusal.DISCONNECTED)
+            if self._is_down():
+                self._account.add(Count.CUTS)
+                raise TransferError(OtaRefusal.DISCONNECTED, _GONE)
 
-    def _require_up(self, refusal: OtaRefusal) -> None:
+    def _require_up(self) -> None:
         if self._is_down():
             self._account.add(Count.LOSSES)
-            raise TransferError(refusal, "this robot is out of reach")
+            raise TransferError(OtaRefusal.UNREACHABLE, _GONE)
 
 
 class _Counted:
@@ -234,6 +239,8 @@ def _life(start: Start) -> None:
 def main() -> None:
     """Fork a robot for each line."""
     ours = os.getpid()
+    # What is loaded by now stays shared: the collector of a robot does not touch it.
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         start = msgspec.json.decode(line, type=Start)
