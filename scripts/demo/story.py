@@ -250,8 +250,8 @@ class Story:
         table.add_column(style="dim")
         table.add_column()
         for digest, version in self._names.items():
-            own = [result for result in self._results if result.bundles == (digest,)]
-            table.add_row(f"with {version}", f"{sum(r.success for r in own)} of {len(own)} episodes succeeded")
+            if own := [result for result in self._results if result.bundles == (digest,)]:
+                table.add_row(f"with {version}", f"{sum(r.success for r in own)} of {len(own)} episodes succeeded")
         across = [result for result in self._results if len(result.bundles) > 1]
         if across:
             text = f"{sum(r.success for r in across)} of {len(across)} episodes succeeded, and count for neither"
