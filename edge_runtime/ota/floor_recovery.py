@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.errors import OtaError, OtaRefusal
+from contracts.errors import OtaError
 from edge_runtime.ota.blobs import BlobStore, release_in
 from edge_runtime.ota.floor import Floor, ReleaseFloor
 from edge_runtime.ota.repository import seen_in
@@ -57,10 +57,8 @@ def restore(floor: Floor, found: Found) -> None:
 def _is_lost(read: Callable[[], object]) -> bool:
     try:
         read()
-    except OtaError as error:
-        if error.refusal is OtaRefusal.TORN_STATE:
-            return True
-        raise
+    except OtaError:  # TORN_STATE, the only one there is
+        return True
     return False
 
 

@@ -119,6 +119,15 @@ def test_without_the_list_of_the_newest_bundle_its_counter_is_kept(
     assert floors(scene)[2] == msgspec.structs.replace(before, path="")
 
 
+def test_without_a_pointer_it_says_that_any_counter_is_taken(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    tear(scene.settings.floor)
+    for path in scene.settings.root.glob("slots.*"):
+        path.write_bytes(b"torn")
+    code, out, _ = say(capsys, scene.config_path, "restore-floor", "--accept")
+    assert (code, "a release under any counter is taken" in out) == (0, True)
+    assert floors(scene)[2] == ReleaseFloor()
+
+
 def test_a_robot_that_never_installed_anything_has_lost_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

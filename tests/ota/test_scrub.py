@@ -158,6 +158,32 @@ def test_a_list_that_the_hub_does_not_know_any_more_gives_way_to_the_one_that_is
     assert read_state(robot.home).altered == {}
 
 
+def test_a_list_that_does_not_come_as_it_was_changes_nothing(robot: ScrubbedRobot, hub: WebServer) -> None:
+    robot.run(hub.url)
+    path = robot.store.bundles / robot.digest("committed") / "release.json"
+    path.unlink()
+    hub.behave = lambda _: lambda exchange: exchange.serve(flip_at=100)
+    said = robot.run(hub.url, LATER_S)
+    assert said is not None
+    assert "target_altered" in said.detail
+    assert not path.exists()
+    # Another bundle's list, as it was.
+    hub.behave = serve_well
+    state = read_state(robot.home)
+    other = {**state.releases, robot.digest("committed"): state.releases[robot.digest("previous")]}
+    write_state(robot.home, msgspec.structs.replace(state, releases=other))
+    robot.run(hub.url, state.retry_s)
+    assert "is the release of" in read_state(robot.home).problem
+    assert not path.exists()
+    write_state(robot.home, state)
+    robot.hours = AllowedHours.parse("22:00-06:00")
+    robot.run(hub.url, state.retry_s)
+    assert "outside_hours" in read_state(robot.home).problem
+    robot.hours = AllowedHours()
+    robot.run(hub.url, LATER_S + 86_400.0)
+    robot.require_whole()
+
+
 def test_without_a_network_it_is_named_and_tried_again_later_and_later(robot: ScrubbedRobot) -> None:
     with WebServer(robot.objects) as server:
         url = server.url
@@ -305,13 +331,14 @@ def test_the_shipped_bundle_is_named_until_it_is_put_right(robot: ScrubbedRobot,
     damages: list[Callable[[], None]] = [lambda: flip(path, 0), path.unlink, (robot.shipped / "manifest.json").unlink]
     for damage in damages:
         damage()
+        spoil(robot, "committed")
         said = robot.run(hub.url, LATER_S)
         assert said is not None
-        assert said.detail.startswith("altered on the disk and not healed: the shipped bundle:")
+        assert "altered on the disk and not healed: the shipped bundle:" in said.detail
         assert list(read_state(robot.home).altered) == [SHIPPED]
         assert not robot.scrub(hub.url).due(LATER_S + 60.0), "nothing can be done about it"
         write_state(robot.home, msgspec.structs.replace(read_state(robot.home), ended_s=0.0))
-    assert hub.requests == []
+    robot.require_whole()
     shutil.copytree(robot.folder / "made" / "committed", robot.shipped, dirs_exist_ok=True)
     assert robot.run(hub.url, LATER_S) is None
     assert read_state(robot.home).altered == {}
