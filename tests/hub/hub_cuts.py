@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -35,9 +36,10 @@ from hub.keys import revoke
 from tests.ota.power_cut import CHANGING, ROOT, Point
 from tests.ota.repositories import HARDWARE, NETWORK, Site, packed_release
 
-AGED_S = 4 * 86_400
-"""How old the hub is: what is signed online is due."""
+AGED_S, TIMESTAMP_AGED_S = 4 * 86_400, 0.9 * 86_400
+"""How old the hub is: all that is signed online is due, and still good."""
 DONE, REFUSED, STORAGE_REFUSED = 0, 1, 3
+_LONGEST_S = 60
 _PR_SET_PTRACER, _ANYBODY = 0x59616D61, -1
 
 COMMANDS = {
@@ -50,24 +52,25 @@ COMMANDS = {
 }
 """What is cut, as it is typed. {0}: the folder of it all; {1}: the release that is there."""
 
-
-_MEANWHILE = {"refresh": OtaRefusal.FREEZE, "install": OtaRefusal.UNDER_THRESHOLD}
-"""Why robots may take nothing until a command is done: what was signed is old, or its key is known to be lost."""
+_MEANWHILE = {"install": OtaRefusal.UNDER_THRESHOLD}
+"""Why robots may take nothing until a command is done: a key is taken away, and what it signed is not replaced yet."""
 
 
 class Starts:
-    """The folder that every command starts in; `aged` is the same before anything was signed anew."""
+    """The folder that every command starts in, with what a robot knows; `aged`: before anything was signed anew."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, site: Site) -> None:
         now_s = time.time()
         self.aged, self.fresh = folder / "aged", folder / "fresh"
         hub = make_development_hub(self.aged / "hub", now_s - AGED_S)
         self.release = self._publish(hub, "first", now_s - AGED_S)
         hub.director.assign(self.release.target_path, _terms(1), hub.image, hub.online(), now_s - AGED_S)
-        (self.aged / "robot").mkdir()
+        hub.refresh(now_s - TIMESTAMP_AGED_S)
+        assert Robots(self, site, self.aged).counter(self.aged / "robot") == 1
         shutil.copytree(self.aged, self.fresh)
         hub = Hub(self.fresh / "hub")
         hub.refresh(now_s)
+        assert Robots(self, site, self.fresh).counter(self.fresh / "robot") == 1
         self.second = packed_release(self.fresh / "packed", "second")
         draft, _ = draft_release(hub.image.releases(), self.second.canonical_json(), (HARDWARE,), now_s)
         _sign(hub, draft, "exporter")
@@ -180,6 +183,7 @@ def _serve() -> None:
 
 def _child(held: int, words: list[str]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(_ANYBODY), 0, 0, 0)
+    signal.alarm(_LONGEST_S)
     os.read(held, 1)
     said = io.StringIO()
     status = 70
@@ -203,7 +207,7 @@ class Robots:
 
     def counter(self, home: Path) -> int | OtaRefusal:
         """The release counter that a robot with this memory is told, or why it takes nothing."""
-        delivered = self._starts.fresh / "hub" / "robot"
+        delivered = self._starts.aged / "hub" / "robot"
         settings = TrustSettings(
             robot_id="arm-1",
             hardware=HARDWARE,
@@ -215,7 +219,8 @@ class Robots:
         )
         with HttpTransport(NETWORK, SystemClock()) as transport:
             try:
-                return Trust(settings, transport, Floor(home / "floor")).check(time.time()).terms.release_counter
+                trust = Trust(settings, transport, Floor(home / "floor"))
+                return trust.check(time.time()).terms.release_counter
             except OtaError as error:
                 return error.refusal
 
@@ -225,8 +230,8 @@ class Field:
 
     def __init__(self, folder: Path, warm: Warm) -> None:
         self._folder, self._warm = folder, warm
-        self._starts = Starts(folder)
         self._site = Site(folder)
+        self._starts = Starts(folder, self._site)
         self._cuts = 0
 
     def close(self) -> None:

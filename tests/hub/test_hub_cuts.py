@@ -12,7 +12,7 @@ import pytest
 from tests.hub.hub_cuts import COMMANDS, DONE, STORAGE_REFUSED, Field, Warm
 from tests.ota import power_cut
 
-EVERY = {"refresh": 3, "approve": 1, "publish": 3, "assign": 5, "install": 4, "init": 29}
+EVERY = {"refresh": 4, "approve": 1, "publish": 4, "assign": 7, "install": 5, "init": 29}
 """Of the system calls of each command, every how-manieth is cut here."""
 
 
