@@ -87,6 +87,10 @@ class Keeper:
         self._orders.want(serve, standby, time.monotonic_ns())
         self._trial.observer.boots(serve)
 
+    def end(self) -> None:
+        """Write down what is known of the trial."""
+        self._trial.keep(time.monotonic())
+
     def status(self) -> UpdateStatus | None:
         """What there is to say now."""
         journal, slots = self._runner.journal, self._runner.slots
@@ -143,16 +147,17 @@ class Keeper:
             return
         warm = self._orders.standing_beside(time.monotonic_ns())
         if warm is Standing.REFUSED:
-            problem = self._orders.problem()
-            self._attempt(lambda: self._runner.fail(OtaRefusal.ENGINE_REFUSED))
-            self._write(str(OtaRefusal.ENGINE_REFUSED), problem)
+            self._attempt(self._give_up)
         elif warm is Standing.OBEYED:
             self._attempt(self._put_on_trial)
 
+    def _give_up(self) -> None:
+        problem = self._orders.problem()
+        self._runner.fail(OtaRefusal.ENGINE_REFUSED)
+        self._write(str(OtaRefusal.ENGINE_REFUSED), problem)
+
     def _put_on_trial(self) -> None:
         runner = self._runner
-        if runner.journal.state is not State.READY:
-            return
         self._hands.words = ""
         self._trial.begin(runner.journal.update, runner.slots.committed.bundle)
         runner.clear()
@@ -180,8 +185,11 @@ class Keeper:
         return None
 
     def _prove(self, words: str) -> None:
-        self._attempt(self._runner.prove)
-        self._write(self._runner.journal.reason, words)
+        def act() -> None:
+            self._runner.prove()
+            self._write(self._runner.journal.reason, words)
+
+        self._attempt(act)
 
     def _fail(self, reason: OtaRefusal, words: str) -> None:
         try:
@@ -217,11 +225,13 @@ class Keeper:
             self._shared.interrupt.clear()
 
     def _attempt(self, act: Callable[[], None]) -> None:
-        """Do it if the worker does not hold the runner; there will be another look."""
+        """Do it if the worker neither holds the runner nor has changed the state; there will be another look."""
+        state = self._runner.journal.state
         if not self._shared.lock.acquire(blocking=False):
             return
         try:
-            act()
+            if self._runner.journal.state is state:
+                act()
         except OtaError as error:
             logging.warning("%s: %s", self._runner.journal.state, error)
         finally:

@@ -70,7 +70,7 @@ class Trial:
             self._elapsed = Elapsed(update.bundle, update.release_counter)
             if update.bundle != committed:
                 self.observer.begin(update.bundle)
-            self._keep(self._kept_s)
+            self.keep(self._kept_s)
 
     def look(self, now_s: float, *, counts: bool) -> None:
         """Let time pass; it `counts` for the trial while one is under way and the robot's processes are there."""
@@ -80,14 +80,15 @@ class Trial:
         if counts and passed_s < _LONGEST_STEP_S:
             self._elapsed = msgspec.structs.replace(self._elapsed, elapsed_s=self._elapsed.elapsed_s + passed_s)
         if now_s - self._kept_s >= _KEEP_EVERY_S:
-            self._keep(now_s)
+            self.keep(now_s)
 
     def judge(self, bundle: str, committed: str, terms: Terms) -> Decision:
         """The verdict by now."""
         record = self.observer.record
         return judge(record(bundle), record(committed), terms, self._elapsed.elapsed_s)
 
-    def _keep(self, now_s: float) -> None:
+    def keep(self, now_s: float) -> None:
+        """Write down what is known, and forget the bundles that are gone."""
         self._kept_s = now_s
         known = self._known()
         records = [record for bundle, record in self.observer.records().items() if bundle in known]

@@ -26,6 +26,7 @@ from edge_runtime.slots import Slot
 
 _NICE = 10
 _IDLE_S = 0.2
+_SOON_S = 2.0
 _CHECK_AGAIN_S = 10.0
 _END_S = 20.0
 
@@ -103,7 +104,9 @@ class Worker:
             self._check()
         elif now_s >= self._turn_due_s:
             self._take(lambda: self._agent.turn(time.time()))
-            self._turn_due_s = time.monotonic() + self._interval_s
+            # What is wanted instead is taken as soon as the one on trial is off the robot.
+            soon = shared.superseded.is_set()
+            self._turn_due_s = time.monotonic() + (_SOON_S if soon else self._interval_s)
         elif self._agent.waits_for_check and now_s >= self._check_due_s and not self._must_wait():
             self._take(lambda: self._agent.examine(time.time()))
             self._check_due_s = time.monotonic() + _CHECK_AGAIN_S

@@ -1,0 +1,75 @@
+"""A hub, a whole robot with its update agent, and a bundle that its engine does not survive: every process is real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from contracts.topics import POLICY_STATUS, UPDATE_STATUS
+from contracts.updates import PolicyStatus, UpdateStatus
+from edge_runtime.bus import Subscriber
+from edge_runtime.cli.launch import ProcessTable
+from edge_runtime.processes import BESIDE, ENGINE, PROCESSES
+from tests.ota.updated_robot import Scene
+from tests.simulators.web_server import WebServer
+
+pytestmark = pytest.mark.realtime
+PATIENCE_S = 90.0
+
+
+class Heard:
+    """What engine and agent said last."""
+
+    def __init__(self, run_dir: Path, table: ProcessTable) -> None:
+        self.engine: PolicyStatus | None = None
+        self.update: UpdateStatus | None = None
+        self._table = table
+        self._subscriber = Subscriber((POLICY_STATUS, UPDATE_STATUS), run_dir)
+
+    def until(self, condition: Callable[[PolicyStatus, UpdateStatus], bool]) -> PolicyStatus:
+        """Look after the processes until both have spoken and `condition` holds."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline_s:
+            self._table.tend()
+            for message in self._subscriber.receive(0.1):
+                if isinstance(message, PolicyStatus):
+                    self.engine = message
+                elif isinstance(message, UpdateStatus):
+                    self.update = message
+            if self.engine is not None and self.update is not None and condition(self.engine, self.update):
+                return self.engine
+        raise AssertionError((self.engine, self.update, self._table.last_words(BESIDE[0], 20)))
+
+    def close(self) -> None:
+        self._subscriber.close()
+
+
+def test_a_bundle_whose_engine_ends_again_and_again_is_taken_back_with_the_hub_gone(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    with WebServer({}) as server:
+        scene = Scene(tmp_path, server, time.time())
+        release = scene.publish(scene.bundle("1"))
+        shipped, new = scene.shipped_digest, release.bundle_digest
+        scene.assign(release, 1, probation_s=3600)
+        with ProcessTable(scene.config, run_dir, processes=(*PROCESSES, *BESIDE)) as table:
+            table.start()
+            heard = Heard(run_dir, table)
+            try:
+                heard.until(lambda engine, update: update.state == "probation" and engine.serving == new)
+                pid = heard.until(lambda engine, _: engine.standby == shipped).pid
+                server.__exit__()
+                os.kill(pid, signal.SIGKILL)
+                # Another one, and the agent has heard it: it has what the agent wants it to have.
+                other = heard.until(lambda engine, _: engine.pid != pid and engine.standby == shipped).pid
+                os.kill(other, signal.SIGKILL)
+                back = heard.until(lambda engine, update: engine.serving == shipped == update.running).pid
+                heard.until(lambda _, update: (update.state, update.reason) == ("idle", "probation_crashes"))
+            finally:
+                heard.close()
+            assert table.pids()[ENGINE.name] == back, "it was not a new engine that brought it back"
