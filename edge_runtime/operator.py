@@ -259,7 +259,7 @@ class Operator:
         # Reports from before the answer are of the episode before.
         watcher.followed.clear()
         outcome, reason = self._watch(timeout_s)
-        ended_ns = time.monotonic_ns()
+        ended_ns, bundles = time.monotonic_ns(), tuple(watcher.followed)
         if self._tells_outcomes and not swapped and self._says_something(outcome):
             self._untold = self._outcome(outcome == "success", started_ns, ended_ns, instruction, reason)
         if watcher.control_state in _POWERED:
@@ -277,7 +277,7 @@ class Operator:
             interventions=watcher.interventions - interventions_before,
             trace_digest=scene.trace_digest,
             receipts=tuple(watcher.receipts),
-            bundles=tuple(watcher.followed),
+            bundles=bundles,
             ended_ns=ended_ns,
         )
 
