@@ -8,6 +8,7 @@ here. Trusts the pointer, and of a bundle only its own manifest.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from contracts.errors import EdgeError, OtaError
 from contracts.manifest import Manifest, read_manifest
@@ -39,12 +40,13 @@ class KnownBundles:
             EdgeError: not even the one that came with the software fits.
         """
 
-        def fitting(manifest: Manifest) -> Manifest:
+        def fitting(folder: Path) -> str:
+            manifest = read_manifest(folder)
             self._require_fit(manifest)
-            return manifest
+            return manifest.digest
 
-        manifest, _ = self._installed.boot_first(lambda folder: fitting(read_manifest(folder)))
-        return manifest.digest
+        digest, _ = self._installed.boot_first(fitting)
+        return digest
 
     def why_not(self, digest: str, now_ns: int) -> str | None:
         """What keeps the bundle of `digest` from moving this robot; None if nothing does.
