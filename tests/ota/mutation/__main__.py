@@ -68,6 +68,7 @@ def main() -> int:
     parser.add_argument(
         "only", nargs="*", help="names of mutants, with * and ?: what the last run made of all others stands"
     )
+    parser.add_argument("--go-on", action="store_true", help="where the last run was interrupted, not from the start")
     options = parser.parse_args()
     console = Console()
     os.chdir(ROOT)
@@ -80,7 +81,12 @@ def main() -> int:
     from tests.ota.mutation.operators import install
 
     install()
-    if not options.only:
+    # What it took to get here is not what is tested: that lies in the copy that mutmut makes.
+    for name in [
+        name for name in sys.modules if name.split(".")[0] in ("tests", "benchmarks", "contracts", "edge_runtime")
+    ]:
+        del sys.modules[name]
+    if not (options.only or options.go_on):
         shutil.rmtree(MUTANTS, ignore_errors=True)
     mutmut.cli.main(["run", "--max-children", str(options.jobs), *options.only], standalone_mode=False)
 
