@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.cli import main
-from edge_runtime.slots import SlotFile
+from edge_runtime.slots import Slot, SlotFile
 from tests.ota.updated_robot import Scene
 from tests.settings import copy_settings
 from tests.simulators.web_server import WebServer
@@ -100,3 +100,34 @@ def test_without_the_section_it_is_a_wrong_setting(tmp_path: Path, capsys: pytes
     code, _, err = say(capsys, copy_settings(tmp_path), "status")
     assert code == 2
     assert "updates are off" in err
+
+
+def to_the_end(scene: Scene) -> str:
+    """Have version 1 committed, by an agent that is not there any more; its digest."""
+    release = scene.publish(scene.bundle("1"))
+    scene.assign(release, 1)
+    with scene.agent() as (agent, runner):
+        agent.turn(scene.now_s)
+        runner.clear()
+        runner.prove()
+    return release.bundle_digest
+
+
+def test_without_an_agent_going_back_is_done_here_and_needs_no_hub(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = to_the_end(scene)
+    scene.server.__exit__()
+    assert SlotFile(scene.settings.root / "slots").read().active.bundle == new
+    code, out, _ = say(capsys, scene.config_path, "rollback", "--reason", "it drops cubes")
+    assert (code, out) == (0, "rolled back\n")
+    slots = SlotFile(scene.settings.root / "slots").read()
+    assert (slots.active, slots.previous) == (Slot(), Slot(new, 1))
+    _, out, _ = say(capsys, scene.config_path, "history")
+    assert out.splitlines()[-1].endswith("rollback_asked: it drops cubes")
+
+
+def test_nothing_to_go_back_to_is_one_line(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = say(capsys, scene.config_path, "rollback")
+    assert (code, out) == (1, "")
+    assert err == "error: not_now: there is no previous bundle\n"
