@@ -54,6 +54,7 @@ class Story:
         self._results: Sequence[EpisodeResult] = ()
         self._update: UpdateStatus | None = None
         self._serving, self._serving_since_ns = "", 0
+        self._moves = False
         self._changes: list[tuple[str, int]] = []
         self._heard_s = 0.0
         self._back_ns = 0
@@ -104,7 +105,8 @@ class Story:
         self._chapter(f"{good} is released: it plans in four steps instead of five")
         digest = yield from self._release(QUICKER, self._bundle)
         yield from self._until(lambda: self._comes(digest), _UPDATE_S, f"{good} did not come to act")
-        self._say("the arm goes on: its plan was followed to the seam, and from there the new one")
+        where = "in mid-motion: it follows the old plan up to the seam" if self._moves else "between two episodes"
+        self._say(f"the change found the arm {where}; the old bundle stays loaded")
         yield from self._until(lambda: self._is_committed(digest), _UPDATE_S, f"{good} was not committed")
 
         bad = VERSIONS[MIXED_UP]
@@ -113,7 +115,7 @@ class Story:
         broken = yield from self._release(MIXED_UP, self._stage.folder / f"pocket_vla-{good}")
         yield from self._until(lambda: self._comes(broken), _UPDATE_S, f"{bad} did not come to act")
         self._say("it reaches for the wrong things; nobody is asked from here on")
-        yield from self._until(lambda: not self._runs(broken), _UPDATE_S, f"{bad} was not taken back")
+        yield from self._until(lambda: self._has_left(broken), _UPDATE_S, f"{bad} was not taken back")
         yield from self._until(lambda: self._acts(digest), _UPDATE_S, f"{good} did not come back")
 
         self._chapter(f"{good} works again")
@@ -194,6 +196,7 @@ class Story:
             if version is not None:
                 self._fetched[version] = max(self._fetched.get(version, 0), update.bytes_done)
         if (policy := watcher.policy) is not None and policy.serving != self._serving:
+            self._moves = watcher.control_state == "active"
             if self._serving:
                 self._changes.append((policy.serving, policy.serving_since_ns))
             if self._names.get(self._serving) == VERSIONS[MIXED_UP]:
@@ -202,6 +205,14 @@ class Story:
 
     def _runs(self, digest: str) -> bool:
         return self._update is not None and self._update.running == digest
+
+    def _has_left(self, digest: str) -> bool:
+        update = self._update
+        if update is None or update.running == digest:
+            return False
+        if not update.reason.startswith("probation_"):
+            raise ProcessError(f"{self._names[digest]} was not taken back by its probation{self._agents_words()}")
+        return True
 
     def _acts(self, digest: str) -> bool:
         return self._runs(digest) and self._serving == digest

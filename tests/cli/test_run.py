@@ -161,6 +161,9 @@ def test_the_page_shows_pictures_and_numbers_to_this_machine_only(
     status = json.load(urllib.request.urlopen(url + "status.json", timeout=5))
     assert status["state"] in ("holding", "active")
     assert status["alive"] == {"driver": True, "control": True, "engine": True}
+    manifest = read_manifest(robot_toml.parent / "bundle")
+    assert status["bundle_line"] == f"{manifest.name} {manifest.version} ({manifest.digest[:8]})"
+    assert (status["update"], status["update_line"]) == (None, "")
     for camera in ("scene", "wrist"):
         with urllib.request.urlopen(url + camera + ".mjpg", timeout=5) as stream:
             assert b"\xff\xd8\xff" in stream.read(2000)
