@@ -132,7 +132,7 @@ FORGED = [
     ("an offset before the pack", put(-40, "blobs", A, "offset"), "malformed"),
     ("another format", put(2, "format_version"), "format"),
     # Paths.
-    *((f"the path {path!r}", put(path, "files", 1, "path"), "paths") for path in PATHS),
+    *((f"path {number}", put(path, "files", 1, "path"), "paths") for number, path in enumerate(PATHS)),
     ("a path twice", put("manifest.json", "files", 1, "path"), "paths"),
     ("a path twice, in capitals", put("MANIFEST.json", "files", 1, "path"), "paths"),
     ("a file that is a folder", put("manifest.json/x", "files", 1, "path"), "paths"),
