@@ -90,6 +90,11 @@ def main() -> int:
         shutil.rmtree(MUTANTS, ignore_errors=True)
     mutmut.cli.main(["run", "--max-children", str(options.jobs), *options.only], standalone_mode=False)
 
+    unnamable = [name for name in mutmut.collected_test_names() if "\\" in name]
+    if unnamable:
+        console.print(f"these cannot be asked for by name, so that mutants look found that are not: {unnamable}")
+        return 1
+
     allowed, met, survivors = read_allowed(), set(), 0
     figures: dict[str, dict[str, int]] = {}
     for data in mutmut.collect_source_file_mutation_data(mutant_names=options.only)[1].values():
