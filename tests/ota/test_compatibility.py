@@ -60,7 +60,11 @@ def test_a_release_that_fits_is_taken() -> None:
             OtaRefusal.INCOMPATIBLE_TENSORRT,
             "for below 10.3, this",
         ),
-        ({"jetpack": VersionRange(at_least="6.1.1")}, OtaRefusal.INCOMPATIBLE_JETPACK, "asks for at least 6.1.1, this"),
+        (
+            {"jetpack": VersionRange(at_least="6.1.1")},
+            OtaRefusal.INCOMPATIBLE_JETPACK,
+            "asks for at least 6.1.1, this robot has 6.1",
+        ),
         ({"jetpack": VersionRange(below="6.1.0")}, OtaRefusal.INCOMPATIBLE_JETPACK, "jetpack: the"),
         (
             {"jetpack": VersionRange(at_least="6", below="6.1")},
