@@ -74,14 +74,15 @@ def verifying(work: Path) -> dict[str, float]:
     staging.place()
     for _ in range(ROUNDS):
         times["scrub"].append(seconds(lambda: list(store.check(release))))
-    middle = {name: statistics.median(values) for name, values in times.items()}
+    # The fastest round of each: what else the machine does can only add to it.
+    fastest = {name: min(values) for name, values in times.items()}
     return {
-        "plain_sha256_gb_s": release.size_bytes / middle["plain"] / 1e9,
-        "verified_files_gb_s": release.size_bytes / middle["files"] / 1e9,
-        "verified_pieces_gb_s": release.size_bytes / middle["pieces"] / 1e9,
-        "scrub_from_disk_gb_s": release.size_bytes / middle["scrub"] / 1e9,
-        "verify_files_time_over_sha256_time": middle["files"] / middle["plain"],
-        "verify_pieces_time_over_sha256_time": middle["pieces"] / middle["plain"],
+        "plain_sha256_gb_s": release.size_bytes / fastest["plain"] / 1e9,
+        "verified_files_gb_s": release.size_bytes / fastest["files"] / 1e9,
+        "verified_pieces_gb_s": release.size_bytes / fastest["pieces"] / 1e9,
+        "scrub_from_disk_gb_s": release.size_bytes / fastest["scrub"] / 1e9,
+        "verify_files_time_over_sha256_time": fastest["files"] / fastest["plain"],
+        "verify_pieces_time_over_sha256_time": fastest["pieces"] / fastest["plain"],
     }
 
 
