@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -217,13 +218,7 @@ def _add_operator(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _add_outcome(action: argparse.ArgumentParser) -> None:
     action.add_argument("outcome", choices=("success", "failure"), help="did it do what it was told?")
-    action.add_argument(
-        "--started-s-ago",
-        type=_seconds,
-        default=10.0,
-        metavar="T",
-        help="when the attempt began; one that a change of the bundle cut counts for neither (default: 10)",
-    )
+    action.add_argument("--started-s-ago", type=_seconds, default=10.0, metavar="T", help="when it began (default: 10)")
     action.add_argument("--reason", type=_words, default="", metavar="TEXT", help="what went wrong, for the record")
     action.add_argument("--instruction", type=_words, default="", metavar="TEXT", help="what it was told")
 
@@ -362,13 +357,7 @@ def _words(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 86_400.0:
-        raise argparse.ArgumentTypeError("seconds are due, at most a day of them")
-    return value
+    return _number_within(text, 0.0, 86_400.0)
 
 
 def _positive(text: str) -> int:
@@ -394,10 +383,14 @@ def _within(text: str, low: int, high: int) -> int:
 
 
 def _fraction(text: str) -> float:
+    return _number_within(text, 0.0, 1.0)
+
+
+def _number_within(text: str, low: float, high: float) -> float:
     try:
         value = float(text)
     except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError("must lie between 0 and 1")
+        value = math.nan
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"must lie between {low:g} and {high:g}")
     return value
