@@ -27,7 +27,7 @@ from tests.ota.store_exercise import arm_of, digest_of, make_bundles, release
 from tests.settings import copy_settings
 
 PATIENCE_S = 60.0
-OBEY_S = 2.0
+OBEY_S = 30.0
 _SECTION = {
     "robot_id": "arm-1",
     "hardware": "sim_arm",

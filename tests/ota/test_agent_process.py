@@ -125,7 +125,7 @@ def life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Life]:
 
 
 def test_an_update_goes_through_and_everybody_can_see_it(life: Life, capsys: pytest.CaptureFixture[str]) -> None:
-    new = life.release("1", 1, probation_s=3)
+    new = life.release("1", 1, probation_s=2)
     life.start()
     life.until(lambda said: said.state == "probation" and "on trial" in said.trial)
     nice = {int(thread.name): os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in life.threads}
