@@ -57,6 +57,15 @@ def test_blocks_meet_without_a_seam(width: Width, size: int) -> None:
     assert max(map(len, parts)) <= DELTA_BLOCK_BYTES
 
 
+def test_parts_are_blocks_and_come_from_files_as_well() -> None:
+    size = 2 * DELTA_BLOCK_BYTES + 5
+    blob, base = os.urandom(size), os.urandom(size)
+    assert list(map(len, decode(io.BytesIO(blob), "none", size))) == [DELTA_BLOCK_BYTES, DELTA_BLOCK_BYTES, 5]
+    parts = list(decode_delta(io.BytesIO(encode_delta(blob, base, 2)), io.BytesIO(base), 2, size))
+    assert list(map(len, parts)) == [1, DELTA_BLOCK_BYTES, DELTA_BLOCK_BYTES, 4]
+    assert b"".join(parts) == blob
+
+
 def test_elements_are_counted_from_the_end() -> None:
     """What lies before a tensor may have any length and must not shift its values out of step."""
     rng = np.random.default_rng(4)

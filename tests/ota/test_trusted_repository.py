@@ -143,6 +143,21 @@ def test_a_target_that_is_too_large_is_not_asked_for(robot: Robot) -> None:
     assert robot.site.asked == []
 
 
+@pytest.mark.parametrize("sent", [b"other", b"smal", b"small and more", b""])
+def test_other_bytes_than_were_signed_are_no_target(robot: Robot, sent: bytes) -> None:
+    robot.repository.add_target("small", b"small")
+    robot.repository.announce()
+    trusted = robot.trusted()
+    trusted.refresh(time.time())
+    target = trusted.target("small")
+    assert target is not None
+    robot.site.answers[f"/targets/{trusted.hashed_path(target)}"] = bytes_answer(sent)
+    with pytest.raises(OtaError) as caught:
+        fetch_target(robot.transport, trusted, target, f"{robot.site.url}/targets")
+    wrong = OtaRefusal.ENDLESS_DATA if len(sent) > len(b"small") else OtaRefusal.TARGET_ALTERED
+    assert caught.value.refusal is wrong
+
+
 def test_a_snapshot_that_lists_no_targets(robot: Robot) -> None:
     snapshot = robot.repository.open("snapshot")
     del snapshot.signed.meta["targets.json"]
