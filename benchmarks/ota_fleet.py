@@ -10,10 +10,12 @@ that it runs the new bundle. Needs the extras `ota` and `hub`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -150,9 +152,11 @@ class Robot:
     account: Account
     is_killed: bool
     pid: int = 0
+    handle: int = -1
     due_s: float = 0.0
     kills: int = 0
-    ended_by_itself: int = 0
+    is_dying: bool = False
+    last_words: list[str] = field(default_factory=list)
 
     @property
     def is_done(self) -> bool:
@@ -160,9 +164,29 @@ class Robot:
         return self.account[Count.DONE] > 0
 
     @property
+    def log(self) -> Path:
+        """What its processes said."""
+        return Path(f"{self.start.account}.log")
+
+    @property
     def is_on(self) -> bool:
         """Whether its process is there."""
-        return bool(self.pid) and Path(f"/proc/{self.pid}").exists()
+        return self.handle >= 0 and not select.select([self.handle], [], [], 0.0)[0]
+
+    def kill(self) -> None:
+        """End its process, and no other that has come to the same number."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.handle, signal.SIGKILL)
+        self.kills += 1
+        self.is_dying = True
+
+    def has_ended(self, next_s: float) -> None:
+        """Its process is gone: it is to be switched on again at `next_s`."""
+        if not self.is_dying:
+            # Nobody killed it: the service manager would start it again, and so does this.
+            self.last_words.append(self.log.read_text(encoding="utf-8")[-500:])
+        os.close(self.handle)
+        self.pid, self.handle, self.is_dying, self.due_s = 0, -1, False, next_s
 
 
 @dataclass
@@ -182,6 +206,7 @@ class Fleet:
         self.warm.stdin.write(msgspec.json.encode(robot.start).decode() + "\n")
         self.warm.stdin.flush()
         robot.pid = int(self.warm.stdout.readline())
+        robot.handle = os.pidfd_open(robot.pid)
         robot.due_s = time.monotonic() + self.draw.uniform(*UP_S)
 
     def look(self) -> int:
@@ -191,16 +216,12 @@ class Fleet:
             if robot.is_done:
                 continue
             if not robot.is_on:
-                if robot.pid:
-                    # It ended and nobody killed it: the service manager would start it again, and so do we.
-                    robot.ended_by_itself += 1
-                    robot.pid, robot.due_s = 0, now_s + 1.0
-                elif now_s >= robot.due_s:
+                if robot.handle >= 0 and not robot.is_done:
+                    robot.has_ended(now_s + self.draw.uniform(*DOWN_S))
+                elif robot.handle < 0 and now_s >= robot.due_s:
                     self.switch_on(robot)
-            elif robot.is_killed and now_s >= robot.due_s:
-                os.kill(robot.pid, signal.SIGKILL)
-                robot.kills += 1
-                robot.pid, robot.due_s = 0, now_s + self.draw.uniform(*DOWN_S)
+            elif robot.is_killed and not robot.is_dying and now_s >= robot.due_s:
+                robot.kill()
         return sum(robot.is_done for robot in self.robots)
 
     def measure(self) -> None:
@@ -254,6 +275,9 @@ def update(folder: Path, agents: int, seed: int, console: Console) -> dict[str, 
         with fleet_of(folder, names, hub.url, seed) as fleet:
             began_unix_s = time.time()
             _see_through(fleet, console)
+            for robot in fleet.robots:
+                for words in robot.last_words:
+                    console.print(f"{robot.name} ended by itself: {words}", highlight=False, markup=False)
             figures = {"agents": agents, **_moved(fleet, release), "agents_peak_mb": fleet.peak_rss_mb}
         figures |= {"assign_s": assign_s, "hub_cpu_s": hub.cpu_s - hub_cpu_s, "hub_peak_rss_mb": hub.peak_rss_mb}
         return figures | _as_reported(folder / "hub", release, began_unix_s, figures)
@@ -294,7 +318,7 @@ def _moved(fleet: Fleet, release: ReleaseManifest) -> dict[str, float]:
         "kills": kills,
         "transfers_cut": cuts,
         "asked_out_of_reach": sum(robot.account[Count.LOSSES] for robot in robots),
-        "ended_by_itself": sum(robot.ended_by_itself for robot in robots),
+        "ended_by_itself": sum(len(robot.last_words) for robot in robots),
         "agent_cpu_s": sum(robot.account[Count.CPU_MS] for robot in robots) / 1e3 / len(robots),
         "requests": sum(robot.account[Count.REQUESTS] for robot in robots),
         "served_mb": sum(robot.account[Count.BYTES] for robot in robots) / 1e6,
