@@ -83,7 +83,7 @@ def _blocks(size_bytes: int, first: int) -> Iterator[int]:
 def _inflated(source: BinaryIO, blocks: Iterator[int]) -> Iterator[bytes]:
     try:
         with zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES).stream_reader(
-            source, read_across_frames=False, closefd=False
+            source, closefd=False
         ) as reader:
             yield from _bounded(reader, blocks)
     except zstandard.ZstdError as error:

@@ -66,6 +66,22 @@ def test_parts_are_blocks_and_come_from_files_as_well() -> None:
     assert b"".join(parts) == blob
 
 
+def test_a_file_that_was_read_is_left_open() -> None:
+    with io.BytesIO(zstandard.compress(bytes(1000))) as source:
+        assert b"".join(decode(source, "zstd", 1000)) == bytes(1000)
+        assert not source.closed
+
+
+def test_a_refusal_says_how_far_it_came() -> None:
+    short, long = bytes(DELTA_BLOCK_BYTES + 7), bytes(DELTA_BLOCK_BYTES + 9)
+    with pytest.raises(OtaError, match=f"ends after {len(short)} bytes"):
+        b"".join(decode(short, "none", len(short) + 1))
+    with pytest.raises(OtaError, match=f"more than the {len(long) - 1} bytes"):
+        b"".join(decode(long, "none", len(long) - 1))
+    with pytest.raises(OtaError, match="zstd"):
+        b"".join(decode(b"no frame", "zstd", 8))
+
+
 def test_elements_are_counted_from_the_end() -> None:
     """What lies before a tensor may have any length and must not shift its values out of step."""
     rng = np.random.default_rng(4)
