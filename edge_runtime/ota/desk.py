@@ -44,7 +44,7 @@ OBEY_S = 10.0
 APPEAR_S = 30.0
 """In which one has to be there for a bundle that goes on trial; after a power cut it starts when this process does."""
 HEARD_S = 1.0
-"""In which an engine that is there is heard of by a process that has just started."""
+"""In which what is there is heard of by a process that has just started."""
 _INTERVAL_NS = 100_000_000
 _LISTEN_S = 0.05
 _REMEMBERED = 64
@@ -90,6 +90,7 @@ class Desk:
         self._known: deque[tuple[int, UpdateKind]] = deque(maxlen=_REMEMBERED)
         self._heard_ns: dict[str, int] = {}
         self._state: ControlState | None = None
+        self._listened_ns = time.monotonic_ns() + round(HEARD_S * 1e9)
         self._due_ns = 0
         self._subscriber = Subscriber(_TOPICS, run_dir, process="ota")
         try:
@@ -113,7 +114,12 @@ class Desk:
 
     @property
     def is_at_work(self) -> bool:
-        """Whether the robot is under power, as far as control can be heard. May be asked from any thread."""
+        """Whether the robot is under power, as far as control can be heard. May be asked from any thread.
+
+        Before there was time to hear of it, it may be.
+        """
+        if self._state is None:
+            return time.monotonic_ns() < self._listened_ns
         return self._state in _AT_WORK and self.is_alive("report")
 
     def is_alive(self, process: str) -> bool:

@@ -83,6 +83,11 @@ class Hands:
         self._progress, self._fetching = _NO_PROGRESS, staging.release.target_path
         self._fetcher.fetch(staging.release, staging, HeldInStore(self._store), self._look)
 
+    def heed(self) -> None:
+        """See `Robot.heed`."""
+        if self._should_end():
+            raise OtaError(OtaRefusal.NOT_NOW, "the agent has something else to do")
+
     def progress_of(self, release: str) -> Progress:
         """Of its download, under way or over; nothing where nothing of it was fetched since this process began."""
         return self._progress if release == self._fetching else _NO_PROGRESS
@@ -134,11 +139,6 @@ class Hands:
 
     def _digest(self, folder: Path) -> str:
         return self._shipped() if folder == self._settings.shipped else folder.parent.name
-
-    def heed(self) -> None:
-        """See `Robot.heed`."""
-        if self._should_end():
-            raise OtaError(OtaRefusal.NOT_NOW, "the agent has something else to do")
 
 
 class EndableClock(SystemClock):

@@ -128,7 +128,9 @@ def test_without_an_engine_what_is_ready_waits_and_going_back_does_not(kept: Kep
 def test_a_robot_at_work_is_not_changed_over_unless_its_owner_wants_it(tmp_path: Path) -> None:
     kept = KeptRobot(tmp_path, activate="at_rest")
     with kept.robot, kept.agent():
-        kept.until(lambda: kept.desk.is_at_work)
+        assert kept.desk.is_at_work, "as long as nothing is known of it"
+        kept.tend_for(1.2)
+        assert kept.desk.is_at_work
         kept.get_ready("1", probation_s=600)
         kept.tend_for(0.8)
         assert kept.state is State.READY

@@ -141,7 +141,7 @@ def test_the_agent_tells_the_hub_that_an_update_is_ready(tmp_path: Path, served:
         process = subprocess.Popen([sys.executable, *map(str, command)], stderr=subprocess.PIPE)
         try:
             deadline_s = time.monotonic() + 60.0
-            while (said := heard(served)) is None and time.monotonic() < deadline_s:
+            while ((said := heard(served)) is None or said.state != "ready") and time.monotonic() < deadline_s:
                 time.sleep(0.1)
         finally:
             process.send_signal(signal.SIGTERM)
