@@ -17,7 +17,9 @@ HEARD_S = 1.5
 """In which an agent is heard that is there: fifteen times what it takes to say something."""
 ANSWER_S = {UpdateKind.ROLLBACK: 60.0, UpdateKind.CHECK: 180.0}
 """A rollback takes moments, unless the disk or the engine does not obey; the hub may have to be asked again."""
-_REPEAT_S = 0.1
+_REPEAT_S = (0.005, 0.1)
+"""First and longest pause between two sendings: the first ones are lost while the connection is made."""
+_LISTEN_S = 0.05
 
 
 class RunningAgent:
@@ -54,7 +56,7 @@ class RunningAgent:
         now_ns = time.monotonic_ns()
         command = UpdateCommand(id=now_ns, kind=kind, stamp_ns=now_ns, reason=reason)
         asked = 0 if self.status is None else self.status.pid
-        until_s, next_s = time.monotonic() + ANSWER_S[kind], 0.0
+        until_s, next_s, pause_s = time.monotonic() + ANSWER_S[kind], 0.0, _REPEAT_S[0]
         with Sender(UPDATE_COMMAND, self._run_dir) as line:
             while time.monotonic() < until_s:
                 if self.status is not None and (words := self.status.answer_to(command)) is not None:
@@ -64,12 +66,13 @@ class RunningAgent:
                     raise OperatorError("ota", kind.value, problem, answered=True)
                 if time.monotonic() >= next_s:
                     line.send(command)
-                    next_s = time.monotonic() + _REPEAT_S
-                self._listen()
+                    next_s = time.monotonic() + pause_s
+                    pause_s = min(2.0 * pause_s, _REPEAT_S[1])
+                self._listen(min(pause_s, _LISTEN_S))
         raise OperatorError("ota", kind.value, f"has not answered within {ANSWER_S[kind]:g} s", answered=False)
 
-    def _listen(self) -> None:
-        for message in self._subscriber.receive(0.05):
+    def _listen(self, timeout_s: float = _LISTEN_S) -> None:
+        for message in self._subscriber.receive(timeout_s):
             if isinstance(message, UpdateStatus):
                 self.status = message
             elif isinstance(message, PolicyStatus):
