@@ -93,6 +93,23 @@ def power_cuts() -> str:
     return f"{_table(['', 'number'], rows)}\n\n{machine}."
 
 
+def fleet() -> str:
+    """`python -m benchmarks.ota_fleet`."""
+    figures, machine = _read("ota_fleet")
+    rows = [
+        ["robots, each a process; of them dropping in and out", f"{figures['agents']}, {figures['dropping']}"],
+        ["kills; transfers cut", f"{figures['kills']:,}; {figures['transfers_cut']:,}"],
+        ["have reported, signed, that they run the new bundle", f"{figures['agents'] - figures['not_running_it']}"],
+        ["until the last of them had, s", f"{figures['finished_s']:.0f}"],
+        ["a robot, p50 and p99, s", f"{figures['agent_p50_s']:.0f} and {figures['agent_p99_s']:.0f}"],
+        ["requests; bytes served, MB", f"{figures['requests']:,}; {figures['served_mb']:,.0f}"],
+        ["bytes moved twice, MB", f"{figures['moved_twice_mb']:.2f}"],
+        ["of the hub: processor, s; most memory, MB", f"{figures['hub_cpu_s']:.0f}; {figures['hub_peak_rss_mb']:.0f}"],
+        ["to assign it to all, s; to ask how far it is, s", f"{figures['assign_s']:.1f}; {figures['status_s']:.1f}"],
+    ]
+    return f"{_table(['', 'measured'], rows)}\n\n{machine}, hub and robots on it together."
+
+
 def probation() -> str:
     """`python -m benchmarks.probation`."""
     figures, _ = _read("probation")
