@@ -59,7 +59,7 @@ def data_of(changed: dict[str, Any]) -> bytes:
 def refusal_of(data: bytes) -> OtaRefusal:
     with pytest.raises(OtaError) as caught:
         load(data)
-    assert caught.value.detail
+    assert caught.value.detail not in ("", "None")
     return caught.value.refusal
 
 
@@ -199,6 +199,7 @@ def test_what_is_no_release_at_all_is_malformed(data: bytes) -> None:
 
 def test_a_release_above_the_cap_is_not_even_parsed() -> None:
     assert refusal_of(b" " * (format_.MAX_RELEASE_BYTES + 1)) is OtaRefusal.RELEASE_OVERSIZED
+    assert refusal_of(b" " * format_.MAX_RELEASE_BYTES) is OtaRefusal.RELEASE_MALFORMED
 
 
 @pytest.mark.parametrize(
