@@ -99,10 +99,15 @@ class BlobStore:
 
     `healing/<digest>` has new copies of what the disk has altered of a bundle, on their way. A folder of each of these
     has the `release.json` it was made from, and the bundle's own files in `bundle/`.
+
+    Args:
+        root: belongs to the store.
+        shipped: the bundle that came with the software, which is only read; None where there is none.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shipped: Path | None = None) -> None:
         self._root = root
+        self._shipped = shipped
         self.bundles = root / "bundles"
         self.staging = root / "staging"
         self.healing = root / "healing"
@@ -132,18 +137,22 @@ class BlobStore:
     def places(self, own: ReleaseManifest | None = None) -> dict[str, list[Place]]:
         """Where each piece of the installed bundles, and of what was staged, should lie.
 
-        `own` is the release of one of them that may have lost its list.
+        `own` is the release of one of them that may have lost its list. The shipped bundle has none; what it may have
+        of `own` are the same bytes at the same places of files of the same name.
         """
         found: dict[str, list[Place]] = {}
         folders = [above / name for above in (self.bundles, self.staging) for name in names_in(above)]
         known = [(folder, release_in(folder)) for folder in folders]
         if own is not None:
             known.append((self.bundles / own.bundle_digest, own))
-        for folder, release in known:
+        files = [(folder / FILES_NAME, release) for folder, release in known]
+        if self._shipped is not None:
+            files.append((self._shipped, own))
+        for folder, release in files:
             if release is None:
                 continue
             for file in release.files:
-                path = folder / FILES_NAME / file.path
+                path = folder / file.path
                 for piece, offset_bytes, size_bytes in pieces_of(release, file):
                     found.setdefault(piece, []).append(Place(path, offset_bytes, size_bytes))
         return found

@@ -88,7 +88,7 @@ class Runner:
     def __init__(self, root: Path, shipped: Path, floor: Floor, robot: Robot) -> None:
         self.journal = Journal()
         self.slots = Slots()
-        self.store = BlobStore(root)
+        self.store = BlobStore(root, shipped)
         self._floor = floor
         self._root = root
         self._shipped = shipped

@@ -110,6 +110,26 @@ def test_pieces_of_other_bundles_are_taken_over_and_same_files_linked(store: Blo
     verify_bundle(second)
 
 
+def test_what_the_shipped_bundle_has_is_taken_over_and_the_bundle_left_alone(tmp_path: Path) -> None:
+    shipped = small_bundle(tmp_path / "shipped", "1")
+    (shipped / "notes" / "card.md").write_bytes(b"altered" * 200)
+    before = listing(shipped)
+    store = BlobStore(tmp_path / "store", shipped)
+    store.create()
+    release, pieces = release_of(small_bundle(tmp_path / "2", "2"))
+    staging = begin(store, release)
+    words = next(file for file in release.files if file.path == "words.json")
+    assert set(staging.missing) < set(pieces)
+    assert not set(words.pieces) & set(staging.missing)
+    card = next(file for file in release.files if file.path == "notes/card.md")
+    assert set(card.pieces) & set(staging.missing), "what was altered has to come from the hub"
+    for piece in staging.missing:
+        staging.put(piece, pieces[piece])
+    assert verify_bundle(staging.finish()).digest == release.bundle_digest
+    assert not (store.folder(release.bundle_digest) / "words.json").samefile(shipped / "words.json")
+    assert listing(shipped) == before
+
+
 def test_an_altered_file_of_another_bundle_is_not_taken_over(store: BlobStore, tmp_path: Path) -> None:
     first = installed(store, tmp_path, "1")
     card = store.folder(first) / "notes" / "card.md"
