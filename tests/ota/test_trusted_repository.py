@@ -13,6 +13,7 @@ from tuf.api.exceptions import DownloadError, RepositoryError, UnsignedMetadataE
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
 
 from contracts.errors import OtaError, OtaRefusal
+from contracts.release import MAX_RELEASE_BYTES
 from edge_runtime.ota.attacks import Fetched, Judge, role_of
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.repository import TrustedRepository
@@ -141,6 +142,10 @@ def test_a_target_that_is_too_large_is_not_asked_for(robot: Robot) -> None:
         fetch_target(robot.transport, trusted, target, f"{robot.site.url}/targets")
     assert caught.value.refusal is OtaRefusal.RELEASE_OVERSIZED
     assert robot.site.asked == []
+    target.length = MAX_RELEASE_BYTES
+    with pytest.raises(OtaError) as caught:
+        fetch_target(robot.transport, trusted, target, f"{robot.site.url}/targets")
+    assert caught.value.refusal is OtaRefusal.TARGET_ALTERED, "one at the cap is fetched"
 
 
 @pytest.mark.parametrize("sent", [b"other", b"smal", b"small and more", b""])
