@@ -17,6 +17,7 @@ from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.durable import TwinRecord
 from edge_runtime.ota.floor import Floor, ReleaseFloor
 from edge_runtime.ota.versions import RoleKeys, Seen, Versions, first_below, raised
+from edge_runtime.slots import Slot, SlotFile, Slots
 from tests.ota.plain_repository import PlainRepository
 from tests.ota.repositories import Site
 
@@ -218,3 +219,30 @@ def test_when_something_was_signed_last_is_kept_as_long_as_its_keys_count() -> N
     earlier = msgspec.structs.replace(FLOOR, signed_at_s=900)
     assert raised(FLOOR, Seen(versions=earlier, timestamp_keys=BOTH, snapshot_keys=OTHERS)).signed_at_s == 1000
     assert raised(FLOOR, Seen(versions=earlier, timestamp_keys=OTHERS, snapshot_keys=OTHERS)).signed_at_s == 900
+
+
+def test_a_floor_is_missing_only_where_something_was_committed(tmp_path: Path) -> None:
+    """Before the first commit there is none to lose; afterwards, none is a loss."""
+    slots = SlotFile(tmp_path / "slots")
+    floor = Floor(tmp_path / "floor", slots)
+    assert (floor.versions("image"), floor.release()) == (Versions(), ReleaseFloor())
+    slots.write(Slots())
+    assert floor.versions("image") == Versions()
+    slots.write(Slots(active=Slot("a" * 64, 4), committed=Slot("a" * 64, 4)))
+    for ask in (lambda: floor.versions("image"), floor.release):
+        with pytest.raises(OtaError, match="is gone") as caught:
+            ask()
+        assert caught.value.refusal is OtaRefusal.TORN_STATE
+    floor.restore_versions("image", Versions(root=3))
+    floor.restore_release(ReleaseFloor(release_counter=4, path="a"))
+    assert floor.versions("image") == Versions(root=3)
+    assert floor.release() == ReleaseFloor(release_counter=4, path="a")
+
+
+def test_what_says_nothing_new_is_not_written(tmp_path: Path) -> None:
+    floor = Floor(tmp_path)
+    offered = Seen(versions=FLOOR, timestamp_keys=BOTH, snapshot_keys=BOTH)
+    floor.raise_versions("image", offered)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    floor.raise_versions("image", offered)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
