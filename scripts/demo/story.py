@@ -265,7 +265,7 @@ class Story:
             table.add_row("across a change", text)
         for version, fetched in self._fetched.items():
             size = self._sizes[version]
-            text = f"{fetched / 1e6:.2f} MB of {size / 1e6:.2f} MB, {fetched / size:.1%}"
+            text = f"{fetched / 1e3:,.0f} kB of {size / 1e3:,.0f} kB, {fetched / size:.1%}"
             table.add_row(f"moved for {version}", text)
         ended_ns = max((result.ended_ns for result in self._results if result.ended_ns < self._back_ns), default=0)
         if ended_ns:
