@@ -75,6 +75,11 @@ class Slots(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Slots(active=self.previous, committed=self.previous, previous=self.committed)
 
     @property
+    def before(self) -> Slot | None:
+        """What a rollback leads to: from a bundle on trial to the committed one, from that to the previous one."""
+        return self.committed if self.active != self.committed else self.previous
+
+    @property
     def newest(self) -> Slot:
         """The committed or the previous one, whichever was released under the higher counter."""
         return max(self.committed, self.previous or self.committed, key=lambda slot: slot.release_counter)

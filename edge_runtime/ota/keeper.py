@@ -20,9 +20,10 @@ from edge_runtime.ota.desk import Desk
 from edge_runtime.ota.diary import Diary, entry_of
 from edge_runtime.ota.hands import Hands
 from edge_runtime.ota.journal import State
+from edge_runtime.ota.lifecycle import TABLE, Event
 from edge_runtime.ota.orders import Orders, Standing, wanted
 from edge_runtime.ota.probation import Terms, Verdict
-from edge_runtime.ota.runner import PREPARING, Runner
+from edge_runtime.ota.runner import Runner
 from edge_runtime.ota.settings import AgentSettings
 from edge_runtime.ota.shared import Shared
 from edge_runtime.ota.trial import Trial, latency_budget_of
@@ -32,7 +33,6 @@ LOOK_S = 0.5
 STEADY_S = 600.0
 """A trial that has gone on for as long since this process came back is not what ended the one before."""
 _LOCK_S = 30.0
-_LEAVABLE = PREPARING | {State.IDLE, State.PROBATION}
 
 
 class Keeper:
@@ -204,9 +204,8 @@ class Keeper:
         Raises:
             OtaError: NOT_NOW: there is none to go back to; or as `act`.
         """
-        runner, slots = self._runner, self._runner.slots
-        target = slots.committed if runner.journal.state is State.PROBATION else slots.previous
-        if target is None or runner.journal.state not in _LEAVABLE:
+        target = self._runner.slots.before
+        if target is None or (self._runner.journal.state, Event.ROLLBACK_ASKED) not in TABLE:
             raise OtaError(OtaRefusal.NOT_NOW, "there is no bundle to go back to, or this robot is about to")
         self._orders.want(self._installed.digest_of(target), "", time.monotonic_ns())
         self._desk.say_now()

@@ -67,6 +67,7 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.DOWNLOADING, Event.FETCHED): State.VERIFYING,
     (State.DOWNLOADING, Event.ASSIGNED): State.DOWNLOADING,
     (State.DOWNLOADING, Event.WITHDRAWN): State.FAILED,
+    (State.DOWNLOADING, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
     (State.DOWNLOADING, Event.PAUSED): State.DOWNLOADING,
     (State.DOWNLOADING, Event.RESUMED): State.DOWNLOADING,
     (State.DOWNLOADING, Event.RESTARTED): State.DOWNLOADING,
@@ -75,6 +76,7 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.VERIFYING, Event.ASSIGNED): State.DOWNLOADING,
     (State.VERIFYING, Event.FAILED): State.FAILED,
     (State.VERIFYING, Event.WITHDRAWN): State.FAILED,
+    (State.VERIFYING, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
     (State.VERIFYING, Event.ENDLESS): State.FAILED,
     (State.VERIFYING, Event.PAUSED): State.VERIFYING,
     (State.VERIFYING, Event.RESUMED): State.VERIFYING,
@@ -83,11 +85,13 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.STAGED, Event.ASSIGNED): State.DOWNLOADING,
     (State.STAGED, Event.FAILED): State.FAILED,
     (State.STAGED, Event.WITHDRAWN): State.FAILED,
+    (State.STAGED, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
     (State.STAGED, Event.RESTARTED): State.STAGED,
     (State.BUILDING, Event.BUILT): State.GOLDEN_CHECK,
     (State.BUILDING, Event.ASSIGNED): State.DOWNLOADING,
     (State.BUILDING, Event.FAILED): State.FAILED,
     (State.BUILDING, Event.WITHDRAWN): State.FAILED,
+    (State.BUILDING, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
     (State.BUILDING, Event.ENDLESS): State.FAILED,
     (State.BUILDING, Event.PAUSED): State.BUILDING,
     (State.BUILDING, Event.RESUMED): State.BUILDING,
@@ -96,6 +100,7 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.GOLDEN_CHECK, Event.ASSIGNED): State.DOWNLOADING,
     (State.GOLDEN_CHECK, Event.FAILED): State.FAILED,
     (State.GOLDEN_CHECK, Event.WITHDRAWN): State.FAILED,
+    (State.GOLDEN_CHECK, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
     (State.GOLDEN_CHECK, Event.ENDLESS): State.FAILED,
     (State.GOLDEN_CHECK, Event.PAUSED): State.GOLDEN_CHECK,
     (State.GOLDEN_CHECK, Event.RESUMED): State.GOLDEN_CHECK,
@@ -104,6 +109,7 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.READY, Event.ASSIGNED): State.DOWNLOADING,
     (State.READY, Event.FAILED): State.FAILED,
     (State.READY, Event.WITHDRAWN): State.FAILED,
+    (State.READY, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
     (State.READY, Event.RESTARTED): State.READY,
     (State.ACTIVATING, Event.ACTIVATED): State.PROBATION,
     (State.ACTIVATING, Event.FAILED): State.ROLLING_BACK,
@@ -116,6 +122,7 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.PROBATION, Event.STEADY): State.PROBATION,
     (State.PROBATION, Event.RESTARTED): State.PROBATION,
     (State.COMMITTED, Event.SETTLED): State.IDLE,
+    (State.COMMITTED, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
     (State.COMMITTED, Event.PAUSED): State.COMMITTED,
     (State.COMMITTED, Event.RESUMED): State.COMMITTED,
     (State.COMMITTED, Event.RESTARTED): State.COMMITTED,
@@ -124,6 +131,7 @@ TABLE: dict[tuple[State, Event], State] = {
     (State.ROLLING_BACK, Event.RESUMED): State.ROLLING_BACK,
     (State.ROLLING_BACK, Event.RESTARTED): State.ROLLING_BACK,
     (State.FAILED, Event.SETTLED): State.IDLE,
+    (State.FAILED, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
     (State.FAILED, Event.PAUSED): State.FAILED,
     (State.FAILED, Event.RESUMED): State.FAILED,
     (State.FAILED, Event.RESTARTED): State.FAILED,
@@ -189,7 +197,7 @@ def advance(
         event: what happened.
         reason: why, for `FAILED`, `PAUSED`, `WITHDRAWN` and `ROLLBACK_ASKED`.
         back_to: the bundle to return to, for every event that may lead to rolling back.
-        update: the new one, for `ASSIGNED`; for `ROLLBACK_ASKED` in idle, the one that is left.
+        update: the new one, for `ASSIGNED`; the one that is left, for `ROLLBACK_ASKED`.
 
     Raises:
         ValueError: the table has no such pair, or `ASSIGNED` comes without an update.

@@ -170,8 +170,8 @@ class Runner:
             return None
         if slot == Slot(self.journal.refused.bundle, self.journal.refused.release_counter):
             raise OtaError(OtaRefusal.REFUSED_BEFORE, f"release counter {release_counter} failed on this robot")
-        # The slots know of a commit even if power was cut before the floor did.
-        floor = max(self._floor.release().release_counter, self.slots.committed.release_counter)
+        # The slots know of a commit even if it was left, or power was cut, before the floor did.
+        floor = max(self._floor.release().release_counter, self.slots.newest.release_counter)
         if release_counter <= floor:
             raise OtaError(OtaRefusal.ROLLBACK, f"release counter {release_counter} is not above {floor}")
         self._require(Event.ASSIGNED)
@@ -216,15 +216,13 @@ class Runner:
         Raises:
             OtaError: `NOT_NOW`: there is none to go back to, or this robot is about to.
         """
-        if self.journal.state is State.PROBATION:
-            return self._run(Event.ROLLBACK_ASKED, OtaRefusal.ROLLBACK_ASKED)
-        if self.slots.previous is None:
+        slots = self.slots
+        if slots.before is None:
             raise OtaError(OtaRefusal.NOT_NOW, "there is no previous bundle")
-        if self.journal.state in PREPARING:
-            self.withdraw()
-        leaving = Update(bundle=self.slots.committed.bundle, release_counter=self.slots.committed.release_counter)
-        back_to = self.slots.previous.bundle
-        return self._run(Event.ROLLBACK_ASKED, OtaRefusal.ROLLBACK_ASKED, back_to=back_to, update=leaving)
+        update, active = self.journal.update, slots.active
+        if Slot(update.bundle, update.release_counter) != active:
+            update = Update(bundle=active.bundle, release_counter=active.release_counter)
+        self._run(Event.ROLLBACK_ASKED, OtaRefusal.ROLLBACK_ASKED, back_to=slots.before.bundle, update=update)
 
     def _require(self, event: Event) -> None:
         if (self.journal.state, event) not in TABLE:

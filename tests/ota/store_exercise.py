@@ -83,6 +83,7 @@ PHASES: dict[str, tuple[str | None, Callable[[Runner, Path], None]]] = {
     "commit": ("switch", lambda runner, _: runner.prove()),
     "roll_back": ("switch", lambda runner, _: runner.fail("probation")),
     "roll_back_asked": ("commit", lambda runner, _: runner.roll_back()),
+    "roll_back_ready": ("prepare", lambda runner, _: runner.roll_back()),
     "withdraw": ("prepare", lambda runner, _: runner.withdraw()),
     "supersede": ("stage", lambda runner, work: runner.assign(release(work, "4"), 4)),
 }

@@ -175,6 +175,19 @@ def test_a_person_goes_back_while_the_engine_is_about_to_change_over(tmp_path: P
         assert kept.robot.served[-1] == old
 
 
+def test_a_person_goes_back_from_a_commit_that_waits_for_its_floor(kept: KeptRobot) -> None:
+    old = kept.commit("1")
+    new = kept.get_ready("2", probation_s=0)
+    for copy in kept.settings.floor.glob("release.*"):
+        copy.write_bytes(b"torn")
+    kept.until(lambda: kept.state is State.COMMITTED)
+    assert kept.robot.served[-1] == new
+    command = ask(kept, 1)
+    kept.until(lambda: answer_to(kept, command) == "done")
+    assert (kept.state, kept.runner.slots.active) == (State.IDLE, Slot(old, 1))
+    assert kept.robot.served[-1] == old
+
+
 def test_nothing_to_go_back_to_is_said(kept: KeptRobot) -> None:
     command = ask(kept, 1)
     kept.until(lambda: answer_to(kept, command) != "")

@@ -87,7 +87,18 @@ def test_a_bundle_runs_at_the_end_of_every_way() -> None:
         State.PROBATION,
     }
     assert out_of_trial == {State.COMMITTED, State.ROLLING_BACK}
-    assert {target for (state, _), target in TABLE.items() if state is State.COMMITTED} == {State.COMMITTED, State.IDLE}
+    out_of_commit = {target for (state, _), target in TABLE.items() if state is State.COMMITTED} - {State.COMMITTED}
+    assert out_of_commit == {State.IDLE, State.ROLLING_BACK}
+
+
+def test_a_person_can_go_back_from_wherever_nobody_is_about_to() -> None:
+    leavable = {state for state in State if (state, Event.ROLLBACK_ASKED) in TABLE}
+    assert leavable == set(State) - {State.ACTIVATING, State.ROLLING_BACK}
+    assert {TABLE[state, Event.ROLLBACK_ASKED] for state in leavable} == {State.ROLLING_BACK}
+    out_of_commit = {
+        event for (state, event), to in TABLE.items() if (state, to) == (State.COMMITTED, State.ROLLING_BACK)
+    }
+    assert out_of_commit == {Event.ROLLBACK_ASKED}, "and nobody else undoes a commit"
 
 
 @pytest.mark.parametrize("state", sorted(RESTARTS_MAX, key=str))

@@ -20,6 +20,7 @@ ALLOWED = {
     "commit": "3",
     "roll_back": "23",
     "roll_back_asked": "23",
+    "roll_back_ready": "12",
     "withdraw": "2",
     "supersede": "2",
 }
@@ -64,7 +65,7 @@ def test_killed_at_every_system_call(ends: dict[str | None, Path], scratch: Path
     at_each(power_cut.points_of(before, phase, scratch / "clean"), cut, scratch)
 
 
-@pytest.mark.parametrize("phase", ["first", "supersede", "roll_back_asked", "withdraw"])
+@pytest.mark.parametrize("phase", ["first", "supersede", "roll_back_asked", "roll_back_ready", "withdraw"])
 def test_killed_at_some_system_calls(ends: dict[str | None, Path], scratch: Path, phase: str) -> None:
     before = ends[PHASES[phase][0]]
 
