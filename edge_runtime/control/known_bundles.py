@@ -74,7 +74,8 @@ class KnownBundles:
         except OtaError:
             shipped = self._installed.shipped_digest
             self._may_act |= {shipped} if shipped else set()
-        self._misfits.clear()
+        # What fits fits for good, and may be wanted back when its folder cannot be read.
+        self._misfits = {digest: problem for digest, problem in self._misfits.items() if not problem}
         self._current = ""
 
     def _misfit_of(self, digest: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,12 @@ def test_what_boots_is_the_best_that_fits(bench: Bench) -> None:
     bench.misfits |= {bench.installed.shipped_digest}
     with pytest.raises(HandshakeError):
         bench.bundles.boot()
+
+
+def test_what_fitted_may_come_back_although_its_folder_cannot_be_read(bench: Bench) -> None:
+    first, second = bench.install("1"), bench.install("2")
+    bench.point(second, previous=Slot(first, 1))
+    assert bench.takes(first)
+    assert bench.takes(second, after_s=2.0)
+    shutil.rmtree(bench.installed.folder(first))
+    assert bench.takes(first, after_s=2.0)
