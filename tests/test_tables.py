@@ -57,6 +57,10 @@ def test_a_unit_starts_what_the_table_says_and_restarts_it(process: Process) -> 
     assert service["Restart"] == "always"
 
 
+def test_an_engine_is_started_again_however_often_a_bundle_has_ended_it() -> None:
+    assert read_unit(UNITS / "edge-runtime-engine.service")["Unit"]["StartLimitIntervalSec"] == "0"
+
+
 def test_every_topic_has_a_producer_of_the_table() -> None:
     names = {process.name for process in PROCESSES + BESIDE} | {"operator"}
     assert {topic.producer for topic in TOPICS} <= names
