@@ -19,7 +19,7 @@ from edge_runtime.ota.diary import Diary
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.floor_recovery import lost_floors, restore
 from edge_runtime.ota.hands import EndableClock, Engine, Hands, never
-from edge_runtime.ota.journal import State
+from edge_runtime.ota.journal import JournalFile, State
 from edge_runtime.ota.orders import Orders
 from edge_runtime.ota.patient import PatientTransport
 from edge_runtime.ota.runner import Runner
@@ -66,12 +66,23 @@ def roll_back(config: RobotConfig, settings: AgentSettings, run_dir: Path, reaso
     with contextlib.ExitStack() as stack:
         engine = stack.enter_context(Desk(run_dir, Orders())) if run_dir.is_dir() else _NoEngine()
         agent, runner = stack.enter_context(_in_its_place(config, settings, engine))
+        was_on_its_way = _state_of(settings) in (State.ACTIVATING, State.PROBATION, State.ROLLING_BACK)
         runner.recover()
-        runner.roll_back()
+        if runner.journal.state is State.PROBATION or not was_on_its_way:
+            runner.roll_back()
         agent.note(time.time(), str(OtaRefusal.ROLLBACK_ASKED), reason or "asked for by hand")
         if runner.journal.state is State.ROLLING_BACK:
             return "the pointer is back; the engine did not follow: restart it"
         return DONE
+
+
+def _state_of(settings: AgentSettings) -> State:
+    """What the agent was doing; a journal that is torn leads back."""
+    try:
+        journal = JournalFile(settings.root / "journal").read()
+    except OtaError:
+        return State.ROLLING_BACK
+    return State.IDLE if journal is None else journal.state
 
 
 def restore_floor(config: RobotConfig, settings: AgentSettings, console: Console, *, accept: bool) -> int:

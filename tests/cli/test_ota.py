@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.cli import main
-from edge_runtime.slots import Slot, SlotFile
+from edge_runtime.ota.journal import Journal, JournalFile, State, Update
+from edge_runtime.slots import SHIPPED, Slot, SlotFile
 from tests.ota.updated_robot import Scene
 from tests.settings import copy_settings
 from tests.simulators.web_server import WebServer
@@ -131,3 +132,15 @@ def test_nothing_to_go_back_to_is_one_line(scene: Scene, capsys: pytest.CaptureF
     code, out, err = say(capsys, scene.config_path, "rollback")
     assert (code, out) == (1, "")
     assert err == "error: not_now: there is no previous bundle\n"
+
+
+def test_a_rollback_that_was_cut_is_ended_and_not_done_twice(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    """Twice would lead back to the bundle that somebody wanted to leave."""
+    new = to_the_end(scene)
+    update = Update(bundle=new, release_counter=1)
+    journal = Journal(State.ROLLING_BACK, update, back_to=SHIPPED, reason="rollback_asked")
+    slots = SlotFile(scene.settings.root / "slots")
+    slots.write(slots.read().back_to(SHIPPED))
+    JournalFile(scene.settings.root / "journal").write(journal)
+    assert say(capsys, scene.config_path, "rollback")[:2] == (0, "rolled back\n")
+    assert slots.read().active == Slot()
