@@ -15,6 +15,8 @@ from edge_runtime.slots import Slot, Slots
 
 ALIVE_NS = 1_000_000_000
 """An engine that says nothing for as long, ten times its interval, is not there."""
+FATAL_LOADS = 2
+"""So many engines in a row that ended while they loaded the same standby have ended because of it."""
 ASK_AGAIN_NS = 60_000_000_000
 """After which an engine that could not load a bundle is asked again: what was in its way may be gone."""
 
@@ -64,9 +66,16 @@ class Orders:
         self.order: PolicyOrder | None = None
         self._status: PolicyStatus | None = None
         self._heard_ns = -ALIVE_NS
+        self._fatal, self._fatal_loads = "", 0
+        self._is_withheld = False
 
     def want(self, serve: str, standby: str, now_ns: int) -> None:
-        """From now on this is what the engine should have; without a `serve` nothing is ordered."""
+        """From now on this is what the engine should have; without a `serve` nothing is ordered.
+
+        A standby that no engine survives loading is not ordered: there may be no memory for both.
+        """
+        self._is_withheld = standby != "" and standby == self._fatal and self._fatal_loads >= FATAL_LOADS
+        standby = "" if self._is_withheld else standby
         order = self.order
         if not serve:
             self.order = None
@@ -75,6 +84,12 @@ class Orders:
 
     def take(self, status: PolicyStatus, now_ns: int) -> None:
         """What an engine has said."""
+        last = self._status
+        if last is not None and last.pid != status.pid and last.loading not in ("", last.serving):
+            self._fatal_loads = 1 + (self._fatal_loads if last.loading == self._fatal else 0)
+            self._fatal = last.loading
+        elif status.standby == self._fatal:
+            self._fatal_loads = 0
         self._status, self._heard_ns = status, now_ns
 
     def engine(self, now_ns: int) -> PolicyStatus | None:
@@ -86,12 +101,16 @@ class Orders:
         return self._standing(now_ns, lambda order, status: (order.serve, status.serving))
 
     def standing_beside(self, now_ns: int) -> Standing:
-        """Whether the bundle that was ordered to stay warm is."""
+        """Whether the bundle that should stay warm is."""
+        if self._is_withheld:
+            return Standing.REFUSED
         return self._standing(now_ns, lambda order, status: (order.standby, status.standby))
 
     def problem(self) -> str:
-        """Why the engine could not load what it names as failed."""
-        return "" if self._status is None else self._status.problem
+        """Why the engine could not load what it should."""
+        if self._status is not None and self._status.problem:
+            return self._status.problem
+        return f"{self._fatal_loads} engines ended while they loaded it" if self._is_withheld else ""
 
     def _standing(self, now_ns: int, compare: Callable[[PolicyOrder, PolicyStatus], tuple[str, str]]) -> Standing:
         status = self.engine(now_ns)

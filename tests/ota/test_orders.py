@@ -104,3 +104,36 @@ def test_what_acts_is_what_the_engine_says() -> None:
     assert acting(ON_TRIAL, status(1, B), digest_of) == B
     assert acting(Slots(), PolicyStatus(0, 1, 1, SHIPPED_DIGEST, 0), digest_of) == Slot()
     assert acting(Slots(), status(1, C), digest_of) == Slot(C.bundle, 0), "a bundle that no slot names has no counter"
+
+
+def loading(pid: int, bundle: str) -> PolicyStatus:
+    return PolicyStatus(0, pid, 10, serving=B.bundle, serving_since_ns=0, loading=bundle)
+
+
+def test_a_standby_that_no_engine_survives_is_not_ordered_again() -> None:
+    orders = Orders()
+    for pid in (1, 2, 3):
+        orders.want(B.bundle, A.bundle, 10)
+        assert orders.order is not None
+        assert orders.order.standby == A.bundle
+        orders.take(loading(pid, A.bundle), 20)
+    orders.want(B.bundle, A.bundle, 30)
+    assert (orders.order.serve, orders.order.standby) == (B.bundle, "")
+    assert orders.standing_beside(30) is Standing.REFUSED
+    assert orders.problem() == "2 engines ended while they loaded it"
+    orders.want(B.bundle, D.bundle, 40)
+    assert orders.order.standby == D.bundle
+    assert orders.standing_beside(40) is Standing.UNDER_WAY
+
+
+def test_an_engine_that_was_restarted_once_meanwhile_is_asked_again() -> None:
+    orders = Orders()
+    orders.want(B.bundle, A.bundle, 10)
+    for pid in (7, 1):
+        orders.take(loading(pid, A.bundle), 20)
+    orders.take(status(10, B, standby=A.bundle), 30)
+    orders.take(loading(1, A.bundle), 40)
+    orders.take(loading(5, ""), 50)
+    orders.want(B.bundle, A.bundle, 60)
+    assert orders.order is not None
+    assert orders.order.standby == A.bundle
