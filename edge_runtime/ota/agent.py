@@ -137,14 +137,15 @@ class Agent:
         runner = self._runner
         assignment = self._trust.check(now_s)
         terms = assignment.terms
-        if runner.journal.state is State.PROBATION and not _is(runner.journal.update, assignment):
-            self._superseded.set()
-            return Said(detail=f"{assignment.path} under counter {terms.release_counter} is wanted instead")
         if self._is_committed(assignment):
+            if runner.journal.state is State.PROBATION:
+                return self._supersede(assignment)
             with self._lock:
                 if runner.journal.state in PREPARING:
                     runner.withdraw()
             return Said(detail="runs what it should")
+        # Whatever is wanted instead of the bundle on trial ends the trial only if it may be installed now.
+        self._superseded.clear()
         if _is(runner.journal.update, assignment):
             with self._lock:
                 if runner.journal.state is State.DOWNLOADING:
@@ -156,9 +157,15 @@ class Agent:
             raise OtaError(OtaRefusal.NOT_BEFORE, f"may be installed in {terms.not_before_s - now_s:.0f} s")
         release = self._trust.release(assignment, now_s)
         require_compatible(release.compatibility, self._settings.facts)
+        if runner.journal.state is State.PROBATION:
+            return self._supersede(assignment)
         with self._lock:
             runner.assign(release, terms.release_counter, terms.probation_s)
         return Said()
+
+    def _supersede(self, assignment: Assignment) -> Said:
+        self._superseded.set()
+        return Said(detail=f"{assignment.path} under counter {assignment.terms.release_counter} is wanted instead")
 
     def _is_committed(self, assignment: Assignment) -> bool:
         floor, counter = self._floor.release(), assignment.terms.release_counter

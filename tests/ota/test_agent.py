@@ -171,6 +171,29 @@ def test_a_newer_assignment_takes_the_place_of_one_that_waits(scene: Scene) -> N
         assert runner.slots.staged == Slot(newer.bundle_digest, 2)
 
 
+def test_a_trial_gives_way_only_to_what_may_be_installed_now(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    with scene.agent() as (agent, runner):
+        assert agent.turn(scene.now_s).state == "ready"
+        runner.clear()
+        superseded = scene.shared.superseded
+        scene.assign(scene.publish(scene.bundle("2")), 2, not_before_s=int(scene.now_s) + 60)
+        entry = agent.turn(scene.now_s)
+        assert (entry.state, entry.refusal, superseded.is_set()) == ("probation", "not_before", False)
+        agent.turn(scene.now_s + 61)
+        assert superseded.is_set()
+        scene.server.behave = lambda _request: lambda exchange: exchange.answer(503)
+        agent.turn(scene.now_s + 61)
+        assert superseded.is_set(), "nobody has said otherwise"
+        scene.server.behave = lambda _request: None
+        third = scene.bundle("3")
+        misfit = scene.publish(third, lambda fits: msgspec.structs.replace(fits, architectures=("pdp11",)))
+        scene.assign(misfit, 3)
+        entry = agent.turn(scene.now_s + 61)
+        assert (entry.state, entry.refusal) == ("probation", "incompatible_architecture")
+        assert not superseded.is_set()
+
+
 def test_what_a_robot_has_committed_is_not_prepared_again(scene: Scene) -> None:
     release = scene.publish(scene.bundle("1"))
     scene.assign(release, 1)
