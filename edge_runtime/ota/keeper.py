@@ -121,7 +121,7 @@ class Keeper:
         while shared.answers:
             desk.answer(*shared.answers.popleft())
         for honoured in desk.honoured:
-            desk.answer(honoured, DONE)
+            desk.answer(honoured, self._gone_back())
         desk.honoured = []
         while (command := desk.next_command()) is not None:
             if command.kind is UpdateKind.ROLLBACK:
@@ -138,6 +138,9 @@ class Keeper:
             self._write(str(error.refusal), error.detail)
             return str(error)
         self._write(str(OtaRefusal.ROLLBACK_ASKED), command.reason or "asked for by hand")
+        return self._gone_back()
+
+    def _gone_back(self) -> str:
         if self._runner.journal.state is State.ROLLING_BACK:
             return f"under way: the pointer is back, the engine is not: {self._hands.words}"
         return DONE

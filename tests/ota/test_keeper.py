@@ -188,6 +188,31 @@ def test_a_person_goes_back_from_a_commit_that_waits_for_its_floor(kept: KeptRob
     assert kept.robot.served[-1] == old
 
 
+def test_a_person_who_ends_an_activation_hears_that_the_engine_is_not_back(tmp_path: Path) -> None:
+    kept = KeptRobot(tmp_path)
+    with kept.robot, kept.agent(obey_s=60.0):
+        old, other = kept.digest("0"), kept.digest("3")
+        kept.robot.changes_over = False
+        new = kept.get_ready("1")
+        kept.until(lambda: kept.robot.standby == new)
+
+        def ask_in_time() -> None:
+            while kept.state is not State.ACTIVATING:
+                time.sleep(0.02)
+            # The next engine cannot load what it would have to go back to.
+            kept.robot.boots_instead = other
+            kept.robot.refuses.add(old)
+            kept.robot.crash_on = old
+            while kept.robot.served[-1] != other:
+                time.sleep(0.02)
+            ask(kept, 1)
+
+        threading.Thread(target=ask_in_time, daemon=True).start()
+        kept.until(lambda: kept.keeper.status().answers != ())  # type: ignore[union-attr]
+        assert kept.state is State.ROLLING_BACK
+        assert kept.keeper.status().answers[0].answer.startswith("under way: ")  # type: ignore[union-attr]
+
+
 def test_nothing_to_go_back_to_is_said(kept: KeptRobot) -> None:
     command = ask(kept, 1)
     kept.until(lambda: answer_to(kept, command) != "")
