@@ -62,7 +62,8 @@ class PolicyStatus(Message, frozen=True):
     Attributes:
         pid: of the engine; another one is another engine, which began anew.
         order_id: the last order that it has heard, 0 for none.
-        serving: the bundle that acts; since `serving_since_ns`, on the clock of the stamps.
+        serving: the bundle that acts; since `serving_since_ns`, on the clock of the stamps. Empty while an engine that
+            has just started loads its first one.
         standby: the one that is warm beside it, empty for none.
         loading: the one that is being loaded, empty for none.
         failed: the one that could not be loaded, empty for none, and `problem`: why.
@@ -83,8 +84,7 @@ class PolicyStatus(Message, frozen=True):
             _require_63_bit(name, getattr(self, name))
         if not 0 <= self.pid < 2**31:
             raise ValueError("pid must be a non-negative 31-bit number")
-        _require_digest("serving", self.serving, or_none=False)
-        for name in ("standby", "loading", "failed"):
+        for name in ("serving", "standby", "loading", "failed"):
             _require_digest(name, getattr(self, name), or_none=True)
         _require_words("problem", self.problem)
 

@@ -91,6 +91,10 @@ class Installed:
             return self._shipped
         return bundle_folder(self._root, digest)
 
+    def digest_in(self, folder: Path) -> str:
+        """The digest of the bundle that lies in `folder`, as far as its place tells; empty: it does not."""
+        return self.shipped_digest if folder == self._shipped else folder.parent.name
+
     @property
     def shipped_digest(self) -> str:
         """Of the bundle that came with the software; empty while that cannot be read."""

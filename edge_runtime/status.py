@@ -122,7 +122,7 @@ class Watcher:
             elif isinstance(message, SceneStatus):
                 self.scene = message
             elif isinstance(message, PolicyStatus):
-                self.policy = message
+                self.policy = message if message.serving else None
             elif isinstance(message, UpdateStatus):
                 self._update = message
                 self._heard_s["ota"] = now_s

@@ -31,7 +31,7 @@ def status(settings: AgentSettings, agent: RunningAgent, console: Console) -> in
     table.add_column(overflow="fold")
     table.add_row("robot", f"{settings.trust.robot_id}, {settings.trust.hardware}")
     if agent.engine is not None:
-        table.add_row("acts", agent.engine.serving)
+        table.add_row("acts", agent.engine.serving or f"nothing yet, {agent.engine.loading} is being loaded")
         table.add_row("warm beside it", agent.engine.standby or "none")
         if agent.engine.failed:
             table.add_row("cannot be loaded", Text(f"{agent.engine.failed}: {agent.engine.problem}"))

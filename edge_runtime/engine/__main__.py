@@ -42,7 +42,8 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
     cv2.setNumThreads(config.engine.threads)
     installed = Installed.of(config)
     load = partial(_load, config=config, engines=Engines.of(config))
-    booted = boot(installed, load, lambda: bool(stop))
+    statuses = Publisher(POLICY_STATUS, run_dir)
+    booted = boot(installed, load, lambda: bool(stop), statuses.send)
     if booted is None:
         _end_in_the_middle_of_a_load()
         return
@@ -52,7 +53,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
         Subscriber((OPERATOR, OBSERVATION, CHUNK_RECEIPT, POLICY_ORDER), run_dir, process="engine") as subscriber,
         Publisher(ACTION_CHUNK, run_dir) as chunks,
         Publisher(HEARTBEAT_ENGINE, run_dir) as heartbeats,
-        Publisher(POLICY_STATUS, run_dir) as statuses,
+        statuses,
         lifeline(port_name(run_dir)) as problem,
     ):
         if problem:

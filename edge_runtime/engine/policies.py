@@ -81,18 +81,33 @@ class _Loading:
             self._error = EngineError(f"{type(error).__name__}: {error}")
 
 
-def boot(installed: Installed, load: Load, stop: Callable[[], bool]) -> tuple[Policy, str] | None:
+def boot(
+    installed: Installed,
+    load: Load,
+    stop: Callable[[], bool],
+    say: Callable[[PolicyStatus], None] = lambda _status: None,
+) -> tuple[Policy, str] | None:
     """The best policy of this robot that can be loaded, and what was wrong with better ones; None if told to stop.
+
+    Args:
+        installed, load: as of `Policies`.
+        stop: whether to end, asked many times a second.
+        say: called ten times a second with what is being loaded: an engine that takes long has not ended.
 
     Raises:
         EdgeError: none can, not even the one that came with the software.
     """
 
     def take(folder: Path) -> Policy | None:
-        loading = _Loading(folder, load, in_background=False)
+        loading, digest = _Loading(folder, load, in_background=False), installed.digest_in(folder)
+        due_ns = 0
         while not loading.done:
             if stop():
                 return None
+            now_ns = time.monotonic_ns()
+            if now_ns >= due_ns:
+                due_ns = now_ns + _STATUS_INTERVAL_NS
+                say(PolicyStatus(now_ns, os.getpid(), 0, serving="", serving_since_ns=0, loading=digest))
             loading.wait(_LOOK_S)
         return loading.result()
 

@@ -92,6 +92,7 @@ class Desk:
         self._state: ControlState | None = None
         self._listened_ns = time.monotonic_ns() + round(HEARD_S * 1e9)
         self._due_ns = 0
+        self._since_ns = time.monotonic_ns()
         self._subscriber = Subscriber(_TOPICS, run_dir, process="ota")
         try:
             self._order_line = Publisher(POLICY_ORDER, run_dir)
@@ -196,7 +197,9 @@ class Desk:
 
     def _take(self, message: Message, now_ns: int) -> None:
         if isinstance(message, PolicyStatus):
-            self._orders.take(message, now_ns)
+            # One that still loads its first bundle can't obey: for an order it is not there yet.
+            if message.serving:
+                self._orders.take(message, now_ns)
         elif isinstance(message, SafetyReport):
             self._state = message.state
             self._heard_ns["report"] = now_ns
@@ -207,7 +210,11 @@ class Desk:
         elif isinstance(message, UpdateCommand) and (message.id, message.kind) not in self._known:
             # Said again until it is answered, and done once: also while it is being done.
             self._known.append((message.id, message.kind))
-            self._pending.append(message)
+            if message.stamp_ns < self._since_ns:
+                # An agent before this one may have done it, and twice would be once too often.
+                self.answer(message, f"{OtaRefusal.NOT_NOW}: the agent was started anew meanwhile: look at its status")
+            else:
+                self._pending.append(message)
 
     def _say(self, now_ns: int) -> None:
         self._due_ns = now_ns + _INTERVAL_NS

@@ -32,7 +32,7 @@ class EngineWatch:
 
     def __init__(self, silence_s: float) -> None:
         self._silence_s = silence_s
-        self._boots = ""
+        self._boots = self._on_trial = ""
         self._pid: int | None = None
         self._former: deque[int] = deque(maxlen=_FORMER)
         self._status: PolicyStatus | None = None
@@ -46,9 +46,14 @@ class EngineWatch:
         """What the engine that lives says that it serves; empty before it has."""
         return "" if self._status is None else self._status.serving
 
-    def boots(self, bundle: str) -> None:
-        """What an engine that starts will run."""
-        self._boots = bundle
+    @property
+    def _is_starting(self) -> bool:
+        """Whether the engine says that it loads its first bundle: libraries may not let it say so all the time."""
+        return self._status is not None and not self._status.serving
+
+    def boots(self, bundle: str, *, on_trial: bool = False) -> None:
+        """What an engine that starts will run, and whether it is on trial."""
+        self._boots, self._on_trial = bundle, bundle if on_trial else ""
 
     def take(self, message: Heartbeat | PolicyStatus, now_s: float) -> tuple[str, ...]:
         """Hear one message; the bundles that a crash is laid to, none for no crash."""
@@ -78,7 +83,7 @@ class EngineWatch:
         if self._counted_s is not None:
             since_s, patience_s = max(self._counted_s, self._others_since_s), _START_S
         elif self._seen_s is not None and self._seen_s >= self._others_since_s:
-            since_s, patience_s = self._seen_s, self._silence_s
+            since_s, patience_s = self._seen_s, _START_S if self._is_starting else self._silence_s
         else:
             since_s, patience_s = self._others_since_s, _START_S
         if now_s - since_s < patience_s:
@@ -97,6 +102,11 @@ class EngineWatch:
             self._others_seen_s = now_s
 
     def _suspects(self) -> tuple[str, ...]:
-        """What served, and what was being loaded beside it: either may have been the end of the process."""
+        """What served, and what was being loaded beside it: either may have been the end of the process.
+
+        One on trial has nobody to share it with: it would be excused by what its own crashes are held against.
+        """
         names = (self._boots,) if self._status is None else (self._status.serving, self._status.loading)
+        if self._on_trial and self._on_trial in names:
+            names = (self._on_trial,)
         return tuple(name for name in names if name)

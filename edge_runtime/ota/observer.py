@@ -37,6 +37,10 @@ _WITHHELD = frozenset(
         Refusal.SHAPE,
     )
 )
+_KEPT_AT_REST = _WITHHELD - {str(Refusal.UNSURE)}
+"""Where the policy itself is unsure a person is asked, and may take her time."""
+_CHUNKS_A_WINDOW = 100
+"""As many as come in `WINDOW_NS`."""
 _AGED = _WITHHELD | {None, str(Refusal.STALE)}
 _NOT_FINITE = f"action_chunk.{Refusal.NOT_FINITE}"
 _MAX_BUNDLES = 8
@@ -81,13 +85,17 @@ class Observer:
         self._moved: deque[_Span] = deque(maxlen=_REMEMBERED)
         self._served: deque[_Span] = deque(maxlen=_REMEMBERED)
         self._receipts: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
+        self._kept_at_rest = ("", 0)
         self._outcomes: deque[int] = deque(maxlen=_REMEMBERED)
         self._status_ns = 0
         self._not_finite: tuple[int, str, int, bool] | None = None
 
-    def boots(self, bundle: str) -> None:
-        """What an engine that starts will run, as the pointer says: it answers for one that never comes up."""
-        self._watch.boots(bundle)
+    def boots(self, bundle: str, *, on_trial: bool = False) -> None:
+        """What an engine that starts will run, as the pointer says: it answers for one that never comes up.
+
+        One `on_trial` also answers alone for an engine that ends while the bundle to go back to is being loaded.
+        """
+        self._watch.boots(bundle, on_trial=on_trial)
 
     def begin(self, bundle: str) -> None:
         """The record of `bundle` begins anew: it goes on trial."""
@@ -178,20 +186,34 @@ class Observer:
         )
 
     def _take_receipt(self, receipt: ChunkReceipt) -> None:
-        name = (receipt.chunk_sequence, receipt.chunk_published_ns)
+        name, refusal = (receipt.chunk_sequence, receipt.chunk_published_ns), receipt.refusal
         bundle = _at(self._served, receipt.chunk_published_ns)
         age_ns = receipt.received_ns - receipt.exposure_ns
-        window = self._window
-        if name in self._receipts or window is None or window.bundle != bundle or age_ns < 0:
+        if name in self._receipts or not bundle or age_ns < 0:
             return
         self._receipts.append(name)
-        window.withheld |= receipt.refusal in _WITHHELD
-        if receipt.refusal in _AGED:
-            self._add(Record(bundle=window.bundle, ages=with_class(AGE_EDGES_NS, age_ns)))
+        window = self._window if self._window is not None and self._window.bundle == bundle else None
+        is_held = self._report is not None and self._report.state is ControlState.HOLDING
+        if window is not None:
+            window.withheld |= refusal in _WITHHELD
+        if refusal in _AGED and (window is not None or (is_held and refusal is not None)):
+            self._add(Record(bundle=bundle, ages=with_class(AGE_EDGES_NS, age_ns)))
+        if refusal is None or not is_held:
+            self._kept_at_rest = ("", 0)
+        elif refusal in _KEPT_AT_REST:
+            self._keep_at_rest(bundle)
+
+    def _keep_at_rest(self, bundle: str) -> None:
+        """A bundle none of whose chunks may be followed never moves the robot, and is no better for it."""
+        before, count = self._kept_at_rest
+        count = count + 1 if before == bundle else 1
+        self._kept_at_rest = (bundle, count % _CHUNKS_A_WINDOW)
+        if count == _CHUNKS_A_WINDOW:
+            self._add(Record(bundle=bundle, interventions=with_class(INTERVENTION_EDGES, 0), withheld=1))
 
     def _take_status(self, status: PolicyStatus) -> None:
-        if 0 < self._status_ns - status.stamp_ns <= _GAP_NS:
-            return  # overtaken
+        if not status.serving or 0 < self._status_ns - status.stamp_ns <= _GAP_NS:
+            return  # nothing serves yet, or overtaken
         self._status_ns = status.stamp_ns
         if self._served and status.serving_since_ns < self._served[-1].from_ns:
             self._served.clear()  # another clock, or the one before was nonsense

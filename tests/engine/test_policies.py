@@ -330,3 +330,13 @@ def test_who_is_told_to_end_does_not_wait_for_a_load(bench: Bench) -> None:
     bench.load.may_go_on.clear()
     assert boot(bench.installed, bench.load, lambda: True) is None
     bench.load.may_go_on.set()
+
+
+def test_at_boot_it_says_what_it_loads(bench: Bench) -> None:
+    bench.point_at_all()
+    bench.load.may_go_on.clear()
+    said: list[PolicyStatus] = []
+    threading.Timer(0.3, bench.load.may_go_on.set).start()
+    assert boot(bench.installed, bench.load, lambda: False, said.append) is not None
+    assert len(said) >= 2
+    assert {(status.serving, status.loading, status.order_id) for status in said} == {("", bench.one, 0)}

@@ -6,6 +6,7 @@ import pytest
 
 from contracts.messages import OperatorCommand, OperatorKind
 from contracts.topics import HEARTBEAT_ENGINE, POLICY_STATUS
+from contracts.updates import PolicyStatus
 from edge_runtime.ota.observer import Observer
 from tests.ota.talking_robot import TalkingRobot
 
@@ -165,3 +166,39 @@ def test_the_last_words_of_an_engine_that_has_gone_are_no_crash_of_the_next(robo
         robot.hear(POLICY_STATUS, last_status)
         robot.run(1.0)
     assert crashes(robot) == 1
+
+
+def test_a_bundle_on_trial_shares_its_crashes_with_nobody(robot: TalkingRobot) -> None:
+    """What it is held against would crash as often as it does, and excuse it."""
+    robot.listener.boots(OLD, on_trial=True)
+    robot.loading = NEW
+    robot.run(3.0)
+    robot.engine = 101
+    robot.run(3.0)
+    assert (crashes(robot), crashes(robot, NEW)) == (1, 0)
+
+
+def start(robot: TalkingRobot, pid: int, seconds: float) -> None:
+    """An engine says that it loads its first bundle, and nothing else."""
+    for _ in range(round(seconds)):
+        robot.hear(POLICY_STATUS, PolicyStatus(robot.now_ns, pid, 0, serving="", serving_since_ns=0, loading=NEW))
+        robot.run(1.0)
+
+
+def test_a_start_that_takes_long_is_no_crash(robot: TalkingRobot) -> None:
+    robot.engine = None
+    robot.listener.boots(NEW, on_trial=True)
+    start(robot, 101, 600.0)
+    robot.run(50.0)
+    assert crashes(robot, NEW) == 0, "a library may keep it from saying so for a while"
+    robot.bundle, robot.engine = NEW, 101
+    robot.run(30.0)
+    assert crashes(robot, NEW) == 0
+
+
+def test_a_bundle_that_ends_each_engine_at_its_start_is_found_out_at_once(robot: TalkingRobot) -> None:
+    robot.engine = None
+    robot.listener.boots(NEW, on_trial=True)
+    for pid in (101, 102, 103):
+        start(robot, pid, 3.0)
+    assert crashes(robot, NEW) == 2

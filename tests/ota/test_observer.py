@@ -441,3 +441,29 @@ def test_over_a_real_bus(tmp_path: Path) -> None:
             if record.windows and record.chunks and record.failures and record.successes:
                 return
     raise AssertionError(observer.record(OLD))
+
+
+def test_a_bundle_whose_chunks_are_all_kept_at_rest_has_withheld_them(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(15.0)
+    robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
+    robot.run(30.5)
+    assert observer.record(OLD).withheld == 3
+    robot.refusal = str(Refusal.UNSURE)
+    robot.run(60.0)
+    assert observer.record(OLD).withheld == 3, "a person is asked, who may take her time"
+    assert observer.record(OLD).active_s == pytest.approx(15.0, abs=0.11)
+
+
+def test_one_that_moves_again_was_not_kept_at_rest(robot: TalkingRobot, observer: Observer) -> None:
+    for _ in range(5):
+        robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
+        robot.run(8.0)
+        robot.state, robot.refusal = ControlState.ACTIVE, None
+        robot.run(1.0)
+    assert observer.record(OLD).withheld == 0
+
+
+def test_a_bundle_that_is_too_slow_to_move_anything_is_late(robot: TalkingRobot, observer: Observer) -> None:
+    robot.state, robot.refusal, robot.age_ns = ControlState.HOLDING, str(Refusal.STALE), 2_000_000_000
+    robot.run(20.0)
+    assert observer.record(OLD).chunks_older_than(1e9) == pytest.approx(200, abs=3)
