@@ -85,11 +85,13 @@ class Keeper:
             self._steady_s = 0.0
         serve, standby = wanted(self._runner.slots, self._runner.journal, self._installed.digest_of)
         self._orders.want(serve, standby, time.monotonic_ns())
-        self._trial.observer.boots(serve)
+        self._trial.observer.boots(serve, on_trial=self._runner.journal.state is State.PROBATION)
 
     def end(self) -> None:
-        """Write down what is known of the trial."""
+        """Write down what is known of the trial; an end in order is not held against it."""
         self._trial.keep(time.monotonic())
+        if self._runner.journal.state is State.PROBATION and self._runner.journal.restarts:
+            self._attempt(self._runner.steady)
 
     def status(self) -> UpdateStatus | None:
         """What there is to say now."""
@@ -146,13 +148,16 @@ class Keeper:
         return DONE
 
     def _try_out(self) -> None:
-        if self._desk.is_at_work and not self._settings.in_motion:
+        if not self._may_change_over():
             return
         warm = self._orders.standing_beside(time.monotonic_ns())
         if warm is Standing.REFUSED:
             self._attempt(self._give_up)
         elif warm is Standing.OBEYED:
             self._attempt(self._put_on_trial)
+
+    def _may_change_over(self) -> bool:
+        return self._settings.in_motion or not self._desk.is_at_work
 
     def _give_up(self) -> None:
         problem = self._orders.problem()
@@ -170,7 +175,8 @@ class Keeper:
 
     def _judge(self) -> None:
         runner, slots = self._runner, self._runner.slots
-        if self._shared.superseded.is_set():
+        # Nothing is wrong with it: that can wait, as what is ready does.
+        if self._shared.superseded.is_set() and self._may_change_over():
             return self._fail(OtaRefusal.SUPERSEDED, "another bundle is wanted instead")
         if slots.active.bundle == slots.committed.bundle:
             return self._prove("the bundle that was committed before, under another counter")

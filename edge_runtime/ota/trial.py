@@ -83,9 +83,10 @@ class Trial:
             self.keep(now_s)
 
     def judge(self, bundle: str, committed: str, terms: Terms) -> Decision:
-        """The verdict by now."""
+        """The verdict by now; `committed` is empty where the shipped bundle cannot be read."""
         record = self.observer.record
-        return judge(record(bundle), record(committed), terms, self._elapsed.elapsed_s)
+        # Held against itself a bundle has no record to go by.
+        return judge(record(bundle), record(committed or bundle), terms, self._elapsed.elapsed_s)
 
     def keep(self, now_s: float) -> None:
         """Write down what is known, and forget the bundles that are gone."""

@@ -26,7 +26,6 @@ from edge_runtime.slots import Slot
 
 _NICE = 10
 _IDLE_S = 0.2
-_SOON_S = 2.0
 _CHECK_AGAIN_S = 10.0
 _END_S = 20.0
 
@@ -65,6 +64,7 @@ class Worker:
         self._should_end = should_end
         self._turn_due_s = self._check_due_s = time.monotonic()
         self._reported: tuple[State, Slot] | None = None
+        self._awaits_end_of_trial = False
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ota-worker", daemon=True)
@@ -104,9 +104,11 @@ class Worker:
             self._check()
         elif now_s >= self._turn_due_s:
             self._take(lambda: self._agent.turn(time.time()))
+            self._awaits_end_of_trial = shared.superseded.is_set()
+            self._turn_due_s = time.monotonic() + self._interval_s
+        elif self._awaits_end_of_trial and not shared.superseded.is_set():
             # What is wanted instead is taken as soon as the one on trial is off the robot.
-            soon = shared.superseded.is_set()
-            self._turn_due_s = time.monotonic() + (_SOON_S if soon else self._interval_s)
+            self._awaits_end_of_trial, self._turn_due_s = False, now_s
         elif self._agent.waits_for_check and now_s >= self._check_due_s and not self._must_wait():
             self._take(lambda: self._agent.examine(time.time()))
             self._check_due_s = time.monotonic() + _CHECK_AGAIN_S

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.manifest import MANIFEST_NAME
 from contracts.messages import ControlState
 from contracts.topics import UPDATE_COMMAND
 from contracts.updates import UpdateCommand, UpdateKind
@@ -343,3 +344,53 @@ def test_an_engine_that_serves_something_else_is_told_again(kept: KeptRobot) -> 
     kept.tend_for(0.5)
     kept.robot.has_engine = True
     kept.until(lambda: kept.robot.served[-2:] == [kept.digest("0"), new])
+
+
+def test_a_shipped_bundle_that_cannot_be_read_costs_no_good_one_its_trial(tmp_path: Path) -> None:
+    kept = KeptRobot(tmp_path)
+    with kept.robot:
+        with kept.agent():
+            new = kept.get_ready("1", probation_s=2)
+            kept.until(lambda: kept.state is State.PROBATION)
+        (tmp_path / "0" / MANIFEST_NAME).rename(tmp_path / "aside.json")
+        with kept.agent():
+            kept.until(lambda: kept.state is State.IDLE)
+            assert kept.runner.slots.committed == Slot(new, 1)
+
+
+def test_what_an_agent_before_this_one_was_asked_for_is_not_done_twice(tmp_path: Path) -> None:
+    kept = KeptRobot(tmp_path)
+    with kept.robot:
+        with kept.agent():
+            kept.commit("1")
+            command = ask(kept, 1)
+            kept.until(lambda: answer_to(kept, command) == "done")
+        with kept.agent():
+            kept.until(lambda: answer_to(kept, command) != "")
+            assert answer_to(kept, command).startswith("not_now: ")
+            assert kept.runner.slots.active == Slot()
+
+
+def test_what_is_superseded_at_work_waits_until_the_robot_is_not(tmp_path: Path) -> None:
+    kept = KeptRobot(tmp_path, activate="at_rest")
+    kept.robot.state = ControlState.READY
+    with kept.robot, kept.agent():
+        kept.get_ready("1", probation_s=600)
+        kept.until(lambda: kept.state is State.PROBATION)
+        kept.robot.state = ControlState.ACTIVE
+        kept.until(lambda: kept.desk.is_at_work)
+        kept.shared.superseded.set()
+        kept.tend_for(1.2)
+        assert kept.state is State.PROBATION
+        kept.robot.state = ControlState.READY
+        kept.until(lambda: kept.state is State.IDLE)
+        assert kept.runner.journal.reason == "superseded"
+
+
+def test_an_end_in_order_is_not_held_against_a_trial(kept: KeptRobot) -> None:
+    kept.get_ready("1", probation_s=600)
+    kept.until(lambda: kept.state is State.PROBATION)
+    kept.runner.recover()
+    assert kept.runner.journal.restarts == 1
+    kept.keeper.end()
+    assert kept.runner.journal.restarts == 0
