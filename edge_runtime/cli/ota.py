@@ -33,7 +33,10 @@ def ota(options: argparse.Namespace, console: Console) -> int:
     with RunningAgent(run_dir) as agent:
         if options.action in ("check", "rollback") and config.ota is not None and agent.find() is not None:
             words = agent.ask(UpdateKind(options.action), getattr(options, "reason", ""))
-            return _say(options.action, words, console)
+            if words == DONE and agent.status is not None:
+                # Going back twice leads forward again: who asks has to see where it led.
+                words = f"rolled back to {agent.status.running}"
+            return _say(words, console)
         from edge_runtime.cli import ota_alone, ota_look
         from edge_runtime.ota.settings import settings_of
 
@@ -46,11 +49,11 @@ def ota(options: argparse.Namespace, console: Console) -> int:
     if options.action == "restore-floor":
         return ota_alone.restore_floor(config, settings, console, accept=options.accept)
     if options.action == "check":
-        return _say("check", ota_alone.check(config, settings), console)
-    return _say("rollback", ota_alone.roll_back(config, settings, run_dir, options.reason), console)
+        return _say(ota_alone.check(config, settings), console)
+    return _say(ota_alone.roll_back(config, settings, run_dir, options.reason), console)
 
 
-def _say(action: str, words: str, console: Console) -> int:
+def _say(words: str, console: Console) -> int:
     """Print what came of it.
 
     Raises:
@@ -59,6 +62,5 @@ def _say(action: str, words: str, console: Console) -> int:
     name, _, detail = words.partition(": ")
     if name in set(map(str, OtaRefusal)):
         raise OtaError(OtaRefusal(name), detail)
-    text = "rolled back" if (action, words) == ("rollback", DONE) else words
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(words, markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -10,7 +10,6 @@ from pathlib import Path
 from rich.console import Console
 
 from contracts.errors import OtaError, OtaRefusal
-from contracts.updates import DONE
 from edge_runtime.config import RobotConfig
 from edge_runtime.installed import Installed
 from edge_runtime.ota.agent import Agent
@@ -73,7 +72,7 @@ def roll_back(config: RobotConfig, settings: AgentSettings, run_dir: Path, reaso
         agent.note(time.time(), str(OtaRefusal.ROLLBACK_ASKED), reason or "asked for by hand")
         if runner.journal.state is State.ROLLING_BACK:
             return "the pointer is back; the engine did not follow: restart it"
-        return DONE
+        return f"rolled back to {Installed.of(config).digest_of(runner.slots.active)}"
 
 
 def _state_of(settings: AgentSettings) -> State:

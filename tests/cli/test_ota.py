@@ -121,7 +121,7 @@ def test_without_an_agent_going_back_is_done_here_and_needs_no_hub(
     scene.server.__exit__()
     assert SlotFile(scene.settings.root / "slots").read().active.bundle == new
     code, out, _ = say(capsys, scene.config_path, "rollback", "--reason", "it drops cubes")
-    assert (code, out) == (0, "rolled back\n")
+    assert (code, out) == (0, f"rolled back to {scene.shipped_digest}\n")
     slots = SlotFile(scene.settings.root / "slots").read()
     assert (slots.active, slots.previous) == (Slot(), Slot(new, 1))
     _, out, _ = say(capsys, scene.config_path, "history")
@@ -142,5 +142,5 @@ def test_a_rollback_that_was_cut_is_ended_and_not_done_twice(scene: Scene, capsy
     slots = SlotFile(scene.settings.root / "slots")
     slots.write(slots.read().back_to(SHIPPED))
     JournalFile(scene.settings.root / "journal").write(journal)
-    assert say(capsys, scene.config_path, "rollback")[:2] == (0, "rolled back\n")
+    assert say(capsys, scene.config_path, "rollback")[:2] == (0, f"rolled back to {scene.shipped_digest}\n")
     assert slots.read().active == Slot()

@@ -148,7 +148,7 @@ def test_an_update_goes_through_and_everybody_can_see_it(life: Life, capsys: pyt
     assert "which this robot has" in capsys.readouterr().out
     life.scene.server.__exit__()
     assert life.command("rollback", "--reason", "it drops cubes") == 0
-    assert capsys.readouterr().out == "rolled back\n"
+    assert capsys.readouterr().out == f"rolled back to {life.shipped}\n"
     assert life.robot.served == [life.shipped, new, life.shipped]
     assert life.slots.active == Slot()
     assert any(entry.detail == "it drops cubes" for entry in Diary(life.scene.settings.store).entries())
