@@ -20,7 +20,7 @@ from edge_runtime.ota.lifecycle import DONE, ENTRY, RESTARTS_MAX, TABLE
 from edge_runtime.processes import BESIDE, PROCESSES
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.states import Event
-from scripts.result_tables import fleet, jitter, kernel, limiters, power_cuts, probation
+from scripts.result_tables import fleet, going_back, jitter, kernel, limiters, power_cuts, probation
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -107,6 +107,7 @@ PARTS = {
         "life-cycle-states": life_cycle_states,
         "power-cuts": power_cuts,
         "probation": probation,
+        "going-back": going_back,
     },
     "guides/hub.md": {"fleet": fleet},
     "guides/timing.md": {"kernel": kernel, "jitter": jitter},

@@ -110,6 +110,39 @@ def fleet() -> str:
     return f"{_table(['', 'measured'], rows)}\n\n{machine}, hub and robots on it together."
 
 
+def going_back() -> str:
+    """`python -m benchmarks.ota`."""
+    figures, machine = _read("ota")
+    back, failed = figures["rollback"], figures["failed_trial"]
+    quick, beside = figures["with_rollback"], figures["without_rollback"]
+
+    def of_sha256(key: str) -> str:
+        return f"{1.0 / figures[key]:.0%}"
+
+    def spread(values: dict[str, float]) -> str:
+        return " / ".join(f"{values[key]:.0f}" for key in ("p50", "p99", "max"))
+
+    def too_late(window: dict[str, float]) -> str:
+        return f"{window['overruns'] + window['missing_ticks']:.0f}"
+
+    rows = [
+        ["verifying staged files, of the rate of plain SHA-256", of_sha256("verify_files_time_over_sha256_time")],
+        ["verifying while it is fetched, the same", of_sha256("verify_fetched_time_over_sha256_time")],
+        ["rollback: from the command to the old policy's first command, ms", spread(back["typed_to_command_ms"])],
+        ["of that, from when the agent has heard it, ms", spread(back["order_to_command_ms"])],
+        [
+            "failed trial: from the evidence to the old policy's first command, ms",
+            spread(failed["failed_to_command_ms"]),
+        ],
+        ["bytes fetched", f"{figures['rollback_bytes_fetched'] + figures['failed_trial_bytes_fetched']:.0f}"],
+        ["ticks of the 1 kHz loop, with a rollback / without", f"{quick['ticks']:,.0f} / {beside['ticks']:,.0f}"],
+        ["ticks that it was too late for, the same", f"{too_late(quick)} / {too_late(beside)}"],
+        ["reports in which the arm followed no plan, the same", f"{quick['held']:.0f} / {beside['held']:.0f}"],
+    ]
+    words = f"{figures['rollbacks']} rollbacks and {figures['trials']} trials"
+    return f"{_table(['', 'measured (p50 / p99 / max)'], rows)}\n\n{words}. {machine}, the simulator on it too."
+
+
 def probation() -> str:
     """`python -m benchmarks.probation`."""
     figures, _ = _read("probation")
