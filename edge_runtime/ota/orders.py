@@ -18,7 +18,9 @@ ALIVE_NS = 1_000_000_000
 FATAL_LOADS = 2
 """So many engines in a row that ended while they loaded the same standby have ended because of it."""
 ASK_AGAIN_NS = 60_000_000_000
-"""After which an engine that could not load a bundle is asked again: what was in its way may be gone."""
+"""After which an engine that could not load the bundle that should act is asked again: what was in its way may be gone."""
+ASK_AGAIN_BESIDE_NS = 10 * ASK_AGAIN_NS
+"""The same for the one that waits: to find out what a disk has altered takes reading all of it."""
 
 
 def wanted(slots: Slots, journal: Journal, digest_of: Callable[[Slot], str]) -> tuple[str, str]:
@@ -126,9 +128,7 @@ class Orders:
     def _is_due_again(self, now_ns: int) -> bool:
         assert self.order is not None
         status = self.engine(now_ns)
-        return (
-            status is not None
-            and status.failed in (self.order.serve, self.order.standby)
-            and status.failed != ""
-            and now_ns - self.order.id >= ASK_AGAIN_NS
-        )
+        if status is None or status.failed not in (self.order.serve, self.order.standby) or not status.failed:
+            return False
+        patience_ns = ASK_AGAIN_NS if status.failed == self.order.serve else ASK_AGAIN_BESIDE_NS
+        return now_ns - self.order.id >= patience_ns

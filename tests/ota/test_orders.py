@@ -6,7 +6,7 @@ import pytest
 
 from contracts.updates import PolicyStatus
 from edge_runtime.ota.journal import Journal, State, Update
-from edge_runtime.ota.orders import ALIVE_NS, ASK_AGAIN_NS, Orders, Standing, acting, wanted
+from edge_runtime.ota.orders import ALIVE_NS, ASK_AGAIN_BESIDE_NS, ASK_AGAIN_NS, Orders, Standing, acting, wanted
 from edge_runtime.slots import SHIPPED, Slot, Slots
 
 A, B, C, D = (Slot(letter * 64, number) for number, letter in enumerate("abcd", 1))
@@ -84,7 +84,7 @@ def test_an_engine_obeys_when_it_has_heard_this_order_and_does_it() -> None:
     assert orders.engine(50 + ALIVE_NS) is None
 
 
-def test_what_cannot_be_loaded_is_refused_and_asked_for_again_later() -> None:
+def test_what_cannot_be_loaded_is_refused() -> None:
     orders = Orders()
     orders.want(B.bundle, A.bundle, 10)
     orders.take(status(10, C, failed=A.bundle, problem="torn"), 20)
@@ -93,10 +93,17 @@ def test_what_cannot_be_loaded_is_refused_and_asked_for_again_later() -> None:
     orders.want(B.bundle, A.bundle, 30)
     assert orders.order is not None
     assert orders.order.id == 10
-    later = 10 + ASK_AGAIN_NS
-    orders.take(status(10, C, failed=A.bundle, problem="torn"), later)
-    orders.want(B.bundle, A.bundle, later)
-    assert orders.order.id == later
+
+
+@pytest.mark.parametrize(("failed", "after_ns"), [(A, ASK_AGAIN_BESIDE_NS), (B, ASK_AGAIN_NS)])
+def test_what_acts_is_asked_for_again_sooner_than_what_waits(failed: Slot, after_ns: int) -> None:
+    orders = Orders()
+    orders.want(B.bundle, A.bundle, 10)
+    for now_ns, order_id in ((10 + after_ns - 1, 10), (10 + after_ns, 10 + after_ns)):
+        orders.take(status(10, C, failed=failed.bundle), now_ns)
+        orders.want(B.bundle, A.bundle, now_ns)
+        assert orders.order is not None
+        assert orders.order.id == order_id
 
 
 def test_what_acts_is_what_the_engine_says() -> None:
