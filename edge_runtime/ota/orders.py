@@ -18,7 +18,7 @@ ALIVE_NS = 1_000_000_000
 FATAL_LOADS = 2
 """So many engines in a row that ended while they loaded the same standby have ended because of it."""
 ASK_AGAIN_NS = 60_000_000_000
-"""After which an engine that could not load the bundle that should act is asked again: what was in its way may be gone."""
+"""After which an engine that could not load what should act is asked again: what was in its way may be gone."""
 ASK_AGAIN_BESIDE_NS = 10 * ASK_AGAIN_NS
 """The same for the one that waits: to find out what a disk has altered takes reading all of it."""
 
