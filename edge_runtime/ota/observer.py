@@ -193,14 +193,15 @@ class Observer:
             return
         self._receipts.append(name)
         window = self._window if self._window is not None and self._window.bundle == bundle else None
-        is_held = self._report is not None and self._report.state is ControlState.HOLDING
+        state = None if self._report is None else self._report.state
+        is_held = state is ControlState.HOLDING
         if window is not None:
             window.withheld |= refusal in _WITHHELD
         if refusal in _AGED and (window is not None or (is_held and refusal is not None)):
             self._add(Record(bundle=bundle, ages=with_class(AGE_EDGES_NS, age_ns)))
-        if refusal is None or not is_held:
+        if refusal is None and state in _FOLLOWS:
             self._kept_at_rest = ("", 0)
-        elif refusal in _KEPT_AT_REST:
+        elif is_held and refusal in _KEPT_AT_REST:
             self._keep_at_rest(bundle)
 
     def _keep_at_rest(self, bundle: str) -> None:

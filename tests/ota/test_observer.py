@@ -454,6 +454,15 @@ def test_a_bundle_whose_chunks_are_all_kept_at_rest_has_withheld_them(robot: Tal
     assert observer.record(OLD).active_s == pytest.approx(15.0, abs=0.11)
 
 
+def test_an_arm_that_disarms_before_long_is_kept_at_rest_all_the_same(robot: TalkingRobot, observer: Observer) -> None:
+    for _ in range(5):
+        robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
+        robot.run(5.0)
+        robot.state, robot.refusal = ControlState.READY, None
+        robot.run(5.0)
+    assert observer.record(OLD).withheld == 2
+
+
 def test_one_that_moves_again_was_not_kept_at_rest(robot: TalkingRobot, observer: Observer) -> None:
     for _ in range(5):
         robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
