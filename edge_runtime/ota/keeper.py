@@ -175,8 +175,9 @@ class Keeper:
 
     def _judge(self) -> None:
         runner, slots = self._runner, self._runner.slots
-        # Nothing is wrong with it: that can wait, as what is ready does.
-        if self._shared.superseded.is_set() and self._may_change_over():
+        # Nothing is wrong with it: that can wait, as what is ready does. Until then it is not committed either.
+        is_superseded = self._shared.superseded.is_set()
+        if is_superseded and self._may_change_over():
             return self._fail(OtaRefusal.SUPERSEDED, "another bundle is wanted instead")
         if slots.active.bundle == slots.committed.bundle:
             return self._prove("the bundle that was committed before, under another counter")
@@ -185,7 +186,7 @@ class Keeper:
         digest_of = self._installed.digest_of
         decision = self._trial.judge(digest_of(slots.active), digest_of(slots.committed), self._terms())
         self._trial_words = decision.words
-        if decision.verdict is Verdict.PROVEN:
+        if decision.verdict is Verdict.PROVEN and not is_superseded:
             return self._prove(decision.words)
         if decision.reason is not None:
             return self._fail(decision.reason, decision.words)

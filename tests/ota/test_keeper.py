@@ -372,15 +372,18 @@ def test_what_an_agent_before_this_one_was_asked_for_is_not_done_twice(tmp_path:
 
 
 def test_what_is_superseded_at_work_waits_until_the_robot_is_not(tmp_path: Path) -> None:
-    kept = KeptRobot(tmp_path, activate="at_rest")
+    kept = KeptRobot(tmp_path, activate="at_rest", probation="episodes_min = 0\nactive_min_s = 0.5")
     kept.robot.state = ControlState.READY
     with kept.robot, kept.agent():
-        kept.get_ready("1", probation_s=600)
+        new = kept.get_ready("1", probation_s=0)
         kept.until(lambda: kept.state is State.PROBATION)
         kept.robot.state = ControlState.ACTIVE
-        kept.until(lambda: kept.desk.is_at_work)
+        while not kept.desk.is_at_work:
+            kept.desk.pump()
         kept.shared.superseded.set()
-        kept.tend_for(1.2)
+        # For as long as it waits it is not committed either, however well it does.
+        kept.until(lambda: kept.keeper._trial.observer.record(new).active_ns > 1_000_000_000)
+        kept.tend_for(0.6)
         assert kept.state is State.PROBATION
         kept.robot.state = ControlState.READY
         kept.until(lambda: kept.state is State.IDLE)
