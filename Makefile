@@ -63,6 +63,8 @@ clean: ## remove the virtual environment and everything built
 $(BIN)/python:
 	@sh scripts/preflight.sh "$(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
+	@# The pip that comes with Python 3.10 may look for versions that agree for half an hour; where there is no newer, it has to do.
+	@$(BIN)/python -m pip install --quiet --upgrade pip || true
 
 NATIVE := $(shell find edge_runtime -name '*.c' -o -name '*.h') setup.py pyproject.toml
 

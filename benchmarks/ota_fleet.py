@@ -35,7 +35,7 @@ from rich.table import Table
 
 from benchmarks.ota_fleet_robot import DOWN_S, UP_S, Account, Count, Start
 from benchmarks.record import record
-from contracts.manifest import read_manifest, write_manifest
+from contracts.manifest import blob_of, read_manifest, write_manifest
 from contracts.release import ReleaseManifest, load
 from edge_runtime.config import SIM_CONFIG, load_config
 from export_tools.key_files import create_key
@@ -67,6 +67,7 @@ def set_up(folder: Path, agents: int) -> tuple[ReleaseManifest, list[str]]:
     shutil.copytree(load_config(SIM_CONFIG).bundle_dir, bundle)
     manifest = read_manifest(bundle)
     write_manifest(bundle, msgspec.structs.replace(manifest, version=f"{manifest.version}.fleet"))
+    _write_strange(folder / "shipped", bundle)
     edge_hub("init", hub)
     _command("export_tools", "pack", bundle, "-o", packed)
     released = next(packed.glob("bundles/*/*.json"))
@@ -83,15 +84,27 @@ def set_up(folder: Path, agents: int) -> tuple[ReleaseManifest, list[str]]:
     return load(released.read_bytes()), robots
 
 
+def _write_strange(folder: Path, bundle: Path) -> None:
+    """The bundle that came with the robots: as large as `bundle`, with no byte in the place where that has it."""
+    shutil.copytree(bundle, folder)
+    manifest = read_manifest(bundle)
+    for blob in manifest.blobs:
+        path = folder / blob.path
+        path.write_bytes(bytes(255 - byte for byte in path.read_bytes()))
+    blobs = tuple(blob_of(folder, blob.path) for blob in manifest.blobs)
+    write_manifest(folder, msgspec.structs.replace(manifest, blobs=blobs))
+
+
 def write_config(folder: Path, robot: str, url: str) -> Path:
     """`robot.toml` of one robot."""
     home = SIM_CONFIG.resolve().parent
     text = re.sub(
-        r'^(embodiment|safety|bundle) = "(.*)"$',
+        r'^(embodiment|safety) = "(.*)"$',
         lambda line: f'{line[1]} = "{(home / line[2]).resolve()}"',
         SIM_CONFIG.read_text(encoding="utf-8"),
         flags=re.MULTILINE,
     )
+    text = re.sub(r'^bundle = ".*"$', f'bundle = "{folder / "shipped"}"', text, flags=re.MULTILINE)
     section = {
         "robot_id": robot,
         "hardware": HARDWARE,

@@ -116,6 +116,10 @@ class Installed:
         except OtaError:
             return self.shipped_digest
 
+    def written(self) -> tuple[int, ...]:
+        """Differs once the pointer has been written to; costs no read of the disk."""
+        return () if self._slots is None else self._slots.written()
+
     def may_act(self) -> frozenset[str]:
         """Digests of the bundles that may act on this robot: active, committed, previous and shipped.
 

@@ -106,6 +106,10 @@ class SlotFile:
         """
         return self._record.read() or Slots()
 
+    def written(self) -> tuple[int, ...]:
+        """When each copy was last written to, in ns of its file system; empty while there is none."""
+        return self._record.written()
+
     def write(self, slots: Slots) -> None:
         """Flip the pointer; it has lasted when this returns.
 

@@ -48,6 +48,8 @@ def kill_control(robot: FaultRobot) -> ControlKill:
     robot.kill(CONTROL)
     if not robot.until(lambda: robot.plant.watchdog_stops > stops, 5.0):
         raise RuntimeError("the driver follows a dead control")
+    # Where this process was kept waiting, the last commands of the dead control are still to be read.
+    robot.listen()
     last_ns = int(robot.entries["stamp_ns"][-1])
     stopped_s = (robot.plant.stopped_ns - last_ns) * 1e-9
     moved = _moved_by_itself(robot)

@@ -1,8 +1,8 @@
 """Which bundles' chunks may move this robot: those that the pointer names and whose manifests fit, read when it counts.
 
-Guarantees: no chunk costs a disk read but the first of a bundle, and whatever comes, the pointer is read at most once a
-second. A pointer that cannot be read takes nothing from those that may act already. Refuses to know how bundles get
-here. Trusts the pointer, and of a bundle only its own manifest.
+Guarantees: no chunk costs a disk read but the first of a bundle, and whatever comes, the pointer is read when it has
+been written to, and otherwise at most once a second. A pointer that cannot be read takes nothing from those that may
+act already. Refuses to know how bundles get here. Trusts the pointer, and of a bundle only its own manifest.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class KnownBundles:
         self._may_act: frozenset[str] = frozenset()
         self._misfits: dict[str, str] = {}
         self._read_due_ns = 0
+        self._written: tuple[int, ...] = ()
 
     def boot(self) -> str:
         """The digest of the best bundle that fits, whose chunks are expected before any have come.
@@ -56,8 +57,9 @@ class KnownBundles:
         """
         if digest == self._current:
             return None
-        if now_ns >= self._read_due_ns:
-            self._read_due_ns = now_ns + _READ_INTERVAL_NS
+        written = self._installed.written()
+        if written != self._written or now_ns >= self._read_due_ns:
+            self._written, self._read_due_ns = written, now_ns + _READ_INTERVAL_NS
             self._read()
         if digest not in self._may_act:
             return "it may not act on this robot"
