@@ -25,22 +25,10 @@ from export_tools.pack import pack_bundle
 from export_tools.sign import draft_release, sign_draft
 from hub.house import make_development_hub
 from scripts.demo.bundles import quicker
-from tests.simulators.web_server import Behaviour, Exchange, Request, Source, WebServer
+from tests.simulators.web_server import Behaviour, Exchange, FolderObjects, Request, WebServer
 
 ROBOT, HARDWARE = "arm-1", "sim_arm"
 _SILENCE_S = 5.0
-
-
-class _Files(dict[str, Source]):
-    """What lies below a folder now, by the path of a URL."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-
-    def get(self, path: str, default: Source | None = None) -> Source | None:  # type: ignore[override]
-        file = self._folder / path.lstrip("/")
-        return file.read_bytes() if file.is_file() else default
 
 
 def _say_nothing(exchange: Exchange) -> None:
@@ -60,7 +48,7 @@ class Hub:
         self._now_s = time.time()
         self._hub = make_development_hub(folder / "hub", self._now_s)
         self.server = WebServer({}, self._behave)
-        self.server.objects = _Files(folder / "hub")
+        self.server.objects = FolderObjects(folder / "hub")
 
     def _behave(self, _: Request) -> Behaviour | None:
         return _say_nothing if self.is_silent else Exchange.serve

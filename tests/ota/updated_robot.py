@@ -35,7 +35,7 @@ from hub.house import make_development_hub
 from tests import onnx_bundle
 from tests.engine.conftest import HORIZON, MAX_TOKENS, WORDS, _encode
 from tests.settings import copy_settings
-from tests.simulators.web_server import Source, WebServer
+from tests.simulators.web_server import FolderObjects, WebServer
 
 ROBOT, HARDWARE = "arm-1", "sim_arm"
 CASES = 3
@@ -100,25 +100,13 @@ def _add_pairs(folder: Path, embodiment: Embodiment, spoil: Callable[[Plans], Pl
     np.savez(folder / GOLDEN_NAME, state=state, plan=spoil(np.stack(plans)), instruction=words, **pictures)  # type: ignore[arg-type]
 
 
-class _Folder(dict[str, Source]):
-    """What lies below a folder now, by path of a URL."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-
-    def get(self, path: str, default: Source | None = None) -> Source | None:  # type: ignore[override]
-        file = self._folder / path.lstrip("/")
-        return file.read_bytes() if file.is_file() else default
-
-
 class Scene:
     """One hub, one server, one robot with version 0 shipped."""
 
     def __init__(self, folder: Path, server: WebServer, now_s: float) -> None:
         self.folder, self.server, self.now_s = folder, server, now_s
         self.hub = make_development_hub(folder / "hub", now_s)
-        server.objects = _Folder(folder / "hub")
+        server.objects = FolderObjects(folder / "hub")
         self.config_path = self._configure()
         self.config = load_config(self.config_path)
         self.embodiment = self.config.embodiment

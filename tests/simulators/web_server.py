@@ -15,6 +15,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)\Z")
@@ -27,6 +28,19 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, stretch: slice, /) -> bytes: ...
+
+
+class FolderObjects(dict[str, Source]):
+    """What lies below a folder at the moment it is asked for, by the path of a URL."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def get(self, path: str, default: Source | None = None) -> Source | None:  # type: ignore[override]
+        """The file's bytes, `default` where there is none."""
+        file = self._folder / path.lstrip("/")
+        return file.read_bytes() if file.is_file() else default
 
 
 @dataclass
