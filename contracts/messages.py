@@ -19,6 +19,7 @@ MAX_ACTION_DT_NS = 10_000_000_000
 MAX_CAMERAS = 8
 MAX_INSTRUCTION_CHARS = 512
 MAX_ANSWERS = 8
+MAX_DETAIL_CHARS = 240
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=True):
@@ -234,11 +235,16 @@ class OperatorCommand(Message, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What became of one request of an operator: "done", or why it was refused."""
+    """What became of one request of an operator: "done", or the name of a refusal, with its `detail` for a person."""
 
     id: int
     kind: OperatorKind
     answer: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.detail) > MAX_DETAIL_CHARS:
+            raise ValueError(f"detail longer than {MAX_DETAIL_CHARS} characters")
 
 
 class SafetyReport(Message, frozen=True):
@@ -290,11 +296,11 @@ class SafetyReport(Message, frozen=True):
         if len(self.answers) > MAX_ANSWERS:
             raise ValueError(f"shape: more than {MAX_ANSWERS} answers")
 
-    def answer_to(self, command: OperatorCommand) -> str | None:
+    def answer_to(self, command: OperatorCommand) -> Answer | None:
         """What became of `command`; None while it has not arrived, or when too many came after it."""
         for answer in self.answers:
             if (answer.id, answer.kind) == (command.id, command.kind):
-                return answer.answer
+                return answer
         return None
 
 

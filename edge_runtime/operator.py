@@ -89,6 +89,14 @@ class EpisodeResult:
         return self.outcome == "success"
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """What became of a request: the answer's name, and what else there is to say."""
+
+    answer: str
+    detail: str = ""
+
+
 class Operator:
     """An operator of the robot in `run_dir`; there may be others at the same time.
 
@@ -134,9 +142,9 @@ class Operator:
         """Simulation only: put the arm home and the scene of `seed` on the table."""
         command = SceneCommand(id=self._next_id(), seed=seed, split=split, stamp_ns=time.monotonic_ns())
 
-        def answer() -> str | None:
+        def answer() -> _Answered | None:
             scene = self.watcher.scene
-            return scene.answer if scene is not None and scene.answered_id == command.id else None
+            return _Answered(scene.answer) if scene is not None and scene.answered_id == command.id else None
 
         self._request(self._scenes, command, "driver", f"lay out scene {seed}", answer)
 
@@ -145,12 +153,12 @@ class Operator:
         command = self._command(OperatorKind.INSTRUCT, text)
         self._instruction = command
 
-        def answer() -> str | None:
+        def answer() -> _Answered | None:
             engine = self.watcher.heartbeats.get("engine")
             followed = engine.counters.get("instruction_id", 0) if engine is not None else 0
             if followed > command.id:
-                return "refused_overtaken"
-            return "ok" if followed == command.id else None
+                return _Answered("refused_overtaken")
+            return _Answered("ok") if followed == command.id else None
 
         self._request(self._commands, command, "engine", f"instruct {text!r}", answer)
 
@@ -199,9 +207,9 @@ class Operator:
         """
         outcome = self._outcome(success, started_ns, time.monotonic_ns(), instruction, reason)
 
-        def answer() -> str | None:
+        def answer() -> _Answered | None:
             update = self.watcher.update
-            return "ok" if update is not None and update.outcome_heard >= outcome.id else None
+            return _Answered("ok") if update is not None and update.outcome_heard >= outcome.id else None
 
         self._request(self._outcomes, outcome, "ota", "outcome", answer)
 
@@ -320,9 +328,10 @@ class Operator:
     def _ask_control(self, kind: OperatorKind) -> None:
         command = self._command(kind)
 
-        def answer() -> str | None:
+        def answer() -> _Answered | None:
             report = self.watcher.report
-            return report.answer_to(command) if report is not None else None
+            given = report.answer_to(command) if report is not None else None
+            return None if given is None else _Answered(given.answer, given.detail)
 
         self._request(self._commands, command, "control", kind.value, answer)
 
@@ -335,7 +344,7 @@ class Operator:
         return self._last_id
 
     def _request(
-        self, sender: Sender, command: Message, process: str, request: str, answer: Callable[[], str | None]
+        self, sender: Sender, command: Message, process: str, request: str, answer: Callable[[], _Answered | None]
     ) -> None:
         deadline_s = time.monotonic() + self._answer_timeout_s
         repeat_s = 0.0
@@ -350,10 +359,11 @@ class Operator:
                 repeat_s = now_s + pause_s
                 pause_s = min(2.0 * pause_s, longest_s)
             self._listen(min(_LISTEN_S, repeat_s - now_s))
-        if answered not in _GRANTED:
-            advice = ADVICE.get(answered)
+        if answered.answer not in _GRANTED:
+            said = ": ".join(filter(None, (answered.answer, answered.detail)))
+            advice = ADVICE.get(answered.answer)
             raise OperatorError(
-                process, request, f"refused: {answered}" + (f" ({advice})" if advice else ""), answered=True
+                process, request, f"refused: {said}" + (f" ({advice})" if advice else ""), answered=True
             )
 
     def _listen(self, timeout_s: float = _LISTEN_S) -> None:

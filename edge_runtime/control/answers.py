@@ -7,7 +7,7 @@ operator is left to guess. Carries nothing out itself.
 
 from __future__ import annotations
 
-from contracts.messages import MAX_ANSWERS, Answer, OperatorCommand, OperatorKind
+from contracts.messages import MAX_ANSWERS, MAX_DETAIL_CHARS, Answer, OperatorCommand, OperatorKind
 
 OVERTAKEN = "refused_overtaken"
 """Another operator's later request came first."""
@@ -21,7 +21,7 @@ class Answers:
 
     def __init__(self) -> None:
         self._newest_id = 0
-        self._last: dict[tuple[int, OperatorKind], str] = {}
+        self._last: dict[tuple[int, OperatorKind], Answer] = {}
 
     def is_due(self, command: OperatorCommand) -> bool:
         """Whether to carry `command` out, and then to `give` its answer. One that was overtaken is answered here."""
@@ -34,15 +34,18 @@ class Answers:
 
     def was_overtaken(self, command: OperatorCommand) -> bool:
         """Whether `command` came after a later one, and so was not carried out."""
-        return self._last.get((command.id, command.kind)) == OVERTAKEN
+        answer = self._last.get((command.id, command.kind))
+        return answer is not None and answer.answer == OVERTAKEN
 
-    def give(self, command: OperatorCommand, answer: str) -> None:
-        """`command` was carried out, or refused."""
+    def give(self, command: OperatorCommand, answer: str, detail: str = "") -> None:
+        """`command` was carried out, or refused; `detail` says more to a person, and is cut where it is too long."""
         self._newest_id = max(self._newest_id, command.id)
-        self._last[command.id, command.kind] = answer
+        self._last[command.id, command.kind] = Answer(
+            id=command.id, kind=command.kind, answer=answer, detail=detail[:MAX_DETAIL_CHARS]
+        )
         if len(self._last) > MAX_ANSWERS:
             del self._last[next(iter(self._last))]
 
     def last(self) -> tuple[Answer, ...]:
         """The last answers, oldest first."""
-        return tuple(Answer(id=number, kind=kind, answer=answer) for (number, kind), answer in self._last.items())
+        return tuple(self._last.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.messages import MAX_ANSWERS, OperatorCommand, OperatorKind
+from contracts.messages import MAX_ANSWERS, MAX_DETAIL_CHARS, OperatorCommand, OperatorKind
 from edge_runtime.control.answers import OVERTAKEN, Answers
 
 
@@ -62,3 +62,10 @@ def test_the_memory_is_bounded_and_forgets_the_oldest(answers: Answers) -> None:
     assert [answer.id for answer in answers.last()] == list(range(11, 11 + MAX_ANSWERS))
     assert not answers.is_due(command(10))
     assert answers.was_overtaken(command(10)), "not carried out twice, though its answer is forgotten"
+
+
+def test_an_answer_says_more_to_a_person_and_is_cut_where_that_is_too_long(answers: Answers) -> None:
+    answers.give(command(11), "refused_geometry", "hand is 4 mm from table" + "!" * MAX_DETAIL_CHARS)
+    detail = answers.last()[-1].detail
+    assert detail.startswith("hand is 4 mm from table")
+    assert len(detail) == MAX_DETAIL_CHARS

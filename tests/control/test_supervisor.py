@@ -61,7 +61,8 @@ class Bench:
         self.supervisor.take_operator(command)
         self.supervisor.drain()
         report: SafetyReport = self.supervisor.report()
-        return report.answer_to(command)
+        answer = report.answer_to(command)
+        return None if answer is None else answer.answer
 
     def state(self) -> State:
         return self.stepped.loop.counters().state

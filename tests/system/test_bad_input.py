@@ -131,7 +131,8 @@ class Liar:
         watcher = self.watcher
 
         def answer() -> str | None:
-            return watcher.report.answer_to(command) if watcher.report is not None else None
+            given = watcher.report.answer_to(command) if watcher.report is not None else None
+            return None if given is None else given.answer
 
         self.until(lambda: answer() is not None, send=lambda: self.send(OPERATOR, data))
         assert answer() in answers
