@@ -188,6 +188,7 @@ class InMemory:
 
 class _Parts:
     entity_tag = None
+    server_s = None
 
     def __init__(self, parts: list[bytes]) -> None:
         self._parts = parts

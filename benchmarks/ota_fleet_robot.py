@@ -130,6 +130,7 @@ class Network:
 class _Counted:
     def __init__(self, reply: Reply, parts: Iterator[bytes]) -> None:
         self.entity_tag = reply.entity_tag
+        self.server_s = reply.server_s
         self._parts = parts
 
     def __iter__(self) -> Iterator[bytes]:

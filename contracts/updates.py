@@ -123,6 +123,14 @@ class UpdateKind(str, Enum):
     ROLLBACK = "rollback"
 
 
+class WaitsFor(str, Enum):
+    """What an update that does not go on is waiting for, beside the network and the disk, which `reason` names."""
+
+    NOTHING = "nothing"
+    REST = "rest"
+    ENGINE = "engine"
+
+
 class UpdateCommand(Message, frozen=True):
     """One request to the update agent. Ids grow; the same id sent again is the same request."""
 
@@ -155,6 +163,7 @@ class UpdateStatus(Message, frozen=True):
         running: the bundle that should act, and `running_counter`, the counter it was released under, 0 as shipped.
         release: the update that is under way or was last, as `bundles/<name>/<digest>.json`; empty before the first.
         reason: why it waits, failed or was rolled back; a name of `OtaRefusal` or empty.
+        waits_for: the robot to be at rest, or the engine to have the bundle loaded.
         detail: the agent's last words.
         bytes_done, bytes_total: of the update's download, under way or over; 0 of 0 where there was none.
         trial: how a bundle on probation does, in words; empty where none is.
@@ -170,6 +179,7 @@ class UpdateStatus(Message, frozen=True):
     release: str = ""
     release_counter: int = 0
     reason: str = ""
+    waits_for: WaitsFor = WaitsFor.NOTHING
     detail: str = ""
     bytes_done: int = 0
     bytes_total: int = 0

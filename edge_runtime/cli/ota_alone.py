@@ -13,11 +13,12 @@ from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.config import RobotConfig
 from edge_runtime.installed import Installed
 from edge_runtime.ota.agent import Agent
+from edge_runtime.ota.child import never
 from edge_runtime.ota.desk import Desk
 from edge_runtime.ota.diary import Diary
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.floor_recovery import lost_floors, restore
-from edge_runtime.ota.hands import EndableClock, Engine, Hands, never
+from edge_runtime.ota.hands import EndableClock, Engine, Hands
 from edge_runtime.ota.journal import JournalFile, State
 from edge_runtime.ota.orders import Orders
 from edge_runtime.ota.patient import PatientTransport

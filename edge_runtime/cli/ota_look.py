@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.errors import OtaError
-from contracts.updates import UpdateStatus
+from contracts.updates import UpdateStatus, WaitsFor
 from edge_runtime.cli.ota_agent import RunningAgent
+from edge_runtime.cli.updates import WAITS
 from edge_runtime.ota.blobs import BlobStore
 from edge_runtime.ota.diary import Diary, Entry
 from edge_runtime.ota.floor import Floor
@@ -42,6 +43,8 @@ def status(settings: AgentSettings, agent: RunningAgent, console: Console) -> in
     _add_progress(table, agent.status)
     if journal.reason:
         table.add_row("because", Text(journal.reason))
+    if agent.status is not None and agent.status.waits_for is not WaitsFor.NOTHING:
+        table.add_row("now", Text(WAITS[agent.status.waits_for]))
     if journal.refused.release:
         table.add_row("refused here", f"{journal.refused.release} under counter {journal.refused.release_counter}")
     table.add_row("counters below", _floor_words(settings))

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from contracts.errors import EdgeError
 from contracts.manifest import read_manifest
 from contracts.release import load
-from contracts.updates import UpdateStatus
+from contracts.updates import UpdateStatus, WaitsFor
 from edge_runtime.config import RobotConfig
 from edge_runtime.installed import Installed
 
@@ -23,7 +23,7 @@ _STATES = {
     "staged": "staged",
     "building": "building the engine of",
     "golden_check": "running the golden pairs of",
-    "ready": "ready, waits for its moment:",
+    "ready": "ready:",
     "activating": "changing over to",
     "probation": "on probation:",
     "committed": "committed",
@@ -33,6 +33,12 @@ _STATES = {
 _TOLD = ("downloading", "verifying", "building", "golden_check", "ready", "probation")
 """States whose beginning is worth a line of its own."""
 _TRIED = ("activating", "probation", "committed")
+
+WAITS = {
+    WaitsFor.NOTHING: "",
+    WaitsFor.REST: 'waits until the robot is disarmed ([ota] activate = "at_rest")',
+    WaitsFor.ENGINE: "waits until the engine has loaded it",
+}
 
 Name = Callable[[str], str]
 
@@ -94,7 +100,8 @@ def update_line(update: UpdateStatus | None, release: Name = plain_release) -> s
     if update.bytes_total and update.state == "downloading":
         share = update.bytes_done / update.bytes_total
         parts.append(f"{update.bytes_done / 1e6:.1f} of {update.bytes_total / 1e6:.1f} MB, {share:.0%}")
-    parts += [text for text in (update.trial, update.reason) if text]
+    why = WAITS[update.waits_for] or update.reason
+    parts += [text for text in (update.trial, why) if text]
     return ", ".join(parts)
 
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from contracts.assignment import Assignment
 from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.durable import refusal_of
+from edge_runtime.ota.child import Asked, never
 from edge_runtime.ota.compatibility import require_compatible
 from edge_runtime.ota.diary import Diary, Entry, entry_of
 from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.hands import Asked, Hands, never
+from edge_runtime.ota.hands import Hands
 from edge_runtime.ota.journal import State, Update
 from edge_runtime.ota.runner import PREPARING, Runner
 from edge_runtime.ota.settings import AgentSettings
@@ -122,7 +123,7 @@ class Agent:
         journal = self._runner.journal
         said = refused if refused.refusal else last
         if not said.refusal and journal.reason and journal.state is not State.IDLE:
-            said = Said(journal.reason, "waits")
+            said = Said(journal.reason, f"waits: {self._runner.held_up_by}".removesuffix(": "))
         entry = entry_of(journal, now_s, said.refusal, said.detail)
         self._diary.write(entry)
         return entry

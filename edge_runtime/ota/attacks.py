@@ -8,6 +8,7 @@ opens a file, a socket or a clock, and neither accepts anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import unquote
 
@@ -32,10 +33,11 @@ LONGEST_SILENCE_S = 365 * 86_400
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
-    """One metadata file as it came, before anybody believed it."""
+    """One metadata file as it came, before anybody believed it, and what the server's clock said then."""
 
     role: str
     data: bytes
+    server_s: float | None = None
 
     def metadata(self) -> Metadata[Any] | None:
         """What the bytes say, or None if they say nothing."""
@@ -90,7 +92,8 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
         if self.now_s < signed_at - CLOCK_TOLERANCE_S:
             days = (signed_at - self.now_s) / 86_400
             raise self.refuse(
-                OtaRefusal.CLOCK, f"this robot's clock is {days:.0f} days behind the signing of what it was offered"
+                OtaRefusal.CLOCK,
+                f"this robot's clock is {days:.0f} days behind the signing of what it was offered: set it",
             )
 
     def _require_robot(self, timestamp: Timestamp) -> None:
@@ -105,13 +108,34 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
                 f"{role} leaps from version {floor} to {version}, further than {MAX_VERSION_LEAP}",
             )
 
-    def expired(self, signed: Signed | None) -> OtaError:
-        """Name expiry: a repository that stands still, or a clock that is far ahead."""
+    def expired(self, signed: Signed | None, server_s: float | None = None) -> OtaError:
+        """Name expiry: a repository that stands still, or a clock that is ahead.
+
+        `server_s` is what the server's own clock says. Nobody vouches for it, so it only chooses between two names:
+        nothing is installed under either.
+        """
         newest = max(self.floor.signed_at_s, signed_at_s(signed) if signed is not None else 0)
         days = (self.now_s - newest) / 86_400
         if newest and self.now_s - newest > LONGEST_SILENCE_S:
             return self.refuse(OtaRefusal.CLOCK, f"signed {days:.0f} days ago by this clock, which must be ahead")
-        return self.refuse(OtaRefusal.FREEZE, "the newest metadata on offer has expired")
+        clock = f"this robot's clock says {_utc(self.now_s)}"
+        if (
+            signed is not None
+            and server_s is not None
+            and self.now_s - server_s > CLOCK_TOLERANCE_S
+            and signed.expires.timestamp() > server_s
+        ):
+            return self.refuse(
+                OtaRefusal.CLOCK,
+                f"{clock}, the server's says {_utc(server_s)}, by which its metadata is fresh: set the clock that is "
+                "wrong; if this one is right, somebody answers with old metadata",
+            )
+        expiry = "" if signed is None else f" on {_utc(signed.expires.timestamp())}"
+        return self.refuse(
+            OtaRefusal.FREEZE,
+            f"the newest metadata on offer has expired{expiry}, and {clock}: the hub has stopped signing, or newer "
+            "metadata is held back; or this clock is ahead",
+        )
 
     def name(self, error: Exception, fetched: Fetched | None, trusted: Mapping[str, Signed]) -> OtaError:
         """The one `OtaError` for what python-tuf raised; `trusted` is what was believed so far, by role name."""
@@ -119,7 +143,9 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
             return error
         metadata = fetched.metadata() if fetched is not None else None
         if isinstance(error, ExpiredMetadataError):
-            return self.expired(metadata.signed if metadata is not None else None)
+            return self.expired(
+                metadata.signed if metadata is not None else None, None if fetched is None else fetched.server_s
+            )
         if isinstance(error, UnsignedMetadataError):
             return self._unsigned(error, fetched, metadata, trusted)
         if isinstance(error, LengthOrHashMismatchError):
@@ -143,6 +169,14 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
         signatures = _valid_signatures(fetched, metadata, trusted)
         refusal = OtaRefusal.UNDER_THRESHOLD if signatures else OtaRefusal.WRONG_KEY
         return self.refuse(refusal, str(error))
+
+
+def _utc(at_s: float) -> str:
+    """To the minute; a moment that no calendar has as it is."""
+    try:
+        return datetime.fromtimestamp(at_s, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"{at_s:.0f} s"
 
 
 def signed_at_s(signed: Signed) -> int:

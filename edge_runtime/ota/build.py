@@ -8,7 +8,7 @@ trusts the report of the child.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import msgspec
 
 from contracts.engines import BuildReport
 from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.child import run_child
+from edge_runtime.ota.child import PAUSE_MAX_S, Asked, never, run_child
 
 LIMIT_S = 3600.0
 """TensorRT tries its tactics for minutes, at idle priority beside others for longer."""
@@ -30,18 +30,19 @@ class EngineBuild:
 
     command: Sequence[str]
     limit_s: float = LIMIT_S
+    pause_max_s: float = PAUSE_MAX_S
 
     @classmethod
     def of(cls, config_path: Path) -> EngineBuild:
         """With the engine of this installation."""
         return cls((sys.executable, "-m", "edge_runtime.engine.build", "--config", str(config_path)))
 
-    def run(self, folder: Path, bundle: str, should_end: Callable[[], bool] = lambda: False) -> BuildReport:
+    def run(self, folder: Path, bundle: str, should_end: Asked = never, must_pause: Asked = never) -> BuildReport:
         """Build the bundle with digest `bundle` in `folder`, as far as that is not done yet.
 
         Raises:
-            OtaError: BUILD_FAILED; NOT_NOW if `should_end` cut it short, NO_SPACE or STORAGE_FAULT, all of which say
-                nothing about the bundle.
+            OtaError: BUILD_FAILED; NOT_NOW if `should_end` cut it short, AT_WORK if `must_pause` held it up for too
+                long, NO_SPACE or STORAGE_FAULT, all of which say nothing about the bundle.
         """
         said = run_child(
             "the build",
@@ -49,6 +50,8 @@ class EngineBuild:
             failed=OtaRefusal.BUILD_FAILED,
             limit_s=self.limit_s,
             should_end=should_end,
+            must_pause=must_pause,
+            pause_max_s=self.pause_max_s,
         )
         try:
             report = msgspec.json.decode(said, type=BuildReport)

@@ -9,7 +9,7 @@ the report of the child.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import msgspec
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.golden import GoldenReport
-from edge_runtime.ota.child import run_child
+from edge_runtime.ota.child import PAUSE_MAX_S, Asked, never, run_child
 
 LIMIT_S = 300.0
 
@@ -29,6 +29,7 @@ class GoldenCheck:
     command: Sequence[str]
     required: bool = True
     limit_s: float = LIMIT_S
+    pause_max_s: float = PAUSE_MAX_S
 
     @classmethod
     def of(cls, config_path: Path, *, required: bool) -> GoldenCheck:
@@ -36,14 +37,14 @@ class GoldenCheck:
         command = (sys.executable, "-m", "edge_runtime.engine.golden", "--config", str(config_path))
         return cls(command, required)
 
-    def run(self, folder: Path, bundle: str, should_end: Callable[[], bool] = lambda: False) -> GoldenReport:
+    def run(self, folder: Path, bundle: str, should_end: Asked = never, must_pause: Asked = never) -> GoldenReport:
         """Check the bundle with digest `bundle` in `folder`; the report if it may be trusted.
 
         Raises:
-            OtaError: GOLDEN_DIFFERS, GOLDEN_MISSING, GOLDEN_FAILED; NOT_NOW if `should_end` cut it short, or
-                STORAGE_FAULT, both of which say nothing about the bundle.
+            OtaError: GOLDEN_DIFFERS, GOLDEN_MISSING, GOLDEN_FAILED; NOT_NOW if `should_end` cut it short,
+                AT_WORK if `must_pause` held it up for too long, or STORAGE_FAULT, which say nothing about the bundle.
         """
-        report = self._report(folder, should_end)
+        report = self._report(folder, should_end, must_pause)
         if report.bundle != bundle:
             raise OtaError(OtaRefusal.GOLDEN_FAILED, f"the check was of bundle {report.bundle}, not of {bundle}")
         if report.verdict == "differs":
@@ -57,13 +58,15 @@ class GoldenCheck:
             raise OtaError(OtaRefusal.GOLDEN_MISSING, "the bundle has no golden pairs, and this robot asks for them")
         return report
 
-    def _report(self, folder: Path, should_end: Callable[[], bool]) -> GoldenReport:
+    def _report(self, folder: Path, should_end: Asked, must_pause: Asked) -> GoldenReport:
         said = run_child(
             "the golden check",
             [*self.command, str(folder)],
             failed=OtaRefusal.GOLDEN_FAILED,
             limit_s=self.limit_s,
             should_end=should_end,
+            must_pause=must_pause,
+            pause_max_s=self.pause_max_s,
         )
         try:
             return msgspec.json.decode(said, type=GoldenReport)

@@ -1,7 +1,8 @@
 """What the life cycle of an update asks of this robot: fetch, build, compare, and have the engine change over.
 
-Guarantees that each of them ends, and soon once `should_end` says so, which says nothing about the bundle. Refuses to
-know why. Trusts each part with what it guarantees itself.
+Guarantees that each of them ends, and soon once `should_end` says so, which says nothing about the bundle. What has to
+wait while the robot is at work stands still, and goes on from there. Refuses to know why. Trusts each part with what it
+guarantees itself.
 """
 
 from __future__ import annotations
@@ -12,20 +13,15 @@ from typing import Protocol
 
 from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.blobs import BlobStore
+from edge_runtime.ota.child import Asked, never
 from edge_runtime.ota.fetch import BlobFetcher, HeldInStore
 from edge_runtime.ota.schedule import Clock, Progress, SystemClock
 from edge_runtime.ota.settings import AgentSettings
 from edge_runtime.ota.staging import Staging
 from edge_runtime.ota.transport import Transport
 
-Asked = Callable[[], bool]
 _WAIT_SLICE_S = 0.2
 _NO_PROGRESS = Progress(0, 0, 0.0, None)
-
-
-def never() -> bool:
-    """No."""
-    return False
 
 
 class Engine(Protocol):
@@ -53,7 +49,7 @@ class Hands:
         engine: takes the orders.
         shipped: digest of the bundle that came with the software.
         should_end: whether to leave off what takes long.
-        must_wait: whether the robot is at work, and not to be disturbed by a build or a check.
+        must_wait: whether the robot is at work, and not to be disturbed by a build or a check, which stand still then.
     """
 
     def __init__(
@@ -96,7 +92,7 @@ class Hands:
         """See `Robot.build`."""
         self.heed()
         try:
-            self._settings.build.run(folder, folder.parent.name, self._must_end)
+            self._settings.build.run(folder, folder.parent.name, self._should_end, self._must_wait)
         except OtaError as error:
             self.words = error.detail
             raise
@@ -105,7 +101,7 @@ class Hands:
         """See `Robot.golden_check`; `words` say what came of it."""
         self.heed()
         try:
-            report = self._settings.golden.run(folder, folder.parent.name, self._must_end)
+            report = self._settings.golden.run(folder, folder.parent.name, self._should_end, self._must_wait)
         except OtaError as error:
             self.words = error.detail
             raise
@@ -129,9 +125,6 @@ class Hands:
         except OtaError as error:
             self.words = error.detail
             raise
-
-    def _must_end(self) -> bool:
-        return self._should_end() or self._must_wait()
 
     def _look(self, progress: Progress) -> None:
         self._progress = progress

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from contracts.errors import OtaError, OtaRefusal
-from contracts.updates import DONE, MAX_WORDS_CHARS, UpdateCommand, UpdateKind, UpdateStatus
+from contracts.updates import DONE, MAX_WORDS_CHARS, UpdateCommand, UpdateKind, UpdateStatus, WaitsFor
 from edge_runtime.installed import Installed
 from edge_runtime.ota.desk import Desk
 from edge_runtime.ota.diary import Diary, entry_of
@@ -33,6 +33,7 @@ LOOK_S = 0.5
 STEADY_S = 600.0
 """A trial that has gone on for as long since this process came back is not what ended the one before."""
 _LOCK_S = 30.0
+_WAITS_FOR_REST = frozenset({State.STAGED, State.BUILDING, State.GOLDEN_CHECK, State.READY})
 
 
 class Keeper:
@@ -110,6 +111,7 @@ class Keeper:
             release=last.release,
             release_counter=last.release_counter,
             reason=journal.reason[:MAX_WORDS_CHARS],
+            waits_for=self._waits_for(),
             detail="" if newest is None else newest.detail,
             bytes_done=progress.done_bytes,
             bytes_total=progress.total_bytes,
@@ -117,6 +119,13 @@ class Keeper:
             outcome_heard=self._desk.outcome_heard,
             answers=tuple(self._desk.answers),
         )
+
+    def _waits_for(self) -> WaitsFor:
+        state = self._runner.journal.state
+        is_held_back = state in _WAITS_FOR_REST or (state is State.PROBATION and self._shared.superseded.is_set())
+        if is_held_back and not self._may_change_over():
+            return WaitsFor.REST
+        return WaitsFor.ENGINE if state is State.READY else WaitsFor.NOTHING
 
     def _answer(self) -> None:
         desk, shared = self._desk, self._shared

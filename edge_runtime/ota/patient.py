@@ -47,7 +47,7 @@ class PatientTransport:
         while True:
             try:
                 with self._transport.open(span, ceiling_bytes=ceiling_bytes) as reply:
-                    return _Held(reply.entity_tag, b"".join(reply))
+                    return _Held(reply.entity_tag, reply.server_s, b"".join(reply))
             except TransferError as error:  # noqa: PERF203 (a failure is what the loop is for)
                 now_ns = self._clock.now_ns()
                 verdict = retries.after(error.refusal, now_ns, draw=self._draw(), retry_after_s=error.retry_after_s)
@@ -57,8 +57,9 @@ class PatientTransport:
 
 
 class _Held:
-    def __init__(self, entity_tag: str | None, data: bytes) -> None:
+    def __init__(self, entity_tag: str | None, server_s: float | None, data: bytes) -> None:
         self.entity_tag = entity_tag
+        self.server_s = server_s
         self._data = data
 
     def __iter__(self) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ from contracts.errors import OtaError, OtaRefusal
 from edge_runtime.durable import make_folder, sync_folder
 from edge_runtime.ota.attacks import Fetched, Judge, role_of, signed_at_s
 from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.transport import Span, TransferError, Transport
+from edge_runtime.ota.transport import Span, TransferError, Transport, portal_error
 from edge_runtime.ota.versions import RoleKeys, Seen, Versions, first_below
 
 METADATA_CEILING_BYTES = 5_000_000
@@ -87,7 +87,7 @@ class TrustedRepository:
         if below is not None:
             refusal = OtaRefusal.TORN_STATE if was_torn else OtaRefusal.ROLLBACK
             raise judge.refuse(refusal, f"{below}, though this robot had accepted the newer one")
-        _require_fresh(self._folder, judge)
+        _require_fresh(self._folder, judge, fetcher.last)
         self._fresh = (updater, fetcher)
 
     def target(self, path: str) -> TargetFile | None:
@@ -161,12 +161,12 @@ class _Fetcher(FetcherInterface):
         """In memory, for no temporary file is wanted; metadata is small."""
         self.last = Fetched(role=role_of(url), data=b"")
         try:
-            data = read_whole(self._transport, url, min(max_length, METADATA_CEILING_BYTES))
+            data, server_s = _read(self._transport, url, min(max_length, METADATA_CEILING_BYTES))
         except TransferError as error:
             if error.status in _NO_NEWER_ROOT and self.last.role == Root.type:
                 raise DownloadHTTPError(str(error), error.status) from error
             raise
-        self.last = Fetched(role=self.last.role, data=data)
+        self.last = Fetched(role=self.last.role, data=data, server_s=server_s)
         root = _root_of(self._folder)
         if root is None:
             raise self._judge.refuse(OtaRefusal.TORN_STATE, "the root that was just accepted cannot be read back")
@@ -178,13 +178,22 @@ def read_whole(transport: Transport, url: str, ceiling_bytes: int) -> bytes:
     """All bytes of a small object.
 
     Raises:
-        TransferError: it could not be had, or is larger than `ceiling_bytes`.
+        TransferError: it could not be had, is larger than `ceiling_bytes`, or a web page came instead.
     """
+    return _read(transport, url, ceiling_bytes)[0]
+
+
+def _read(transport: Transport, url: str, ceiling_bytes: int) -> tuple[bytes, float | None]:
+    """The bytes, and what the server's clock said."""
     data = bytearray()
     with transport.open(Span(url), ceiling_bytes=ceiling_bytes) as reply:
         for part in reply:
             data += part
-    return bytes(data)
+        server_s = reply.server_s
+    # What is read whole is JSON, which never begins like that; a portal need not say that its page is one.
+    if data.lstrip()[:1] == b"<":
+        raise portal_error(url)
+    return bytes(data), server_s
 
 
 def _load(path: Path) -> Metadata[Any] | None:
@@ -228,11 +237,11 @@ def _signed_at_s(root: bytes) -> int:
     return signed_at_s(metadata.signed) if metadata is not None else 0
 
 
-def _require_fresh(folder: Path, judge: Judge) -> None:
+def _require_fresh(folder: Path, judge: Judge, last: Fetched | None) -> None:
     """Hold all that was accepted against the time that the judge was told; python-tuf asked the clock by itself."""
     for signed in _trusted(folder).values():
         if signed.expires.timestamp() <= judge.now_s:
-            raise judge.expired(signed)
+            raise judge.expired(signed, None if last is None else last.server_s)
 
 
 def seen_in(folder: Path) -> Seen | None:

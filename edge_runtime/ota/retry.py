@@ -40,6 +40,7 @@ BUDGETS: Mapping[OtaRefusal, Budget] = {
     OtaRefusal.BLOB_OVERSIZED: Budget.FEW,
     OtaRefusal.UNTRUSTED_SERVER: Budget.NONE,
     OtaRefusal.REDIRECT_REFUSED: Budget.NONE,
+    OtaRefusal.CAPTIVE_PORTAL: Budget.NONE,
     OtaRefusal.ENDLESS_DATA: Budget.NONE,
     OtaRefusal.UNEXPECTED_STATUS: Budget.NONE,
     OtaRefusal.OUTSIDE_HOURS: Budget.NONE,

@@ -28,7 +28,7 @@ from edge_runtime.ota.lifecycle import DONE, TABLE, Effect, Event, Step, advance
 from edge_runtime.ota.staging import Staging, begin
 from edge_runtime.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
 
-_PASSES = frozenset({OtaRefusal.NO_SPACE, OtaRefusal.STORAGE_FAULT, OtaRefusal.NOT_NOW})
+_PASSES = frozenset({OtaRefusal.NO_SPACE, OtaRefusal.STORAGE_FAULT, OtaRefusal.NOT_NOW, OtaRefusal.AT_WORK})
 """What says nothing about the bundle."""
 PREPARING = frozenset(
     {State.DOWNLOADING, State.VERIFYING, State.STAGED, State.BUILDING, State.GOLDEN_CHECK, State.READY}
@@ -83,10 +83,16 @@ class Robot(Protocol):
 
 
 class Runner:
-    """The one writer of store, slots and journal below `root`. Use as a context manager; call `recover` first."""
+    """The one writer of store, slots and journal below `root`. Use as a context manager; call `recover` first.
+
+    Attributes:
+        journal, slots: as they were last written.
+        held_up_by: in words, what the last step failed at; empty where it went well.
+    """
 
     def __init__(self, root: Path, shipped: Path, floor: Floor, robot: Robot) -> None:
         self.journal = Journal()
+        self.held_up_by = ""
         self.slots = Slots()
         self.store = BlobStore(root, shipped)
         self._floor = floor
@@ -269,6 +275,8 @@ class Runner:
                     self._effects[effect]()
                 except EdgeError as error:
                     fault = fault or error
+        if step.effects:
+            self.held_up_by = "" if fault is None else fault.detail if isinstance(fault, OtaError) else str(fault)
         if fault is None:
             return (DONE.get(self.journal.state) if step.effects else None), ""
         return self._event_of(fault), str(fault.refusal if isinstance(fault, OtaError) else fault)[:200]

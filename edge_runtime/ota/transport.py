@@ -1,10 +1,10 @@
 """The one seam to the network: bytes of a URL from an offset to an end, as a stream with a ceiling.
 
 Guarantees that what it yields are exactly the bytes asked for, as far as the server's own words can tell: a whole
-object in place of a range, another range, another length, an object that changed, a compressed body, a byte too many
-and a server that trickles each end in an `OtaError` with a reason of their own. Certificates are always checked, and no
-redirect leads from https to http. Refuses to know metadata, blobs and retries. Trusts no byte: hashes are checked by
-whoever asked.
+object in place of a range, another range, another length, an object that changed, a compressed body, a byte too many,
+the page of a captive portal and a server that trickles each end in an `OtaError` with a reason of their own.
+Certificates are always checked, and no redirect leads from https to http. Refuses to know metadata, blobs and retries.
+Trusts no byte: hashes are checked by whoever asked.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,8 @@ from edge_runtime.ota.watchdog import LastConnection, Watchdog
 
 MAX_REDIRECTS = 5
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15}|\*)\Z")
+_OUTSIDE_VALIDITY = frozenset({9, 10})
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BY_STATUS = {
     401: OtaRefusal.FORBIDDEN,
@@ -38,6 +41,7 @@ _BY_STATUS = {
     416: OtaRefusal.WRONG_RANGE,
     429: OtaRefusal.SERVER_BUSY,
     503: OtaRefusal.SERVER_BUSY,
+    511: OtaRefusal.CAPTIVE_PORTAL,
 }
 
 
@@ -103,6 +107,10 @@ class Reply(Protocol):
     def entity_tag(self) -> str | None:
         """Names the state of the object, if the server gives a strong one."""
 
+    @property
+    def server_s(self) -> float | None:
+        """The server's own clock, Unix seconds, if it says; nobody vouches for it."""
+
     def __iter__(self) -> Iterator[bytes]:
         """The bytes, once."""
 
@@ -159,7 +167,7 @@ class HttpTransport:
             with Watchdog(self._connection, self._settings.silence_s) as watchdog:
                 throughput = Throughput(self._settings.least_bytes_s, self._settings.window_s)
                 asked_ns = self._clock.now_ns()
-                with _named(span.url, watchdog):
+                with _named(span.url, watchdog, self._clock):
                     response = self._send(span)
                 try:
                     _check_answer(response, span, ceiling_bytes)
@@ -187,12 +195,13 @@ class HttpTransport:
                     "POST", url, content=body, headers={"Content-Type": "application/json"}
                 )
                 request.extensions["trace"] = self._connection.trace
-                with _named(url, watchdog):
+                with _named(url, watchdog, self._clock):
                     response = self._client.send(request, stream=True)
                 watchdog.resting()
                 response.close()
                 if response.status_code != 200:
                     raise _status_error(response, url)
+                _require_no_page(response, url)
         finally:
             self._busy.release()
 
@@ -239,6 +248,10 @@ class _HttpReply:
     def entity_tag(self) -> str | None:
         return _strong_tag(self._response)
 
+    @property
+    def server_s(self) -> float | None:
+        return _date_s(self._response.headers.get("Date"))
+
     def __iter__(self) -> Iterator[bytes]:
         span, clock, watchdog = self._span, self._clock, self._watchdog
         wanted = None if span.end is None else span.end - span.offset
@@ -248,7 +261,7 @@ class _HttpReply:
         while True:
             watchdog.waiting()
             asked_ns = clock.now_ns()
-            with _named(span.url, watchdog):
+            with _named(span.url, watchdog, clock):
                 part = next(parts, None)
             watchdog.resting()
             if part is None:
@@ -272,6 +285,7 @@ def _check_answer(response: httpx.Response, span: Span, ceiling_bytes: int) -> N
     has_changed = span.entity_tag is not None and tag != span.entity_tag
     if status not in (200, 206):
         raise _status_error(response, url)
+    _require_no_page(response, url)
     if has_changed:
         raise TransferError(
             OtaRefusal.OBJECT_CHANGED, f"{url}: entity tag {tag}, the part before had {span.entity_tag}"
@@ -300,6 +314,30 @@ def _check_answer(response: httpx.Response, span: Span, ceiling_bytes: int) -> N
         raise TransferError(OtaRefusal.WRONG_LENGTH, f"{url}: {announced} bytes for {span.end - span.offset} asked for")
 
 
+def _require_no_page(response: httpx.Response, url: str) -> None:
+    """What a hub gives robots is never a web page."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind in ("text/html", "application/xhtml+xml"):
+        raise portal_error(url)
+
+
+def portal_error(url: str) -> TransferError:
+    """A web page came in place of what was asked for."""
+    return TransferError(
+        OtaRefusal.CAPTIVE_PORTAL,
+        f"{url}: a web page came instead: the network asks for a login, or this is not the hub's address",
+    )
+
+
+def _date_s(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parsedate_to_datetime(text[:64]).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
 def _status_error(response: httpx.Response, url: str) -> TransferError:
     status = response.status_code
     return TransferError(
@@ -321,18 +359,20 @@ def _retry_after_s(text: str | None) -> float | None:
 
 
 @contextlib.contextmanager
-def _named(url: str, watchdog: Watchdog) -> Iterator[None]:
+def _named(url: str, watchdog: Watchdog, clock: Clock) -> Iterator[None]:
     try:
         yield
     # ValueError: a name that no resolver could be asked for, which a redirect may lead to.
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, OSError) as error:
-        refusal, what = _reason(error, watchdog)
+        refusal, what = _reason(error, watchdog, clock)
         raise TransferError(refusal, f"{url}: {what}") from error
 
 
-def _reason(error: Exception, watchdog: Watchdog) -> tuple[OtaRefusal, str]:
+def _reason(error: Exception, watchdog: Watchdog, clock: Clock) -> tuple[OtaRefusal, str]:
     detail = f"{type(error).__name__}: {error}"[:200]
-    if _is_certificate(error):
+    if (certificate := _certificate_error(error)) is not None:
+        if certificate.verify_code in _OUTSIDE_VALIDITY:
+            detail += f"; by this robot's clock it is {clock.local_time():%Y-%m-%d %H:%M}: if that is wrong, set it"
         return OtaRefusal.UNTRUSTED_SERVER, detail
     if watchdog.has_bitten:
         return OtaRefusal.SLOW_RETRIEVAL, "silent for too long"
@@ -345,9 +385,9 @@ def _reason(error: Exception, watchdog: Watchdog) -> tuple[OtaRefusal, str]:
     return OtaRefusal.DISCONNECTED, detail
 
 
-def _is_certificate(error: BaseException | None) -> bool:
+def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return True
+            return error
         error = error.__cause__ or error.__context__
-    return False
+    return None

@@ -16,8 +16,8 @@ from types import TracebackType
 
 from contracts.errors import EdgeError
 from edge_runtime.ota.agent import Agent
+from edge_runtime.ota.child import Asked
 from edge_runtime.ota.diary import Entry
-from edge_runtime.ota.hands import Asked
 from edge_runtime.ota.journal import State
 from edge_runtime.ota.runner import Runner
 from edge_runtime.ota.scrub import Scrub

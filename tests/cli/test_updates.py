@@ -38,7 +38,7 @@ def test_an_update_that_goes_through_is_told_step_by_step() -> None:
         "update: verifying every file of arm 1.1",
         "update: building the engine of arm 1.1",
         "update: running the golden pairs of arm 1.1",
-        "update: ready, waits for its moment: arm 1.1",
+        "update: ready: arm 1.1",
         "update: arm 1.1 acts from now on",
         "update: on probation: arm 1.1",
         "update: arm 1.1 has proven itself: committed",

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from edge_runtime.config import load_config
 from edge_runtime.installed import Installed
+from edge_runtime.ota.child import never
 from edge_runtime.ota.desk import Desk
 from edge_runtime.ota.diary import Diary
 from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.hands import EndableClock, Hands, never
+from edge_runtime.ota.hands import EndableClock, Hands
 from edge_runtime.ota.journal import State
 from edge_runtime.ota.keeper import Keeper
 from edge_runtime.ota.orders import Orders

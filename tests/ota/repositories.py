@@ -60,12 +60,16 @@ def packed_release(folder: Path, words: str) -> ReleaseManifest:
 
 
 class Site:
-    """A web server over a folder. `answers` has what an attacker says in its place, by path; `asked` what was asked."""
+    """A web server over a folder. `answers` has what an attacker says in its place, by path; `asked` what was asked.
+
+    `date_s` is what its clock says, in every answer; None: it does not say.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.answers: dict[str, Answer] = {}
         self.asked: list[str] = []
         self.folder = folder
+        self.date_s: float | None = None
         site = self
 
         class Handler(SimpleHTTPRequestHandler):
@@ -79,6 +83,9 @@ class Site:
                     super().do_GET()
                 else:
                     answer(self)
+
+            def date_time_string(self, timestamp: float | None = None) -> str:
+                return "unknown" if site.date_s is None else super().date_time_string(timestamp or site.date_s)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -10,8 +10,8 @@ from contracts.manifest import verify_bundle
 from contracts.release import ReleaseManifest
 from edge_runtime.config import ScrubSection
 from edge_runtime.ota.blobs import BlobStore
+from edge_runtime.ota.child import never
 from edge_runtime.ota.fetch import FetchSettings
-from edge_runtime.ota.hands import never
 from edge_runtime.ota.schedule import AllowedHours, Clock
 from edge_runtime.ota.scrub import Said, Scrub
 from edge_runtime.ota.staging import begin

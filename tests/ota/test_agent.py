@@ -13,10 +13,11 @@ import pytest
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.manifest import verify_bundle
+from edge_runtime.ota.child import never
 from edge_runtime.ota.diary import Diary
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.golden import GoldenCheck
-from edge_runtime.ota.hands import EndableClock, never
+from edge_runtime.ota.hands import EndableClock
 from edge_runtime.ota.journal import State
 from edge_runtime.slots import SHIPPED, Slot
 from tests.ota.updated_robot import Plans, Scene
@@ -146,13 +147,35 @@ def test_a_robot_at_work_is_not_disturbed_by_a_check(scene: Scene) -> None:
         assert not agent.waits_for_check
 
 
-def test_a_check_is_cut_short_when_work_begins_and_says_nothing_about_the_bundle(scene: Scene) -> None:
+def test_a_check_stands_still_while_the_robot_is_at_work_and_goes_on_from_there(scene: Scene) -> None:
+    scene.assign(scene.publish(scene.bundle("1")), 1)
+    real = scene.settings.golden.command
+    begun, looks = scene.folder / "begun", []
+    source = f"import os, sys, time; open({str(begun)!r}, 'a').write('.'); time.sleep(1.0)"
+    source = f"{source}; os.execv(sys.argv[1], sys.argv[1:])"
+    slow = GoldenCheck((sys.executable, "-c", source, *real))
+
+    def is_busy() -> bool:
+        """From the start of the check on, for two seconds."""
+        if begun.exists():
+            looks.append(time.monotonic())
+        return bool(looks) and looks[-1] - looks[0] < 2.0
+
+    with scene.agent(replace(scene.settings, golden=slow), is_busy=is_busy) as (agent, _):
+        assert agent.turn(scene.now_s).state == "ready"
+    assert begun.read_text() == ".", "begun once"
+    assert len(looks) > 3
+
+
+def test_a_check_that_waits_for_too_long_says_for_what_and_nothing_about_the_bundle(scene: Scene) -> None:
     scene.assign(scene.publish(scene.bundle("1")), 1)
     begun = scene.folder / "begun"
-    slow = GoldenCheck((sys.executable, "-c", f"import time; open({str(begun)!r}, 'w').close(); time.sleep(60)"))
+    source = f"import time; open({str(begun)!r}, 'w').close(); time.sleep(60)"
+    slow = GoldenCheck((sys.executable, "-c", source), pause_max_s=0.5)
     with scene.agent(replace(scene.settings, golden=slow), is_busy=begun.exists) as (agent, runner):
         entry = agent.turn(scene.now_s)
-        assert (entry.state, entry.refusal) == ("golden_check", "not_now")
+        assert (entry.state, entry.refusal) == ("golden_check", "at_work")
+        assert "at rest" in entry.detail
         assert runner.journal.refused.release == ""
         assert agent.waits_for_check
         begun.unlink()

@@ -6,13 +6,16 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from contracts.engines import BuildReport
 from contracts.errors import OtaError, OtaRefusal
 from contracts.manifest import read_manifest
 from edge_runtime.config import load_config
@@ -145,6 +148,52 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+COUNTS = "import sys, time; [(open({path!r}, 'a').write('.'), time.sleep(0.02)) for _ in range(100)]; print({report!r})"
+REPORT = msgspec.json.encode(BuildReport(bundle=DIGEST, backend="b", device="d")).decode()
+
+
+def test_a_child_stands_still_while_it_must_pause_goes_on_from_there_and_its_limit_with_it(tmp_path: Path) -> None:
+    beats = tmp_path / "beats"
+    beats.touch()
+    build = child(COUNTS.format(path=str(beats), report=REPORT), limit_s=15.0)
+    paused: list[int] = []
+    asked_s = time.monotonic()
+
+    def is_at_work() -> bool:
+        """At work for 17 s from the tenth beat on: longer than the child may run."""
+        nonlocal asked_s
+        count = beats.stat().st_size
+        if count < 10 or (paused and time.monotonic() - asked_s > 17.0):
+            return False
+        if not paused:
+            asked_s = time.monotonic()
+        paused.append(count)
+        return True
+
+    assert build.run(tmp_path, DIGEST, must_pause=is_at_work).bundle == DIGEST
+    assert beats.stat().st_size == 100, "begun once, and not again"
+    assert paused[-1] <= paused[1] + 1, "it wrote while it should have stood still"
+
+
+def test_a_child_that_stands_still_for_too_long_is_ended_and_that_says_nothing_about_the_bundle(tmp_path: Path) -> None:
+    build = replace(child("import time; time.sleep(600)"), pause_max_s=0.5)
+    with pytest.raises(OtaError) as caught:
+        build.run(tmp_path, DIGEST, must_pause=lambda: True)
+    assert caught.value.refusal is OtaRefusal.AT_WORK
+
+
+def test_a_child_that_stands_still_can_be_cut_short(tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    def is_at_work() -> bool:
+        asked.append(True)
+        return True
+
+    with pytest.raises(OtaError) as caught:
+        child("import time; time.sleep(600)").run(tmp_path, DIGEST, lambda: len(asked) > 3, is_at_work)
+    assert caught.value.refusal is OtaRefusal.NOT_NOW
 
 
 def test_a_child_that_was_killed_is_told_apart(tmp_path: Path) -> None:

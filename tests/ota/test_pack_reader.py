@@ -195,6 +195,7 @@ class Brief:
     """A way to the pack whose replies end after three bytes and say nothing about it."""
 
     entity_tag = '"one"'
+    server_s = None
 
     def __init__(self) -> None:
         self._part = b""

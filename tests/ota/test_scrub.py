@@ -13,7 +13,7 @@ import pytest
 from contracts.errors import OtaRefusal
 from contracts.manifest import verify_bundle
 from edge_runtime.config import ScrubSection
-from edge_runtime.ota.hands import never
+from edge_runtime.ota.child import never
 from edge_runtime.ota.schedule import AllowedHours
 from edge_runtime.ota.scrub import FIRST_WAIT_S, LONGEST_WAIT_S
 from edge_runtime.ota.scrub_state import ScrubState, read_state, words_of, write_state

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from contracts.errors import ConfigError, OtaError, OtaRefusal
 from contracts.report import StatusReport
-from edge_runtime.ota.hands import EndableClock, never
+from edge_runtime.ota.child import never
+from edge_runtime.ota.hands import EndableClock
 from edge_runtime.ota.journal import Journal, State, Update
 from edge_runtime.ota.settings import reporting_of
 from edge_runtime.ota.status_report import Reporting, read_key, report_of, send_report

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.errors import OtaRefusal
+from edge_runtime.ota.repository import read_whole
 from edge_runtime.ota.schedule import SystemClock
 from edge_runtime.ota.transport import HttpTransport, NetworkSettings, Span, TransferError
 from tests.simulators.web_server import Behaviour, Exchange, WebServer, always
@@ -123,7 +124,7 @@ MISBEHAVIOURS: dict[str, tuple[Behaviour, OtaRefusal]] = {
     "bad gateway": (answer(502), OtaRefusal.SERVER_ERROR),
     "busy": (answer(503), OtaRefusal.SERVER_BUSY),
     "the whole in place of the range": (answer(200, DATA, ETag='"one"'), OtaRefusal.RANGE_IGNORED),
-    "a login page": (answer(200, b"<html>", ETag='"one"', Content_Type="text/html"), OtaRefusal.RANGE_IGNORED),
+    "a login page": (answer(200, b"<html>", ETag='"one"', Content_Type="text/html"), OtaRefusal.CAPTIVE_PORTAL),
     "another start": (answer(206, PART, Content_Range="bytes 99-198/262144", ETag='"one"'), OtaRefusal.WRONG_RANGE),
     "fewer": (answer(206, PART[:50], Content_Range="bytes 100-149/262144", ETag='"one"'), OtaRefusal.WRONG_RANGE),
     "more": (answer(206, PART * 2, Content_Range="bytes 100-299/262144", ETag='"one"'), OtaRefusal.WRONG_RANGE),
@@ -340,3 +341,42 @@ def test_a_proxy_is_asked_in_place_of_the_server() -> None:
 def test_a_span_without_bytes_is_a_mistake_of_the_caller(offset: int, end: int | None) -> None:
     with pytest.raises(ValueError, match="no span"):
         Span("http://localhost/x", offset, end)
+
+
+PAGE = b"<!DOCTYPE html><html><body>Welcome to Hotel Wifi</body></html>"
+
+
+@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"])
+@pytest.mark.parametrize("span", [(0, None), (100, 200)], ids=["whole", "range"])
+def test_the_page_of_a_captive_portal_is_called_that(kind: str, span: tuple[int, int | None]) -> None:
+    with (
+        serving(answer(200, PAGE, Content_Type=kind)) as (server, transport),
+        pytest.raises(TransferError, match=r"captive_portal.*web page"),
+    ):
+        read(transport, Span(server.url + PATH, *span))
+
+
+@pytest.mark.parametrize(("status", "refusal"), [(511, "captive_portal"), (404, "not_found"), (503, "server_busy")])
+def test_a_page_with_a_status_of_its_own_is_what_the_status_says(status: int, refusal: str) -> None:
+    with (
+        serving(answer(status, PAGE, Content_Type="text/html")) as (server, transport),
+        pytest.raises(TransferError, match=refusal),
+    ):
+        read(transport, Span(server.url + PATH))
+
+
+def test_a_portal_that_says_nothing_of_its_page_is_known_by_the_page() -> None:
+    with (
+        serving(answer(200, b"\n " + PAGE)) as (server, transport),
+        pytest.raises(TransferError, match="captive_portal"),
+    ):
+        read_whole(transport, server.url + PATH, 5000)
+
+
+@pytest.mark.parametrize(("date", "expected"), [("Mon, 30 Nov 2026 03:00:00 GMT", 1796007600.0), ("soon", None)])
+def test_a_reply_has_the_servers_clock_if_it_says(date: str, expected: float | None) -> None:
+    with (
+        serving(answer(200, b"{}", Date=date)) as (server, transport),
+        transport.open(Span(server.url + PATH), ceiling_bytes=100) as reply,
+    ):
+        assert reply.server_s == expected

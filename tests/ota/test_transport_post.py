@@ -80,3 +80,11 @@ def test_what_is_answered_beside_the_status_is_not_waited_for() -> None:
 
     with serving(trickle, QUICK) as (server, transport):
         transport.post(f"{server.url}/reports", b"{}")
+
+
+def test_a_portal_that_takes_everything_has_taken_nothing() -> None:
+    with (
+        serving(answer(200, **{"Content-Type": "text/html"})) as (server, transport),
+        pytest.raises(TransferError, match="captive_portal"),
+    ):
+        transport.post(f"{server.url}/reports", b"{}")

@@ -46,6 +46,18 @@ def test_a_certificate_is_trusted_when_the_robot_knows_it_and_only_then(
         assert not server.requests
 
 
+@pytest.mark.parametrize("days", [(-9, -2), (2, 9)], ids=["expired", "not yet valid"])
+def test_a_certificate_outside_its_days_names_the_robots_clock(tmp_path: Path, days: tuple[int, int]) -> None:
+    tls = certified(tmp_path / "known", days)
+    settings = NetworkSettings(ca_file=tmp_path / "known" / "cert.pem")
+    with (
+        WebServer({PATH: DATA}, tls=tls) as server,
+        HttpTransport(settings, SystemClock()) as transport,
+        pytest.raises(TransferError, match=r"untrusted_server.*by this robot's clock it is \d{4}-"),
+    ):
+        read(transport, Span(server.url + PATH))
+
+
 def test_no_redirect_leads_out_of_tls(made: Callable[[str], ssl.SSLContext], tmp_path: Path) -> None:
     tls = made("known")
     settings = NetworkSettings(ca_file=tmp_path / "known" / "cert.pem")
@@ -68,8 +80,8 @@ def test_a_handshake_that_never_ends_is_cut() -> None:
         assert time.monotonic() - started_s < 15.0
 
 
-def certified(folder: Path) -> ssl.SSLContext:
-    """A server's context with a certificate of its own for localhost, in `folder`/cert.pem."""
+def certified(folder: Path, days: tuple[int, int] = (-1, 1)) -> ssl.SSLContext:
+    """A server's context with a certificate of its own for localhost, in `folder`/cert.pem, valid between two days."""
     folder.mkdir()
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -80,8 +92,8 @@ def certified(folder: Path) -> ssl.SSLContext:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -83,6 +83,25 @@ class TestRollbackAndFreeze:
         with world_in(tmp_path, time.time() - 3 * 86_400) as world:
             refused(world, OtaRefusal.FREEZE, time.time())
 
+    @pytest.mark.parametrize("days", [2, 30, 300])
+    def test_a_clock_that_is_ahead_of_the_servers_is_told_from_a_freeze(self, world: World, days: int) -> None:
+        world.check()
+        world.site.date_s = world.now_s
+        detail = refused(world, OtaRefusal.CLOCK, world.now_s + days * 86_400)
+        assert "this robot's clock says" in detail
+        assert "the server's says" in detail
+
+    def test_a_server_whose_clock_agrees_that_it_is_old_stands_still(self, world: World) -> None:
+        world.check()
+        world.site.date_s = world.now_s + 3 * 86_400
+        detail = refused(world, OtaRefusal.FREEZE, world.now_s + 3 * 86_400)
+        assert "has expired on" in detail
+        assert "or this clock is ahead" in detail
+
+    def test_a_web_page_in_place_of_metadata_is_no_attack(self, world: World) -> None:
+        world.site.answers[DIRECTOR_TIMESTAMP] = bytes_answer(b"<html>log in</html>")
+        refused(world, OtaRefusal.CAPTIVE_PORTAL)
+
     def test_fast_forward_of_versions(self, world: World) -> None:
         def leap(signed: Any) -> None:
             signed.version = 2**31

@@ -19,9 +19,10 @@ from contracts.release import Compatibility, ReleaseManifest
 from edge_runtime.config import load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.ota.agent import Agent
+from edge_runtime.ota.child import never
 from edge_runtime.ota.diary import Diary
 from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.hands import EndableClock, Hands, never
+from edge_runtime.ota.hands import EndableClock, Hands
 from edge_runtime.ota.patient import PatientTransport
 from edge_runtime.ota.retry import Patience
 from edge_runtime.ota.runner import Runner
