@@ -46,6 +46,8 @@ def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
         tick_ns=TICK_NS,
         rest_speed_rad_s=safety.rest_speed_rad_s,
         reset_tolerance_rad=safety.reset_tolerance_rad,
+        start_tolerance_rad=safety.start_tolerance_rad,
+        start_tolerance_m=safety.start_tolerance_m,
         frozen_travel_rad=safety.frozen_encoder_travel_rad,
         force_max_n=contact.force_max_n if contact.force_max_n is not None else NO_FORCE_LIMIT_N,
         moment_max_nm=contact.moment_max_nm if contact.moment_max_nm is not None else NO_MOMENT_LIMIT_NM,

@@ -79,6 +79,8 @@ static void random_robot(fuzz_stream *s) {
     c->gripper_rate_m_s = fuzz_decade(r, -2, 1);
     c->rest_speed_rad_s = 0.05;
     c->reset_tolerance_rad = 0.05;
+    c->start_tolerance_rad = once_in(s, 4u) ? 0.0 : 0.005;
+    c->start_tolerance_m = once_in(s, 4u) ? 0.0 : 0.003;
     c->frozen_travel_rad = fuzz_decade(r, -4, -1);
     c->force_max_n = 40.0;
     c->moment_max_nm = 10.0;
@@ -106,6 +108,8 @@ void fuzz_open(fuzz_stream *s, uint64_t seed, int with_geometry) {
     } while (kernel_config_check(&s->config, &index) != KERNEL_CONFIG_OK);
     s->style = (fuzz_style)fuzz_below(&s->random, STYLE_COUNT);
     s->hostile = once_in(s, 3u);
+    s->noise_rad = once_in(s, 3u) ? fuzz_decade(&s->random, -4, -2) : 0.0;
+    s->period_ticks = once_in(s, 3u) ? 1u + fuzz_below(&s->random, 9u) : 1u;
     s->now_ns = 1000 * MS;
     s->way = 1.0;
     memcpy(s->target_rad, s->real_rad, sizeof s->target_rad);
@@ -146,6 +150,7 @@ static void next_feedback(fuzz_stream *s) {
         s->silent_ticks--;
         return;
     }
+    if (s->ticks % s->period_ticks != 0u) return;
     f->present = 1u;
     f->n = c->n_joints;
     f->stamp_ns = s->now_ns - (int64_t)fuzz_below(&s->random, 900000u);
@@ -155,10 +160,10 @@ static void next_feedback(fuzz_stream *s) {
     f->torn = once_in(s, 300u) ? 1u : 0u;
     f->stop_line = f->driver_fault = 0u;
     f->has_torque = f->has_wrench = 1u;
-    f->gripper_m = 0.02;
+    f->gripper_m = s->noise_rad > 0.0 ? fuzz_uniform(&s->random, -s->noise_rad, 0.08 + s->noise_rad) : 0.02;
     if (s->frozen_ticks > 0u) s->frozen_ticks--;
     for (uint32_t i = 0u; i < c->n_joints; i++) {
-        if (s->frozen_ticks == 0u) f->q_rad[i] = s->real_rad[i];
+        if (s->frozen_ticks == 0u) f->q_rad[i] = s->real_rad[i] + s->noise_rad * fuzz_uniform(&s->random, -1.0, 1.0);
         f->dq_rad_s[i] = 0.0;
         f->tau_nm[i] = fuzz_uniform(&s->random, -20.0, 20.0);
     }
