@@ -89,8 +89,8 @@ class KernelConfig:
         tick_ns: period of the loop, 0.1 to 20 ms.
         rest_speed_rad_s: a joint measured faster than this refuses arming and reset.
         reset_tolerance_rad: a reset is refused with the robot further than this from the held command.
-        start_tolerance_rad: a joint measured so far outside its range may be armed, and starts at the end of it; a robot
-            measured so near to where it was left, in all joints, starts there. 0 to 0.01.
+        start_tolerance_rad: a joint measured so far outside its range may be armed, and starts at the end of it; a
+            robot measured so near to where it was left, in all joints, starts there. 0 to 0.01.
         start_tolerance_m: likewise the gripper outside its range, 0 to 0.01.
         frozen_travel_rad: a joint commanded so far while sample after sample repeats itself to the bit stops the robot.
         force_max_n, moment_max_nm: largest measured force and moment at the tool while armed.

@@ -51,7 +51,7 @@ def native_state(kernel: Kernel, n: int) -> object:
         if name == "trail_rad":
             unused |= {value for row in values for value in row[n:]}
             state[name] = tuple(row[:n] for row in values)
-        elif name.endswith("_rad") or name.endswith("_rad_s") or name.endswith("_rad_s2"):
+        elif name.endswith(("_rad", "_rad_s", "_rad_s2")):
             unused |= set(values[n:])
             state[name] = values[:n]
     assert unused <= {bits(0.0)}

@@ -25,7 +25,15 @@ from edge_runtime.safety.reference.motion import (
 )
 from edge_runtime.safety.reference.number import clamp, elapsed, magnitude, smaller
 from edge_runtime.safety.reference.profile import ProfileState
-from edge_runtime.safety.reference.structs import FEEDBACK_BAD, NONE, TRAIL, Config, KernelState, MotionResult, Tightening
+from edge_runtime.safety.reference.structs import (
+    FEEDBACK_BAD,
+    NONE,
+    TRAIL,
+    Config,
+    KernelState,
+    MotionResult,
+    Tightening,
+)
 from edge_runtime.safety.reference.walk import verify_stop
 from edge_runtime.safety.states import TRANSITIONS, Event, Reason, Request, Result, State
 
@@ -238,9 +246,7 @@ def _is_where_left(state: KernelState, config: Config, feedback: Measurement) ->
     return state.has_left
 
 
-def _start_posture(
-    state: KernelState, config: Config, feedback: Measurement, joints: list[ProfileState]
-) -> Result:
+def _start_posture(state: KernelState, config: Config, feedback: Measurement, joints: list[ProfileState]) -> Result:
     left = _is_where_left(state, config, feedback)
     for i in range(config.n_joints):
         inside = clamp(feedback.q_rad[i], config.q_min_rad[i], config.q_max_rad[i])
