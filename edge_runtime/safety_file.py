@@ -68,7 +68,8 @@ class FallbackSection(Section, frozen=True):
 class ContactSection(Section, frozen=True):
     """`[contact]`: measured force and moment at the tool, where the driver offers them. None: no limit.
 
-    A joint's torque, too, has to be too large for `debounce_s` before it stops the robot.
+    A joint's torque, too, has to be too large in samples over `debounce_s` before it stops the robot: one sample alone
+    does not, unless `debounce_s` is a tick.
     """
 
     force_max_n: float | None = None

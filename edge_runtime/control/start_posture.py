@@ -6,7 +6,7 @@ Decides nothing: the kernel has, or will. What is said here is computed from the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from contracts.embodiment import Embodiment
 from edge_runtime.control.limits import geometry_model, plane_names
@@ -115,7 +115,7 @@ def refusal_detail(
     return ""
 
 
-def _worst(embodiment: Embodiment, values: Sequence[float]) -> tuple[str, float]:
+def _worst(embodiment: Embodiment, values: Iterable[float]) -> tuple[str, float]:
     """The joint with the largest magnitude, and that."""
     return max(
         ((name, abs(float(value))) for name, value in zip(embodiment.joint_names, values, strict=True)),
