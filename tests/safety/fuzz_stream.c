@@ -79,8 +79,6 @@ static void random_robot(fuzz_stream *s) {
     c->gripper_rate_m_s = fuzz_decade(r, -2, 1);
     c->rest_speed_rad_s = 0.05;
     c->reset_tolerance_rad = 0.05;
-    c->start_tolerance_rad = once_in(s, 4u) ? 0.0 : 0.005;
-    c->start_tolerance_m = once_in(s, 4u) ? 0.0 : 0.003;
     c->frozen_travel_rad = fuzz_decade(r, -4, -1);
     c->force_max_n = 40.0;
     c->moment_max_nm = 10.0;
@@ -108,13 +106,15 @@ void fuzz_open(fuzz_stream *s, uint64_t seed, int with_geometry) {
     } while (kernel_config_check(&s->config, &index) != KERNEL_CONFIG_OK);
     s->style = (fuzz_style)fuzz_below(&s->random, STYLE_COUNT);
     s->hostile = once_in(s, 3u);
-    s->noise_rad = once_in(s, 3u) ? fuzz_decade(&s->random, -4, -2) : 0.0;
-    s->period_ticks = once_in(s, 3u) ? 1u + fuzz_below(&s->random, 9u) : 1u;
     s->now_ns = 1000 * MS;
     s->way = 1.0;
     memcpy(s->target_rad, s->real_rad, sizeof s->target_rad);
     s->setpoint.speed_scale = once_in(s, 4u) ? fuzz_uniform(&s->random, 0.01, 1.0) : 1.0;
     for (uint32_t i = 0u; i < KERNEL_DIGEST_BYTES; i++) s->setpoint.bundle_digest[i] = (uint8_t)fuzz_bits(&s->random);
+    s->config.start_tolerance_rad = once_in(s, 4u) ? 0.0 : 0.005;
+    s->config.start_tolerance_m = once_in(s, 4u) ? 0.0 : 0.003;
+    s->noise_rad = once_in(s, 3u) ? fuzz_decade(&s->random, -4, -2) : 0.0;
+    s->period_ticks = once_in(s, 3u) ? 1u + fuzz_below(&s->random, 9u) : 1u;
 }
 
 /* ---- feedback ---- */

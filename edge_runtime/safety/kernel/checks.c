@@ -54,18 +54,17 @@ static double length(const double *vector) {
     return sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2]);
 }
 
-/* An instant on the trail of commands: between place `newer` and the one after it, or at an end of the trail. */
+/* An instant between two places of the trail of commands, or at an end of the trail. */
 typedef struct {
-    uint32_t newer, older;
-    double part; /* of the way from the older to the newer */
+    uint32_t older; /* the newer is the one before it */
+    double part;    /* of the way from the older to the newer, 0 to 1 */
 } trail_place;
 
 static trail_place when(const kernel_state *state, int64_t stamp_ns) {
-    uint32_t older = 0u;
+    uint32_t older = 1u;
     while (older < KERNEL_TRAIL - 1u && state->trail_ns[older] > stamp_ns) older++;
-    if (older == 0u || state->trail_ns[older] > stamp_ns) return (trail_place){older, older, 0.0};
     const double gap = (double)elapsed(state->trail_ns[older - 1u], state->trail_ns[older]);
-    return (trail_place){older - 1u, older, (double)elapsed(stamp_ns, state->trail_ns[older]) / gap};
+    return (trail_place){older, clamp((double)elapsed(stamp_ns, state->trail_ns[older]) / gap, 0.0, 1.0)};
 }
 
 /* told_rad: what the joint had been told when the sample was taken. A sample that comes by again, under its number or with
@@ -100,8 +99,8 @@ uint64_t check_following(kernel_state *state, const kernel_config *config, const
     uint64_t reasons = 0u;
     int over_torque = 0;
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        const double older = state->trail_rad[place.older][i];
-        const double told = older + place.part * (state->trail_rad[place.newer][i] - older);
+        const double told = place.part * state->trail_rad[place.older - 1u][i] +
+                            (1.0 - place.part) * state->trail_rad[place.older][i];
         reasons |= check_joint(state, config, feedback, i, told, again);
         over_torque |= feedback->has_torque && magnitude(feedback->tau_nm[i]) > config->tau_max_nm[i];
     }

@@ -72,7 +72,7 @@ void kernel_init(kernel_state *state, const kernel_config *config) {
 /* Remembers what is commanded from now on: a place of its own for every so many ticks, so that together they reach back to
  * the oldest sample that counts as feedback. */
 static void leave_trail(kernel_state *state, const kernel_config *config, int64_t now_ns) {
-    const int64_t step_ns = config->feedback_max_age_ns / (KERNEL_TRAIL - 2) + 1;
+    const int64_t step_ns = config->feedback_max_age_ns / (KERNEL_TRAIL - 2);
     if (elapsed(state->trail_ns[0], state->trail_ns[1]) >= step_ns)
         for (uint32_t k = KERNEL_TRAIL - 1u; k > 0u; k--) {
             state->trail_ns[k] = state->trail_ns[k - 1u];

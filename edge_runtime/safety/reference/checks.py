@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from edge_runtime.safety.kernel_binding import Measurement, Target
-from edge_runtime.safety.reference.number import elapsed, finite_number, magnitude
+from edge_runtime.safety.reference.number import clamp, divide, elapsed, finite_number, magnitude
 from edge_runtime.safety.reference.structs import NONE, TRAIL, Config, KernelState
 from edge_runtime.safety.states import Policy, Reason
 
@@ -71,14 +71,12 @@ def _length(x: float, y: float, z: float) -> float:
     return math.sqrt(x * x + y * y + z * z)
 
 
-def _when(state: KernelState, stamp_ns: int) -> tuple[int, int, float]:
-    older = 0
+def _when(state: KernelState, stamp_ns: int) -> tuple[int, float]:
+    older = 1
     while older < TRAIL - 1 and state.trail_ns[older] > stamp_ns:
         older += 1
-    if older == 0 or state.trail_ns[older] > stamp_ns:
-        return older, older, 0.0
     gap = float(elapsed(state.trail_ns[older - 1], state.trail_ns[older]))
-    return older - 1, older, float(elapsed(stamp_ns, state.trail_ns[older])) / gap
+    return older, clamp(divide(float(elapsed(stamp_ns, state.trail_ns[older])), gap), 0.0, 1.0)
 
 
 def _check_joint(
@@ -106,12 +104,11 @@ def _lasts(config: Config, over: bool, was_over: bool, since_ns: int, stamp_ns: 
 def check_following(state: KernelState, config: Config, feedback: Measurement) -> Reason:
     """`check_following` of `motion.h`."""
     again = feedback.seq == state.feedback_seq or feedback.stamp_ns == state.feedback_stamp_ns
-    newer, older, part = _when(state, feedback.stamp_ns)
+    older, part = _when(state, feedback.stamp_ns)
     reasons = NONE
     over_torque = False
     for i in range(config.n_joints):
-        older_rad = state.trail_rad[older][i]
-        told_rad = older_rad + part * (state.trail_rad[newer][i] - older_rad)
+        told_rad = part * state.trail_rad[older - 1][i] + (1.0 - part) * state.trail_rad[older][i]
         reasons |= _check_joint(state, config, feedback, i, told_rad, again)
         over_torque |= feedback.tau_nm is not None and magnitude(feedback.tau_nm[i]) > config.tau_max_nm[i]
     wrench = feedback.wrench

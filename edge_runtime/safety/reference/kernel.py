@@ -69,7 +69,7 @@ def kernel_init(config: Config) -> KernelState:
 
 
 def _leave_trail(state: KernelState, config: Config, now_ns: int) -> None:
-    step_ns = config.feedback_max_age_ns // (TRAIL - 2) + 1
+    step_ns = config.feedback_max_age_ns // (TRAIL - 2)
     if elapsed(state.trail_ns[0], state.trail_ns[1]) >= step_ns:
         for k in range(TRAIL - 1, 0, -1):
             state.trail_ns[k] = state.trail_ns[k - 1]

@@ -125,6 +125,7 @@ typedef struct {
     int64_t now_ns;
     uint32_t calm;   /* ticks left without a fault */
     uint32_t period; /* of the driver's samples, in ticks */
+    int sticks;      /* its encoders freeze now and then */
 } round_stream;
 
 static double one_of(uint64_t *random, const double *values, uint32_t count) { return values[fuzz_below(random, count)]; }
@@ -216,6 +217,7 @@ static void next_round(round_stream *s, uint32_t k) {
     *f = (kernel_feedback){.stamp_ns = s->now_ns, .seq = last_sample.seq + 1u, .n = c->n_joints, .present = 1u, .watchdog_ns = 100 * MS,
                            .gripper_m = 0.25, .has_torque = k % 3u != 0u, .has_wrench = k % 4u != 0u};
     memcpy(f->q_rad, s->verdict.q_rad, sizeof f->q_rad);
+    if (s->sticks && (k >> 4) % 4u == 3u) memcpy(f->q_rad, last_sample.q_rad, sizeof f->q_rad);
     if (k % s->period != 0u) *f = last_sample;
     const uint64_t last = p->seq > s->state.setpoint_seq ? p->seq : s->state.setpoint_seq;
     *p = (kernel_setpoint){.stamp_ns = s->now_ns, .observation_ns = s->now_ns, .seq = last + 1u, .n = c->n_joints,
@@ -245,6 +247,8 @@ static void ask_round(uint32_t variant, answer *a) {
     }
     s.now_ns = 1000 * MS;
     s.period = variant % 4u == 2u ? 5u : 1u;
+    s.sticks = variant % 5u == 1u;
+    if (variant % 4u == 1u) s.config.feedback_max_age_ns = 6 * MS; /* a place on the trail for every tick */
     junk_config(&s.config);
     kernel_init(&s.state, &s.config);
     answer_bytes(a, &s.state, sizeof s.state);
