@@ -183,6 +183,7 @@ class SafetyFile(Section, frozen=True):
         for name, highest in (
             *(("feedback_timeout_s", 0.5), ("tracking_error_max_rad", 1.0), ("rest_speed_rad_s", 0.5)),
             *(("start_tolerance_rad", START_TOLERANCE_MAX), ("start_tolerance_m", START_TOLERANCE_MAX)),
+            *(("frozen_encoder_travel_rad", 0.5), ("reset_tolerance_rad", 0.5)),
         ):
             if getattr(self, name) > highest:
                 raise ValueError(f"{name} must be at most {highest}, got {getattr(self, name)!r}")
