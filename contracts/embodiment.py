@@ -68,8 +68,8 @@ class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
                 raise ValueError(f"joint {self.name}: {field} must be finite and above zero, got {value!r}")
         found = looks_like_degrees(self.position_min_rad, self.position_max_rad, self.velocity_max_rad_s)
         if found and not self.limits_in_rad:
-            cure = "write radians, or, if they are or the joint turns without end, limits_in_rad = true"
-            raise ValueError(f"joint {self.name}: {found}: is that in degrees? Then {cure}")
+            cure = "Write radians; if they already are, or the joint turns without end, add limits_in_rad = true"
+            raise ValueError(f"joint {self.name}: {found}: is that in degrees? {cure}")
 
 
 class Gripper(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -48,6 +48,14 @@ def test_soft_limits_are_kept_where_they_are_tighter(tmp_path: Path, soft: str, 
     assert (found.position_min_rad, found.position_max_rad) == (low, high)
 
 
+def test_a_range_that_a_continuous_joint_states_is_kept(tmp_path: Path) -> None:
+    found = limits(urdf(tmp_path, LIMIT, "continuous"))
+    assert (found.position_min_rad, found.position_max_rad) == (-2.0, 2.0)
+    for none in ("", 'lower="0" upper="0"'):
+        found = limits(urdf(tmp_path, f'<limit {none} velocity="1" effort="5"/>', "continuous"))
+        assert found.position_max_rad is None
+
+
 def test_soft_limits_of_a_joint_without_end_are_its_limits(tmp_path: Path) -> None:
     soft = '<safety_controller soft_lower_limit="-0.5" soft_upper_limit="0.5" k_velocity="1"/>'
     found = limits(urdf(tmp_path, soft, "continuous"))

@@ -116,11 +116,11 @@ def _require_coverable(
     )
 
 
-def _carried(tree: SourceTree, joint: SourceJoint) -> set[str]:
-    links = {joint.child}
+def _carried(tree: SourceTree, joint: SourceJoint) -> list[str]:
+    links = [joint.child]
     for other in tree.joints:
         if other.parent in links:
-            links.add(other.child)
+            links.append(other.child)
     return links
 
 
@@ -132,14 +132,14 @@ def _held_along(joint: SourceJoint, goes: _Linear, source: SourceJoint, notes: l
     )
     return replace(
         joint,
-        X_PC=joint.X_PC @ moved(joint, goes.offset),
+        X_PC=joint.X_PC @ _moved(joint, goes.offset),
         position_min=None if low is None else low - goes.offset,
         position_max=None if high is None else high - goes.offset,
         mimic=None,
     )
 
 
-def moved(joint: SourceJoint, position: float) -> Array:
+def _moved(joint: SourceJoint, position: float) -> Array:
     """Pose of the child's frame at this position, in its frame at 0."""
     axis = np.asarray(joint.axis)
     if joint.kind is not Kind.REVOLUTE:

@@ -24,5 +24,5 @@ def require_plausible(tree: SourceTree, joint_names: Sequence[str], limits_in_ra
             raise ConfigError(f"joint {joint.name}", problem)
         found = looks_like_degrees(low, high, joint.limits.velocity_max_rad_s)
         if found and not limits_in_rad:
-            cure = "write the description in radians, or, if it is, compile with --limits-in-rad"
-            raise ConfigError(f"joint {joint.name}", f"{found}: is that in degrees? Then {cure}")
+            cure = "Write the description in radians; if it already is, compile with --limits-in-rad"
+            raise ConfigError(f"joint {joint.name}", f"{found}: is that in degrees? {cure}")

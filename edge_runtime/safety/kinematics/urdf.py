@@ -91,13 +91,17 @@ def _joint(element: ElementTree.Element) -> SourceJoint:
         low, high = _number(key, limit, "lower", 0.0), _number(key, limit, "upper", 0.0)
         if low > high:
             raise ConfigError(key, f"lower limit {low} is above the upper limit {high}")
+    stated_low, stated_high = low, high
+    if kind_name == "continuous" and limit is not None and limit.get("lower") != limit.get("upper"):
+        # Whoever states a range of a joint without end means one all the same; tools that know none write 0 and 0.
+        stated_low, stated_high = _number(key, limit, "lower", 0.0), _number(key, limit, "upper", 0.0)
     limits = SourceLimits()
     soft_low, soft_high = _soft_limits(key, element)
     if kind is Kind.REVOLUTE:
         velocity_rad_s, torque_nm = (_rating(key, limit, attribute) for attribute in ("velocity", "effort"))
         limits = SourceLimits(
-            position_min_rad=max((end for end in (low, soft_low) if end is not None), default=None),
-            position_max_rad=min((end for end in (high, soft_high) if end is not None), default=None),
+            position_min_rad=max((end for end in (stated_low, soft_low) if end is not None), default=None),
+            position_max_rad=min((end for end in (stated_high, soft_high) if end is not None), default=None),
             velocity_max_rad_s=velocity_rad_s,
             torque_max_nm=torque_nm,
         )
