@@ -65,7 +65,7 @@ def _words(found: Distance, geometry: GeometrySection) -> str:
 
 
 def _apart(distance_m: float, overlapping: str, clear: str, apart: str, past: str = "") -> str:
-    millimetres = f"{abs(distance_m) * 1e3:.1f} mm"
+    millimetres = f"{abs(distance_m) * 1e3:.5g} mm"
     return f"{overlapping} {millimetres} {past}".strip() if distance_m < 0.0 else f"{clear} {millimetres} {apart}"
 
 

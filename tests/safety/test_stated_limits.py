@@ -41,6 +41,7 @@ def refused(path: Path, **options: Any) -> str:
         ('soft_lower_limit="-0.5" soft_upper_limit="0.5" k_position="10" k_velocity="10"', -0.5, 0.5),
         ('soft_lower_limit="-3" soft_upper_limit="0.5"', -2.0, 0.5),
         ('k_velocity="10"', -2.0, 2.0),
+        ('soft_lower_limit="0" soft_upper_limit="0" k_velocity="0"', -2.0, 2.0),
     ],
 )
 def test_soft_limits_are_kept_where_they_are_tighter(tmp_path: Path, soft: str, low: float, high: float) -> None:
@@ -66,7 +67,6 @@ def test_soft_limits_of_a_joint_without_end_are_its_limits(tmp_path: Path) -> No
     ("limit", "words"),
     [
         (f'{LIMIT}<safety_controller soft_upper_limit="0.5"/>', "states soft_upper_limit alone"),
-        (f'{LIMIT}<safety_controller soft_lower_limit="0" soft_upper_limit="0"/>', "its soft limits leave no range"),
         (f'{LIMIT}<safety_controller soft_lower_limit="1" soft_upper_limit="-1"/>', "its soft limits leave no range"),
         (
             f'{LIMIT}<safety_controller soft_lower_limit="3" soft_upper_limit="4"/>',
@@ -159,6 +159,14 @@ def test_limits_of_actuators_are_kept(tmp_path: Path, actuator: str, changes: di
     found = limits(mjcf(tmp_path, actuator))
     for name, value in (NONE | changes).items():
         assert getattr(found, name) == (value if value is None else pytest.approx(value)), name
+
+
+def test_actuators_of_joints_that_are_not_controlled_do_not_matter(tmp_path: Path) -> None:
+    finger = '<body><joint name="finger" axis="0 1 0" range="0 1"/><geom size="0.01"/></body></body></worldbody>'
+    odd = '<position joint="finger" kp="1" ctrlrange="3 4"/><damper joint="finger" kv="1" ctrlrange="0 255"/>'
+    path = mjcf(tmp_path, odd)
+    path.write_text(path.read_text(encoding="utf-8").replace("</body></worldbody>", finger), encoding="utf-8")
+    assert limits(path).position_max_rad == 2.0
 
 
 def test_a_control_range_is_the_range_of_a_joint_that_has_none(tmp_path: Path) -> None:

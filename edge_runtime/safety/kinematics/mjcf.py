@@ -39,22 +39,23 @@ def read_mjcf(path: Path, joint_names: Sequence[str] | None = None) -> SourceTre
         model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
         raise ConfigError(str(path), f"MuJoCo can't read it: {' '.join(str(error).split())}") from error
-    return _Reader(mujoco, model, str(path)).tree(joint_names)
+    return _Reader(mujoco, model, str(path), joint_names).tree()
 
 
 class _Reader:
-    def __init__(self, mujoco: Any, model: Any, path: str) -> None:
+    def __init__(self, mujoco: Any, model: Any, path: str, joint_names: Sequence[str] | None) -> None:
         self.mujoco = mujoco
         self.model = model
         self.path = path
+        self.joint_names = joint_names
 
-    def tree(self, joint_names: Sequence[str] | None) -> SourceTree:
+    def tree(self) -> SourceTree:
         model = self.model
-        root = self._root(joint_names)
+        root = self._root(self.joint_names)
         bodies = [body for body in range(model.nbody) if model.body_rootid[body] == root]
         names = {body: self._body_name(body) for body in bodies}
         base = "world"
-        self._require_open_chains(names, joint_names or ())
+        self._require_open_chains(names, self.joint_names or ())
         joints: list[SourceJoint] = []
         shapes: dict[str, tuple[Shape, ...]] = {}
         for body in bodies:
@@ -114,7 +115,7 @@ class _Reader:
                     axis=tuple(axis.tolist()),
                     position_min=low,
                     position_max=high,
-                    limits=self._limits(j, low, high) if kind is Kind.REVOLUTE else SourceLimits(),
+                    limits=self._limits(j, low, high) if self._is_controlled(name, kind) else SourceLimits(),
                     mimic=self._mimic(j),
                 )
             )
@@ -128,6 +129,9 @@ class _Reader:
         quaternion = np.zeros(4)
         self.mujoco.mju_axisAngle2Quat(quaternion, axis, -at_rest)
         return self._pose(np.zeros(3), quaternion)
+
+    def _is_controlled(self, name: str, kind: Kind) -> bool:
+        return kind is Kind.REVOLUTE and (self.joint_names is None or name in self.joint_names)
 
     def _limits(self, j: int, low: float | None, high: float | None) -> SourceLimits:
         model, types = self.model, self.mujoco.mjtTrn

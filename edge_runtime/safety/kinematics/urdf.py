@@ -96,8 +96,8 @@ def _joint(element: ElementTree.Element) -> SourceJoint:
         # Whoever states a range of a joint without end means one all the same; tools that know none write 0 and 0.
         stated_low, stated_high = _number(key, limit, "lower", 0.0), _number(key, limit, "upper", 0.0)
     limits = SourceLimits()
-    soft_low, soft_high = _soft_limits(key, element)
     if kind is Kind.REVOLUTE:
+        soft_low, soft_high = _soft_limits(key, element)
         velocity_rad_s, torque_nm = (_rating(key, limit, attribute) for attribute in ("velocity", "effort"))
         limits = SourceLimits(
             position_min_rad=max((end for end in (stated_low, soft_low) if end is not None), default=None),
@@ -141,6 +141,8 @@ def _soft_limits(key: str, element: ElementTree.Element) -> tuple[float | None, 
         problem = f"its <safety_controller> states {stated[0]} alone, which makes the other one 0: state both"
         raise ConfigError(key, problem)
     low, high = (_number(key, controller, name, None) for name in stated)
+    if low == high == 0.0:
+        return None, None  # as written by tools that know none
     if not low < high:
         raise ConfigError(
             key, f"its soft limits leave no range: from {low:g} to {high:g}. Correct them, or leave them out"
