@@ -22,8 +22,28 @@ def joint_order_digest(joint_names: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(joint_names).encode()).hexdigest()
 
 
+_RANGE_MAX_RAD = 4.0 * math.pi + 1e-3
+_SPEED_MAX_RAD_S = 30.0
+_OPENING_MAX_M = 1.0
+_GRIPPER_SPEED_MAX_M_S = 5.0
+
+
+def looks_like_degrees(low_rad: float | None, high_rad: float | None, speed_rad_s: float | None) -> str | None:
+    """What in these limits no arm has in radians, a range of more than two turns or a speed above 30 rad/s, or None."""
+    ends = [end for end in (low_rad, high_rad) if end is not None and math.isfinite(end)]
+    if ends and max(max(ends) - min(ends), *map(abs, ends)) > _RANGE_MAX_RAD:
+        low, high = ("no end" if end is None else f"{end:g}" for end in (low_rad, high_rad))
+        return f"its range is {low} to {high} rad, more than two turns"
+    if speed_rad_s is not None and speed_rad_s > _SPEED_MAX_RAD_S:
+        return f"its speed limit is {speed_rad_s:g} rad/s"
+    return None
+
+
 class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One revolute joint with the maker's rated limits. Velocity, acceleration, jerk and torque are magnitudes."""
+    """One revolute joint with the maker's rated limits. Velocity, acceleration, jerk and torque are magnitudes.
+
+    `limits_in_rad` confirms limits that look like degrees, such as those of a joint that turns without end.
+    """
 
     name: str
     position_min_rad: float
@@ -32,14 +52,24 @@ class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     acceleration_max_rad_s2: float
     jerk_max_rad_s3: float
     torque_max_nm: float
+    limits_in_rad: bool = False
 
     def __post_init__(self) -> None:
         if not self.position_min_rad < self.position_max_rad:
             raise ValueError(f"joint {self.name}: position_min_rad must be below position_max_rad")
+        if not (math.isfinite(self.position_min_rad) and math.isfinite(self.position_max_rad)):
+            remedy = (
+                "one that turns without end gets a range that it never reaches, -1000 to 1000, and limits_in_rad = true"
+            )
+            raise ValueError(f"joint {self.name}: its range must have finite ends: {remedy}")
         for field in ("velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3", "torque_max_nm"):
             value = getattr(self, field)
             if not (math.isfinite(value) and value > 0.0):
                 raise ValueError(f"joint {self.name}: {field} must be finite and above zero, got {value!r}")
+        found = looks_like_degrees(self.position_min_rad, self.position_max_rad, self.velocity_max_rad_s)
+        if found and not self.limits_in_rad:
+            cure = "Write radians; if they already are, or the joint turns without end, add limits_in_rad = true"
+            raise ValueError(f"joint {self.name}: {found}: is that in degrees? {cure}")
 
 
 class Gripper(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,6 +83,11 @@ class Gripper(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             value = getattr(self, field)
             if not (math.isfinite(value) and value > 0.0):
                 raise ValueError(f"gripper: {field} must be finite and above zero, got {value!r}")
+        for field, most in (("opening_max_m", _OPENING_MAX_M), ("speed_max_m_s", _GRIPPER_SPEED_MAX_M_S)):
+            value = getattr(self, field)
+            if value > most:
+                question = "is that in millimetres, percent or degrees? It is metres between the fingers"
+                raise ValueError(f"gripper: {field} is {value:g}, no gripper's is above {most:g}: {question}")
 
 
 class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -22,6 +22,9 @@ from edge_runtime.toml_file import Section, require_positive
 
 Vector = tuple[float, float, float]
 
+START_TOLERANCE_MAX = 0.01
+"""Of both start tolerances, rad and m, as in the kernel: arming moves the command by as much at once."""
+
 _LOWER = ("position_min_rad",)
 _UPPER = ("position_max_rad", "velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3", "torque_max_nm")
 
@@ -65,7 +68,8 @@ class FallbackSection(Section, frozen=True):
 class ContactSection(Section, frozen=True):
     """`[contact]`: measured force and moment at the tool, where the driver offers them. None: no limit.
 
-    A joint's torque, too, has to be too large for `debounce_s` before it stops the robot.
+    A joint's torque, too, has to be too large in samples over `debounce_s` before it stops the robot: one sample alone
+    does not, unless `debounce_s` is a tick.
     """
 
     force_max_n: float | None = None
@@ -149,9 +153,11 @@ class GeometrySection(Section, frozen=True):
 class SafetyFile(Section, frozen=True):
     """`safety.toml` as written.
 
-    `frozen_encoder_travel_rad`: a joint commanded so far while its measurement repeats itself to the bit stops the
+    `frozen_encoder_travel_rad`: a joint commanded so far while sample after sample repeats itself to the bit stops the
     robot. `rest_speed_rad_s`: arming and reset are refused above. `reset_tolerance_rad`: a reset is refused with the
-    robot further than this from where it was told to be.
+    robot further than this from where it was told to be. `start_tolerance_rad`, `start_tolerance_m`: a joint, and the
+    gripper, measured so far outside its range may be armed, and starts at its end; so do joints that are so near to
+    where control left them start there.
     """
 
     joints: dict[str, JointSection]
@@ -161,6 +167,8 @@ class SafetyFile(Section, frozen=True):
     frozen_encoder_travel_rad: float = 0.05
     rest_speed_rad_s: float = 0.05
     reset_tolerance_rad: float = 0.05
+    start_tolerance_rad: float = 0.005
+    start_tolerance_m: float = 0.003
     fallback: FallbackSection = FallbackSection()
     contact: ContactSection = ContactSection()
     geometry: GeometrySection | None = None
@@ -172,9 +180,16 @@ class SafetyFile(Section, frozen=True):
             *("rest_speed_rad_s", "reset_tolerance_rad"),
         )
         # Beyond these a protection would be there in name alone.
-        for name, highest in (("feedback_timeout_s", 0.5), ("tracking_error_max_rad", 1.0), ("rest_speed_rad_s", 0.5)):
+        for name, highest in (
+            *(("feedback_timeout_s", 0.5), ("tracking_error_max_rad", 1.0), ("rest_speed_rad_s", 0.5)),
+            *(("start_tolerance_rad", START_TOLERANCE_MAX), ("start_tolerance_m", START_TOLERANCE_MAX)),
+            *(("frozen_encoder_travel_rad", 0.5), ("reset_tolerance_rad", 0.5)),
+        ):
             if getattr(self, name) > highest:
                 raise ValueError(f"{name} must be at most {highest}, got {getattr(self, name)!r}")
+        for name in ("start_tolerance_rad", "start_tolerance_m"):
+            if not getattr(self, name) >= 0.0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
 
 
 class JointLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +215,8 @@ class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
     frozen_encoder_travel_rad: float
     rest_speed_rad_s: float
     reset_tolerance_rad: float
+    start_tolerance_rad: float
+    start_tolerance_m: float
     fallback: FallbackSection
     contact: ContactSection
     geometry: GeometrySection | None
@@ -299,6 +316,8 @@ def tightest(
         frozen_encoder_travel_rad=file.frozen_encoder_travel_rad,
         rest_speed_rad_s=file.rest_speed_rad_s,
         reset_tolerance_rad=file.reset_tolerance_rad,
+        start_tolerance_rad=file.start_tolerance_rad,
+        start_tolerance_m=file.start_tolerance_m,
         fallback=file.fallback,
         contact=file.contact,
         geometry=file.geometry,

@@ -168,6 +168,11 @@ def build_parser() -> argparse.ArgumentParser:
     body.add_argument(
         "--embodiment", type=Path, metavar="FILE", help="joints in order, and home posture (default: all that turn)"
     )
+    body.add_argument(
+        "--limits-in-rad",
+        action="store_true",
+        help="the description's limits are radians although they look like degrees",
+    )
     body.add_argument("--tool", metavar="NAME", help="link, body or site whose speed is limited (default: far end)")
     body.add_argument(
         "-o", "--output", type=Path, default=Path("kinematics.toml"), metavar="OUT", help="(default: kinematics.toml)"

@@ -101,6 +101,12 @@ def _lines(config: RobotConfig) -> Iterator[str]:
     )
     yield ""
     yield f"Gripper: 0 to {safety.gripper_opening_max_m:g} m, at most {safety.gripper_speed_max_m_s:g} m/s."
+    yield ""
+    yield (
+        f"Armed is only what is measured inside these ranges, or outside by at most {safety.start_tolerance_rad:g} rad "
+        f"and {safety.start_tolerance_m:g} m: noise and sag. The first command then is the end of the range. A robot "
+        "as near to where it was left, in all joints, starts from there."
+    )
     model = geometry_model(safety)
     if safety.geometry is not None and model is not None:
         yield ""
@@ -162,17 +168,17 @@ def _trips(config: RobotConfig) -> tuple[str, ...]:
         lines_read += f", or line {line.line} of {line.chip} that is not {line.closed} or can't be read"
     lines = [
         f"feedback older than {safety.feedback_timeout_s:g} s, malformed, or going backwards",
-        f"a joint measured further than {safety.tracking_error_max_rad:g} rad from its command",
-        f"a measurement that repeats itself to the bit over {safety.frozen_encoder_travel_rad:g} rad of command",
+        f"a joint measured further than {safety.tracking_error_max_rad:g} rad from what it was told at that instant",
+        f"samples that repeat themselves to the bit over {safety.frozen_encoder_travel_rad:g} rad of command",
         lines_read,
         "a driver's fault, the operator's stop",
         "a clock that goes back, or leaps by more than the driver's watchdog",
-        f"a measured torque above its limit for {contact.debounce_s:g} s",
+        f"torques above their limit in samples over {contact.debounce_s:g} s: two samples or more",
     ]
     if contact.force_max_n is not None:
-        lines.append(f"a measured force above {contact.force_max_n:g} N for as long")
+        lines.append(f"forces above {contact.force_max_n:g} N in samples over as long")
     if contact.moment_max_nm is not None:
-        lines.append(f"a measured moment above {contact.moment_max_nm:g} Nm for as long")
+        lines.append(f"moments above {contact.moment_max_nm:g} Nm in samples over as long")
     return tuple(lines)
 
 

@@ -19,7 +19,7 @@ def kinematics(options: argparse.Namespace, console: Console) -> int:
     if options.embodiment is not None:
         embodiment = read_toml(options.embodiment, Embodiment)
         joint_names, home_rad = embodiment.joint_names, embodiment.home_rad
-    compiled = compile_file(options.file, joint_names, home_rad, options.tool)
+    compiled = compile_file(options.file, joint_names, home_rad, options.tool, limits_in_rad=options.limits_in_rad)
     write_kinematics(options.output, compiled.model, file_notes(compiled, options.file.name))
     _show(compiled, console)
     console.print(f"written to {options.output}", highlight=False, markup=False)

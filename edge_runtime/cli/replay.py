@@ -165,6 +165,11 @@ def _fields(part: str, values: Any, names: tuple[str, ...]) -> Table:
             table.add_row(field, Text(text))
         elif value.dtype == np.uint8:
             table.add_row(field, value.tobytes().hex()[:16])
+        elif value.ndim == 2:
+            for index, row in enumerate(value):
+                table.add_row(f"{field}[{index}]", *(f"{number:.9g}" for number in row[: len(names)]))
+        elif value.dtype.kind == "i":
+            table.add_row(field, " ".join(f"{number}" for number in value))
         elif len(value) == MAX_JOINTS:
             table.add_row(field, *(f"{number:.9g}" for number in value[: len(names)]))
         else:

@@ -10,11 +10,12 @@ from edge_runtime.safety import KernelConfig
 from edge_runtime.safety.kinematics import GeometryModel, Keepout, Plane, box_planes
 from edge_runtime.safety.kinematics.file import KinematicsFile
 from edge_runtime.safety.limits import NO_FORCE_LIMIT_N, NO_MOMENT_LIMIT_NM, NO_TOOL_SPEED_LIMIT_M_S
-from edge_runtime.safety_file import HalfSpaceSection, SafetyLimits
+from edge_runtime.safety_file import GeometrySection, HalfSpaceSection, SafetyLimits
 from edge_runtime.toml_file import from_table
 
 TICK_S = 1e-3
 TICK_NS = 1_000_000
+_ENDS = ("minimum", "maximum")
 _PLAN_REACH_NS = 1_000_000_000
 """An action may still be followed so long after its chunk was as old as a chunk may get."""
 
@@ -45,6 +46,8 @@ def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
         tick_ns=TICK_NS,
         rest_speed_rad_s=safety.rest_speed_rad_s,
         reset_tolerance_rad=safety.reset_tolerance_rad,
+        start_tolerance_rad=safety.start_tolerance_rad,
+        start_tolerance_m=safety.start_tolerance_m,
         frozen_travel_rad=safety.frozen_encoder_travel_rad,
         force_max_n=contact.force_max_n if contact.force_max_n is not None else NO_FORCE_LIMIT_N,
         moment_max_nm=contact.moment_max_nm if contact.moment_max_nm is not None else NO_MOMENT_LIMIT_NM,
@@ -79,6 +82,12 @@ def geometry_model(safety: SafetyLimits) -> GeometryModel | None:
         planes += box_planes(geometry.workspace.min_m, geometry.workspace.max_m)
     zones = [Keepout(min_m=z.min_m, max_m=z.max_m, radius_m=z.radius_m) for z in geometry.keep_out]
     return body.with_world(planes, zones)
+
+
+def plane_names(geometry: GeometrySection) -> tuple[str, ...]:
+    """What the planes of `geometry_model` are called, in its order."""
+    sides = () if geometry.workspace is None else [f"the workspace's {axis} {end}" for axis in "xyz" for end in _ENDS]
+    return (*(space.name for space in geometry.half_spaces), *sides)
 
 
 def _plane(space: HalfSpaceSection) -> Plane:

@@ -35,6 +35,7 @@ from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.control.speed import SpeedLimit
+from edge_runtime.control.start_posture import refusal_detail
 from edge_runtime.control.stop_mark import StopMark
 from edge_runtime.control.window import TickWindow
 from edge_runtime.lifeline import lifeline_path
@@ -175,7 +176,7 @@ class Supervisor:
         if self._answers.is_due(command):
             answer = self._carry_out(command)
             if answer is not None:
-                self._answers.give(command, answer)
+                self._answers.give(command, answer, self._detail(answer))
         elif self._answers.was_overtaken(command):
             self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
 
@@ -210,6 +211,27 @@ class Supervisor:
         except SafetyError as error:
             return str(error) if command.kind is not OperatorKind.STOP else None
         return result.name.lower()
+
+    def _detail(self, answer: str) -> str:
+        """What a person should know of a refusal of the kernel."""
+        result = Result.__members__.get(answer.upper())
+        if result is None or result is Result.DONE:
+            return ""
+        config = self._loop.config
+        try:
+            held_rad = self._loop.snapshot().q_rad[0 : len(config.joint_names)]
+        except SafetyError:
+            return ""
+        return refusal_detail(
+            result,
+            self._config.safety,
+            self._config.embodiment,
+            config,
+            feedback=self._port.read_feedback(),
+            held_rad=held_rad,
+            watchdog_ns=self._port.watchdog_ns,
+            now_ns=self._port.now_ns(),
+        )
 
     def take_heartbeat(self, heartbeat: Heartbeat) -> None:
         """The engine gave a sign of life."""

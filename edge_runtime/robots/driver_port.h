@@ -77,7 +77,7 @@ typedef enum {
 
 /* Measured state; arrays hold n values, the rest is zero. */
 typedef struct {
-    int64_t stamp_ns; /* instant of measurement */
+    int64_t stamp_ns; /* instant of measurement, not of writing: the sample is held against the command of then */
     uint64_t seq;     /* +1 per sample; set by dp_write_feedback() */
     double q_rad[DP_MAX_JOINTS];
     double dq_rad_s[DP_MAX_JOINTS];

@@ -38,6 +38,8 @@ _SCALAR_FIELDS = (
     "gripper_rate_m_s",
     "rest_speed_rad_s",
     "reset_tolerance_rad",
+    "start_tolerance_rad",
+    "start_tolerance_m",
     "frozen_travel_rad",
     "force_max_n",
     "moment_max_nm",
@@ -77,7 +79,8 @@ class KernelConfig:
         dq_max_rad_s: largest speed, 0.001 to 1000.
         ddq_max_rad_s2: largest acceleration, 0.001 to 100000; also what a stop decelerates with.
         dddq_max_rad_s3: largest jerk, 0.01 to 1e8, of every command, stops included.
-        tracking_max_rad: largest distance of the measurement from the command while armed; above, the robot stops.
+        tracking_max_rad: largest distance of the measurement from the command of its instant while armed; above, the
+            robot stops.
         step_max_rad: a setpoint further than this from the last command is refused, not followed.
         tau_max_nm: largest measured torque while armed; empty: no limit.
         retract_rad: posture to go to when held too long; empty: disarm where it is.
@@ -86,7 +89,10 @@ class KernelConfig:
         tick_ns: period of the loop, 0.1 to 20 ms.
         rest_speed_rad_s: a joint measured faster than this refuses arming and reset.
         reset_tolerance_rad: a reset is refused with the robot further than this from the held command.
-        frozen_travel_rad: a joint commanded so far while its measurement repeats itself to the bit stops the robot.
+        start_tolerance_rad: a joint measured so far outside its range may be armed, and starts at the end of it; a
+            robot measured so near to where it was left, in all joints, starts there. 0 to 0.01.
+        start_tolerance_m: likewise the gripper outside its range, 0 to 0.01.
+        frozen_travel_rad: a joint commanded so far while sample after sample repeats itself to the bit stops the robot.
         force_max_n, moment_max_nm: largest measured force and moment at the tool while armed.
         tool_speed_max_m_s: of the tool point; acts with geometry only.
         manipulability_slow_below, manipulability_stop_below: speed is scaled down between the two, to a tenth at the
@@ -99,7 +105,8 @@ class KernelConfig:
         play_max_ns: how long the plan of a lost policy is still followed.
         hold_timeout_ns: holding for longer retracts, or disarms.
         retract_timeout_ns: retracting for longer disarms where it is.
-        debounce_ticks: torque and force stop the robot after so many ticks in a row, 1 to 10000.
+        debounce_ticks: torque and force stop the robot when samples over so many ticks in a row are too large, 1 to
+            10000; with more than one tick that takes two samples.
         digest: SHA-256 of the limits this config was made from; in every verdict.
         geometry: None: no clearance, tool speed or singularity is looked at.
 
@@ -124,6 +131,8 @@ class KernelConfig:
     tick_ns: int = 1_000_000
     rest_speed_rad_s: float = 0.05
     reset_tolerance_rad: float = 0.05
+    start_tolerance_rad: float = 0.005
+    start_tolerance_m: float = 0.003
     frozen_travel_rad: float = 0.05
     force_max_n: float = NO_FORCE_LIMIT_N
     moment_max_nm: float = NO_MOMENT_LIMIT_NM

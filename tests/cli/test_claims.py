@@ -45,6 +45,12 @@ def test_every_limit_and_digest_is_on_the_sheet() -> None:
         assert digest in sheet
 
 
+def test_the_tolerance_of_arming_is_on_the_sheet() -> None:
+    safety = msgspec.structs.replace(CONFIG.safety, start_tolerance_rad=0.0042, start_tolerance_m=0.0017)
+    limits = section(claims_sheet(msgspec.structs.replace(CONFIG, safety=safety)), "Limits")
+    assert "outside by at most 0.0042 rad and 0.0017 m" in limits
+
+
 def test_rated_functions_are_named_only_to_be_denied() -> None:
     sheet = claims_sheet(CONFIG)
     assert "Not safety-rated" in sheet

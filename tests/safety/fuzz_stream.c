@@ -111,6 +111,10 @@ void fuzz_open(fuzz_stream *s, uint64_t seed, int with_geometry) {
     memcpy(s->target_rad, s->real_rad, sizeof s->target_rad);
     s->setpoint.speed_scale = once_in(s, 4u) ? fuzz_uniform(&s->random, 0.01, 1.0) : 1.0;
     for (uint32_t i = 0u; i < KERNEL_DIGEST_BYTES; i++) s->setpoint.bundle_digest[i] = (uint8_t)fuzz_bits(&s->random);
+    s->config.start_tolerance_rad = once_in(s, 4u) ? 0.0 : 0.005;
+    s->config.start_tolerance_m = once_in(s, 4u) ? 0.0 : 0.003;
+    s->noise_rad = once_in(s, 3u) ? fuzz_decade(&s->random, -4, -2) : 0.0;
+    s->period_ticks = once_in(s, 3u) ? 1u + fuzz_below(&s->random, 9u) : 1u;
 }
 
 /* ---- feedback ---- */
@@ -146,6 +150,7 @@ static void next_feedback(fuzz_stream *s) {
         s->silent_ticks--;
         return;
     }
+    if (s->ticks % s->period_ticks != 0u) return;
     f->present = 1u;
     f->n = c->n_joints;
     f->stamp_ns = s->now_ns - (int64_t)fuzz_below(&s->random, 900000u);
@@ -155,10 +160,10 @@ static void next_feedback(fuzz_stream *s) {
     f->torn = once_in(s, 300u) ? 1u : 0u;
     f->stop_line = f->driver_fault = 0u;
     f->has_torque = f->has_wrench = 1u;
-    f->gripper_m = 0.02;
+    f->gripper_m = s->noise_rad > 0.0 ? fuzz_uniform(&s->random, -s->noise_rad, 0.08 + s->noise_rad) : 0.02;
     if (s->frozen_ticks > 0u) s->frozen_ticks--;
     for (uint32_t i = 0u; i < c->n_joints; i++) {
-        if (s->frozen_ticks == 0u) f->q_rad[i] = s->real_rad[i];
+        if (s->frozen_ticks == 0u) f->q_rad[i] = s->real_rad[i] + s->noise_rad * fuzz_uniform(&s->random, -1.0, 1.0);
         f->dq_rad_s[i] = 0.0;
         f->tau_nm[i] = fuzz_uniform(&s->random, -20.0, 20.0);
     }

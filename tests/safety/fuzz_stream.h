@@ -33,6 +33,8 @@ typedef struct {
     double from_rad[KERNEL_MAX_JOINTS];
     double to_rad[KERNEL_MAX_JOINTS];
     double way, way_per_tick; /* along the spline, 0 to 1 */
+    double noise_rad;        /* of every sample */
+    uint32_t period_ticks;   /* of the driver's samples */
     uint32_t frozen_ticks, torque_ticks, silent_ticks, policy_ticks;
 } fuzz_stream;
 

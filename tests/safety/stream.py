@@ -48,6 +48,8 @@ def random_config(generator: random.Random, *, body: bool) -> KernelConfig:
         retract_rad=generator.choice([(), tuple(generator.uniform(a, b) for a, b in zip(q_min, q_max, strict=True))]),
         retract_speed_scale=generator.choice([0.1, 1.0]),
         frozen_travel_rad=generator.choice([1e-4, 1000.0]),
+        start_tolerance_rad=generator.choice([0.0, 0.005]),
+        start_tolerance_m=generator.choice([0.0, 0.003]),
         force_max_n=30.0,
         moment_max_nm=10.0,
         tick_ns=tick_ns,
@@ -91,6 +93,9 @@ class Stream:
         self._jump = list(self._middle)
         self._loaded = 0
         self._frozen = 0
+        self._noise = self.random.choice([0.0, 0.0, 0.004, 0.007])
+        self._period = self.random.choice([1, 1, 1, 4, 15])
+        self._sample: Measurement | None = None
 
     def hostile(self) -> bool:
         """Whether the next value is to be a bad one."""
@@ -125,7 +130,12 @@ class Stream:
         return self.random.choice([*Request, 99]) if self.random.random() < 0.004 else None
 
     def measurement(self) -> Measurement:
-        """This tick's feedback."""
+        """This tick's feedback: of a slow driver, for some ticks the same."""
+        if self._sample is None or self.hostile() or self.random.random() < 1.0 / self._period:
+            self._sample = self._measure()
+        return self._sample
+
+    def _measure(self) -> Measurement:
         self._feedback_seq += 1
         self._loaded = max(0, self._loaded - 1) or (5 if self.random.random() < 0.001 else 0)
         load = 50.0 if self._loaded else 5.0
@@ -133,11 +143,11 @@ class Stream:
         return Measurement(
             stamp_ns=self.whole(self.now_ns),
             seq=0 if self.hostile() else self._feedback_seq,
-            q_rad=tuple(self.number(q) for q in self._q_rad),
+            q_rad=tuple(self.number(q + self.random.uniform(-self._noise, self._noise)) for q in self._q_rad),
             dq_rad_s=tuple(self.number(v) for v in self._dq_rad_s),
             tau_nm=tuple(self.number(load) for _ in range(self.n)) if self.random.random() < 0.9 else None,
             wrench=wrench if self.random.random() < 0.9 else None,
-            gripper_m=self.number(0.03),
+            gripper_m=self.number(self.random.choice([0.03, 0.03, -self._noise, 0.08 + self._noise])),
             watchdog_ns=0 if self.hostile() else 100_000_000,
             n=self.random.randint(0, 2**32 - 1) if self.hostile() else self.n,
             present=not self.hostile(),

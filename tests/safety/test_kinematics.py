@@ -181,7 +181,7 @@ def test_urdf_and_mjcf_of_one_arm_give_one_body(tmp_path: Path) -> None:
         (-1.0, 1.0, None, None),
     ]
     # MJCF knows no velocity limits, and these motors another torque: the rest is the same.
-    assert [joint.limits.torque_max_nm for joint in mjcf.joints] == [40.0, 30.0, None]
+    assert [joint.limits.torque_max_nm for joint in mjcf.joints] == [30.0, 30.0, None]
     plain = [
         msgspec.structs.replace(
             model, joints=tuple(msgspec.structs.replace(one, limits=urdf.joints[0].limits) for one in model.joints)

@@ -45,10 +45,16 @@ def native_state(kernel: Kernel, n: int) -> object:
     """The whole `kernel_state`; nothing behind the last joint is ever touched."""
     state = bits(kernel._state[0])
     assert isinstance(state, dict)
+    del state["reserved"]
+    unused: set[object] = set()
     for name, values in state.items():
-        if isinstance(values, tuple):
-            assert set(values[n:]) <= {bits(0.0)}, name
+        if name == "trail_rad":
+            unused |= {value for row in values for value in row[n:]}
+            state[name] = tuple(row[:n] for row in values)
+        elif name.endswith(("_rad", "_rad_s", "_rad_s2")):
+            unused |= set(values[n:])
             state[name] = values[:n]
+    assert unused <= {bits(0.0)}
     return state
 
 

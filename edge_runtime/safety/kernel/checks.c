@@ -54,33 +54,62 @@ static double length(const double *vector) {
     return sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2]);
 }
 
+/* An instant between two places of the trail of commands, or at an end of the trail. */
+typedef struct {
+    uint32_t older; /* the newer is the one before it */
+    double part;    /* of the way from the older to the newer, 0 to 1 */
+} trail_place;
+
+static trail_place when(const kernel_state *state, int64_t stamp_ns) {
+    uint32_t older = 1u;
+    while (older < KERNEL_TRAIL - 1u && state->trail_ns[older] > stamp_ns) older++;
+    const double gap = (double)elapsed(state->trail_ns[older - 1u], state->trail_ns[older]);
+    return (trail_place){older, clamp((double)elapsed(stamp_ns, state->trail_ns[older]) / gap, 0.0, 1.0)};
+}
+
+/* told_rad: what the joint had been told when the sample was taken. A sample that comes by again, under its number or with
+ * its stamp, says nothing more. */
 static uint64_t check_joint(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
-                            uint32_t i) {
-    uint64_t reasons = 0u;
-    if (magnitude(state->q_rad[i] - feedback->q_rad[i]) > config->tracking_max_rad[i])
-        reasons |= KERNEL_BIT(TRACKING_ERROR);
+                            uint32_t i, double told_rad, int again) {
+    const uint64_t reasons = magnitude(told_rad - feedback->q_rad[i]) > config->tracking_max_rad[i]
+                                 ? KERNEL_BIT(TRACKING_ERROR)
+                                 : 0u;
+    if (again) return reasons;
     if (feedback->q_rad[i] != state->measured_rad[i]) {
         state->measured_rad[i] = feedback->q_rad[i];
-        state->moved_from_rad[i] = state->q_rad[i];
+        state->moved_from_rad[i] = told_rad;
     }
-    if (magnitude(state->q_rad[i] - state->moved_from_rad[i]) > config->frozen_travel_rad)
-        reasons |= KERNEL_BIT(ENCODER_FROZEN);
+    if (magnitude(told_rad - state->moved_from_rad[i]) > config->frozen_travel_rad)
+        return reasons | KERNEL_BIT(ENCODER_FROZEN);
     return reasons;
 }
 
+/* Whether samples too large have come for as long as the debounce time, to the nearest tick. One sample alone is that only
+ * where one tick is enough. */
+static int lasts(const kernel_config *config, int over, uint32_t *was_over, int64_t *since_ns, int64_t stamp_ns) {
+    if (over && !*was_over) *since_ns = stamp_ns;
+    *was_over = (uint32_t)over;
+    const int64_t half_ticks = 2 * (int64_t)config->debounce_ticks - 3;
+    return over && elapsed(stamp_ns, *since_ns) >= half_ticks * (config->tick_ns / 2);
+}
+
 uint64_t check_following(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
+    const int again = feedback->seq == state->feedback_seq || feedback->stamp_ns == state->feedback_stamp_ns;
+    const trail_place place = when(state, feedback->stamp_ns);
     uint64_t reasons = 0u;
     int over_torque = 0;
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        reasons |= check_joint(state, config, feedback, i);
+        const double told = place.part * state->trail_rad[place.older - 1u][i] +
+                            (1.0 - place.part) * state->trail_rad[place.older][i];
+        reasons |= check_joint(state, config, feedback, i, told, again);
         over_torque |= feedback->has_torque && magnitude(feedback->tau_nm[i]) > config->tau_max_nm[i];
     }
     const int over_force = feedback->has_wrench && (length(feedback->wrench) > config->force_max_n ||
                                                     length(feedback->wrench + 3) > config->moment_max_nm);
-    state->torque_ticks = over_torque ? state->torque_ticks + 1u : 0u;
-    state->force_ticks = over_force ? state->force_ticks + 1u : 0u;
-    if (state->torque_ticks >= config->debounce_ticks) reasons |= KERNEL_BIT(TORQUE);
-    if (state->force_ticks >= config->debounce_ticks) reasons |= KERNEL_BIT(FORCE);
+    if (lasts(config, over_torque, &state->over_torque, &state->torque_since_ns, feedback->stamp_ns))
+        reasons |= KERNEL_BIT(TORQUE);
+    if (lasts(config, over_force, &state->over_force, &state->force_since_ns, feedback->stamp_ns))
+        reasons |= KERNEL_BIT(FORCE);
     return reasons;
 }
 

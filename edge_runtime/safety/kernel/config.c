@@ -4,6 +4,8 @@
 #include "number.h"
 
 #define STOP_PHASE_MAX_S 60.0
+/* Metres or radians: arming moves the command by as much at once. */
+#define START_TOLERANCE_MAX 0.01
 
 static int check_joint(const kernel_config *config, uint32_t i) {
     const double dq_max = config->dq_max_rad_s[i];
@@ -42,6 +44,8 @@ static int check_scalars(const kernel_config *config) {
     if (!in_range(config->gripper_rate_m_s, 1e-9, 1e3)) return KERNEL_CONFIG_GRIPPER_RATE_M_S;
     if (!in_range(config->rest_speed_rad_s, 1e-9, 1e3)) return KERNEL_CONFIG_REST_SPEED_RAD_S;
     if (!in_range(config->reset_tolerance_rad, 1e-9, 1e3)) return KERNEL_CONFIG_RESET_TOLERANCE_RAD;
+    if (!in_range(config->start_tolerance_rad, 0.0, START_TOLERANCE_MAX)) return KERNEL_CONFIG_START_TOLERANCE_RAD;
+    if (!in_range(config->start_tolerance_m, 0.0, START_TOLERANCE_MAX)) return KERNEL_CONFIG_START_TOLERANCE_M;
     if (!in_range(config->frozen_travel_rad, 1e-9, 1e3)) return KERNEL_CONFIG_FROZEN_TRAVEL_RAD;
     if (!in_range(config->force_max_n, 1e-9, 1e6)) return KERNEL_CONFIG_FORCE_MAX_N;
     if (!in_range(config->moment_max_nm, 1e-9, 1e6)) return KERNEL_CONFIG_MOMENT_MAX_NM;

@@ -69,6 +69,27 @@ void kernel_init(kernel_state *state, const kernel_config *config) {
     *state = (kernel_state){.tightening = {1.0, config->tool_speed_max_m_s}};
 }
 
+/* Remembers what is commanded from now on: a place of its own for every so many ticks, so that together they reach back to
+ * the oldest sample that counts as feedback. */
+static void leave_trail(kernel_state *state, const kernel_config *config, int64_t now_ns) {
+    const int64_t step_ns = config->feedback_max_age_ns / (KERNEL_TRAIL - 2);
+    if (elapsed(state->trail_ns[0], state->trail_ns[1]) >= step_ns)
+        for (uint32_t k = KERNEL_TRAIL - 1u; k > 0u; k--) {
+            state->trail_ns[k] = state->trail_ns[k - 1u];
+            for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[k][i] = state->trail_rad[k - 1u][i];
+        }
+    state->trail_ns[0] = now_ns;
+    for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[0][i] = state->q_rad[i];
+}
+
+/* As if it had always been commanded to be where it is. */
+static void begin_trail(kernel_state *state, const kernel_config *config, int64_t now_ns) {
+    for (uint32_t k = 0u; k < KERNEL_TRAIL; k++) {
+        state->trail_ns[k] = now_ns;
+        for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[k][i] = state->q_rad[i];
+    }
+}
+
 static void copy_measurement(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
     for (uint32_t i = 0u; i < config->n_joints; i++) {
         state->q_rad[i] = feedback->q_rad[i];
@@ -178,12 +199,12 @@ void kernel_step(kernel_state *state, const kernel_config *config, const kernel_
                            check_stop_inputs(feedback);
     state->last_now_ns = now_ns;
     state->has_now = 1u;
+    result.reasons = decide(state, config, feedback, setpoint, now_ns, found);
     if (!(found & FEEDBACK_BAD)) {
         state->feedback_seq = feedback->seq;
         state->feedback_stamp_ns = feedback->stamp_ns;
         state->has_feedback_seq = 1u;
     }
-    result.reasons = decide(state, config, feedback, setpoint, now_ns, found);
     const uint32_t moves = state->state;
     switch (moves) {
     case KERNEL_ACTIVE: motion_follow(state, config, setpoint, &result); break;
@@ -196,6 +217,11 @@ void kernel_step(kernel_state *state, const kernel_config *config, const kernel_
         break;
     case KERNEL_READY: copy_measurement(state, config, feedback); /* fall through */
     default: rest(state, config, &result); /* SILENT and FAULT: what was last said, at rest */
+    }
+    if (armed(moves)) {
+        leave_trail(state, config, now_ns);
+        for (uint32_t i = 0u; i < config->n_joints; i++) state->left_rad[i] = state->q_rad[i];
+        state->has_left = 1u;
     }
     fill(verdict, state, config, &result);
     if (moves == KERNEL_ACTIVE) fill_digest(verdict->bundle_digest, setpoint->bundle_digest);
@@ -221,35 +247,48 @@ static int not_at_rest(const kernel_config *config, const kernel_feedback *feedb
     return 0;
 }
 
-/* What a robot must be to stand at the start of a motion: KERNEL_DONE, or what it is not. */
-static int start_posture(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
-    profile_state joints[KERNEL_MAX_JOINTS];
+/* Whether a robot that was left at the edge of what it may still is where it was left, but for noise and sag. */
+static int is_where_left(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
+    for (uint32_t i = 0u; i < config->n_joints; i++)
+        if (magnitude(feedback->q_rad[i] - state->left_rad[i]) > config->start_tolerance_rad) return 0;
+    return (int)state->has_left;
+}
+
+/* Where a motion may start that is measured here, and whether it may: KERNEL_DONE, or what speaks against it. */
+static int start_posture(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
+                         profile_state *joints) {
+    const int left = is_where_left(state, config, feedback);
     stop_certificate stop;
     uint32_t poses = STOP_POSES;
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        if (!in_range(feedback->q_rad[i], config->q_min_rad[i], config->q_max_rad[i]))
-            return KERNEL_REFUSED_OUTSIDE_LIMITS;
-        joints[i] = (profile_state){feedback->q_rad[i], 0.0, 0.0};
+        const double inside = clamp(feedback->q_rad[i], config->q_min_rad[i], config->q_max_rad[i]);
+        if (magnitude(feedback->q_rad[i] - inside) > config->start_tolerance_rad) return KERNEL_REFUSED_OUTSIDE_LIMITS;
+        joints[i] = (profile_state){left ? state->left_rad[i] : inside, 0.0, 0.0};
     }
+    const double opening = clamp(feedback->gripper_m, config->gripper_min_m, config->gripper_max_m);
+    if (magnitude(feedback->gripper_m - opening) > config->start_tolerance_m) return KERNEL_REFUSED_OUTSIDE_LIMITS;
     return verify_stop(config, state->tightening.tool_speed_max_m_s, joints, &poses, &stop) ? KERNEL_REFUSED_GEOMETRY
                                                                                              : KERNEL_DONE;
 }
 
 static int request_arm(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
                        int64_t now_ns) {
+    profile_state joints[KERNEL_MAX_JOINTS];
     if (state->state != KERNEL_READY) return KERNEL_REFUSED_STATE;
     if (check_feedback(state, config, feedback, now_ns) & FEEDBACK_BAD) return KERNEL_REFUSED_FEEDBACK;
     if (check_stop_inputs(feedback)) return KERNEL_REFUSED_STOP_LINE;
     if (feedback->watchdog_ns == 0u || feedback->watchdog_ns > WATCHDOG_MAX_NS) return KERNEL_REFUSED_NO_WATCHDOG;
     if (not_at_rest(config, feedback)) return KERNEL_REFUSED_MOVING;
-    const int posture = start_posture(state, config, feedback);
+    const int posture = start_posture(state, config, feedback, joints);
     if (posture != KERNEL_DONE) return posture;
     copy_measurement(state, config, feedback);
+    for (uint32_t i = 0u; i < config->n_joints; i++) state->q_rad[i] = state->moved_from_rad[i] = joints[i].q;
+    begin_trail(state, config, now_ns);
     state->gripper_m = clamp(feedback->gripper_m, config->gripper_min_m, config->gripper_max_m);
     state->has_command = 1u;
     state->has_setpoint_seq = 0u;
-    state->torque_ticks = 0u;
-    state->force_ticks = 0u;
+    state->over_torque = 0u;
+    state->over_force = 0u;
     state->hold_since_ns = now_ns;
     apply(state, KERNEL_EVENT_ARM);
     return KERNEL_DONE;

@@ -26,6 +26,7 @@
 /* bindings:begin */
 #define KERNEL_MAX_JOINTS 16
 #define KERNEL_DIGEST_BYTES 32
+#define KERNEL_TRAIL 8
 
 typedef enum {
     KERNEL_SILENT = 0,     /* no usable feedback yet */
@@ -90,9 +91,9 @@ typedef enum {
     KERNEL_REASON_FEEDBACK_STALE = 26,
     KERNEL_REASON_FEEDBACK_FUTURE = 27,
     KERNEL_REASON_FEEDBACK_SEQUENCE = 28,  /* number or stamp went back */
-    KERNEL_REASON_TRACKING_ERROR = 29,     /* measurement too far from the command */
-    KERNEL_REASON_ENCODER_FROZEN = 30,     /* the measurement repeats itself to the bit while the command moves away */
-    KERNEL_REASON_TORQUE = 31,             /* a joint's measured torque, for longer than the debounce time */
+    KERNEL_REASON_TRACKING_ERROR = 29,     /* measurement too far from the command of its instant */
+    KERNEL_REASON_ENCODER_FROZEN = 30,     /* sample after sample repeats itself to the bit while the command moves away */
+    KERNEL_REASON_TORQUE = 31,             /* a joint's torque, measured to be too large over the debounce time */
     KERNEL_REASON_FORCE = 32,              /* the measured force or moment at the tool, likewise */
     KERNEL_REASON_STOP_LINE = 33,
     KERNEL_REASON_DRIVER_FAULT = 34,
@@ -106,7 +107,7 @@ typedef enum {
 } kernel_reason;
 
 typedef enum {
-    KERNEL_REQUEST_ARM = 1,    /* READY -> HOLDING; the command becomes the measurement */
+    KERNEL_REQUEST_ARM = 1,    /* READY -> HOLDING; the command becomes the measurement, brought inside the limits */
     KERNEL_REQUEST_DISARM = 2, /* decelerate, then READY */
     KERNEL_REQUEST_RESET = 3,  /* FAULT -> READY */
     KERNEL_REQUEST_STOP = 4    /* decelerate, then FAULT, from any state */
@@ -117,7 +118,7 @@ typedef enum {
     KERNEL_REFUSED_STATE = 1,          /* not possible from this state */
     KERNEL_REFUSED_FEEDBACK = 2,       /* missing, stale or malformed */
     KERNEL_REFUSED_MOVING = 3,         /* the robot is not at rest */
-    KERNEL_REFUSED_OUTSIDE_LIMITS = 4, /* a joint is measured outside its range */
+    KERNEL_REFUSED_OUTSIDE_LIMITS = 4, /* a joint or the gripper is measured outside its range */
     KERNEL_REFUSED_NO_WATCHDOG = 5,    /* the driver would not stop by itself within a second of control's death */
     KERNEL_REFUSED_STOP_LINE = 6,      /* stop line open, or the driver reports a fault */
     KERNEL_REFUSED_MISMATCH = 7,       /* measured position differs from the held command */
@@ -159,7 +160,9 @@ typedef enum {
     KERNEL_CONFIG_TOOL_SPEED_MAX_M_S = 28,   /* 1e-3 .. 1e3 */
     KERNEL_CONFIG_MANIPULABILITY = 29,       /* slow_below and stop_below finite, 0 <= stop_below < slow_below, or both 0 */
     KERNEL_CONFIG_CLEARANCE_MIN_M = 30,      /* 0 .. 1 */
-    KERNEL_CONFIG_GEOMETRY = 31              /* geometry_check() refused it, or another number of joints */
+    KERNEL_CONFIG_GEOMETRY = 31,             /* geometry_check() refused it, or another number of joints */
+    KERNEL_CONFIG_START_TOLERANCE_RAD = 32,  /* 0 .. 0.01 */
+    KERNEL_CONFIG_START_TOLERANCE_M = 33     /* 0 .. 0.01 */
 } kernel_config_error;
 
 /* What may be tightened at run time; never looser than the config. */
@@ -177,7 +180,7 @@ typedef struct {
     double dq_max_rad_s[KERNEL_MAX_JOINTS];
     double ddq_max_rad_s2[KERNEL_MAX_JOINTS];
     double dddq_max_rad_s3[KERNEL_MAX_JOINTS];
-    double tracking_max_rad[KERNEL_MAX_JOINTS]; /* largest |command - measurement| while armed */
+    double tracking_max_rad[KERNEL_MAX_JOINTS]; /* largest |command when it was sampled - measurement| while armed */
     double tau_max_nm[KERNEL_MAX_JOINTS];       /* largest |measured torque| while armed, where the driver offers it */
     double step_max_rad[KERNEL_MAX_JOINTS];     /* a setpoint further than this from the last command is refused */
     double retract_rad[KERNEL_MAX_JOINTS];
@@ -187,7 +190,9 @@ typedef struct {
     double gripper_rate_m_s;
     double rest_speed_rad_s;    /* arming: largest measured |speed| */
     double reset_tolerance_rad; /* reset: largest |held command - measurement| */
-    double frozen_travel_rad;   /* a joint commanded so far while its measurement repeats the same bits is frozen */
+    double start_tolerance_rad; /* arming: a joint measured so far outside its range, or from where it was left, starts there */
+    double start_tolerance_m;   /* likewise the gripper outside its range */
+    double frozen_travel_rad;   /* a joint commanded so far between samples that repeat the same bits is frozen */
     double force_max_n;         /* at the tool, where the driver offers it */
     double moment_max_nm;
     double tool_speed_max_m_s;  /* with geometry only */
@@ -201,7 +206,7 @@ typedef struct {
     int64_t play_max_ns;         /* how long a lost policy's plan is still followed */
     int64_t hold_timeout_ns;     /* HOLDING for longer retracts, or disarms */
     int64_t retract_timeout_ns;
-    uint32_t debounce_ticks;     /* torque and force trip after so many ticks in a row */
+    uint32_t debounce_ticks;     /* torque and force trip when samples over so many ticks in a row are too large */
     uint32_t reserved;
     uint8_t digest[KERNEL_DIGEST_BYTES]; /* of the file these limits came from; in every verdict */
     geometry_model geometry;
@@ -256,12 +261,17 @@ typedef struct {
     double target_rad_s[KERNEL_MAX_JOINTS];   /* its speed over the last tick */
     double measured_rad[KERNEL_MAX_JOINTS];   /* last measurement, and what was commanded when it last changed */
     double moved_from_rad[KERNEL_MAX_JOINTS];
+    double left_rad[KERNEL_MAX_JOINTS];       /* last command to an armed robot */
+    double trail_rad[KERNEL_TRAIL][KERNEL_MAX_JOINTS]; /* commands of the time that feedback may come from, newest first */
     double gripper_m;
     kernel_tightening tightening;
     int64_t last_now_ns;
     int64_t hold_since_ns;
     int64_t retract_since_ns;
     int64_t feedback_stamp_ns;
+    int64_t torque_since_ns; /* stamp of the first of the samples in a row above the limit */
+    int64_t force_since_ns;
+    int64_t trail_ns[KERNEL_TRAIL];
     uint64_t feedback_seq;
     uint64_t setpoint_seq;
     uint64_t faults; /* latched reasons */
@@ -271,8 +281,10 @@ typedef struct {
     uint32_t has_feedback_seq;
     uint32_t has_setpoint_seq;
     uint32_t has_command; /* q_rad has been commanded since the last READY: a reset must find the robot there */
-    uint32_t torque_ticks; /* in a row above the limit */
-    uint32_t force_ticks;
+    uint32_t has_left;    /* left_rad holds one */
+    uint32_t over_torque; /* the last sample is above the limit */
+    uint32_t over_force;
+    uint32_t reserved;
 } kernel_state;
 
 typedef struct {

@@ -57,7 +57,8 @@ uint64_t check_feedback(const kernel_state *state, const kernel_config *config, 
                         int64_t now_ns);
 uint64_t check_stop_inputs(const kernel_feedback *feedback);
 
-/* Of good feedback, while armed: tracking, frozen encoders, torque and force. Counts in state. */
+/* Of good feedback, while armed: tracking, frozen encoders, torque and force, against the commands of the time when it was
+ * sampled. Remembers in state; whether the sample is a new one is told from the number and stamp of the last one there. */
 uint64_t check_following(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback);
 
 /* What makes a setpoint unusable whenever it comes. */

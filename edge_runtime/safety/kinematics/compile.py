@@ -19,9 +19,11 @@ import numpy as np
 from contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule
+from edge_runtime.safety.kinematics.mimic import without_mimics
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
 from edge_runtime.safety.kinematics.model import BASE, Capsule, GeometryModel, KinematicJoint, ToolPoint, Vector
 from edge_runtime.safety.kinematics.pairs import watched_pairs
+from edge_runtime.safety.kinematics.plausible import require_plausible
 from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, pose
 from edge_runtime.safety.kinematics.urdf import read_urdf
 
@@ -50,6 +52,8 @@ def compile_file(
     joint_names: Sequence[str] | None = None,
     home_rad: Sequence[float] | None = None,
     tool: str | None = None,
+    *,
+    limits_in_rad: bool = False,
 ) -> Compiled:
     """The body of the robot in a URDF or MJCF file; see `compile_tree`.
 
@@ -64,7 +68,7 @@ def compile_file(
     except ElementTree.ParseError as error:
         raise ConfigError(str(path), f"not valid XML: {error}") from error
     tree = read_urdf(path) if is_urdf else read_mjcf(path, joint_names)
-    return compile_tree(tree, joint_names, home_rad, tool)
+    return compile_tree(tree, joint_names, home_rad, tool, limits_in_rad=limits_in_rad)
 
 
 def compile_tree(
@@ -72,6 +76,8 @@ def compile_tree(
     joint_names: Sequence[str] | None = None,
     home_rad: Sequence[float] | None = None,
     tool: str | None = None,
+    *,
+    limits_in_rad: bool = False,
 ) -> Compiled:
     """The robot's body.
 
@@ -80,6 +86,7 @@ def compile_tree(
         joint_names: revolute joints to control, in the order of every joint vector; None: all there are.
         home_rad: a posture in which nothing touches that could be kept apart; None: the middle of each range.
         tool: name of a link or point; None: the end of a capsule of the last joint that is furthest from its frame.
+        limits_in_rad: somebody has confirmed that limits are in radians although they look like degrees.
 
     Raises:
         ConfigError: names the joint, link or tool that is missing or not possible.
@@ -89,7 +96,11 @@ def compile_tree(
     for name in names:
         if name not in revolute:
             raise ConfigError(f"joint {name}", f"no such revolute joint; there are {', '.join(revolute)}")
+    coupled: list[str] = []
+    tree = without_mimics(tree, names, tool, coupled)
+    require_plausible(tree, names, limits_in_rad)
     joints, places, notes = _placed(tree, names)
+    notes = [*coupled, *notes]
     capsules = _capsules(tree, places, notes)
     carrying = {capsule.link for capsule in capsules}
     notes += [f"joint {name} carries no shape: nothing keeps it off anything" for name in names if name not in carrying]

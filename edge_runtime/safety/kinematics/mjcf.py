@@ -2,12 +2,12 @@
 
 The robot is the body under the world that carries the joints asked for, with everything below it; the frame of that
 body at rest becomes the world of the kernel. What else stands in the file is surroundings, and stays out. A body's
-collision geoms count; of a body that has none, all do.
+collision geoms count; of a body that has none, all do. Limits of actuators count as those of their joints.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 
 from contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
+from edge_runtime.safety.kinematics.actuators import Stated, magnitude
 from edge_runtime.safety.kinematics.model import SourceLimits
-from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, pose
+from edge_runtime.safety.kinematics.source import Array, Kind, Mimic, Shape, SourceJoint, SourceTree, pose
 
 
 def read_mjcf(path: Path, joint_names: Sequence[str] | None = None) -> SourceTree:
@@ -38,21 +39,23 @@ def read_mjcf(path: Path, joint_names: Sequence[str] | None = None) -> SourceTre
         model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
         raise ConfigError(str(path), f"MuJoCo can't read it: {' '.join(str(error).split())}") from error
-    return _Reader(mujoco, model, str(path)).tree(joint_names)
+    return _Reader(mujoco, model, str(path), joint_names).tree()
 
 
 class _Reader:
-    def __init__(self, mujoco: Any, model: Any, path: str) -> None:
+    def __init__(self, mujoco: Any, model: Any, path: str, joint_names: Sequence[str] | None) -> None:
         self.mujoco = mujoco
         self.model = model
         self.path = path
+        self.joint_names = joint_names
 
-    def tree(self, joint_names: Sequence[str] | None) -> SourceTree:
+    def tree(self) -> SourceTree:
         model = self.model
-        root = self._root(joint_names)
+        root = self._root(self.joint_names)
         bodies = [body for body in range(model.nbody) if model.body_rootid[body] == root]
         names = {body: self._body_name(body) for body in bodies}
         base = "world"
+        self._require_open_chains(names, self.joint_names or ())
         joints: list[SourceJoint] = []
         shapes: dict[str, tuple[Shape, ...]] = {}
         for body in bodies:
@@ -112,7 +115,8 @@ class _Reader:
                     axis=tuple(axis.tolist()),
                     position_min=low,
                     position_max=high,
-                    limits=self._limits(j, low, high) if kind is Kind.REVOLUTE else SourceLimits(),
+                    limits=self._limits(j, low, high) if self._is_controlled(name, kind) else SourceLimits(),
+                    mimic=self._mimic(j),
                 )
             )
             at, X = f"{child} under {name}", pose(np.eye(3), -anchor_m)
@@ -126,19 +130,93 @@ class _Reader:
         self.mujoco.mju_axisAngle2Quat(quaternion, axis, -at_rest)
         return self._pose(np.zeros(3), quaternion)
 
+    def _is_controlled(self, name: str, kind: Kind) -> bool:
+        return kind is Kind.REVOLUTE and (self.joint_names is None or name in self.joint_names)
+
     def _limits(self, j: int, low: float | None, high: float | None) -> SourceLimits:
-        model = self.model
-        torques_nm = []
+        model, types = self.model, self.mujoco.mjtTrn
+        found = Stated(lows=[] if low is None else [low], highs=[] if high is None else [high])
         if model.jnt_actfrclimited[j]:
-            torques_nm.append(float(np.abs(model.jnt_actfrcrange[j]).max()))
+            found.torques_nm.append(magnitude(model.jnt_actfrcrange[j]))
         for actuator in range(model.nu):
-            on_joint = model.actuator_trntype[actuator] == self.mujoco.mjtTrn.mjTRN_JOINT
-            if on_joint and model.actuator_trnid[actuator, 0] == j and model.actuator_forcelimited[actuator]:
-                gear = abs(float(model.actuator_gear[actuator, 0]))
-                torques_nm.append(gear * float(np.abs(model.actuator_forcerange[actuator]).max()))
-        return SourceLimits(
-            position_min_rad=low, position_max_rad=high, torque_max_nm=min(torques_nm) if torques_nm else None
-        )
+            on_joint = int(model.actuator_trntype[actuator]) in (int(types.mjTRN_JOINT), int(types.mjTRN_JOINTINPARENT))
+            if on_joint and model.actuator_trnid[actuator, 0] == j:
+                found.add(self.mujoco, model, actuator)
+        return found.limits(f"joint {model.joint(j).name}")
+
+    def _mimic(self, j: int) -> Mimic | None:
+        """Of `<equality><joint>`: y - y0 = a0 + a1 (x - x0) + ..., with the joints' references y0 and x0."""
+        model = self.model
+        name = str(model.joint(j).name)
+        rows = [
+            row
+            for row in range(model.neq)
+            if model.eq_type[row] == self.mujoco.mjtEq.mjEQ_JOINT
+            and model.eq_active0[row]
+            and model.eq_obj1id[row] == j
+        ]
+        if not rows:
+            return None
+        if len(rows) > 1:
+            raise ConfigError(f"joint {name}", "is coupled by two <equality> constraints: one must say where it is")
+        other = int(model.eq_obj2id[rows[0]])
+        a0, a1, *higher = (float(value) for value in model.eq_data[rows[0]][:5])
+        if other < 0:
+            raise ConfigError(f"joint {name}", "is held by an <equality> of its own: take the joint out of the body")
+        if any(higher):
+            problem = f"goes with {model.joint(other).name} by a polynomial that is no line: only a line can be read"
+            raise ConfigError(f"joint {name}", problem)
+        y0, x0 = (float(model.qpos0[model.jnt_qposadr[one]]) for one in (j, other))
+        return Mimic(str(model.joint(other).name), a1, y0 + a0 - a1 * x0)
+
+    def _require_open_chains(self, names: dict[int, str], joint_names: Sequence[str]) -> None:
+        """Bodies and tendons that are tied to each other: a joint of the chain that is not controlled moves with those
+        that are."""
+        for what, joints in self._ties(names):
+            known = {str(self.model.joint(j).name) for j in joints}
+            controlled = known & set(joint_names)
+            free = sorted(known - controlled)
+            if controlled and free:
+                raise ConfigError(
+                    what,
+                    f"tied by an <equality>, so that {', '.join(free)} moves with {', '.join(sorted(controlled))} in a "
+                    "closed chain, which can't be followed: name all joints of the chain in the embodiment, or "
+                    "describe the robot without it",
+                )
+
+    def _ties(self, names: dict[int, str]) -> Iterator[tuple[str, set[int]]]:
+        """What is tied, and the joints that are so coupled; of this robot alone."""
+        model, types = self.model, self.mujoco.mjtEq
+        for row in range(model.neq):
+            kind, first, second = int(model.eq_type[row]), int(model.eq_obj1id[row]), int(model.eq_obj2id[row])
+            if not model.eq_active0[row]:
+                continue
+            if kind in (int(types.mjEQ_CONNECT), int(types.mjEQ_WELD)):
+                if model.eq_objtype[row] == self.mujoco.mjtObj.mjOBJ_SITE:
+                    first, second = (int(model.site_bodyid[site]) for site in (first, second))
+                if first in names and (second in names or second == 0):
+                    ends = " and ".join(str(model.body(end).name) for end in (first, second))
+                    yield f"bodies {ends}", set(self._joints_above(first)) ^ set(self._joints_above(second))
+            elif kind == int(types.mjEQ_TENDON):
+                tendons = [tendon for tendon in (first, second) if tendon >= 0]
+                joints = {j for tendon in tendons for j in self._joints_of(tendon) if model.jnt_bodyid[j] in names}
+                yield f"tendon {model.tendon(tendons[0]).name}", joints
+
+    def _joints_of(self, tendon: int) -> list[int]:
+        """Joints that a fixed tendon runs over."""
+        first = int(self.model.tendon_adr[tendon])
+        wraps = range(first, first + int(self.model.tendon_num[tendon]))
+        over_joint = self.mujoco.mjtWrap.mjWRAP_JOINT
+        return [int(self.model.wrap_objid[wrap]) for wrap in wraps if self.model.wrap_type[wrap] == over_joint]
+
+    def _joints_above(self, body: int) -> list[int]:
+        """Joints between the world and this body."""
+        found: list[int] = []
+        while body > 0:
+            first = int(self.model.body_jntadr[body])
+            found += range(first, first + int(self.model.body_jntnum[body]))
+            body = int(self.model.body_parentid[body])
+        return found
 
     def _shapes(self, body: int, name: str) -> tuple[Shape, ...]:
         model = self.model

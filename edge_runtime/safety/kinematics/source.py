@@ -45,6 +45,15 @@ class Shape:
         return Shape(centres_m, np.concatenate((self.radii_m, other.radii_m)), self.axes)
 
 
+@dataclass(frozen=True)
+class Mimic:
+    """A joint that goes with another: its position is `multiplier` times that of `joint`, and `offset`, in rad or m."""
+
+    joint: str
+    multiplier: float = 1.0
+    offset: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class SourceJoint:
     """A joint and the link that it carries.
@@ -54,6 +63,7 @@ class SourceJoint:
         axis: in the child's frame, of unit length.
         position_min, position_max: ends of the range in rad or m; None: without end.
         limits: of a revolute joint.
+        mimic: the joint that it goes with; None: none.
     """
 
     name: str
@@ -65,6 +75,7 @@ class SourceJoint:
     position_min: float | None = None
     position_max: float | None = None
     limits: SourceLimits = field(default_factory=SourceLimits)
+    mimic: Mimic | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Reads URDF: links, joints, limits and collision shapes; nothing else in the file matters to where the robot is.
 
-Guarantees that an element that would change the geometry is read or refused by name, never skipped. Mimic joints are
-held like all that are not controlled. Meshes are read if they are STL files that are there.
+Guarantees that an element that would change the geometry or a limit is read or refused by name, never skipped. Meshes
+are read if they are STL files that are there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
 from edge_runtime.safety.kinematics.model import SourceLimits
-from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, pose
+from edge_runtime.safety.kinematics.source import Array, Kind, Mimic, Shape, SourceJoint, SourceTree, pose
 from edge_runtime.safety.kinematics.stl import stl_vertices
 
 _KINDS = {
@@ -91,11 +91,19 @@ def _joint(element: ElementTree.Element) -> SourceJoint:
         low, high = _number(key, limit, "lower", 0.0), _number(key, limit, "upper", 0.0)
         if low > high:
             raise ConfigError(key, f"lower limit {low} is above the upper limit {high}")
+    stated_low, stated_high = low, high
+    if kind_name == "continuous" and limit is not None and limit.get("lower") != limit.get("upper"):
+        # Whoever states a range of a joint without end means one all the same; tools that know none write 0 and 0.
+        stated_low, stated_high = _number(key, limit, "lower", 0.0), _number(key, limit, "upper", 0.0)
     limits = SourceLimits()
     if kind is Kind.REVOLUTE:
+        soft_low, soft_high = _soft_limits(key, element)
         velocity_rad_s, torque_nm = (_rating(key, limit, attribute) for attribute in ("velocity", "effort"))
         limits = SourceLimits(
-            position_min_rad=low, position_max_rad=high, velocity_max_rad_s=velocity_rad_s, torque_max_nm=torque_nm
+            position_min_rad=max((end for end in (stated_low, soft_low) if end is not None), default=None),
+            position_max_rad=min((end for end in (stated_high, soft_high) if end is not None), default=None),
+            velocity_max_rad_s=velocity_rad_s,
+            torque_max_nm=torque_nm,
         )
     return SourceJoint(
         name=name,
@@ -107,13 +115,47 @@ def _joint(element: ElementTree.Element) -> SourceJoint:
         position_min=low,
         position_max=high,
         limits=limits,
+        mimic=None if kind is Kind.FIXED else _mimic(key, element),
     )
 
 
 def _rating(key: str, limit: ElementTree.Element | None, attribute: str) -> float | None:
     """None where there is no limit; 0 is what tools write that know none."""
     value = 0.0 if limit is None else _number(key, limit, attribute, 0.0)
+    if value < 0.0:
+        raise ConfigError(key, f"its {attribute} limit is {value:g}: it is a magnitude, and 0 where there is no limit")
     return value if value > 0.0 else None
+
+
+def _soft_limits(key: str, element: ElementTree.Element) -> tuple[float | None, float | None]:
+    """Of `<safety_controller>`; its gains shape the approach to them, which is the kernel's."""
+    controller = element.find("safety_controller")
+    if controller is None:
+        return None, None
+    for gain in ("k_position", "k_velocity"):
+        _number(key, controller, gain, 0.0)
+    stated = [name for name in ("soft_lower_limit", "soft_upper_limit") if controller.get(name) is not None]
+    if not stated:
+        return None, None
+    if len(stated) == 1:
+        problem = f"its <safety_controller> states {stated[0]} alone, which makes the other one 0: state both"
+        raise ConfigError(key, problem)
+    low, high = (_number(key, controller, name, None) for name in stated)
+    if low == high == 0.0:
+        return None, None  # as written by tools that know none
+    if not low < high:
+        raise ConfigError(
+            key, f"its soft limits leave no range: from {low:g} to {high:g}. Correct them, or leave them out"
+        )
+    return low, high
+
+
+def _mimic(key: str, element: ElementTree.Element) -> Mimic | None:
+    mimic = element.find("mimic")
+    if mimic is None:
+        return None
+    multiplier, offset = _number(key, mimic, "multiplier", 1.0), _number(key, mimic, "offset", 0.0)
+    return Mimic(_attribute(mimic, "joint", key), multiplier, offset)
 
 
 def _axis(key: str, element: ElementTree.Element) -> tuple[float, float, float]:

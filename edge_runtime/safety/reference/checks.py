@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from edge_runtime.safety.kernel_binding import Measurement, Target
-from edge_runtime.safety.reference.number import elapsed, finite_number, magnitude
-from edge_runtime.safety.reference.structs import NONE, Config, KernelState
+from edge_runtime.safety.reference.number import clamp, divide, elapsed, finite_number, magnitude
+from edge_runtime.safety.reference.structs import NONE, TRAIL, Config, KernelState
 from edge_runtime.safety.states import Policy, Reason
 
 _POLICY_REASONS: dict[int, Reason] = {
@@ -71,35 +71,60 @@ def _length(x: float, y: float, z: float) -> float:
     return math.sqrt(x * x + y * y + z * z)
 
 
-def _check_joint(state: KernelState, config: Config, feedback: Measurement, i: int) -> Reason:
-    reasons = NONE
-    if magnitude(state.q_rad[i] - feedback.q_rad[i]) > config.tracking_max_rad[i]:
-        reasons |= Reason.TRACKING_ERROR
+def _when(state: KernelState, stamp_ns: int) -> tuple[int, float]:
+    older = 1
+    while older < TRAIL - 1 and state.trail_ns[older] > stamp_ns:
+        older += 1
+    gap = float(elapsed(state.trail_ns[older - 1], state.trail_ns[older]))
+    return older, clamp(divide(float(elapsed(stamp_ns, state.trail_ns[older])), gap), 0.0, 1.0)
+
+
+def _check_joint(
+    state: KernelState, config: Config, feedback: Measurement, i: int, told_rad: float, again: bool
+) -> Reason:
+    reasons = Reason.TRACKING_ERROR if magnitude(told_rad - feedback.q_rad[i]) > config.tracking_max_rad[i] else NONE
+    if again:
+        return reasons
     if feedback.q_rad[i] != state.measured_rad[i]:
         state.measured_rad[i] = feedback.q_rad[i]
-        state.moved_from_rad[i] = state.q_rad[i]
-    if magnitude(state.q_rad[i] - state.moved_from_rad[i]) > config.frozen_travel_rad:
-        reasons |= Reason.ENCODER_FROZEN
+        state.moved_from_rad[i] = told_rad
+    if magnitude(told_rad - state.moved_from_rad[i]) > config.frozen_travel_rad:
+        return reasons | Reason.ENCODER_FROZEN
     return reasons
+
+
+def _lasts(config: Config, over: bool, was_over: bool, since_ns: int, stamp_ns: int) -> tuple[bool, int]:
+    """Whether it does, and since when."""
+    if over and not was_over:
+        since_ns = stamp_ns
+    half_ticks = 2 * config.debounce_ticks - 3
+    return over and elapsed(stamp_ns, since_ns) >= half_ticks * (config.tick_ns // 2), since_ns
 
 
 def check_following(state: KernelState, config: Config, feedback: Measurement) -> Reason:
     """`check_following` of `motion.h`."""
+    again = feedback.seq == state.feedback_seq or feedback.stamp_ns == state.feedback_stamp_ns
+    older, part = _when(state, feedback.stamp_ns)
     reasons = NONE
     over_torque = False
     for i in range(config.n_joints):
-        reasons |= _check_joint(state, config, feedback, i)
+        told_rad = part * state.trail_rad[older - 1][i] + (1.0 - part) * state.trail_rad[older][i]
+        reasons |= _check_joint(state, config, feedback, i, told_rad, again)
         over_torque |= feedback.tau_nm is not None and magnitude(feedback.tau_nm[i]) > config.tau_max_nm[i]
     wrench = feedback.wrench
     over_force = wrench is not None and (
         _length(wrench[0], wrench[1], wrench[2]) > config.force_max_n
         or _length(wrench[3], wrench[4], wrench[5]) > config.moment_max_nm
     )
-    state.torque_ticks = state.torque_ticks + 1 if over_torque else 0
-    state.force_ticks = state.force_ticks + 1 if over_force else 0
-    if state.torque_ticks >= config.debounce_ticks:
+    lasts, state.torque_since_ns = _lasts(
+        config, over_torque, state.over_torque, state.torque_since_ns, feedback.stamp_ns
+    )
+    state.over_torque = over_torque
+    if lasts:
         reasons |= Reason.TORQUE
-    if state.force_ticks >= config.debounce_ticks:
+    lasts, state.force_since_ns = _lasts(config, over_force, state.over_force, state.force_since_ns, feedback.stamp_ns)
+    state.over_force = over_force
+    if lasts:
         reasons |= Reason.FORCE
     return reasons
 

@@ -9,6 +9,7 @@ from edge_runtime.safety.reference_geometry_check import GeometryError
 from edge_runtime.safety.reference_geometry_check import check as geometry_check
 
 _STOP_PHASE_MAX_S = 60.0
+_START_TOLERANCE_MAX = 0.01
 _OK: int = lib.KERNEL_CONFIG_OK
 
 
@@ -68,6 +69,8 @@ def _check_scalars(config: Config) -> int:
             (in_range(config.gripper_rate_m_s, 1e-9, 1e3), lib.KERNEL_CONFIG_GRIPPER_RATE_M_S),
             (in_range(config.rest_speed_rad_s, 1e-9, 1e3), lib.KERNEL_CONFIG_REST_SPEED_RAD_S),
             (in_range(config.reset_tolerance_rad, 1e-9, 1e3), lib.KERNEL_CONFIG_RESET_TOLERANCE_RAD),
+            (in_range(config.start_tolerance_rad, 0.0, _START_TOLERANCE_MAX), lib.KERNEL_CONFIG_START_TOLERANCE_RAD),
+            (in_range(config.start_tolerance_m, 0.0, _START_TOLERANCE_MAX), lib.KERNEL_CONFIG_START_TOLERANCE_M),
             (in_range(config.frozen_travel_rad, 1e-9, 1e3), lib.KERNEL_CONFIG_FROZEN_TRAVEL_RAD),
             (in_range(config.force_max_n, 1e-9, 1e6), lib.KERNEL_CONFIG_FORCE_MAX_N),
             (in_range(config.moment_max_nm, 1e-9, 1e6), lib.KERNEL_CONFIG_MOMENT_MAX_NM),

@@ -23,9 +23,17 @@ from edge_runtime.safety.reference.motion import (
     motion_retract,
     motion_retracted,
 )
-from edge_runtime.safety.reference.number import clamp, elapsed, in_range, magnitude, smaller
+from edge_runtime.safety.reference.number import clamp, elapsed, magnitude, smaller
 from edge_runtime.safety.reference.profile import ProfileState
-from edge_runtime.safety.reference.structs import FEEDBACK_BAD, NONE, Config, KernelState, MotionResult, Tightening
+from edge_runtime.safety.reference.structs import (
+    FEEDBACK_BAD,
+    NONE,
+    TRAIL,
+    Config,
+    KernelState,
+    MotionResult,
+    Tightening,
+)
 from edge_runtime.safety.reference.walk import verify_stop
 from edge_runtime.safety.states import TRANSITIONS, Event, Reason, Request, Result, State
 
@@ -54,8 +62,26 @@ def kernel_init(config: Config) -> KernelState:
         target_rad_s=[0.0] * n,
         measured_rad=[0.0] * n,
         moved_from_rad=[0.0] * n,
+        left_rad=[0.0] * n,
+        trail_rad=[[0.0] * n for _ in range(TRAIL)],
         tightening=Tightening(1.0, config.tool_speed_max_m_s),
     )
+
+
+def _leave_trail(state: KernelState, config: Config, now_ns: int) -> None:
+    step_ns = config.feedback_max_age_ns // (TRAIL - 2)
+    if elapsed(state.trail_ns[0], state.trail_ns[1]) >= step_ns:
+        for k in range(TRAIL - 1, 0, -1):
+            state.trail_ns[k] = state.trail_ns[k - 1]
+            state.trail_rad[k] = list(state.trail_rad[k - 1])
+    state.trail_ns[0] = now_ns
+    state.trail_rad[0] = list(state.q_rad)
+
+
+def _begin_trail(state: KernelState, now_ns: int) -> None:
+    for k in range(TRAIL):
+        state.trail_ns[k] = now_ns
+        state.trail_rad[k] = list(state.q_rad)
 
 
 def _copy_measurement(state: KernelState, config: Config, feedback: Measurement) -> None:
@@ -165,11 +191,12 @@ def kernel_step(
     )
     state.last_now_ns = now_ns
     state.has_now = True
+    result.reasons = _decide(state, config, feedback, setpoint, now_ns, found)
     if not found & FEEDBACK_BAD:
         state.feedback_seq = feedback.seq
         state.feedback_stamp_ns = feedback.stamp_ns
         state.has_feedback_seq = True
-    result.reasons = _decide(state, config, feedback, setpoint, now_ns, found)
+    moves = state.state
     bundle_digest = _NO_DIGEST
     if state.state is State.ACTIVE:
         assert setpoint is not None
@@ -187,6 +214,10 @@ def kernel_step(
         if state.state is State.READY:
             _copy_measurement(state, config, feedback)
         _rest(state, config, result)
+    if moves.is_armed:
+        _leave_trail(state, config, now_ns)
+        state.left_rad = list(state.q_rad)
+        state.has_left = True
     return replace(_fill(state, config, result), bundle_digest=bundle_digest)
 
 
@@ -208,18 +239,30 @@ def _not_at_rest(config: Config, feedback: Measurement) -> bool:
     return any(magnitude(feedback.dq_rad_s[i]) > config.rest_speed_rad_s for i in range(config.n_joints))
 
 
-def _start_posture(state: KernelState, config: Config, feedback: Measurement) -> Result:
-    joints = []
+def _is_where_left(state: KernelState, config: Config, feedback: Measurement) -> bool:
     for i in range(config.n_joints):
-        if not in_range(feedback.q_rad[i], config.q_min_rad[i], config.q_max_rad[i]):
+        if magnitude(feedback.q_rad[i] - state.left_rad[i]) > config.start_tolerance_rad:
+            return False
+    return state.has_left
+
+
+def _start_posture(state: KernelState, config: Config, feedback: Measurement, joints: list[ProfileState]) -> Result:
+    left = _is_where_left(state, config, feedback)
+    for i in range(config.n_joints):
+        inside = clamp(feedback.q_rad[i], config.q_min_rad[i], config.q_max_rad[i])
+        if magnitude(feedback.q_rad[i] - inside) > config.start_tolerance_rad:
             return Result.REFUSED_OUTSIDE_LIMITS
-        joints.append(ProfileState(feedback.q_rad[i], 0.0, 0.0))
+        joints.append(ProfileState(state.left_rad[i] if left else inside, 0.0, 0.0))
+    opening = clamp(feedback.gripper_m, config.gripper_min_m, config.gripper_max_m)
+    if magnitude(feedback.gripper_m - opening) > config.start_tolerance_m:
+        return Result.REFUSED_OUTSIDE_LIMITS
     refused = verify_stop(config, state.tightening.tool_speed_max_m_s, joints, 1)[0]
     return Result.REFUSED_GEOMETRY if refused else Result.DONE
 
 
 def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_ns: int) -> Result:
     result = Result.DONE
+    joints: list[ProfileState] = []
     if state.state is not State.READY:
         result = Result.REFUSED_STATE
     elif check_feedback(state, config, feedback, now_ns) & FEEDBACK_BAD:
@@ -231,15 +274,18 @@ def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_
     elif _not_at_rest(config, feedback):
         result = Result.REFUSED_MOVING
     else:
-        result = _start_posture(state, config, feedback)
+        result = _start_posture(state, config, feedback, joints)
     if result is not Result.DONE:
         return result
     _copy_measurement(state, config, feedback)
+    for i in range(config.n_joints):
+        state.q_rad[i] = state.moved_from_rad[i] = joints[i].q
+    _begin_trail(state, now_ns)
     state.gripper_m = clamp(feedback.gripper_m, config.gripper_min_m, config.gripper_max_m)
     state.has_command = True
     state.has_setpoint_seq = False
-    state.torque_ticks = 0
-    state.force_ticks = 0
+    state.over_torque = False
+    state.over_force = False
     state.hold_since_ns = now_ns
     _apply(state, Event.ARM)
     return Result.DONE

@@ -9,6 +9,7 @@ from edge_runtime.safety.reference_geometry import Geometry
 from edge_runtime.safety.states import Reason, State
 
 MAX_JOINTS = 16
+TRAIL = 8
 NO_MARGIN_M = 1e9
 NONE = Reason(0)
 FEEDBACK_BAD = (
@@ -62,6 +63,8 @@ class Config:
     gripper_rate_m_s: float
     rest_speed_rad_s: float
     reset_tolerance_rad: float
+    start_tolerance_rad: float
+    start_tolerance_m: float
     frozen_travel_rad: float
     force_max_n: float
     moment_max_nm: float
@@ -102,12 +105,17 @@ class KernelState:
     target_rad_s: list[float]
     measured_rad: list[float]
     moved_from_rad: list[float]
+    left_rad: list[float]
+    trail_rad: list[list[float]]
     tightening: Tightening
     gripper_m: float = 0.0
     last_now_ns: int = 0
     hold_since_ns: int = 0
     retract_since_ns: int = 0
     feedback_stamp_ns: int = 0
+    torque_since_ns: int = 0
+    force_since_ns: int = 0
+    trail_ns: list[int] = field(default_factory=lambda: [0] * TRAIL)
     feedback_seq: int = 0
     setpoint_seq: int = 0
     faults: Reason = NONE
@@ -117,8 +125,9 @@ class KernelState:
     has_feedback_seq: bool = False
     has_setpoint_seq: bool = False
     has_command: bool = False
-    torque_ticks: int = 0
-    force_ticks: int = 0
+    has_left: bool = False
+    over_torque: bool = False
+    over_force: bool = False
 
 
 @dataclass(slots=True)

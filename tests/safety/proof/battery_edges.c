@@ -25,6 +25,8 @@ static void stand(int with_geometry) {
     feedback.watchdog_ns = 100 * MS;
     feedback.has_torque = feedback.has_wrench = 1u;
     setpoint.speed_scale = 1.0;
+    feedback.seq = 1u;
+    feedback.stamp_ns = 1;
 }
 
 /* The tool of the straight arm moves at exactly the speed that is still let pass, and a hair faster. */
@@ -52,6 +54,8 @@ static void ask_following(answer *a) {
 
 static void ask_checks(uint32_t variant, answer *a) {
     const double tracking[] = ON(0.25), travel[] = ON(0.03125), torque[] = ON(16.0), step[] = ON(0.5);
+    /* Three ticks, to the nearest one. */
+    static const int64_t lasted[] = {0, 3 * MS / 2 - 1, 3 * MS / 2, 3 * MS / 2 + 1, 9 * MS};
     const uint32_t joint = variant % 2u;
     stand(0);
     for (int k = 0; k < 6; k++) {
@@ -59,21 +63,30 @@ static void ask_checks(uint32_t variant, answer *a) {
         feedback.q_rad[joint] = tracking[k];
         ask_following(a);
         stand(0);
-        /* The measurement has not changed; the command has. */
-        state.q_rad[joint] = travel[k];
+        /* The measurement has not changed; the command has, and so it had when this was sampled, or seen before. */
+        state.trail_rad[0][joint] = travel[k];
         ask_following(a);
+        feedback.seq = 0u;
+        ask_following(a);
+        feedback.seq = 1u;
+        feedback.stamp_ns = 0;
+        ask_following(a);
+        feedback.stamp_ns = 1;
         state.moved_from_rad[joint] = 0.015625;
         ask_following(a);
         feedback.q_rad[joint] = 1e-9;
         ask_following(a);
         stand(0);
         feedback.tau_nm[joint] = torque[k];
-        state.torque_ticks = variant / 2u;
+        state.torque_since_ns = 1 - lasted[variant / 2u];
+        for (state.over_torque = 0u; state.over_torque < 2u; state.over_torque++) ask_following(a);
+        config.debounce_ticks = 1u;
         ask_following(a);
         feedback.has_torque = 0u;
         ask_following(a);
         stand(0);
-        state.force_ticks = variant / 2u;
+        state.over_force = (uint32_t)k % 2u;
+        state.force_since_ns = 1 - lasted[variant / 2u];
         for (uint32_t axis = 0; axis < 6u; axis++) {
             const double limit[] = ON(axis < 3u ? 40.0 : 10.0);
             feedback.wrench[axis] = limit[k];
@@ -93,20 +106,41 @@ static void ask_checks(uint32_t variant, answer *a) {
     }
 }
 
+/* Samples from before, between and after the commands that are remembered. */
+static void ask_trail(uint32_t variant, answer *a) {
+    static const int64_t stamps_ns[] = {1, 0, -1, -5, -10, -11, -25, -30, -59, -60, -61, -69, -70, -71, -100, INT64_MIN};
+    for (size_t n = 0; n < sizeof stamps_ns / sizeof *stamps_ns; n++) {
+        stand(0);
+        for (int32_t k = 0; k < KERNEL_TRAIL; k++) {
+            state.trail_ns[k] = variant == 1u ? 0 : -10 * k;
+            state.trail_rad[k][0] = 0.0078125 * (double)(k * k);
+            state.trail_rad[k][1] = variant == 2u ? 0.001 * (double)k : -0.3 + 0.1 * (double)k;
+        }
+        if (variant == 3u) state.trail_ns[0] = INT64_MAX, state.trail_ns[7] = INT64_MIN;
+        state.feedback_stamp_ns = 7;
+        state.measured_rad[0] = state.measured_rad[1] = 1.0;
+        feedback.stamp_ns = stamps_ns[n];
+        ask_following(a);
+    }
+}
+
 static void ask_requests(uint32_t variant, answer *a) {
+    /* Exact sums: so far outside is still in order. */
+    const double beside[] = ON(1.0078125), left[] = ON(0.0078125);
+    const double opening[] = {0.50390625, 0.50390625 * (1.0 + DBL_EPSILON), -0.00390625, -0.00390625 * (1.0 + DBL_EPSILON), 0.5, 50.0};
     const double tolerance[] = ON(0.0625), side[] = ON(1.0);
     const uint32_t joint = variant % 2u;
     for (int k = 0; k < 6; k++)
         for (uint32_t request = 0; request < 6u; request++)
             for (uint32_t at = 0; at < KERNEL_STATE_COUNT; at++)
-                for (uint32_t what = 0; what < 12u; what++) {
+                for (uint32_t what = 0; what < 16u; what++) {
                     stand(variant > 1u);
                     state.state = at;
                     state.has_command = what != 3u;
                     state.faults = 8u;
-                    state.has_target = state.torque_ticks = state.force_ticks = 1u;
+                    state.has_target = state.over_torque = state.over_force = 1u;
                     state.dq_rad_s[joint] = state.ddq_rad_s2[joint] = 0.5;
-                    feedback.gripper_m = what == 5u ? -0.25 : 0.75;
+                    feedback.gripper_m = what == 12u ? opening[k] : what == 5u ? -0.25 : 0.25;
                     feedback.seq = 4u;
                     if (what == 0u) feedback.q_rad[joint] = tolerance[k];
                     if (what == 1u) feedback.q_rad[joint] = side[k];
@@ -121,6 +155,9 @@ static void ask_requests(uint32_t variant, answer *a) {
                     if (what == 10u) feedback.stop_line = k < 3 ? 1u : 0u, feedback.torn = 1u;
                     if (what == 11u) feedback.q_rad[0] = 0.25 * (double)k, feedback.q_rad[1] = 2.75 - 0.125 * (double)k;
                     if (what == 11u) config.q_max_rad[1] = 4.0;
+                    if (what == 13u) feedback.q_rad[joint] = beside[k];
+                    if (what == 14u) state.left_rad[joint] = left[k], state.has_left = 1u;
+                    if (what == 15u) state.left_rad[joint] = 0.00390625, state.has_left = (uint32_t)k % 2u;
                     answer_whole(a, kernel_request(&state, &config, &feedback, request, 0));
                     answer_bytes(a, &state, sizeof state);
                 }
@@ -306,7 +343,7 @@ static void ask_retraction(uint32_t variant, answer *a) {
 }
 
 const battery_group battery_parts[] = {
-    {"checks", ask_checks, 10u},       {"requests", ask_requests, 4u},     {"shape", ask_shape, 140u},
+    {"checks", ask_checks, 10u},       {"trail", ask_trail, 4u},       {"requests", ask_requests, 4u},     {"shape", ask_shape, 140u},
     {"tool", ask_tool, 6u},
     {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},  {"arms", ask_verified_arms, 56u},
 };

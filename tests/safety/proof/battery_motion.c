@@ -41,6 +41,8 @@ void battery_round_robot(kernel_config *c, int with_geometry) {
     c->gripper_rate_m_s = 1.0;
     c->rest_speed_rad_s = 0.0625;
     c->reset_tolerance_rad = 0.0625;
+    c->start_tolerance_rad = 0.0078125;
+    c->start_tolerance_m = 0.00390625;
     c->frozen_travel_rad = 0.03125;
     c->force_max_n = 40.0;
     c->moment_max_nm = 10.0;
@@ -121,7 +123,9 @@ typedef struct {
     kernel_setpoint setpoint;
     kernel_verdict verdict;
     int64_t now_ns;
-    uint32_t calm; /* ticks left without a fault */
+    uint32_t calm;   /* ticks left without a fault */
+    uint32_t period; /* of the driver's samples, in ticks */
+    int sticks;      /* its encoders freeze now and then */
 } round_stream;
 
 static double one_of(uint64_t *random, const double *values, uint32_t count) { return values[fuzz_below(random, count)]; }
@@ -151,8 +155,8 @@ static void bend_feedback(round_stream *s) {
     case 13: memcpy(f->wrench + 3, (const double[]){0.0, 6.0 * sign, ONE_OF(s, EDGE(8.0), INFINITY)}, 24u); break;
     case 14: f->watchdog_ns = (uint64_t)WHOLE_OF(s, 0, MS - 1, MS, MS + 1); break;
     case 15: f->stamp_ns = s->state.feedback_stamp_ns - WHOLE_OF(s, 0, 1, -1); break;
-    case 16: f->q_rad[i] = ONE_OF(s, EDGE(1.0), EDGE(-1.0), NAN); break;
-    default: f->gripper_m = ONE_OF(s, NAN, INFINITY, -1.0, 0.75); break;
+    case 16: f->q_rad[i] = ONE_OF(s, EDGE(1.0), EDGE(-1.0), EDGE(1.0078125), NAN); break;
+    default: f->gripper_m = ONE_OF(s, NAN, INFINITY, -1.0, 0.75, 0.501, -0.001); break;
     }
 }
 
@@ -205,14 +209,16 @@ static void next_round(round_stream *s, uint32_t k) {
     kernel_feedback *f = &s->feedback;
     kernel_setpoint *p = &s->setpoint;
     const kernel_config *c = &s->config;
-    const uint64_t seq = f->seq;
+    const kernel_feedback last_sample = *f;
     const int odd = s->calm == 0u && fuzz_below(&s->random, 12u) == 0u;
     if (s->calm > 0u) s->calm--;
     if (s->state.state == KERNEL_READY && fuzz_below(&s->random, 3u)) s->calm = fuzz_below(&s->random, 90u);
     s->now_ns += odd && fuzz_below(&s->random, 3u) == 0u ? strange[fuzz_below(&s->random, 7u)] : c->tick_ns;
-    *f = (kernel_feedback){.stamp_ns = s->now_ns, .seq = seq + 1u, .n = c->n_joints, .present = 1u, .watchdog_ns = 100 * MS,
+    *f = (kernel_feedback){.stamp_ns = s->now_ns, .seq = last_sample.seq + 1u, .n = c->n_joints, .present = 1u, .watchdog_ns = 100 * MS,
                            .gripper_m = 0.25, .has_torque = k % 3u != 0u, .has_wrench = k % 4u != 0u};
     memcpy(f->q_rad, s->verdict.q_rad, sizeof f->q_rad);
+    if (s->sticks && (k >> 4) % 4u == 3u) memcpy(f->q_rad, last_sample.q_rad, sizeof f->q_rad);
+    if (k % s->period != 0u) *f = last_sample;
     const uint64_t last = p->seq > s->state.setpoint_seq ? p->seq : s->state.setpoint_seq;
     *p = (kernel_setpoint){.stamp_ns = s->now_ns, .observation_ns = s->now_ns, .seq = last + 1u, .n = c->n_joints,
                            .speed_scale = 1.0, .gripper_m = 0.25, .present = (k >> 5) % 4u != 3u, .policy = KERNEL_POLICY_ALIVE};
@@ -240,6 +246,9 @@ static void ask_round(uint32_t variant, answer *a) {
         s.config.retract_rad[0] = s.config.retract_rad[1] = 0.015625;
     }
     s.now_ns = 1000 * MS;
+    s.period = variant % 4u == 2u ? 5u : 1u;
+    s.sticks = variant % 5u == 1u;
+    if (variant % 4u == 1u) s.config.feedback_max_age_ns = 6 * MS; /* a place on the trail for every tick */
     junk_config(&s.config);
     kernel_init(&s.state, &s.config);
     answer_bytes(a, &s.state, sizeof s.state);

@@ -99,6 +99,7 @@ static void ask_configs(uint32_t variant, answer *a) {
     }
     double *const scalars[] = {&c.retract_speed_scale, &c.gripper_min_m,      &c.gripper_max_m,
                                &c.gripper_rate_m_s,    &c.rest_speed_rad_s,   &c.reset_tolerance_rad,
+                               &c.start_tolerance_rad, &c.start_tolerance_m,
                                &c.frozen_travel_rad,   &c.force_max_n,        &c.moment_max_nm,
                                &c.tool_speed_max_m_s,  &c.clearance_min_m,    &c.manipulability_slow_below,
                                &c.manipulability_stop_below};

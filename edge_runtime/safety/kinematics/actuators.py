@@ -1,0 +1,98 @@
+"""Limits that MJCF states through a joint's actuators.
+
+An actuator's force is gain * control + bias0 + bias1 * length + bias2 * speed, where length and speed are the joint's
+times the gear. A control range therefore limits the position that a servo goes to (bias1 below 0), the speed of a
+velocity servo (bias2 alone), or the torque of a motor (no bias). Any other is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts.errors import ConfigError
+from edge_runtime.safety.kinematics.model import SourceLimits
+
+
+def magnitude(ends: Sequence[float]) -> float:
+    """What a range allows in both directions: the nearer of its ends, or the only one that is not zero."""
+    return min((abs(float(end)) for end in ends if end != 0.0), default=0.0)
+
+
+@dataclass
+class Stated:
+    """What is stated of one joint, so far; the tightest of each counts."""
+
+    lows: list[float] = field(default_factory=list)
+    highs: list[float] = field(default_factory=list)
+    speeds: list[float] = field(default_factory=list)
+    torques_nm: list[float] = field(default_factory=list)
+
+    def add(self, mujoco: Any, model: Any, actuator: int) -> None:
+        """Take in an actuator of this joint.
+
+        Raises:
+            ConfigError: names an actuator whose control range can't be read.
+        """
+        gear = float(model.actuator_gear[actuator, 0])
+        if gear == 0.0:
+            return
+        if model.actuator_forcelimited[actuator]:
+            self.torques_nm.append(abs(gear) * magnitude(model.actuator_forcerange[actuator]))
+        integrates = int(model.actuator_dyntype[actuator]) == int(mujoco.mjtDyn.mjDYN_INTEGRATOR)
+        gain = float(model.actuator_gainprm[actuator, 0])
+        has_bias = int(model.actuator_biastype[actuator]) != int(mujoco.mjtBias.mjBIAS_NONE)
+        bias = [float(value) if has_bias else 0.0 for value in model.actuator_biasprm[actuator, :3]]
+        if model.actuator_ctrllimited[actuator]:
+            low, high = (float(value) for value in model.actuator_ctrlrange[actuator])
+            fixed_gain = int(model.actuator_gaintype[actuator]) == int(mujoco.mjtGain.mjGAIN_FIXED)
+            known_bias = int(model.actuator_biastype[actuator]) <= int(mujoco.mjtBias.mjBIAS_AFFINE)
+            if not (fixed_gain and known_bias and self._control([low, high], gain, bias, gear, integrates)):
+                problem = (
+                    f"its control range, {low:g} to {high:g}, is neither a position, a speed nor a torque: state the "
+                    "limits in the joint's own range, and take the control range out"
+                )
+                raise ConfigError(f"actuator {model.actuator(actuator).name or actuator}", problem)
+        if integrates and model.actuator_actlimited[actuator] and bias[1] < 0.0:
+            self._positions([float(value) for value in model.actuator_actrange[actuator]], gain, bias, gear)
+
+    def _control(self, control: list[float], gain: float, bias: list[float], gear: float, integrates: bool) -> bool:
+        if bias[1] < 0.0 and integrates:
+            # The control is how fast the position that it goes to moves.
+            self.speeds.append(magnitude(control) * abs(gain / (bias[1] * gear)))
+        elif bias[1] < 0.0:
+            self._positions(control, gain, bias, gear)
+        elif bias[1] == 0.0 and bias[2] < 0.0 and not integrates:
+            self.speeds.append(magnitude([gain * one + bias[0] for one in control]) / abs(bias[2] * gear))
+        elif bias == [0.0, 0.0, 0.0] and not integrates:
+            self.torques_nm.append(abs(gain * gear) * magnitude(control))
+        else:
+            return False
+        return True
+
+    def _positions(self, control: list[float], gain: float, bias: list[float], gear: float) -> None:
+        ends = [(gain * one + bias[0]) / (-bias[1] * gear) for one in control]
+        self.lows.append(min(ends))
+        self.highs.append(max(ends))
+
+    def limits(self, key: str) -> SourceLimits:
+        """The tightest of each kind.
+
+        Raises:
+            ConfigError: nothing is left of the range; `key` names the joint.
+        """
+        low, high = max(self.lows, default=None), min(self.highs, default=None)
+        if low is not None and high is not None and low > high:
+            problem = (
+                f"its range and the control ranges of its actuators leave nothing between {low:g} and {high:g} rad"
+            )
+            raise ConfigError(key, problem)
+        # A limit of zero is none that anybody means.
+        speeds, torques_nm = ([value for value in values if value > 0.0] for values in (self.speeds, self.torques_nm))
+        return SourceLimits(
+            position_min_rad=low,
+            position_max_rad=high,
+            velocity_max_rad_s=min(speeds, default=None),
+            torque_max_nm=min(torques_nm, default=None),
+        )

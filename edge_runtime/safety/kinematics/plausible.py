@@ -1,0 +1,28 @@
+"""Limits of a description that can't be what they say: refused with a question, before anything is built on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.embodiment import looks_like_degrees
+from contracts.errors import ConfigError
+from edge_runtime.safety.kinematics.source import SourceTree
+
+
+def require_plausible(tree: SourceTree, joint_names: Sequence[str], limits_in_rad: bool) -> None:
+    """Refuse limits of controlled joints that leave no range, or that look like degrees and were not confirmed.
+
+    Raises:
+        ConfigError: names the joint and the values.
+    """
+    for joint in tree.joints:
+        if joint.name not in joint_names:
+            continue
+        low, high = joint.limits.position_min_rad, joint.limits.position_max_rad
+        if low is not None and high is not None and not low < high:
+            problem = f"its limits leave no range: from {low:g} to {high:g} rad. State its lower and upper limit"
+            raise ConfigError(f"joint {joint.name}", problem)
+        found = looks_like_degrees(low, high, joint.limits.velocity_max_rad_s)
+        if found and not limits_in_rad:
+            cure = "Write the description in radians; if it already is, compile with --limits-in-rad"
+            raise ConfigError(f"joint {joint.name}", f"{found}: is that in degrees? {cure}")

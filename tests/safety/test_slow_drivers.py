@@ -1,0 +1,168 @@
+"""A driver may be slower than the loop, and its samples late: a perfect robot behind it is no faulty one, and a faulty
+one is found by the same measure as behind a fast driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from edge_runtime.safety import Kernel, KernelConfig, Measurement, Reason, Request, Result, State, Target, Verdict
+from tests.safety.robot import TICK_NS, make_config
+
+RATES_HZ = (30, 50, 60, 100, 125, 200, 250, 500, 1000)
+Spoil = Callable[[int, float], float]
+
+
+def so101_like(**changes: object) -> KernelConfig:
+    """Hobby servos on a serial bus: fast for their rate of samples."""
+    config = make_config(
+        2,
+        q_min_rad=(-1.9, -1.9),
+        q_max_rad=(1.9, 1.9),
+        dq_max_rad_s=(3.6, 3.6),
+        ddq_max_rad_s2=(20.0, 20.0),
+        dddq_max_rad_s3=(1000.0, 1000.0),
+        tracking_max_rad=(0.15, 0.15),
+        feedback_max_age_ns=100_000_000,
+    )
+    return replace(config, **changes)  # type: ignore[arg-type]
+
+
+class SlowDriver:
+    """Samples of a robot that is where it was told to be, taken at `rate_hz` and handed over `late` samples later.
+
+    `spoil` gets the number of a sample and what it should be.
+    """
+
+    def __init__(
+        self, config: KernelConfig, rate_hz: float, late: int = 0, spoil: Spoil = lambda _, q: q, **load: object
+    ) -> None:
+        self.kernel = Kernel(config)
+        self.period_ns = round(1e9 / rate_hz)
+        self.late = late
+        self.spoil = spoil
+        self.load = load
+        self.now_ns = 10**9
+        self.ticks = 0
+        self.q_rad = 0.0
+        self.samples: list[Measurement] = []
+        self.largest_lag_rad = 0.0
+
+    def sample(self) -> Measurement:
+        """The newest one that has arrived."""
+        if self.now_ns >= 10**9 + len(self.samples) * self.period_ns:
+            number = len(self.samples)
+            q_rad = (self.spoil(number, self.q_rad), 0.0)
+            stamp_ns = 10**9 + number * self.period_ns
+            taken = Measurement(stamp_ns=stamp_ns, seq=number + 1, q_rad=q_rad, dq_rad_s=(0.0, 0.0))
+            self.samples.append(replace(taken, **self.load))  # type: ignore[arg-type]
+        return self.samples[max(0, len(self.samples) - 1 - self.late)]
+
+    def step(self, target_rad: float | None) -> Verdict:
+        self.now_ns += TICK_NS
+        self.ticks += 1
+        sample = self.sample()
+        target = None
+        if target_rad is not None:
+            stamps = {"stamp_ns": self.now_ns, "observation_ns": self.now_ns, "seq": self.ticks}
+            target = Target(q_rad=(target_rad, 0.0), gripper_m=0.0, **stamps)
+        verdict = self.kernel.step(sample, target, self.now_ns)
+        if verdict.state.is_armed:
+            self.largest_lag_rad = max(self.largest_lag_rad, abs(self.q_rad - sample.q_rad[0]))
+            self.q_rad = verdict.q_rad[0]
+        return verdict
+
+    def arm(self) -> None:
+        for _ in range(100):
+            self.step(None)
+        assert self.kernel.request(Request.ARM, self.sample(), self.now_ns) is Result.DONE
+
+    def sweep(self, ticks: int) -> Verdict:
+        """From end to end at full speed and around again; ends early with a fault."""
+        for k in range(ticks):
+            verdict = self.step(-1.8 if (k // 1300) % 2 else 1.8)
+            if verdict.faults:
+                break
+        return verdict
+
+
+@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_a_perfect_robot_at_full_speed_is_not_stopped(rate_hz: int, late: int) -> None:
+    driver = SlowDriver(so101_like(), rate_hz, late)
+    driver.arm()
+    verdict = driver.sweep(6000)
+    assert (verdict.faults, verdict.state) == (Reason(0), State.ACTIVE)
+    # The slow ones are far behind the command of now, further than a tracking error may be.
+    if rate_hz == 30 and late:
+        assert driver.largest_lag_rad > 0.2
+
+
+@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_a_frozen_encoder_is_found_by_samples(rate_hz: int, late: int) -> None:
+    """It repeats itself to the bit from one of its samples on: the first that arrives after the travel tells."""
+    frozen: list[float] = []
+
+    def stuck(number: int, q_rad: float) -> float:
+        if number * 1000 < 350 * rate_hz:
+            return q_rad
+        frozen.append(q_rad)
+        return frozen[0]
+
+    driver = SlowDriver(so101_like(), rate_hz, late, stuck)
+    driver.arm()
+    verdict = driver.sweep(1000)
+    assert Reason.ENCODER_FROZEN in verdict.faults
+    period_s = 1.0 / rate_hz
+    travelled = abs(driver.q_rad - frozen[0])
+    assert travelled <= 0.05 + 3.6 * ((1 + late) * period_s + 2e-3)
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@pytest.mark.parametrize(("lag_rad", "faults"), [(0.14, Reason(0)), (0.16, Reason.TRACKING_ERROR)])
+def test_a_robot_that_lags_is_stopped_whatever_the_rate(rate_hz: int, lag_rad: float, faults: Reason) -> None:
+    """Behind what it had been told when it was sampled, by a little less and a little more than it may be."""
+    driver = SlowDriver(so101_like(), rate_hz)
+    driver.arm()
+    first = len(driver.samples)
+    driver.spoil = lambda number, q_rad: q_rad - min(lag_rad, 0.02 * (number - first))
+    assert driver.sweep(2500).faults == faults
+
+
+@pytest.mark.parametrize("rate_hz", [30, 100, 1000])
+def test_a_spike_in_one_sample_is_none_and_a_load_in_two_is_one(rate_hz: int) -> None:
+    """Debouncing 5 ms means samples over 5 ms, not one sample that is looked at for as long."""
+    driver = SlowDriver(so101_like(tau_max_nm=(2.0, 2.0)), rate_hz)
+    driver.arm()
+    driver.load = {"tau_nm": (3.0, 0.0)}
+    before = len(driver.samples)
+    while len(driver.samples) == before:
+        assert not driver.step(0.0).faults
+    driver.load = {"tau_nm": (1.0, 0.0)}
+    for _ in range(200):
+        assert not driver.step(0.0).faults
+    driver.load = {"tau_nm": (3.0, 0.0)}
+    before = len(driver.samples)
+    while not driver.step(0.0).faults:
+        assert len(driver.samples) - before <= 5
+    assert len(driver.samples) - before == max(2, 5 * rate_hz // 1000)
+
+
+@pytest.mark.parametrize("again", ["seq", "stamp_ns"])
+def test_a_sample_that_comes_by_again_is_not_a_second_one(again: str) -> None:
+    """Whether it is handed over under its own number or with its own stamp."""
+    driver = SlowDriver(so101_like(), 1000)
+    driver.arm()
+    for _ in range(300):
+        driver.step(1.8)
+    held = driver.sample()
+    for k in range(25):
+        driver.now_ns += TICK_NS
+        new = {"seq": held.seq + k, "stamp_ns": driver.now_ns} | {again: getattr(held, again)}
+        stamps = {"stamp_ns": driver.now_ns, "observation_ns": driver.now_ns, "seq": 401 + k}
+        target = Target(q_rad=(1.8, 0.0), gripper_m=0.0, **stamps)
+        verdict = driver.kernel.step(replace(held, **new), target, driver.now_ns)
+        assert (verdict.faults, verdict.state) == (Reason(0), State.ACTIVE)
