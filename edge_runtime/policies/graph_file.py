@@ -1,14 +1,13 @@
 """ONNX graphs as bytes: what a session's maker has to know of one, without the library that writes them.
 
-Guarantees: a graph that `require_runnable` lets pass is one file, and ONNX Runtime multiplies its integers exactly on
-every processor once `session.x64quantprecision` asks for it. Refuses the others with what is the matter and what to do.
-Reads only the fields that it needs, and never the weights.
+Guarantees: a graph that `require_runnable` lets pass is one file, and ONNX Runtime multiplies its integers exactly once
+`session.x64quantprecision` asks for it. Refuses the others with what is the matter and what to do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from contracts.errors import EngineError
 
@@ -37,11 +36,15 @@ _MOVES = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 @dataclass(frozen=True)
 class Tensor:
-    """A constant: element type as in ONNX, and the file that has its data; None: the graph itself."""
+    """A constant: element type as in ONNX, and the file that has its data; None: the graph itself.
+
+    `has_lowest` is whether an INT8 one has an element of -128.
+    """
 
     name: str
     element: int
     file: str | None
+    has_lowest: bool
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,17 @@ _NO_GRAPH = (
 )
 
 
-def require_runnable(name: str, file: GraphFile) -> None:
+def require_runnable(name: str, file: GraphFile, *, lowest_is_exact: bool) -> None:
     """See the module.
 
+    Args:
+        name: what errors call it.
+        file: the graph.
+        lowest_is_exact: the kernels multiply INT8 weights of -128 exactly. Those of Arm add two products in 16 bits,
+            where (-128 * -128) twice is one too many.
+
     Raises:
-        EngineError: weights in other files, or a product of integers that saturates on some processors.
+        EngineError: weights in other files, or a product of integers that is wrong on some processors.
     """
     others = sorted({tensor.file for tensor in _all_constants(file) if tensor.file is not None})
     if others:
@@ -117,6 +126,8 @@ def require_runnable(name: str, file: GraphFile) -> None:
         )
     for body in (file.main, *file.functions):
         _require_exact(name, body, file.opsets.get("", 0), {})
+    if not lowest_is_exact:
+        _require_no_lowest(name, file)
 
 
 def product_of_integers(ir_version: int = 8, opset: int = 13) -> bytes:
@@ -150,6 +161,20 @@ def _require_exact(name: str, body: Body, opset: int, known: dict[str, tuple[int
                 )
 
 
+def _require_no_lowest(name: str, file: GraphFile) -> None:
+    lowest = {tensor.name for tensor in _all_constants(file) if tensor.has_lowest}
+    for body in _bodies(file):
+        for node in body.nodes:
+            weights = {_input(node, index) for index, _ in _PRODUCTS.get((node.domain, node.operator), ())}
+            if node.operator == "DequantizeLinear":
+                weights = {_input(node, 0)}
+            if lowest & weights:
+                raise EngineError(
+                    f"{name}: the weights {', '.join(sorted(lowest & weights))} have elements of -128, which ONNX "
+                    "Runtime's kernels for Arm multiply wrongly. Quantize weights symmetrically, to -127 ... 127"
+                )
+
+
 def _outputs(node: Node, known: dict[str, tuple[int, bool]]) -> dict[str, tuple[int, bool]]:
     if node.operator == "Constant" and node.constants:
         return {node.outputs[0]: (node.constants[0].element, True)}
@@ -168,12 +193,18 @@ def _input(node: Node, index: int) -> str:
 
 
 def _all_constants(file: GraphFile) -> Iterator[Tensor]:
-    bodies = [file.main, *file.functions]
-    for body in bodies:
+    for body in _bodies(file):
         yield from body.constants
         for node in body.nodes:
-            yield from node.constants
-            bodies += node.bodies
+            # What an operator makes of its own attribute goes by the name of its output.
+            yield from (replace(tensor, name=node.outputs[0]) for tensor in node.constants if node.outputs)
+
+
+def _bodies(file: GraphFile) -> Iterator[Body]:
+    bodies = [file.main, *file.functions]
+    for body in bodies:
+        yield body
+        bodies += [inner for node in body.nodes for inner in node.bodies]
 
 
 # What follows reads and writes the wire format of Protocol Buffers. Field numbers are those of onnx.proto.
@@ -210,8 +241,31 @@ def _tensor(data: memoryview) -> Tensor:
     fields = list(_fields(data))
     pairs = [list(_fields(value)) for value in _chunks(fields, 13)]
     file = next((_string(pair, 2) for pair in pairs if _string(pair, 1) == "location"), "a file without a name")
-    is_external = _last(fields, 14) == _EXTERNAL
-    return Tensor(name=_string(fields, 8), element=_last(fields, 2), file=file if is_external else None)
+    is_external, element = _last(fields, 14) == _EXTERNAL, _last(fields, 2)
+    return Tensor(
+        name=_string(fields, 8),
+        element=element,
+        file=file if is_external else None,
+        has_lowest=element == INT8 and (_has_lowest_raw(fields) or _has_lowest_listed(fields)),
+    )
+
+
+def _has_lowest_raw(fields: Iterable[Field]) -> bool:
+    return any(b"\x80" in bytes(value) for value in _chunks(fields, 9))
+
+
+def _has_lowest_listed(fields: Iterable[Field]) -> bool:
+    """Of elements that are written as numbers, one by one or together."""
+    for number, value in fields:
+        if number == 5 and isinstance(value, int) and value & 0xFF == 0x80:
+            return True
+        if number == 5 and isinstance(value, memoryview):
+            position = 0
+            while position < len(value):
+                element, position = _varint(value, position)
+                if element & 0xFF == 0x80:
+                    return True
+    return False
 
 
 def _value(data: memoryview) -> tuple[str, int]:

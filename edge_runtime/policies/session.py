@@ -7,6 +7,7 @@ products of integers are exact in it, whatever the processor (ADR 24).
 from __future__ import annotations
 
 import os
+import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class OrtSession:
         if optimized:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         else:
-            require_runnable(name, read_graph(name, model))
+            _require_runnable(name, model)
         self._session = _start(name, model, options, provider)
         active = self._session.get_providers()
         if active[0] != provider:
@@ -111,7 +112,7 @@ def optimize(name: str, model: bytes) -> bytes:
     Raises:
         EngineError: not a graph, or larger than a graph of one file can be.
     """
-    require_runnable(name, read_graph(name, model))
+    _require_runnable(name, model)
     options = _options(settings(CPU_PROVIDER))
     descriptor = os.memfd_create("optimized")
     try:
@@ -194,6 +195,10 @@ def int8_saturates() -> bool:
             if (product != 255 * weight * _PROBE_DEPTH).any():
                 return True
     return False
+
+
+def _require_runnable(name: str, model: bytes) -> None:
+    require_runnable(name, read_graph(name, model), lowest_is_exact=platform.machine() == "x86_64")
 
 
 def _options(settings: Settings) -> Any:

@@ -39,7 +39,7 @@ CONVOLUTIONS = (  # input channels, output channels, side of the kernel, stride,
     (32, 32, 3, 1, 32),
     (16, 32, 3, 1, 4),
 )
-OPSETS = (13, 20, 21, 23)
+OPSETS = (13, 20, 21)
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,16 @@ def shipped_graphs() -> dict[str, onnx.ModelProto]:
     return {path.name: onnx.load(str(path)) for path in sorted(SHIPPED.glob("*.onnx"))}
 
 
-def cases() -> Iterator[Case]:
-    """All of them."""
+def cases(lowest: int = -128) -> Iterator[Case]:
+    """All of them; weights go from `lowest` to 127."""
     for shape in (*SIZES, *sorted(_shipped_products())):
-        yield from _products(*shape)
+        yield from _products(*shape, lowest)
     for shape in SIZES:
-        yield from _quantized_products(*shape, opset=20)
+        yield from _quantized_products(*shape, lowest, opset=20)
     for opset in OPSETS:
-        yield from _quantized_products(5, 127, 31, opset)
+        yield from _quantized_products(5, 127, 31, lowest, opset)
     for shape in (*CONVOLUTIONS, *sorted(_shipped_convolutions())):
-        yield _convolution(*shape)
+        yield _convolution(*shape, lowest)
 
 
 def _shipped_products() -> set[tuple[int, int, int]]:
@@ -105,17 +105,17 @@ def _activations(rows: int, depth: int) -> Array:
     return values.astype(np.uint8)
 
 
-def _weights(depth: int, columns: int) -> Array:
-    """INT8: columns of 127, of -128, of both by turns, and of ends by chance."""
+def _weights(depth: int, columns: int, lowest: int) -> Array:
+    """INT8: columns of 127, of `lowest`, of both by turns, and of ends by chance."""
     kinds = np.arange(columns) % 4
-    chance = np.where(np.random.default_rng(columns).random((depth, columns)) < 0.5, 127, -128)
-    turns = np.where(np.arange(depth) % 2, 127, -128)[:, None]
-    return np.select([kinds == 0, kinds == 1, kinds == 2], [127, -128, turns], chance).astype(np.int8)
+    chance = np.where(np.random.default_rng(columns).random((depth, columns)) < 0.5, 127, lowest)
+    turns = np.where(np.arange(depth) % 2, 127, lowest)[:, None]
+    return np.select([kinds == 0, kinds == 1, kinds == 2], [127, lowest, turns], chance).astype(np.int8)
 
 
-def _products(rows: int, depth: int, columns: int) -> Iterator[Case]:
+def _products(rows: int, depth: int, columns: int, lowest: int) -> Iterator[Case]:
     size = f"{rows}x{depth}x{columns}"
-    a, b = _activations(rows, depth), _weights(depth, columns)
+    a, b = _activations(rows, depth), _weights(depth, columns, lowest)
     exact = a.astype(np.int64) @ b.astype(np.int64)
     node = helper.make_node("MatMulInteger", ["a", "b"], ["y"])
     model = _model([node], {"a": a}, exact.astype(np.int32), {"b": b})
@@ -145,10 +145,10 @@ def _dynamic(x: Array, b: Array, exact: Array, consumers: int) -> onnx.ModelProt
     return _model(nodes, {"x": x}, exact.astype(np.float32), constants, others=consumers - 1)
 
 
-def _quantized_products(rows: int, depth: int, columns: int, opset: int) -> Iterator[Case]:
+def _quantized_products(rows: int, depth: int, columns: int, lowest: int, opset: int) -> Iterator[Case]:
     """QDQ: with a range for the product, which makes an operator of integers alone, and without."""
     size = f"{rows}x{depth}x{columns}_opset{opset}"
-    a, b = _activations(rows, depth), _weights(depth, columns)
+    a, b = _activations(rows, depth), _weights(depth, columns, lowest)
     exact = a.astype(np.int64) @ b.astype(np.int64)
     x = a.astype(np.float32)
     for operator in ("MatMul", "Gemm"):
@@ -164,8 +164,8 @@ def _quantized_products(rows: int, depth: int, columns: int, opset: int) -> Iter
         yield Case(f"QDQ_{operator}_ranged_{size}", *case)
 
 
-def _convolution(inputs: int, outputs: int, side: int, stride: int, groups: int) -> Case:
-    b = _weights(inputs // groups * side * side, outputs).T.reshape(outputs, inputs // groups, side, side)
+def _convolution(inputs: int, outputs: int, side: int, stride: int, groups: int, lowest: int) -> Case:
+    b = _weights(inputs // groups * side * side, outputs, lowest).T.reshape(outputs, inputs // groups, side, side)
     rng = np.random.default_rng(inputs)
     a = np.where(rng.random((1, inputs, side + 7, side + 6)) < 0.9, 255, 0)
     windows = np.lib.stride_tricks.sliding_window_view(a, (side, side), axis=(2, 3))[:, :, ::stride, ::stride]
