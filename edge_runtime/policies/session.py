@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import EngineError
 from edge_runtime.policies.graph_file import product_of_integers, read_graph, require_runnable
+from edge_runtime.policies.processor import threads_for
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -66,7 +67,7 @@ class OrtSession:
     Args:
         name: what errors call it.
         model: the serialised graph, whole: one that wants files beside it, which nobody verified, is refused.
-        threads: threads inside one operator; the calling one is among them.
+        threads: threads inside one operator, the calling one among them; no more than there are processors for.
         provider: where it must run. ONNX Runtime falls back to the CPU with no more than a log line; this refuses.
         optimized: the graph is what `optimize` made of one, on this machine: it is run as it is.
 
@@ -81,7 +82,7 @@ class OrtSession:
         if provider not in available:
             raise EngineError(f"{name}: {provider} is not part of this ONNX Runtime, which has {', '.join(available)}")
         options = _options(settings(provider))
-        options.intra_op_num_threads = threads
+        self.threads = options.intra_op_num_threads = threads_for(threads)
         if optimized:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         else:
