@@ -107,8 +107,8 @@ def _lines(config: RobotConfig) -> Iterator[str]:
         yield "## Geometry"
         yield from _list(_geometry(safety.geometry, body[1]))
         yield ""
-        yield "## Not watched"
-        yield from _list(tuple(not_watched(*body, safety.geometry)) or ("nothing: every link is",))
+        yield "## Not kept apart"
+        yield from _list(tuple(not_kept_apart(*body, safety.geometry)) or ("nothing: every link is",))
     yield ""
     yield "## Stops the robot, and latches"
     yield from _list(_trips(config))
@@ -134,13 +134,13 @@ def _bundle(config: RobotConfig) -> str:
 
 def _geometry(geometry: GeometrySection, watch: Watch) -> tuple[str, ...]:
     count = len(watch.kept) + len(watch.near)
-    others = "each other (all but the pairs under *not watched*), and from " if count else ""
+    others = "each other (all but the pairs under *not kept apart*), and from " if count else ""
     lines = [f"links are kept {geometry.clearance_min_m * 1e3:g} mm from {others}what follows"]
     for (first, second), least_m in watch.near.items():
-        kept = (
-            f"{least_m * 1e3:g} mm apart" if least_m >= 0.0 else f"from overlapping by more than {-least_m * 1e3:g} mm"
-        )
-        lines.append(f"{first} and {second}, which are nearer to each other at home: kept {kept}")
+        if least_m >= 0.0:
+            lines.append(
+                f"{first} and {second}, which are nearer to each other at home: kept {least_m * 1e3:g} mm apart"
+            )
     if geometry.workspace is not None:
         box = geometry.workspace
         corners = ", ".join(f"{low:g} to {high:g}" for low, high in zip(box.min_m, box.max_m, strict=True))
@@ -223,7 +223,7 @@ def features_off(config: RobotConfig) -> Iterator[str]:
         yield "a stop line of the computer's own: only a driver's, where it has one"
 
 
-def not_watched(file: KinematicsFile, watch: Watch, geometry: GeometrySection) -> Iterator[str]:
+def not_kept_apart(file: KinematicsFile, watch: Watch, geometry: GeometrySection) -> Iterator[str]:
     """Everything of the body that nothing keeps apart, or off planes and zones, by name and with the reason."""
     if watch.neighbours:
         yield f"on neighbouring links, which their joint keeps together: {_names(watch.neighbours)}"
@@ -232,6 +232,9 @@ def not_watched(file: KinematicsFile, watch: Watch, geometry: GeometrySection) -
             f"proved never to be within {geometry.clearance_min_m * 1e3:g} mm inside the joints' ranges: "
             f"{_names(watch.apart)}"
         )
+    if inside := {pair: -least_m for pair, least_m in watch.near.items() if least_m < 0.0}:
+        by = ", ".join(f"{' and '.join(pair)} ({deep_m * 1e3:g} mm)" for pair, deep_m in inside.items())
+        yield f"capsules that overlap or touch at home, kept only from overlapping by more than there: {by}"
     if watch.may_touch:
         yield f"**may touch, because this robot's safety file says so**: {_names(watch.may_touch)}"
     for joint in file.held:
@@ -245,4 +248,4 @@ def not_watched(file: KinematicsFile, watch: Watch, geometry: GeometrySection) -
 
 
 def _names(pairs: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"{first} and {second}" for first, second in pairs)
+    return ", ".join(" and ".join(pair) for pair in pairs)

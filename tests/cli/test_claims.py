@@ -12,7 +12,7 @@ import pytest
 
 from contracts.errors import ConfigError
 from edge_runtime.cli import main
-from edge_runtime.cli.check import Level, _not_watched
+from edge_runtime.cli.check import Level, _not_kept_apart
 from edge_runtime.cli.claims import claims_sheet, time_to_rest_s
 from edge_runtime.config import SIM_CONFIG, StopLineSection, load_config
 from edge_runtime.control.limits import kinematics_of
@@ -81,23 +81,23 @@ def test_what_the_kinematics_file_leaves_out_of_the_body_is_listed_by_name(tmp_p
     )
     config = load_config(path)
     sheet = claims_sheet(config)
-    left_out = section(sheet, "Not watched")
+    left_out = section(sheet, "Not kept apart")
     for words in (
         "neighbouring links, which their joint keeps together: link0 and link1, link1 and link2, ",
         "proved never to be within 8 mm inside the joints' ranges: link0 and link2, ",
+        "touch at home, kept only from overlapping by more than there: link1 and link3 (1 mm)\n",
         "may touch, because this robot's safety file says so**: link0 and hand\n",
         "joint finger_left and what it moves**: taken to stand at 0 rad",
         "planes and keep-out zones for link1",
     ):
         assert words in left_out
     kept = section(sheet, "Geometry")
-    assert "kept 8 mm from each other (all but the pairs under *not watched*)" in kept
-    assert "link1 and link3, which are nearer to each other at home: kept from overlapping by more than 1 mm" in kept
+    assert "kept 8 mm from each other (all but the pairs under *not kept apart*)" in kept
     # Every pair of capsules that move against each other is kept apart, or on the sheet.
     body = kinematics_of(config.safety)
     assert body is not None
     kinematics, watch = body
-    watched = {*watch.kept, *watch.near}
+    watched = {*watch.kept, *(pair for pair, least_m in watch.near.items() if least_m >= 0.0)}
     for one, other in itertools.combinations(kinematics.capsules, 2):
         if one.link != other.link:
             assert ((one.name, other.name) in watched) != (f"{one.name} and {other.name}" in left_out)
@@ -108,19 +108,19 @@ def test_clearance_beyond_what_is_proved_watches_the_pairs_that_were_proved_apar
     assert geometry is not None
     wide = msgspec.structs.replace(geometry, clearance_min_m=0.011)
     sheet = claims_sheet(msgspec.structs.replace(CONFIG, safety=msgspec.structs.replace(CONFIG.safety, geometry=wide)))
-    assert "proved never" in section(claims_sheet(CONFIG), "Not watched")
-    assert "proved never" not in section(sheet, "Not watched")
+    assert "proved never" in section(claims_sheet(CONFIG), "Not kept apart")
+    assert "proved never" not in section(sheet, "Not kept apart")
 
 
-def test_check_lists_what_is_not_watched(tmp_path: Path) -> None:
-    row = _not_watched(CONFIG)
+def test_check_lists_what_is_not_kept_apart(tmp_path: Path) -> None:
+    row = _not_kept_apart(CONFIG)
     assert row.level is Level.OK
     assert "link5 and link6" in row.found
     path = copy_settings(tmp_path)
     replace(
         tmp_path / "safety.toml", r"^clearance_min_m = .*", 'clearance_min_m = 0.01\nmay_touch = [["link0", "hand"]]'
     )
-    row = _not_watched(load_config(path))
+    row = _not_kept_apart(load_config(path))
     assert row.level is Level.WARN
     assert "may touch, because this robot's safety file says so: link0 and hand" in row.found
 
