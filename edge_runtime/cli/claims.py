@@ -226,7 +226,7 @@ def features_off(config: RobotConfig) -> Iterator[str]:
 def not_kept_apart(file: KinematicsFile, watch: Watch, geometry: GeometrySection) -> Iterator[str]:
     """Everything of the body that nothing keeps apart, or off planes and zones, by name and with the reason."""
     if watch.neighbours:
-        yield f"on neighbouring links, which their joint keeps together: {_names(watch.neighbours)}"
+        yield f"on neighbouring links, overlapping at home around their joint: {_names(watch.neighbours)}"
     if watch.apart:
         yield (
             f"proved never to be within {geometry.clearance_min_m * 1e3:g} mm inside the joints' ranges: "

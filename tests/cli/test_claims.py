@@ -83,7 +83,7 @@ def test_what_the_kinematics_file_leaves_out_of_the_body_is_listed_by_name(tmp_p
     sheet = claims_sheet(config)
     left_out = section(sheet, "Not kept apart")
     for words in (
-        "neighbouring links, which their joint keeps together: link0 and link1, link1 and link2, ",
+        "neighbouring links, overlapping at home around their joint: link0 and link1, link1 and link2, ",
         "proved never to be within 8 mm inside the joints' ranges: link0 and link2, ",
         "touch at home, kept only from overlapping by more than there: link1 and link3 (1 mm)\n",
         "may touch, because this robot's safety file says so**: link0 and hand\n",

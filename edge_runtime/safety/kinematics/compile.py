@@ -141,7 +141,7 @@ def _pair_notes(decided: PairDecisions) -> Iterator[str]:
     for (first, second), least_m in decided.near.items():
         yield f"{first} and {second} are near at home: kept from coming nearer than {least_m * 1e3:g} mm"
     if decided.neighbours:
-        yield f"not watched, on neighbouring links and touching at home: {names_of(decided.neighbours)}"
+        yield f"not watched, on neighbouring links and overlapping at home: {names_of(decided.neighbours)}"
     if decided.apart:
         yield f"not watched, proved never to be within {TOUCH_M * 1e3:g} mm: {names_of(decided.apart)}"
     for pair in decided.inseparable:

@@ -35,7 +35,7 @@ class KinematicsFile(Section, frozen=True):
     Attributes:
         pairs: kept apart by what the safety file says.
         near: kept apart by less, as long as that is less.
-        neighbours: not watched: on links that one joint joins, touching at home.
+        neighbours: not watched: on links that one joint joins, overlapping at home.
         apart: not watched: proved never to be within `apart_m`.
         inseparable: overlapping at home so deep that no distance is left to watch; a person has to let them touch.
         held: joints of the description that are not controlled.

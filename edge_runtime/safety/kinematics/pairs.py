@@ -1,8 +1,8 @@
 """Which pairs of capsules the kernel watches for touching each other, and from which distance.
 
 Guarantees that a pair is left out for one of two reasons only, and listed under it: it is proved never to come near
-inside the ranges of the joints, or it sits on neighbouring links and touches at home, where their joint keeps it. What
-is near at home is watched from the distance that it has there. What overlaps there so deep that no distance is left to
+inside the ranges of the joints, or it sits on neighbouring links and overlaps at home, around their joint. What is near
+at home is watched from the distance that it has there. What overlaps there so deep that no distance is left to
 watch is listed too: it needs a person's word. No sample decides anything.
 """
 
@@ -31,7 +31,7 @@ class PairDecisions:
     Attributes:
         pairs: kept apart by what the safety file says.
         near: kept apart by at least so many metres, which may be below zero: nearer than `TOUCH_M` at home.
-        neighbours: on links that one joint joins, touching at home.
+        neighbours: on links that one joint joins, overlapping at home.
         apart: proved never to be as near as `TOUCH_M`.
         inseparable: overlapping at home so deep that their middle lines meet.
         often: of `pairs` and `near`, those that a random posture brings too near more often than not: for advice.
@@ -80,7 +80,7 @@ def _decide(
     least_m = TOUCH_M
     if home_m < TOUCH_M:
         least_m = round(home_m - HOME_MARGIN_M, 6)
-        if joined:
+        if joined and home_m <= 0.0:
             decided.neighbours.append(pair)
             return
         if least_m <= -(capsules[0].radius_m + capsules[1].radius_m):

@@ -28,7 +28,7 @@ class Watch:
     Attributes:
         kept: apart by the clearance of the safety file.
         near: kept apart by so many metres, less than that clearance; below zero they may overlap by as much.
-        neighbours: not watched: on links that one joint joins, touching at home.
+        neighbours: not watched: on links that one joint joins, overlapping at home.
         apart: not watched: proved never to be nearer than the clearance.
         may_touch: not watched: a person wrote that they may touch.
     """
