@@ -219,6 +219,29 @@ def test_a_file_says_of_every_pair_what_becomes_of_it(
     assert message in refusal(lambda: load_kinematics(path))
 
 
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("at_least_m = -0.001", "at_least_m = nan", "near[0].at_least_m: must lie above -0.115, where nothing is left"),
+        (
+            "at_least_m = -0.001",
+            "at_least_m = -0.115",
+            "near[0].at_least_m: must lie above -0.115, where nothing is left",
+        ),
+        ("at_least_m = -0.001", "at_least_m = 1.1", "near[0].at_least_m: must lie above -0.115, where nothing is left"),
+        ("apart_m = 0.01", "apart_m = nan", "apart_m: must lie between 0 and 1, got nan"),
+        ("apart_m = 0.01", "apart_m = -0.01", "apart_m: must lie between 0 and 1, got -0.01"),
+        ("apart_m = 0.01", "apart_m = 2.0", "apart_m: must lie between 0 and 1, got 2.0"),
+    ],
+)
+def test_no_number_in_the_file_drops_a_pair(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    path = tmp_path / "kinematics.toml"
+    text = SIM_KINEMATICS.read_text(encoding="utf-8")
+    assert right in text
+    path.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+    assert message in refusal(lambda: load_kinematics(path))
+
+
 def test_neighbours_are_what_the_joints_say(tmp_path: Path) -> None:
     path = tmp_path / "kinematics.toml"
     text = SIM_KINEMATICS.read_text(encoding="utf-8").replace('  ["link0", "hand"],\n', "", 1)

@@ -151,6 +151,14 @@ def _require_whole(file: KinematicsFile) -> None:
     for number, (first, second) in enumerate(file.neighbours):
         if parents.get(links[first]) != links[second] and parents.get(links[second]) != links[first]:
             raise ConfigError(f"neighbours[{number}]", f"no one joint joins the links of {first} and {second}")
+    if not 0.0 <= file.apart_m <= 1.0:
+        raise ConfigError("apart_m", f"must lie between 0 and 1, got {file.apart_m!r}")
+    radii_m = {capsule.name: capsule.radius_m for capsule in file.capsules}
+    for number, near in enumerate(file.near):
+        deepest_m = -sum(radii_m[name] for name in near.pair)
+        if not deepest_m < near.at_least_m <= 1.0:
+            problem = f"must lie above {deepest_m:g}, where nothing is left to watch, and at most at 1"
+            raise ConfigError(f"near[{number}].at_least_m", f"{problem}, got {near.at_least_m!r}")
     missing = [pair for pair in _every_pair(file) if frozenset(pair) not in found]
     if missing:
         first, second = missing[0]
