@@ -1,4 +1,5 @@
-"""What one step of the safety kernel costs for the simulated arm's seven joints, with and without its geometry.
+"""What one step of the safety kernel costs for the simulated arm's seven joints, with and without its geometry, and for
+two such arms on one base with every pair of links between them.
 
 ``python -m benchmarks.kernel``: a small C program (`kernel_cost.c`) is compiled with the kernel's own sources and flags
 and times every tick, back to back and paced at 1 kHz with caches as cold as in the loop, at real-time priority where
@@ -23,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.charts import histogram
 from benchmarks.record import record
-from benchmarks.setpoints import ADVERSARIAL, Rows, policy, robot, without_geometry
+from benchmarks.setpoints import ADVERSARIAL, Rows, policy, robot, two_arms, without_geometry
 from edge_runtime.native import ffi
 from edge_runtime.native.build import FLAGS, PACKAGE
 from edge_runtime.safety import KernelConfig
@@ -97,27 +98,32 @@ def main() -> None:
     _, limits, home_rad = robot()
     # Nothing is refused for being far away: it is the work of limiting that is measured.
     limits = replace(limits, step_max_rad=(1e3,) * len(limits.joint_names))
-    robots = {"without geometry": without_geometry(limits), "with geometry": limits}
+    robots = {
+        "without geometry": (without_geometry(limits), home_rad),
+        "with geometry": (limits, home_rad),
+        "two arms with geometry": two_arms(limits, home_rad),
+    }
     figures: dict[str, dict[str, float]] = {}
     all_costs: dict[str, Costs] = {}
-    table = Table(title="kernel_step, 7 joints, µs", title_justify="left")
+    table = Table(title="kernel_step, 7 joints an arm, µs", title_justify="left")
     for column in ("", *QUANTILES, "worst tick at its best"):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=column == "")
     with tempfile.TemporaryDirectory() as folder:
         program = compile_program(Path(folder))
-        for body, config in robots.items():
+        for body, (config, home) in robots.items():
             for pace, (pace_ns, ticks) in {"": (0, arguments.ticks), " at 1 kHz": (PACED_NS, arguments.paced)}.items():
                 if ticks == 0:
                     continue
-                for name, rows in streams(config, home_rad, ticks, arguments.seed).items():
-                    costs = measure(program, config, home_rad, rows, arguments.times, pace_ns)
+                for name, rows in streams(config, home, ticks, arguments.seed).items():
+                    costs = measure(program, config, home, rows, arguments.times, pace_ns)
                     key = f"{name}, {body}{pace}"
                     figures[key], all_costs[key] = figures_of(costs), costs
                     table.add_row(key, *(f"{value:.1f}" for value in figures[key].values()))
     console.print(table)
     for key, costs in all_costs.items():
         histogram(key, costs.ravel(), console)
-    full = {key: row for key, row in figures.items() if "with geometry" in key}
+    full = {key: row for key, row in figures.items() if key.partition(", ")[2].startswith("with geometry")}
+    twice = {key: row for key, row in figures.items() if "two arms" in key}
     record(
         "kernel",
         {
@@ -126,6 +132,9 @@ def main() -> None:
             "times": arguments.times,
             "policy_p50_us": max(row["p50"] for key, row in full.items() if key.startswith("policy-like")),
             "worst_p999_us": max(row["p99.9"] for row in full.values()),
+            "two_arms_policy_p50_us": max(row["p50"] for key, row in twice.items() if key.startswith("policy-like")),
+            "two_arms_worst_p999_us": max(row["p99.9"] for row in twice.values()),
+            "two_arms_pairs": robots["two arms with geometry"][0].to_native().geometry.n_pairs,
             "cost_us": figures,
         },
         console,

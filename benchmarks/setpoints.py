@@ -7,16 +7,28 @@ that every robot is asked for the same kind of nonsense.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace as replaced
 from numpy.typing import NDArray
 
 from edge_runtime.config import RobotConfig, load_config
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.robots import sim
 from edge_runtime.safety import KernelConfig
+from edge_runtime.safety.kinematics import (
+    BASE,
+    GeometryModel,
+    KinematicsFile,
+    NearPair,
+    SourceLimits,
+    ToolPoint,
+    watched_body,
+)
+from edge_runtime.safety.kinematics.model import Vector
+from edge_runtime.safety.kinematics.pairs import decide_pairs
 
 Rows = NDArray[np.float64]
 SEAM_S = 0.4  # a policy's next chunk
@@ -28,6 +40,53 @@ def robot() -> tuple[RobotConfig, KernelConfig, Rows]:
     """The simulated arm with its shipped limits; its home posture."""
     config = load_config(Path(sim.__file__).parent / "config" / "robot.toml")
     return config, kernel_config(config.safety, config.embodiment), np.asarray(config.embodiment.home_rad)
+
+
+def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
+    """The simulated arm twice, side by side on one base with every pair of links between them; its home posture."""
+    one = limits.geometry
+    assert isinstance(one, GeometryModel)
+    joints, capsules = [], []
+    for side, y_m in (("left", 0.3), ("right", -0.3)):
+
+        def named(name: str, side: str = side) -> str:
+            return name if name == BASE else f"{side}_{name}"
+
+        def moved(point_m: Vector, on_base: bool, y_m: float = y_m) -> Vector:
+            return (point_m[0], point_m[1] + y_m * on_base, point_m[2])
+
+        for joint, low, high in zip(one.joints, limits.q_min_rad, limits.q_max_rad, strict=True):
+            joints.append(
+                replaced(
+                    joint,
+                    name=named(joint.name),
+                    parent=named(joint.parent),
+                    offset_m=moved(joint.offset_m, joint.parent == BASE),
+                    limits=SourceLimits(position_min_rad=low, position_max_rad=high),
+                )
+            )
+        for capsule in one.capsules:
+            a_m, b_m = (moved(end, capsule.link == BASE) for end in (capsule.a_m, capsule.b_m))
+            capsules.append(replaced(capsule, name=named(capsule.name), link=named(capsule.link), a_m=a_m, b_m=b_m))
+    home = np.concatenate((home_rad, home_rad))
+    decided = decide_pairs(joints, capsules, home.tolist())
+    file = KinematicsFile(
+        tool=ToolPoint(link="left_joint7", point_m=one.tool.point_m),
+        joints=tuple(joints),
+        capsules=tuple(capsules),
+        pairs=tuple(decided.pairs),
+        near=tuple(NearPair(pair=pair, at_least_m=least_m) for pair, least_m in decided.near.items()),
+        neighbours=tuple(decided.neighbours),
+        apart=tuple(decided.apart),
+        apart_m=limits.clearance_min_m,
+    )
+    body = watched_body(file, limits.clearance_min_m).with_world(one.planes, one.keepouts)
+    twice = {
+        field.name: getattr(limits, field.name) * 2
+        for field in fields(limits)
+        if isinstance(getattr(limits, field.name), tuple)
+    }
+    return replace(limits, **{**twice, "joint_names": body.joint_names, "geometry": body}), home
 
 
 def without_geometry(limits: KernelConfig) -> KernelConfig:

@@ -123,7 +123,8 @@ class GeometrySection(Section, frozen=True):
 
     Left out altogether, nothing of it is checked. `kinematics` is a file made by `edge-runtime kinematics`.
     `reduced_tool_speed_m_s` is what the operator's reduced-speed mode allows. Between the two manipulabilities speed is
-    scaled down, to a tenth at the lower; both 0: never.
+    scaled down, to a tenth at the lower; both 0: never. `may_touch` names capsules, or links for all of theirs, two by
+    two: nothing keeps these apart, because a person wrote so here.
     """
 
     kinematics: str
@@ -133,6 +134,7 @@ class GeometrySection(Section, frozen=True):
     manipulability_slow_below: float = 0.0
     manipulability_stop_below: float = 0.0
     workspace: BoxSection | None = None
+    may_touch: tuple[tuple[str, str], ...] = ()
     half_spaces: tuple[HalfSpaceSection, ...] = ()
     keep_out: tuple[KeepOutSection, ...] = ()
 

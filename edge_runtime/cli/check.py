@@ -78,6 +78,8 @@ def _rows(config: RobotConfig) -> Iterator[Row]:
     yield native
     if native.level is Level.OK:
         yield _guarded("safety limits", lambda: _limits(config))
+        if config.safety.geometry is not None:
+            yield _guarded("not kept apart", lambda: _not_kept_apart(config))
         yield _guarded("stop line", lambda: _stop_line(config))
         yield from _loop(config)
     bundle = _guarded("bundle", lambda: _bundle(config))
@@ -153,6 +155,21 @@ def _limits(config: RobotConfig) -> Row:
         return Row("safety limits", Level.WARN, f"{found}; no geometry", "[geometry] in the safety file")
     off = len(list(features_off(config)))
     return Row("safety limits", Level.OK, f"{found}; edge-runtime claims has the sheet, {off} features are off")
+
+
+def _not_kept_apart(config: RobotConfig) -> Row:
+    from edge_runtime.cli.claims import not_kept_apart
+    from edge_runtime.control.limits import kinematics_of
+
+    body = kinematics_of(config.safety)
+    if config.safety.geometry is None or body is None:
+        return Row("not kept apart", Level.WARN, "no link is kept from anything", "[geometry] in the safety file")
+    file, watch = body
+    found = "; ".join(line.replace("*", "") for line in not_kept_apart(file, watch, config.safety.geometry))
+    if watch.may_touch or any(not joint.covered for joint in file.held):
+        remedy = "keep people and things away from what is named; edge-runtime claims has the whole list"
+        return Row("not kept apart", Level.WARN, found, remedy)
+    return Row("not kept apart", Level.OK, found or "nothing: every link is")
 
 
 def _stop_line(config: RobotConfig) -> Row:

@@ -6,7 +6,7 @@ Everything on the sheet is computed from the settings it is printed for; nothing
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
@@ -14,9 +14,9 @@ from contracts.embodiment import Embodiment
 from contracts.errors import BundleError
 from contracts.manifest import read_manifest
 from edge_runtime.config import RobotConfig, load_config
-from edge_runtime.control.limits import TICK_S, geometry_model, kernel_config
+from edge_runtime.control.limits import TICK_S, kernel_config, kinematics_of
 from edge_runtime.installed import Installed
-from edge_runtime.safety.kinematics import BASE, GeometryModel
+from edge_runtime.safety.kinematics import BASE, KinematicsFile, Watch
 from edge_runtime.safety_file import GeometrySection, JointLimits, SafetyLimits, Vector
 
 _MAY = (
@@ -107,11 +107,14 @@ def _lines(config: RobotConfig) -> Iterator[str]:
         f"and {safety.start_tolerance_m:g} m: noise and sag. The first command then is the end of the range. A robot "
         "as near to where it was left, in all joints, starts from there."
     )
-    model = geometry_model(safety)
-    if safety.geometry is not None and model is not None:
+    body = kinematics_of(safety)
+    if safety.geometry is not None and body is not None:
         yield ""
         yield "## Geometry"
-        yield from _list(_geometry(safety.geometry, model))
+        yield from _list(_geometry(safety.geometry, body[1]))
+        yield ""
+        yield "## Not kept apart"
+        yield from _list(tuple(not_kept_apart(*body, safety.geometry)) or ("nothing: every link is",))
     yield ""
     yield "## Stops the robot, and latches"
     yield from _list(_trips(config))
@@ -135,9 +138,15 @@ def _bundle(config: RobotConfig) -> str:
     return f"{manifest.name} {manifest.version} `{manifest.digest}`"
 
 
-def _geometry(geometry: GeometrySection, model: GeometryModel) -> tuple[str, ...]:
-    others = "each other, and from " if model.pairs else ""
+def _geometry(geometry: GeometrySection, watch: Watch) -> tuple[str, ...]:
+    count = len(watch.kept) + len(watch.near)
+    others = "each other (all but the pairs under *not kept apart*), and from " if count else ""
     lines = [f"links are kept {geometry.clearance_min_m * 1e3:g} mm from {others}what follows"]
+    for (first, second), least_m in watch.near.items():
+        if least_m >= 0.0:
+            lines.append(
+                f"{first} and {second}, which are nearer to each other at home: kept {least_m * 1e3:g} mm apart"
+            )
     if geometry.workspace is not None:
         box = geometry.workspace
         corners = ", ".join(f"{low:g} to {high:g}" for low, high in zip(box.min_m, box.max_m, strict=True))
@@ -203,15 +212,13 @@ def _fallback(safety: SafetyLimits, embodiment: Embodiment) -> tuple[str, ...]:
 def features_off(config: RobotConfig) -> Iterator[str]:
     """What the kernel could do for this robot, and does not, because its settings leave it out."""
     safety = config.safety
-    model = geometry_model(safety)
-    if safety.geometry is None or model is None:
+    if safety.geometry is None or safety.kinematics is None:
         yield "geometry: links and tool are not kept from anything, nor from each other; tool speed is not limited"
     else:
         if safety.geometry.workspace is None and not safety.geometry.half_spaces and not safety.geometry.keep_out:
             yield "the world: links are kept from no plane and no zone"
         if safety.geometry.manipulability_slow_below == 0.0:
             yield "slowing down near singular postures"
-        yield from _not_watched(model)
     if safety.contact.force_max_n is None:
         yield "a limit of the force at the tool"
     if safety.contact.moment_max_nm is None:
@@ -222,12 +229,29 @@ def features_off(config: RobotConfig) -> Iterator[str]:
         yield "a stop line of the computer's own: only a driver's, where it has one"
 
 
-def _not_watched(model: GeometryModel) -> Iterator[str]:
-    """What the kinematics file leaves out of the body."""
-    if not model.pairs:
-        yield "self-collision: the kinematics file names no pairs of capsules"
-    covered = {capsule.link for capsule in model.capsules}
-    if bare := [joint.name for joint in model.joints if joint.name not in covered]:
+def not_kept_apart(file: KinematicsFile, watch: Watch, geometry: GeometrySection) -> Iterator[str]:
+    """Everything of the body that nothing keeps apart, or off planes and zones, by name and with the reason."""
+    if watch.neighbours:
+        yield f"on neighbouring links, overlapping at home around their joint: {_names(watch.neighbours)}"
+    if watch.apart:
+        yield (
+            f"proved never to be within {geometry.clearance_min_m * 1e3:g} mm inside the joints' ranges: "
+            f"{_names(watch.apart)}"
+        )
+    if inside := {pair: -least_m for pair, least_m in watch.near.items() if least_m < 0.0}:
+        by = ", ".join(f"{' and '.join(pair)} ({deep_m * 1e3:g} mm)" for pair, deep_m in inside.items())
+        yield f"capsules that overlap or touch at home, kept only from overlapping by more than there: {by}"
+    if watch.may_touch:
+        yield f"**may touch, because this robot's safety file says so**: {_names(watch.may_touch)}"
+    for joint in file.held:
+        if not joint.covered:
+            yield f"**joint {joint.name} and what it moves**: taken to stand at 0 rad; elsewhere no capsule covers it"
+    covered = {capsule.link for capsule in file.capsules}
+    if bare := [joint.name for joint in file.joints if joint.name not in covered]:
         yield f"the links of {', '.join(bare)}: no capsule covers them"
-    if free := [one.name for one in model.capsules if one.link != BASE and not one.in_world]:
+    if free := [one.name for one in file.capsules if one.link != BASE and not one.in_world]:
         yield f"planes and keep-out zones for {', '.join(free)}"
+
+
+def _names(pairs: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(" and ".join(pair) for pair in pairs)

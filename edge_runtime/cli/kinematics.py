@@ -20,7 +20,7 @@ def kinematics(options: argparse.Namespace, console: Console) -> int:
         embodiment = read_toml(options.embodiment, Embodiment)
         joint_names, home_rad = embodiment.joint_names, embodiment.home_rad
     compiled = compile_file(options.file, joint_names, home_rad, options.tool, limits_in_rad=options.limits_in_rad)
-    write_kinematics(options.output, compiled.model, file_notes(compiled, options.file.name))
+    write_kinematics(options.output, compiled.file, file_notes(compiled, options.file.name))
     _show(compiled, console)
     console.print(f"written to {options.output}", highlight=False, markup=False)
     return 0
@@ -41,7 +41,7 @@ def _show(compiled: Compiled, console: Console) -> None:
     table = Table(title="limits in the description", title_justify="left")
     for column in ("joint", "from rad", "to rad", "rad/s", "Nm"):
         table.add_column(column, justify="left" if column == "joint" else "right")
-    for joint in compiled.model.joints:
+    for joint in compiled.file.joints:
         limits = joint.limits
         values = (
             limits.position_min_rad,
@@ -51,9 +51,12 @@ def _show(compiled: Compiled, console: Console) -> None:
         )
         table.add_row(joint.name, *("-" if value is None else f"{value:g}" for value in values))
     console.print(table)
-    model = compiled.model
+    file = compiled.file
+    watched = len(file.pairs) + len(file.near)
     console.print(
-        f"{len(model.joints)} joints, {len(model.capsules)} capsules, {len(model.pairs)} pairs", highlight=False
+        f"{len(file.joints)} joints, {len(file.capsules)} capsules; {watched} pairs are watched, "
+        f"{len(file.neighbours)} neighbours and {len(file.apart)} proved to stay apart are not",
+        highlight=False,
     )
     for note in compiled.notes:
         console.print(f"- {note}", highlight=False, markup=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from contracts.embodiment import Embodiment
+from contracts.errors import ConfigError
 from contracts.topics import ACTION_CHUNK
 from edge_runtime.safety import KernelConfig
-from edge_runtime.safety.kinematics import GeometryModel, Keepout, Plane, box_planes
+from edge_runtime.safety.kinematics import GeometryModel, Keepout, Plane, Watch, box_planes, watch_of, watched_body
 from edge_runtime.safety.kinematics.file import KinematicsFile
 from edge_runtime.safety.limits import NO_FORCE_LIMIT_N, NO_MOMENT_LIMIT_NM, NO_TOOL_SPEED_LIMIT_M_S
 from edge_runtime.safety_file import GeometrySection, HalfSpaceSection, SafetyLimits
@@ -76,7 +77,10 @@ def geometry_model(safety: SafetyLimits) -> GeometryModel | None:
     if geometry is None or safety.kinematics is None:
         return None
     file = from_table(safety.kinematics, KinematicsFile, geometry.kinematics)
-    body = GeometryModel(joints=file.joints, capsules=file.capsules, pairs=file.pairs, tool=file.tool)
+    try:
+        body = watched_body(file, geometry.clearance_min_m, geometry.may_touch)
+    except ConfigError as error:
+        raise ConfigError(error.key, f"{error.problem} (in {geometry.kinematics})") from error
     planes = [_plane(space) for space in geometry.half_spaces]
     if geometry.workspace is not None:
         planes += box_planes(geometry.workspace.min_m, geometry.workspace.max_m)
@@ -88,6 +92,19 @@ def plane_names(geometry: GeometrySection) -> tuple[str, ...]:
     """What the planes of `geometry_model` are called, in its order."""
     sides = () if geometry.workspace is None else [f"the workspace's {axis} {end}" for axis in "xyz" for end in _ENDS]
     return (*(space.name for space in geometry.half_spaces), *sides)
+
+
+def kinematics_of(safety: SafetyLimits) -> tuple[KinematicsFile, Watch] | None:
+    """The robot's kinematics file, and what becomes of each pair of its capsules; None without geometry.
+
+    Raises:
+        ConfigError: like `geometry_model`.
+    """
+    geometry = safety.geometry
+    if geometry is None or safety.kinematics is None:
+        return None
+    file = from_table(safety.kinematics, KinematicsFile, geometry.kinematics)
+    return file, watch_of(file, geometry.clearance_min_m, geometry.may_touch)
 
 
 def _plane(space: HalfSpaceSection) -> Plane:

@@ -37,16 +37,17 @@ def geometry_problem(limits: SafetyLimits, embodiment: Embodiment, posture_rad: 
         raise ValueError(f"a posture of {embodiment.name} has {n_joints} angles, got {len(posture_rad)}")
     if model is None or geometry is None:
         return None
-    near = [d for d in distances(model, posture_rad) if d.distance_m < geometry.clearance_min_m - _ROUNDING_M]
+    least_m = geometry.clearance_min_m - _ROUNDING_M
+    near = [d for d in distances(model, posture_rad) if d.distance_m + d.nearer_m < least_m]
     if not near:
         return None
-    worst = min(near, key=lambda distance: distance.distance_m)
+    worst = min(near, key=lambda distance: distance.distance_m + distance.nearer_m)
     more = f" ({len(near) - 1} more are too near)" if len(near) > 1 else ""
     return _words(worst, geometry) + more
 
 
 def _words(found: Distance, geometry: GeometrySection) -> str:
-    kept = f"{geometry.clearance_min_m * 1e3:g} mm must be kept"
+    kept = f"{(geometry.clearance_min_m - found.nearer_m) * 1e3:.5g} mm must be kept"
     if found.other is not None:
         apart = f"{found.capsule} and {found.other} {_apart(found.distance_m, 'overlap by', 'are', 'apart')}"
         return f"{apart}, {kept}: move them apart by the robot's own means"

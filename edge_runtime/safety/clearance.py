@@ -22,6 +22,7 @@ class Distance:
         capsule: its name.
         other: name of the other capsule, or None.
         plane, keepout: number of the plane or zone in the model, or None.
+        nearer_m: how much less than the clearance of all others the kernel keeps between this pair.
     """
 
     distance_m: float
@@ -29,6 +30,7 @@ class Distance:
     other: str | None = None
     plane: int | None = None
     keepout: int | None = None
+    nearer_m: float = 0.0
 
 
 def distances(model: GeometryModel, posture_rad: Sequence[float]) -> Iterator[Distance]:
@@ -40,9 +42,12 @@ def distances(model: GeometryModel, posture_rad: Sequence[float]) -> Iterator[Di
     """
     alone = model.with_world((), ())
     _, pairs_m = _clearance(alone, posture_rad)
-    for (first, second), distance_m in zip(model.pairs, pairs_m, strict=True):
-        yield Distance(distance_m, first, other=second)
-    bare = msgspec.structs.replace(alone, pairs=())
+    nearer_m = {frozenset((one.first, one.second)): one.nearer_m for one in model.nearer}
+    for (first, second), kept_m in zip(model.pairs, pairs_m, strict=True):
+        # The kernel counts such a pair as further apart by as much.
+        less_m = nearer_m.get(frozenset((first, second)), 0.0)
+        yield Distance(kept_m - less_m, first, other=second, nearer_m=less_m)
+    bare = msgspec.structs.replace(alone, pairs=(), nearer=())
     in_world = [(number, one.name) for number, one in enumerate(model.capsules) if one.in_world]
     for plane, half_space in enumerate(model.planes):
         world_m, _ = _clearance(bare.with_world((half_space,), ()), posture_rad)

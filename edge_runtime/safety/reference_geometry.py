@@ -70,10 +70,12 @@ class Geometry:
     joints: list[Joint]
     capsules: list[Capsule]
     pairs: list[tuple[int, int]]
+    pair_nearer_m: list[float]
     planes: list[Plane]
     keepouts: list[Keepout]
     reach_m: list[list[float]]
-    pair_reach_m: list[list[float]]
+    ball_m: list[float]
+    pair_root: list[int]
     tool_reach_m: list[float]
 
     @classmethod
@@ -92,10 +94,12 @@ class Geometry:
                 Capsule(list(one.a_m), list(one.b_m), one.radius_m, one.link, one.in_world) for one in native.capsules
             ],
             pairs=[(one[0], one[1]) for one in native.pairs],
+            pair_nearer_m=list(native.pair_nearer_m),
             planes=[Plane(list(one.normal), one.offset_m) for one in native.planes],
             keepouts=[Keepout(list(one.min_m), list(one.max_m), one.radius_m) for one in native.keepouts],
             reach_m=[list(row) for row in native.reach_m],
-            pair_reach_m=[list(row) for row in native.pair_reach_m],
+            ball_m=list(native.ball_m),
+            pair_root=list(native.pair_root),
             tool_reach_m=list(native.tool_reach_m),
         )
 
@@ -106,6 +110,15 @@ class Pose:
 
     rotation: list[list[float]] = field(default_factory=list)
     origin_m: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Places:
+    """`geometry_places`, as long as the model has capsules."""
+
+    a_m: list[list[float]]
+    b_m: list[list[float]]
+    middle_m: list[list[float]]
 
 
 @dataclass(slots=True)
@@ -253,18 +266,38 @@ def _world_distance(model: Geometry, a: Vector, b: Vector) -> float:
     return nearest
 
 
+def places_at(model: Geometry, pose: Pose) -> Places:
+    """`geometry_places_at`."""
+    places = Places([], [], [])
+    for capsule in model.capsules[: model.n_capsules]:
+        a, b = _place(pose, capsule.link, capsule.a_m), _place(pose, capsule.link, capsule.b_m)
+        places.a_m.append(a)
+        places.b_m.append(b)
+        places.middle_m.append([0.5 * (a[i] + b[i]) for i in range(3)])
+    return places
+
+
+def world_m(model: Geometry, places: Places, capsule: int) -> float:
+    """`geometry_world_m`."""
+    if not model.capsules[capsule].in_world:
+        return _NOTHING_NEAR_M
+    return _world_distance(model, places.a_m[capsule], places.b_m[capsule]) - model.capsules[capsule].radius_m
+
+
+def pair_m(model: Geometry, places: Places, pair: int) -> float:
+    """`geometry_pair_m`."""
+    first, second = model.pairs[pair]
+    apart_m = segment_distance(places.a_m[first], places.b_m[first], places.a_m[second], places.b_m[second])
+    return apart_m - (model.capsules[first].radius_m + model.capsules[second].radius_m) + model.pair_nearer_m[pair]
+
+
 def clearance_at(model: Geometry, pose: Pose) -> Clearance:
     """`geometry_clearance_at`."""
-    clearance, a_m, b_m = Clearance([], []), [], []
-    for capsule in model.capsules[: model.n_capsules]:
-        a_m.append(_place(pose, capsule.link, capsule.a_m))
-        b_m.append(_place(pose, capsule.link, capsule.b_m))
-        near = _world_distance(model, a_m[-1], b_m[-1]) - capsule.radius_m if capsule.in_world else _NOTHING_NEAR_M
-        clearance.world_m.append(near)
-    for first, second in model.pairs[: model.n_pairs]:
-        apart_m = segment_distance(a_m[first], b_m[first], a_m[second], b_m[second])
-        clearance.pair_m.append(apart_m - (model.capsules[first].radius_m + model.capsules[second].radius_m))
-    return clearance
+    places = places_at(model, pose)
+    return Clearance(
+        [world_m(model, places, i) for i in range(model.n_capsules)],
+        [pair_m(model, places, i) for i in range(model.n_pairs)],
+    )
 
 
 def _turn(pose: Pose, i: int, point: Vector) -> tuple[list[float], list[float]]:

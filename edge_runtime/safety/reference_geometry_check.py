@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 
-from edge_runtime.safety.reference_geometry import Geometry, Vector, cross, dot, larger, length, moved_by
+from edge_runtime.safety.reference_geometry import Capsule, Geometry, Vector, cross, dot, larger, length, moved_by
 
 MAX_JOINTS = 16
-MAX_CAPSULES = 24
-MAX_PAIRS = 64
+MAX_CAPSULES = 48
+MAX_PAIRS = 512
 MAX_PLANES = 16
 MAX_KEEPOUTS = 16
 
 _FARTHEST_POINT_M = 100.0
 _FARTHEST_WORLD_M = 1e6
 _UNIT_TOLERANCE = 1e-9
+_NEARER_MOST_M = 1.0
 
 
 class GeometryError(IntEnum):
@@ -51,9 +52,19 @@ def _capsule_reach(model: Geometry, index: int) -> list[float]:
     return _reach_of(model, capsule.link, larger(length(capsule.a_m), length(capsule.b_m)))
 
 
-def _pair_reach(model: Geometry, index: int) -> list[float]:
-    first, second = (_capsule_reach(model, one) for one in model.pairs[index])
-    return [0.0 if a > 0.0 and b > 0.0 else a + b for a, b in zip(first, second, strict=True)]
+def _ball_of(capsule: Capsule) -> float:
+    return 0.5 * length([b - a for a, b in zip(capsule.a_m, capsule.b_m, strict=True)]) + capsule.radius_m
+
+
+def _root_of(model: Geometry, pair: int) -> int:
+    first, second = (model.capsules[one].link for one in model.pairs[pair])
+    while True:
+        if first > second:
+            first = model.joints[first].parent
+        elif second > first:
+            second = model.joints[second].parent
+        else:
+            return first
 
 
 def _inside(point: Vector, farthest_m: float) -> bool:
@@ -104,6 +115,7 @@ def _pair_error(model: Geometry, index: int) -> GeometryError:
         first < model.n_capsules
         and second < model.n_capsules
         and model.capsules[first].link != model.capsules[second].link
+        and _in_range(model.pair_nearer_m[index], 0.0, _NEARER_MOST_M)
     )
     return GeometryError.OK if known else GeometryError.PAIR
 
@@ -159,8 +171,9 @@ def derive(model: Geometry) -> None:
         return
     for i in range(model.n_capsules):
         model.reach_m[i] = _capsule_reach(model, i)
+        model.ball_m[i] = _ball_of(model.capsules[i])
     for i in range(model.n_pairs):
-        model.pair_reach_m[i] = _pair_reach(model, i)
+        model.pair_root[i] = _root_of(model, i)
     model.tool_reach_m = _reach_of(model, model.tool_link, length(model.tool_m))
 
 
@@ -173,10 +186,10 @@ def check(model: Geometry) -> tuple[GeometryError, int]:
     if error is not GeometryError.OK:
         return error, index
     for i in range(model.n_capsules):
-        if _capsule_reach(model, i) != model.reach_m[i]:
+        if _capsule_reach(model, i) != model.reach_m[i] or model.ball_m[i] != _ball_of(model.capsules[i]):
             return GeometryError.REACH, i
     for i in range(model.n_pairs):
-        if _pair_reach(model, i) != model.pair_reach_m[i]:
+        if model.pair_root[i] != _root_of(model, i):
             return GeometryError.REACH, i
     known = _reach_of(model, model.tool_link, length(model.tool_m)) == model.tool_reach_m
     return (GeometryError.OK if known else GeometryError.REACH), 0

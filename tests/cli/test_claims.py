@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -11,12 +12,14 @@ import pytest
 
 from contracts.errors import ConfigError
 from edge_runtime.cli import main
+from edge_runtime.cli.check import Level, _not_kept_apart
 from edge_runtime.cli.claims import claims_sheet, time_to_rest_s
 from edge_runtime.config import SIM_CONFIG, StopLineSection, load_config
+from edge_runtime.control.limits import kinematics_of
 from edge_runtime.safety import Kernel, State
 from edge_runtime.safety_file import FallbackSection, JointLimits
 from tests.safety.robot import Robot, make_config
-from tests.settings import copy_settings
+from tests.settings import copy_settings, replace
 
 CONFIG = load_config(SIM_CONFIG)
 
@@ -71,21 +74,61 @@ def test_what_is_not_configured_is_listed_as_off() -> None:
     assert "disarms where it is" in section(sheet, "Without a policy")
 
 
-def test_what_the_kinematics_file_leaves_out_of_the_body_is_not_claimed(tmp_path: Path) -> None:
+def test_what_the_kinematics_file_leaves_out_of_the_body_is_listed_by_name(tmp_path: Path) -> None:
     path = copy_settings(tmp_path)
     file = tmp_path / "kinematics.toml"
-    text = re.sub(r"pairs = \[.*?\n\]\n", "pairs = []\n", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = file.read_text(encoding="utf-8")
     # The first is the base's, which does not move.
     text = text.replace("in_world = true", "in_world = false", 1)
-    file.write_text(
-        text.replace('name = "link4"\nlink = "joint4"', 'name = "link4"\nlink = "joint5"'), encoding="utf-8"
+    text = text.replace('name = "finger_left"\ncovered = true', 'name = "finger_left"\ncovered = false')
+    file.write_text(text, encoding="utf-8")
+    replace(
+        tmp_path / "safety.toml", r"^clearance_min_m = .*", 'clearance_min_m = 0.008\nmay_touch = [["link0", "hand"]]'
     )
-    sheet = claims_sheet(load_config(path))
-    assert "from each other" not in section(sheet, "Geometry")
-    off = section(sheet, "Off in this configuration")
-    for words in ("self-collision", "planes and keep-out zones for link1\n", "the links of joint4: no capsule"):
-        assert words in off
-    assert "from each other" in section(claims_sheet(CONFIG), "Geometry")
+    config = load_config(path)
+    sheet = claims_sheet(config)
+    left_out = section(sheet, "Not kept apart")
+    for words in (
+        "neighbouring links, overlapping at home around their joint: link0 and link1, link1 and link2, ",
+        "proved never to be within 8 mm inside the joints' ranges: link0 and link2, ",
+        "touch at home, kept only from overlapping by more than there: link1 and link3 (1 mm)\n",
+        "may touch, because this robot's safety file says so**: link0 and hand\n",
+        "joint finger_left and what it moves**: taken to stand at 0 rad",
+        "planes and keep-out zones for link1",
+    ):
+        assert words in left_out
+    kept = section(sheet, "Geometry")
+    assert "kept 8 mm from each other (all but the pairs under *not kept apart*)" in kept
+    # Every pair of capsules that move against each other is kept apart, or on the sheet.
+    body = kinematics_of(config.safety)
+    assert body is not None
+    kinematics, watch = body
+    watched = {*watch.kept, *(pair for pair, least_m in watch.near.items() if least_m >= 0.0)}
+    for one, other in itertools.combinations(kinematics.capsules, 2):
+        if one.link != other.link:
+            assert ((one.name, other.name) in watched) != (f"{one.name} and {other.name}" in left_out)
+
+
+def test_clearance_beyond_what_is_proved_watches_the_pairs_that_were_proved_apart() -> None:
+    geometry = CONFIG.safety.geometry
+    assert geometry is not None
+    wide = msgspec.structs.replace(geometry, clearance_min_m=0.011)
+    sheet = claims_sheet(msgspec.structs.replace(CONFIG, safety=msgspec.structs.replace(CONFIG.safety, geometry=wide)))
+    assert "proved never" in section(claims_sheet(CONFIG), "Not kept apart")
+    assert "proved never" not in section(sheet, "Not kept apart")
+
+
+def test_check_lists_what_is_not_kept_apart(tmp_path: Path) -> None:
+    row = _not_kept_apart(CONFIG)
+    assert row.level is Level.OK
+    assert "link5 and link6" in row.found
+    path = copy_settings(tmp_path)
+    replace(
+        tmp_path / "safety.toml", r"^clearance_min_m = .*", 'clearance_min_m = 0.01\nmay_touch = [["link0", "hand"]]'
+    )
+    row = _not_kept_apart(load_config(path))
+    assert row.level is Level.WARN
+    assert "may touch, because this robot's safety file says so: link0 and hand" in row.found
 
 
 def test_a_stop_line_of_the_computer_is_named_and_its_absence_is_off() -> None:

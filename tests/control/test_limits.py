@@ -22,6 +22,7 @@ from edge_runtime.safety.kinematics import (
     ToolPoint,
     write_kinematics,
 )
+from tests.safety.geometry_robot import file_of
 from tests.safety.robot import Robot
 from tests.settings import copy_settings, problem_of, replace
 
@@ -80,7 +81,7 @@ def robot(tmp_path: Path) -> Path:
     safety = tmp_path / "safety.toml"
     plain = re.sub(r"^\[geometry\](.|\n)*?(?=^\[joints)", "", safety.read_text(encoding="utf-8"), flags=re.MULTILINE)
     safety.write_text(plain + _GEOMETRY, encoding="utf-8")
-    write_kinematics(tmp_path / "body.toml", body(), ["by hand"])
+    write_kinematics(tmp_path / "body.toml", file_of(body()), ["by hand"])
     return path
 
 
@@ -145,7 +146,7 @@ def test_body_and_surroundings_arrive(robot: Path) -> None:
 
 
 def test_looser_than_the_robots_description_names_its_file(robot: Path) -> None:
-    write_kinematics(robot.parent / "body.toml", body(velocity_max_rad_s=1.5), [])
+    write_kinematics(robot.parent / "body.toml", file_of(body(velocity_max_rad_s=1.5)), [])
     error = problem_of(robot)
     assert error.key == "joints.joint1.velocity_max_rad_s"
     assert "1.957 is looser than the 1.5 of body.toml (in safety.toml)" in error.problem
@@ -154,7 +155,7 @@ def test_looser_than_the_robots_description_names_its_file(robot: Path) -> None:
 def test_what_safety_leaves_out_comes_from_the_description(robot: Path) -> None:
     replace(robot.parent / "safety.toml", r"^velocity_max_rad_s = [0-9.]+\n", "")
     assert load_config(robot).safety.joints["joint1"].velocity_max_rad_s == 2.175, "the rating, which is tighter"
-    write_kinematics(robot.parent / "body.toml", body(velocity_max_rad_s=2.0), [])
+    write_kinematics(robot.parent / "body.toml", file_of(body(velocity_max_rad_s=2.0)), [])
     assert load_config(robot).safety.joints["joint1"].velocity_max_rad_s == 2.0
 
 
@@ -163,7 +164,8 @@ def test_what_safety_leaves_out_comes_from_the_description(robot: Path) -> None:
     [
         ("body.toml", r"radius_m = [0-9.]+", "radius_m = 0.06"),
         ("body.toml", r"offset_m = \[.*\]", "offset_m = [0.0, 0.0, 0.31]"),
-        ("body.toml", r'^  \["joint1", "joint7"\],', '  ["joint2", "joint7"],'),
+        ("body.toml", r"^apart_m = 1.0", "apart_m = 0.5"),
+        ("safety.toml", r"^clearance_min_m = .*", 'clearance_min_m = 0.02\nmay_touch = [["joint1", "joint7"]]'),
         ("safety.toml", r"^radius_m = 0.1", "radius_m = 0.2"),
         ("safety.toml", r"^offset_m = -2.0", "offset_m = -2.1"),
         ("safety.toml", r"^max_m = \[1.0", "max_m = [1.1"),
@@ -180,7 +182,7 @@ def test_the_digest_follows_the_geometry(robot: Path, file: str, pattern: str, t
 
 def test_the_digest_ignores_comments(robot: Path) -> None:
     before = load_config(robot).safety.digest
-    write_kinematics(robot.parent / "body.toml", body(), ["made anew", "from the same"])
+    write_kinematics(robot.parent / "body.toml", file_of(body()), ["made anew", "from the same"])
     assert load_config(robot).safety.digest == before
 
 

@@ -30,11 +30,13 @@ static void random_rotation(uint64_t *r, double *m) {
 }
 
 static void random_links(uint64_t *r, geometry_model *g) {
+    const uint32_t second_arm = fuzz_below(r, 3u) ? g->n_joints : g->n_joints / 2u;
     for (uint32_t i = 0; i < g->n_joints; i++) {
         geometry_joint *joint = &g->joints[i];
         random_rotation(r, joint->rotation);
         /* Mostly a chain, now and then a fork. */
         joint->parent = fuzz_below(r, 10u) == 0u ? (int32_t)fuzz_below(r, i + 1u) - 1 : (int32_t)i - 1;
+        if (i == second_arm) joint->parent = -1;
         for (int k = 0; k < 3; k++) joint->offset_m[k] = fuzz_below(r, 2u) ? 0.0 : fuzz_uniform(r, -0.35, 0.35);
     }
     g->tool_link = (int32_t)g->n_joints - 1;
@@ -80,8 +82,16 @@ static void random_pairs(uint64_t *r, geometry_model *g, const geometry_pose *po
         pair[1] = fuzz_below(r, g->n_capsules);
         const int32_t apart = g->capsules[pair[0]].link - g->capsules[pair[1]].link;
         if (apart * apart < 4) continue;
+        g->pair_nearer_m[g->n_pairs] = 0.0;
         g->n_pairs++;
-        if (pair_room(g, pose) < ROOM_M) g->n_pairs--;
+        const double room = pair_room(g, pose);
+        if (room >= ROOM_M) continue;
+        /* Too near where it stands: never watched, or watched from there. */
+        if (fuzz_below(r, 2u) && room > -0.5) {
+            g->pair_nearer_m[g->n_pairs - 1u] = ROOM_M - room;
+        } else {
+            g->n_pairs--;
+        }
     }
 }
 
@@ -126,7 +136,7 @@ void fuzz_build_arm(fuzz_stream *s) {
     random_links(r, g);
     random_capsules(r, g);
     geometry_pose_at(g, s->real_rad, &pose);
-    random_pairs(r, g, &pose, fuzz_below(r, 14u));
+    random_pairs(r, g, &pose, fuzz_below(r, 6u) ? fuzz_below(r, 14u) : 100u);
     random_world(r, g, &pose);
     geometry_derive(g);
     c->manipulability_slow_below = fuzz_below(r, 3u) ? 0.0 : fuzz_decade(r, -4, 0);

@@ -149,7 +149,7 @@ double fuzz_clearance_m(const geometry_model *model, const double *q_rad) {
         double middle[3];
         between(a[j], b[j], 0.5, middle);
         if (!far(a[i], b[i], middle, spread(a[j], b[j]), fmin(least, 1e3) + radii))
-            least = fmin(least, fuzz_pair_m(a[i], b[i], a[j], b[j], radii));
+            least = fmin(least, fuzz_pair_m(a[i], b[i], a[j], b[j], radii) + model->pair_nearer_m[p]);
     }
     return least;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import combinations
 from typing import Any
 
 from edge_runtime.native import ffi, lib
@@ -13,6 +14,8 @@ from edge_runtime.safety.kinematics import (
     GeometryModel,
     Keepout,
     KinematicJoint,
+    KinematicsFile,
+    Nearer,
     Plane,
     ToolPoint,
     box_planes,
@@ -77,6 +80,24 @@ def arm(*, in_a_box: bool = True) -> GeometryModel:
     )
 
 
+def file_of(model: GeometryModel) -> KinematicsFile:
+    """The body in a file that watches the model's pairs and lists all others as apart."""
+    watched = {frozenset(pair) for pair in model.pairs}
+    apart = [
+        (one.name, other.name)
+        for one, other in combinations(model.capsules, 2)
+        if one.link != other.link and frozenset((one.name, other.name)) not in watched
+    ]
+    return KinematicsFile(
+        tool=model.tool,
+        joints=model.joints,
+        capsules=model.capsules,
+        pairs=model.pairs,
+        apart=tuple(apart),
+        apart_m=1.0,
+    )
+
+
 def random_model(generator: random.Random, *, tidy: bool = False) -> GeometryModel:
     """A tree of joints with anything around it; `tidy` ones have right angles and short decimals, where ties happen."""
 
@@ -112,8 +133,10 @@ def random_model(generator: random.Random, *, tidy: bool = False) -> GeometryMod
                 in_world=generator.random() < 0.9,
             )
         )
-    pairs = [(a.name, b.name) for a in capsules for b in capsules if a.link != b.link]
+    pairs = [(a.name, b.name) for a, b in combinations(capsules, 2) if a.link != b.link]
+    pairs = [pair if generator.random() < 0.5 else pair[::-1] for pair in pairs]
     generator.shuffle(pairs)
+    watched = pairs[: generator.randint(0, 20)]
     zones = []
     for _ in range(generator.randint(0, 4)):
         low, size = vector(1.0), vector(0.5)
@@ -127,7 +150,12 @@ def random_model(generator: random.Random, *, tidy: bool = False) -> GeometryMod
     return GeometryModel(
         joints=joints,
         capsules=tuple(capsules),
-        pairs=tuple(pairs[: generator.randint(0, 20)]),
+        pairs=tuple(watched),
+        nearer=tuple(
+            Nearer(first=first, second=second, nearer_m=number(0.3) ** 2)
+            for first, second in watched
+            if generator.random() < 0.2
+        ),
         tool=ToolPoint(link=generator.choice([BASE, *names, names[-1], names[-1]]), point_m=vector(0.2)),
         planes=planes,
         keepouts=tuple(zones),

@@ -93,14 +93,15 @@ def test_derived_reaches_agree() -> None:
         native = NativeGeometry(random_model(generator)).model
         geometry = reference.Geometry.of(native)
         blank = reference.Geometry.of(ffi.new("geometry_model *"))
-        wanted = (geometry.reach_m, geometry.pair_reach_m, geometry.tool_reach_m)
-        geometry.reach_m, geometry.pair_reach_m, geometry.tool_reach_m = (
+        wanted = (geometry.reach_m, geometry.ball_m, geometry.pair_root, geometry.tool_reach_m)
+        geometry.reach_m, geometry.ball_m, geometry.pair_root, geometry.tool_reach_m = (
             blank.reach_m,
-            blank.pair_reach_m,
+            blank.ball_m,
+            blank.pair_root,
             blank.tool_reach_m,
         )
         derive(geometry)
-        assert (geometry.reach_m, geometry.pair_reach_m, geometry.tool_reach_m) == wanted
+        assert (geometry.reach_m, geometry.ball_m, geometry.pair_root, geometry.tool_reach_m) == wanted
         assert check(geometry) == (GeometryError.OK, 0)
 
 
@@ -132,9 +133,9 @@ TILT = 3e-5
 
 REFUSED: list[tuple[str, float, GeometryError, int]] = [
     ("n_joints", 17, GeometryError.COUNTS, 0),
-    ("n_capsules", 25, GeometryError.COUNTS, 0),
+    ("n_capsules", 49, GeometryError.COUNTS, 0),
     ("n_capsules", 0, GeometryError.COUNTS, 0),
-    ("n_pairs", 65, GeometryError.COUNTS, 0),
+    ("n_pairs", 513, GeometryError.COUNTS, 0),
     ("n_planes", 17, GeometryError.COUNTS, 0),
     ("n_keepouts", 17, GeometryError.COUNTS, 0),
     ("n_joints", 0, GeometryError.COUNTS, 0),
@@ -189,8 +190,11 @@ REFUSED: list[tuple[str, float, GeometryError, int]] = [
     ("reach_m.8.0", 1.0, GeometryError.REACH, 8),
     ("reach_m.2.15", 1e-9, GeometryError.REACH, 2),
     ("reach_m.0.3", math.nan, GeometryError.REACH, 0),
-    ("pair_reach_m.19.6", 1.0, GeometryError.REACH, 19),
-    ("pair_reach_m.0.0", 0.0, GeometryError.REACH, 0),
+    *(("pair_nearer_m.3", value, GeometryError.PAIR, 3) for value in (-1e-300, math.nextafter(1.0, 2.0), *NEVER)),
+    ("ball_m.8", 0.05, GeometryError.REACH, 8),
+    ("ball_m.0", math.nan, GeometryError.REACH, 0),
+    ("pair_root.19", 5, GeometryError.REACH, 19),
+    ("pair_root.0", 0, GeometryError.REACH, 0),
     ("tool_reach_m.6", 0.2, GeometryError.REACH, 0),
     ("tool_reach_m.15", 1e-9, GeometryError.REACH, 0),
 ]
@@ -217,6 +221,7 @@ TAKEN: list[tuple[str, float]] = [
     ("capsules.1.link", -1),
     ("capsules.8.link", 6),
     ("pairs.0.1", 8),
+    *(("pair_nearer_m.3", value) for value in (0.0, 5e-324, 1.0)),
     ("planes.0.normal.0", 1.0 + 4e-10),
     *(("planes.1.offset_m", value) for value in (1e6, -1e6)),
     *((f"keepouts.0.min_m.{k}", -1e6) for k in range(3)),
@@ -247,7 +252,7 @@ def test_no_joints_means_no_model_and_nothing_else_either() -> None:
 def full_house() -> Any:
     """A model that has all there is room for."""
     native = ffi.new("geometry_model *")
-    native.n_joints, native.n_capsules, native.n_pairs, native.n_planes, native.n_keepouts = 16, 24, 64, 16, 16
+    native.n_joints, native.n_capsules, native.n_pairs, native.n_planes, native.n_keepouts = 16, 48, 512, 16, 16
     for i in range(16):
         native.joints[i].parent = i - 1
         native.joints[i].rotation = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)
@@ -255,13 +260,14 @@ def full_house() -> Any:
         native.planes[i].normal = (0.0, 0.0, 1.0)
         native.planes[i].offset_m = -0.1 * i
         native.keepouts[i].min_m = native.keepouts[i].max_m = (0.1 * i, 1.0, 0.0)
-    for i in range(24):
+    for i in range(48):
         native.capsules[i].link = i % 16
         native.capsules[i].b_m = (0.0, 0.1, 0.05 + 0.01 * i)
         native.capsules[i].radius_m = 0.01
         native.capsules[i].in_world = 1
-    for i in range(64):
-        native.pairs[i] = (i % 24, (i + 1 + i // 24) % 24)
+    for i in range(512):
+        native.pairs[i] = (i % 48, (i + 1 + i // 48) % 48)
+        native.pair_nearer_m[i] = 0.001 * i
     native.tool_link = 15
     return native
 
@@ -285,11 +291,13 @@ def test_nothing_beyond_the_counts_is_looked_at_or_written() -> None:
     for i in range(3):
         native.capsules[i].link = i
     native.tool_link = 2
-    for row in (*native.reach_m, *native.pair_reach_m):
+    for row in native.reach_m:
         row[0:16] = [42.0] * 16
+    native.ball_m[3], native.pair_root[2] = 42.0, 42
     lib.geometry_derive(native)
     require_verdict(native, GeometryError.OK, 0)
-    assert list(native.reach_m[3]) == list(native.pair_reach_m[2]) == [42.0] * 16
+    assert list(native.reach_m[3]) == [42.0] * 16
+    assert (native.ball_m[3], native.pair_root[2]) == (42.0, 42)
     pose, clearance, columns = ffi.new("geometry_pose *"), ffi.new("geometry_clearance *"), ffi.new("double[16][3]")
     pose.origin_m[7][0] = clearance.world_m[3] = clearance.pair_m[2] = columns[7][0] = 42.0
     lib.geometry_pose_at(native, [0.0] * 7, pose)

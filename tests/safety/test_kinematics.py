@@ -14,12 +14,19 @@ import pytest
 from contracts.embodiment import Embodiment
 from contracts.errors import ConfigError
 from edge_runtime.cli import main
-from edge_runtime.safety.kinematics import BASE, Compiled, GeometryModel, compile_file, load_kinematics
+from edge_runtime.safety.kinematics import (
+    BASE,
+    Compiled,
+    GeometryModel,
+    compile_file,
+    load_kinematics,
+    read_kinematics,
+)
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule
 from edge_runtime.safety.kinematics.file import to_toml
 from edge_runtime.safety.kinematics.source import Shape, box, capsule, cylinder, ellipsoid
 from edge_runtime.toml_file import read_toml
-from tests.safety.geometry_robot import NativeGeometry, arm, random_model, random_rotation
+from tests.safety.geometry_robot import NativeGeometry, arm, file_of, random_model, random_rotation
 from tests.safety.kinematics_sources import BOX_M, URDF, stl, write_mjcf, write_urdf
 
 SIM = Path(__file__).resolve().parents[2] / "edge_runtime" / "robots" / "sim"
@@ -31,7 +38,7 @@ def compile_sim() -> Compiled:
     return compile_file(SIM / "world.xml", embodiment.joint_names, embodiment.home_rad, "tool")
 
 
-def require_same(one: GeometryModel, other: GeometryModel, tolerance: float = 1e-9) -> None:
+def require_same(one: msgspec.Struct, other: msgspec.Struct, tolerance: float = 1e-9) -> None:
     """All names and numbers, up to rounding."""
     texts = []
     numbers: list[list[float]] = []
@@ -56,7 +63,7 @@ def _without_numbers(value: object, numbers: list[float]) -> object:
 
 def test_the_simulated_arms_file_is_what_the_compiler_makes() -> None:
     """Not so: edge-runtime kinematics edge_runtime/robots/sim/world.xml --tool tool --embodiment embodiment.toml"""
-    require_same(load_kinematics(SIM / "config" / "kinematics.toml"), compile_sim().model, 1e-6)
+    require_same(read_kinematics(SIM / "config" / "kinematics.toml"), compile_sim().file, 2e-6)
 
 
 def homogeneous(rotation: np.ndarray, origin_m: np.ndarray) -> np.ndarray:
@@ -159,11 +166,10 @@ def test_capsules_hold_every_geom_of_the_simulated_arm_in_any_posture_and_openin
 
 def test_pairs_left_out_as_never_near_are_never_near() -> None:
     compiled = compile_sim()
-    (note,) = (note for note in compiled.notes if note.startswith("pairs that no posture brings within 10 mm"))
-    pairs = tuple(tuple(pair.split(" and ")) for pair in note.partition("not watched: ")[2].split(", "))
-    assert ("link5", "hand") in pairs
-    assert not set(pairs) & set(compiled.model.pairs)
-    native = NativeGeometry(msgspec.structs.replace(compiled.model, pairs=pairs))
+    apart = compiled.file.apart
+    assert ("link5", "hand") in apart
+    assert not set(apart) & set(compiled.model.pairs)
+    native = NativeGeometry(msgspec.structs.replace(compiled.model, pairs=apart, nearer=()))
     generator = random.Random(4)
     for _ in range(3000):
         ends = [(joint.limits.position_min_rad, joint.limits.position_max_rad) for joint in compiled.model.joints]
@@ -191,7 +197,7 @@ def test_urdf_and_mjcf_of_one_arm_give_one_body(tmp_path: Path) -> None:
     require_same(*plain)
     assert from_urdf.notes == from_mjcf.notes
     assert from_urdf.notes[:2] == (
-        "joint flap is not controlled: held at 0 rad; its motion is not covered",
+        "joint flap is not controlled: covered from -1 to 1 rad",
         "joint grip is not controlled: covered from 0.01 to 0.05 m",
     )
     assert [one.name for one in urdf.capsules] == ["foot", "column", "boom", "plate", "lid", "hand", "finger"]
@@ -253,40 +259,67 @@ def volume(a: np.ndarray, b: np.ndarray, radius_m: float) -> float:
     return math.pi * radius_m**2 * (math.dist(a, b) + 4.0 / 3.0 * radius_m)
 
 
+def spheres(count: int, radius_m: float, x_m: float, step_m: float) -> str:
+    """A row of them along x."""
+    shape = f'<geometry><sphere radius="{radius_m}"/></geometry>'
+    return "".join(f'<collision><origin xyz="{x_m + step_m * i} 0 0"/>{shape}</collision>' for i in range(count))
+
+
 def test_more_shapes_than_the_kernel_takes_become_one_capsule_for_each_link(tmp_path: Path) -> None:
-    many = "".join(
-        f'<collision><origin xyz="{0.01 * i} 0 0"/><geometry><sphere radius="0.01"/></geometry></collision>'
-        for i in range(30)
-    )
-    text = URDF.replace('<link name="tip"/>', f'<link name="tip">{many}</link>')
+    text = URDF.replace('<link name="tip"/>', f'<link name="tip">{spheres(45, 0.01, 0.0, 0.01)}</link>')
     compiled = compile_file(write_urdf(tmp_path, text), JOINTS)
-    assert "37 shapes are more than the kernel's 24: one capsule for each link" in compiled.notes
+    assert "52 shapes are more than the kernel's 48 capsules: one capsule for each link" in compiled.notes
     assert "no tool was named: the far end of the last joint's capsules" in compiled.notes
     tip = compiled.model.capsules[-1]
-    assert (tip.name, tip.radius_m, math.dist(tip.a_m, tip.b_m)) == ("tip", 0.01, pytest.approx(0.29))
-    # The far end of the tip: 0.16 + 0.29 m ahead of the wrist.
-    assert math.hypot(*compiled.model.tool.point_m) == pytest.approx(math.hypot(0.45, 0.02))
+    assert (tip.name, tip.radius_m, math.dist(tip.a_m, tip.b_m)) == ("tip", 0.01, pytest.approx(0.44))
+    # The far end of the tip: 0.16 + 0.44 m ahead of the wrist.
+    assert math.hypot(*compiled.model.tool.point_m) == pytest.approx(math.hypot(0.6, 0.02))
 
 
-def test_more_pairs_than_the_kernel_takes_lose_those_furthest_apart(tmp_path: Path) -> None:
-    def balls(radius_m: float, x_m: float) -> str:
-        shape = f'<geometry><sphere radius="{radius_m}"/></geometry>'
-        return "".join(f'<collision><origin xyz="{x_m} 0 {0.005 * i}"/>{shape}</collision>' for i in range(8))
+def test_more_links_than_the_kernel_takes_become_one_capsule_for_each_rigid_body(tmp_path: Path) -> None:
+    more = "".join(
+        f'<link name="bead{i}">{spheres(1, 0.01, 0.01 * i, 0.0)}</link><joint name="glue{i}" type="fixed">'
+        f'<parent link="hand"/><child link="bead{i}"/></joint>'
+        for i in range(50)
+    )
+    compiled = compile_file(
+        write_urdf(tmp_path, URDF.replace('<link name="tip"/>', f'<link name="tip"/>{more}')), JOINTS
+    )
+    assert "57 shapes are more than the kernel's 48 capsules: one capsule for each rigid body" in compiled.notes
+    assert [one.name for one in compiled.file.capsules] == ["foot", "column", "boom", "hand"]
 
-    text = URDF.replace('<link name="tip"/>', f'<link name="tip">{balls(0.01, 0.0)}</link>')
-    text = text.replace('<link name="foot">', f'<link name="foot">{balls(0.1, 0.3)}')
-    compiled = compile_file(write_urdf(tmp_path, text), JOINTS, home_rad=(0.0, 0.0, 0.0), tool="tip")
-    dropped = [note for note in compiled.notes if "the kernel takes 64" in note]
-    assert len(compiled.model.pairs) == 64
-    assert dropped
-    assert all(note.endswith("in 2000 random postures") for note in dropped)
+
+PLANAR = """<robot name="planar">
+  <link name="rail">{rail}</link>
+  <joint name="swing" type="continuous"><parent link="rail"/><child link="rod"/><axis xyz="0 0 1"/></joint>
+  <link name="rod"/>
+  <joint name="turn" type="continuous"><parent link="rod"/><child link="club"/><origin xyz="0.3 0 0"/>
+    <axis xyz="0 0 1"/></joint>
+  <link name="club">{club}</link>
+</robot>
+"""
+
+
+def test_more_pairs_than_the_kernel_takes_are_no_reason_to_watch_fewer(tmp_path: Path) -> None:
+    """Bodies are enclosed more coarsely until every pair that is not proved apart is watched."""
+    path = tmp_path / "planar.urdf"
+    for count, watched in ((22, 22 * 22), (24, 1)):
+        text = PLANAR.format(rail=spheres(count, 0.05, 0.1, 0.002), club=spheres(count, 0.05, 0.1, 0.002))
+        path.write_text(text, encoding="utf-8")
+        compiled = compile_file(path, home_rad=(math.pi, 0.0))
+        assert len(compiled.file.pairs) == len(compiled.model.pairs) == watched
+    assert "576 pairs to watch are more than the kernel's 512: one capsule for each link" in compiled.notes
+    assert compiled.file.pairs == (("rail", "club"),)
 
 
 def test_a_file_is_loaded_to_the_last_bit_as_it_was_written(tmp_path: Path) -> None:
     generator = random.Random(7)
-    for model in (arm(in_a_box=False), *(random_model(generator).with_world((), ()) for _ in range(50))):
+    others = (random_model(generator).with_world((), ()) for _ in range(50))
+    for model in (arm(in_a_box=False), *(msgspec.structs.replace(other, nearer=()) for other in others)):
         path = tmp_path / "kinematics.toml"
-        path.write_text(to_toml(model, ("any note", "")), encoding="utf-8")
+        file = file_of(model)
+        path.write_text(to_toml(file, ("any note", "")), encoding="utf-8")
+        assert read_kinematics(path) == file
         assert load_kinematics(path) == model
 
 

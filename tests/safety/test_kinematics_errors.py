@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from contracts.errors import ConfigError
+from edge_runtime.config import SIM_CONFIG
 from edge_runtime.safety.kinematics import (
     BASE,
     Capsule,
@@ -23,12 +24,15 @@ from edge_runtime.safety.kinematics import (
     box_planes,
     compile_file,
     load_kinematics,
+    watched_body,
     write_kinematics,
 )
 from edge_runtime.safety.kinematics.file import to_toml
 from edge_runtime.safety.kinematics.stl import stl_vertices
-from tests.safety.geometry_robot import UPRIGHT, NativeGeometry, arm
+from tests.safety.geometry_robot import UPRIGHT, NativeGeometry, arm, file_of
 from tests.safety.kinematics_sources import BOX_M, MJCF, URDF, stl, write_mjcf, write_urdf
+
+SIM_KINEMATICS = SIM_CONFIG.with_name("kinematics.toml")
 
 
 def refusal(action: Callable[[], Any]) -> str:
@@ -183,21 +187,125 @@ FILE_MISTAKES = [
 @pytest.mark.parametrize(("right", "wrong", "message"), FILE_MISTAKES)
 def test_mistakes_in_the_file_are_named(tmp_path: Path, right: str, wrong: str, message: str) -> None:
     path = tmp_path / "kinematics.toml"
-    text = to_toml(arm(in_a_box=False), ())
+    text = to_toml(file_of(arm(in_a_box=False)), ())
     assert right in text
     path.write_text(text.replace(right, wrong, 1), encoding="utf-8")
     assert message in refusal(lambda: load_kinematics(path))
 
 
+LISTS = [
+    ("pairs", ('["link0", "hand"],', ""), "pairs: nothing says whether link0 and hand may touch, nor of 0 more pairs"),
+    ("pairs", ('["link0", "hand"]', '["link0", "link1"]'), "neighbours[0]: link0 and link1 are in pairs as well"),
+    ("neighbours", ('["link0", "link1"]', '["link9", "link1"]'), "neighbours[0]: there is no 'link9', only link0"),
+    (
+        "apart",
+        ('["link0", "link2"]', '["left_finger", "right_finger"]'),
+        "left_finger and right_finger are of one link",
+    ),
+    ("near", ('pair = ["link1", "link3"]', 'pair = ["link0", "hand"]'), "near[0]: link0 and hand are in pairs as well"),
+]
+
+
+@pytest.mark.parametrize(("field", "change", "message"), LISTS)
+def test_a_file_says_of_every_pair_what_becomes_of_it(
+    tmp_path: Path, field: str, change: tuple[str, str], message: str
+) -> None:
+    path = tmp_path / "kinematics.toml"
+    text = SIM_KINEMATICS.read_text(encoding="utf-8")
+    head, found, tail = text.partition(f"\n{field} = [" if field != "near" else "[[near]]")
+    assert found
+    assert change[0] in tail
+    path.write_text(head + found + tail.replace(*change, 1), encoding="utf-8")
+    assert message in refusal(lambda: load_kinematics(path))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("at_least_m = -0.001", "at_least_m = nan", "near[0].at_least_m: must lie above -0.115, where nothing is left"),
+        (
+            "at_least_m = -0.001",
+            "at_least_m = -0.115",
+            "near[0].at_least_m: must lie above -0.115, where nothing is left",
+        ),
+        ("at_least_m = -0.001", "at_least_m = 1.1", "near[0].at_least_m: must lie above -0.115, where nothing is left"),
+        ("apart_m = 0.01", "apart_m = nan", "apart_m: must lie between 0 and 1, got nan"),
+        ("apart_m = 0.01", "apart_m = -0.01", "apart_m: must lie between 0 and 1, got -0.01"),
+        ("apart_m = 0.01", "apart_m = 2.0", "apart_m: must lie between 0 and 1, got 2.0"),
+    ],
+)
+def test_no_number_in_the_file_drops_a_pair(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    path = tmp_path / "kinematics.toml"
+    text = SIM_KINEMATICS.read_text(encoding="utf-8")
+    assert right in text
+    path.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+    assert message in refusal(lambda: load_kinematics(path))
+
+
+def test_neighbours_are_what_the_joints_say(tmp_path: Path) -> None:
+    path = tmp_path / "kinematics.toml"
+    text = SIM_KINEMATICS.read_text(encoding="utf-8").replace('  ["link0", "hand"],\n', "", 1)
+    text = text.replace("neighbours = [\n", 'neighbours = [\n  ["link0", "hand"],\n')
+    path.write_text(text, encoding="utf-8")
+    assert "neighbours[0]: no one joint joins the links of link0 and hand" in refusal(lambda: load_kinematics(path))
+
+
+def test_a_file_of_an_earlier_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """It left pairs out without saying which, and some of them by a sample."""
+    path = tmp_path / "kinematics.toml"
+    text = SIM_KINEMATICS.read_text(encoding="utf-8")
+    old = re.sub(r"(?s)(neighbours|apart|inseparable) = \[.*?\n?\]\n|\[\[(near|held)\]\].*|apart_m = .*?\n", "", text)
+    assert "pairs = [" in old
+    path.write_text(old, encoding="utf-8")
+    message = refusal(lambda: load_kinematics(path))
+    assert (
+        "Earlier versions left pairs unwatched without a proof: make it again with `edge-runtime kinematics`" in message
+    )
+    assert message.endswith("(in kinematics.toml)")
+
+
+def test_a_persons_word_is_about_capsules_that_there_are() -> None:
+    def load(*pair: str) -> GeometryModel:
+        return load_kinematics(SIM_KINEMATICS, 0.01, ((pair[0], pair[1]),))
+
+    assert ("link0", "hand") not in load("hand", "link0").pairs
+    assert ("link0", "link7") in load("hand", "link0").pairs
+    assert "geometry.may_touch: there is no 'head'; capsules are link0, link1" in refusal(lambda: load("head", "link0"))
+    assert "left_finger and hand are of one rigid body" in refusal(lambda: load("left_finger", "hand"))
+    model = arm(in_a_box=False)
+    renamed = {"body7": "fist_1", "body8": "fist_2"}
+    split = [msgspec.structs.replace(one, name=renamed[one.name]) for one in model.capsules[7:]]
+    model = msgspec.structs.replace(
+        model,
+        capsules=(*model.capsules[:7], *split),
+        pairs=tuple((one, renamed.get(other, other)) for one, other in model.pairs),
+    )
+    left = watched_body(file_of(model), 0.01, (("fist", "body0"),)).pairs
+    assert not {("body0", "fist_1"), ("body0", "fist_2")} & set(left)
+    assert {("body1", "fist_1"), ("body1", "fist_2")} <= set(left)
+
+
+def test_a_clearance_that_is_wider_than_what_is_proved_needs_room_for_more_pairs() -> None:
+    balls = [
+        Capsule(name=f"{at}{k}", link=at, a_m=(0.0, 0.0, 0.0), b_m=(0.0, 0.0, 0.0), radius_m=0.01)
+        for at in ("joint1", "joint7")
+        for k in range(24)
+    ]
+    file = msgspec.structs.replace(file_of(changed(capsules=tuple(balls), pairs=())()), apart_m=0.02)
+    assert watched_body(file, 0.02).pairs == ()
+    message = refusal(lambda: watched_body(file, 0.021))
+    assert "geometry.clearance_min_m: with 0.021 m there are 576 pairs to watch, and the kernel takes 512" in message
+
+
 def test_a_file_that_cannot_be_written_or_named_is_an_error(tmp_path: Path) -> None:
-    assert "Is a directory" in refusal(lambda: write_kinematics(tmp_path, arm(in_a_box=False), ()))
+    assert "Is a directory" in refusal(lambda: write_kinematics(tmp_path, file_of(arm(in_a_box=False)), ()))
     model = arm(in_a_box=False)
     odd = msgspec.structs.replace(model.capsules[8], name="a\nb")
     model = msgspec.structs.replace(model, capsules=(*model.capsules[:8], odd), pairs=())
-    assert "must not have control characters" in refusal(lambda: to_toml(model, ()))
+    assert "must not have control characters" in refusal(lambda: to_toml(file_of(model), ()))
     quoted = msgspec.structs.replace(odd, name='a "b" \\ c')
     path = tmp_path / "kinematics.toml"
-    write_kinematics(path, msgspec.structs.replace(model, capsules=(quoted,)), ("note",))
+    write_kinematics(path, file_of(msgspec.structs.replace(model, capsules=(quoted,))), ("note",))
     assert load_kinematics(path).capsules == (quoted,)
 
 
@@ -214,8 +322,8 @@ def many(count: int, **fields: Any) -> tuple[Capsule, ...]:
     [
         (changed(joints=()), "joints: at least one is needed"),
         (changed(capsules=()), "capsules: at least one is needed"),
-        (changed(capsules=many(25)), "capsules: at most 24, got 25"),
-        (changed(pairs=(("body0", "body3"),) * 65), "pairs: at most 64, got 65"),
+        (changed(capsules=many(49)), "capsules: at most 48, got 49"),
+        (changed(pairs=(("body0", "body3"),) * 513), "pairs: at most 512, got 513"),
         (changed(planes=arm().planes * 3), "planes: at most 16, got 18"),
         (changed(keepouts=arm().keepouts * 9), "keepouts: at most 16, got 18"),
         (changed(planes=(Plane(normal=(0.0, 0.0, 2.0), offset_m=0.0),)), "planes[0]: normal must be of unit length"),

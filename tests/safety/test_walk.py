@@ -4,6 +4,7 @@ The functions are the reference's; `test_reference.py` holds the C ones to them 
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 
@@ -83,3 +84,25 @@ def test_without_looks_nothing_is_shown() -> None:
     config = Config.of(random_config(generator, body=True).to_native())
     middle = [ProfileState((a + b) / 2, 0.0, 0.0) for a, b in zip(config.q_min_rad, config.q_max_rad, strict=True)]
     assert verify_stop(config, 1.0, middle, 0)[:2] == (Reason.LIMIT_GEOMETRY, 0)
+
+
+def test_pairs_that_are_passed_over_would_have_changed_nothing() -> None:
+    """With balls around the capsules that show nothing, every pair is measured: the answer is the same."""
+    generator = random.Random(14)
+    looked = measured = 0
+    for _ in range(60):
+        config = Config.of(random_config(generator, body=True).to_native())
+        blind = copy.deepcopy(config)
+        blind.geometry.ball_m = [1e3] * len(config.geometry.ball_m)
+        for _ in range(8):
+            joints = random_joints(generator, config, generator.choice((0.05, 0.3, 0.9)))
+            reasons, left, stop = verify_stop(config, config.tool_speed_max_m_s, joints, ENOUGH)
+            wanted, blind_left, blind_stop = verify_stop(blind, config.tool_speed_max_m_s, joints, ENOUGH)
+            assert (reasons, left) == (wanted, blind_left)
+            assert blind_stop.measured == blind_stop.looked
+            assert stop.looked >= blind_stop.looked
+            if reasons == Reason.LIMIT_GEOMETRY:
+                assert stop.margin_m == blind_stop.margin_m
+            looked += stop.looked
+            measured += stop.measured
+    assert measured < 0.7 * looked

@@ -9,6 +9,7 @@
 #define NOTHING_NEAR_M 1e9
 #define FAR_IN_HALVES 4.0
 #define UNIT_TOLERANCE 1e-9
+#define NEARER_MOST_M 1.0
 
 static const double BASE_ROTATION[9] = {1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0};
 static const double BASE_ORIGIN_M[3] = {0.0, 0.0, 0.0};
@@ -172,20 +173,35 @@ static double world_distance(const geometry_model *model, const double *a, const
     return nearest;
 }
 
-void geometry_clearance_at(const geometry_model *model, const geometry_pose *pose, geometry_clearance *clearance) {
-    double a_m[GEOMETRY_MAX_CAPSULES][3], b_m[GEOMETRY_MAX_CAPSULES][3];
+void geometry_places_at(const geometry_model *model, const geometry_pose *pose, geometry_places *places) {
     for (uint32_t i = 0; i < model->n_capsules; i++) {
         const geometry_capsule *capsule = &model->capsules[i];
-        place(pose, capsule->link, capsule->a_m, a_m[i]);
-        place(pose, capsule->link, capsule->b_m, b_m[i]);
-        clearance->world_m[i] =
-            capsule->in_world ? world_distance(model, a_m[i], b_m[i]) - capsule->radius_m : NOTHING_NEAR_M;
+        const double *a = places->a_m[i], *b = places->b_m[i];
+        place(pose, capsule->link, capsule->a_m, places->a_m[i]);
+        place(pose, capsule->link, capsule->b_m, places->b_m[i]);
+        places->middle_m[i][0] = 0.5 * (a[0] + b[0]);
+        places->middle_m[i][1] = 0.5 * (a[1] + b[1]);
+        places->middle_m[i][2] = 0.5 * (a[2] + b[2]);
     }
-    for (uint32_t i = 0; i < model->n_pairs; i++) {
-        const uint32_t first = model->pairs[i][0], second = model->pairs[i][1];
-        const double apart_m = segment_distance(a_m[first], b_m[first], a_m[second], b_m[second]);
-        clearance->pair_m[i] = apart_m - (model->capsules[first].radius_m + model->capsules[second].radius_m);
-    }
+}
+
+double geometry_world_m(const geometry_model *model, const geometry_places *places, uint32_t capsule) {
+    if (!model->capsules[capsule].in_world) return NOTHING_NEAR_M;
+    return world_distance(model, places->a_m[capsule], places->b_m[capsule]) - model->capsules[capsule].radius_m;
+}
+
+double geometry_pair_m(const geometry_model *model, const geometry_places *places, uint32_t pair) {
+    const uint32_t first = model->pairs[pair][0], second = model->pairs[pair][1];
+    const double apart_m =
+        segment_distance(places->a_m[first], places->b_m[first], places->a_m[second], places->b_m[second]);
+    return apart_m - (model->capsules[first].radius_m + model->capsules[second].radius_m) + model->pair_nearer_m[pair];
+}
+
+void geometry_clearance_at(const geometry_model *model, const geometry_pose *pose, geometry_clearance *clearance) {
+    geometry_places places;
+    geometry_places_at(model, pose, &places);
+    for (uint32_t i = 0; i < model->n_capsules; i++) clearance->world_m[i] = geometry_world_m(model, &places, i);
+    for (uint32_t i = 0; i < model->n_pairs; i++) clearance->pair_m[i] = geometry_pair_m(model, &places, i);
 }
 
 /* Axis of joint i in the world, and how fast a turn about it moves the point. */
@@ -254,13 +270,24 @@ static void capsule_reach(const geometry_model *model, uint32_t index, double *r
     reach_of(model, capsule->link, larger(length(capsule->a_m), length(capsule->b_m)), reach_m);
 }
 
-/* A joint that moves both capsules moves neither as seen from the other. */
-static void pair_reach(const geometry_model *model, uint32_t index, double *reach_m) {
-    double other_m[GEOMETRY_MAX_JOINTS];
-    capsule_reach(model, model->pairs[index][0], reach_m);
-    capsule_reach(model, model->pairs[index][1], other_m);
-    for (uint32_t i = 0; i < GEOMETRY_MAX_JOINTS; i++) {
-        reach_m[i] = reach_m[i] > 0.0 && other_m[i] > 0.0 ? 0.0 : reach_m[i] + other_m[i];
+/* The segment lies within half its length of its middle. */
+static double ball_of(const geometry_capsule *capsule) {
+    double along[3];
+    difference(capsule->b_m, capsule->a_m, along);
+    return 0.5 * length(along) + capsule->radius_m;
+}
+
+/* A joint's number is above those of the joints that carry it: the larger of two that differ is no root of both. */
+static int32_t root_of(const geometry_model *model, uint32_t pair) {
+    int32_t first = model->capsules[model->pairs[pair][0]].link, second = model->capsules[model->pairs[pair][1]].link;
+    for (;;) {
+        if (first > second) {
+            first = model->joints[first].parent;
+        } else if (second > first) {
+            second = model->joints[second].parent;
+        } else {
+            return first;
+        }
     }
 }
 
@@ -299,7 +326,8 @@ static geometry_error capsule_error(const geometry_model *model, uint32_t index)
 static geometry_error pair_error(const geometry_model *model, uint32_t index) {
     const uint32_t first = model->pairs[index][0], second = model->pairs[index][1];
     const int known = first < model->n_capsules && second < model->n_capsules &&
-                      model->capsules[first].link != model->capsules[second].link;
+                      model->capsules[first].link != model->capsules[second].link &&
+                      in_range(model->pair_nearer_m[index], 0.0, NEARER_MOST_M);
     return known ? GEOMETRY_OK : GEOMETRY_PAIR;
 }
 
@@ -351,8 +379,11 @@ static geometry_error values_error(const geometry_model *model, uint32_t *index)
 void geometry_derive(geometry_model *model) {
     uint32_t culprit;
     if (values_error(model, &culprit) != GEOMETRY_OK) return;
-    for (uint32_t i = 0; i < model->n_capsules; i++) capsule_reach(model, i, model->reach_m[i]);
-    for (uint32_t i = 0; i < model->n_pairs; i++) pair_reach(model, i, model->pair_reach_m[i]);
+    for (uint32_t i = 0; i < model->n_capsules; i++) {
+        capsule_reach(model, i, model->reach_m[i]);
+        model->ball_m[i] = ball_of(&model->capsules[i]);
+    }
+    for (uint32_t i = 0; i < model->n_pairs; i++) model->pair_root[i] = root_of(model, i);
     reach_of(model, model->tool_link, length(model->tool_m), model->tool_reach_m);
 }
 
@@ -374,11 +405,10 @@ int geometry_check(const geometry_model *model, uint32_t *index) {
     for (; *index < model->n_capsules; (*index)++) {
         capsule_reach(model, *index, reach_m);
         if (!is_same(reach_m, model->reach_m[*index])) return GEOMETRY_REACH;
+        if (model->ball_m[*index] != ball_of(&model->capsules[*index])) return GEOMETRY_REACH;
     }
-    for (*index = 0; *index < model->n_pairs; (*index)++) {
-        pair_reach(model, *index, reach_m);
-        if (!is_same(reach_m, model->pair_reach_m[*index])) return GEOMETRY_REACH;
-    }
+    for (*index = 0; *index < model->n_pairs; (*index)++)
+        if (model->pair_root[*index] != root_of(model, *index)) return GEOMETRY_REACH;
     *index = 0;
     reach_of(model, model->tool_link, length(model->tool_m), reach_m);
     return is_same(reach_m, model->tool_reach_m) ? GEOMETRY_OK : GEOMETRY_REACH;

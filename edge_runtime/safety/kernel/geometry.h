@@ -15,8 +15,8 @@
 
 /* bindings:begin */
 #define GEOMETRY_MAX_JOINTS 16
-#define GEOMETRY_MAX_CAPSULES 24
-#define GEOMETRY_MAX_PAIRS 64
+#define GEOMETRY_MAX_CAPSULES 48
+#define GEOMETRY_MAX_PAIRS 512
 #define GEOMETRY_MAX_PLANES 16
 #define GEOMETRY_MAX_KEEPOUTS 16
 
@@ -27,11 +27,11 @@ typedef enum {
     GEOMETRY_ROTATION = 3, /* not a rotation matrix */
     GEOMETRY_OFFSET = 4,   /* not finite, or over 100 m */
     GEOMETRY_CAPSULE = 5,  /* not finite, over 100 m, a radius that is not positive, or no such link */
-    GEOMETRY_PAIR = 6,     /* no such capsule, or one paired with itself or with another of its own link */
+    GEOMETRY_PAIR = 6,     /* no such capsule, one paired with itself or another of its own link, or nearer not in 0 .. 1 m */
     GEOMETRY_PLANE = 7,    /* normal not of unit length, or offset not finite or over 1e6 m */
     GEOMETRY_KEEPOUT = 8,  /* corners not finite, over 1e6 m or in the wrong order; radius likewise, or negative */
     GEOMETRY_TOOL = 9,     /* no such link, or a point that is not finite */
-    GEOMETRY_REACH = 10    /* a reach or a set of moving joints that is not what geometry_derive() computes */
+    GEOMETRY_REACH = 10    /* a reach, a ball or a root that is not what geometry_derive() computes */
 } geometry_error;
 
 /* Frame of joint i in the frame of its parent's link, at q = 0. */
@@ -74,13 +74,16 @@ typedef struct {
     double tool_m[3]; /* the point whose speed is limited, in the frame of tool_link */
     geometry_joint joints[GEOMETRY_MAX_JOINTS];
     geometry_capsule capsules[GEOMETRY_MAX_CAPSULES];
-    uint32_t pairs[GEOMETRY_MAX_PAIRS][2]; /* capsules that may not touch each other */
+    uint32_t pairs[GEOMETRY_MAX_PAIRS][2];    /* capsules that may not touch each other */
+    double pair_nearer_m[GEOMETRY_MAX_PAIRS]; /* how much nearer than others these two may come: counted as distance */
     geometry_plane planes[GEOMETRY_MAX_PLANES];
     geometry_keepout keepouts[GEOMETRY_MAX_KEEPOUTS];
     /* Filled by geometry_derive(). */
     double reach_m[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_JOINTS]; /* no point of the capsule's segment is ever further
                                                                    from the joint's axis; 0: the joint does not move it */
-    double pair_reach_m[GEOMETRY_MAX_PAIRS][GEOMETRY_MAX_JOINTS]; /* the same, of one capsule as seen from the other */
+    double ball_m[GEOMETRY_MAX_CAPSULES];  /* no point of the capsule is further from the middle of its segment */
+    int32_t pair_root[GEOMETRY_MAX_PAIRS]; /* the last joint that moves both capsules; -1: none. Up to there a joint moves
+                                              neither as seen from the other */
     double tool_reach_m[GEOMETRY_MAX_JOINTS];
 } geometry_model;
 
@@ -89,13 +92,20 @@ typedef struct {
     double origin_m[GEOMETRY_MAX_JOINTS][3];
 } geometry_pose;
 
+/* The segments of the capsules in the world. */
+typedef struct {
+    double a_m[GEOMETRY_MAX_CAPSULES][3];
+    double b_m[GEOMETRY_MAX_CAPSULES][3];
+    double middle_m[GEOMETRY_MAX_CAPSULES][3];
+} geometry_places;
+
 /* Signed distances: below zero by as much as they overlap. */
 typedef struct {
     double world_m[GEOMETRY_MAX_CAPSULES]; /* to the nearest plane or keep-out zone; 1e9 where there is none */
-    double pair_m[GEOMETRY_MAX_PAIRS];
+    double pair_m[GEOMETRY_MAX_PAIRS];     /* with pair_nearer_m */
 } geometry_clearance;
 
-/* Fills reach_m, pair_reach_m and tool_reach_m, unless geometry_check() refuses the model for anything else. */
+/* Fills reach_m, ball_m, pair_root and tool_reach_m, unless geometry_check() refuses the model for anything else. */
 void geometry_derive(geometry_model *model);
 
 /* A geometry_error; *index is that of the culprit in its array. */
@@ -103,6 +113,13 @@ int geometry_check(const geometry_model *model, uint32_t *index);
 
 /* q_rad: n_joints finite angles, |q| <= 1e3. */
 void geometry_pose_at(const geometry_model *model, const double *q_rad, geometry_pose *pose);
+void geometry_places_at(const geometry_model *model, const geometry_pose *pose, geometry_places *places);
+
+/* One entry of geometry_clearance. */
+double geometry_world_m(const geometry_model *model, const geometry_places *places, uint32_t capsule);
+double geometry_pair_m(const geometry_model *model, const geometry_places *places, uint32_t pair);
+
+/* All of them. */
 void geometry_clearance_at(const geometry_model *model, const geometry_pose *pose, geometry_clearance *clearance);
 
 /* Velocity of the tool point in the world per rad/s of each joint; zero for a joint that does not move it. */

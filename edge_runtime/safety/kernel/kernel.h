@@ -295,7 +295,7 @@ typedef struct {
     double accepted;        /* 1: the tick moves as wanted; 0: it is the verified stop; between: by this common factor */
     double speed_scale;     /* in force: the smallest of all that were asked for */
     double stop_margin_rad; /* smallest distance to a position limit over a full stop from here */
-    double stop_margin_m;   /* smallest clearance seen along it; KERNEL_NO_MARGIN_M without geometry */
+    double stop_margin_m;   /* smallest clearance seen along it, as geometry_clearance has it; KERNEL_NO_MARGIN_M without */
     double time_to_rest_s;
     uint64_t reasons; /* of this tick */
     uint64_t faults;  /* latched */

@@ -14,6 +14,7 @@ typedef struct {
     double margin_rad, margin_m;
     double ticks; /* to rest */
     uint32_t margin_joint;
+    uint32_t looked, measured; /* what it cost: looks at pairs, and how many of them took more than their balls */
 } stop_certificate;
 
 /* What one tick did. */

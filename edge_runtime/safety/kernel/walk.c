@@ -3,7 +3,8 @@
  * Joints: stop_profile_of() has the extremes in closed form. Geometry: no point of capsule c is further from the axis of
  * joint j than reach[c][j], so while the joints turn by dq_j it moves at most sum_j reach[c][j] |dq_j|; a clearance seen
  * at one tick therefore holds until that sum has used it up, and that is where to look next. A look that leaves no
- * room for a whole tick steps by one: every tick is then looked at. */
+ * room for a whole tick steps by one: every tick is then looked at. Of two capsules each moves, as seen from the other,
+ * by the joints beyond the last one that moves both. */
 #include <math.h>
 
 #include "motion.h"
@@ -49,36 +50,101 @@ static void moment_at(const stop_profile *profiles, uint32_t n, uint32_t ticks, 
     }
 }
 
-static double weighted(const double *reach_m, const double *of_joint, uint32_t n) {
-    double sum = 0.0;
-    for (uint32_t i = 0u; i < n; i++) sum += reach_m[i] * of_joint[i];
-    return sum;
+/* How far capsules may still go: per capsule, [0] as seen from the base, [k + 1] as seen from link k. */
+typedef struct {
+    double still[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_JOINTS + 1]; /* m until rest */
+    double pace[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_JOINTS + 1];  /* m per tick, from here on */
+} stop_travel;
+
+static void travel_of(const geometry_model *model, const stop_moment *moment, double tick, uint32_t capsule,
+                      stop_travel *travel) {
+    const double *reach_m = model->reach_m[capsule];
+    double *still = travel->still[capsule], *pace = travel->pace[capsule];
+    double way = 0.0, speed = 0.0;
+    for (int32_t i = model->capsules[capsule].link; i >= 0; i = model->joints[i].parent) {
+        still[i + 1] = way;
+        pace[i + 1] = speed * tick;
+        way += reach_m[i] * moment->still[i];
+        speed += reach_m[i] * moment->peak[i];
+    }
+    still[0] = way;
+    pace[0] = speed * tick;
 }
 
 /* Ticks for which this much room is enough, whatever the links do. */
-static double free_ticks(double room_m, const double *reach_m, const stop_moment *moment, uint32_t n, double tick) {
-    if (weighted(reach_m, moment->still, n) <= room_m) return INFINITY;
-    return room_m / (weighted(reach_m, moment->peak, n) * tick);
+static double free_ticks(double room_m, double still, double pace) {
+    return still <= room_m ? INFINITY : room_m / pace;
 }
 
-/* Ticks until the next look at the distances; their smallest goes into *margin_m. */
+/* The pairs that may still come too near to each other before the stop is over. */
+typedef struct {
+    uint32_t pairs[GEOMETRY_MAX_PAIRS];
+    uint32_t count;
+} watch_list;
+
+/* How far apart two capsules are at least, by the balls around them. */
+typedef struct {
+    double between2_m2; /* squared, from middle to middle */
+    double balls_m;
+} ball_gap;
+
+static ball_gap gap_of(const geometry_model *model, const geometry_places *places, uint32_t pair) {
+    const uint32_t first = model->pairs[pair][0], second = model->pairs[pair][1];
+    const double *from = places->middle_m[first], *to = places->middle_m[second];
+    const double x = to[0] - from[0], y = to[1] - from[1], z = to[2] - from[2];
+    return (ball_gap){x * x + y * y + z * z,
+                      model->ball_m[first] + model->ball_m[second] - model->pair_nearer_m[pair]};
+}
+
+static int is_wider(const ball_gap *gap, double than_m) {
+    const double least_m = gap->balls_m + than_m;
+    return gap->between2_m2 >= least_m * least_m;
+}
+
+/* Looks at one pair: whether it is to be looked at again. One of which the balls show that it is neither the nearest so
+ * far nor the first to need another look would change nothing, and is not measured. */
+static int look_at_pair(const kernel_config *config, const geometry_places *places, const stop_travel *travel,
+                        uint32_t pair, double *ticks, stop_certificate *stop) {
+    const geometry_model *model = &config->geometry;
+    const uint32_t first = model->pairs[pair][0], second = model->pairs[pair][1];
+    const int32_t seen_from = model->pair_root[pair] + 1;
+    const double still = travel->still[first][seen_from] + travel->still[second][seen_from];
+    const double pace = travel->pace[first][seen_from] + travel->pace[second][seen_from];
+    const ball_gap gap = gap_of(model, places, pair);
+    /* No pace for endless ticks is no number: smaller() passes over it. */
+    const double needed_m = config->clearance_min_m + smaller(still, pace * *ticks);
+    stop->looked++;
+    if (is_wider(&gap, larger(stop->margin_m, needed_m))) return !is_wider(&gap, config->clearance_min_m + still);
+    const double clear_m = geometry_pair_m(model, places, pair);
+    stop->measured++;
+    stop->margin_m = smaller(stop->margin_m, clear_m);
+    *ticks = smaller(*ticks, free_ticks(clear_m - config->clearance_min_m, still, pace));
+    return still > clear_m - config->clearance_min_m;
+}
+
+/* Ticks until the next look at the distances; their smallest goes into stop->margin_m, and out of the list what needs no
+ * look any more. */
 static double look_at_distances(const kernel_config *config, const geometry_pose *pose, const stop_moment *moment,
-                                double *margin_m) {
+                                watch_list *watched, stop_certificate *stop) {
     const geometry_model *model = &config->geometry;
     const double tick = (double)config->tick_ns * 1e-9;
-    geometry_clearance clearance;
-    geometry_clearance_at(model, pose, &clearance);
+    geometry_places places;
+    stop_travel travel;
     double ticks = INFINITY;
+    uint32_t left = 0u;
+    geometry_places_at(model, pose, &places);
     for (uint32_t c = 0u; c < model->n_capsules; c++) {
-        const double room = clearance.world_m[c] - config->clearance_min_m;
-        *margin_m = smaller(*margin_m, clearance.world_m[c]);
-        ticks = smaller(ticks, free_ticks(room, model->reach_m[c], moment, model->n_joints, tick));
+        const double clear_m = geometry_world_m(model, &places, c);
+        travel_of(model, moment, tick, c, &travel);
+        stop->margin_m = smaller(stop->margin_m, clear_m);
+        ticks = smaller(ticks, free_ticks(clear_m - config->clearance_min_m, travel.still[c][0], travel.pace[c][0]));
     }
-    for (uint32_t p = 0u; p < model->n_pairs; p++) {
-        const double room = clearance.pair_m[p] - config->clearance_min_m;
-        *margin_m = smaller(*margin_m, clearance.pair_m[p]);
-        ticks = smaller(ticks, free_ticks(room, model->pair_reach_m[p], moment, model->n_joints, tick));
+    for (uint32_t k = 0u; k < watched->count; k++) {
+        const uint32_t pair = watched->pairs[k];
+        watched->pairs[left] = pair;
+        left += (uint32_t)look_at_pair(config, &places, &travel, pair, &ticks, stop);
     }
+    watched->count = left;
     return ticks;
 }
 
@@ -120,13 +186,16 @@ static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, con
     const double tick = (double)config->tick_ns * 1e-9;
     uint64_t narrowest = KERNEL_BIT(LIMIT_GEOMETRY);
     uint32_t at = 0u;
+    watch_list watched;
+    watched.count = config->geometry.n_pairs;
+    for (uint32_t p = 0u; p < watched.count; p++) watched.pairs[p] = p;
     while (*poses > 0u) {
         stop_moment moment;
         geometry_pose pose;
         (*poses)--;
         moment_at(profiles, config->n_joints, at, tick, &moment);
         geometry_pose_at(&config->geometry, moment.q, &pose);
-        const double clear = look_at_distances(config, &pose, &moment, &stop->margin_m);
+        const double clear = look_at_distances(config, &pose, &moment, &watched, stop);
         if (stop->margin_m < config->clearance_min_m - SLACK_M) return KERNEL_BIT(LIMIT_GEOMETRY);
         const double slow = look_at_tool(config, tool_speed_max_m_s, &pose, &moment);
         if (slow < 0.0) return KERNEL_BIT(LIMIT_TOOL_SPEED);

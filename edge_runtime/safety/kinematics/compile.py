@@ -1,31 +1,42 @@
 """From a robot's description to the body that the kernel takes.
 
 Guarantees that nothing is dropped or held still without a note that says so. Decides three things by itself: joints
-that are not controlled are held at 0, with what slides covered over its whole range; every shape becomes one capsule;
-`pairs.py` says which pairs of capsules are watched.
+that are not controlled are covered over their whole range where a controlled one carries them, as a gripper's, and held
+at 0 elsewhere; every shape becomes one capsule, or where that is more than the kernel takes every link or every rigid
+body; `pairs.py` says which pairs of capsules are watched.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-import msgspec
 import numpy as np
 
 from contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule
+from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, NearPair, Pair
 from edge_runtime.safety.kinematics.mimic import without_mimics
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
-from edge_runtime.safety.kinematics.model import BASE, Capsule, GeometryModel, KinematicJoint, ToolPoint, Vector
-from edge_runtime.safety.kinematics.pairs import watched_pairs
+from edge_runtime.safety.kinematics.model import (
+    BASE,
+    Capsule,
+    GeometryModel,
+    HeldJoint,
+    KinematicJoint,
+    ToolPoint,
+    Vector,
+)
+from edge_runtime.safety.kinematics.pairs import PairDecisions, decide_pairs
 from edge_runtime.safety.kinematics.plausible import require_plausible
 from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, pose
+from edge_runtime.safety.kinematics.sweep import Slide, Sweep, Turn, swept
 from edge_runtime.safety.kinematics.urdf import read_urdf
+from edge_runtime.safety.kinematics.watch import watched_body
 
 _CAPSULE_DIGITS = 6
 
@@ -34,17 +45,26 @@ _CAPSULE_DIGITS = 6
 class Compiled:
     """A body, and what there is to know about how it came about, one line each."""
 
-    model: GeometryModel
+    file: KinematicsFile
     notes: tuple[str, ...]
+
+    @property
+    def model(self) -> GeometryModel:
+        """The body as the kernel takes it, with the usual clearance and without surroundings.
+
+        Raises:
+            ConfigError: capsules overlap so deep that a person has to say that they may.
+        """
+        return watched_body(self.file)
 
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """Where a link is: pose in the frame of the joint that carries it, and what it may slide along there."""
+    """Where a link is: pose in the frame of the joint that carries it, and how it may move there."""
 
     carrier: str
     X_CL: Array
-    slides: tuple[Array, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
 
 
 def compile_file(
@@ -99,28 +119,74 @@ def compile_tree(
     coupled: list[str] = []
     tree = without_mimics(tree, names, tool, coupled)
     require_plausible(tree, names, limits_in_rad)
-    joints, places, notes = _placed(tree, names)
-    notes = [*coupled, *notes]
-    capsules = _capsules(tree, places, notes)
-    carrying = {capsule.link for capsule in capsules}
-    notes += [f"joint {name} carries no shape: nothing keeps it off anything" for name in names if name not in carrying]
-    point = _tool(tree, places, capsules, names, tool, notes)
-    body = GeometryModel(joints=joints, capsules=capsules, pairs=(), tool=point)
+    joints, places, held = _placed(tree, names)
+    notes = [*coupled, *(_held_note(joint) for joint in held)]
     if home_rad is None:
         home_rad = [_middle(joint) for joint in joints]
-    pairs = watched_pairs(body, home_rad, notes)
-    return Compiled(msgspec.structs.replace(body, pairs=pairs), (*tree.notes, *notes))
+    capsules, decided = _enclosed(tree, places, joints, home_rad, notes)
+    carrying = {capsule.link for capsule in capsules}
+    notes += [f"joint {name} carries no shape: nothing keeps it off anything" for name in names if name not in carrying]
+    file = KinematicsFile(
+        tool=_tool(tree, places, capsules, names, tool, notes),
+        joints=joints,
+        capsules=capsules,
+        pairs=tuple(decided.pairs),
+        near=tuple(NearPair(pair=pair, at_least_m=least_m) for pair, least_m in decided.near.items()),
+        neighbours=tuple(decided.neighbours),
+        apart=tuple(decided.apart),
+        apart_m=TOUCH_M,
+        inseparable=tuple(decided.inseparable),
+        held=tuple(held),
+    )
+    return Compiled(file, (*tree.notes, *notes, *_pair_notes(decided)))
 
 
-def _placed(tree: SourceTree, names: Sequence[str]) -> tuple[tuple[KinematicJoint, ...], dict[str, _Place], list[str]]:
+def _held_note(joint: HeldJoint) -> str:
+    if joint.covered:
+        return f"joint {joint.name} is not controlled: covered from {joint.low:g} to {joint.high:g} {joint.unit}"
+    return f"joint {joint.name} is not controlled: held at 0 rad; its motion is not covered"
+
+
+def _pair_notes(decided: PairDecisions) -> Iterator[str]:
+    for (first, second), least_m in decided.near.items():
+        yield f"{first} and {second} are near at home: kept from coming nearer than {least_m * 1e3:g} mm"
+    if decided.neighbours:
+        yield f"not watched, on neighbouring links and overlapping at home: {names_of(decided.neighbours)}"
+    if decided.apart:
+        yield f"not watched, proved never to be within {TOUCH_M * 1e3:g} mm: {names_of(decided.apart)}"
+    for pair in decided.inseparable:
+        yield (
+            f"{' and '.join(pair)} overlap at home so deep that no distance is left to watch, and the robot is refused "
+            f"until {_let_touch(pair)}"
+        )
+    for pair in decided.often:
+        yield (
+            f"{' and '.join(pair)} are too near to each other in most postures, and will often stop the robot: if that "
+            f"is how it is built, {_let_touch(pair)}"
+        )
+
+
+def _let_touch(pair: Pair) -> str:
+    return f'a person writes may_touch = [["{pair[0]}", "{pair[1]}"]] under [geometry] of the safety file'
+
+
+def names_of(pairs: Sequence[Pair]) -> str:
+    """Pairs in one line."""
+    return ", ".join(" and ".join(pair) for pair in pairs)
+
+
+def _placed(
+    tree: SourceTree, names: Sequence[str]
+) -> tuple[tuple[KinematicJoint, ...], dict[str, _Place], list[HeldJoint]]:
     places = {tree.root: _Place(BASE, np.eye(4))}
     joints: dict[str, KinematicJoint] = {}
-    notes: list[str] = []
+    held: list[HeldJoint] = []
+    carrying = _carrying(tree, names)
     for joint in tree.joints:
         at = places[joint.parent]
         X_CJ = at.X_CL @ joint.X_PC
         if joint.name in names:
-            if at.slides:
+            if at.sweeps:
                 raise ConfigError(f"joint {joint.name}", "is carried by a sliding joint that nobody controls")
             aligned = _z_to(joint.axis)
             rotation, offset_m = X_CJ[:3, :3] @ aligned, X_CJ[:3, 3]
@@ -132,24 +198,44 @@ def _placed(tree: SourceTree, names: Sequence[str]) -> tuple[tuple[KinematicJoin
                 limits=joint.limits,
             )
             places[joint.child] = _Place(joint.name, pose(aligned.T, (0.0, 0.0, 0.0)))
+        elif joint.kind is Kind.FIXED:
+            places[joint.child] = _Place(at.carrier, X_CJ, at.sweeps)
+        elif joint.kind is Kind.PRISMATIC:
+            places[joint.child] = _slid(joint, at, X_CJ, held)
+        elif at.carrier == BASE or joint.child in carrying:
+            held.append(HeldJoint(name=joint.name, covered=False))
+            places[joint.child] = _Place(at.carrier, X_CJ, at.sweeps)
         else:
-            places[joint.child] = _held(joint, at, X_CJ, notes)
-    return tuple(joints[name] for name in names), places, notes
+            places[joint.child] = _turned(joint, at, X_CJ, held)
+    return tuple(joints[name] for name in names), places, held
 
 
-def _held(joint: SourceJoint, at: _Place, X_CJ: Array, notes: list[str]) -> _Place:
-    if joint.kind is Kind.REVOLUTE:
-        notes.append(f"joint {joint.name} is not controlled: held at 0 rad; its motion is not covered")
-    if joint.kind is not Kind.PRISMATIC:
-        return _Place(at.carrier, X_CJ, at.slides)
+def _carrying(tree: SourceTree, names: Sequence[str]) -> set[str]:
+    """Links that carry a controlled joint, however far out."""
+    links: set[str] = set()
+    for joint in reversed(tree.joints):
+        if joint.name in names or joint.child in links:
+            links.add(joint.parent)
+    return links
+
+
+def _slid(joint: SourceJoint, at: _Place, X_CJ: Array, held: list[HeldJoint]) -> _Place:
     if joint.position_min is None or joint.position_max is None:
         raise ConfigError(f"joint {joint.name}", "slides without end and is not controlled: give it a range")
-    notes.append(
-        f"joint {joint.name} is not controlled: covered from {joint.position_min:g} to {joint.position_max:g} m"
-    )
+    low, high = joint.position_min, joint.position_max
+    held.append(HeldJoint(name=joint.name, covered=True, low=low, high=high, unit="m"))
     direction = X_CJ[:3, :3] @ joint.axis
-    X_low = pose(X_CJ[:3, :3], X_CJ[:3, 3] + joint.position_min * direction)
-    return _Place(at.carrier, X_low, (*at.slides, (joint.position_max - joint.position_min) * direction))
+    X_low = pose(X_CJ[:3, :3], X_CJ[:3, 3] + low * direction)
+    return _Place(at.carrier, X_low, (*at.sweeps, Slide((high - low) * direction)))
+
+
+def _turned(joint: SourceJoint, at: _Place, X_CJ: Array, held: list[HeldJoint]) -> _Place:
+    low, high = joint.position_min, joint.position_max
+    if low is None or high is None or high - low > 2.0 * math.pi:
+        low, high = -math.pi, math.pi
+    held.append(HeldJoint(name=joint.name, covered=True, low=low, high=high))
+    turn = Turn(X_CJ[:3, 3], X_CJ[:3, :3] @ joint.axis, low, high)
+    return _Place(at.carrier, X_CJ, (*at.sweeps, turn))
 
 
 def _z_to(axis: tuple[float, float, float]) -> Array:
@@ -166,29 +252,80 @@ def _tidy(values: Array, digits: int) -> Vector:
     return tuple(round(float(value), digits) + 0.0 for value in values)  # type: ignore[return-value]
 
 
-def _capsules(tree: SourceTree, places: dict[str, _Place], notes: list[str]) -> tuple[Capsule, ...]:
-    shapes = {link: list(tree.shapes.get(link, ())) for link in places}
-    count = sum(map(len, shapes.values()))
-    if count > lib.GEOMETRY_MAX_CAPSULES:
-        notes.append(
-            f"{count} shapes are more than the kernel's {lib.GEOMETRY_MAX_CAPSULES}: one capsule for each link"
-        )
-        shapes = {link: [_union(of_link)] if of_link else [] for link, of_link in shapes.items()}
-    capsules = []
-    for link, of_link in shapes.items():
-        for number, shape in enumerate(of_link):
-            a_m, b_m, radius_m = enclosing_capsule(_swept(shape.placed(places[link].X_CL), places[link].slides))
-            rounded = _tidy(a_m, _CAPSULE_DIGITS), _tidy(b_m, _CAPSULE_DIGITS)
-            capsules.append(
-                Capsule(
-                    name=link if len(of_link) == 1 else f"{link}_{number + 1}",
-                    link=places[link].carrier,
-                    a_m=rounded[0],
-                    b_m=rounded[1],
-                    radius_m=_radius(radius_m, (a_m, b_m), rounded),
-                    in_world=places[link].carrier != BASE,
-                )
+def _enclosed(
+    tree: SourceTree,
+    places: dict[str, _Place],
+    joints: tuple[KinematicJoint, ...],
+    home_rad: Sequence[float],
+    notes: list[str],
+) -> tuple[tuple[Capsule, ...], PairDecisions]:
+    """The finest capsules for which, with all their pairs, the kernel has room."""
+    shapes = list(_shapes(tree, places))
+    problem = ""
+    for coarser in (None, "link", "rigid body"):
+        if coarser is not None:
+            notes.append(f"{problem}: one capsule for each {coarser}")
+            shapes = list(_joined(shapes, by_carrier=coarser != "link"))
+        problem = f"{len(shapes)} shapes are more than the kernel's {lib.GEOMETRY_MAX_CAPSULES} capsules"
+        if len(shapes) <= lib.GEOMETRY_MAX_CAPSULES:
+            capsules = _capsules(shapes)
+            # What the kernel would not take is an error now: pairs are about sound joints and capsules.
+            GeometryModel(
+                joints=joints, capsules=capsules, pairs=(), tool=ToolPoint(link=BASE, point_m=(0.0, 0.0, 0.0))
             )
+            decided = decide_pairs(joints, capsules, home_rad)
+            count = len(decided.pairs) + len(decided.near)
+            if count <= lib.GEOMETRY_MAX_PAIRS:
+                return capsules, decided
+            problem = f"{count} pairs to watch are more than the kernel's {lib.GEOMETRY_MAX_PAIRS}"
+    raise ConfigError("capsules", f"{problem}, even with one for each rigid body: leave joints out")
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Shapes of one link, in the frame of the joint that carries it, wherever they may be there."""
+
+    link: str
+    carrier: str
+    shape: Shape
+
+
+def _shapes(tree: SourceTree, places: dict[str, _Place]) -> Iterator[_Placed]:
+    for link, at in places.items():
+        for shape in tree.shapes.get(link, ()):
+            yield _Placed(link, at.carrier, swept(shape.placed(at.X_CL), at.sweeps))
+
+
+def _joined(shapes: Sequence[_Placed], *, by_carrier: bool) -> Iterator[_Placed]:
+    """One hull for each link, or for each joint that carries some, which then has the name of the first of them."""
+    groups: dict[str, list[_Placed]] = {}
+    for one in shapes:
+        groups.setdefault(one.carrier if by_carrier else one.link, []).append(one)
+    for first, *others in groups.values():
+        whole = first.shape
+        for other in others:
+            whole = whole.joined(other.shape)
+        yield _Placed(first.link, first.carrier, whole)
+
+
+def _capsules(shapes: Sequence[_Placed]) -> tuple[Capsule, ...]:
+    of_link: dict[str, int] = {}
+    counts = {one.link: sum(other.link == one.link for other in shapes) for one in shapes}
+    capsules = []
+    for one in shapes:
+        number = of_link[one.link] = of_link.get(one.link, 0) + 1
+        a_m, b_m, radius_m = enclosing_capsule(one.shape)
+        rounded = _tidy(a_m, _CAPSULE_DIGITS), _tidy(b_m, _CAPSULE_DIGITS)
+        capsules.append(
+            Capsule(
+                name=one.link if counts[one.link] == 1 else f"{one.link}_{number}",
+                link=one.carrier,
+                a_m=rounded[0],
+                b_m=rounded[1],
+                radius_m=_radius(radius_m, (a_m, b_m), rounded),
+                in_world=one.carrier != BASE,
+            )
+        )
     return tuple(capsules)
 
 
@@ -197,19 +334,6 @@ def _radius(radius_m: float, ends_m: tuple[Array, Array], rounded_m: tuple[Vecto
     moved_m = max(float(np.linalg.norm(end - tidy)) for end, tidy in zip(ends_m, rounded_m, strict=True))
     unit = 10.0**_CAPSULE_DIGITS
     return math.ceil(round((radius_m + moved_m) * unit, 3)) / unit
-
-
-def _union(shapes: Sequence[Shape]) -> Shape:
-    whole = shapes[0]
-    for shape in shapes[1:]:
-        whole = whole.joined(shape)
-    return whole
-
-
-def _swept(shape: Shape, slides: Sequence[Array]) -> Shape:
-    for slide in slides:
-        shape = shape.joined(Shape(shape.centres_m + slide, shape.radii_m, shape.axes))
-    return shape
 
 
 def _tool(

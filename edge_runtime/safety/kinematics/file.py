@@ -10,49 +10,75 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contracts.errors import ConfigError
-from edge_runtime.safety.kinematics.model import Capsule, GeometryModel, KinematicJoint, SourceLimits, ToolPoint
+from edge_runtime.safety.kinematics.model import Capsule, HeldJoint, KinematicJoint, SourceLimits, ToolPoint
 from edge_runtime.toml_file import Section, read_toml
+
+Pair = tuple[str, str]
+
+TOUCH_M = 0.01
+"""Capsules nearer than this touch: what `clearance_min_m` of the safety file is, if nothing is said."""
+
+
+class NearPair(Section, frozen=True):
+    """Capsules that are nearer to each other at home than links are kept: watched from `at_least_m`, which may be below
+    zero."""
+
+    pair: Pair
+    at_least_m: float
 
 
 class KinematicsFile(Section, frozen=True):
-    """`kinematics.toml` as written; see `GeometryModel`."""
+    """`kinematics.toml` as written; see `GeometryModel`.
+
+    Every pair of capsules on different links is in one list.
+
+    Attributes:
+        pairs: kept apart by what the safety file says.
+        near: kept apart by less, as long as that is less.
+        neighbours: not watched: on links that one joint joins, overlapping at home.
+        apart: not watched: proved never to be within `apart_m`.
+        inseparable: overlapping at home so deep that no distance is left to watch; a person has to let them touch.
+        held: joints of the description that are not controlled.
+    """
 
     tool: ToolPoint
     joints: tuple[KinematicJoint, ...]
     capsules: tuple[Capsule, ...]
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[Pair, ...]
+    near: tuple[NearPair, ...] = ()
+    neighbours: tuple[Pair, ...] = ()
+    apart: tuple[Pair, ...] = ()
+    apart_m: float = 0.0
+    inseparable: tuple[Pair, ...] = ()
+    held: tuple[HeldJoint, ...] = ()
 
 
-def load_kinematics(path: Path) -> GeometryModel:
-    """The body in the file, without surroundings.
+def read_kinematics(path: Path) -> KinematicsFile:
+    """The file, each field by itself; `watched_body` is who says whether they make a body.
 
     Raises:
-        ConfigError: names the key, joint, capsule or pair at fault, and the file.
+        ConfigError: names the key at fault, and the file.
     """
-    file = read_toml(path, KinematicsFile)
-    try:
-        return GeometryModel(joints=file.joints, capsules=file.capsules, pairs=file.pairs, tool=file.tool)
-    except ConfigError as error:
-        raise ConfigError(error.key, f"{error.problem} (in {path.name})") from error
+    return read_toml(path, KinematicsFile)
 
 
-def write_kinematics(path: Path, model: GeometryModel, notes: Sequence[str]) -> None:
+def write_kinematics(path: Path, file: KinematicsFile, notes: Sequence[str]) -> None:
     """Write the body, opened by `notes` as comments.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     try:
-        path.write_text(to_toml(model, notes), encoding="utf-8")
+        path.write_text(to_toml(file, notes), encoding="utf-8")
     except OSError as error:
         raise ConfigError(str(path), f"{error.strerror}") from error
 
 
-def to_toml(model: GeometryModel, notes: Sequence[str]) -> str:
+def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
     """The text of the file."""
     lines = [f"# {note}".rstrip() for note in notes]
-    lines += ["", "[tool]", f"link = {_text(model.tool.link)}", f"point_m = {_numbers(model.tool.point_m)}"]
-    for joint in model.joints:
+    lines += ["", "[tool]", f"link = {_text(file.tool.link)}", f"point_m = {_numbers(file.tool.point_m)}"]
+    for joint in file.joints:
         lines += ["", "[[joints]]", f"name = {_text(joint.name)}", f"parent = {_text(joint.parent)}"]
         lines += [f"rotation = {_numbers(joint.rotation)}", f"offset_m = {_numbers(joint.offset_m)}"]
         limits = [
@@ -61,15 +87,30 @@ def to_toml(model: GeometryModel, notes: Sequence[str]) -> str:
             if (value := getattr(joint.limits, field)) is not None
         ]
         lines += ["[joints.limits]", *limits] if limits else []
-    for capsule in model.capsules:
+    for capsule in file.capsules:
         lines += ["", "[[capsules]]", f"name = {_text(capsule.name)}", f"link = {_text(capsule.link)}"]
         lines += [f"a_m = {_numbers(capsule.a_m)}", f"b_m = {_numbers(capsule.b_m)}"]
         lines += [f"radius_m = {capsule.radius_m!r}", f"in_world = {'true' if capsule.in_world else 'false'}"]
-    pairs = [f"  [{_text(first)}, {_text(second)}]," for first, second in model.pairs]
+    for near in file.near:
+        first, second = near.pair
+        lines += ["", "[[near]]", f"pair = [{_text(first)}, {_text(second)}]", f"at_least_m = {near.at_least_m!r}"]
+    for held in file.held:
+        lines += ["", "[[held]]", f"name = {_text(held.name)}", f"covered = {'true' if held.covered else 'false'}"]
+        if held.covered:
+            lines += [f"low = {held.low!r}", f"high = {held.high!r}", f"unit = {_text(held.unit)}"]
     # Keys outside every table stand before the first one.
     first_table = lines.index("[tool]")
-    lines[first_table:first_table] = ["pairs = [", *pairs, "]", ""]
+    lists = [line for field in _LISTS for line in _pairs(field, getattr(file, field))]
+    lines[first_table:first_table] = [f"apart_m = {file.apart_m!r}", *lists, ""]
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+_LISTS = ("pairs", "neighbours", "apart", "inseparable")
+
+
+def _pairs(field: str, pairs: Sequence[Pair]) -> list[str]:
+    lines = [f"  [{_text(first)}, {_text(second)}]," for first, second in pairs]
+    return [f"{field} = [", *lines, "]"] if lines else [f"{field} = []"]
 
 
 def _text(value: str) -> str:

@@ -8,7 +8,7 @@ is the frame of the robot's base; the frame of a link is that of the joint that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -61,6 +61,28 @@ class Capsule(Section, frozen=True):
     in_world: bool = True
 
 
+class Nearer(Section, frozen=True):
+    """Two capsules that may come nearer to each other than `clearance_min_m`, by `nearer_m`, 0 to 1."""
+
+    first: str
+    second: str
+    nearer_m: float
+
+
+class HeldJoint(Section, frozen=True):
+    """A joint of the description that nobody controls.
+
+    `covered`: what it moves is inside the capsules from `low` to `high`, rad or m. Else it counts as standing at 0, and
+    where it moves to is not covered.
+    """
+
+    name: str
+    covered: bool
+    low: float = 0.0
+    high: float = 0.0
+    unit: Literal["rad", "m"] = "rad"
+
+
 class ToolPoint(Section, frozen=True):
     """The point whose speed is limited, in the frame of `link`, a joint or `BASE`."""
 
@@ -104,10 +126,11 @@ class GeometryModel(Section, frozen=True):
 
     Attributes:
         joints: 1 to 16, in the order of every joint vector of the robot.
-        capsules: 1 to 24.
-        pairs: names of capsules that may not touch each other, at most 64.
+        capsules: 1 to 48.
+        pairs: names of capsules that may not touch each other, at most 512.
         tool: the point whose speed is limited.
         planes, keepouts: at most 16 of each.
+        nearer: of `pairs`, those that may come nearer than others.
 
     Raises:
         ConfigError: names the joint, capsule, pair, plane, zone or tool that is not possible, and says why.
@@ -119,6 +142,7 @@ class GeometryModel(Section, frozen=True):
     tool: ToolPoint
     planes: tuple[Plane, ...] = ()
     keepouts: tuple[Keepout, ...] = ()
+    nearer: tuple[Nearer, ...] = ()
 
     def __post_init__(self) -> None:
         for field, most in _ROOM.items():
@@ -169,9 +193,11 @@ class GeometryModel(Section, frozen=True):
             room.radius_m = capsule.radius_m
             room.link = _number(key, "link", capsule.link, links)
             room.in_world = capsule.in_world
+        nearer_m = {(one.first, one.second): one.nearer_m for one in self.nearer}
         for number, (pair, room) in enumerate(zip(self.pairs, native.pairs, strict=False)):
             for end in range(2):
                 room[end] = _number(f"pairs[{number}]", "", pair[end], capsules)
+            native.pair_nearer_m[number] = nearer_m.get(pair, 0.0)
         for number, (plane, room) in enumerate(zip(self.planes, native.planes, strict=False)):
             _put(f"planes[{number}]", "normal", plane.normal, room.normal)
             room.offset_m = plane.offset_m
@@ -207,7 +233,10 @@ _PROBLEMS = {
     lib.GEOMETRY_ROTATION: ("joints", "rotation is not a rotation matrix"),
     lib.GEOMETRY_OFFSET: ("joints", "offset_m must be finite and within 100 m"),
     lib.GEOMETRY_CAPSULE: ("capsules", "a_m and b_m must be finite and within 100 m, radius_m above 0 and at most 100"),
-    lib.GEOMETRY_PAIR: ("pairs", "are of one link: their distance never changes"),
+    lib.GEOMETRY_PAIR: (
+        "pairs",
+        "are of one link, so that their distance never changes, or may be nearer by a length not in 0 .. 1 m",
+    ),
     lib.GEOMETRY_PLANE: ("planes", "normal must be of unit length, and offset_m within 1e6 m"),
     lib.GEOMETRY_KEEPOUT: ("keepouts", "min_m must not be above max_m, all within 1e6 m, radius_m not negative"),
 }

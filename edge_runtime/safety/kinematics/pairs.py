@@ -1,114 +1,97 @@
-"""Which pairs of capsules the kernel watches for touching each other.
+"""Which pairs of capsules the kernel watches for touching each other, and from which distance.
 
-Guarantees that a pair is left out only for a reason that is noted: neighbours, which their joint keeps together; those
-that touch at home or nearly always, which would stop the robot for nothing; those proved never to touch inside the
-ranges of the joints; and, where there are more than the kernel takes, those that stayed furthest apart in a sample.
+Guarantees that a pair is left out for one of two reasons only, and listed under it: it is proved never to come near
+inside the ranges of the joints, or it sits on neighbouring links and overlaps at home, around their joint. What is near
+at home is watched from the distance that it has there. What overlaps there so deep that no distance is left to
+watch is listed too: it needs a person's word. No sample decides anything.
 """
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-import msgspec
+import numpy as np
 
-from edge_runtime.native import ffi, lib
-from edge_runtime.safety.kinematics.model import GeometryModel, KinematicJoint
+from edge_runtime.safety.kinematics.file import TOUCH_M, Pair
+from edge_runtime.safety.kinematics.model import Capsule, KinematicJoint
+from edge_runtime.safety.kinematics.proximity import Array, Body
 
-TOUCH_M = 0.01
-"""Capsules nearer than this touch: what `clearance_min_m` of the safety file is, if nothing is said."""
+HOME_MARGIN_M = 0.002
+"""How much nearer than at home what is near at home may come: a robot never stands exactly where it was told to."""
 
 _POSTURES = 2000
-_NEARLY_ALL = 0.95
-_PROOF_STEPS = 5000
+_OFTEN = 0.5
 
 
-def watched_pairs(body: GeometryModel, home_rad: Sequence[float], notes: list[str]) -> tuple[tuple[str, str], ...]:
-    """Names of capsules, two by two. `home_rad` is a posture in which nothing touches that could be kept apart."""
-    parents = {joint.name: joint.parent for joint in body.joints}
-    candidates: list[tuple[str, str]] = []
-    adjacent = 0
-    for i, one in enumerate(body.capsules):
-        for other in body.capsules[i + 1 :]:
-            if one.link == other.link:
-                continue
-            if parents.get(one.link) == other.link or parents.get(other.link) == one.link:
-                adjacent += 1
-            else:
-                candidates.append((one.name, other.name))
-    if adjacent:
-        notes.append(f"{adjacent} pairs of capsules on neighbouring links are not watched")
-    generator = random.Random(0)
-    ranges = [_range(joint) for joint in body.joints]
-    postures = [list(home_rad), *([generator.uniform(*ends) for ends in ranges] for _ in range(_POSTURES))]
-    watched: list[tuple[float, tuple[str, str]]] = []
-    apart = []
-    for pair in candidates:
-        distance = _PairDistance(body, pair)
-        at_home_m, *elsewhere_m = (distance.at(posture) for posture in postures)
-        text = f"pair {' and '.join(pair)} is not watched"
-        if at_home_m < TOUCH_M:
-            notes.append(f"{text}: {at_home_m * 1e3:.0f} mm apart in the home posture")
-        elif sum(found_m < TOUCH_M for found_m in elsewhere_m) > _NEARLY_ALL * _POSTURES:
-            notes.append(f"{text}: they touch in nearly every posture")
-        elif min(elsewhere_m) > TOUCH_M and distance.always_above(TOUCH_M, ranges):
-            apart.append(" and ".join(pair))
-        else:
-            watched.append((min(elsewhere_m), pair))
-    if apart:
-        notes.append(f"pairs that no posture brings within {TOUCH_M * 1e3:.0f} mm are not watched: {', '.join(apart)}")
-    room = lib.GEOMETRY_MAX_PAIRS
-    for least_m, pair in sorted(watched)[room:]:
-        watched.remove((least_m, pair))
-        notes.append(
-            f"pair {' and '.join(pair)} is not watched: the kernel takes {room}, and these came no nearer than "
-            f"{least_m * 1e3:.0f} mm in {_POSTURES} random postures"
-        )
-    return tuple(pair for _, pair in watched)
+@dataclass
+class PairDecisions:
+    """Every pair of capsules on different links, in one of these lists.
+
+    Attributes:
+        pairs: kept apart by what the safety file says.
+        near: kept apart by at least so many metres, which may be below zero: nearer than `TOUCH_M` at home.
+        neighbours: on links that one joint joins, overlapping at home.
+        apart: proved never to be as near as `TOUCH_M`.
+        inseparable: overlapping at home so deep that their middle lines meet.
+        often: of `pairs` and `near`, those that a random posture brings too near more often than not: for advice.
+    """
+
+    pairs: list[Pair] = field(default_factory=list)
+    near: dict[Pair, float] = field(default_factory=dict)
+    neighbours: list[Pair] = field(default_factory=list)
+    apart: list[Pair] = field(default_factory=list)
+    inseparable: list[Pair] = field(default_factory=list)
+    often: list[Pair] = field(default_factory=list)
 
 
-def _range(joint: KinematicJoint) -> tuple[float, float]:
-    low, high = joint.limits.position_min_rad, joint.limits.position_max_rad
-    return -math.pi if low is None else low, math.pi if high is None else high
+def decide_pairs(
+    joints: Sequence[KinematicJoint], capsules: Sequence[Capsule], home_rad: Sequence[float]
+) -> PairDecisions:
+    """Sort all pairs. `home_rad` is a posture in which nothing touches that could be kept apart."""
+    body = Body(joints, capsules)
+    parents = {joint.name: joint.parent for joint in joints}
+    low, high = np.array(body.ranges).T
+    elsewhere = np.random.default_rng(0).uniform(low, high, (_POSTURES, len(joints)))
+    postures = np.concatenate((np.reshape(home_rad, (1, -1)), elsewhere))
+    decided = PairDecisions()
+    for i, one in enumerate(capsules):
+        others = [k for k in range(i + 1, len(capsules)) if capsules[k].link != one.link]
+        if not others:
+            continue
+        found_m = body.distances_m(postures, i, others)
+        for k, distances_m in zip(others, found_m.T, strict=True):
+            other = capsules[k]
+            joined = parents.get(one.link) == other.link or parents.get(other.link) == one.link
+            _decide(decided, body, (i, k), (one, other), joined, distances_m)
+    return decided
 
 
-class _PairDistance:
-    """How far two capsules are apart, as the kernel sees it."""
-
-    def __init__(self, body: GeometryModel, pair: tuple[str, str]) -> None:
-        self._model = ffi.new("geometry_model *")
-        self._pose = ffi.new("geometry_pose *")
-        self._clearance = ffi.new("geometry_clearance *")
-        two = tuple(capsule for capsule in body.capsules if capsule.name in pair)
-        msgspec.structs.replace(body, capsules=two, pairs=(pair,)).fill(self._model)
-
-    def at(self, q_rad: Sequence[float]) -> float:
-        """Metres between them."""
-        lib.geometry_pose_at(self._model, q_rad, self._pose)
-        lib.geometry_clearance_at(self._model, self._pose, self._clearance)
-        return float(self._clearance.pair_m[0])
-
-    def always_above(self, least_m: float, ranges: Sequence[tuple[float, float]]) -> bool:
-        """Whether it is proved for every posture: around one posture the distance falls by no more than reach times
-        turn; where that is not enough, the range is halved. False if that takes too many steps."""
-        reach_m = list(self._model.pair_reach_m[0])
-        middle = [0.5 * (low + high) for low, high in ranges]
-        half = [0.5 * (high - low) for low, high in ranges]
-        cells = [(middle, half)]
-        for _ in range(_PROOF_STEPS):
-            if not cells:
-                return True
-            middle, half = cells.pop()
-            distance_m = self.at(middle)
-            loss_m = [reach * turn for reach, turn in zip(reach_m, half, strict=False)]
-            if distance_m - sum(loss_m) > least_m:
-                continue
-            if distance_m <= least_m:
-                return False
-            widest = loss_m.index(max(loss_m))
-            half = [turn * (0.5 if j == widest else 1.0) for j, turn in enumerate(half)]
-            step = [turn * (j == widest) for j, turn in enumerate(half)]
-            cells.append(([q - d for q, d in zip(middle, step, strict=True)], half))
-            cells.append(([q + d for q, d in zip(middle, step, strict=True)], half))
-        return False
+def _decide(
+    decided: PairDecisions,
+    body: Body,
+    numbers: tuple[int, int],
+    capsules: tuple[Capsule, Capsule],
+    joined: bool,
+    distances_m: Array,
+) -> None:
+    pair = capsules[0].name, capsules[1].name
+    home_m, elsewhere_m = float(distances_m[0]), distances_m[1:]
+    least_m = TOUCH_M
+    if home_m < TOUCH_M:
+        least_m = round(home_m - HOME_MARGIN_M, 6)
+        if joined and home_m <= 0.0:
+            decided.neighbours.append(pair)
+            return
+        if least_m <= -(capsules[0].radius_m + capsules[1].radius_m):
+            decided.inseparable.append(pair)
+            return
+        decided.near[pair] = least_m
+    # A posture of the sample that is too near saves looking for a proof that there is none.
+    elif elsewhere_m.min() > TOUCH_M and body.never_nearer(*numbers, TOUCH_M):
+        decided.apart.append(pair)
+        return
+    else:
+        decided.pairs.append(pair)
+    if (elsewhere_m < least_m).mean() > _OFTEN:
+        decided.often.append(pair)

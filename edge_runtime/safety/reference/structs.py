@@ -138,6 +138,8 @@ class StopCertificate:
     margin_m: float = NO_MARGIN_M
     ticks: float = 0.0
     margin_joint: int = 0
+    looked: int = 0
+    measured: int = 0
 
 
 @dataclass(slots=True)

@@ -15,7 +15,18 @@ from edge_runtime.safety.reference.profile import (
     stop_profile_of,
 )
 from edge_runtime.safety.reference.structs import NONE, Config, StopCertificate
-from edge_runtime.safety.reference_geometry import Pose, clearance_at, manipulability, pose_at, tool_columns
+from edge_runtime.safety.reference_geometry import (
+    Geometry,
+    Places,
+    Pose,
+    manipulability,
+    moved_by,
+    pair_m,
+    places_at,
+    pose_at,
+    tool_columns,
+    world_m,
+)
 from edge_runtime.safety.states import Reason
 
 _SLACK = 1e-11
@@ -58,32 +69,85 @@ def _moment_at(profiles: Sequence[StopProfile], ticks: int, tick: float) -> _Sto
     return moment
 
 
-def _weighted(reach_m: Sequence[float], of_joint: Sequence[float]) -> float:
-    total = 0.0
-    for i, value in enumerate(of_joint):
-        total += reach_m[i] * value
-    return total
+@dataclass(slots=True)
+class _StopTravel:
+    still: list[dict[int, float]]
+    pace: list[dict[int, float]]
 
 
-def _free_ticks(room_m: float, reach_m: Sequence[float], moment: _StopMoment, tick: float) -> float:
-    if _weighted(reach_m, moment.still) <= room_m:
-        return math.inf
-    return divide(room_m, _weighted(reach_m, moment.peak) * tick)
+def _travel_of(model: Geometry, moment: _StopMoment, tick: float, capsule: int, travel: _StopTravel) -> None:
+    reach_m = model.reach_m[capsule]
+    still: dict[int, float] = {}
+    pace: dict[int, float] = {}
+    way = 0.0
+    speed = 0.0
+    for i in moved_by(model, model.capsules[capsule].link):
+        still[i + 1] = way
+        pace[i + 1] = speed * tick
+        way += reach_m[i] * moment.still[i]
+        speed += reach_m[i] * moment.peak[i]
+    still[0] = way
+    pace[0] = speed * tick
+    travel.still.append(still)
+    travel.pace.append(pace)
 
 
-def _look_at_distances(config: Config, pose: Pose, moment: _StopMoment, stop: StopCertificate) -> float:
+def _free_ticks(room_m: float, still: float, pace: float) -> float:
+    return math.inf if still <= room_m else divide(room_m, pace)
+
+
+def _gap_of(model: Geometry, places: Places, pair: int) -> tuple[float, float]:
+    first, second = model.pairs[pair]
+    start, end = places.middle_m[first], places.middle_m[second]
+    x, y, z = end[0] - start[0], end[1] - start[1], end[2] - start[2]
+    return x * x + y * y + z * z, model.ball_m[first] + model.ball_m[second] - model.pair_nearer_m[pair]
+
+
+def _is_wider(gap: tuple[float, float], than_m: float) -> bool:
+    between2_m2, balls_m = gap
+    least_m = balls_m + than_m
+    return between2_m2 >= least_m * least_m
+
+
+def _look_at_pair(
+    config: Config, places: Places, travel: _StopTravel, pair: int, ticks: float, stop: StopCertificate
+) -> tuple[bool, float]:
+    model = config.geometry
+    first, second = model.pairs[pair]
+    seen_from = model.pair_root[pair] + 1
+    still = travel.still[first][seen_from] + travel.still[second][seen_from]
+    pace = travel.pace[first][seen_from] + travel.pace[second][seen_from]
+    gap = _gap_of(model, places, pair)
+    needed_m = config.clearance_min_m + smaller(still, pace * ticks)
+    stop.looked += 1
+    if _is_wider(gap, larger(stop.margin_m, needed_m)):
+        return not _is_wider(gap, config.clearance_min_m + still), ticks
+    clear_m = pair_m(model, places, pair)
+    stop.measured += 1
+    stop.margin_m = smaller(stop.margin_m, clear_m)
+    room_m = clear_m - config.clearance_min_m
+    return still > room_m, smaller(ticks, _free_ticks(room_m, still, pace))
+
+
+def _look_at_distances(
+    config: Config, pose: Pose, moment: _StopMoment, watched: list[int], stop: StopCertificate
+) -> float:
     model = config.geometry
     tick = float(config.tick_ns) * 1e-9
-    clearance = clearance_at(model, pose)
+    places = places_at(model, pose)
+    travel = _StopTravel([], [])
     ticks = math.inf
+    left = []
     for c in range(model.n_capsules):
-        room = clearance.world_m[c] - config.clearance_min_m
-        stop.margin_m = smaller(stop.margin_m, clearance.world_m[c])
-        ticks = smaller(ticks, _free_ticks(room, model.reach_m[c], moment, tick))
-    for p in range(model.n_pairs):
-        room = clearance.pair_m[p] - config.clearance_min_m
-        stop.margin_m = smaller(stop.margin_m, clearance.pair_m[p])
-        ticks = smaller(ticks, _free_ticks(room, model.pair_reach_m[p], moment, tick))
+        clear_m = world_m(model, places, c)
+        _travel_of(model, moment, tick, c, travel)
+        stop.margin_m = smaller(stop.margin_m, clear_m)
+        ticks = smaller(ticks, _free_ticks(clear_m - config.clearance_min_m, travel.still[c][0], travel.pace[c][0]))
+    for pair in watched:
+        again, ticks = _look_at_pair(config, places, travel, pair, ticks, stop)
+        if again:
+            left.append(pair)
+    watched[:] = left
     return ticks
 
 
@@ -123,11 +187,12 @@ def _walk(
     tick = float(config.tick_ns) * 1e-9
     narrowest = Reason.LIMIT_GEOMETRY
     at = 0
+    watched = list(range(config.geometry.n_pairs))
     while poses > 0:
         poses -= 1
         moment = _moment_at(profiles, at, tick)
         pose = pose_at(config.geometry, moment.q)
-        clear = _look_at_distances(config, pose, moment, stop)
+        clear = _look_at_distances(config, pose, moment, watched, stop)
         if stop.margin_m < config.clearance_min_m - _SLACK_M:
             return Reason.LIMIT_GEOMETRY, poses
         slow = _look_at_tool(config, tool_speed_max_m_s, pose, moment)

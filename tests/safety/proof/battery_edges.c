@@ -207,12 +207,15 @@ static void ask_verified(uint32_t variant, answer *a) {
         answer_number(a, stop.margin_m);
         answer_whole(a, stop.margin_joint);
         answer_number(a, stop.ticks);
+        answer_whole(a, stop.looked);
+        answer_whole(a, stop.measured);
     }
 }
 
 /* The stops of whole arms, with hardly more room than they need, and a tool that is hardly slow enough. */
 static void ask_verified_arms(uint32_t variant, answer *a) {
     static kernel_config c;
+    static const double none[KERNEL_MAX_JOINTS];
     const fuzz_stream *s = battery_arm(variant);
     uint64_t random = 77u + variant;
     c = s->config;
@@ -245,12 +248,17 @@ static void ask_verified_arms(uint32_t variant, answer *a) {
             for (uint32_t i = c.n_joints; i-- > 0u;) velocity[k] += columns[i][k] * dq[i];
             square = velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2];
         }
-        const double *reach = c.geometry.tool_reach_m;
+        const double *one = c.geometry.tool_reach_m, *other = none;
         for (uint32_t k = 0; k < c.geometry.n_capsules; k++)
-            if (clearance.world_m[k] < least) least = clearance.world_m[k], reach = c.geometry.reach_m[k];
+            if (clearance.world_m[k] < least) least = clearance.world_m[k], one = c.geometry.reach_m[k];
         for (uint32_t k = 0; k < c.geometry.n_pairs; k++)
-            if (clearance.pair_m[k] < least) least = clearance.pair_m[k], reach = c.geometry.pair_reach_m[k];
-        for (uint32_t i = 0; i < c.n_joints; i++) way += reach[i] * range[i];
+            if (clearance.pair_m[k] < least) {
+                least = clearance.pair_m[k];
+                one = c.geometry.reach_m[c.geometry.pairs[k][0]];
+                other = c.geometry.reach_m[c.geometry.pairs[k][1]];
+            }
+        for (uint32_t i = 0; i < c.n_joints; i++)
+            if (one[i] == 0.0 || other[i] == 0.0) way += (one[i] + other[i]) * range[i];
         const double rooms[] = {0.0, 0.5e-12, 1e-12, 1.5e-12, -1e-6, -1e-4, -1e-3, -1e-2};
         c.clearance_min_m = fmax(0.0, fmin(1.0, least + rooms[n % 8u]));
         const double room = n % 9u == 8u ? way : way * fuzz_uniform(&random, 0.5, 3.5);
@@ -265,6 +273,50 @@ static void ask_verified_arms(uint32_t variant, answer *a) {
         answer_number(a, stop.margin_rad);
         answer_number(a, stop.margin_m);
         answer_number(a, stop.ticks);
+        answer_whole(a, stop.looked);
+        answer_whole(a, stop.measured);
+    }
+}
+
+/* Balls and rods on a line, as far apart as the balls around them need to the bit, or a hair more or less: which of them
+ * are looked at, and measured, and when no more. */
+static void ask_pairs(uint32_t variant, answer *a) {
+    uint64_t random = 31u + variant;
+    for (uint32_t n = 0; n < 200u; n++) {
+        profile_state joints[KERNEL_MAX_JOINTS] = {{0.0, 0.0, 0.0}};
+        stop_certificate stop;
+        uint32_t poses = 40u;
+        stand(1);
+        geometry_model *g = &config.geometry;
+        g->n_planes = g->n_keepouts = 0u;
+        g->n_capsules = 8u;
+        g->n_pairs = n % 64u ? 1u + fuzz_below(&random, 12u) : GEOMETRY_MAX_PAIRS;
+        memset(g->joints[1].offset_m, 0, sizeof g->joints[1].offset_m);
+        for (uint32_t k = 0; k < g->n_capsules; k++) {
+            geometry_capsule *capsule = &g->capsules[k];
+            memset(capsule, 0, sizeof *capsule);
+            capsule->link = (int32_t)(k % 3u) - 1;
+            capsule->radius_m = 0.0625;
+            capsule->a_m[k % 2u] = 0.125 * (double)fuzz_below(&random, 16u);
+            capsule->b_m[k % 2u] = capsule->a_m[k % 2u] + 0.125 * (double)fuzz_below(&random, 3u);
+            capsule->a_m[2] = capsule->b_m[2] = k % 3u ? 0.0 : 0.25 * (double)fuzz_below(&random, 3u);
+        }
+        for (uint32_t p = 0; p < g->n_pairs; p++) {
+            g->pairs[p][0] = fuzz_below(&random, g->n_capsules);
+            do {
+                g->pairs[p][1] = fuzz_below(&random, g->n_capsules);
+            } while ((g->pairs[p][0] + 24u - g->pairs[p][1]) % 3u == 0u);
+            g->pair_nearer_m[p] = fuzz_below(&random, 3u) ? 0.0 : 0.125;
+        }
+        geometry_derive(g);
+        config.clearance_min_m = 0.125 * (double)fuzz_below(&random, 3u);
+        for (uint32_t i = 0; i < 2u; i++)
+            if (fuzz_below(&random, 3u) == 0u) joints[i].v = fuzz_uniform(&random, -1.0, 1.0);
+        answer_whole(a, (int64_t)verify_stop(&config, 1e3, joints, &poses, &stop));
+        answer_whole(a, poses);
+        answer_number(a, stop.margin_m);
+        answer_whole(a, stop.looked);
+        answer_whole(a, stop.measured);
     }
 }
 
@@ -345,6 +397,6 @@ static void ask_retraction(uint32_t variant, answer *a) {
 const battery_group battery_parts[] = {
     {"checks", ask_checks, 10u},       {"trail", ask_trail, 4u},       {"requests", ask_requests, 4u},     {"shape", ask_shape, 140u},
     {"tool", ask_tool, 6u},
-    {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},  {"arms", ask_verified_arms, 56u},
+    {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},  {"pairs", ask_pairs, 24u}, {"arms", ask_verified_arms, 112u},
 };
 const uint32_t battery_parts_count = sizeof battery_parts / sizeof *battery_parts;

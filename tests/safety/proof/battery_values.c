@@ -68,7 +68,7 @@ static void poke(kernel_config *config, void *field, answer *a) {
 }
 
 static void poke_whole(kernel_config *config, void *field, size_t size, answer *a) {
-    static const int64_t edges[] = {-2, -1, 0, 1, 2, 3, 4, 15, 16, 17, 23, 24, 25, 63, 64, 65, 9999, 10000, 10001,
+    static const int64_t edges[] = {-2, -1, 0, 1, 2, 3, 4, 15, 16, 17, 47, 48, 49, 511, 512, 513, 9999, 10000, 10001,
                                     99999, 100000, 100001, 19999999, 20000000, 20000001, INT64_MAX, INT64_MIN};
     int64_t before = 0;
     memcpy(&before, field, size);
@@ -121,12 +121,13 @@ static void ask_geometry_configs(uint32_t variant, answer *a) {
                                {offsetof(geometry_model, planes), sizeof g->planes[0]},
                                {offsetof(geometry_model, keepouts), sizeof g->keepouts[0]},
                                {offsetof(geometry_model, reach_m), sizeof g->reach_m[0]},
-                               {offsetof(geometry_model, pair_reach_m), sizeof g->pair_reach_m[0]}};
-    const uint32_t part = variant % 6u, item = variant / 6u;
+                               {offsetof(geometry_model, ball_m), sizeof g->ball_m[0]},
+                               {offsetof(geometry_model, pair_nearer_m), sizeof g->pair_nearer_m[0]}};
+    const uint32_t part = variant % 7u, item = variant / 7u;
     char *at = (char *)g + parts[part][0] + item * parts[part][1];
     for (size_t k = 0; k < parts[part][1]; k += sizeof(double)) poke(&c, at + k, a);
     int32_t *const links[] = {&g->joints[item].parent, &g->capsules[item].link, &g->tool_link,
-                              (int32_t *)&g->pairs[item][0], (int32_t *)&g->pairs[item][1]};
+                              (int32_t *)&g->pairs[item][0], (int32_t *)&g->pairs[item][1], &g->pair_root[item]};
     for (size_t k = 0; k < sizeof links / sizeof *links; k++) poke_whole(&c, links[k], sizeof *links[k], a);
     for (int k = 0; k < 3; k++) poke(&c, &g->tool_m[k], a);
     for (int k = 0; k < 3; k++) poke(&c, &g->tool_reach_m[k], a);
@@ -211,12 +212,15 @@ static void ask_stops(uint32_t variant, answer *a) {
 
 static void ask_pose(const geometry_model *g, const double *q, const double *dq, answer *a) {
     geometry_pose pose;
+    geometry_places places;
     geometry_clearance clearance;
     double columns[GEOMETRY_MAX_JOINTS][3];
     (void)dq;
     geometry_pose_at(g, q, &pose);
+    geometry_places_at(g, &pose, &places);
     geometry_clearance_at(g, &pose, &clearance);
     geometry_tool_columns(g, &pose, columns);
+    answer_bytes(a, places.middle_m, g->n_capsules * sizeof places.middle_m[0]);
     answer_bytes(a, pose.rotation, g->n_joints * sizeof pose.rotation[0]);
     answer_bytes(a, pose.origin_m, g->n_joints * sizeof pose.origin_m[0]);
     answer_bytes(a, clearance.world_m, g->n_capsules * sizeof clearance.world_m[0]);
@@ -238,7 +242,8 @@ static void ask_arms(uint32_t variant, answer *a) {
         answer_number(a, posture_speed_scale(&copy, q));
     }
     memset(copy.geometry.reach_m, 0, sizeof copy.geometry.reach_m);
-    memset(copy.geometry.pair_reach_m, 0, sizeof copy.geometry.pair_reach_m);
+    memset(copy.geometry.ball_m, 0, sizeof copy.geometry.ball_m);
+    memset(copy.geometry.pair_root, 0, sizeof copy.geometry.pair_root);
     geometry_derive(&copy.geometry);
     ask_config(&copy, a);
     answer_bytes(a, &copy.geometry, sizeof copy.geometry);
@@ -270,6 +275,7 @@ static void ask_grid(uint32_t variant, answer *a) {
     for (uint32_t p = 0; p < g.n_pairs; p++) {
         g.pairs[p][0] = fuzz_below(&random, g.n_capsules);
         g.pairs[p][1] = fuzz_below(&random, g.n_capsules);
+        g.pair_nearer_m[p] = p % 3u ? 0.0 : 0.0625;
     }
     for (uint32_t z = 0; z < g.n_keepouts; z++) {
         g.keepouts[z].radius_m = 0.25;
@@ -333,6 +339,6 @@ const battery_group battery_values[] = {
     {"numbers", ask_numbers, SPECIAL},       {"transitions", ask_transitions, KERNEL_STATE_COUNT + 2u},
     {"angles", ask_angles, 2u},              {"grid", ask_grid, 40u}, {"far", ask_far, 3u},
     {"arms", ask_arms, ARMS},                {"stops", ask_stops, 40u},
-    {"configs", ask_configs, 16u},            {"geometry configs", ask_geometry_configs, 12u},
+    {"configs", ask_configs, 16u},            {"geometry configs", ask_geometry_configs, 14u},
 };
 const uint32_t battery_values_count = sizeof battery_values / sizeof *battery_values;
