@@ -20,6 +20,7 @@ TICK_NS = 1_000_000
 _START_NS = 1_000_000_000
 _SEARCH_STEPS = 60
 _SLOPE_RAD = 1e-4
+_IN_THE_WAY_M = 0.01
 
 
 class Driven:
@@ -144,13 +145,20 @@ def _meeting(judge: Judge, ranges: Array, pair: int, draw: np.random.Generator) 
 
 
 def _pressed(judge: Judge, ranges: Array, pair: int, driven: Driven, draw: np.random.Generator) -> Iterator[Array]:
-    """Always down the slope of a pair's distance, from wherever the kernel has let the robot come to."""
-    ahead_rad = draw.choice([0.01, 0.05, 0.3])
-    for _ in range(80):
-        slope = _slope(judge, pair, driven.commanded.copy())
-        steepest = np.abs(slope).max()
-        downhill = -slope / steepest if steepest > 0.0 else draw.normal(0.0, 1.0, len(slope))
-        wanted_rad = np.clip(driven.commanded + ahead_rad * downhill, ranges[:, 0], ranges[:, 1])
+    """Always down the slope of a pair's distance, along whatever else is in the way, from wherever the robot is."""
+    ahead_rad = draw.choice([0.02, 0.1, 0.5])
+    for _ in range(120):
+        q_rad = driven.commanded.copy()
+        downhill = -_slope(judge, pair, q_rad)
+        judge.move_to(q_rad)
+        for other in judge.near(_IN_THE_WAY_M):
+            slope = _slope(judge, other, q_rad)
+            steep = float(slope @ slope)
+            if other != pair and steep > 0.0 and downhill @ slope < 0.0:
+                downhill -= (downhill @ slope) / steep * slope
+        most = np.abs(downhill).max()
+        downhill = downhill / most if most > 1e-6 else draw.normal(0.0, 1.0, len(q_rad))
+        wanted_rad = np.clip(q_rad + ahead_rad * downhill, ranges[:, 0], ranges[:, 1])
         for _ in range(20):
             yield wanted_rad
 

@@ -96,19 +96,24 @@ class Judge:
     def look(self, found: Findings, near_m: float = 0.004) -> None:
         """Judge where the robot is now. Pairs within `near_m` of what is allowed count as reached."""
         found.ticks += 1
-        place_m = self.data.geom_xpos
-        between_m = np.linalg.norm(place_m[self._first] - place_m[self._second], axis=1) - self._reach_m
-        for pair in np.flatnonzero(between_m < self._allowed_m + near_m).tolist():
+        for pair in self.near(near_m):
             allowed_m = float(self._allowed_m[pair])
-            left_m = self.distance_m(pair, allowed_m + 2.0 * near_m) - allowed_m
+            left_m = self.distance_m(pair, allowed_m + near_m) - allowed_m
             found.closest_m = min(found.closest_m, left_m)
-            if left_m < near_m:
-                found.reached.add(self.name(pair))
+            found.reached.add(self.name(pair))
             if left_m < -SLACK_M:
                 found.violations += 1
                 if len(found.examples) < 3:
                     q_rad = np.round(self.data.qpos, 6).tolist()
                     found.examples.append(f"{' and '.join(self.name(pair))}: {left_m * 1e3:.3f} mm beyond, at {q_rad}")
+
+    def near(self, within_m: float) -> list[int]:
+        """Pairs that are within so much of what is allowed where the robot is now."""
+        place_m = self.data.geom_xpos
+        between_m = np.linalg.norm(place_m[self._first] - place_m[self._second], axis=1) - self._reach_m
+        near = np.flatnonzero(between_m < self._allowed_m + within_m).tolist()
+        limit_m = self._allowed_m + within_m
+        return [pair for pair in near if self.distance_m(pair, float(limit_m[pair])) < limit_m[pair]]
 
     def _watched(self, file: KinematicsFile, clearance_m: float) -> list[tuple[int, int, float]]:
         """Every pair of shapes that can move against each other, with the distance that is promised."""
