@@ -32,6 +32,10 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
 fuzz: $(VENV)/.dev ## a billion hostile ticks through the safety kernel on all cores; goes on where it was interrupted
 	@$(BIN)/python -m tests.safety.fuzz_campaign $(ARGS)
 
+.PHONY: judge
+judge: $(VENV)/.dev ## ten million ticks of setpoints that want links to meet, on four robots; MuJoCo measures how near they come
+	@$(BIN)/python -m tests.safety.judge $(ARGS)
+
 .PHONY: powercut
 powercut: $(VENV)/.dev ## the power is cut at every system call of an update and at random; writes are lost, disks refuse
 	@$(BIN)/python -m tests.ota.power_cut_campaign $(ARGS)
