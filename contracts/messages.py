@@ -20,6 +20,7 @@ MAX_CAMERAS = 8
 MAX_INSTRUCTION_CHARS = 512
 MAX_ANSWERS = 8
 MAX_DETAIL_CHARS = 240
+MAX_PATH_CHARS = 1024
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=True):
@@ -303,6 +304,7 @@ class SafetyReport(Message, frozen=True):
         grade: of this machine's timing, one letter; empty while it is measured for the first time, and on virtual time.
         grade_speed_scale: of the joints' velocity limits, as that grade sets it; 0 arms nothing.
         reduced: reduced-speed mode, None while it is off.
+        recording: path of the black box's newest file; empty before control has written one.
         stopped_by: the stop that a person has to end, by `reset` (where it is latched) and `arm`; None without one.
     """
 
@@ -332,10 +334,13 @@ class SafetyReport(Message, frozen=True):
     grade_speed_scale: float = 1.0
     reduced: ReducedSpeed | None = None
     stopped_by: StopCause | None = None
+    recording: str = ""
 
     def __post_init__(self) -> None:
         if len(self.answers) > MAX_ANSWERS:
             raise ValueError(f"shape: more than {MAX_ANSWERS} answers")
+        if len(self.recording) > MAX_PATH_CHARS:
+            raise ValueError(f"recording: longer than {MAX_PATH_CHARS} characters")
 
     def answer_to(self, command: OperatorCommand) -> Answer | None:
         """What became of `command`; None while it has not arrived, or when too many came after it."""

@@ -59,7 +59,9 @@ STATES: dict[str, Explanation] = {
 STOPS: dict[StopCause, Explanation] = {
     StopCause.OPERATOR_STOP: _wrong("stopped by an operator", _GO_ON),
     StopCause.OPERATOR_DISARM: _wrong("disarmed by an operator", "To continue: [arm]."),
-    StopCause.STOP_LINE: _wrong("stopped by an open stop line", "To continue: close the line, then [reset], then [arm]."),
+    StopCause.STOP_LINE: _wrong(
+        "stopped by an open stop line", "To continue: close the line, then [reset], then [arm]."
+    ),
 }
 """Stops that only a person ends. Until then programs such as `edge-runtime run` wait."""
 
@@ -113,7 +115,9 @@ REASONS: dict[str, Explanation] = {
 
 ANSWERS: dict[str, Explanation] = {
     "refused_state": Explanation("that is not possible from the state it is in"),
-    "refused_feedback": Explanation("the driver's feedback is missing, stale or malformed", "Look at the driver's log."),
+    "refused_feedback": Explanation(
+        "the driver's feedback is missing, stale or malformed", "Look at the driver's log."
+    ),
     "refused_moving": Explanation("the robot is not at rest", "Wait, or look at what moves it."),
     "refused_outside_limits": Explanation(
         "a joint is measured outside its range", "Move it back by the robot's own means."
@@ -152,6 +156,21 @@ ANSWERS: dict[str, Explanation] = {
 }
 """Refusals of requests of an operator."""
 
+IN_STATE: dict[tuple[str, str], str] = {
+    ("arm", "silent"): "Control hears no robot: look at the driver's log.",
+    ("arm", "fault"): "A fault is latched. To continue: [reset], then [arm].",
+    ("arm", "holding"): "It is armed already.",
+    ("arm", "active"): "It is armed already, and moving.",
+    ("arm", "stopping"): "It is coming to rest: ask again.",
+    ("reset", "silent"): "Control hears no robot: look at the driver's log.",
+    ("reset", "ready"): "There is nothing to reset. To start: [arm].",
+    ("reset", "stopping"): "It is coming to rest: ask again.",
+    ("reset", "holding"): "There is nothing to reset.",
+    ("reset", "active"): "There is nothing to reset.",
+    ("disarm", "fault"): "It is not armed.",
+}
+"""What the refusal of a request in a state means to who asked; keyed request, state."""
+
 MESSAGES: dict[str, Explanation] = {
     "oversized": _wrong("larger than such a message may be"),
     "malformed": _wrong("not a valid message"),
@@ -189,8 +208,8 @@ GATES: dict[str, Explanation] = {
 """Of `GateState`, where the policy's confidence keeps the robot from full speed."""
 
 INTERVENTIONS = (
-    "An intervention is a tick in which the safety kernel changed what the policy asked for, nearly always by smoothing "
-    "acceleration and jerk; many are normal."
+    "An intervention is a tick in which the safety kernel changed what the policy asked for, nearly always by "
+    "smoothing acceleration and jerk; many are normal."
 )
 OVERRUNS = (
     "An overrun is a 1 ms slot of the control loop in which no tick ran because the machine was busy; one in a hundred "

@@ -1,7 +1,8 @@
 """Requests to a robot, of a person or of a program: lay out a scene, instruct, arm, disarm, stop.
 
-After a stop that a person meant only a person's requests reset and arm (`StopCause`); control sees to that. Every request is repeated until the process it concerns has answered; one that is refused or not answered raises, with
-the name of that process. Nothing here reaches the robot but through control.
+After a stop that a person meant only a person's requests reset and arm (`StopCause`); control sees to that. Every
+request is repeated until the process it concerns has answered; one that is refused or not answered raises, with the
+name of that process. Nothing here reaches the robot but through control.
 """
 
 from __future__ import annotations

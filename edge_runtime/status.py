@@ -52,8 +52,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     stalled or stuck, as the control loop sees it. `speed_scale`: of the joints' velocity limits, in force. `grade`: of
     this machine's timing, empty before it is known, `grade_speed_scale` what it leaves of those limits. `reduced`:
     reduced-speed mode, None while it is off. `faults`: latched in the kernel. `stopped_by`: what only a person can end.
-    `ticks_watched`: of the control loop, while `interventions` were counted. `plans_taken`: by control. `bundle`: digest of the one that acts, `standby` of the one that is
-    warm beside it; empty for none. `update`: what the update agent says, None where it has not been heard for a second.
+    `ticks_watched`: of the control loop, while `interventions` were counted. `plans_taken`: by control since its start.
+    `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `update`: what
+    the update agent says, None where it has not been heard for a second.
     """
 
     instruction: str

@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _sign(arguments, say)
         else:
             _check(arguments, say)
+    except BrokenPipeError:
+        # Whoever read the output has left; that is no failure of the command's.
+        raise
     except (EdgeError, OSError) as error:
         Console(stderr=True, highlight=False).print(f"[red]failed:[/red] {error}")
         return 1

@@ -21,8 +21,8 @@ from edge_runtime.bus import claim
 from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.cli.updates import Names, UpdateTold, update_line
-from edge_runtime.config import load_config
-from edge_runtime.explanations import INTERVENTIONS, OVERRUNS
+from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.explanations import INTERVENTIONS, OVERRUNS, in_full
 from edge_runtime.installed import Installed, verified
 from edge_runtime.operator import EpisodeResult, Operator
 from edge_runtime.page import Page
@@ -31,6 +31,7 @@ from edge_runtime.status_lines import interventions_line, pair, refusals_line, t
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
+_MANUAL = "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]."
 
 
 class Guest(Protocol):
@@ -41,7 +42,10 @@ class Guest(Protocol):
 
 
 def run(options: argparse.Namespace, console: Console, guest: Guest | None = None) -> int:
-    """Run episodes until `options.episodes` are done, `guest` has seen enough or somebody stops it; the exit code."""
+    """Run episodes until `options.episodes` are done, `guest` has seen enough or somebody stops it; the exit code.
+
+    With `options.manual` there are none: whoever wants the robot to move instructs and arms it.
+    """
     config = load_config(options.config)
     _, boot = Installed.of(config).boot_first(partial(verified, config=config))
     processes = PROCESSES
@@ -60,7 +64,7 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
         stack.enter_context(claim(run_dir, "run", "runs this robot"))
         operator = stack.enter_context(Operator(run_dir, tells_outcomes=config.ota is not None))
         table = stack.enter_context(ProcessTable(config, run_dir, processes=processes))
-        page = None if options.no_page else stack.enter_context(Page(run_dir, config.embodiment, options.page_port))
+        page = None if options.no_page else stack.enter_context(_page(config, options))
         if page is not None:
             console.print(f"watch it at {page.url}", highlight=False)
         for fault in boot.passed_over:
@@ -72,6 +76,10 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
             seen = _Seen(operator, table, display, page, called, guest)
             operator.on_wait = seen.look
             try:
+                if options.manual:
+                    display.note(in_full(_MANUAL, run_dir))
+                while options.manual:
+                    operator.wait_until(lambda: False, _PAUSE_S)
                 for result in _episodes(operator, table, display, options):
                     seen.add(result)
                     operator.wait_until(lambda: False, _PAUSE_S)
@@ -88,6 +96,10 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
         console.print(_summary(results, operator, table))
     wanted = options.episodes is not None and len(results) < options.episodes
     return 130 if interrupted and (wanted or guest is not None) else 0
+
+
+def _page(config: RobotConfig, options: argparse.Namespace) -> Page:
+    return Page(options.run_dir, config.embodiment, options.page_port, robot=config.robot.name)
 
 
 class _Seen:

@@ -1,8 +1,8 @@
 """Which requests of operators are due, and what became of the last ones; several operators may ask at once.
 
 Guarantees that a request is carried out once however often it is sent, that one which is older than a request already
-carried out never is, and that a stop, and a person's disarm, is always due unless it was just carried out. Every request gets an answer: no
-operator is left to guess. Carries nothing out itself.
+carried out never is, and that a stop, and a person's disarm, is always due unless it was just carried out. Every
+request gets an answer: no operator is left to guess. Carries nothing out itself.
 """
 
 from __future__ import annotations

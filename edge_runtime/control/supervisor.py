@@ -10,6 +10,7 @@ import time
 
 from contracts.errors import Refusal, SafetyError
 from contracts.messages import (
+    MAX_PATH_CHARS,
     ActionChunk,
     Asker,
     ChunkReceipt,
@@ -279,6 +280,7 @@ class Supervisor:
             grade_speed_scale=self._speed.grade_scale,
             reduced=self._speed.reduced,
             stopped_by=self._orders.stopped_by,
+            recording=self._black_box.newest[-MAX_PATH_CHARS:],
             gate=self._intake.gate,
             confidence=self._intake.confidence,
         )
