@@ -10,6 +10,7 @@ from edge_runtime.explanations import GATES, MESSAGES, REASONS, STATES, STOPS, E
 from edge_runtime.status import Status
 
 _SHOWN = 3
+_AT_WORK = ("active", "holding", "stopping", "retracting", "fault")
 _DEAD = ("dead", "stalled", "stuck")
 _NO_MEANING = Explanation("")
 
@@ -26,6 +27,8 @@ def pair(first: float | None, second: float | None, unit: str, digits: int = 0) 
 
 def state_line(status: Status) -> str:
     """The state, with why the robot is stopped if it is: ``fault (operator_stop: stopped by an operator)``."""
+    if _is_starting(status):
+        return "unknown: control has not been heard yet"
     causes = [explain(fault, REASONS) for fault in status.faults]
     if status.state == "unknown":
         causes = []
@@ -47,7 +50,9 @@ def why_interrupted(status: Status) -> str:
 
 
 def next_step(status: Status, run_dir: Path | None = None) -> str:
-    """What a person can do now; empty where the robot is at work and wants nothing."""
+    """What a person can do now; empty where the robot is at work, or on its way, and wants nothing."""
+    if _is_starting(status):
+        return ""
     if status.state == "fault" and status.stopped_by is not None:
         step = STOPS[status.stopped_by].next_step
     elif status.state == "fault":
@@ -65,7 +70,11 @@ def next_step(status: Status, run_dir: Path | None = None) -> str:
 def wants_a_person(status: Status) -> bool:
     """Whether the robot does nothing before a person has done something: what a display must not hide."""
     waits = status.stopped_by is not None or status.gate in ("asking", "escalated")
-    return waits or STATES.get(status.state, _NO_MEANING).is_alarming
+    return waits or (STATES.get(status.state, _NO_MEANING).is_alarming and not _is_starting(status))
+
+
+def _is_starting(status: Status) -> bool:
+    return status.state == "unknown" and not status.ticks
 
 
 def is_capped(status: Status) -> bool:
@@ -105,8 +114,8 @@ def verdicts_line(status: Status) -> str:
 
 
 def is_alarmed(status: Status) -> bool:
-    """Whether one of the verdicts is no part of ordinary work."""
-    return any(map(_is_alarming, status.verdicts))
+    """Whether one of the verdicts is no part of ordinary work; a robot that is not armed works at nothing."""
+    return status.state in _AT_WORK and any(map(_is_alarming, status.verdicts))
 
 
 def _is_alarming(reason: str) -> bool:

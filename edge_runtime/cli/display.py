@@ -134,11 +134,13 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
         parts.append(f"policy {policy_line(status)}")
     if is_alarmed(status):
         parts.append(f"safety kernel: {verdicts_line(status)}")
-    if status.update is not None and status.update.state != "idle":
-        parts.append(f"update {update_line(status.update, called.release)}")
+    if status.update is not None or called.has_agent:
+        parts.append(f"bundle {called.bundle(status.bundle)}")
+        if status.update is None or status.update.state != "idle":
+            parts.append(f"update: {update_line(status.update, called.release)}")
     if score is not None:
         parts.append(f"success {score}")
-    return "  ".join(parts)
+    return "  ".join(filter(None, parts))
 
 
 class LiveDisplay:

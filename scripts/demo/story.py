@@ -171,7 +171,7 @@ class Story:
     def _agents_words(self) -> str:
         update = self._update
         if update is None:
-            return ": the update agent is not heard"
+            return ": the update agent is not running, or has not been heard for a second"
         words = [text for text in (update.reason, update.detail, update.trial) if text]
         return f": the update is {update.state}{', ' if words else ''}{', '.join(words)}"
 
