@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from importlib import import_module
 from types import FrameType
@@ -26,6 +27,7 @@ exit codes: 0 done; also a command that goes on until Ctrl-C, ended by it
 """
 """For every `--help`."""
 
+_AGAIN_S = 0.02
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,19 +35,31 @@ _ENDS = (signal.SIGINT, signal.SIGTERM)
 def loading() -> Iterator[None]:
     """While libraries are loaded and nothing is there to clean up: Ctrl-C and SIGTERM end the process at once.
 
-    An exception could come out of a half-loaded library as another one. Afterwards both raise `KeyboardInterrupt`. What
-    the process was started to ignore stays ignored.
+    Afterwards both raise `KeyboardInterrupt`. What the process was started to ignore stays ignored.
     """
     heeded = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]
     for number in heeded:
         signal.signal(number, _end_at_once)
     yield
     for number in heeded:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _interrupt)
 
 
 def _end_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(INTERRUPTED)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise, but not inside of an import: from a half-loaded library an exception may come out as another one, or end
+    the process where the library is C++. There the signal comes again, until the import is done."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 def run_command(module: str) -> NoReturn:

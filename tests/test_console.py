@@ -38,9 +38,21 @@ def start(command: str, *arguments: object, **options: object) -> subprocess.Pop
     )
 
 
+def wait_until_it_heeds(process: subprocess.Popen[str]) -> None:
+    """Until the interpreter has come to the first line of ours, which is when SIGTERM gets a handler."""
+    deadline_s = time.monotonic() + 20.0
+    while time.monotonic() < deadline_s:
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        caught = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+        if caught & 1 << (signal.SIGTERM - 1) or process.poll() is not None:
+            return
+        time.sleep(0.005)
+    raise AssertionError("it does not start")
+
+
 @pytest.mark.realtime
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("after_s", [0.15, 0.4, 0.8, 1.2])
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.3, 0.6, 1.0])
 @pytest.mark.parametrize("command", ["edge-runtime", "edge-export", "edge-hub", "demo"])
 def test_an_interrupt_in_the_first_second_is_quiet(
     command: str, after_s: float, how: signal.Signals, run_dir: Path
@@ -52,14 +64,14 @@ def test_an_interrupt_in_the_first_second_is_quiet(
         "demo": ("--run-dir", run_dir, "--no-page"),
     }[command]
     process = start(command, *arguments)
+    wait_until_it_heeds(process)
     time.sleep(after_s)
     process.send_signal(how)
     _, err = process.communicate(timeout=30)
     assert "Traceback" not in err
-    if process.returncode not in (0, 1):
-        # Before the interpreter has come to us, SIGTERM ends a process as the system does it.
-        assert process.returncode in (130, -how), err
-    assert "KeyboardInterrupt" not in err or after_s == 0.15
+    assert "KeyboardInterrupt" not in err
+    # A run that has begun ends by Ctrl-C as it should; the others may have ended by themselves before.
+    assert process.returncode in (0, 1, 130), err
 
 
 @pytest.mark.parametrize("lines", [1, 100_000])
