@@ -93,6 +93,22 @@ def test_a_reader_that_leaves_is_no_traceback(lines: int, tmp_path: Path) -> Non
     assert (process.returncode, err) == (1, "")
 
 
+def test_an_interrupt_inside_of_an_import_waits_for_its_end(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.2)\nprint(1)\n"
+    )
+    (tmp_path / "lazy.py").write_text("import time\n\ndef main():\n    import slow\n    time.sleep(20)\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from contracts.console import run_command; run_command('lazy')"],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "1\n", "")
+
+
 def test_what_is_to_be_ignored_stays_ignored(tmp_path: Path) -> None:
     """As behind `nohup`, or in the background of a shell script."""
     (tmp_path / "sleeper.py").write_text("import os, signal\n\ndef main():\n    os.kill(os.getpid(), signal.SIGINT)\n")
