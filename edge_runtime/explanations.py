@@ -195,7 +195,7 @@ MESSAGES: dict[str, Explanation] = {
 """Refusals of messages between the robot's processes."""
 
 GATES: dict[str, Explanation] = {
-    "cautious": _wrong("not sure: moves more slowly"),
+    "cautious": _wrong("not sure: moves slower"),
     "asking": _wrong(
         "was unsure: the robot holds and asks for help, until it has been sure for a while or is answered",
         "To answer: [resume], or another instruction.",

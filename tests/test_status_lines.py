@@ -149,13 +149,12 @@ def test_counts_have_a_scale(working: Status) -> None:
     assert refusals_line(status) == "none, 1,204 plans taken"
     routine = msgspec.structs.replace(status, refusals={"control.action_chunk.before_arming": 27})
     assert unexpected_refusals(routine) == 0
-    assert refusals_line(routine) == (
-        "27 (all routine) beside 1,204 plans taken: "
-        "control.action_chunk.before_arming 27 (made before the robot was armed)"
-    )
+    assert refusals_line(routine) == ("27 (all routine) beside 1,204 plans taken: made before the robot was armed 27")
     odd = msgspec.structs.replace(status, refusals={"a.b.stale": 90, "a.b.shape": 1, "a.b.of_tomorrow": 1})
     assert unexpected_refusals(odd) == 2
-    assert refusals_line(odd).startswith("92 (2 unexpected) beside 1,204 plans taken: a.b.shape 1")
+    assert refusals_line(odd).startswith(
+        "92 (2 unexpected) beside 1,204 plans taken: a.b.shape (another number of joints or pixels) 1"
+    )
 
 
 def test_a_policy_that_asks_for_help_and_is_sure_again_is_no_contradiction(working: Status) -> None:

@@ -22,8 +22,8 @@ from edge_runtime.status_lines import (
     is_alarmed,
     is_capped,
     next_step,
-    number,
     pair,
+    plan_line,
     policy_line,
     refusals_line,
     speed_line,
@@ -93,8 +93,7 @@ def describe(status: Status, title: str, score: Score | None = None, called: Cal
     if wants_a_person(status):
         table.add_row("next step", Text(next_step(status, called.run_dir), style="bold"))
     table.add_row("scene", Text(f"{status.outcome or '–'}  {status.reason}  {status.elapsed_s:.1f} s"))
-    age = number(status.chunk_age_ms, "ms")
-    table.add_row("plan", f"made from what was seen {age} ago, reaches another {number(status.plan_left_ms, 'ms')}")
+    table.add_row("plan", plan_line(status))
     table.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
     table.add_row("control loop", timing_line(status))
     table.add_row("speed", Text(speed_line(status), style="yellow" if is_capped(status) else ""))

@@ -174,6 +174,10 @@ def _episodes(
             operator.wait_until(lambda: False, _PAUSE_S)
             continue
         failures = 0
+        if result.outcome == "interrupted" and operator.stopped_by is not None:
+            # What a person cut short says nothing about the policy, and counts for nothing.
+            display.note(f"■      {result.instruction}  {result.reason}  {result.elapsed_s:.1f} s")
+            continue
         done += 1
         yield result
 
