@@ -198,11 +198,11 @@ GATES: dict[str, Explanation] = {
     "cautious": _wrong("not sure: moves slower"),
     "asking": _wrong(
         "was unsure: the robot holds and asks for help, until it has been sure for a while or is answered",
-        "To answer: [resume], or another instruction.",
+        "To answer: [resume], or another instruction; a run's next one answers too.",
     ),
     "escalated": _wrong(
         "unsure for too long: disarmed, waits for an answer",
-        "To answer: [resume], or another instruction; then [arm].",
+        "To answer: [resume], or another instruction, then [arm]; a run's next episode does both.",
     ),
 }
 """Of `GateState`, where the policy's confidence keeps the robot from full speed."""

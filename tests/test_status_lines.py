@@ -79,7 +79,8 @@ def test_a_robot_that_starts_alarms_nobody(nothing: Status) -> None:
         (
             {"state": "ready", "gate": "escalated"},
             "ready: not armed: follows no commands",
-            "To answer: `edge-runtime operator resume`, or another instruction; then `edge-runtime operator arm`.",
+            "To answer: `edge-runtime operator resume`, or another instruction, then `edge-runtime operator arm`; "
+            "a run's next episode does both.",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""How a `Status` looks: a table that is redrawn in a terminal; anywhere else a plain line every ten seconds, and one
+"""How a `Status` looks: a table that is redrawn in a terminal; anywhere else a plain line now and then, and one
 whenever the robot begins or ceases to wait for a person."""
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ _STATE_STYLES = {
 _GATE_STYLES = {"cautious": "yellow", "asking": "bold red", "escalated": "bold red"}
 _UPDATE_STYLES = {"idle": "dim", "probation": "yellow", "rolling_back": "bold red", "failed": "red"}
 _REDRAW_S = 0.125
-_LINE_S = 10.0
 
 
 class Score:
@@ -145,11 +144,12 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
 class LiveDisplay:
     """Shows what it is given, redrawn or line by line, not more often than anybody can read."""
 
-    def __init__(self, console: Console, live: Live | None, title: str, called: Called) -> None:
+    def __init__(self, console: Console, live: Live | None, title: str, called: Called, line_s: float) -> None:
         self._console = console
         self._live = live
         self._title = title
         self._called = called
+        self._line_s = line_s
         self._due_s = 0.0
         self._waited = False
 
@@ -165,7 +165,7 @@ class LiveDisplay:
             self._due_s = now_s + _REDRAW_S
             self._live.update(describe(status, self._title, score, self._called), refresh=True)
         else:
-            self._due_s = now_s + _LINE_S
+            self._due_s = now_s + self._line_s
             self._console.print(plain_line(status, score, self._called), soft_wrap=True, markup=False, highlight=False)
 
     def note(self, text: str) -> None:
@@ -174,10 +174,13 @@ class LiveDisplay:
 
 
 @contextmanager
-def live_display(console: Console, title: str, called: Called = Called()) -> Iterator[LiveDisplay]:
-    """A display for as long as the block lasts; control codes only if the console is a terminal that knows them."""
+def live_display(
+    console: Console, title: str, called: Called = Called(), *, line_s: float = 10.0
+) -> Iterator[LiveDisplay]:
+    """A display for as long as the block lasts; control codes only if the console is a terminal that knows them, else
+    a line every `line_s` seconds."""
     if not console.is_terminal or console.is_dumb_terminal:
-        yield LiveDisplay(console, None, title, called)
+        yield LiveDisplay(console, None, title, called, line_s)
         return
     with Live(console=console, auto_refresh=False, transient=False) as live:
-        yield LiveDisplay(console, live, title, called)
+        yield LiveDisplay(console, live, title, called, line_s)
