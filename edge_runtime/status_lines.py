@@ -53,7 +53,7 @@ def next_step(status: Status, run_dir: Path | None = None) -> str:
     """What a person can do now; empty where the robot is at work, or on its way, and wants nothing."""
     if _is_starting(status):
         return ""
-    if status.state == "fault" and status.stopped_by is not None:
+    if status.state == "fault" and status.stopped_by is not None and status.stopped_by.value in status.faults:
         step = STOPS[status.stopped_by].next_step
     elif status.state == "fault":
         steps = [REASONS.get(fault, _NO_MEANING).next_step for fault in status.faults]

@@ -72,6 +72,11 @@ def test_a_robot_that_starts_alarms_nobody(nothing: Status) -> None:
             "To continue: close the line, then `edge-runtime operator reset`, then `edge-runtime operator arm`.",
         ),
         (
+            {"state": "fault", "faults": ("driver_fault",), "stopped_by": StopCause.OPERATOR_DISARM},
+            "fault (driver_fault: the robot's driver reported a fault; its log says which)",
+            "Once that is mended: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
+        ),
+        (
             {"state": "fault", "faults": ("tracking_error",)},
             "fault (tracking_error: the robot was not where it was commanded to be: something holds or pushes it)",
             "Once that is mended: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
