@@ -211,8 +211,8 @@ INTERVENTIONS = (
     "An intervention is a tick in which the safety kernel changed what the policy asked for, nearly always by "
     "smoothing acceleration and jerk; many are normal."
 )
-OVERRUNS = (
-    "An overrun is a 1 ms slot of the control loop in which no tick ran because the machine was busy; one in a hundred "
+MISSED_TICKS = (
+    "A missed tick is a 1 ms slot of the control loop in which none ran because the machine was busy; one in a hundred "
     "still makes timing grade A, and a machine without a real-time kernel always has some."
 )
 
