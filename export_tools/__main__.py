@@ -1,6 +1,6 @@
 """`python -m export_tools`: the same as the `edge-export` command."""
 
-from export_tools.cli import main
+from export_tools.entry import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -20,6 +20,7 @@ from typing import TypeVar
 import msgspec
 from rich.console import Console
 
+from contracts.console import EXIT_CODES
 from contracts.errors import EdgeError
 from contracts.release import Compatibility, Name, VersionRange, load
 
@@ -48,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _sign(arguments, say)
         else:
             _check(arguments, say)
+    except BrokenPipeError:
+        # Whoever read the output has left; that is no failure of the command's.
+        raise
     except (EdgeError, OSError) as error:
         Console(stderr=True, highlight=False).print(f"[red]failed:[/red] {error}")
         return 1
@@ -56,7 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="edge-export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="edge-export",
+        description=__doc__,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="train a policy from nothing and write its INT8 bundle")

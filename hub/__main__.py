@@ -1,7 +1,6 @@
 """`python -m hub`, the same as `edge-hub`."""
 
-import sys
+from hub.entry import main
 
-from hub.cli import main
-
-sys.exit(main())
+if __name__ == "__main__":
+    main()

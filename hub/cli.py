@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from contracts.console import EXIT_CODES
 from contracts.errors import EdgeError, SigningError
 from export_tools.lasting import make_folder
 from hub import commands, fleet_commands
@@ -60,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _turn(arguments):
             arguments.run(arguments, time.time(), print)
+    except BrokenPipeError:
+        # Whoever read the output has left; that is no refusal.
+        raise
     except (EdgeError, OSError, DBAPIError) as error:
         print(f"refused: {storage_refusal(error) or error}", file=sys.stderr)
         return 1
@@ -84,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-hub",
         description="Signs, publishes and assigns what robots may install. Everything it publishes is static files.",
-        epilog=_EXAMPLES,
+        epilog=f"{_EXAMPLES}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     rooms = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -20,7 +20,6 @@ from types import TracebackType
 
 from contracts.errors import ProcessError
 from edge_runtime.config import RobotConfig
-from edge_runtime.control.stop_mark import forget_stop
 from edge_runtime.frames import ring_name
 from edge_runtime.lifeline import lifeline_path
 from edge_runtime.processes import BESIDE, CONTROL, DRIVER, ENGINE, OTA, PROCESSES, Process, command_line, port_name
@@ -88,7 +87,6 @@ class ProcessTable:
         """
         try:
             (self._run_dir / "logs").mkdir(parents=True, exist_ok=True)
-            forget_stop(self._run_dir)
             for child in self._children.values():
                 self.log_path(child.process).write_bytes(b"")
         except OSError as error:
