@@ -116,10 +116,16 @@ def build_parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check",
         help="is this machine, and this bundle on it, fit?",
-        description="Looks at real-time permissions, memory, drawing, the bundle, inference time and the timing of the "
-        "control loop, and says what to do where something is missing. Exit code 1 if anything failed.",
+        description=textwrap.fill(
+            "Looks at permissions, memory, driver, cameras, limits, the bundle, inference time and the timing of the "
+            "control loop, and says what to do where something is missing. `fit` means that the robot can be armed "
+            "here and runs its bundle; `fit, but: ...` names what works worse than it could. Exit code 1 if not fit.",
+            79,
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_config(check)
+    check.add_argument("--json", action="store_true", help="the rows as JSON instead of the table")
 
     claims = commands.add_parser(
         "claims",

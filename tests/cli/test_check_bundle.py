@@ -8,7 +8,8 @@ import pytest
 
 from contracts.errors import BundleError
 from contracts.manifest import FlowSampler
-from edge_runtime.cli.check import Level, _bundle, _inference
+from edge_runtime.cli.check.policy import bundle, inference
+from edge_runtime.cli.check.row import Level
 from tests.system.drift_bundle import write_robot
 from tests.two_bundles import TwoBundles, variant_of
 
@@ -21,18 +22,18 @@ def test_it_looks_at_what_boots_and_tells_what_had_to_be_passed_over(tmp_path: P
     )
     other = bundles.install(made)
     bundles.point(other)
-    row = _bundle(config)
+    [row] = bundle(config)
     assert row.level is Level.OK
     assert other[:12] in row.found
 
     blob = bundles.folder(other) / "denoise.onnx"
     blob.write_bytes(bytes(blob.stat().st_size))
-    row = _bundle(config)
+    [row] = bundle(config)
     assert row.level is Level.WARN
     assert bundles.shipped[:12] in row.found
     assert "denoise.onnx" in row.found
-    assert _inference(config).name == "inference", "it runs what the engine would run"
+    assert [row.name for row in inference(config)] == ["inference"], "it runs what the engine would run"
 
     (config.bundle_dir / "encode.onnx").unlink()
     with pytest.raises(BundleError):
-        _bundle(config)
+        list(bundle(config))
