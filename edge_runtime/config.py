@@ -20,6 +20,8 @@ from edge_runtime.toml_file import Section, read_table, read_toml, require_posit
 
 SIM_CONFIG = Path(__file__).parent / "robots" / "sim" / "config" / "robot.toml"
 """Settings of the simulated arm that ships with the project."""
+SIM_BUNDLE = SIM_CONFIG.parents[1] / "bundles" / "pocket_vla"
+"""The policy that ships with it."""
 
 
 class RobotSection(Section, frozen=True):
