@@ -10,11 +10,12 @@ from edge_runtime.safety import KernelConfig
 from edge_runtime.safety.kinematics import GeometryModel, Keepout, Plane, box_planes
 from edge_runtime.safety.kinematics.file import KinematicsFile
 from edge_runtime.safety.limits import NO_FORCE_LIMIT_N, NO_MOMENT_LIMIT_NM, NO_TOOL_SPEED_LIMIT_M_S
-from edge_runtime.safety_file import HalfSpaceSection, SafetyLimits
+from edge_runtime.safety_file import GeometrySection, HalfSpaceSection, SafetyLimits
 from edge_runtime.toml_file import from_table
 
 TICK_S = 1e-3
 TICK_NS = 1_000_000
+_ENDS = ("minimum", "maximum")
 _PLAN_REACH_NS = 1_000_000_000
 """An action may still be followed so long after its chunk was as old as a chunk may get."""
 
@@ -79,6 +80,12 @@ def geometry_model(safety: SafetyLimits) -> GeometryModel | None:
         planes += box_planes(geometry.workspace.min_m, geometry.workspace.max_m)
     zones = [Keepout(min_m=z.min_m, max_m=z.max_m, radius_m=z.radius_m) for z in geometry.keep_out]
     return body.with_world(planes, zones)
+
+
+def plane_names(geometry: GeometrySection) -> tuple[str, ...]:
+    """What the planes of `geometry_model` are called, in its order."""
+    sides = () if geometry.workspace is None else [f"the workspace's {axis} {end}" for axis in "xyz" for end in _ENDS]
+    return (*(space.name for space in geometry.half_spaces), *sides)
 
 
 def _plane(space: HalfSpaceSection) -> Plane:

@@ -1,0 +1,61 @@
+"""Distances of a robot's body in one posture, each by itself and by name: what the kernel's verdict is made of.
+
+The distances are the kernel's own; whoever asks what it refused is told what it saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from edge_runtime.native import ffi, lib
+from edge_runtime.safety.kinematics.model import GeometryModel
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """Between a capsule and one other thing; below zero by as much as they overlap.
+
+    Attributes:
+        capsule: its name.
+        other: name of the other capsule, or None.
+        plane, keepout: number of the plane or zone in the model, or None.
+    """
+
+    distance_m: float
+    capsule: str
+    other: str | None = None
+    plane: int | None = None
+    keepout: int | None = None
+
+
+def distances(model: GeometryModel, posture_rad: Sequence[float]) -> Iterator[Distance]:
+    """Every distance that the kernel keeps: of watched pairs, and of capsules from each plane and zone.
+
+    Args:
+        model: with its planes and zones.
+        posture_rad: (n_joints,) finite angles, in the model's order.
+    """
+    alone = model.with_world((), ())
+    _, pairs_m = _clearance(alone, posture_rad)
+    for (first, second), distance_m in zip(model.pairs, pairs_m, strict=True):
+        yield Distance(distance_m, first, other=second)
+    bare = msgspec.structs.replace(alone, pairs=())
+    in_world = [(number, one.name) for number, one in enumerate(model.capsules) if one.in_world]
+    for plane, half_space in enumerate(model.planes):
+        world_m, _ = _clearance(bare.with_world((half_space,), ()), posture_rad)
+        yield from (Distance(world_m[number], name, plane=plane) for number, name in in_world)
+    for keepout, zone in enumerate(model.keepouts):
+        world_m, _ = _clearance(bare.with_world((), (zone,)), posture_rad)
+        yield from (Distance(world_m[number], name, keepout=keepout) for number, name in in_world)
+
+
+def _clearance(model: GeometryModel, posture_rad: Sequence[float]) -> tuple[list[float], list[float]]:
+    native = ffi.new("geometry_model *")
+    pose, clearance = ffi.new("geometry_pose *"), ffi.new("geometry_clearance *")
+    model.fill(native)
+    lib.geometry_pose_at(native, [float(value) for value in posture_rad], pose)
+    lib.geometry_clearance_at(native, pose, clearance)
+    return list(clearance.world_m[0 : len(model.capsules)]), list(clearance.pair_m[0 : len(model.pairs)])
