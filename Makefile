@@ -53,8 +53,7 @@ bench: $(VENV)/.dev ## all benchmarks, side by side on this machine; results in 
 
 .PHONY: assets
 assets: $(VENV)/.dev ## rebuild the shipped policy from nothing: demonstrations, training, export, quantization, parity
-	@$(BIN)/edge-export build pocket_vla --out edge_runtime/robots/sim/bundles/pocket_vla \
-		--weights assets/pocket_vla_train/weights_fp16.safetensors
+	@$(BIN)/edge-export build pocket_vla
 
 .PHONY: clean
 clean: ## remove the virtual environment and everything built

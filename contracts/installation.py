@@ -14,7 +14,11 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from contracts.errors import MissingPackageError
+
 PROJECT = "edge-runtime"
+_OWN = ("contracts", "edge_runtime", "export_tools", "hub")
+_MAX_CHARS = 400
 
 _IMPORTED_AS = {
     "cuda-python": "cuda",
@@ -24,7 +28,14 @@ _IMPORTED_AS = {
 }
 """Import names of distributions that are not called alike. One that is not installed can't say it itself."""
 
-_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?(?P<versions>[^;]*)(?:;(?P<marker>.*))?")
+_ELSEWHERE = {
+    "tensorrt": "TensorRT comes with JetPack on a Jetson, beside another NVIDIA GPU with: pip install tensorrt",
+}
+"""What no extra brings."""
+
+_REQUIREMENT = re.compile(
+    r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?(?P<versions>[^;]*)(?:;(?P<marker>.*))?"
+)
 _EXTRA = re.compile(r"extra == [\"']([^\"']+)[\"']")
 
 
@@ -52,20 +63,19 @@ def explain(error: ImportError, extras: Sequence[str] = ()) -> str:
     name = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or not name:
         return _one_line(error)
-    if name not in _imports_of_all():
-        hint = f"; to install {PROJECT} again: {_again()}" if _is_own(name) else ""
-        return f"{_one_line(error)}{hint}"
-    return advice([name], extras)
+    if name not in _ELSEWHERE and name not in _imports_of_all():
+        return f"{_one_line(error)}; {again()}" if name in _OWN else _one_line(error)
+    return str(not_installed([name], extras))
 
 
 def missing(*extras: str) -> tuple[str, ...]:
     """Import names of what `extras` bring and can't be found here."""
     wanted = {name for extra in extras for name in _imports_of(extra)}
-    return tuple(sorted(name for name in wanted if not _is_there(name)))
+    return tuple(sorted(name for name in wanted if not is_there(name)))
 
 
-def advice(names: Sequence[str], extras: Sequence[str] = ()) -> str:
-    """One line for a person: the packages that are missing, and the command that installs them.
+def not_installed(names: Sequence[str], extras: Sequence[str] = ()) -> MissingPackageError:
+    """The error for packages that are missing, with the command that installs them.
 
     Args:
         names: import names of what was found missing.
@@ -73,10 +83,15 @@ def advice(names: Sequence[str], extras: Sequence[str] = ()) -> str:
     """
     lacking = [extra for extra in extras if missing(extra)]
     rest = [name for name in names if not any(name in _imports_of(extra) for extra in lacking)]
-    chosen = [*lacking, *dict.fromkeys(extra for name in rest if (extra := _extra_with(name)))]
+    chosen = [*lacking, *dict.fromkeys(extra for name in rest if (extra := _extra_with(name)) is not None)]
     absent = sorted({*names, *missing(*chosen)})
-    are = "is" if len(absent) == 1 else "are"
-    return f"{', '.join(absent)} {are} not installed; to install: {_command(chosen)}"
+    elsewhere = [hint for name, hint in _ELSEWHERE.items() if name in absent]
+    return MissingPackageError(absent, "; ".join([*([_command(chosen)] if chosen else []), *elsewhere]))
+
+
+def again() -> str:
+    """What to do where a part of this software itself is missing."""
+    return f"to install this software again: {_command(('',))}" if checkout() else "install this software again"
 
 
 def _command(extras: Sequence[str]) -> str:
@@ -84,26 +99,21 @@ def _command(extras: Sequence[str]) -> str:
     folder = checkout()
     if folder is not None:
         where = "." if folder == Path.cwd() else str(folder)
-        named = f"[{','.join(extras)}]" if extras else ""
+        wanted = ",".join(extra for extra in extras if extra)
+        named = f"[{wanted}]" if wanted else ""
         return f"{pip} -e {shlex.quote(where + named)}"
     absent = set(missing(*extras))
     specifiers = {text for extra in extras for name, text in _requirements_of(extra) if name in absent}
     return " ".join((pip, *(shlex.quote(text) for text in sorted(specifiers))))
 
 
-def _again() -> str:
-    return _command(()) if checkout() else f"{shlex.quote(sys.executable)} -m pip install --force-reinstall, as before"
-
-
 def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except (OSError, ValueError):
-        return str(path)
+    folder = checkout()
+    return str(path.relative_to(folder)) if folder == Path.cwd() and folder in path.parents else str(path)
 
 
 def _extra_with(name: str) -> str | None:
-    return next((extra for extra in _extras() if name in _imports_of(extra)), None)
+    return next((extra for extra in ("", *_extras()) if name in _imports_of(extra)), None)
 
 
 def _extras() -> list[str]:
@@ -142,16 +152,13 @@ def _requirements_of(extra: str) -> Iterator[tuple[str, str]]:
             yield name, line.partition(";")[0].strip()
 
 
-def _is_there(name: str) -> bool:
+def is_there(name: str) -> bool:
+    """Whether `name` can be imported, without importing it."""
     try:
         return find_spec(name) is not None
     except (ImportError, ValueError):
         return False
 
 
-def _is_own(name: str) -> bool:
-    return name in ("contracts", "edge_runtime", "export_tools", "hub")
-
-
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split())[:_MAX_CHARS] or type(error).__name__

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts.errors import ConfigError, EdgeError
+from contracts.command_line import ExitCode, VersionAction, exit_code
 from contracts.messages import MAX_INSTRUCTION_CHARS
 from contracts.updates import MAX_WORDS_CHARS
 from edge_runtime.config import SIM_CONFIG
@@ -37,8 +37,11 @@ examples:
   edge-runtime replay FILE                what happened before a trip, through the kernel again
   edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
 
-exit codes: 0 done, 1 something failed, 2 a wrong setting, 130 interrupted
+exit codes: 0 done, 1 something failed, 2 a wrong setting, 70 a bug here, 130 interrupted
 """
+
+_EXTRAS = {"run": ("robot", "sim"), "evaluate": ("robot", "sim"), "kinematics": ("sim",), "ota": ("ota",)}
+"""What a command needs beyond the packages that are always installed, for advice where one is missing."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=VersionAction)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser(
@@ -266,21 +270,16 @@ def _add_ota(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `edge-runtime` script; exits with the code of the help's table."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given:
+        parser.print_help()
+        sys.exit(ExitCode.DONE)
+    options = parser.parse_args(given)
     # Asked to end in either way, a command cleans up the same.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        command = _command(options.command)
-    except ImportError as error:
-        sys.exit(f"error: {error}; make demo installs what is needed, or pip install -e '.[robot,sim]'")
-    try:
-        code = command(options)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
-    except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
+        code = exit_code("edge-runtime", lambda: _command(options.command)(options), _EXTRAS.get(options.command, ()))
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

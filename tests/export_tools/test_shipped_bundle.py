@@ -12,7 +12,7 @@ from contracts.embodiment import joint_order_digest
 from contracts.manifest import verify_bundle
 from contracts.tokenizer import read_tokenizer
 from edge_runtime.config import SIM_BUNDLE as BUNDLE
-from edge_runtime.robots.sim.plant import JOINT_NAMES
+from edge_runtime.robots.sim.declaration import JOINT_NAMES
 from export_tools.cli import main
 from export_tools.families.pocket_vla.golden import check_bundle
 from export_tools.families.pocket_vla.language import build_tokenizer

@@ -10,6 +10,7 @@ import json
 import platform
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
@@ -22,15 +23,18 @@ from edge_runtime.config import RobotConfig, load_config
 LOOKS: tuple[Look, ...] = (
     Look("Python", machine.python),
     Look("CPU", machine.cpu),
+    Look("packages", machine.packages),
     Look("shared memory", machine.shared_memory),
     Look("memory lock", machine.memory_lock),
     Look("native module", machine.native),
+    Look("driver", robot.driver),
     Look("safety limits", robot.limits, needs=("native module",)),
+    Look("home posture", robot.home_posture, needs=("safety limits",)),
     Look("stop line", robot.stop_line, needs=("native module",)),
-    Look("control loop", timing.loop, needs=("native module",)),
+    Look("control loop", timing.loop, needs=("shared memory", "native module", "driver", "safety limits")),
     Look("bundle", policy.bundle),
-    Look("inference", policy.inference, needs=("bundle",)),
-    Look("drawing", robot.drawing, when=robot.is_simulated),
+    Look("inference", policy.inference, needs=("packages", "shared memory", "bundle")),
+    Look("drawing", robot.drawing, needs=("packages", "driver"), when=robot.is_simulated),
 )
 
 
@@ -42,6 +46,12 @@ def check(options: argparse.Namespace, console: Console) -> int:
         sys.stdout.write(json.dumps(_report(config, rows), indent=2, ensure_ascii=False) + "\n")
     else:
         console.print(_table(config, rows))
+        for row in rows:
+            if row.remedy:
+                # Whole, however narrow the terminal is: what is to be pasted may not be cut.
+                console.print(Text(f"{row.name}: {row.remedy}"), soft_wrap=True)
+            if row.command:
+                console.print(Text(f"    {row.command}"), soft_wrap=True)
         console.print(verdict(rows), highlight=False, markup=False, soft_wrap=True)
     return 1 if _named(rows, Level.FAIL) else 0
 
@@ -66,18 +76,16 @@ def _report(config: RobotConfig, rows: Sequence[Row]) -> dict[str, object]:
         "machine": platform.node(),
         "fit": not _named(rows, Level.FAIL),
         "verdict": verdict(rows),
-        "rows": [
-            {"name": row.name, "level": row.level.value, "found": row.found, "remedy": row.remedy} for row in rows
-        ],
+        "rows": [asdict(row) | {"level": row.level.name.lower()} for row in rows],
     }
 
 
 def _table(config: RobotConfig, rows: Sequence[Row]) -> Table:
     table = Table(title=f"{config.robot.name} on {platform.node() or 'this machine'}", title_justify="left")
-    for column in ("", "what", "found", "what to do"):
+    for column in ("", "what", "found"):
         table.add_column(column, overflow="fold")
-    styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+    styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red", Level.SKIP: "dim"}
     for row in rows:
         # As `Text`: names of sections and extras stand in brackets, which markup would swallow.
-        table.add_row(Text(row.level.value, styles[row.level]), row.name, Text(row.found), Text(row.remedy))
+        table.add_row(Text(row.level.value, styles[row.level]), row.name, Text(row.found))
     return table

@@ -1,4 +1,4 @@
-"""Rows about the robot: its limits, its stop line, what draws the simulated one."""
+"""Rows about the robot: its driver and cameras, its limits and home posture, its stop line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ import numpy as np
 
 from edge_runtime.cli.check.row import Level, Row
 from edge_runtime.config import RobotConfig
+from edge_runtime.robots.declaration import declaration_of
+
+
+def driver(config: RobotConfig) -> Iterator[Row]:
+    """Is there such a driver, and has it the joints and cameras of this embodiment?"""
+    declared, embodiment = declaration_of(config.robot.driver), config.embodiment
+    declared.require_fit(embodiment)
+    cameras = ", ".join(f"{c.name} {c.width_px} x {c.height_px} px" for c in embodiment.cameras)
+    found = f"{config.robot.driver}, {len(embodiment.joints)} joints, cameras: {cameras or 'none'}"
+    if declared.watchdog_ns == 0:
+        remedy = "a driver that stops the robot by itself when commands stay away: without one it can't be armed"
+        yield Row("driver", Level.FAIL, f"{found}; never stops by itself", remedy)
+    elif declared.watchdog_ns is None:
+        yield Row("driver", Level.OK, f"{found}; declares nothing, so its joints and cameras show when it starts")
+    else:
+        yield Row("driver", Level.OK, f"{found}; stops by itself {declared.watchdog_ns / 1e6:.0f} ms after a command")
 
 
 def limits(config: RobotConfig) -> Iterator[Row]:
@@ -25,6 +41,29 @@ def limits(config: RobotConfig) -> Iterator[Row]:
     yield Row("safety limits", Level.OK, f"{found}; edge-runtime claims has the sheet, {off} features are off")
 
 
+def home_posture(config: RobotConfig) -> Iterator[Row]:
+    """Could the robot be armed in its home posture?"""
+    from edge_runtime.control.start_posture import geometry_problem
+
+    embodiment = config.embodiment
+    outside = []
+    for name, angle_rad in zip(embodiment.joint_names, embodiment.home_rad, strict=True):
+        joint = config.safety.joints[name]
+        if not joint.position_min_rad <= angle_rad <= joint.position_max_rad:
+            allowed = f"{joint.position_min_rad:g} to {joint.position_max_rad:g} rad"
+            outside.append(f"{name} at {angle_rad:g} rad lies outside of {allowed}")
+    if outside:
+        remedy = "home_rad in the embodiment file, or wider limits in the safety file"
+        yield Row("home posture", Level.FAIL, f"can't be armed: {'; '.join(outside)}", remedy)
+        return
+    problem = geometry_problem(config.safety, embodiment, embodiment.home_rad)
+    if problem is not None:
+        found, _, remedy = problem.partition(": ")
+        yield Row("home posture", Level.FAIL, f"can't be armed: {found}", remedy)
+    else:
+        yield Row("home posture", Level.OK, "inside the limits, and clear of everything that distance is kept from")
+
+
 def stop_line(config: RobotConfig) -> Iterator[Row]:
     """Can the line that stops the robot be read, and is it closed?"""
     from edge_runtime.control.stop_line import StopLine
@@ -38,7 +77,7 @@ def stop_line(config: RobotConfig) -> Iterator[Row]:
     with StopLine(section) as line:
         is_open = line.is_open
     if is_open:
-        yield Row("stop line", Level.WARN, f"{where}: open", "close it: until then the robot can't be armed")
+        yield Row("stop line", Level.FAIL, f"{where}: open", "close it: until then the robot can't be armed")
     else:
         yield Row("stop line", Level.OK, f"{where}: closed. Open it once and check again: that has to show")
 
@@ -55,13 +94,14 @@ def drawing(config: RobotConfig) -> Iterator[Row]:
     plant = Plant()
     try:
         plant.reset(0, "eval")
-        camera = config.embodiment.cameras[0]
-        picture = np.zeros((camera.height_px, camera.width_px, 3), np.uint8)
-        plant.render(camera.name, picture)
+        pictures = {c.name: np.zeros((c.height_px, c.width_px, 3), np.uint8) for c in config.embodiment.cameras}
+        for name, picture in pictures.items():
+            plant.render(name, picture)
         started_ns = time.monotonic_ns()
-        for _ in range(10):
-            plant.render(camera.name, picture)
-        took_ms = (time.monotonic_ns() - started_ns) / 1e7
+        for _ in range(5):
+            for name, picture in pictures.items():
+                plant.render(name, picture)
+        took_ms = (time.monotonic_ns() - started_ns) / 1e6 / max(1, 5 * len(pictures))
         yield Row("drawing", Level.OK, f"off screen through EGL, {took_ms:.1f} ms a picture")
     finally:
         plant.close()

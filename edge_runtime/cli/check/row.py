@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from contracts.errors import EdgeError
+from contracts.installation import explain
 from edge_runtime.config import RobotConfig
 
 
@@ -18,16 +19,27 @@ class Level(Enum):
     """The robot can be armed and runs its bundle, but worse than it could."""
     FAIL = "fail"
     """The robot can't be armed, or does not run its bundle."""
+    SKIP = "-"
+    """Not looked at, because a row that it needs has failed."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that was looked at. `remedy` says what to do, empty where all is well."""
+    """One thing that was looked at.
+
+    Attributes:
+        name: of the row.
+        level: how it came out.
+        found: what there is.
+        remedy: what to do, in words; empty where all is well.
+        command: a line to paste that does it, where there is one.
+    """
 
     name: str
     level: Level
     found: str
     remedy: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class Look:
     Attributes:
         name: of the row that says why the look itself failed; usually that of its only row.
         rows: the look itself. Whatever it raises becomes a row that failed; rows before that stay.
-        needs: names of rows without which there is nothing to look at: a failed one, or none, skips this look.
+        needs: names of rows without which there is nothing to look at: where one has failed, this look is skipped.
         when: whether it concerns this robot at all.
     """
 
@@ -51,19 +63,24 @@ def rows_of(looks: Sequence[Look], config: RobotConfig) -> Iterator[Row]:
     """All rows, in the order of `looks`. Never raises what a look raises."""
     held: set[str] = set()
     for look in looks:
-        if not (look.when(config) and held.issuperset(look.needs)):
+        if not look.when(config):
+            continue
+        lacks = [name for name in look.needs if name not in held]
+        if lacks:
+            yield Row(look.name, Level.SKIP, f"not looked at without: {', '.join(lacks)}")
             continue
         for row in _guarded(look, config):
             yield row
-            if row.level is not Level.FAIL:
+            if row.level in (Level.OK, Level.WARN):
                 held.add(row.name)
 
 
 def _guarded(look: Look, config: RobotConfig) -> Iterator[Row]:
     try:
         yield from look.rows(config)
-    except (EdgeError, ImportError, OSError) as error:
-        remedy = "pip install -e '.[robot,sim]' in this folder" if isinstance(error, ImportError) else ""
-        yield Row(look.name, Level.FAIL, str(error), remedy)
+    except ImportError as error:
+        yield Row(look.name, Level.FAIL, explain(error))
+    except (EdgeError, OSError) as error:
+        yield Row(look.name, Level.FAIL, str(error))
     except Exception as error:  # a look at a damaged machine may raise anything, and the other rows still count
         yield Row(look.name, Level.FAIL, f"{type(error).__name__}: {error}")

@@ -30,7 +30,7 @@ from contracts.manifest import (
     Tokenizer,
 )
 from contracts.tokenizer import WordTokenizer, write_tokenizer
-from edge_runtime.robots.sim.plant import JOINT_NAMES
+from edge_runtime.robots.sim.declaration import JOINT_NAMES
 from export_tools.bundle import replace_folder, seal, tool_versions
 from export_tools.families.pocket_vla.closed_loop import Tally, evaluate
 from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER, IMAGE_PX, Demonstrations, record
