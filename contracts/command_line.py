@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from types import TracebackType
 
 from contracts.errors import ConfigError, EdgeError
 
@@ -59,6 +60,18 @@ def exit_code(program: str, body: Callable[[], int | None], extras: Sequence[str
         line, code = explained(program, error, extras)
         print(f"error: {line}", file=sys.stderr)
         return code
+
+
+def explain_uncaught(extras: Sequence[str]) -> None:
+    """For what is started with `python -m`: a package that is missing at its first lines is one line too."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, ModuleNotFoundError):
+            print(f"error: {explained('', error, extras)[0]}", file=sys.stderr)
+        else:
+            sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def explained(program: str, error: Exception, extras: Sequence[str] = ()) -> tuple[str, ExitCode]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+
+import msgspec
 
 from contracts.errors import MissingPackageError
 
@@ -83,18 +86,18 @@ def not_installed(names: Sequence[str], extras: Sequence[str] = ()) -> MissingPa
     """
     lacking = [extra for extra in extras if missing(extra)]
     rest = [name for name in names if not any(name in _imports_of(extra) for extra in lacking)]
-    chosen = [*lacking, *dict.fromkeys(extra for name in rest if (extra := _extra_with(name)) is not None)]
+    chosen = [*lacking, *dict.fromkeys(extra for name in rest if (extra := _extra_with(name, extras)) is not None)]
     absent = sorted({*names, *missing(*chosen)})
     elsewhere = [hint for name, hint in _ELSEWHERE.items() if name in absent]
-    return MissingPackageError(absent, "; ".join([*([_command(chosen)] if chosen else []), *elsewhere]))
+    return MissingPackageError(absent, "; ".join([*([_command(chosen, absent)] if chosen else []), *elsewhere]))
 
 
 def again() -> str:
     """What to do where a part of this software itself is missing."""
-    return f"to install this software again: {_command(('',))}" if checkout() else "install this software again"
+    return f"to install this software again: {_command((), ())}" if checkout() else "install this software again"
 
 
-def _command(extras: Sequence[str]) -> str:
+def _command(extras: Sequence[str], absent: Collection[str]) -> str:
     pip = f"{shlex.quote(_shown(Path(sys.executable)))} -m pip install"
     folder = checkout()
     if folder is not None:
@@ -102,7 +105,6 @@ def _command(extras: Sequence[str]) -> str:
         wanted = ",".join(extra for extra in extras if extra)
         named = f"[{wanted}]" if wanted else ""
         return f"{pip} -e {shlex.quote(where + named)}"
-    absent = set(missing(*extras))
     specifiers = {text for extra in extras for name, text in _requirements_of(extra) if name in absent}
     return " ".join((pip, *(shlex.quote(text) for text in sorted(specifiers))))
 
@@ -112,19 +114,14 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(folder)) if folder == Path.cwd() and folder in path.parents else str(path)
 
 
-def _extra_with(name: str) -> str | None:
-    return next((extra for extra in ("", *_extras()) if name in _imports_of(extra)), None)
-
-
-def _extras() -> list[str]:
-    try:
-        return metadata.metadata(PROJECT).get_all("Provides-Extra") or []
-    except metadata.PackageNotFoundError:
-        return []
+def _extra_with(name: str, wanted: Sequence[str]) -> str | None:
+    """One of `wanted` that brings `name`, else the smallest that does."""
+    bring = [extra for extra in _extras() if name in _imports_of(extra)]
+    return min(bring, key=lambda extra: (extra not in wanted, len(_imports_of(extra))), default=None)
 
 
 def _imports_of_all() -> set[str]:
-    return {name for extra in ("", *_extras()) for name in _imports_of(extra)}
+    return {name for extra in _extras() for name in _imports_of(extra)}
 
 
 def _imports_of(extra: str) -> set[str]:
@@ -133,23 +130,37 @@ def _imports_of(extra: str) -> set[str]:
 
 def _requirements_of(extra: str) -> Iterator[tuple[str, str]]:
     """Import names and specifiers of what `extra` brings, with the extras inside it; "" is what is always needed."""
-    try:
-        lines = metadata.requires(PROJECT) or []
-    except metadata.PackageNotFoundError:
-        return
-    for line in lines:
+    for line in _extras().get(extra, ()):
         found = _REQUIREMENT.match(line)
         if found is None:
-            continue
-        marked = _EXTRA.search(found["marker"] or "")
-        if (marked[1] if marked else "") != extra:
             continue
         if found["name"] == PROJECT:
             for inner in (found["extras"] or "").split(","):
                 yield from _requirements_of(inner.strip())
         else:
-            name = _IMPORTED_AS.get(found["name"], found["name"].replace("-", "_"))
-            yield name, line.partition(";")[0].strip()
+            yield _IMPORTED_AS.get(found["name"], found["name"].replace("-", "_")), line
+
+
+@cache
+def _extras() -> dict[str, list[str]]:
+    """Requirements by extra; those of "" are always installed. What only some versions of Python need is left out."""
+    folder = checkout()
+    if folder is not None:
+        # What the advised command will read, which may be newer than what was installed from it.
+        project = msgspec.toml.decode((folder / "pyproject.toml").read_bytes())["project"]
+        declared = {"": project["dependencies"], **project["optional-dependencies"]}
+        return {extra: [line for line in lines if ";" not in line] for extra, lines in declared.items()}
+    try:
+        lines = metadata.requires(PROJECT) or []
+    except metadata.PackageNotFoundError:
+        return {}
+    extras: dict[str, list[str]] = {"": []}
+    for line in lines:
+        specifier, _, marker = line.partition(";")
+        extra = _EXTRA.fullmatch(marker.strip())
+        if extra or not marker:
+            extras.setdefault(extra[1] if extra else "", []).append(specifier.strip())
+    return extras
 
 
 def is_there(name: str) -> bool:

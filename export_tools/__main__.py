@@ -9,7 +9,7 @@ from contracts.command_line import exit_code
 
 def main() -> int:
     """Entry point of `edge-export`; its exit code."""
-    return exit_code("edge-export", _run, ("export", "sim"))
+    return exit_code("edge-export", _run, ("export",))
 
 
 def _run() -> int:
