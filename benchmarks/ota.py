@@ -2,7 +2,7 @@
 
     python -m benchmarks.ota [--rollbacks 20] [--trials 5]
 
-The whole robot runs, in the simulator and under power, with its update agent, and gets an update from a real hub, which
+The whole robot runs, in the simulator and armed, with its update agent, and gets an update from a real hub, which
 it commits. Then the hub falls silent, so that the agent is always in the middle of asking it, and a person types
 `edge-runtime ota rollback` again and again, which changes the two bundles over each time. Each stretch of time with a
 rollback stands beside one without. Last, the update comes again and again under new counters, and fails its trial.

@@ -1,4 +1,4 @@
-"""The whole robot in the simulator, under power and at its task, with everything that was said on its bus.
+"""The whole robot in the simulator, armed and at its task, with everything that was said on its bus.
 
 For benchmarks of what happens to the policy meanwhile. The real processes, the settings as shipped.
 """

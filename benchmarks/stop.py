@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.record import record
+from contracts.messages import Asker
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.native import lib
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--stops", type=int, default=20, metavar="N", help="how many (default: 20)")
     options = parser.parse_args()
     run_dir = Path(tempfile.mkdtemp(prefix="edge-"))
-    with Operator(run_dir) as operator, ProcessTable(load_config(SIM_CONFIG), run_dir) as table:
+    with Operator(run_dir, asker=Asker.PERSON) as operator, ProcessTable(load_config(SIM_CONFIG), run_dir) as table:
         table.start()
         operator.on_wait = table.tend
         operator.wait_ready()

@@ -2,7 +2,7 @@
 
     python -m benchmarks.swap [--changes 40]
 
-The whole robot runs, in the simulator and under power. The shipped bundle and a variant of it take turns: *warm*, with
+The whole robot runs, in the simulator and armed. The shipped bundle and a variant of it take turns: *warm*, with
 the other one waiting in memory; *cold*, with the other one still on disk; and *restart*, the way without any of this:
 the pointer is changed and the engine started again. Each second with a warm change stands beside a second without one.
 """

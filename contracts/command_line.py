@@ -1,4 +1,4 @@
-"""How every command of this project ends: its exit codes, and one line for a person where something failed.
+"""What a command says where it failed: one line for a person, and the exit code.
 
 Guarantees that no traceback reaches a person. What is nobody's mistake but ours is called a bug, and its traceback lies
 in a file. Ctrl-C and a closed pipe are not errors: they pass through.
@@ -10,24 +10,14 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from enum import IntEnum
 from types import TracebackType
 
+from contracts.console import BUG, DONE, FAILED, WRONG_SETTING
 from contracts.errors import ConfigError, EdgeError
 
 # What explains a failure is imported when there is one: a stop that an operator asks for is in a hurry.
 
 _MAX_CHARS = 300
-
-
-class ExitCode(IntEnum):
-    """Of `edge-runtime`, `edge-hub`, `edge-export` and the robot's processes."""
-
-    DONE = 0
-    FAILED = 1
-    WRONG_SETTING = 2
-    BUG = 70
-    """As sysexits.h has it for an internal error."""
 
 
 class VersionAction(argparse.Action):
@@ -53,7 +43,7 @@ def exit_code(program: str, body: Callable[[], int | None], extras: Sequence[str
         extras: of this project, that the command needs, for advice where a package is missing.
     """
     try:
-        return body() or ExitCode.DONE
+        return body() or DONE
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -74,21 +64,21 @@ def explain_uncaught(extras: Sequence[str]) -> None:
     sys.excepthook = hook
 
 
-def explained(program: str, error: Exception, extras: Sequence[str] = ()) -> tuple[str, ExitCode]:
+def explained(program: str, error: Exception, extras: Sequence[str] = ()) -> tuple[str, int]:
     """One line for a person about what ended `program`, and its exit code; a bug's traceback is written to a file."""
     if isinstance(error, ConfigError):
-        return str(error), ExitCode.WRONG_SETTING
+        return str(error), WRONG_SETTING
     if isinstance(error, EdgeError):
-        return str(error), ExitCode.FAILED
+        return str(error), FAILED
     from contracts.installation import explain, version
 
     if isinstance(error, ImportError):
-        return explain(error, extras), ExitCode.FAILED
+        return explain(error, extras), FAILED
     if isinstance(error, OSError):
-        return _of_system(error), ExitCode.FAILED
+        return _of_system(error), FAILED
     what = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_CHARS]
     bug = f"this is a bug in {program} {version()}, not a mistake of yours: {what}"
-    return f"{bug}; {_written(program, error)}", ExitCode.BUG
+    return f"{bug}; {_written(program, error)}", BUG
 
 
 def _of_system(error: OSError) -> str:

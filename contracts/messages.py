@@ -20,6 +20,7 @@ MAX_CAMERAS = 8
 MAX_INSTRUCTION_CHARS = 512
 MAX_ANSWERS = 8
 MAX_DETAIL_CHARS = 240
+MAX_PATH_CHARS = 1024
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=True):
@@ -215,6 +216,16 @@ class OperatorKind(str, Enum):
     RESTORE_SPEED = "restore_speed"
 
 
+class Asker(str, Enum):
+    """On whose behalf a request is made: a person typed it, or a program decided to send it.
+
+    After a person's stop control takes `reset` and `arm` from a person alone, see `StopCause`.
+    """
+
+    PERSON = "person"
+    PROGRAM = "program"
+
+
 class OperatorCommand(Message, frozen=True):
     """One request of the operator. Ids grow; the same id sent again is the same request."""
 
@@ -222,6 +233,7 @@ class OperatorCommand(Message, frozen=True):
     kind: OperatorKind
     stamp_ns: int
     instruction: str = ""
+    asker: Asker = Asker.PROGRAM
 
     def __post_init__(self) -> None:
         _require_63_bit("stamp_ns", self.stamp_ns)
@@ -247,6 +259,30 @@ class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError(f"detail longer than {MAX_DETAIL_CHARS} characters")
 
 
+class StopCause(str, Enum):
+    """Stops after which no program arms the robot: only the `arm` of a person ends them.
+
+    An `operator_stop` is one whoever sent it, a disarm only if a person asked for it. `stop_line` is an input of this
+    machine, or the driver's.
+    """
+
+    OPERATOR_STOP = "operator_stop"
+    OPERATOR_DISARM = "operator_disarm"
+    STOP_LINE = "stop_line"
+
+
+class ReducedSpeed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an operator's `reduce_speed` sets: the tool's speed where the geometry is known, else that of the joints.
+
+    Attributes:
+        tool_speed_max_m_s: None where nothing is known of the geometry.
+        speed_scale: of the joints' velocity limits, above 0, at most 1.
+    """
+
+    tool_speed_max_m_s: float | None
+    speed_scale: float
+
+
 class SafetyReport(Message, frozen=True):
     """State of control and what its kernel did since the last report.
 
@@ -266,6 +302,10 @@ class SafetyReport(Message, frozen=True):
         policy_watch: what tells that it died: "lifeline" at once, "pidfd" once its memory has been given back,
             "heartbeat" after its timeout, "none" before the first.
         grade: of this machine's timing, one letter; empty while it is measured for the first time, and on virtual time.
+        grade_speed_scale: of the joints' velocity limits, as that grade sets it; 0 arms nothing.
+        reduced: reduced-speed mode, None while it is off.
+        recording: path of the black box's newest file; empty before control has written one.
+        stopped_by: the stop that a person has to end, by `reset` (where it is latched) and `arm`; None without one.
     """
 
     stamp_ns: int
@@ -291,10 +331,16 @@ class SafetyReport(Message, frozen=True):
     policy: str = "unknown"
     policy_watch: str = "none"
     grade: str = ""
+    grade_speed_scale: float = 1.0
+    reduced: ReducedSpeed | None = None
+    stopped_by: StopCause | None = None
+    recording: str = ""
 
     def __post_init__(self) -> None:
         if len(self.answers) > MAX_ANSWERS:
             raise ValueError(f"shape: more than {MAX_ANSWERS} answers")
+        if len(self.recording) > MAX_PATH_CHARS:
+            raise ValueError(f"recording: longer than {MAX_PATH_CHARS} characters")
 
     def answer_to(self, command: OperatorCommand) -> Answer | None:
         """What became of `command`; None while it has not arrived, or when too many came after it."""
@@ -325,7 +371,7 @@ class Heartbeat(Message, frozen=True):
 
 
 class SceneCommand(Message, frozen=True):
-    """Simulation only: put the arm home and lay out the scene of `seed`. Refused while the arm is under power."""
+    """Simulation only: put the arm home and lay out the scene of `seed`. Refused while the arm is armed."""
 
     id: int
     seed: int
@@ -346,7 +392,7 @@ class SceneCommand(Message, frozen=True):
 class SceneStatus(Message, frozen=True):
     """Simulation only: the task that is laid out and how it stands.
 
-    `elapsed_s` counts while the arm is under power and the outcome open. `trace_digest` is the SHA-256 over every
+    `elapsed_s` counts while the arm is armed and the outcome open. `trace_digest` is the SHA-256 over every
     target the joints were told meanwhile, in lockstep only: two runs of a seed that agree in it were the same motion.
     """
 

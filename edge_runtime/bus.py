@@ -109,6 +109,18 @@ def claim(run_dir: Path, name: str, does: str) -> IO[bytes]:
     return file
 
 
+def is_claimed(run_dir: Path, name: str) -> bool:
+    """Whether a process holds the claim `name` below `run_dir`; False where that can't be seen."""
+    try:
+        with (run_dir / f"{name}.lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 class Sender:
     """One of any number of senders of a topic that has receivers. What nobody is there to receive is lost.
 

@@ -1,20 +1,24 @@
-"""A person's requests to a robot, or those of a script in her place: lay out a scene, instruct, arm, disarm, stop.
+"""Requests to a robot, of a person or of a program: lay out a scene, instruct, arm, disarm, stop.
 
-Every request is repeated until the process it concerns has answered; one that is refused or not answered raises, with
-the name of that process. Nothing here reaches the robot but through control.
+After a stop that a person meant only a person's requests reset and arm (`StopCause`); control sees to that. Every
+request is repeated until the process it concerns has answered; one that is refused or not answered raises, with the
+name of that process. Nothing here reaches the robot but through control.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
-from contracts.errors import OperatorError
+from contracts.errors import OperatorError, ProcessError
 from contracts.messages import (
+    Asker,
     ChunkReceipt,
     GateState,
     Message,
@@ -22,37 +26,23 @@ from contracts.messages import (
     OperatorKind,
     SceneCommand,
     SceneStatus,
+    StopCause,
 )
 from contracts.topics import EPISODE, OPERATOR, SCENE_COMMAND
 from contracts.updates import MAX_WORDS_CHARS, EpisodeOutcome
-from edge_runtime.bus import Sender
+from edge_runtime.bus import Sender, claim, is_claimed
+from edge_runtime.explanations import STOPS, in_full, refused_because
 from edge_runtime.status import Watcher
+from edge_runtime.status_lines import why_interrupted
 
 _REPEAT_S = (0.002, 0.05)
 """First and longest pause between two sendings: the first ones are lost while the connection is made."""
 _LISTEN_S = 0.02
 _ANSWER_TIMEOUT_S = 5.0
 _OUTCOME_SAID_S = 2.0
-_POWERED = ("active", "holding", "stopping", "retracting")
+_ARMED = ("active", "holding", "stopping", "retracting")
 _GRANTED = ("ok", "done")
-_A_PERSONS = ("operator_stop", "stop_line")
-ADVICE = {
-    "refused_state": "that is not possible from the state it is in",
-    "refused_feedback": "the driver's feedback is missing, stale or malformed: look at the driver's log",
-    "refused_moving": "the robot is not at rest: wait, or look what moves it",
-    "refused_outside_limits": "a joint is measured outside its range: move it back by the robot's own means",
-    "refused_no_watchdog": "its driver has no watchdog of a second or less: nothing would stop it when control dies",
-    "refused_stop_line": "the stop line is open, or the driver reports a fault: close the line, look why, then reset",
-    "refused_mismatch": "the robot is not where control left it, so something else moved it: look why, then restart "
-    "control, which starts from where the robot is",
-    "refused_geometry": "a link is nearer to something than it may be: move the robot away by its own means",
-    "refused_looser": "speed can be restored only while the robot is not armed: disarm first",
-    "refused_jitter": "this machine does not keep time well enough to move a robot: `edge-runtime check` says why",
-    "refused_unsure": "its policy was not sure many times in a row: answer it first, by resume or another instruction",
-    "refused_restarted": "control has been started since: look at the state, then ask again",
-    "refused_overtaken": "a later request of another operator came first: look at the state, then ask again",
-}
-"""What a person can do about a refusal."""
+_CLAIM = "instructions"
 
 
 @dataclass(frozen=True)
@@ -60,7 +50,7 @@ class EpisodeResult:
     """How one episode went.
 
     Attributes:
-        outcome: "success" or "failed" as the scene judged it, "interrupted" when the arm lost its power in between,
+        outcome: "success" or "failed" as the scene judged it, "interrupted" when the arm was disarmed in between,
             "timeout" when nothing was decided in time.
         elapsed_s: on the plant's clock.
         interventions: ticks in which the safety kernel altered or refused a setpoint.
@@ -104,6 +94,8 @@ class Operator:
         run_dir: folder of the run's sockets.
         on_wait: called again and again while this object waits, at least ten times a second.
         answer_timeout_s: how long a process may take to answer a request.
+        asker: whether a person asks, or a program on its own. A program that was told to by a person, just now and for
+            this one request, asks as a person.
         tells_outcomes: tell the update agent how each of `run_episode`'s ended; not in virtual time, which it has not.
 
     Raises:
@@ -116,8 +108,12 @@ class Operator:
         on_wait: Callable[[], None] | None = None,
         answer_timeout_s: float = _ANSWER_TIMEOUT_S,
         *,
+        asker: Asker = Asker.PROGRAM,
         tells_outcomes: bool = False,
     ) -> None:
+        self._run_dir = run_dir
+        self._asker = asker
+        self._claim: IO[bytes] | None = None
         self._commands = Sender(OPERATOR, run_dir)
         self._scenes = Sender(SCENE_COMMAND, run_dir)
         self._outcomes = Sender(EPISODE, run_dir)
@@ -128,15 +124,22 @@ class Operator:
         self._answer_timeout_s = answer_timeout_s
         self._last_id = 0
         self._instruction: OperatorCommand | None = None
-        self._has_stopped = False
 
     @property
-    def stopped_by(self) -> tuple[str, ...]:
-        """Stops that are latched and that a person meant, who therefore has to reset them; not this operator's own."""
+    def stopped_by(self) -> StopCause | None:
+        """The stop that only a person can end, as control last said; None without one."""
         report = self.watcher.report
-        if self._has_stopped or report is None:
-            return ()
-        return tuple(fault for fault in report.faults if fault in _A_PERSONS)
+        return report.stopped_by if report is not None else None
+
+    def wait_for_a_person(self, tell: Callable[[str], None]) -> None:
+        """Wait as long as there is a stop that only a person can end; `tell` is given what she has to do."""
+        told: str | None = None
+        while (cause := self.stopped_by) is not None:
+            words = f"{STOPS[cause].meaning}. {in_full(STOPS[cause].next_step, self._run_dir)}"
+            if words != told:
+                tell(words)
+                told = words
+            self.wait_until(lambda: self.stopped_by is None, 1.0)
 
     def lay_out(self, seed: int, split: str) -> None:
         """Simulation only: put the arm home and the scene of `seed` on the table."""
@@ -163,17 +166,16 @@ class Operator:
         self._request(self._commands, command, "engine", f"instruct {text!r}", answer)
 
     def arm(self) -> None:
-        """Put the robot under power: from here on it follows the policy, inside its limits."""
+        """From here on the robot follows the policy, inside its limits."""
         self._ask_control(OperatorKind.ARM)
 
     def disarm(self) -> None:
-        """Let the robot decelerate and take the power away."""
+        """Let the robot decelerate, and follow no commands from there on. Does not remove motor power."""
         self._ask_control(OperatorKind.DISARM)
 
     def reset(self) -> None:
         """Clear a latched fault."""
         self._ask_control(OperatorKind.RESET)
-        self._has_stopped = False
 
     def resume(self) -> None:
         """Answer a policy that asks for help: go on. A new instruction is an answer as well. Neither arms."""
@@ -189,7 +191,6 @@ class Operator:
 
     def stop(self) -> None:
         """Let the robot decelerate and latch a fault."""
-        self._has_stopped = True
         self._ask_control(OperatorKind.STOP)
 
     def record(self) -> None:
@@ -223,22 +224,23 @@ class Operator:
         return True
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
-        """Wait until all processes live and control can be armed; clears a fault and takes the power away if needed.
+        """Wait until all processes live and control can be armed; disarms, and resets a fault, if needed.
 
         Raises:
-            OperatorError: names the process that is not there; or a person has stopped the robot, and has to reset it.
+            OperatorError: names the process that is not there; or a person has stopped the robot, and has to go on.
         """
         watcher = self.watcher
         for process in ("driver", "engine", "control"):
             if not self.wait_until(partial(watcher.alive, process), timeout_s):
                 raise OperatorError(process, "get ready", f"did not come up within {timeout_s:.0f} s", answered=False)
-        if watcher.control_state in _POWERED:
+        self.wait_until(lambda: watcher.control_state != "unknown", timeout_s)
+        if self._asker is Asker.PROGRAM and (cause := self.stopped_by) is not None:
+            problem = f"was {STOPS[cause].meaning}. {in_full(STOPS[cause].next_step, self._run_dir)}"
+            raise OperatorError("control", "get ready", problem, answered=True)
+        if watcher.control_state in _ARMED:
             self.disarm()
-        self.wait_until(lambda: watcher.control_state not in _POWERED, _ANSWER_TIMEOUT_S)
+        self.wait_until(lambda: watcher.control_state not in _ARMED, _ANSWER_TIMEOUT_S)
         if watcher.control_state == "fault":
-            if self.stopped_by:
-                problem = f"was stopped ({', '.join(self.stopped_by)}): who did has to reset it"
-                raise OperatorError("control", "get ready", problem, answered=True)
             self.reset()
         if not self.wait_until(lambda: watcher.control_state == "ready", timeout_s):
             problem = f"is {watcher.control_state}, not ready"
@@ -246,6 +248,8 @@ class Operator:
 
     def run_episode(self, seed: int, split: str, *, swapped: bool = False, timeout_s: float = 60.0) -> EpisodeResult:
         """Lay out, instruct, arm, watch until the scene is decided, disarm.
+
+        From here until `close` the run's folder says that somebody gives the instructions, see `gives_instructions`.
 
         Args:
             swapped: give the instruction that fits the scene but means another object.
@@ -255,6 +259,10 @@ class Operator:
             OperatorError: a request was refused or not answered.
         """
         watcher = self.watcher
+        if self._claim is None:
+            # Two who do are a person's choice; the folder says it once.
+            with contextlib.suppress(ProcessError):
+                self._claim = claim(self._run_dir, _CLAIM, "gives instructions")
         self.wait_ready()
         self.lay_out(seed, split)
         scene = self._scene()
@@ -270,9 +278,9 @@ class Operator:
         ended_ns, bundles = time.monotonic_ns(), tuple(watcher.followed)
         if self._tells_outcomes and not swapped and self._says_something(outcome):
             self._untold = self._outcome(outcome == "success", started_ns, ended_ns, instruction, reason)
-        if watcher.control_state in _POWERED:
+        if watcher.control_state in _ARMED:
             self.disarm()
-            self.wait_until(lambda: watcher.control_state not in _POWERED, _ANSWER_TIMEOUT_S)
+            self.wait_until(lambda: watcher.control_state not in _ARMED, _ANSWER_TIMEOUT_S)
         scene = self._scene()
         return EpisodeResult(
             seed=seed,
@@ -312,16 +320,15 @@ class Operator:
 
     def _watch(self, timeout_s: float) -> tuple[str, str]:
         watcher = self.watcher
-        if not self.wait_until(lambda: watcher.control_state in _POWERED, 1.0):
-            return "interrupted", f"control is {watcher.control_state} right after arming"
+        if not self.wait_until(lambda: watcher.control_state in _ARMED, 1.0):
+            return "interrupted", f"{why_interrupted(watcher.status())} right after arming"
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
             scene = watcher.scene
             if scene is not None and scene.outcome != "running":
                 return scene.outcome, scene.reason
-            if watcher.control_state not in _POWERED:
-                verdicts = ", ".join(watcher.status().verdicts) or "no reason given"
-                return "interrupted", f"control is {watcher.control_state}: {verdicts}"
+            if watcher.control_state not in _ARMED:
+                return "interrupted", why_interrupted(watcher.status())
             self._listen()
         return "timeout", f"undecided after {timeout_s:.0f} s"
 
@@ -336,7 +343,13 @@ class Operator:
         self._request(self._commands, command, "control", kind.value, answer)
 
     def _command(self, kind: OperatorKind, instruction: str = "") -> OperatorCommand:
-        return OperatorCommand(id=self._next_id(), kind=kind, stamp_ns=time.monotonic_ns(), instruction=instruction)
+        return OperatorCommand(
+            id=self._next_id(),
+            kind=kind,
+            stamp_ns=time.monotonic_ns(),
+            instruction=instruction,
+            asker=self._asker,
+        )
 
     def _next_id(self) -> int:
         # Monotonic microseconds: the ids of an operator that comes later are higher, without anything to remember.
@@ -360,11 +373,8 @@ class Operator:
                 pause_s = min(2.0 * pause_s, longest_s)
             self._listen(min(_LISTEN_S, repeat_s - now_s))
         if answered.answer not in _GRANTED:
-            said = ": ".join(filter(None, (answered.answer, answered.detail)))
-            advice = ADVICE.get(answered.answer)
-            raise OperatorError(
-                process, request, f"refused: {said}" + (f" ({advice})" if advice else ""), answered=True
-            )
+            problem = f"refused: {refused_because(answered.answer, answered.detail, self._run_dir)}"
+            raise OperatorError(process, request, problem, answered=True)
 
     def _listen(self, timeout_s: float = _LISTEN_S) -> None:
         self.watcher.receive(timeout_s)
@@ -389,6 +399,8 @@ class Operator:
 
     def close(self) -> None:
         """Leave; the robot stays as it is."""
+        if self._claim is not None:
+            self._claim.close()
         self._commands.close()
         self._scenes.close()
         self._outcomes.close()
@@ -399,3 +411,8 @@ class Operator:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def gives_instructions(run_dir: Path) -> bool:
+    """Whether somebody runs episodes on the robot in `run_dir`, and so replaces any other instruction with his next."""
+    return is_claimed(run_dir, _CLAIM)

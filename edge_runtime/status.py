@@ -12,7 +12,7 @@ from types import TracebackType
 
 import msgspec
 
-from contracts.messages import ChunkReceipt, Heartbeat, Message, SafetyReport, SceneStatus
+from contracts.messages import ChunkReceipt, Heartbeat, Message, ReducedSpeed, SafetyReport, SceneStatus, StopCause
 from contracts.topics import (
     CHUNK_RECEIPT,
     HEARTBEAT_CONTROL,
@@ -50,8 +50,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     kind. `alive`: whether each process has been heard in the last second. `gate`: where the confidence gate stands,
     with the `confidence` of the newest chunk; "asking" and "escalated" wait for a person. `policy`: alive, dead,
     stalled or stuck, as the control loop sees it. `speed_scale`: of the joints' velocity limits, in force. `grade`: of
-    this machine's timing, empty before it is known. `bundle`: digest of the one that acts, `standby` of the one that is
-    warm beside it; empty for none. `update`: what the update agent says, None where it has not been heard for a second.
+    this machine's timing, empty before it is known, `grade_speed_scale` what it leaves of those limits. `reduced`:
+    reduced-speed mode, None while it is off. `faults`: latched in the kernel. `stopped_by`: what only a person can end.
+    `ticks_watched`: of the control loop, while `interventions` were counted. `plans_taken`: by control since its start.
+    `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `update`: what
+    the update agent says, None where it has not been heard for a second.
     """
 
     instruction: str
@@ -78,6 +81,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     speed_scale: float | None
     grade: str
+    grade_speed_scale: float
+    reduced: ReducedSpeed | None
+    faults: tuple[str, ...]
+    stopped_by: StopCause | None
+    ticks_watched: int
+    plans_taken: int
     bundle: str
     standby: str
     update: UpdateStatus | None
@@ -104,6 +113,7 @@ class Watcher:
         self.heartbeats: dict[str, Heartbeat] = {}
         self.receipts: deque[ChunkReceipt] = deque(maxlen=_RECEIPTS_KEPT)
         self.interventions = 0
+        self._ticks_watched = 0
         self.followed: dict[str, None] = {}
         """Digests of the bundles whose plans were followed, in order; whoever wants to know from when on clears it."""
 
@@ -113,6 +123,9 @@ class Watcher:
         now_s = time.monotonic()
         for message in messages:
             if isinstance(message, SafetyReport):
+                before = self.report.loop.ticks if self.report is not None else message.loop.ticks
+                # A control that was started again counts from zero.
+                self._ticks_watched += max(0, message.loop.ticks - before)
                 self.report = message
                 self._report_s = now_s
                 self.interventions += message.interventions
@@ -165,7 +178,7 @@ class Watcher:
         """Everything at this moment."""
         now_s = time.monotonic()
         report, scene = self.report, self.scene
-        engine = self.heartbeats.get("engine")
+        engine, control = self.heartbeats.get("engine"), self.heartbeats.get("control")
         gauges = engine.gauges if engine is not None else {}
         loop = report.loop if report is not None else None
         following = report is not None and report.chunk_age_ns is not None
@@ -194,6 +207,12 @@ class Watcher:
             policy=report.policy if report is not None else "",
             speed_scale=report.speed_scale if report is not None else None,
             grade=report.grade if report is not None else "",
+            grade_speed_scale=report.grade_speed_scale if report is not None else 1.0,
+            reduced=report.reduced if report is not None else None,
+            faults=report.faults if report is not None else (),
+            stopped_by=report.stopped_by if report is not None else None,
+            ticks_watched=self._ticks_watched,
+            plans_taken=control.counters.get("chunks_accepted", 0) if control is not None else 0,
             bundle=self._bundle(),
             standby=self.policy.standby if self.policy is not None else "",
             update=self.update,

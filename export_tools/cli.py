@@ -19,8 +19,9 @@ from typing import TypeVar
 
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
-from contracts.command_line import VersionAction
+from contracts.command_line import VersionAction, explained
 from contracts.errors import EdgeError
 from contracts.installation import checkout
 from contracts.release import Compatibility, Name, VersionRange, load
@@ -58,8 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             _sign(arguments, say)
         else:
             _check(arguments, say)
+    except BrokenPipeError:
+        # Whoever read the output has left; that is no failure of the command's.
+        raise
     except (EdgeError, OSError) as error:
-        Console(stderr=True, highlight=False).print(f"[red]failed:[/red] {error}")
+        line, _ = explained("edge-export", error)
+        # As `Text`: a path may hold brackets, which markup would swallow.
+        Console(stderr=True, highlight=False).print(Text.assemble(("failed:", "red"), f" {line}"), soft_wrap=True)
         return 1
     return 0
 

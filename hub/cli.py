@@ -66,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _turn(arguments):
             arguments.run(arguments, time.time(), print)
+    except BrokenPipeError:
+        # Whoever read the output has left; that is no refusal.
+        raise
     except (EdgeError, OSError, DBAPIError) as error:
         print(f"refused: {storage_refusal(error) or error}", file=sys.stderr)
         return 1

@@ -14,6 +14,7 @@ import pytest
 from contracts.errors import OperatorError
 from contracts.messages import (
     Answer,
+    Asker,
     ControlState,
     Heartbeat,
     LoopTiming,
@@ -22,6 +23,7 @@ from contracts.messages import (
     OperatorKind,
     SafetyReport,
     SceneStatus,
+    StopCause,
 )
 from contracts.topics import (
     EPISODE,
@@ -37,9 +39,7 @@ from contracts.topics import (
 )
 from contracts.updates import EpisodeOutcome, UpdateStatus
 from edge_runtime.bus import Publisher, Subscriber
-from edge_runtime.control.answers import OVERTAKEN, RESTARTED
-from edge_runtime.operator import ADVICE, Operator
-from edge_runtime.safety import Result
+from edge_runtime.operator import Operator, gives_instructions
 
 PARTS = ("driver", "engine", "control")
 
@@ -178,14 +178,19 @@ def test_a_refusal_is_an_error_with_the_reason(operator: Operator, tmp_path: Pat
 def test_a_refusal_that_a_person_can_mend_says_how(operator: Operator, tmp_path: Path) -> None:
     with (
         answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda c: report(c, "refused_mismatch")),  # type: ignore[attr-defined]
-        pytest.raises(OperatorError, match=r"refused_mismatch \(.*restart control"),
+        pytest.raises(OperatorError, match=r"refused_mismatch: the robot is not where .* restart control"),
     ):
         operator.reset()
 
 
-def test_advice_is_for_refusals_that_exist() -> None:
-    known = {result.name.lower() for result in Result} | {"refused_jitter", "refused_unsure", RESTARTED, OVERTAKEN}
-    assert set(ADVICE) <= known
+def test_what_a_program_asks_is_a_programs_request_and_what_a_person_asks_is_hers(tmp_path: Path) -> None:
+    for asker, options in ((Asker.PROGRAM, {}), (Asker.PERSON, {"asker": Asker.PERSON})):
+        with (
+            Operator(tmp_path, answer_timeout_s=20.0, **options) as operator,
+            answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda command: report(command, "done")) as heard,
+        ):
+            operator.arm()
+        assert {command.asker for command in heard if isinstance(command, OperatorCommand)} == {asker}
 
 
 def test_an_instruction_counts_when_the_engine_follows_it(operator: Operator, tmp_path: Path) -> None:
@@ -234,7 +239,10 @@ def test_a_robot_may_have_two_operators(operator: Operator, tmp_path: Path) -> N
 def test_what_somebody_else_has_stopped_is_not_reset_by_the_way(unheard: Operator, tmp_path: Path) -> None:
     beats = [Heartbeat(process=p, pid=1, stamp_ns=1, sequence=1, counters={}, refusals={}, gauges={}) for p in PARTS]
     command = OperatorCommand(id=1, kind=OperatorKind.STOP, stamp_ns=1)
-    stopped = report(command, "done", state=ControlState.FAULT, faults=("feedback_stale", "operator_stop"))
+    faults = ("feedback_stale", "operator_stop")
+    cause = StopCause.OPERATOR_STOP
+    stopped = report(command, "done", state=ControlState.FAULT, faults=faults, stopped_by=cause)
+    reset = report(command, "done", state=ControlState.READY, stopped_by=cause)
     tripped = report(command, "done", state=ControlState.FAULT, faults=("feedback_stale",))
     with (
         Publisher(SAFETY_REPORT, tmp_path) as reports,
@@ -250,17 +258,33 @@ def test_what_somebody_else_has_stopped_is_not_reset_by_the_way(unheard: Operato
                 publisher.send(beat)
 
         unheard.on_wait = speak
-        with pytest.raises(OperatorError, match=r"was stopped \(operator_stop\): who did has to reset it"):
-            unheard.wait_ready(20.0)
-        assert unheard.stopped_by == ("operator_stop",)
+        for latched in (stopped, reset):
+            said[0] = latched
+            unheard.watcher.receive(0.2)
+            with pytest.raises(
+                OperatorError, match=r"was stopped by an operator\. To continue: `edge-runtime operator"
+            ):
+                unheard.wait_ready(20.0)
+            assert unheard.stopped_by is cause
         said[0] = tripped
-        assert unheard.wait_until(lambda: unheard.stopped_by == (), 20.0)
+        assert unheard.wait_until(lambda: unheard.stopped_by is None, 20.0)
         with pytest.raises(OperatorError, match="reset: control did not answer"):
             unheard.wait_ready(20.0)
-        said[0] = stopped
-        with pytest.raises(OperatorError, match="stop: control did not answer"):
-            unheard.stop()
-        assert unheard.stopped_by == (), "its own stop"
+
+
+def test_whoever_runs_episodes_is_seen_to_give_the_instructions(tmp_path: Path) -> None:
+    assert not gives_instructions(tmp_path)
+    with Operator(tmp_path) as first, Operator(tmp_path) as second:
+        for operator in (first, second):
+            operator.on_wait = interrupt
+            with pytest.raises(InterruptedError):
+                operator.run_episode(1, "eval")
+            assert gives_instructions(tmp_path)
+    assert not gives_instructions(tmp_path)
+
+
+def interrupt() -> None:
+    raise InterruptedError
 
 
 def test_ids_grow_from_one_operator_to_the_next(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from benchmarks.faults.policy_process import PolicyProcess
 from benchmarks.faults.recorder import ENTRY, Continuity, Recorder
 from contracts.errors import OperatorError
 from contracts.manifest import read_manifest
+from contracts.messages import Asker
 from edge_runtime.config import SIM_BUNDLE, SIM_CONFIG, RobotConfig, load_config
 from edge_runtime.frames import ring_name
 from edge_runtime.lifeline import lifeline_path
@@ -111,7 +112,7 @@ class Robot:
 
     def enter_operator(self) -> Operator:
         """A new operator, once the one before has been closed."""
-        return self._stack.enter_context(Operator(self.run_dir, on_wait=self.take))
+        return self._stack.enter_context(Operator(self.run_dir, on_wait=self.take, asker=Asker.PERSON))
 
     def start(self, process: Process) -> None:
         """Start a row of the process table."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts.command_line import ExitCode, VersionAction, exit_code
+from contracts.command_line import VersionAction, exit_code
+from contracts.console import DONE, EXIT_CODES, INTERRUPTED, loading
 from contracts.messages import MAX_INSTRUCTION_CHARS
 from contracts.updates import MAX_WORDS_CHARS
 from edge_runtime.config import SIM_CONFIG
@@ -30,14 +30,12 @@ examples:
   edge-runtime evaluate --episodes 100    success rate with its 95 % interval, in virtual time
   edge-runtime evaluate --swapped         the same with wrong instructions: is language used at all?
   edge-runtime monitor                    look at a running robot from another terminal
-  edge-runtime operator stop              let a running robot decelerate, and latch that
+  edge-runtime operator stop              let a running robot brake to rest, and latch that
   edge-runtime ota status                 which bundle runs here, and which one is on its way
   edge-runtime check                      is this machine, and this bundle on it, fit?
   edge-runtime claims                     what this robot's settings let anyone claim about safety
   edge-runtime replay FILE                what happened before a trip, through the kernel again
   edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
-
-exit codes: 0 done, 1 something failed, 2 a wrong setting, 70 a bug here, 130 interrupted
 """
 
 _EXTRAS = {"run": ("robot", "sim"), "evaluate": ("robot", "sim"), "kinematics": ("sim",), "ota": ("ota",)}
@@ -49,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-runtime",
         description="Runs a vision-language-action policy on a robot, with a safety kernel between policy and motors.",
-        epilog=_EXAMPLES,
+        epilog=f"{_EXAMPLES}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=VersionAction)
@@ -60,11 +58,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="start the robot's processes in this terminal and run episodes",
         description=textwrap.fill(
             "Starts driver, control and engine, and runs episodes one after the other. Shows instruction, "
-            "state, latencies and verdicts live, here and on a page on localhost. With a section [ota] in robot.toml "
+            "state, speed and timing live, here and on a page on localhost. After `operator stop` or "
+            "`operator disarm` it waits until a person has typed `operator arm`. With a section [ota] in robot.toml "
             "the update agent runs beside them. Ctrl-C disarms and ends everything.",
             79,
         ),
-        epilog="examples:\n  edge-runtime run --episodes 5\n  edge-runtime run --page-port 0 --seed 100",
+        epilog="examples:\n  edge-runtime run --episodes 5\n  edge-runtime run --page-port 0 --seed 100\n"
+        "  edge-runtime run --manual",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_config(run)
@@ -75,6 +75,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--page-port", type=_port, default=8600, metavar="P", help="port of the page, 0 for any (default: 8600)"
     )
     run.add_argument("--no-page", action="store_true", help="no page")
+    run.add_argument(
+        "--manual",
+        action="store_true",
+        help="run no episodes: `edge-runtime operator instruct` and `arm` from another terminal say what to do",
+    )
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -186,17 +191,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 _ASK = {
-    "arm": "put the robot under power: it follows its policy, inside its limits",
-    "disarm": "let it decelerate, and take the power away",
-    "stop": "let it decelerate, and latch that until a reset; the quickest way to rest",
+    "arm": "start following the policy, inside the robot's limits",
+    "disarm": "brake to rest and stop following commands (does not remove motor power)",
+    "stop": "brake to rest and latch that until a reset; the quickest way to rest",
     "reset": "clear what is latched, once its cause is gone; moves nothing",
     "resume": "answer a policy that asks for help: go on",
-    "reduce": "reduced speed, armed or not",
+    "reduce": "reduced speed, armed or not, until `restore`",
     "restore": "full speed again; only while not armed",
     "record": "write the last seconds of control to a file, for replay",
-    "instruct": "tell the policy what to do",
+    "instruct": "tell the policy what to do; refused while a run gives it its instructions",
     "outcome": "say how an attempt at a task that has just ended went: an update on probation is judged by it",
-    "status": "what control says about itself, once",
+    "status": "what the robot is doing, why, and what can be done next, once",
 }
 
 
@@ -206,7 +211,8 @@ def _add_operator(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="ask a running robot for something: arm, stop, instruct ...",
         description=textwrap.fill(
             "Sends one request to a running robot and waits for its answer. Works beside `run`, and beside other "
-            "operators. Exit code 1 if the request was refused, which is explained, or not answered.",
+            "operators. After `stop` or `disarm` nothing but a person's `arm` lets the robot move again: no run and no "
+            "script. Exit code 1 if the request was refused, which is explained, or not answered.",
             79,
         ),
         epilog="examples:\n  edge-runtime operator instruct 'touch the red cube'\n  edge-runtime operator arm\n"
@@ -274,15 +280,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     if not given:
         parser.print_help()
-        sys.exit(ExitCode.DONE)
+        sys.exit(DONE)
     options = parser.parse_args(given)
-    # Asked to end in either way, a command cleans up the same.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = exit_code("edge-runtime", lambda: _command(options.command)(options), _EXTRAS.get(options.command, ()))
+        code = exit_code("edge-runtime", lambda: _run(options), _EXTRAS.get(options.command, ()))
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     sys.exit(code)
+
+
+def _run(options: argparse.Namespace) -> int:
+    with loading():
+        command = _command(options.command)
+    return command(options)
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:

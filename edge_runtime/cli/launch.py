@@ -20,7 +20,6 @@ from types import TracebackType
 
 from contracts.errors import ProcessError
 from edge_runtime.config import RobotConfig
-from edge_runtime.control.stop_mark import forget_stop
 from edge_runtime.frames import ring_name
 from edge_runtime.lifeline import lifeline_path
 from edge_runtime.needs import require
@@ -91,7 +90,6 @@ class ProcessTable:
         require(self._config)
         try:
             (self._run_dir / "logs").mkdir(parents=True, exist_ok=True)
-            forget_stop(self._run_dir)
             for child in self._children.values():
                 self.log_path(child.process).write_bytes(b"")
         except OSError as error:

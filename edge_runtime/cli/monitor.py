@@ -7,7 +7,7 @@ import time
 
 from rich.console import Console
 
-from edge_runtime.cli.display import live_display
+from edge_runtime.cli.display import Called, live_display
 from edge_runtime.status import Watcher
 
 
@@ -16,7 +16,8 @@ def monitor(options: argparse.Namespace, console: Console) -> int:
     heard = False
     end_s = None if options.seconds is None else time.monotonic() + options.seconds
     console.print(f"listening in {options.run_dir}; Ctrl-C stops", highlight=False, markup=False)
-    with Watcher(options.run_dir) as watcher, live_display(console, str(options.run_dir)) as display:
+    called = Called(run_dir=options.run_dir)
+    with Watcher(options.run_dir) as watcher, live_display(console, str(options.run_dir), called) as display:
         try:
             while end_s is None or time.monotonic() < end_s:
                 heard = bool(watcher.receive(0.1)) or heard

@@ -13,34 +13,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contracts.errors import OperatorError
-from edge_runtime.operator import Operator
+from contracts.messages import Asker
+from edge_runtime.explanations import IN_STATE, LOCAL_RUN_DIR, in_full
+from edge_runtime.operator import Operator, gives_instructions
+from edge_runtime.status_lines import (
+    next_step,
+    policy_line,
+    refusals_line,
+    speed_line,
+    state_line,
+    timing_line,
+    verdicts_line,
+)
 
-_LOCAL = Path(".run")
 _SERVICE = Path("/run/edge-runtime")
 _HEARD_S = 1.5
 _REST_S = 15.0
 _WRITTEN_S = 5.0
-_NEXT = {
-    ("arm", "silent"): "control hears no robot: look at the driver",
-    ("arm", "fault"): "a fault is latched: see `status`, then `reset`",
-    ("arm", "holding"): "it is armed already",
-    ("arm", "active"): "it is armed already, and moving",
-    ("arm", "stopping"): "it is coming to rest: ask again",
-    ("reset", "ready"): "there is nothing to reset: `arm` is next",
-    ("reset", "stopping"): "it is coming to rest: ask again",
-    ("reset", "holding"): "there is nothing to reset",
-    ("reset", "active"): "there is nothing to reset",
-    ("disarm", "fault"): "it is not armed",
-}
-"""What a refusal by a state means to who asked; keyed request, state."""
+_A_RUN = "A run is on (`edge-runtime run`, the demo or an evaluation)"
 
 
 def operator(options: argparse.Namespace) -> int:
     """Ask, and print what became of it; 1 if it was refused or not answered."""
-    run_dir: Path = options.run_dir or (_LOCAL if _LOCAL.is_dir() else _SERVICE)
-    with Operator(run_dir) as one:
+    run_dir: Path = options.run_dir or (LOCAL_RUN_DIR if LOCAL_RUN_DIR.is_dir() else _SERVICE)
+    with Operator(run_dir, asker=Asker.PERSON) as one:
         try:
-            print(_ACTIONS[options.action](one, options))
+            print(_ACTIONS[options.action](one, options, run_dir))
         except OperatorError as error:
             print(f"error: {error}{_what_next(error, one, run_dir)}", file=sys.stderr)
             return 1
@@ -49,56 +47,70 @@ def operator(options: argparse.Namespace) -> int:
 
 def _what_next(error: OperatorError, one: Operator, run_dir: Path) -> str:
     if not error.answered:
+        if error.process == "ota":
+            return ""
         said = f"; is a robot running in {run_dir}? (--run-dir; systemctl status edge-runtime-{error.process})"
         if error.request == "stop":
             said += "\nIT MAY STILL BE MOVING: use the robot's own stop"
         return said
-    state = one.watcher.control_state
-    faults = ", ".join(one.watcher.report.faults) if one.watcher.report is not None else ""
-    next_step = _NEXT.get((error.request, state), "")
-    return f"\ncontrol is {state}{f' ({faults})' if faults else ''}{f': {next_step}' if next_step else ''}"
+    if error.process != "control":
+        return ""
+    status = one.watcher.status()
+    step = IN_STATE.get((error.request, status.state), "")
+    return f"\ncontrol is {state_line(status)}. {in_full(step, run_dir)}".rstrip()
 
 
-def _arm(one: Operator, _options: argparse.Namespace) -> str:
+def _arm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     one.arm()
-    return f"armed: control is {one.watcher.control_state}; the robot follows its policy"
+    said = f"armed: control is {one.watcher.control_state}; the robot follows its policy"
+    return f"{said}\n{_A_RUN}: it goes on now, with its next episode" if gives_instructions(run_dir) else said
 
 
-def _disarm(one: Operator, _options: argparse.Namespace) -> str:
+def _disarm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     one.disarm()
-    return f"disarmed: control is {_settled(one, ('ready', 'silent'))}"
+    return f"disarmed: control is {_settled(one, ('ready', 'silent'))}; {in_full(_STILL, run_dir)}"
 
 
-def _reset(one: Operator, _options: argparse.Namespace) -> str:
+def _reset(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     one.reset()
-    return f"reset: control is {one.watcher.control_state}; it does not move before `arm`"
+    if one.stopped_by is not None or not gives_instructions(run_dir):
+        return f"reset: control is {one.watcher.control_state}; {in_full(_STILL, run_dir)}"
+    # A fault that no person meant is a run's to go on after, which it does by itself.
+    return f"reset: control is {one.watcher.control_state}\n{_A_RUN}: it ARMS AGAIN BY ITSELF and moves the robot"
 
 
-def _stop(one: Operator, _options: argparse.Namespace) -> str:
+_STILL = "nothing moves before a person types [arm], also where a run is on"
+
+
+def _stop(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     asked_s = time.monotonic()
     one.stop()
     taken_s = time.monotonic() - asked_s
-    state = _settled(one, ("fault",))
-    took = f"taken after {taken_s * 1e3:.0f} ms, at rest after {(time.monotonic() - asked_s) * 1e3:.0f} ms"
-    return f"stopped: control is {state}, {took}; `reset`, then `arm`, to go on"
+    _settled(one, ("fault",))
+    rest_s = time.monotonic() - asked_s
+    status = one.watcher.status()
+    took = f"accepted after {taken_s * 1e3:.0f} ms, at rest after {rest_s * 1e3:.0f} ms"
+    if status.state != "fault":
+        took = f"accepted after {taken_s * 1e3:.0f} ms, NOT AT REST after {rest_s:.0f} s: use the robot's own stop"
+    return f"stopped: control is {state_line(status)}; {took}. {next_step(status, run_dir)}"
 
 
-def _resume(one: Operator, _options: argparse.Namespace) -> str:
+def _resume(one: Operator, _options: argparse.Namespace, _run_dir: Path) -> str:
     one.resume()
     return "answered: the policy may go on"
 
 
-def _reduce(one: Operator, _options: argparse.Namespace) -> str:
+def _reduce(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     one.reduce_speed()
-    return "reduced speed: the tool is limited to reduced_tool_speed_m_s of the safety file"
+    return f"reduced: speed is {speed_line(one.watcher.status())}; until {in_full('[restore]', run_dir)}"
 
 
-def _restore(one: Operator, _options: argparse.Namespace) -> str:
+def _restore(one: Operator, _options: argparse.Namespace, _run_dir: Path) -> str:
     one.restore_speed()
-    return "full speed: the limits of the safety file"
+    return f"restored: speed is {speed_line(one.watcher.status())}"
 
 
-def _record(one: Operator, _options: argparse.Namespace) -> str:
+def _record(one: Operator, _options: argparse.Namespace, _run_dir: Path) -> str:
     before = _recordings(one)
     one.record()
     if not one.wait_until(lambda: _recordings(one) != before, _WRITTEN_S):
@@ -106,7 +118,10 @@ def _record(one: Operator, _options: argparse.Namespace) -> str:
     if _recordings(one)[1] != before[1]:
         note = one.watcher.heartbeats["control"].note
         raise OperatorError("control", "record", f"could not write: {note}", answered=True)
-    return "recorded: in black_box of the run's folder, or of control's state directory (/var/lib/edge-runtime)"
+    # Reports come more often than the heartbeats that told of it.
+    one.wait_until(lambda: False, 0.1)
+    path = one.watcher.report.recording if one.watcher.report is not None else ""
+    return f"recorded: {path}\nto look at it: edge-runtime replay {path}"
 
 
 def _recordings(one: Operator) -> tuple[int, int]:
@@ -117,12 +132,18 @@ def _recordings(one: Operator) -> tuple[int, int]:
     return counters["black_box_written"], counters["black_box_failed"]
 
 
-def _instruct(one: Operator, options: argparse.Namespace) -> str:
+def _instruct(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
+    if gives_instructions(run_dir):
+        problem = (
+            f"refused: {_A_RUN[0].lower()}{_A_RUN[1:]} and gives the instructions itself, so this one would be "
+            "replaced by that of its next episode. To give your own: end it (Ctrl-C), then `edge-runtime run --manual`."
+        )
+        raise OperatorError("engine", "instruct", problem, answered=True)
     one.instruct(options.text)
     return f"instructed: the engine follows {options.text.strip()!r}"
 
 
-def _status(one: Operator, _options: argparse.Namespace) -> str:
+def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     watcher = one.watcher
     if not one.wait_until(lambda: watcher.control_state != "unknown", _HEARD_S):
         raise OperatorError("control", "status", f"has not been heard for {_HEARD_S:g} s", answered=False)
@@ -130,23 +151,29 @@ def _status(one: Operator, _options: argparse.Namespace) -> str:
     status, report = watcher.status(), watcher.report
     assert report is not None
     rows = {
-        "state": status.state + (f" ({', '.join(report.faults)})" if report.faults else ""),
-        "verdicts": ", ".join(status.verdicts) or "none",
+        "state": state_line(status),
+        "next step": next_step(status, run_dir) or "none",
+        "speed": speed_line(status),
+        "safety": f"kernel changed in the last seconds: {verdicts_line(status)}",
         "alive": ", ".join(name for name, alive in status.alive.items() if alive),
         "down": ", ".join(name for name, alive in status.alive.items() if not alive) or "none",
         "instruction": status.instruction or "none",
-        "policy": f"{status.policy}, gate {status.gate}",
-        "speed": f"{status.speed_scale:.0%} of the limits" if status.speed_scale is not None else "unknown",
-        "timing": f"grade {status.grade or 'not known yet'}, {status.overruns} overruns in {status.ticks} ticks",
+        "policy": f"{policy_line(status)}; gate {status.gate}",
+        "timing": f"grade {status.grade or 'not known yet'}, {timing_line(status)}",
+        "refused": refusals_line(status),
         "limits": report.safety_digest,
         "bundle": report.bundle_digest or "none",
+        "recording": report.recording or "none yet",
     }
     return "\n".join(f"{name:12}{value}" for name, value in rows.items())
 
 
-def _outcome(one: Operator, options: argparse.Namespace) -> str:
+def _outcome(one: Operator, options: argparse.Namespace, _run_dir: Path) -> str:
     if not one.wait_until(lambda: one.watcher.update is not None, _HEARD_S):
-        problem = f"no update agent has been heard for {_HEARD_S:g} s, and nobody else keeps outcomes"
+        problem = (
+            f"(the update agent) has not been heard for {_HEARD_S:g} s, and nothing else keeps outcomes: it runs where "
+            "robot.toml has a section [ota] (systemctl status edge-runtime-ota)"
+        )
         raise OperatorError("ota", "outcome", problem, answered=False)
     started_ns = time.monotonic_ns() - round(options.started_s_ago * 1e9)
     success = options.outcome == "success"
@@ -162,7 +189,7 @@ def _settled(one: Operator, states: tuple[str, ...]) -> str:
     return one.watcher.control_state
 
 
-_ACTIONS: dict[str, Callable[[Operator, argparse.Namespace], str]] = {
+_ACTIONS: dict[str, Callable[[Operator, argparse.Namespace, Path], str]] = {
     "arm": _arm,
     "disarm": _disarm,
     "reset": _reset,

@@ -74,9 +74,9 @@ def trip_ns(recording: Recording) -> int:
 def _show_summary(recording: Recording, console: Console) -> None:
     header, ticks = recording.header, ticks_of(recording)
     verdicts = ticks["verdict"]
-    powered = np.isin(verdicts["state"], [state for state in State if state.is_armed])
+    armed = np.isin(verdicts["state"], [state for state in State if state.is_armed])
     unexpected = np.uint64(~int(_EXPECTED) & (2**64 - 1))
-    altered = powered & ((verdicts["reasons"] & unexpected) != 0)
+    altered = armed & ((verdicts["reasons"] & unexpected) != 0)
     duration_s = (int(ticks["tick_ns"][-1]) - int(ticks["tick_ns"][0])) / 1e9 if len(ticks) else 0.0
     cause = f"{header.cause}: {', '.join(header.reasons)}" if header.reasons else f"asked for by: {header.cause}"
     changes = np.flatnonzero(np.diff(verdicts["state"], prepend=verdicts["state"][:1] + 1))
@@ -86,7 +86,7 @@ def _show_summary(recording: Recording, console: Console) -> None:
         "at": f"record {header.trigger_seq}, written {header.written_utc} by version {header.runtime_version}",
         "holds": f"{len(ticks)} ticks, {duration_s:.3f} s, and {len(recording.records) - len(ticks)} requests",
         "states": " → ".join(_state(int(state)) for state in verdicts["state"][changes]),
-        "interventions": f"{np.count_nonzero(altered)} of {np.count_nonzero(powered)} ticks under power",
+        "interventions": f"{np.count_nonzero(altered)} of {np.count_nonzero(armed)} ticks while armed",
         "": ", ".join(f"{name} {count}" for name, count in _counts(verdicts["reasons"][altered])) or "none",
         "limits digest": header.safety_digest,
         "bundle digest": header.bundle_digest or "none",

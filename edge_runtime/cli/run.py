@@ -18,17 +18,20 @@ from rich.text import Text
 
 from contracts.errors import OperatorError, ProcessError
 from edge_runtime.bus import claim
-from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display, pair
+from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.cli.updates import Names, UpdateTold, update_line
-from edge_runtime.config import load_config
+from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.explanations import INTERVENTIONS, OVERRUNS, in_full
 from edge_runtime.installed import Installed, verified
 from edge_runtime.operator import EpisodeResult, Operator
 from edge_runtime.page import Page
 from edge_runtime.processes import BESIDE, CONTROL, PROCESSES
+from edge_runtime.status_lines import interventions_line, pair, refusals_line, timing_line
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
+_MANUAL = "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]."
 
 
 class Guest(Protocol):
@@ -39,7 +42,10 @@ class Guest(Protocol):
 
 
 def run(options: argparse.Namespace, console: Console, guest: Guest | None = None) -> int:
-    """Run episodes until `options.episodes` are done, `guest` has seen enough or somebody stops it; the exit code."""
+    """Run episodes until `options.episodes` are done, `guest` has seen enough or somebody stops it; the exit code.
+
+    With `options.manual` there are none: whoever wants the robot to move instructs and arms it.
+    """
     config = load_config(options.config)
     _, boot = Installed.of(config).boot_first(partial(verified, config=config))
     processes = PROCESSES
@@ -52,13 +58,13 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
         processes += BESIDE
     run_dir: Path = options.run_dir
     names = Names(config)
-    called = Called(names.bundle, names.release, has_agent=config.ota is not None)
+    called = Called(names.bundle, names.release, has_agent=config.ota is not None, run_dir=run_dir)
     interrupted = False
     with contextlib.ExitStack() as stack:
         stack.enter_context(claim(run_dir, "run", "runs this robot"))
         operator = stack.enter_context(Operator(run_dir, tells_outcomes=config.ota is not None))
         table = stack.enter_context(ProcessTable(config, run_dir, processes=processes))
-        page = None if options.no_page else stack.enter_context(Page(run_dir, config.embodiment, options.page_port))
+        page = None if options.no_page else stack.enter_context(_page(config, options))
         if page is not None:
             console.print(f"watch it at {page.url}", highlight=False)
         for fault in boot.passed_over:
@@ -70,6 +76,10 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
             seen = _Seen(operator, table, display, page, called, guest)
             operator.on_wait = seen.look
             try:
+                if options.manual:
+                    display.note(in_full(_MANUAL, run_dir))
+                while options.manual:
+                    operator.wait_until(lambda: False, _PAUSE_S)
                 for result in _episodes(operator, table, display, options):
                     seen.add(result)
                     operator.wait_until(lambda: False, _PAUSE_S)
@@ -86,6 +96,10 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
         console.print(_summary(results, operator, table))
     wanted = options.episodes is not None and len(results) < options.episodes
     return 130 if interrupted and (wanted or guest is not None) else 0
+
+
+def _page(config: RobotConfig, options: argparse.Namespace) -> Page:
+    return Page(options.run_dir, config.embodiment, options.page_port, robot=config.robot.name)
 
 
 class _Seen:
@@ -140,19 +154,20 @@ def _episodes(
     failures = 0
     done = 0
     while options.episodes is None or done < options.episodes:
-        if operator.stopped_by:
-            _wait_for_reset(operator, display, options.run_dir)
+        if operator.stopped_by is not None:
+            operator.wait_for_a_person(display.note)
+            display.note("armed by an operator: the run goes on with its next episode")
         try:
             result = operator.run_episode(next(seeds), "eval")
         except OperatorError as error:
             # A process that was just restarted may miss a request; one that never answers is an error.
-            if operator.stopped_by:
+            if operator.stopped_by is not None:
                 continue
             failures += 1
             display.note(f"could not run an episode: {error}")
             if failures >= _FAILURES_IN_A_ROW:
                 raise ProcessError(f"{failures} episodes in a row could not be run; the last time: {error}") from error
-            if error.request == "reset" and error.answered and not operator.stopped_by:
+            if error.request == "reset" and error.answered:
                 # After a stop that control did not command, the arm rests elsewhere than control holds it: only a
                 # control that starts afresh takes its command from the measurement.
                 table.restart(CONTROL)
@@ -161,14 +176,6 @@ def _episodes(
         failures = 0
         done += 1
         yield result
-
-
-def _wait_for_reset(operator: Operator, display: LiveDisplay, run_dir: Path) -> None:
-    """Somebody else has stopped the robot. What she meant to stop may not start again by itself."""
-    cause = ", ".join(operator.stopped_by)
-    display.note(f"stopped ({cause}); it goes on after: edge-runtime operator reset --run-dir {run_dir}")
-    while operator.stopped_by:
-        operator.wait_until(lambda: not operator.stopped_by, 1.0)
 
 
 def _let_go(operator: Operator) -> None:
@@ -204,10 +211,11 @@ def _summary(results: list[EpisodeResult], operator: Operator, table: ProcessTab
     summary.add_row("success", f"{successes} of {len(results)} episodes")
     summary.add_row("outcomes", Text(", ".join(f"{name} {count}" for name, count in outcomes.items()) or "none"))
     summary.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
-    lateness = pair(status.lateness_p50_us, status.lateness_p99_us, "µs")
-    summary.add_row("loop lateness", f"{lateness}  p50 / p99, {status.overruns} overruns in {status.ticks} ticks")
-    summary.add_row("interventions", f"{status.interventions} ticks")
-    summary.add_row("refused", Text(", ".join(f"{k} {v}" for k, v in sorted(status.refusals.items())) or "nothing"))
+    summary.add_row("control loop", timing_line(status))
+    summary.add_row("", Text(OVERRUNS, style="dim"))
+    summary.add_row("interventions", interventions_line(status))
+    summary.add_row("", Text(INTERVENTIONS, style="dim"))
+    summary.add_row("refused", Text(refusals_line(status)))
     restarts = {name: count for name, count in table.restarts().items() if count}
     summary.add_row("restarts", ", ".join(f"{k} {v}" for k, v in restarts.items()) or "none")
     return summary

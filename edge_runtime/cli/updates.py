@@ -86,7 +86,7 @@ def plain_release(path: str) -> str:
 def update_line(update: UpdateStatus | None, release: Name = plain_release) -> str:
     """How the update stands, in one line."""
     if update is None:
-        return "the agent is not heard"
+        return "agent not running, or not heard for a second"
     state = _STATES.get(update.state, update.state.replace("_", " "))
     if update.state == "idle":
         return f"{state}: {update.detail or update.reason}".rstrip(": ")

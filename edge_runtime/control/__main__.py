@@ -25,8 +25,8 @@ from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.control.native_loop import ControlLoop
+from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.stop_line import StopLine
-from edge_runtime.control.stop_mark import StopMark
 from edge_runtime.control.supervisor import Supervisor
 from edge_runtime.installed import Installed
 from edge_runtime.processes import port_name
@@ -104,7 +104,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
             port=port,
             loop=loop,
             black_box=black_box,
-            stop_mark=StopMark(run_dir),
+            orders=StandingOrders(run_dir),
             clock=VirtualClock(port) if arguments.lockstep else MonotonicClock(),
             refusals=refusals,
         )

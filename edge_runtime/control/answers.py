@@ -1,19 +1,22 @@
 """Which requests of operators are due, and what became of the last ones; several operators may ask at once.
 
 Guarantees that a request is carried out once however often it is sent, that one which is older than a request already
-carried out never is, and that a stop is always due unless it was just carried out. Every request gets an answer: no
-operator is left to guess. Carries nothing out itself.
+carried out never is, and that a stop, and a person's disarm, is always due unless it was just carried out. Every
+request gets an answer: no operator is left to guess. Carries nothing out itself.
 """
 
 from __future__ import annotations
 
-from contracts.messages import MAX_ANSWERS, MAX_DETAIL_CHARS, Answer, OperatorCommand, OperatorKind
+from contracts.messages import MAX_ANSWERS, MAX_DETAIL_CHARS, Answer, Asker, OperatorCommand, OperatorKind
 
 OVERTAKEN = "refused_overtaken"
 """Another operator's later request came first."""
 
 RESTARTED = "refused_restarted"
 """The process that it was asked of has died since; that one may have carried it out."""
+
+AFTER_STOP = "refused_after_stop"
+"""A program asked for what only a person may do, after a person's stop."""
 
 
 class Answers:
@@ -27,7 +30,7 @@ class Answers:
         """Whether to carry `command` out, and then to `give` its answer. One that was overtaken is answered here."""
         if (command.id, command.kind) in self._last:
             return False
-        if command.id > self._newest_id or command.kind is OperatorKind.STOP:
+        if command.id > self._newest_id or _always_counts(command):
             return True
         self.give(command, OVERTAKEN)
         return False
@@ -49,3 +52,9 @@ class Answers:
     def last(self) -> tuple[Answer, ...]:
         """The last answers, oldest first."""
         return tuple(self._last.values())
+
+
+def _always_counts(command: OperatorCommand) -> bool:
+    """Whether it takes motion away on behalf of a person: no later request of a program may come before that."""
+    is_disarm = command.kind is OperatorKind.DISARM and command.asker is Asker.PERSON
+    return is_disarm or command.kind is OperatorKind.STOP

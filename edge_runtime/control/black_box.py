@@ -93,6 +93,7 @@ class BlackBox:
         self._failed = 0
         self._missed = 0
         self._problem = ""
+        self._newest = ""
 
     def observe(self, ticks: NDArray[np.void]) -> None:
         """Look at reports of the loop, `REPORT_DTYPE` in order; call with all of them."""
@@ -133,6 +134,11 @@ class BlackBox:
     def problem(self) -> str:
         """Why the last file could not be written; empty once one could."""
         return self._problem
+
+    @property
+    def newest(self) -> str:
+        """Path of the file that was written last, empty before the first."""
+        return self._newest
 
     def close(self) -> None:
         """Write what is still due, waiting a few seconds for it at most."""
@@ -185,11 +191,12 @@ class BlackBox:
             header = self._header(trigger, records, now.isoformat(timespec="milliseconds"))
             stamp = now.strftime("%Y%m%dT%H%M%S") + f".{now.microsecond // 1000:03d}Z"
             reasons = "+".join(trigger.reasons[:_NAMED_REASONS]) or trigger.cause
-            save(self._folder, f"{stamp}_{reasons}{_SUFFIX}", encode(header, records), self._keep)
+            path = save(self._folder, f"{stamp}_{reasons}{_SUFFIX}", encode(header, records), self._keep)
         except (OSError, MemoryError) as error:
             self._failed += 1
             self._problem = f"black box: {getattr(error, 'strerror', None) or 'out of memory'}"
             return
+        self._newest = str(path.resolve())
         self._written += 1
         self._problem = ""
 

@@ -5,6 +5,7 @@ The tightest of all wins; the kernel holds the result and, while armed, takes no
 
 from __future__ import annotations
 
+from contracts.messages import ReducedSpeed
 from edge_runtime.control.grade import Grade
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.safety import Result
@@ -33,6 +34,19 @@ class SpeedLimit:
     def grade_name(self) -> str:
         """Letter of the machine's grade, empty without one."""
         return self._grade.name if self._grade is not None else ""
+
+    @property
+    def grade_scale(self) -> float:
+        """What the machine's grade leaves of the joints' velocity limits; 1 without one."""
+        return self._grade.speed_scale if self._grade is not None else 1.0
+
+    @property
+    def reduced(self) -> ReducedSpeed | None:
+        """Reduced-speed mode, None while it is off."""
+        if not self._is_reduced:
+            return None
+        scale = _REDUCED_SCALE if self._reduced_m_s is None else 1.0
+        return ReducedSpeed(tool_speed_max_m_s=self._reduced_m_s, speed_scale=scale)
 
     @property
     def may_arm(self) -> bool:

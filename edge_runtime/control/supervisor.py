@@ -10,7 +10,9 @@ import time
 
 from contracts.errors import Refusal, SafetyError
 from contracts.messages import (
+    MAX_PATH_CHARS,
     ActionChunk,
+    Asker,
     ChunkReceipt,
     ControlState,
     GateState,
@@ -24,7 +26,7 @@ from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
 from edge_runtime.control.admission import Admission, Prediction
-from edge_runtime.control.answers import RESTARTED, Answers
+from edge_runtime.control.answers import AFTER_STOP, RESTARTED, Answers
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
 from edge_runtime.control.grade import SelfTest
@@ -35,7 +37,7 @@ from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.control.speed import SpeedLimit
-from edge_runtime.control.stop_mark import StopMark
+from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.window import TickWindow
 from edge_runtime.lifeline import lifeline_path
 from edge_runtime.robots.port import DriverPort
@@ -62,7 +64,7 @@ class Supervisor:
         port: driver port, for the acknowledgement of observations in lockstep.
         loop: the running 1 kHz loop.
         black_box: writes that loop's last seconds out when it trips.
-        stop_mark: if a process before this one has left it, the loop begins stopped.
+        orders: what a process before this one was ordered still holds: the loop begins stopped, or at reduced speed.
         clock: same clock as the loop's.
         refusals: counted here and by the bus.
 
@@ -79,7 +81,7 @@ class Supervisor:
         port: DriverPort,
         loop: ControlLoop,
         black_box: BlackBox,
-        stop_mark: StopMark,
+        orders: StandingOrders,
         clock: Clock,
         refusals: Refusals,
     ) -> None:
@@ -89,7 +91,7 @@ class Supervisor:
         self._port = port
         self._loop = loop
         self._black_box = black_box
-        self._stop_mark = stop_mark
+        self._orders = orders
         self._clock = clock
         self._refusals = refusals
         self._receipts = Receipts()
@@ -118,8 +120,10 @@ class Supervisor:
         self._window = TickWindow(len(config.embodiment.joints))
         self._policy = PolicyWatch(loop, lifeline_path(port.name))
         self._speed = SpeedLimit(loop, config.safety.geometry)
-        if stop_mark.is_set():
+        if orders.is_latched:
             loop.request_stop()
+        if orders.is_reduced:
+            self._speed.reduce(True)
         # Virtual time has no jitter to measure.
         self._self_test = None if clock.virtual else SelfTest(config.control.self_test_s, TICK_NS, port.watchdog_ns)
 
@@ -194,17 +198,27 @@ class Supervisor:
             return "done"
         if command.kind is OperatorKind.ARM and command.stamp_ns < self._since_ns:
             return RESTARTED
+        self._orders.follow(self._loop.counters().faults)
+        if self._orders.refuse(command):
+            return AFTER_STOP
+        if command.kind is OperatorKind.DISARM and command.asker is Asker.PERSON:
+            # Whatever becomes of it: nothing may arm from here on, also where there is nothing to disarm.
+            self._orders.disarmed()
         if command.kind is OperatorKind.ARM and self._intake.gate is GateState.ESCALATED:
             return "refused_unsure"
         asked_ns = self._clock.now_ns()
         try:
             if command.kind in (OperatorKind.REDUCE_SPEED, OperatorKind.RESTORE_SPEED):
-                return self._speed.reduce(command.kind is OperatorKind.REDUCE_SPEED).name.lower()
+                reduced = self._speed.reduce(command.kind is OperatorKind.REDUCE_SPEED)
+                self._orders.reduce(self._speed.reduced is not None)
+                return reduced.name.lower()
             if command.kind is OperatorKind.ARM and not self._speed.may_arm:
                 return "refused_jitter"
             result = self._loop.request(_REQUESTS[command.kind])
-            self._stop_mark.follow(self._loop.counters().faults)
+            self._orders.follow(self._loop.counters().faults)
             if command.kind is OperatorKind.ARM and result is Result.DONE:
+                if command.asker is Asker.PERSON:
+                    self._orders.armed()
                 self._buffer.restart(armed_since_ns=asked_ns)
                 self._receipts.restart()
         except SafetyError as error:
@@ -230,7 +244,7 @@ class Supervisor:
             self._black_box.observe(ticks)
             complete += self._receipts.followed(ticks["tick_ns"], ticks["plan_seq"])
         self._black_box.tend()
-        self._stop_mark.follow(self._loop.counters().faults)
+        self._orders.follow(self._loop.counters().faults)
         return complete
 
     def report(self) -> SafetyReport:
@@ -263,6 +277,10 @@ class Supervisor:
             policy=self._policy.state(counters.policy),
             policy_watch=self._policy.how,
             grade=self._speed.grade_name,
+            grade_speed_scale=self._speed.grade_scale,
+            reduced=self._speed.reduced,
+            stopped_by=self._orders.stopped_by,
+            recording=self._black_box.newest[-MAX_PATH_CHARS:],
             gate=self._intake.gate,
             confidence=self._intake.confidence,
         )
@@ -291,7 +309,7 @@ class Supervisor:
 
     def note(self) -> str:
         """What a person should know, for the heartbeat; empty if there is nothing."""
-        return self._stop_mark.problem or self._black_box.problem
+        return self._orders.problem or self._black_box.problem
 
     def now_ns(self) -> int:
         """This moment on the loop's clock."""

@@ -13,7 +13,7 @@ from edge_runtime.safety import Reason, State
 Ticks = npt.NDArray[Any]
 """Structured array of tick reports, as `ControlLoop.drain_reports` returns it."""
 
-_POWERED = tuple(state for state in State if state.is_armed)
+_ARMED = tuple(state for state in State if state.is_armed)
 _HARMLESS = (
     Reason.SETPOINT_NONE | Reason.FEEDBACK_TORN | Reason.POLICY_DEAD | Reason.POLICY_STALLED | Reason.POLICY_STUCK
 )
@@ -64,7 +64,7 @@ class TickWindow:
         self.commanded_rad = np.array(last["q_command_rad"][:joints])
         self.gripper_m = float(last["gripper_command_m"])
         self._reasons |= int(np.bitwise_or.reduce(ticks["reasons"]))
-        self.interventions += int(np.count_nonzero(_altered(ticks["reasons"])[np.isin(ticks["state"], _POWERED)]))
+        self.interventions += int(np.count_nonzero(_altered(ticks["reasons"])[np.isin(ticks["state"], _ARMED)]))
         self.speed_scale = float(last["speed_scale"])
         lowest_rad = float(np.min(ticks["stop_margin_rad"]))
         lowest_m = _clearance_m(float(np.min(ticks["stop_margin_m"])))

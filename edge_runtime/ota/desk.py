@@ -115,7 +115,7 @@ class Desk:
 
     @property
     def is_at_work(self) -> bool:
-        """Whether the robot is under power, as far as control can be heard. May be asked from any thread.
+        """Whether the robot is armed, as far as control can be heard. May be asked from any thread.
 
         Before there was time to hear of it, it may be.
         """

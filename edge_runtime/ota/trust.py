@@ -61,7 +61,14 @@ class Trust:
         """
         settings = self._settings
         director, image = self._director(), self._image()
-        director.refresh(now_s)
+        try:
+            director.refresh(now_s)
+        except OtaError as error:
+            if error.refusal is not OtaRefusal.NOT_FOUND:
+                raise
+            # A hub publishes a robot's metadata with its first assignment.
+            said = f"no update assigned yet to {settings.robot_id} at {settings.director_url}"
+            raise OtaError(OtaRefusal.NOT_FOUND, said) from error
         path, assigned = _only(director.listed())
         image.refresh(now_s)
         return agree(

@@ -1,5 +1,5 @@
 """A page on localhost that shows a running robot: its cameras, live, and what it says about itself."""
 
-from edge_runtime.page.server import Page
+from edge_runtime.page.server import Page, require_free_port
 
-__all__ = ["Page"]
+__all__ = ["Page", "require_free_port"]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from html import escape
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -21,10 +23,45 @@ from contracts.embodiment import Embodiment
 from contracts.errors import ProcessError
 from edge_runtime.page.pictures import Pictures
 from edge_runtime.status import Status
+from edge_runtime.status_lines import (
+    interventions_line,
+    is_alarmed,
+    is_capped,
+    next_step,
+    policy_line,
+    refusals_line,
+    speed_line,
+    state_line,
+    timing_line,
+    unexpected_refusals,
+    verdicts_line,
+    wants_a_person,
+)
 
 ADDRESS = "127.0.0.1"
 _BOUNDARY = "edge-runtime-frame"
 _SOCKET_TIMEOUT_S = 5.0
+_ICON = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M3 14h6M6 14V9l6-4" fill="none" '
+    b'stroke="#1a7f4b" stroke-width="2" stroke-linecap="round"/><circle cx="12" cy="5" r="2.5" fill="#1a7f4b"/></svg>'
+)
+
+
+def require_free_port(port: int) -> None:
+    """Find out before anything else is begun that a page could not be served on `port` of 127.0.0.1; 0 is any.
+
+    Raises:
+        ProcessError: the port is taken.
+    """
+    try:
+        HTTPServer((ADDRESS, port), BaseHTTPRequestHandler).server_close()
+    except OSError as error:
+        raise _taken(port, error) from error
+
+
+def _taken(port: int, error: OSError) -> ProcessError:
+    options = '--page-port 0 for any free one, --no-page for none; with make: ARGS="--page-port 0"'
+    return ProcessError(f"page: port {port}: {error.strerror}; choose another: {options}")
 
 
 class Page:
@@ -34,19 +71,19 @@ class Page:
         run_dir: folder of the run's sockets.
         embodiment: names the cameras.
         port: TCP port on 127.0.0.1; 0 takes a free one.
+        robot: its name, for the title.
 
     Raises:
         ProcessError: the port is taken.
     """
 
-    def __init__(self, run_dir: Path, embodiment: Embodiment, port: int) -> None:
+    def __init__(self, run_dir: Path, embodiment: Embodiment, port: int, *, robot: str = "") -> None:
         try:
             self._server = _Server(port, tuple(camera.name for camera in embodiment.cameras))
         except OSError as error:
-            raise ProcessError(
-                f"page: port {port}: {error.strerror}; choose another with --page-port, or --no-page"
-            ) from error
+            raise _taken(port, error) from error
         self._server.pictures = Pictures(run_dir)
+        self._robot, self._run_dir = robot, run_dir
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="page", daemon=True
         )
@@ -62,7 +99,8 @@ class Page:
     ) -> None:
         """What the page shows from now on; the lines are for people, of the bundle that acts and of an update."""
         more = {
-            "refused": status.refused,
+            "robot": self._robot,
+            **_lines(status, self._run_dir),
             "episodes": episodes,
             "successes": successes,
             "bundle_line": bundle_line,
@@ -84,6 +122,23 @@ class Page:
         self.close()
 
 
+def _lines(status: Status, run_dir: Path) -> dict[str, str | bool]:
+    """What the page shows as it is: sentences, and which of them are warnings."""
+    return {
+        "state_line": state_line(status),
+        "next_step": next_step(status, run_dir) if wants_a_person(status) else "",
+        "speed_line": speed_line(status),
+        "is_capped": is_capped(status),
+        "policy_line": policy_line(status),
+        "verdicts_line": verdicts_line(status),
+        "is_alarmed": is_alarmed(status),
+        "interventions_line": interventions_line(status),
+        "timing_line": timing_line(status),
+        "refused_line": refusals_line(status),
+        "is_refusing": unexpected_refusals(status) > 0,
+    }
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -93,7 +148,8 @@ class _Server(ThreadingHTTPServer):
         super().__init__((ADDRESS, port), _Handler)
         template = resources.files("edge_runtime.page").joinpath("page.html").read_text(encoding="utf-8")
         figures = "".join(
-            f'<figure><img src="/{name}.mjpg" alt="{name} camera"><figcaption>{name}</figcaption></figure>'
+            f'<figure><img src="/{quote(name)}.mjpg" alt="{escape(name)} camera">'
+            f"<figcaption>{escape(name)}</figcaption></figure>"
             for name in cameras
         )
         self.html = template.replace("<!-- cameras -->", figures).encode()
@@ -116,10 +172,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
         elif self.path == "/":
             self._send("text/html; charset=utf-8", self.server.html)
+        elif self.path == "/favicon.svg":
+            self._send("image/svg+xml", _ICON)
         elif self.path == "/status.json":
             self._send("application/json", self.server.status)
-        elif self.path.endswith(".mjpg") and self.path[1:-5] in self.server.cameras:
-            self._stream(self.path[1:-5])
+        elif self.path.endswith(".mjpg") and unquote(self.path[1:-5]) in self.server.cameras:
+            self._stream(unquote(self.path[1:-5]))
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
 

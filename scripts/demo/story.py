@@ -19,6 +19,7 @@ from rich.text import Text
 from contracts.errors import OtaRefusal, ProcessError
 from contracts.manifest import read_manifest
 from contracts.updates import UpdateStatus
+from edge_runtime.explanations import OVERRUNS
 from edge_runtime.operator import EpisodeResult, Operator
 from scripts.demo.bundles import MIXED_UP, QUICKER, VERSIONS
 from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, url_of
@@ -171,7 +172,7 @@ class Story:
     def _agents_words(self) -> str:
         update = self._update
         if update is None:
-            return ": the update agent is not heard"
+            return ": the update agent is not running, or has not been heard for a second"
         words = [text for text in (update.reason, update.detail, update.trial) if text]
         return f": the update is {update.state}{', ' if words else ''}{', '.join(words)}"
 
@@ -273,13 +274,21 @@ class Story:
             table.add_row("rollback", f"{VERSIONS[QUICKER]} served again {back_s:.2f} s after the last failure")
         if self._ticks:
             _, missed, ticks = self._ticks[-1]
-            around = sum(map(self._missed_near, self._changes_ns))
-            table.add_row("ticks missed", f"{around} while bundles changed, {missed} of {ticks:,} in all")
+            near = [self._near(at_ns) for at_ns in self._changes_ns]
+            around = _share(sum(gone for gone, _ in near), sum(done for _, done in near))
+            table.add_row("ticks missed", f"{_share(missed, ticks)} in all, {around} within half a second of a change")
+            table.add_row("", Text(OVERRUNS, style="dim"))
         return table
 
-    def _missed_near(self, at_ns: int) -> int:
-        counts = [overruns for stamp_ns, overruns, _ in self._ticks if abs(stamp_ns - at_ns) <= _AROUND_NS]
-        return counts[-1] - counts[0] if counts else 0
+    def _near(self, at_ns: int) -> tuple[int, int]:
+        """Ticks that were missed, and those that ran, around an instant."""
+        counts = [(gone, done) for stamp_ns, gone, done in self._ticks if abs(stamp_ns - at_ns) <= _AROUND_NS]
+        return (counts[-1][0] - counts[0][0], counts[-1][1] - counts[0][1]) if counts else (0, 0)
+
+
+def _share(missed: int, ran: int) -> str:
+    slots = missed + ran
+    return f"{missed:,} of {slots:,}" + (f" ({missed / slots:.1%})" if slots else "")
 
 
 _END = object()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from contracts.errors import OperatorError
+from contracts.messages import StopCause
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import load_config
 from edge_runtime.operator import Operator
@@ -50,13 +53,14 @@ def robot(robot_toml: Path, run_dir: Path) -> Iterator[ProcessTable]:
 def test_a_robot_is_operated_from_the_command_line_alone(robot: ProcessTable, ask: Ask, run_dir: Path) -> None:
     code, out, err = ask("status")
     assert (code, err) == (0, "")
-    assert "state       ready\n" in out
+    assert "state       ready: not armed: follows no commands\n" in out
+    assert f"next step   To start: `edge-runtime operator arm --run-dir {run_dir}`.\n" in out
     assert "alive       driver, control, engine\n" in out
 
     code, _, err = ask("reset")
     assert code == 1
     assert err.startswith("error: reset: control refused: refused_state")
-    assert "control is ready: there is nothing to reset: `arm` is next" in err
+    assert f"There is nothing to reset. To start: `edge-runtime operator arm --run-dir {run_dir}`." in err
 
     assert ask("instruct", "touch the red cube")[0] == 0
     code, out, err = ask("arm")
@@ -70,49 +74,150 @@ def test_a_robot_is_operated_from_the_command_line_alone(robot: ProcessTable, as
     assert "instruction touch the red cube\n" in ask("status")[1]
     code, _, err = ask("arm")
     assert code == 1
-    assert "it is armed already" in err
-    assert ask("reduce")[0] == 0
+    assert "It is armed already" in err
+    assert "reduced" not in ask("status")[1]
+    code, out, err = ask("reduce")
+    assert (code, "reduced to 0.25 m/s at the tool by an operator" in out) == (0, True), err
+    assert "reduced to 0.25 m/s at the tool by an operator, timing grade" in ask("status")[1]
     code, _, err = ask("restore")
-    assert (code, "disarm first" in err) == (1, True), err
+    assert (code, "only while the robot is not armed. First: `edge-runtime operator disarm" in err) == (1, True), err
 
     assert not list((run_dir / "black_box").glob("*.bin"))
-    assert ask("record")[0] == 0
+    code, out, err = ask("record")
+    assert code == 0, err
     (path,) = (run_dir / "black_box").glob("*.bin")
+    assert out.startswith(f"recorded: {path.resolve()}\n")
     assert read_recording(path).header.cause == "operator"
 
     code, out, err = ask("stop")
     assert code == 0, err
-    assert out.startswith("stopped: control is fault, taken after ")
+    assert out.startswith("stopped: control is fault (operator_stop: stopped by an operator); accepted after ")
+    go_on = f"To continue: `edge-runtime operator reset --run-dir {run_dir}`, then `edge-runtime operator arm"
+    assert go_on in out
+    out = ask("status")[1]
+    assert "state       fault (operator_stop: stopped by an operator)\n" in out
+    assert f"next step   {go_on}" in out
     code, _, err = ask("arm")
     assert code == 1
-    assert "control is fault (operator_stop): a fault is latched: see `status`, then `reset`" in err
-    assert ask("reset")[0] == 0
+    assert f"A fault is latched. {go_on}" in err
+    code, out, err = ask("reset")
+    assert (code, out.startswith("reset: control is ready; nothing moves before a person types ")) == (0, True), err
     assert ask("restore")[0] == 0
+    assert "reduced" not in ask("status")[1]
     assert ask("arm")[0] == 0
-    assert ask("disarm")[1] == "disarmed: control is ready\n"
+    assert ask("disarm")[1].startswith("disarmed: control is ready; nothing moves before a person types ")
     assert robot.restarts() == {"driver": 0, "control": 0, "engine": 0}
 
 
-def test_a_stop_during_a_run_stays_until_a_person_resets_it(
-    edge_runtime: Command, robot_toml: Path, run_dir: Path, ask: Ask
-) -> None:
-    run = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
-    wait_for_state(run_dir, "active", run)
-    code, _, err = ask("stop")
-    assert code == 0, err
+def assert_nothing_moves(run_dir: Path, for_s: float) -> None:
     with Watcher(run_dir) as watcher:
-        until_s = time.monotonic() + 3.0
-        states = set()
+        assert_heard(watcher)
+        until_s = time.monotonic() + for_s
+        states, postures = set(), []
         while time.monotonic() < until_s:
             watcher.receive(0.05)
             states.add(watcher.control_state)
-    assert states <= {"unknown", "fault"}, "the run does not clear what somebody else has stopped"
-    assert ask("reset")[0] == 0
+            if watcher.report is not None:
+                postures.append(watcher.report.position_measured_rad)
+    assert states <= {"unknown", "silent", "ready", "fault"}
+    spread_rad = max(max(joint) - min(joint) for joint in zip(*postures, strict=True))
+    assert spread_rad < 2e-3, "the arm may sag, and does not move"
+
+
+def assert_heard(watcher: Watcher) -> None:
+    deadline_s = time.monotonic() + 20.0
+    while watcher.control_state == "unknown":
+        assert time.monotonic() < deadline_s
+        watcher.receive(0.05)
+
+
+def control_of(run_dir: Path) -> int:
+    with Watcher(run_dir) as watcher:
+        deadline_s = time.monotonic() + 20.0
+        while not watcher.alive("control"):
+            assert time.monotonic() < deadline_s
+            watcher.receive(0.05)
+        return watcher.heartbeats["control"].pid
+
+
+@pytest.mark.parametrize("request_", ["stop", "disarm"])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_after_a_persons_stop_a_run_moves_nothing_before_she_arms(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, ask: Ask, request_: str, restarts: bool
+) -> None:
+    run = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
+    wait_for_state(run_dir, "active", run)
+    code, out, err = ask(request_)
+    assert code == 0, err
+    assert_nothing_moves(run_dir, 3.0)
+    if restarts:
+        os.kill(control_of(run_dir), signal.SIGKILL)
+        assert_nothing_moves(run_dir, 6.0)
+    if request_ == "stop" or "fault" in ask("status")[1]:
+        # A control that died has found the arm stopped by its driver: a fault, to be reset by the same person.
+        code, out, err = ask("reset")
+        assert code == 0, err
+        assert "nothing moves before a person types `edge-runtime operator arm" in out
+        assert "also where a run is on" in out
+    assert_nothing_moves(run_dir, 10.0)
+    out = ask("status")[1]
+    assert f"state       ready (operator_{request_}: " in out
+    assert "next step   To continue: `edge-runtime operator arm" in out
+    code, out, err = ask("arm")
+    assert code == 0, err
+    assert "A run is on" in out
+    assert "it goes on now, with its next episode" in out
     wait_for_state(run_dir, "active", run)
     run.send_signal(signal.SIGINT)
     out, err = run.communicate(timeout=60)
     assert run.returncode == 0, err
-    assert f"stopped (operator_stop); it goes on after: edge-runtime operator reset --run-dir {run_dir}" in out
+    by = {"stop": "stopped by an operator. To continue: ", "disarm": "disarmed by an operator. To continue: "}
+    assert by[request_] in out
+    assert "armed by an operator: the run goes on with its next episode" in out
+
+
+def test_a_run_that_is_started_anew_does_not_end_a_stop_either(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, ask: Ask
+) -> None:
+    for is_new in (False, True):
+        run = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
+        with Watcher(run_dir) as watcher:
+            assert_heard(watcher)
+        if not is_new:
+            wait_for_state(run_dir, "active", run)
+            assert ask("stop")[0] == 0
+        else:
+            wait_for_state(run_dir, "fault", run)
+            assert_nothing_moves(run_dir, 6.0)
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+
+
+def test_an_instruction_beside_a_run_is_refused_and_a_manual_run_takes_it(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, ask: Ask
+) -> None:
+    run = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
+    wait_for_state(run_dir, "active", run)
+    code, _, err = ask("instruct", "make me a sandwich")
+    assert code == 1
+    assert "gives the instructions itself" in err
+    assert "edge-runtime run --manual" in err
+    assert "sandwich" not in ask("status")[1]
+    run.send_signal(signal.SIGINT)
+    run.communicate(timeout=60)
+
+    manual = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page", "--manual")
+    wait_for_state(run_dir, "ready", manual)
+    assert ask("instruct", "touch the red cube")[0] == 0
+    assert_nothing_moves(run_dir, 2.0)
+    code, out, err = ask("arm")
+    assert (code, "A run is on" in out) == (0, False), err
+    wait_for_state(run_dir, "active", manual)
+    assert "instruction touch the red cube\n" in ask("status")[1]
+    manual.send_signal(signal.SIGINT)
+    out, err = manual.communicate(timeout=60)
+    assert manual.returncode == 0, err
+    assert "no episodes are run. From another terminal: " in out
 
 
 def test_many_operators_at_once_and_the_stop_of_one_wins(robot: ProcessTable, run_dir: Path, ask: Ask) -> None:
@@ -123,10 +228,17 @@ def test_many_operators_at_once_and_the_stop_of_one_wins(robot: ProcessTable, ru
         first.watcher.receive(0.3)
         assert ask("stop")[0] == 0
         assert first.wait_until(lambda: first.watcher.control_state == "fault", 5.0)
-        assert first.stopped_by == ("operator_stop",)
-        second.reset()
-        first.arm()
+        assert first.stopped_by is StopCause.OPERATOR_STOP
+        for ask_it in (second.reset, first.arm):
+            with pytest.raises(OperatorError, match="refused_after_stop: a person stopped or disarmed the robot"):
+                ask_it()
+        assert ask("reset")[0] == 0
+        with pytest.raises(OperatorError, match="refused_after_stop"):
+            first.arm()
+        assert ask("arm")[0] == 0
         first.disarm()
+        first.wait_until(lambda: first.watcher.control_state == "ready", 5.0)
+        first.arm()
     assert robot.restarts()["control"] == 0
 
 
@@ -154,7 +266,7 @@ def test_without_a_folder_the_local_run_comes_first_then_that_of_the_services(
 def test_an_outcome_that_nobody_keeps_is_an_error(ask: Ask) -> None:
     code, out, err = ask("outcome", "success")
     assert (code, out) == (1, "")
-    assert err.startswith(
-        "error: outcome: ota no update agent has been heard for 1.5 s, and nobody else keeps outcomes"
+    assert err == (
+        "error: outcome: ota (the update agent) has not been heard for 1.5 s, and nothing else keeps outcomes: it runs "
+        "where robot.toml has a section [ota] (systemctl status edge-runtime-ota)\n"
     )
-    assert "systemctl status edge-runtime-ota" in err

@@ -76,7 +76,7 @@ def test_one_line_says_how_far_a_download_is_and_how_a_trial_does() -> None:
     assert update_line(trial, lambda _: "arm 1.1") == "on probation: arm 1.1, 1 of 3 successful episodes"
     assert update_line(update("idle", release="")) == "none under way"
     assert update_line(update("some_state_to_come")).startswith("some state to come arm_policy")
-    assert update_line(None) == "the agent is not heard"
+    assert update_line(None) == "agent not running, or not heard for a second"
 
 
 def test_names_come_from_the_robots_disk_and_digests_stand_in_for_the_rest() -> None:
@@ -100,6 +100,6 @@ def test_the_displays_show_the_bundle_and_the_update(tmp_path: object) -> None:
     table = capture.get()
     assert "arm 1.1, arm 1.0 stands by" in table
     assert "on probation: arm 1.1" in table
-    assert "bundle arm 1.1  update on probation: arm 1.1" in plain_line(status, None, called)
+    assert "bundle arm 1.1  update: on probation: arm 1.1" in plain_line(status, None, called)
     assert "update" not in plain_line(nothing)
-    assert "update the agent is not heard" in plain_line(nothing, None, Called(has_agent=True))
+    assert "update: agent not running" in plain_line(nothing, None, Called(has_agent=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.messages import MAX_ANSWERS, MAX_DETAIL_CHARS, OperatorCommand, OperatorKind
+from contracts.messages import MAX_ANSWERS, MAX_DETAIL_CHARS, Asker, OperatorCommand, OperatorKind
 from edge_runtime.control.answers import OVERTAKEN, Answers
 
 
@@ -48,6 +48,14 @@ def test_a_stop_is_due_whatever_its_number_and_once(answers: Answers) -> None:
         assert not answers.is_due(stop)
     assert not answers.is_due(command(11)), "an arm with the number of a stop came after it"
     assert answers.was_overtaken(command(11))
+
+
+def test_a_persons_disarm_is_due_whatever_its_number_and_a_programs_is_not(answers: Answers) -> None:
+    disarm = OperatorCommand(id=9, kind=OperatorKind.DISARM, stamp_ns=1, asker=Asker.PERSON)
+    assert answers.is_due(disarm)
+    answers.give(disarm, "done")
+    assert not answers.is_due(disarm)
+    assert not answers.is_due(command(8, OperatorKind.DISARM))
 
 
 def test_an_old_stop_does_not_let_an_older_arm_through(answers: Answers) -> None:

@@ -10,16 +10,16 @@ import msgspec
 import pytest
 
 from contracts.manifest import read_manifest
-from contracts.messages import OperatorCommand, OperatorKind, SafetyReport
+from contracts.messages import Asker, OperatorCommand, OperatorKind, SafetyReport, StopCause
 from edge_runtime.bus import Refusals
 from edge_runtime.clock import VirtualClock
 from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.control.answers import AFTER_STOP, RESTARTED
 from edge_runtime.control.black_box import BlackBox, Origin
 from edge_runtime.control.known_bundles import KnownBundles
-from edge_runtime.control.stop_mark import StopMark, forget_stop
+from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.supervisor import Supervisor
 from edge_runtime.installed import Installed, bundle_folder
-from edge_runtime.operator import ADVICE
 from edge_runtime.robots.port import FeedbackFlag
 from edge_runtime.safety import State
 from edge_runtime.safety.recording import read_recording
@@ -47,15 +47,15 @@ class Bench:
             port=stepped.port,
             loop=stepped.loop,
             black_box=self.black_box,
-            stop_mark=StopMark(folder),
+            orders=StandingOrders(folder),
             clock=VirtualClock(stepped.port),
             refusals=Refusals(),
         )
         self._id = 0
 
-    def command(self, kind: OperatorKind) -> OperatorCommand:
+    def command(self, kind: OperatorKind, asker: Asker = Asker.PERSON) -> OperatorCommand:
         self._id += 1
-        return OperatorCommand(id=self._id, kind=kind, stamp_ns=time.monotonic_ns())
+        return OperatorCommand(id=self._id, kind=kind, stamp_ns=time.monotonic_ns(), asker=asker)
 
     def ask(self, command: OperatorCommand) -> str | None:
         self.supervisor.take_operator(command)
@@ -79,7 +79,7 @@ def test_an_arm_that_a_process_before_this_one_was_asked_for_is_not_carried_out(
     old = msgspec.structs.replace(bench.command(OperatorKind.ARM), stamp_ns=time.monotonic_ns() - 10_000_000_000)
     assert bench.ask(old) == "refused_restarted"
     assert bench.state() is State.READY
-    assert "refused_restarted" in ADVICE
+    assert RESTARTED == "refused_restarted"
     assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
     assert bench.state() is State.HOLDING
 
@@ -133,8 +133,108 @@ def test_an_opened_stop_line_outlives_the_process_too_and_another_fault_does_not
                 )
                 stepped.tick(measures=False)
                 bench.supervisor.drain()
-    forget_stop(tmp_path)
-    assert not StopMark(tmp_path).is_set()
+    assert StandingOrders(tmp_path).stopped_by is StopCause.STOP_LINE
+
+
+def open_stop_line(stepped: SteppedLoop) -> None:
+    robot = stepped.robot
+    stamp_ns = stepped.now_ns + 1_000_000
+    stepped.plant.write_feedback(stamp_ns, robot.q_rad, robot.dq_rad_s, robot.zero, 0.0, FeedbackFlag.STOP_LINE)
+    stepped.tick(measures=False)
+    stepped.tick(2)
+
+
+@pytest.mark.parametrize("cause", list(StopCause))
+@pytest.mark.parametrize("restarts", [False, True])
+def test_after_a_persons_stop_only_a_person_arms(tmp_path: Path, cause: StopCause, restarts: bool) -> None:
+    with SteppedLoop() as stepped:
+        stepped.tick(2)
+        bench = Bench(stepped, tmp_path)
+        assert bench.ask(bench.command(OperatorKind.ARM, Asker.PROGRAM)) == "done", "nobody has stopped it"
+        if cause is StopCause.STOP_LINE:
+            open_stop_line(stepped)
+        else:
+            stops = {StopCause.OPERATOR_STOP: OperatorKind.STOP, StopCause.OPERATOR_DISARM: OperatorKind.DISARM}
+            assert bench.ask(bench.command(stops[cause])) == "done"
+            stepped.tick(2)
+
+        def program_can_do_nothing() -> None:
+            for kind in (OperatorKind.ARM, OperatorKind.RESET):
+                assert bench.ask(bench.command(kind, Asker.PROGRAM)) == AFTER_STOP
+            assert bench.supervisor.report().stopped_by is cause
+            assert not bench.state().is_armed
+
+        program_can_do_nothing()
+        if bench.state() is State.FAULT:
+            assert bench.ask(bench.command(OperatorKind.RESET)) == "done"
+            program_can_do_nothing()
+        assert bench.state() is State.READY
+        if restarts:
+            # Another process of control, which has the folder and nothing else of this one.
+            bench = Bench(stepped, tmp_path)
+            program_can_do_nothing()
+        assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+        assert bench.supervisor.report().stopped_by is None
+        assert bench.ask(bench.command(OperatorKind.DISARM, Asker.PROGRAM)) == "done"
+        stepped.tick(2)
+        assert bench.ask(bench.command(OperatorKind.ARM, Asker.PROGRAM)) == "done", (
+            "a program's own disarm binds nobody"
+        )
+
+
+def test_an_arm_of_a_person_that_is_refused_ends_no_stop(bench: Bench) -> None:
+    assert bench.ask(bench.command(OperatorKind.STOP)) == "done"
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "refused_state"
+    assert bench.ask(bench.command(OperatorKind.RESET)) == "done"
+    assert bench.ask(bench.command(OperatorKind.ARM, Asker.PROGRAM)) == AFTER_STOP
+
+
+def test_a_stop_binds_programs_whoever_sent_it(bench: Bench) -> None:
+    assert bench.ask(bench.command(OperatorKind.STOP, Asker.PROGRAM)) == "done"
+    assert bench.ask(bench.command(OperatorKind.RESET, Asker.PROGRAM)) == AFTER_STOP
+
+
+@pytest.mark.parametrize("state", [State.READY, State.FAULT])
+def test_a_persons_disarm_counts_where_there_is_nothing_to_disarm(bench: Bench, state: State) -> None:
+    if state is State.FAULT:
+        robot = bench.stepped.robot
+        stamp_ns = bench.stepped.now_ns + 1_000_000
+        fault = FeedbackFlag.DRIVER_FAULT
+        bench.stepped.plant.write_feedback(stamp_ns, robot.q_rad, robot.dq_rad_s, robot.zero, 0.0, fault)
+        bench.stepped.tick(measures=False)
+        bench.stepped.tick(2)
+    assert bench.state() is state
+    bench.ask(bench.command(OperatorKind.DISARM))
+    for kind in (OperatorKind.RESET, OperatorKind.ARM):
+        assert bench.ask(bench.command(kind, Asker.PROGRAM)) == AFTER_STOP
+
+
+def test_a_program_may_go_on_after_a_fault_that_no_person_meant(bench: Bench) -> None:
+    robot = bench.stepped.robot
+    stamp_ns = bench.stepped.now_ns + 1_000_000
+    fault = FeedbackFlag.DRIVER_FAULT
+    bench.stepped.plant.write_feedback(stamp_ns, robot.q_rad, robot.dq_rad_s, robot.zero, 0.0, fault)
+    bench.stepped.tick(measures=False)
+    bench.stepped.tick(2)
+    assert bench.state() is State.FAULT
+    for kind in (OperatorKind.RESET, OperatorKind.ARM):
+        assert bench.ask(bench.command(kind, Asker.PROGRAM)) == "done"
+
+
+def test_reduced_speed_is_reported_and_outlives_the_process(tmp_path: Path) -> None:
+    limit_m_s = CONFIG.safety.geometry.reduced_tool_speed_m_s if CONFIG.safety.geometry is not None else None
+    with SteppedLoop(limits={"tool_speed_max_m_s": 1.0}) as stepped:
+        stepped.tick(2)
+        bench = Bench(stepped, tmp_path)
+        assert bench.supervisor.report().reduced is None
+        assert bench.ask(bench.command(OperatorKind.REDUCE_SPEED)) == "done"
+        for again in (bench, Bench(stepped, tmp_path)):
+            reduced = again.supervisor.report().reduced
+            assert reduced is not None
+            assert (reduced.tool_speed_max_m_s, reduced.speed_scale) == (limit_m_s, 1.0)
+            assert stepped.loop.snapshot().tightening.tool_speed_max_m_s == limit_m_s
+        assert again.ask(again.command(OperatorKind.RESTORE_SPEED)) == "done"
+        assert Bench(stepped, tmp_path).supervisor.report().reduced is None
 
 
 def test_a_stop_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
@@ -143,7 +243,7 @@ def test_a_stop_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
         stepped.tick(2)
         assert bench.ask(bench.command(OperatorKind.STOP)) == "done"
         assert bench.state() is State.FAULT
-        assert bench.supervisor.note() == "stop mark: No such file or directory"
+        assert bench.supervisor.note() == "standing orders of the operator can't be kept: No such file or directory"
 
 
 @pytest.fixture

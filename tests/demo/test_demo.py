@@ -18,7 +18,7 @@ from edge_runtime.bus import claim
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.installed import Installed
 from scripts.demo import stage
-from scripts.demo.__main__ import main
+from scripts.demo.show import main
 from tests.cli.conftest import traces
 from tests.system.conftest import run_dir
 

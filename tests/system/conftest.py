@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.messages import Asker
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import load_config
 from edge_runtime.operator import Operator
@@ -19,7 +20,7 @@ from tests.system.drift_bundle import write_robot
 
 @dataclass
 class Robot:
-    """A running robot and its operator."""
+    """A running robot and its operator, who is a person."""
 
     run_dir: Path
     table: ProcessTable
@@ -53,7 +54,7 @@ def start_robot(robot_toml: Path, run_dir: Path) -> Iterator[Callable[..., Robot
     with ExitStack() as stack:
 
         def start(*, lockstep: bool = False, restart: bool = True) -> Robot:
-            operator = stack.enter_context(Operator(run_dir))
+            operator = stack.enter_context(Operator(run_dir, asker=Asker.PERSON))
             table = stack.enter_context(
                 ProcessTable(load_config(robot_toml), run_dir, lockstep=lockstep, restart=restart)
             )

@@ -153,7 +153,10 @@ def test_what_a_person_stopped_stays_stopped_when_control_is_killed(moving_robot
     assert not operator.wait_until(lambda: watcher.control_state != "fault", 1.0)
     assert watcher.report is not None
     assert "operator_stop" in watcher.report.faults
-    with Operator(robot.run_dir) as another, pytest.raises(OperatorError, match="who did has to reset it"):
+    with (
+        Operator(robot.run_dir) as another,
+        pytest.raises(OperatorError, match="was stopped by an operator"),
+    ):
         another.wait_ready()
     operator.reset()
     robot.until(lambda: watcher.control_state == "ready")

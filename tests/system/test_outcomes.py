@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.messages import Asker
 from contracts.topics import EPISODE
 from contracts.updates import EpisodeOutcome
 from edge_runtime.bus import Subscriber
@@ -21,7 +22,7 @@ def test_what_says_something_about_the_policy_is_told_and_nothing_else(robot_tom
     heard: dict[int, EpisodeOutcome] = {}
     with (
         Operator(run_dir, tells_outcomes=True) as operator,
-        Operator(run_dir) as person,
+        Operator(run_dir, asker=Asker.PERSON) as person,
         ProcessTable(load_config(robot_toml), run_dir) as table,
         Subscriber((EPISODE,), run_dir, process="ota") as agent,
     ):

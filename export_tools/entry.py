@@ -1,0 +1,10 @@
+"""Where `edge-export` starts: before anything is imported that takes its time."""
+
+from typing import NoReturn
+
+from contracts.console import run_command
+
+
+def main() -> NoReturn:
+    """Entry point of the `edge-export` script; exits with the codes of its help."""
+    run_command("export_tools.cli", "edge-export", ("export",))

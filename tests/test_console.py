@@ -1,0 +1,132 @@
+"""Every command ends quietly, whatever ends it and whenever, with the exit code of the one rule."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from contracts.console import EXIT_CODES
+from edge_runtime.cli import build_parser
+from tests.system.conftest import run_dir
+
+__all__ = ["run_dir"]
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = {
+    "edge-runtime": ["-c", "from edge_runtime.entry import main; main()"],
+    "edge-hub": ["-m", "hub"],
+    "edge-export": ["-m", "export_tools"],
+    "demo": ["-m", "scripts.demo"],
+}
+
+
+def start(command: str, *arguments: object, **options: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *COMMANDS[command], *map(str, arguments)],
+        stdout=options.pop("stdout", subprocess.PIPE),  # type: ignore[call-overload]
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        **options,
+    )
+
+
+def wait_until_it_heeds(process: subprocess.Popen[str]) -> None:
+    """Until the interpreter has come to the first line of ours, which is when SIGTERM gets a handler."""
+    deadline_s = time.monotonic() + 20.0
+    while time.monotonic() < deadline_s:
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+        caught = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+        if caught & 1 << (signal.SIGTERM - 1) or process.poll() is not None:
+            return
+        time.sleep(0.005)
+    raise AssertionError("it does not start")
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after_s", [0.0, 0.1, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("command", ["edge-runtime", "edge-export", "edge-hub", "demo"])
+def test_an_interrupt_in_the_first_second_is_quiet(
+    command: str, after_s: float, how: signal.Signals, run_dir: Path
+) -> None:
+    arguments = {
+        "edge-runtime": ("run", "--run-dir", run_dir, "--no-page"),
+        "edge-export": ("check", "nowhere"),
+        "edge-hub": ("serve", run_dir),
+        "demo": ("--run-dir", run_dir, "--no-page"),
+    }[command]
+    process = start(command, *arguments)
+    wait_until_it_heeds(process)
+    time.sleep(after_s)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=30)
+    assert "Traceback" not in err
+    assert "KeyboardInterrupt" not in err
+    # A run that has begun ends by Ctrl-C as it should; the others may have ended by themselves before.
+    assert process.returncode in (0, 1, 130), err
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_leaves_is_no_traceback(lines: int, tmp_path: Path) -> None:
+    """Whether that is found while the command prints, or when what it has printed is written out."""
+    (tmp_path / "talker.py").write_text(f"def main():\n    print('word\\n' * {lines})\n")
+    talk = "from contracts.console import run_command; run_command('talker')"
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.Popen(
+        [sys.executable, "-c", talk],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+    )
+    os.close(writing)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "")
+
+
+def test_an_interrupt_inside_of_an_import_waits_for_its_end(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.2)\nprint(1)\n"
+    )
+    (tmp_path / "lazy.py").write_text("import time\n\ndef main():\n    import slow\n    time.sleep(20)\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from contracts.console import run_command; run_command('lazy')"],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "1\n", "")
+
+
+def test_what_is_to_be_ignored_stays_ignored(tmp_path: Path) -> None:
+    """As behind `nohup`, or in the background of a shell script."""
+    (tmp_path / "sleeper.py").write_text("import os, signal\n\ndef main():\n    os.kill(os.getpid(), signal.SIGINT)\n")
+    program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    program += "from contracts.console import run_command; run_command('sleeper')"
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    assert subprocess.run([sys.executable, "-c", program], env=env, timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.realtime
+def test_a_view_whose_reader_leaves_is_no_traceback(run_dir: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = start("edge-runtime", "monitor", "--run-dir", run_dir, "--seconds", 0.2, stdout=writing)
+    os.close(writing)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (1, "")
+
+
+def test_the_rule_is_in_the_help() -> None:
+    assert EXIT_CODES in build_parser().format_help()
