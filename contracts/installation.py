@@ -101,7 +101,7 @@ def _command(extras: Sequence[str], absent: Collection[str]) -> str:
     pip = f"{shlex.quote(_shown(Path(sys.executable)))} -m pip install"
     folder = checkout()
     if folder is not None:
-        where = "." if folder == Path.cwd() else str(folder)
+        where = "." if folder == _here() else str(folder)
         wanted = ",".join(extra for extra in extras if extra)
         named = f"[{wanted}]" if wanted else ""
         return f"{pip} -e {shlex.quote(where + named)}"
@@ -111,7 +111,14 @@ def _command(extras: Sequence[str], absent: Collection[str]) -> str:
 
 def _shown(path: Path) -> str:
     folder = checkout()
-    return str(path.relative_to(folder)) if folder == Path.cwd() and folder in path.parents else str(path)
+    return str(path.relative_to(folder)) if folder and folder == _here() and folder in path.parents else str(path)
+
+
+def _here() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # the folder was removed
+        return None
 
 
 def _extra_with(name: str, wanted: Sequence[str]) -> str | None:
