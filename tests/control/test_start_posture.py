@@ -65,7 +65,8 @@ def test_home_of_the_shipped_robot_can_be_armed() -> None:
     assert problem(shipped, shipped.embodiment.home_rad) is None
 
 
-def test_a_shoulder_on_its_table_is_named_with_the_distance_and_what_to_do(config: RobotConfig, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("config")
+def test_a_shoulder_on_its_table_is_named_with_the_distance_and_what_to_do(tmp_path: Path) -> None:
     """Lowered onto the table, the arm stands with its first link in it, whatever its posture."""
     replace(tmp_path / "safety.toml", r"(name = \"table top\"\nnormal = .*\noffset_m = )0.0", r"\g<1>0.3")
     raised = load_config(tmp_path / "robot.toml")
@@ -76,7 +77,8 @@ def test_a_shoulder_on_its_table_is_named_with_the_distance_and_what_to_do(confi
     assert f"set in_world = false for {found[1]} in kinematics.toml" in said
 
 
-def test_without_geometry_nothing_is_too_near(config: RobotConfig, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("config")
+def test_without_geometry_nothing_is_too_near(tmp_path: Path) -> None:
     text = (tmp_path / "safety.toml").read_text(encoding="utf-8")
     without = re.sub(r"\[geometry\].*?(?=\[joints)", "", text, flags=re.DOTALL)
     without = re.sub(r"\n\[\[geometry.half_spaces\]\].*?(?=\n\[)", "", without, flags=re.DOTALL)
