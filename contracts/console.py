@@ -41,9 +41,11 @@ def loading() -> Iterator[None]:
     heeded = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]
     for number in heeded:
         signal.signal(number, _end_at_once)
-    yield
-    for number in heeded:
-        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, _interrupt)
 
 
 def _end_at_once(_number: int, _frame: FrameType | None) -> NoReturn:

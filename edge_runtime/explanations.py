@@ -195,14 +195,14 @@ MESSAGES: dict[str, Explanation] = {
 """Refusals of messages between the robot's processes."""
 
 GATES: dict[str, Explanation] = {
-    "cautious": _wrong("not sure: moves more slowly"),
+    "cautious": _wrong("not sure: moves slower"),
     "asking": _wrong(
         "was unsure: the robot holds and asks for help, until it has been sure for a while or is answered",
-        "To answer: [resume], or another instruction.",
+        "To answer: [resume], or another instruction; a run's next one answers too.",
     ),
     "escalated": _wrong(
         "unsure for too long: disarmed, waits for an answer",
-        "To answer: [resume], or another instruction; then [arm].",
+        "To answer: [resume], or another instruction, then [arm]; a run's next episode does both.",
     ),
 }
 """Of `GateState`, where the policy's confidence keeps the robot from full speed."""
@@ -211,8 +211,8 @@ INTERVENTIONS = (
     "An intervention is a tick in which the safety kernel changed what the policy asked for, nearly always by "
     "smoothing acceleration and jerk; many are normal."
 )
-OVERRUNS = (
-    "An overrun is a 1 ms slot of the control loop in which no tick ran because the machine was busy; one in a hundred "
+MISSED_TICKS = (
+    "A missed tick is a 1 ms slot of the control loop in which none ran because the machine was busy; one in a hundred "
     "still makes timing grade A, and a machine without a real-time kernel always has some."
 )
 

@@ -33,7 +33,7 @@ from contracts.updates import MAX_WORDS_CHARS, EpisodeOutcome
 from edge_runtime.bus import Sender, claim, is_claimed
 from edge_runtime.explanations import STOPS, in_full, refused_because
 from edge_runtime.status import Watcher
-from edge_runtime.status_lines import why_interrupted
+from edge_runtime.status_lines import next_step, why_interrupted
 
 _REPEAT_S = (0.002, 0.05)
 """First and longest pause between two sendings: the first ones are lost while the connection is made."""
@@ -133,13 +133,20 @@ class Operator:
 
     def wait_for_a_person(self, tell: Callable[[str], None]) -> None:
         """Wait as long as there is a stop that only a person can end; `tell` is given what she has to do."""
-        told: str | None = None
+        told = ""
         while (cause := self.stopped_by) is not None:
-            words = f"{STOPS[cause].meaning}. {in_full(STOPS[cause].next_step, self._run_dir)}"
-            if words != told:
+            words = self._way_on(cause)
+            # While it comes to rest, or control comes back, nothing new is known.
+            if words != told and (not told or self.watcher.control_state in ("fault", "ready")):
                 tell(words)
                 told = words
-            self.wait_until(lambda: self.stopped_by is None, 1.0)
+            self.wait_until(lambda: self.stopped_by is None, 0.2)
+
+    def _way_on(self, cause: StopCause) -> str:
+        status = self.watcher.status()
+        is_known = status.state in ("fault", "ready")
+        step = next_step(status, self._run_dir) if is_known else in_full(STOPS[cause].next_step, self._run_dir)
+        return f"{STOPS[cause].meaning}. {step}"
 
     def lay_out(self, seed: int, split: str) -> None:
         """Simulation only: put the arm home and the scene of `seed` on the table."""
@@ -190,7 +197,7 @@ class Operator:
         self._ask_control(OperatorKind.RESTORE_SPEED)
 
     def stop(self) -> None:
-        """Let the robot decelerate and latch a fault."""
+        """Let the robot decelerate and latch a fault, which only a person resets."""
         self._ask_control(OperatorKind.STOP)
 
     def record(self) -> None:
@@ -235,7 +242,7 @@ class Operator:
                 raise OperatorError(process, "get ready", f"did not come up within {timeout_s:.0f} s", answered=False)
         self.wait_until(lambda: watcher.control_state != "unknown", timeout_s)
         if self._asker is Asker.PROGRAM and (cause := self.stopped_by) is not None:
-            problem = f"was {STOPS[cause].meaning}. {in_full(STOPS[cause].next_step, self._run_dir)}"
+            problem = f"was {self._way_on(cause)}"
             raise OperatorError("control", "get ready", problem, answered=True)
         if watcher.control_state in _ARMED:
             self.disarm()

@@ -53,7 +53,7 @@ def next_step(status: Status, run_dir: Path | None = None) -> str:
     """What a person can do now; empty where the robot is at work, or on its way, and wants nothing."""
     if _is_starting(status):
         return ""
-    if status.state == "fault" and status.stopped_by is not None:
+    if status.state == "fault" and status.stopped_by is not None and status.stopped_by.value in status.faults:
         step = STOPS[status.stopped_by].next_step
     elif status.state == "fault":
         steps = [REASONS.get(fault, _NO_MEANING).next_step for fault in status.faults]
@@ -75,6 +75,14 @@ def wants_a_person(status: Status) -> bool:
 
 def _is_starting(status: Status) -> bool:
     return status.state == "unknown" and not status.ticks
+
+
+def plan_line(status: Status) -> str:
+    """How fresh the plan is that is followed, and how far it reaches."""
+    if status.chunk_age_ms is None:
+        return "none is followed"
+    reaches = number(status.plan_left_ms, "ms")
+    return f"made from what was seen {number(status.chunk_age_ms, 'ms')} ago, reaches another {reaches}"
 
 
 def is_capped(status: Status) -> bool:
@@ -109,7 +117,8 @@ def policy_line(status: Status) -> str:
 
 def verdicts_line(status: Status) -> str:
     """What the safety kernel changed in the last two seconds, in words."""
-    words = [REASONS[name].meaning if name in REASONS else name for name in status.verdicts]
+    names = [name for name in status.verdicts if name != "setpoint_none"] or status.verdicts
+    words = [REASONS[name].meaning if name in REASONS else name for name in names]
     return ", ".join(words) or "nothing"
 
 
@@ -150,8 +159,13 @@ def refusals_line(status: Status) -> str:
     unexpected = unexpected_refusals(status)
     kind = f"{unexpected:,} unexpected" if unexpected else "all routine"
     most = sorted(status.refusals.items(), key=lambda item: (not _refusal(item[0]).is_alarming, -item[1]))[:_SHOWN]
-    words = ", ".join(f"{name} {count:,} ({_refusal(name).meaning})" for name, count in most)
+    words = ", ".join(f"{_refused_words(name)} {count:,}" for name, count in most)
     return f"{status.refused:,} ({kind}) beside {status.plans_taken:,} plans taken: {words}"
+
+
+def _refused_words(name: str) -> str:
+    known = _refusal(name)
+    return f"{name} ({known.meaning})" if known.is_alarming else known.meaning
 
 
 def _refusal(name: str) -> Explanation:

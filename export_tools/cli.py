@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from contracts.command_line import VersionAction, explained
+from contracts.console import EXIT_CODES
 from contracts.errors import EdgeError
 from contracts.installation import checkout
 from contracts.release import Compatibility, Name, VersionRange, load
@@ -72,7 +73,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="edge-export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="edge-export",
+        description=__doc__,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=VersionAction)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from contracts.command_line import VersionAction
+from contracts.console import EXIT_CODES
 from contracts.errors import EdgeError, SigningError
 from export_tools.lasting import make_folder
 from hub import commands, fleet_commands
@@ -93,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-hub",
         description="Signs, publishes and assigns what robots may install. Everything it publishes is static files.",
-        epilog=_EXAMPLES,
+        epilog=f"{_EXAMPLES}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=VersionAction)

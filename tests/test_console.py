@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import export_tools.cli
+import hub.cli
 from contracts.console import EXIT_CODES
 from edge_runtime.cli import build_parser
 from tests.system.conftest import run_dir
@@ -128,5 +132,6 @@ def test_a_view_whose_reader_leaves_is_no_traceback(run_dir: Path) -> None:
     assert (process.returncode, err) == (1, "")
 
 
-def test_the_rule_is_in_the_help() -> None:
-    assert EXIT_CODES in build_parser().format_help()
+@pytest.mark.parametrize("parser", [build_parser, hub.cli.build_parser, export_tools.cli._parser])
+def test_the_rule_is_in_every_help(parser: Callable[[], argparse.ArgumentParser]) -> None:
+    assert EXIT_CODES in parser().format_help()

@@ -72,6 +72,11 @@ def test_a_robot_that_starts_alarms_nobody(nothing: Status) -> None:
             "To continue: close the line, then `edge-runtime operator reset`, then `edge-runtime operator arm`.",
         ),
         (
+            {"state": "fault", "faults": ("driver_fault",), "stopped_by": StopCause.OPERATOR_DISARM},
+            "fault (driver_fault: the robot's driver reported a fault; its log says which)",
+            "Once that is mended: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
+        ),
+        (
             {"state": "fault", "faults": ("tracking_error",)},
             "fault (tracking_error: the robot was not where it was commanded to be: something holds or pushes it)",
             "Once that is mended: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
@@ -79,7 +84,8 @@ def test_a_robot_that_starts_alarms_nobody(nothing: Status) -> None:
         (
             {"state": "ready", "gate": "escalated"},
             "ready: not armed: follows no commands",
-            "To answer: `edge-runtime operator resume`, or another instruction; then `edge-runtime operator arm`.",
+            "To answer: `edge-runtime operator resume`, or another instruction, then `edge-runtime operator arm`; "
+            "a run's next episode does both.",
         ),
     ],
 )
@@ -149,13 +155,12 @@ def test_counts_have_a_scale(working: Status) -> None:
     assert refusals_line(status) == "none, 1,204 plans taken"
     routine = msgspec.structs.replace(status, refusals={"control.action_chunk.before_arming": 27})
     assert unexpected_refusals(routine) == 0
-    assert refusals_line(routine) == (
-        "27 (all routine) beside 1,204 plans taken: "
-        "control.action_chunk.before_arming 27 (made before the robot was armed)"
-    )
+    assert refusals_line(routine) == ("27 (all routine) beside 1,204 plans taken: made before the robot was armed 27")
     odd = msgspec.structs.replace(status, refusals={"a.b.stale": 90, "a.b.shape": 1, "a.b.of_tomorrow": 1})
     assert unexpected_refusals(odd) == 2
-    assert refusals_line(odd).startswith("92 (2 unexpected) beside 1,204 plans taken: a.b.shape 1")
+    assert refusals_line(odd).startswith(
+        "92 (2 unexpected) beside 1,204 plans taken: a.b.shape (another number of joints or pixels) 1"
+    )
 
 
 def test_a_policy_that_asks_for_help_and_is_sure_again_is_no_contradiction(working: Status) -> None:

@@ -1,4 +1,4 @@
-"""How a `Status` looks: a table that is redrawn in a terminal; anywhere else a plain line every ten seconds, and one
+"""How a `Status` looks: a table that is redrawn in a terminal; anywhere else a plain line now and then, and one
 whenever the robot begins or ceases to wait for a person."""
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from edge_runtime.status_lines import (
     is_alarmed,
     is_capped,
     next_step,
-    number,
     pair,
+    plan_line,
     policy_line,
     refusals_line,
     speed_line,
@@ -44,7 +44,6 @@ _STATE_STYLES = {
 _GATE_STYLES = {"cautious": "yellow", "asking": "bold red", "escalated": "bold red"}
 _UPDATE_STYLES = {"idle": "dim", "probation": "yellow", "rolling_back": "bold red", "failed": "red"}
 _REDRAW_S = 0.125
-_LINE_S = 10.0
 
 
 class Score:
@@ -93,8 +92,7 @@ def describe(status: Status, title: str, score: Score | None = None, called: Cal
     if wants_a_person(status):
         table.add_row("next step", Text(next_step(status, called.run_dir), style="bold"))
     table.add_row("scene", Text(f"{status.outcome or '–'}  {status.reason}  {status.elapsed_s:.1f} s"))
-    age = number(status.chunk_age_ms, "ms")
-    table.add_row("plan", f"made from what was seen {age} ago, reaches another {number(status.plan_left_ms, 'ms')}")
+    table.add_row("plan", plan_line(status))
     table.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
     table.add_row("control loop", timing_line(status))
     table.add_row("speed", Text(speed_line(status), style="yellow" if is_capped(status) else ""))
@@ -146,11 +144,12 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
 class LiveDisplay:
     """Shows what it is given, redrawn or line by line, not more often than anybody can read."""
 
-    def __init__(self, console: Console, live: Live | None, title: str, called: Called) -> None:
+    def __init__(self, console: Console, live: Live | None, title: str, called: Called, line_s: float) -> None:
         self._console = console
         self._live = live
         self._title = title
         self._called = called
+        self._line_s = line_s
         self._due_s = 0.0
         self._waited = False
 
@@ -166,7 +165,7 @@ class LiveDisplay:
             self._due_s = now_s + _REDRAW_S
             self._live.update(describe(status, self._title, score, self._called), refresh=True)
         else:
-            self._due_s = now_s + _LINE_S
+            self._due_s = now_s + self._line_s
             self._console.print(plain_line(status, score, self._called), soft_wrap=True, markup=False, highlight=False)
 
     def note(self, text: str) -> None:
@@ -175,10 +174,13 @@ class LiveDisplay:
 
 
 @contextmanager
-def live_display(console: Console, title: str, called: Called = Called()) -> Iterator[LiveDisplay]:
-    """A display for as long as the block lasts; control codes only if the console is a terminal that knows them."""
+def live_display(
+    console: Console, title: str, called: Called = Called(), *, line_s: float = 10.0
+) -> Iterator[LiveDisplay]:
+    """A display for as long as the block lasts; control codes only if the console is a terminal that knows them, else
+    a line every `line_s` seconds."""
     if not console.is_terminal or console.is_dumb_terminal:
-        yield LiveDisplay(console, None, title, called)
+        yield LiveDisplay(console, None, title, called, line_s)
         return
     with Live(console=console, auto_refresh=False, transient=False) as live:
-        yield LiveDisplay(console, live, title, called)
+        yield LiveDisplay(console, live, title, called, line_s)

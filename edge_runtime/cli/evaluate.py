@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from contracts.errors import ConfigError
+from contracts.errors import ConfigError, OperatorError
 from contracts.manifest import Manifest
 from edge_runtime.bus import claim
 from edge_runtime.cli.launch import ProcessTable
@@ -91,13 +91,27 @@ def _run_all(operator: Operator, options: argparse.Namespace, console: Console) 
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("episodes", total=options.episodes, rate="")
         for seed in range(options.seed0, options.seed0 + options.episodes):
-            result = operator.run_episode(seed, options.split, swapped=options.swapped, timeout_s=_EPISODE_TIMEOUT_S)
+            result = _run_one(operator, seed, options, console)
             results.append(result)
             successes = sum(r.success for r in results)
             progress.update(task, advance=1, rate=f"{successes} successes")
             if not console.is_terminal and (len(results) % 10 == 0 or len(results) == options.episodes):
                 console.print(f"{len(results)} of {options.episodes} episodes, {successes} successes", highlight=False)
     return results
+
+
+def _run_one(operator: Operator, seed: int, options: argparse.Namespace, console: Console) -> EpisodeResult:
+    """One episode, again from its beginning if a person has cut it short, once she has armed."""
+    while True:
+        operator.wait_for_a_person(lambda words: console.print(words, highlight=False, markup=False, soft_wrap=True))
+        try:
+            result = operator.run_episode(seed, options.split, swapped=options.swapped, timeout_s=_EPISODE_TIMEOUT_S)
+        except OperatorError:
+            if operator.stopped_by is None:
+                raise
+            continue
+        if result.outcome != "interrupted" or operator.stopped_by is None:
+            return result
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

@@ -17,7 +17,10 @@ def monitor(options: argparse.Namespace, console: Console) -> int:
     end_s = None if options.seconds is None else time.monotonic() + options.seconds
     console.print(f"listening in {options.run_dir}; Ctrl-C stops", highlight=False, markup=False)
     called = Called(run_dir=options.run_dir)
-    with Watcher(options.run_dir) as watcher, live_display(console, str(options.run_dir), called) as display:
+    with (
+        Watcher(options.run_dir) as watcher,
+        live_display(console, str(options.run_dir), called, line_s=1.0) as display,
+    ):
         try:
             while end_s is None or time.monotonic() < end_s:
                 heard = bool(watcher.receive(0.1)) or heard

@@ -73,10 +73,13 @@ def _disarm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
 
 def _reset(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     one.reset()
-    if one.stopped_by is not None or not gives_instructions(run_dir):
-        return f"reset: control is {one.watcher.control_state}; {in_full(_STILL, run_dir)}"
-    # A fault that no person meant is a run's to go on after, which it does by itself.
-    return f"reset: control is {one.watcher.control_state}\n{_A_RUN}: it ARMS AGAIN BY ITSELF and moves the robot"
+    said = f"reset: control is {one.watcher.control_state}"
+    if one.stopped_by is not None:
+        return f"{said}; {in_full(_STILL, run_dir)}"
+    if gives_instructions(run_dir):
+        # A fault that no person meant is a run's to go on after, which it does by itself.
+        return f"{said}\n{_A_RUN}: it ARMS AGAIN BY ITSELF and moves the robot"
+    return f"{said}; {in_full('it does not move before [arm]', run_dir)}"
 
 
 _STILL = "nothing moves before a person types [arm], also where a run is on"
@@ -135,10 +138,10 @@ def _recordings(one: Operator) -> tuple[int, int]:
 def _instruct(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
     if gives_instructions(run_dir):
         problem = (
-            f"refused: {_A_RUN[0].lower()}{_A_RUN[1:]} and gives the instructions itself, so this one would be "
-            "replaced by that of its next episode. To give your own: end it (Ctrl-C), then `edge-runtime run --manual`."
+            "is on (`edge-runtime run`, the demo or an evaluation) and gives the instructions itself: this one would "
+            "be replaced by that of its next episode. To give your own: end it, then `edge-runtime run --manual`."
         )
-        raise OperatorError("engine", "instruct", problem, answered=True)
+        raise OperatorError("a run", "instruct", problem, answered=True)
     one.instruct(options.text)
     return f"instructed: the engine follows {options.text.strip()!r}"
 

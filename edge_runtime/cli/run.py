@@ -22,7 +22,7 @@ from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, li
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.cli.updates import Names, UpdateTold, update_line
 from edge_runtime.config import RobotConfig, load_config
-from edge_runtime.explanations import INTERVENTIONS, OVERRUNS, in_full
+from edge_runtime.explanations import INTERVENTIONS, MISSED_TICKS, in_full
 from edge_runtime.installed import Installed, verified
 from edge_runtime.operator import EpisodeResult, Operator
 from edge_runtime.page import Page
@@ -174,6 +174,10 @@ def _episodes(
             operator.wait_until(lambda: False, _PAUSE_S)
             continue
         failures = 0
+        if result.outcome == "interrupted" and operator.stopped_by is not None:
+            # What a person cut short says nothing about the policy, and counts for nothing.
+            display.note(f"■      {result.instruction}  {result.reason}  {result.elapsed_s:.1f} s")
+            continue
         done += 1
         yield result
 
@@ -212,7 +216,7 @@ def _summary(results: list[EpisodeResult], operator: Operator, table: ProcessTab
     summary.add_row("outcomes", Text(", ".join(f"{name} {count}" for name, count in outcomes.items()) or "none"))
     summary.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
     summary.add_row("control loop", timing_line(status))
-    summary.add_row("", Text(OVERRUNS, style="dim"))
+    summary.add_row("", Text(MISSED_TICKS, style="dim"))
     summary.add_row("interventions", interventions_line(status))
     summary.add_row("", Text(INTERVENTIONS, style="dim"))
     summary.add_row("refused", Text(refusals_line(status)))

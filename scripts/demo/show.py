@@ -43,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _show(build_parser().parse_args(["run", *words]), console)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has left.
+        raise
     except (EdgeError, OSError) as error:
         print(f"error: {_in_words(error)}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1

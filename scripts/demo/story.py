@@ -19,7 +19,6 @@ from rich.text import Text
 from contracts.errors import OtaRefusal, ProcessError
 from contracts.manifest import read_manifest
 from contracts.updates import UpdateStatus
-from edge_runtime.explanations import OVERRUNS
 from edge_runtime.operator import EpisodeResult, Operator
 from scripts.demo.bundles import MIXED_UP, QUICKER, VERSIONS
 from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, url_of
@@ -277,7 +276,6 @@ class Story:
             near = [self._near(at_ns) for at_ns in self._changes_ns]
             around = _share(sum(gone for gone, _ in near), sum(done for _, done in near))
             table.add_row("ticks missed", f"{_share(missed, ticks)} in all, {around} within half a second of a change")
-            table.add_row("", Text(OVERRUNS, style="dim"))
         return table
 
     def _near(self, at_ns: int) -> tuple[int, int]:

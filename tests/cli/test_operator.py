@@ -176,6 +176,24 @@ def test_after_a_persons_stop_a_run_moves_nothing_before_she_arms(
     assert "armed by an operator: the run goes on with its next episode" in out
 
 
+def test_an_evaluation_waits_for_the_person_and_repeats_what_she_cut_short(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, ask: Ask
+) -> None:
+    options = ("--config", robot_toml, "--run-dir", run_dir, "--episodes", 1, "--real-time")
+    evaluation = edge_runtime("evaluate", *options)
+    wait_for_state(run_dir, "active", evaluation)
+    assert ask("stop")[0] == 0
+    assert ask("reset")[0] == 0
+    assert_nothing_moves(run_dir, 5.0)
+    assert evaluation.poll() is None
+    assert ask("arm")[0] == 0
+    out, err = evaluation.communicate(timeout=120)
+    assert evaluation.returncode == 0, err
+    assert "stopped by an operator. To continue: " in out
+    assert "1 of 1 episodes, 0 successes" in out
+    assert "interrupted" not in out
+
+
 def test_a_run_that_is_started_anew_does_not_end_a_stop_either(
     edge_runtime: Command, robot_toml: Path, run_dir: Path, ask: Ask
 ) -> None:

@@ -41,7 +41,7 @@ def test_it_ends_by_itself_with_a_summary(edge_runtime: Command, robot_toml: Pat
     assert "\x1b[" not in out, "no control codes where there is no terminal"
     assert err == ""
     assert len(out.splitlines()) < 40, "events, and a line every ten seconds"
-    for line in ("An intervention is a tick in which", "An overrun is a 1 ms slot"):
+    for line in ("An intervention is a tick in which", "A missed tick is a 1 ms slot"):
         assert line in " ".join(out.split()), "the summary says what its numbers mean"
     assert traces(run_dir, robot_toml) == []
 

@@ -16,9 +16,11 @@ from contracts.errors import DecodeError, EdgeError, Refusal
 from contracts.messages import (
     MAX_ANSWERS,
     MAX_CAMERAS,
+    MAX_DETAIL_CHARS,
     MAX_HORIZON,
     MAX_INSTRUCTION_CHARS,
     MAX_JOINTS,
+    MAX_PATH_CHARS,
     ActionChunk,
     Answer,
     ChunkReceipt,
@@ -31,9 +33,11 @@ from contracts.messages import (
     Observation,
     OperatorCommand,
     OperatorKind,
+    ReducedSpeed,
     SafetyReport,
     SceneCommand,
     SceneStatus,
+    StopCause,
 )
 from contracts.topics import (
     ACTION_CHUNK,
@@ -310,7 +314,13 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
             "faults": ("a_fault_with_a_name",) * 20,
             "position_measured_rad": row,
             "position_commanded_rad": row,
-            "answers": (Answer(id=number, kind=OperatorKind.RESTORE_SPEED, answer="a" * 100),) * MAX_ANSWERS,
+            "answers": (
+                Answer(id=number, kind=OperatorKind.RESTORE_SPEED, answer="a" * 100, detail="🦾" * MAX_DETAIL_CHARS),
+            )
+            * MAX_ANSWERS,
+            "reduced": ReducedSpeed(tool_speed_max_m_s=0.1, speed_scale=0.1),
+            "stopped_by": StopCause.OPERATOR_DISARM,
+            "recording": "🦾" * MAX_PATH_CHARS,
         },
         POLICY_STATUS: {"loading": "c" * 64, "failed": "d" * 64, "problem": text},
         UPDATE_COMMAND: {"id": number, "stamp_ns": number, "reason": text},

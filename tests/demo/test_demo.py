@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -106,6 +107,20 @@ def test_too_little_space_is_said_before_anything_is_begun(
     monkeypatch.setattr(stage, "_NEEDED_MB", 10**9)
     assert main(["--run-dir", str(tmp_path)]) == 1
     assert re.fullmatch(r"error: .*demo has \d+ MB left, the demo takes 1000000000; .*\n", capsys.readouterr().err)
+
+
+def test_a_port_or_a_robot_that_is_taken_is_said_before_an_earlier_hub_is_removed(demo: Demo, run_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        _, err = demo("--page-port", str(port)).communicate(timeout=60)
+        assert err.startswith(f"error: page: port {port}: Address already in use; choose another: --page-port 0 ")
+        assert 'with make: ARGS="--page-port 0"' in err
+        assert err.count("\n") == 1
+    with claim(run_dir, "run", "runs this robot"):
+        _, err = demo().communicate(timeout=60)
+    assert err.startswith(f"error: another process already runs this robot in {run_dir}; stop that run first")
+    assert 'make demo ARGS="--run-dir DIR"' in err
+    assert not (run_dir / "demo").exists()
 
 
 def test_what_is_in_its_way_is_said_in_one_line(demo: Demo, run_dir: Path) -> None:
