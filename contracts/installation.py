@@ -36,9 +36,7 @@ _ELSEWHERE = {
 }
 """What no extra brings."""
 
-_REQUIREMENT = re.compile(
-    r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?(?P<versions>[^;]*)(?:;(?P<marker>.*))?"
-)
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?")
 _EXTRA = re.compile(r"extra == [\"']([^\"']+)[\"']")
 
 
