@@ -9,10 +9,6 @@ ARGS   ?=
 # A virtual environment that was not finished is made again.
 .DELETE_ON_ERROR:
 
-.PHONY: help
-help: ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
-
 .PHONY: demo
 demo: $(VENV)/.demo ## the arm at work, an update that goes through, a broken one that rolls itself back (EPISODES=5: only the arm)
 	@$(if $(EPISODES),$(BIN)/edge-runtime run --episodes $(EPISODES),$(BIN)/python -m scripts.demo) $(ARGS)
@@ -20,6 +16,10 @@ demo: $(VENV)/.demo ## the arm at work, an update that goes through, a broken on
 .PHONY: test
 test: lint $(VENV)/.dev ## lint, types, import contracts and all tests
 	@$(BIN)/python -m pytest
+
+.PHONY: evaluate
+evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
+	@$(BIN)/edge-runtime evaluate --episodes 100 $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts
@@ -43,25 +43,33 @@ powercut: $(VENV)/.dev ## the power is cut at every system call of an update and
 
 .PHONY: mutate
 mutate: $(VENV)/.dev ## every decision that refuses an attack or keeps a floor is broken in turn: a test has to fail
-	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[mutation]'
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python scripts/install.py '.[mutation]'
 	@$(BIN)/python -m tests.ota.mutation $(ARGS)
 
 .PHONY: processors
 processors: $(VENV)/.dev ## the shipped bundle's golden pairs on this processor, an x86-64 without VNNI and an aarch64
 	@$(BIN)/python -m tests.processors
 
-.PHONY: evaluate
-evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
-	@$(BIN)/edge-runtime evaluate --episodes 100
-
 .PHONY: bench
 bench: $(VENV)/.dev ## all benchmarks, side by side on this machine; results in benchmarks/results/
-	@$(BIN)/python -c 'import ruckig' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@$(BIN)/python -c 'import ruckig' 2>/dev/null || $(BIN)/python scripts/install.py '.[bench]'
 	@$(BIN)/python -m benchmarks
+
+.PHONY: bounds
+bounds: $(BIN)/python ## the lowest and the newest versions that pyproject.toml allows, each started; known holes
+	@$(BIN)/python -m scripts.bounds $(ARGS)
 
 .PHONY: assets
 assets: $(VENV)/.dev ## rebuild the shipped policy from nothing: demonstrations, training, export, quantization, parity
-	@$(BIN)/edge-export build pocket_vla --out assets/pocket_vla
+	@$(BIN)/edge-export build pocket_vla
+
+.PHONY: help
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo
+	@echo "  EPISODES=5          make demo: only the arm, for so many episodes"
+	@echo "  ARGS='--seed 100'   what the verb's command gets besides (demo, evaluate, fuzz, powercut, mutate, bounds)"
+	@echo "  PYTHON=python3.12   what the virtual environment is made with (default: python3)"
 
 .PHONY: clean
 clean: ## remove the virtual environment and everything built
@@ -78,10 +86,10 @@ NATIVE := $(shell find edge_runtime -name '*.c' -o -name '*.h') setup.py pyproje
 
 $(VENV)/.demo: $(BIN)/python $(NATIVE)
 	@echo "installing the robot side, the simulator and the hub into $(VENV) (once) …"
-	@$(BIN)/python -m pip install --quiet --editable '.[robot,sim,hub]'
+	@$(BIN)/python scripts/install.py '.[robot,sim,hub]'
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python $(NATIVE)
 	@echo "installing the runtime, the exporter and the test tools into $(VENV) (once) …"
-	@$(BIN)/python -m pip install --quiet --editable '.[robot,sim,export,hub,dev]'
+	@$(BIN)/python scripts/install.py '.[robot,sim,export,hub,dev]'
 	@touch $@ $(VENV)/.demo

@@ -1,0 +1,10 @@
+"""Measurements, each with its command: ``python -m benchmarks.NAME``, in a checkout."""
+
+from __future__ import annotations
+
+import sys
+
+from contracts.command_line import explain_uncaught
+
+if sys.argv[:1] == ["-m"]:
+    explain_uncaught(("bench",))

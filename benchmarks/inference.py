@@ -39,6 +39,7 @@ from export_tools.families.pocket_vla.build import load_weights
 from export_tools.families.pocket_vla.model import PocketVla
 
 INSTRUCTION = "touch the red cube"
+_WEIGHTS = Path(__file__).parents[1] / "assets" / "pocket_vla_train" / "weights_fp16.safetensors"
 SAME_WITHIN_RAD = 0.05
 """Quantization moves an action by some mrad, on pictures of no meaning by more; another policy by tenths of a rad."""
 WARM_UP_TURNS = 5
@@ -186,15 +187,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
     parser.add_argument("--config", type=Path, default=SIM_CONFIG, help="robot.toml that names the bundle")
     parser.add_argument("--bundle", type=Path, help="another bundle than the one of the robot")
-    parser.add_argument("--weights", type=Path, help="the trained weights (default: those beside the bundle)")
+    parser.add_argument("--weights", type=Path, default=_WEIGHTS, help="the trained weights of the bundle")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--turns", type=int, default=100)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     config = load_config(arguments.config)
     folder = arguments.bundle or config.bundle_dir
-    weights = arguments.weights or folder.parent / f"{folder.name}_train" / "weights_fp16.safetensors"
-    results = _measure(folder, weights, config.embodiment, arguments.threads, arguments.turns)
+    results = _measure(folder, arguments.weights, config.embodiment, arguments.threads, arguments.turns)
     manifest = verify_bundle(folder)
     table = Table(
         title=f"{manifest.name} {manifest.version}: one chunk, {manifest.policy.sampler.steps} flow steps, ms"

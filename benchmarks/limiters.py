@@ -24,6 +24,7 @@ from rich.table import Table
 from benchmarks.record import record
 from benchmarks.setpoints import ADVERSARIAL, Rows, robot, smooth, without_geometry
 from benchmarks.violations import violations, worst_of
+from contracts.installation import explain
 from edge_runtime.native import ffi, lib
 from edge_runtime.safety import Kernel, KernelConfig, Measurement, Request, Result
 
@@ -66,8 +67,8 @@ def ruckig(limits: KernelConfig, home_rad: Rows) -> Limiter:
     It throws on a target that is no number; what goes on then is the caller's, here the last target."""
     try:
         from ruckig import InputParameter, OutputParameter, Result, Ruckig, RuckigError
-    except ImportError:
-        sys.exit("no Ruckig to compare with: pip install 'edge-runtime[bench]'")
+    except ModuleNotFoundError as error:
+        sys.exit(f"no Ruckig to compare with: {explain(error, ('bench',))}")
     n = home_rad.size
     generator, inputs, output = Ruckig(n, limits.tick_ns * 1e-9), InputParameter(n), OutputParameter(n)
     low, high = np.asarray(limits.q_min_rad), np.asarray(limits.q_max_rad)

@@ -28,9 +28,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import record
-from benchmarks.tensor_bundle import SHIPPED, gaussian, replaced, tuned, write_bundle
+from benchmarks.tensor_bundle import gaussian, replaced, tuned, write_bundle
 from contracts.manifest import blob_of, read_manifest, write_manifest
 from contracts.release import ReleaseManifest, load
+from edge_runtime.config import SIM_BUNDLE
 from edge_runtime.ota.delta import decode, decode_delta
 from export_tools.pack import Base, cost, pack_bundle
 from export_tools.tensor_files import FileReader, TensorRange, find_tensors
@@ -112,8 +113,8 @@ def _shipped(folder: Path) -> dict[str, dict[str, Any]]:
     def shuffle(values: NDArray[Any], seed: int) -> NDArray[Any]:
         return np.random.default_rng(seed).permutation(values)
 
-    sizes_bytes = {path.name: path.stat().st_size for path in SHIPPED.iterdir()}
-    tensors = find_tensors(sizes_bytes, lambda path: FileReader(SHIPPED / path))
+    sizes_bytes = {path.name: path.stat().st_size for path in SIM_BUNDLE.iterdir()}
+    tensors = find_tensors(sizes_bytes, lambda path: FileReader(SIM_BUNDLE / path))
     every = [(path, tensor) for path in tensors for tensor in tensors[path]]
     left = sum(sizes_bytes.values()) // 100
     some = []
@@ -128,7 +129,7 @@ def _shipped(folder: Path) -> dict[str, dict[str, Any]]:
         ("fine_tune_1e-3", every, tune),
     ]
     for number, (kind, changed, change) in enumerate(changes):
-        shutil.copytree(SHIPPED, folder / "bundle")
+        shutil.copytree(SIM_BUNDLE, folder / "bundle")
         _change(folder / "bundle", changed, change)
         rows[kind] = _measured(folder, first=number == 0)
         shutil.rmtree(folder / "bundle")

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.manifest import Manifest, blob_of, read_manifest, write_manifest
+from edge_runtime.config import SIM_BUNDLE
 
-SHIPPED = Path(__file__).parent.parent / "assets" / "pocket_vla"
 WEIGHTS = "weights.safetensors"
 Tensors = Callable[[int], NDArray[np.float16]]
 
@@ -46,7 +46,7 @@ def tuned(before: Tensors, seed: int, relative_change: float) -> Tensors:
 def write_bundle(folder: Path, version: str, count: int, tensors: Tensors) -> Manifest:
     """A new bundle at `folder` with tensors 0 to `count` - 1, made one at a time."""
     folder.mkdir(parents=True)
-    shutil.copyfile(SHIPPED / "tokenizer.json", folder / "tokenizer.json")
+    shutil.copyfile(SIM_BUNDLE / "tokenizer.json", folder / "tokenizer.json")
     size = tensors(0).nbytes
     entry = {"dtype": "F16", "shape": list(tensors(0).shape)}
     header = msgspec.json.encode(
@@ -56,7 +56,7 @@ def write_bundle(folder: Path, version: str, count: int, tensors: Tensors) -> Ma
         file.write(len(header).to_bytes(8, "little") + header)
         for n in range(count):
             file.write(tensors(n).tobytes())
-    shipped = read_manifest(SHIPPED)
+    shipped = read_manifest(SIM_BUNDLE)
     graphs = msgspec.structs.replace(shipped.policy.graphs, encode=WEIGHTS, denoise=WEIGHTS)
     tokenizer = msgspec.structs.replace(shipped.policy.tokenizer, path="tokenizer.json")
     manifest = msgspec.structs.replace(

@@ -12,17 +12,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
-DONE, FAILED, WRONG_SETTING, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_SETTING, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
 EXIT_CODES = """\
 exit codes: 0 done; also a command that goes on until Ctrl-C, ended by it
             1 something failed or was refused, or whoever read the output has left
             2 a wrong setting or argument
+            70 a bug of this software; the file with its details is named
             130 interrupted (Ctrl-C, SIGTERM) before it was done
 """
 """For every `--help`."""
@@ -64,8 +65,14 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def run_command(module: str) -> NoReturn:
-    """Import `module`, call its `main`, and exit with the code that this returns or exits with."""
+def run_command(module: str, program: str = "", extras: Sequence[str] = ()) -> NoReturn:
+    """Import `module`, call its `main`, and exit with the code that this returns or exits with.
+
+    Args:
+        module: of the command.
+        program: what the person typed.
+        extras: of this project, that `module` needs, for advice where a package is missing.
+    """
     code: int | str | None
     try:
         with loading():
@@ -77,6 +84,11 @@ def run_command(module: str) -> NoReturn:
         code = INTERRUPTED
     except BrokenPipeError:
         code = FAILED
+    except Exception as error:
+        from contracts.command_line import explained
+
+        line, code = explained(program or module, error, extras)
+        print(f"error: {line}", file=sys.stderr)
     # What is left to do is to end: a second Ctrl-C has nothing to add to that.
     for number in _ENDS:
         signal.signal(number, signal.SIG_IGN)

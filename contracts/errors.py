@@ -12,12 +12,14 @@
     ├── EngineError                 an inference session that cannot be built or fails to run
     ├── FrameError                  a camera frame that is gone, torn or not as its reference says
     ├── PortError                   the shared memory between control and driver
+    ├── SharedMemoryError           shared memory that this machine does not give (says how it would)
     ├── SafetyError                 limits that contradict each other, a refused arming
     ├── StopLineError               a GPIO input that can't be had, read, or read in time (names chip and line)
     ├── RecordingError              a file of the black box that is none, altered or of another build (names the part)
     ├── LockstepError               a process that did not answer while virtual time stood still
     ├── ProcessError                a process of the table that cannot be started or died for good
     ├── OperatorError               a request of the operator that was refused or not answered (names the process)
+    ├── MissingPackageError         a Python package that is not installed (names it, and the command)
     └── MissingSystemPackageError   something the operating system must provide (names the package)
 
 Misuse by a caller inside the project is none of these: it raises ``TypeError`` or ``ValueError``.
@@ -26,6 +28,7 @@ Data from outside that is only *declined*, with the process going on, is a `Refu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 
@@ -278,6 +281,22 @@ class PortError(EdgeError):
     """The shared memory between control and driver is missing, of another version, torn or already owned."""
 
 
+class SharedMemoryError(EdgeError):
+    """Shared memory that can't be made, written or removed on this machine.
+
+    Attributes:
+        problem: what was tried, and what the system said.
+        remedy: what to do, in words.
+        command: a line that does it.
+    """
+
+    def __init__(self, problem: str, remedy: str, command: str) -> None:
+        super().__init__(f"{problem}; it takes {remedy}: {command}")
+        self.problem = problem
+        self.remedy = remedy
+        self.command = command
+
+
 class SafetyError(EdgeError):
     """Limits that contradict each other, or an arming that was refused."""
 
@@ -334,6 +353,21 @@ class OperatorError(EdgeError):
         self.process = process
         self.request = request
         self.answered = answered
+
+
+class MissingPackageError(EdgeError):
+    """Python packages that this robot, or this command, can't do without and that are not installed.
+
+    Attributes:
+        packages: their import names.
+        remedy: the command that installs them.
+    """
+
+    def __init__(self, packages: Sequence[str], remedy: str) -> None:
+        are = "is" if len(packages) == 1 else "are"
+        super().__init__(f"{', '.join(packages)} {are} not installed; to install: {remedy}")
+        self.packages = tuple(packages)
+        self.remedy = remedy
 
 
 class MissingSystemPackageError(EdgeError):

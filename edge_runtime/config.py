@@ -20,6 +20,8 @@ from edge_runtime.toml_file import Section, read_table, read_toml, require_posit
 
 SIM_CONFIG = Path(__file__).parent / "robots" / "sim" / "config" / "robot.toml"
 """Settings of the simulated arm that ships with the project."""
+SIM_BUNDLE = SIM_CONFIG.parents[1] / "bundles" / "pocket_vla"
+"""The policy that ships with it."""
 
 
 class RobotSection(Section, frozen=True):
@@ -292,7 +294,13 @@ def _limits(path: Path, embodiment: Embodiment) -> SafetyLimits:
 
 
 def _existing(folder: Path, key: str, value: str, file_name: str) -> Path:
-    path = (folder / value).resolve()
-    if not path.exists():
-        raise ConfigError(key, f"{path} does not exist (in {file_name})")
+    try:
+        path = (folder / value).resolve()
+        path.stat()
+    except FileNotFoundError:
+        raise ConfigError(key, f"{path} does not exist (in {file_name})") from None
+    except OSError as error:
+        raise ConfigError(key, f"{value}: {error.strerror} (in {file_name})") from error
+    except (RuntimeError, ValueError) as error:  # a link to itself, before Python 3.13; a NUL in a name
+        raise ConfigError(key, f"{value!r} is no path: {error} (in {file_name})") from error
     return path

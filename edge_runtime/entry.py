@@ -7,4 +7,4 @@ from contracts.console import run_command
 
 def main() -> NoReturn:
     """Entry point of the `edge-runtime` script; exits with the codes of its help."""
-    run_command("edge_runtime.cli")
+    run_command("edge_runtime.cli", "edge-runtime")

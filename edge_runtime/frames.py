@@ -30,6 +30,7 @@ from contracts.messages import MAX_CAMERAS, FrameRef
 
 MIN_SLOTS = 4
 MAX_SLOTS = 64
+SLOTS = 8
 
 _SHM = Path("/dev/shm")
 _NAME = re.compile(r"edge-frames-[A-Za-z0-9_-]{1,128}")
@@ -77,7 +78,8 @@ def _stride_bytes(width_px: int, height_px: int) -> int:
     return -(-width_px * height_px * 3 // _PAGE_BYTES) * _PAGE_BYTES
 
 
-def _region_bytes(slots: int, width_px: int, height_px: int) -> int:
+def ring_bytes(width_px: int, height_px: int, slots: int = SLOTS) -> int:
+    """What a ring takes in shared memory."""
     return _PAGE_BYTES + slots * _stride_bytes(width_px, height_px)
 
 
@@ -95,7 +97,7 @@ class FrameRing:
         self._next_slot = 0
 
     @classmethod
-    def create(cls, name: str, camera: str, width_px: int, height_px: int, slots: int = 8) -> FrameRing:
+    def create(cls, name: str, camera: str, width_px: int, height_px: int, slots: int = SLOTS) -> FrameRing:
         """Make the ring `name` (see `ring_name`), replacing what an earlier writer left under that name.
 
         Raises:
@@ -107,7 +109,7 @@ class FrameRing:
         if not (MIN_SLOTS <= slots <= MAX_SLOTS and 1 <= width_px <= MAX_SIDE_PX and 1 <= height_px <= MAX_SIDE_PX):
             raise ValueError(f"ring of {slots} slots of {width_px} x {height_px} px is out of range")
         path = _SHM / name
-        size_bytes = _region_bytes(slots, width_px, height_px)
+        size_bytes = ring_bytes(width_px, height_px, slots)
         try:
             path.unlink(missing_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -252,7 +254,7 @@ def _map(name: str) -> _Region:
         int(header["magic"]) != _MAGIC
         or not MIN_SLOTS <= slots <= MAX_SLOTS
         or not (1 <= width_px <= MAX_SIDE_PX and 1 <= height_px <= MAX_SIDE_PX)
-        or status.st_size < _region_bytes(slots, width_px, height_px)
+        or status.st_size < ring_bytes(width_px, height_px, slots)
     ):
         raise FrameError(Refusal.MALFORMED, f"{name} is not a ring, or not a finished one")
     camera = bytes(header["camera"]).decode("utf-8", "replace")

@@ -34,4 +34,5 @@ def lifeline(port: str) -> Iterator[str]:
         yield "" if error == 0 else f"no lifeline, so control sees the end of this process later: {os.strerror(-error)}"
     finally:
         if error == 0:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.command_line import explained
 from contracts.errors import ConfigError, EdgeError
 from contracts.messages import Heartbeat
 from edge_runtime.bus import Refusals
@@ -91,7 +92,8 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
 def run_service(description: str, body: Callable[[Arguments, StopSignal], None]) -> None:
     """Parse the command line, load the configuration, run `body` until it returns.
 
-    Exits with 2 for a wrong setting and with 1 for any other error of the tree, each with one line on stderr.
+    Exits with 2 for a wrong setting, with 1 for any other error of the tree and with 70 for a bug, each with one line
+    on stderr.
     """
     options = argument_parser(description).parse_args()
     try:
@@ -106,3 +108,7 @@ def run_service(description: str, body: Callable[[Arguments, StopSignal], None])
     except EdgeError as error:
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        line, code = explained("edge-runtime", error)
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(code)

@@ -19,18 +19,29 @@ from typing import TypeVar
 
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
+from contracts.command_line import VersionAction, explained
 from contracts.console import EXIT_CODES
 from contracts.errors import EdgeError
+from contracts.installation import checkout
 from contracts.release import Compatibility, Name, VersionRange, load
 
-_BUNDLE = Path("assets/pocket_vla")
-_WEIGHTS = Path("assets/pocket_vla_train/weights_fp16.safetensors")
+_SHIPPED = Path(__file__).parents[1] / "edge_runtime" / "robots" / "sim" / "bundles" / "pocket_vla"
+_CHECKOUT = checkout()
+# A rebuild in a checkout replaces what ships; from an installed package it goes into the current folder.
+_BUNDLE = _SHIPPED if _CHECKOUT else Path("pocket_vla")
+_WEIGHTS = (_CHECKOUT / "assets" if _CHECKOUT else Path()) / "pocket_vla_train" / "weights_fp16.safetensors"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `edge-export`. Returns the exit status: 0, 1 for a failed gate, 2 for a wrong command line."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    given = sys.argv[1:] if argv is None else argv
+    if not given:
+        parser.print_help()
+        return 0
+    arguments = parser.parse_args(given)
     console = Console(highlight=False)
     started = time.monotonic()
 
@@ -53,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has left; that is no failure of the command's.
         raise
     except (EdgeError, OSError) as error:
-        Console(stderr=True, highlight=False).print(f"[red]failed:[/red] {error}")
+        line, _ = explained("edge-export", error)
+        # As `Text`: a path may hold brackets, which markup would swallow.
+        Console(stderr=True, highlight=False).print(Text.assemble(("failed:", "red"), f" {line}"), soft_wrap=True)
         return 1
     return 0
 
@@ -65,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument("--version", action=VersionAction)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     build = commands.add_parser("build", help="train a policy from nothing and write its INT8 bundle")
     build.add_argument("--seed", type=int, default=0, help="seed of scenes, weights and batches (default 0)")
     build.add_argument("--observations", type=int, help="how many observations to record")
@@ -78,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--weights", type=Path, default=_WEIGHTS, help=f"stored weights (default {_WEIGHTS})")
         command.add_argument("--episodes", type=int, help="closed-loop episodes at the end; 0 for none")
     check = commands.add_parser("check", help="verify digests and run the parity gate on the bundle's golden pairs")
-    check.add_argument("bundle", type=Path, nargs="?", default=_BUNDLE)
+    check.add_argument(
+        "bundle", type=Path, nargs="?", default=_SHIPPED, help="folder of the bundle (default: the one that ships)"
+    )
     pack = commands.add_parser("pack", help="make a release of a bundle: packs and the manifest that is signed")
     pack.add_argument("bundle", type=Path, help="folder of the bundle")
     pack.add_argument("-o", "--out", type=Path, required=True, help="folder for bundles/ and packs/; may hold others")

@@ -7,4 +7,4 @@ from contracts.console import run_command
 
 def main() -> NoReturn:
     """Entry point of the `edge-export` script; exits with the codes of its help."""
-    run_command("export_tools.cli")
+    run_command("export_tools.cli", "edge-export", ("export",))

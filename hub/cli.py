@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from contracts.command_line import VersionAction
 from contracts.console import EXIT_CODES
 from contracts.errors import EdgeError, SigningError
 from export_tools.lasting import make_folder
@@ -57,7 +58,12 @@ later:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `edge-hub`."""
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    given = sys.argv[1:] if argv is None else argv
+    if not given:
+        parser.print_help()
+        return 0
+    arguments = parser.parse_args(given)
     try:
         with _turn(arguments):
             arguments.run(arguments, time.time(), print)
@@ -91,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"{_EXAMPLES}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=VersionAction)
     rooms = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     init = rooms.add_parser("init", help="a hub with development keys, in one step")

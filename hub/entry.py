@@ -7,4 +7,4 @@ from contracts.console import run_command
 
 def main() -> NoReturn:
     """Entry point of the `edge-hub` script; exits with the codes of its help."""
-    run_command("hub.cli")
+    run_command("hub.cli", "edge-hub", ("hub",))

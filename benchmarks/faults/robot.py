@@ -28,7 +28,7 @@ from benchmarks.faults.recorder import ENTRY, Continuity, Recorder
 from contracts.errors import OperatorError
 from contracts.manifest import read_manifest
 from contracts.messages import Asker
-from edge_runtime.config import SIM_CONFIG, RobotConfig, load_config
+from edge_runtime.config import SIM_BUNDLE, SIM_CONFIG, RobotConfig, load_config
 from edge_runtime.frames import ring_name
 from edge_runtime.lifeline import lifeline_path
 from edge_runtime.operator import Operator
@@ -46,7 +46,7 @@ SWING_RAD = (0.5, 0.15, 0.3, 0.2, 0.8, 0.5, 1.0)
 RATE_RAD_S = (3.6, 4.0, 3.8, 4.4, 4.4, 4.2, 4.2)
 _CGROUP_BYTES = 192 << 20
 _SETTINGS = {
-    "bundle": f'"{SIM_CONFIG.parent}/../../../../assets/pocket_vla"',
+    "bundle": f'"{SIM_BUNDLE}"',
     "blend_s": "0.1",
     "engine_timeout_s": f"{STALL_TIMEOUT_S}\nprogress_timeout_s = {PROGRESS_TIMEOUT_S}\nself_test_s = 0.3",
     "play_max_s": str(PLAY_MAX_S),

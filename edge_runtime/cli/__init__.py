@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts.console import EXIT_CODES, FAILED, INTERRUPTED, WRONG_SETTING, loading
-from contracts.errors import ConfigError, EdgeError
+from contracts.command_line import VersionAction, exit_code
+from contracts.console import DONE, EXIT_CODES, INTERRUPTED, loading
 from contracts.messages import MAX_INSTRUCTION_CHARS
 from contracts.updates import MAX_WORDS_CHARS
 from edge_runtime.config import SIM_CONFIG
@@ -38,6 +38,9 @@ examples:
   edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
 """
 
+_EXTRAS = {"run": ("robot", "sim"), "evaluate": ("robot", "sim"), "kinematics": ("sim",), "ota": ("ota",)}
+"""What a command needs beyond the packages that are always installed, for advice where one is missing."""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
@@ -47,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"{_EXAMPLES}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=VersionAction)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser(
@@ -121,10 +125,16 @@ def build_parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check",
         help="is this machine, and this bundle on it, fit?",
-        description="Looks at real-time permissions, memory, drawing, the bundle, inference time and the timing of the "
-        "control loop, and says what to do where something is missing. Exit code 1 if anything failed.",
+        description=textwrap.fill(
+            "Looks at permissions, memory, driver, cameras, limits, the bundle, inference time and the timing of the "
+            "control loop, and says what to do where something is missing. `fit` means that the robot can be armed "
+            "here and runs its bundle; `fit, but: ...` names what works worse than it could. Exit code 1 if not fit.",
+            79,
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_config(check)
+    check.add_argument("--json", action="store_true", help="the rows as JSON instead of the table")
 
     claims = commands.add_parser(
         "claims",
@@ -271,23 +281,23 @@ def _add_ota(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `edge-runtime` script; exits with the code of the help's table."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given:
+        parser.print_help()
+        sys.exit(DONE)
+    options = parser.parse_args(given)
     try:
-        with loading():
-            command = _command(options.command)
-    except ImportError as error:
-        sys.exit(f"error: {error}; make demo installs what is needed, or pip install -e '.[robot,sim]'")
-    try:
-        code = command(options)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = WRONG_SETTING
-    except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = FAILED
+        code = exit_code("edge-runtime", lambda: _run(options), _EXTRAS.get(options.command, ()))
     except KeyboardInterrupt:
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _run(options: argparse.Namespace) -> int:
+    with loading():
+        command = _command(options.command)
+    return command(options)
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:

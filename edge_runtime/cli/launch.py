@@ -22,6 +22,7 @@ from contracts.errors import ProcessError
 from edge_runtime.config import RobotConfig
 from edge_runtime.frames import ring_name
 from edge_runtime.lifeline import lifeline_path
+from edge_runtime.needs import require
 from edge_runtime.processes import BESIDE, CONTROL, DRIVER, ENGINE, OTA, PROCESSES, Process, command_line, port_name
 
 _FIRST_PAUSE_S = 0.5
@@ -84,7 +85,9 @@ class ProcessTable:
 
         Raises:
             ProcessError: the system refuses.
+            MissingPackageError, SharedMemoryError, ConfigError: the robot needs what is not here.
         """
+        require(self._config)
         try:
             (self._run_dir / "logs").mkdir(parents=True, exist_ok=True)
             for child in self._children.values():
@@ -146,9 +149,10 @@ class ProcessTable:
             return
         port = port_name(self._run_dir)
         names = [port, *(ring_name(self._run_dir, c.name) for c in self._config.embodiment.cameras)]
-        lifeline_path(port).unlink(missing_ok=True)
-        for name in names:
-            (_SHM / name).unlink(missing_ok=True)
+        for path in (lifeline_path(port), *(_SHM / name for name in names)):
+            # What can't be removed was not made by this run, and is no reason to hide why the run ended.
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def _spawn(self, child: _Child) -> None:
         arguments = command_line(child.process, self._config, self._run_dir, lockstep=self._lockstep)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import EdgeError
+from contracts.installation import explain
 from edge_runtime.cli.replay import ticks_of, trip_ns
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.recording import Recording
@@ -41,8 +42,8 @@ def plot(recording: Recording, path: Path) -> None:
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError:
-        raise EdgeError("--plot needs matplotlib: pip install 'edge-runtime[plot]'") from None
+    except ModuleNotFoundError as error:
+        raise EdgeError(f"--plot: {explain(error, ('plot',))}") from None
     ticks = ticks_of(recording)
     if not len(ticks):
         raise EdgeError(f"--plot {path}: the recording holds no tick")

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import EngineError, OtaError
+from contracts.installation import explain
 from edge_runtime.engine_cache import TIMINGS_NAME, EngineCache, EngineKey
 from edge_runtime.gpu import find_gpu
 from edge_runtime.policies.session import Session, Tensors, TensorSpec
@@ -27,7 +28,6 @@ WORKSPACE_BYTES = 1 << 30
 
 OPTIMIZATION_LEVEL = 3
 
-_NEEDED = "pip install 'edge-runtime[jetson]', on a Jetson beside JetPack's own TensorRT (docs/guides/ota_robot.md)"
 # A graph given as bytes may still name files, which would be looked for beside this: there is no such place.
 _NOWHERE = "/dev/null/graph.onnx"
 _DEVICE = 0
@@ -213,7 +213,7 @@ def _library(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise EngineError(f"tensorrt: {module} cannot be imported ({error}): {_NEEDED}") from error
+        raise EngineError(f"backend tensorrt: {explain(error, ('jetson',))}") from error
 
 
 def _spec_of(trt: Any, engine: Any, name: str, tensor: str) -> TensorSpec:

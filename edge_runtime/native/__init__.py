@@ -5,6 +5,8 @@ from __future__ import annotations
 try:
     from edge_runtime._native import ffi, lib
 except ImportError as error:
-    raise ImportError("the C extension edge_runtime._native is not built: pip install -e . builds it") from error
+    from contracts.installation import again
+
+    raise ImportError(f"the C extension edge_runtime._native can't be loaded ({error}); {again()}") from error
 
 __all__ = ["ffi", "lib"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import runpy
 import sys
-from pathlib import Path
 
 from contracts.errors import ConfigError
 from edge_runtime.config import load_config
+from edge_runtime.robots.declaration import declaration_of
 from edge_runtime.service import argument_parser
 
 
@@ -16,8 +16,7 @@ def main() -> None:
     options, _ = argument_parser("Start the driver that robot.toml names.").parse_known_args()
     try:
         driver = load_config(options.config).robot.driver
-        if not driver.isidentifier() or not (Path(__file__).parent / driver / "__main__.py").exists():
-            raise ConfigError("robot.driver", f"there is no driver {driver!r} in edge_runtime.robots")
+        declaration_of(driver)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -3,4 +3,4 @@
 from contracts.console import run_command
 
 if __name__ == "__main__":
-    run_command("scripts.demo.show")
+    run_command("scripts.demo.show", "make demo", ("robot", "sim", "hub"))

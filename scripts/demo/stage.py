@@ -11,18 +11,18 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
 from contracts.errors import ProcessError
+from contracts.installation import missing, not_installed
 from edge_runtime.cli.launch import guarded
 from edge_runtime.config import SIM_CONFIG
 
 ROBOT, HARDWARE = "arm-1", "sim_arm"
 _MARK = "MADE_BY_MAKE_DEMO"
 _MODULES = {"edge-hub": "hub", "edge-export": "export_tools"}
-_EXTRAS = ".[robot,sim,hub]"
+_EXTRAS = ("robot", "sim", "hub")
 _NEEDED_MB = 150
 _END_S = 5.0
 _SERVES_S = 60.0
@@ -189,9 +189,8 @@ def require_tools() -> None:
     """Find out that something is missing before anything moves.
 
     Raises:
-        ProcessError: names it.
+        MissingPackageError: names it, and the command that installs it.
     """
-    wanted = ("alembic", "fastapi", "mujoco", "onnxruntime", "sqlalchemy", "tuf", "uvicorn", "zstandard")
-    missing = [module for module in wanted if find_spec(module) is None]
-    if missing:
-        raise ProcessError(f"not installed: {', '.join(missing)}; make demo brings them, or pip install -e {_EXTRAS!r}")
+    absent = missing(*_EXTRAS)
+    if absent:
+        raise not_installed(absent, _EXTRAS)

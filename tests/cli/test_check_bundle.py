@@ -9,7 +9,8 @@ import pytest
 
 from contracts.errors import BundleError
 from contracts.manifest import FlowSampler
-from edge_runtime.cli.check import Level, _bundle, _inference
+from edge_runtime.cli.check.policy import bundle, inference
+from edge_runtime.cli.check.row import Level
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.policies.processor import allowed
 from tests.system.drift_bundle import write_robot
@@ -24,27 +25,27 @@ def test_it_looks_at_what_boots_and_tells_what_had_to_be_passed_over(tmp_path: P
     )
     other = bundles.install(made)
     bundles.point(other)
-    row = _bundle(config)
+    [row] = bundle(config)
     assert row.level is Level.OK
     assert other[:12] in row.found
 
     blob = bundles.folder(other) / "denoise.onnx"
     blob.write_bytes(bytes(blob.stat().st_size))
-    row = _bundle(config)
+    [row] = bundle(config)
     assert row.level is Level.WARN
     assert bundles.shipped[:12] in row.found
     assert "denoise.onnx" in row.found
-    assert _inference(config).name == "inference", "it runs what the engine would run"
+    assert [row.name for row in inference(config)] == ["inference"], "it runs what the engine would run"
 
     (config.bundle_dir / "encode.onnx").unlink()
     with pytest.raises(BundleError):
-        _bundle(config)
+        list(bundle(config))
 
 
 def test_threads_that_no_processor_is_for_are_named_and_not_advised() -> None:
     shipped = load_config(SIM_CONFIG)
     engine = msgspec.structs.replace(shipped.engine, threads=64, replan_interval_s=0.0)
-    row = _inference(msgspec.structs.replace(shipped, engine=engine))
+    (row,) = inference(msgspec.structs.replace(shipped, engine=engine))
     possible = allowed()
     assert row.level is Level.FAIL, "nothing is fast enough for an interval of 0"
     assert f"threads: {min(64, possible)}" in row.found

@@ -12,7 +12,8 @@ import pytest
 
 from contracts.errors import ConfigError
 from edge_runtime.cli import main
-from edge_runtime.cli.check import Level, _not_kept_apart
+from edge_runtime.cli.check.robot import not_kept_apart
+from edge_runtime.cli.check.row import Level
 from edge_runtime.cli.claims import claims_sheet, time_to_rest_s
 from edge_runtime.config import SIM_CONFIG, StopLineSection, load_config
 from edge_runtime.control.limits import kinematics_of
@@ -119,14 +120,14 @@ def test_clearance_beyond_what_is_proved_watches_the_pairs_that_were_proved_apar
 
 
 def test_check_lists_what_is_not_kept_apart(tmp_path: Path) -> None:
-    row = _not_kept_apart(CONFIG)
+    (row,) = not_kept_apart(CONFIG)
     assert row.level is Level.OK
     assert "link5 and link6" in row.found
     path = copy_settings(tmp_path)
     replace(
         tmp_path / "safety.toml", r"^clearance_min_m = .*", 'clearance_min_m = 0.01\nmay_touch = [["link0", "hand"]]'
     )
-    row = _not_kept_apart(load_config(path))
+    (row,) = not_kept_apart(load_config(path))
     assert row.level is Level.WARN
     assert "may touch, because this robot's safety file says so: link0 and hand" in row.found
 

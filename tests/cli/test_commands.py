@@ -48,7 +48,6 @@ def test_help_teaches_by_example(command: list[str], capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["fly"],
         ["run", "--episodes", "0"],
         ["run", "--seed", "-1"],

@@ -202,4 +202,4 @@ def test_without_matplotlib_the_rest_works_and_the_plot_says_what_to_install(fil
     assert subprocess.run(plain, capture_output=True, timeout=60).returncode == 0
     done = subprocess.run([*plain, "--plot", str(tmp_path / "x.png")], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert "pip install 'edge-runtime[plot]'" in done.stderr
+    assert "pip install -e '.[plot]'" in done.stderr

@@ -17,10 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.tensor_bundle import SHIPPED, WEIGHTS, Tensors, gaussian, replaced, tuned, write_bundle
+from benchmarks.tensor_bundle import WEIGHTS, Tensors, gaussian, replaced, tuned, write_bundle
 from contracts.errors import BundleError, OtaError, OtaRefusal
 from contracts.manifest import blob_of, read_manifest, verify_bundle, write_manifest
 from contracts.release import MAX_PACK_BYTES, ReleaseManifest, load
+from edge_runtime.config import SIM_BUNDLE
 from edge_runtime.ota.delta import decode_delta
 from export_tools import pack as pack_module
 from export_tools import packs as packs_module
@@ -53,15 +54,15 @@ def same_bytes(release: ReleaseManifest, store: Path, bundle: Path, place: Path)
 
 
 def test_the_shipped_bundle_is_itself_again(tmp_path: Path) -> None:
-    release = pack_bundle(SHIPPED, tmp_path)
-    assert release.bundle_digest == read_manifest(SHIPPED).digest
-    assert same_bytes(release, tmp_path, SHIPPED, tmp_path / "again")
-    assert {file.path for file in release.files} == {path.name for path in SHIPPED.iterdir()}
+    release = pack_bundle(SIM_BUNDLE, tmp_path)
+    assert release.bundle_digest == read_manifest(SIM_BUNDLE).digest
+    assert same_bytes(release, tmp_path, SIM_BUNDLE, tmp_path / "again")
+    assert {file.path for file in release.files} == {path.name for path in SIM_BUNDLE.iterdir()}
     assert load((tmp_path / release.target_path).read_bytes()) == release
 
 
 def test_packs_are_named_by_their_bytes_and_nothing_else_is_left(tmp_path: Path) -> None:
-    release = pack_bundle(SHIPPED, tmp_path)
+    release = pack_bundle(SIM_BUNDLE, tmp_path)
     for pack in release.packs:
         data = (tmp_path / pack.path).read_bytes()
         assert (hashlib.sha256(data).hexdigest(), len(data)) == (pack.sha256, pack.size_bytes)
@@ -70,7 +71,7 @@ def test_packs_are_named_by_their_bytes_and_nothing_else_is_left(tmp_path: Path)
 
 
 def test_packing_twice_gives_the_same_release(tmp_path: Path) -> None:
-    assert pack_bundle(SHIPPED, tmp_path / "one") == pack_bundle(SHIPPED, tmp_path / "two")
+    assert pack_bundle(SIM_BUNDLE, tmp_path / "one") == pack_bundle(SIM_BUNDLE, tmp_path / "two")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -320,7 +321,7 @@ def test_a_wrong_command_line_is_refused_before_any_packing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
 ) -> None:
     try:
-        actual = main(["pack", str(SHIPPED), "-o", str(tmp_path / "store"), *options])
+        actual = main(["pack", str(SIM_BUNDLE), "-o", str(tmp_path / "store"), *options])
     except SystemExit as error:
         actual = int(error.code or 0)
     assert actual == status

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from contracts.release import MAX_BLOB_BYTES
+from edge_runtime.config import SIM_BUNDLE
 from export_tools.pieces import Piece, split, tensor_parts
 from export_tools.tensor_files import (
     MIN_TENSOR_BYTES,
@@ -25,8 +26,6 @@ from export_tools.tensor_files import (
     safetensors_ranges,
     usable,
 )
-
-SHIPPED = Path(__file__).parents[2] / "assets" / "pocket_vla"
 
 
 class Bytes:
@@ -192,10 +191,10 @@ def test_tensors_of_a_safetensors_file_are_where_safetensors_put_them(tmp_path: 
 
 def test_every_large_initializer_of_the_shipped_graphs_is_found() -> None:
     for name in ("encode.onnx", "denoise.onnx"):
-        data = (SHIPPED / name).read_bytes()
-        ranges = find_tensors({name: len(data)}, lambda path: FileReader(SHIPPED / path))[name]
+        data = (SIM_BUNDLE / name).read_bytes()
+        ranges = find_tensors({name: len(data)}, lambda path: FileReader(SIM_BUNDLE / path))[name]
         found = {r.name: data[r.offset : r.offset + r.size_bytes] for r in ranges}
-        for tensor in onnx.load(str(SHIPPED / name)).graph.initializer:
+        for tensor in onnx.load(str(SIM_BUNDLE / name)).graph.initializer:
             if len(tensor.raw_data) >= MIN_TENSOR_BYTES:
                 assert found[tensor.name] == tensor.raw_data
 

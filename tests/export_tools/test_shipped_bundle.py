@@ -11,13 +11,12 @@ import pytest
 from contracts.embodiment import joint_order_digest
 from contracts.manifest import verify_bundle
 from contracts.tokenizer import read_tokenizer
-from edge_runtime.robots.sim.plant import JOINT_NAMES
+from edge_runtime.config import SIM_BUNDLE as BUNDLE
+from edge_runtime.robots.sim.declaration import JOINT_NAMES
 from export_tools.cli import main
 from export_tools.families.pocket_vla.golden import check_bundle
 from export_tools.families.pocket_vla.language import build_tokenizer
 from export_tools.families.pocket_vla.runner import NOISE_SEED
-
-BUNDLE = Path(__file__).parents[2] / "assets" / "pocket_vla"
 
 
 def test_digests_hold_and_it_is_small() -> None:

@@ -15,21 +15,18 @@ from types import TracebackType
 
 import numpy as np
 
-from contracts.embodiment import Embodiment
-from contracts.errors import ConfigError, LockstepError, Refusal
+from contracts.errors import LockstepError, Refusal
 from contracts.messages import SceneCommand, SceneStatus
 from contracts.topics import HEARTBEAT_DRIVER, OBSERVATION, SCENE_COMMAND, SCENE_STATUS
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.processes import port_name
 from edge_runtime.robots.port import Command, DriverPort, FeedbackFlag, PortRole
+from edge_runtime.robots.sim.declaration import WATCHDOG_NS, require_simulated
 from edge_runtime.robots.sim.observations import Cameras, Exposure, Observer
-from edge_runtime.robots.sim.plant import CAMERAS, JOINT_NAMES, PICTURE_MAX_PX, STEP_S, Plant
+from edge_runtime.robots.sim.plant import STEP_S, Plant
 from edge_runtime.robots.sim.servo import Mode, Servo
 from edge_runtime.robots.sim.task import Outcome, Split, Status
 from edge_runtime.service import Arguments, Beats, StopSignal
-
-WATCHDOG_NS = 100_000_000
-"""A real arm allows 20 ms; a simulated one often lives in a virtual machine, which its host stops for longer."""
 
 TICK_NS = round(STEP_S * 1e9)
 MAX_CATCH_UP_TICKS = 20
@@ -40,22 +37,6 @@ LOCKSTEP_TIMEOUT_S = 15.0
 _SERVICE_INTERVAL_NS = 10_000_000
 _STATUS_INTERVAL_NS = 50_000_000
 _IDLE_TICK_S = 0.0005
-
-
-def require_simulated(embodiment: Embodiment) -> None:
-    """Check that the simulated cell has the joints and cameras of `embodiment`.
-
-    Raises:
-        ConfigError: names the first that it has not.
-    """
-    if embodiment.joint_names != JOINT_NAMES:
-        raise ConfigError("joints", f"the simulated arm has {', '.join(JOINT_NAMES)}, in this order")
-    for index, camera in enumerate(embodiment.cameras):
-        if camera.name not in CAMERAS:
-            raise ConfigError(f"cameras[{index}].name", f"{camera.name!r}: the simulation has {', '.join(CAMERAS)}")
-        if camera.width_px > PICTURE_MAX_PX[0] or camera.height_px > PICTURE_MAX_PX[1]:
-            most = "{} x {}".format(*PICTURE_MAX_PX)
-            raise ConfigError(f"cameras[{index}]", f"the simulation draws at most {most} px")
 
 
 class SimDriver:

@@ -11,6 +11,7 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.robots.sim.declaration import JOINT_NAMES
 from edge_runtime.robots.sim.rendering import Renderers, mujoco
 from edge_runtime.robots.sim.scene import N_OBJECTS, REST_HEIGHT_M, draw_colour, draw_layout
 from edge_runtime.robots.sim.task import (
@@ -28,10 +29,7 @@ from edge_runtime.robots.sim.task import (
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
-N_JOINTS = 7
-JOINT_NAMES: tuple[str, ...] = tuple(f"joint{i}" for i in range(1, N_JOINTS + 1))
-CAMERAS: tuple[str, ...] = ("scene", "wrist")
-PICTURE_MAX_PX = (640, 480)
+N_JOINTS = len(JOINT_NAMES)
 STEP_S = 0.001
 GRIPPER_MAX_OPENING_M = 0.08
 

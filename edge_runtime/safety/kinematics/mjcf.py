@@ -31,10 +31,8 @@ def read_mjcf(path: Path, joint_names: Sequence[str] | None = None) -> SourceTre
         ConfigError: names the file, body, joint or geom, and what is wrong with it.
         ImportError: MuJoCo is not installed.
     """
-    try:
-        import mujoco
-    except ImportError as error:
-        raise ImportError("reading MJCF needs MuJoCo (pip install mujoco)") from error
+    import mujoco
+
     try:
         model = mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:

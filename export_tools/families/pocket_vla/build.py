@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from contracts.embodiment import joint_order_digest
+from contracts.errors import BundleError
 from contracts.manifest import (
     FlowSampler,
     Graphs,
@@ -30,7 +32,7 @@ from contracts.manifest import (
     Tokenizer,
 )
 from contracts.tokenizer import WordTokenizer, write_tokenizer
-from edge_runtime.robots.sim.plant import JOINT_NAMES
+from edge_runtime.robots.sim.declaration import JOINT_NAMES
 from export_tools.bundle import replace_folder, seal, tool_versions
 from export_tools.families.pocket_vla.closed_loop import Tally, evaluate
 from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER, IMAGE_PX, Demonstrations, record
@@ -155,8 +157,16 @@ def store_weights(trained: Trained, path: Path) -> None:
 
 
 def load_weights(path: Path) -> Trained:
-    """The inverse of `store_weights`; the tokenizer is rebuilt from the grammar."""
-    tensors = load_file(str(path))
+    """The inverse of `store_weights`; the tokenizer is rebuilt from the grammar.
+
+    Raises:
+        BundleError: the file holds no weights, or those of another model.
+        OSError: the file can't be read.
+    """
+    try:
+        tensors = load_file(str(path))
+    except SafetensorError as error:
+        raise BundleError(f"{path}: no file of weights: {error}") from error
     tokenizer = build_tokenizer()
     model = PocketVla(PocketConfig(vocabulary=tokenizer.size, max_tokens=MAX_TOKENS))
     state = {
@@ -164,8 +174,11 @@ def load_weights(path: Path) -> Trained:
         for name, value in tensors.items()
         if name.startswith("model.")
     }
-    model.load_state_dict(state)
-    scaling = Scaling(**{n.removeprefix("scaling."): v for n, v in tensors.items() if n.startswith("scaling.")})
+    try:
+        model.load_state_dict(state)
+        scaling = Scaling(**{n.removeprefix("scaling."): v for n, v in tensors.items() if n.startswith("scaling.")})
+    except (RuntimeError, TypeError) as error:
+        raise BundleError(f"{path}: weights of another model than {NAME}") from error
     return Trained(model.eval(), tokenizer, scaling)
 
 

@@ -12,7 +12,7 @@ import pytest
 from contracts.messages import Heartbeat, Observation, SceneCommand, SceneStatus
 from edge_runtime.frames import FrameReader
 from edge_runtime.robots.port import CommandState, FeedbackFlag
-from edge_runtime.robots.sim.driver import WATCHDOG_NS
+from edge_runtime.robots.sim.declaration import WATCHDOG_NS
 from tests.robots.sim.conftest import Cell, StartCell
 
 pytestmark = pytest.mark.realtime

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from edge_runtime.robots.sim.plant import CAMERAS, Plant
+from edge_runtime.robots.sim.declaration import CAMERAS
+from edge_runtime.robots.sim.plant import Plant
 from edge_runtime.robots.sim.scene import LANE_GAP_X_M, LANE_GAP_Y_M
 from edge_runtime.robots.sim.task import Split, Status, Task, all_phrases
 

@@ -1,0 +1,92 @@
+"""`edge-runtime check`: can this robot be armed here, and does it run its bundle? Says what to do where not.
+
+`LOOKS` is the list of what is looked at. Each look is a function of the robot's settings that yields rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from edge_runtime.cli.check import machine, policy, robot, timing
+from edge_runtime.cli.check.row import Level, Look, Row, rows_of
+from edge_runtime.config import RobotConfig, load_config
+
+LOOKS: tuple[Look, ...] = (
+    Look("Python", machine.python),
+    Look("CPU", machine.cpu),
+    Look("packages", machine.packages),
+    Look("shared memory", machine.shared_memory),
+    Look("memory lock", machine.memory_lock),
+    Look("native module", machine.native),
+    Look("driver", robot.driver),
+    Look("safety limits", robot.limits, needs=("native module",)),
+    Look("not kept apart", robot.not_kept_apart, needs=("safety limits",)),
+    Look("home posture", robot.home_posture, needs=("safety limits",)),
+    Look("stop line", robot.stop_line, needs=("native module",)),
+    Look("control loop", timing.loop, needs=("shared memory", "native module", "driver", "safety limits")),
+    Look("bundle", policy.bundle),
+    Look("inference", policy.inference, needs=("packages", "shared memory", "bundle")),
+    Look("drawing", robot.drawing, needs=("packages", "driver"), when=robot.is_simulated),
+)
+
+
+def check(options: argparse.Namespace, console: Console) -> int:
+    """Print the rows as a table, or as JSON with `options.json`; 1 if the robot can't be armed or run its bundle."""
+    config = load_config(options.config)
+    rows = list(rows_of(LOOKS, config))
+    if options.json:
+        sys.stdout.write(json.dumps(_report(config, rows), indent=2, ensure_ascii=False) + "\n")
+    else:
+        console.print(_table(config, rows))
+        for row in rows:
+            if row.remedy:
+                # Whole, however narrow the terminal is: what is to be pasted may not be cut.
+                console.print(Text(f"{row.name}: {row.remedy}"), soft_wrap=True)
+            if row.command:
+                console.print(Text(f"    {row.command}"), soft_wrap=True)
+        console.print(verdict(rows), highlight=False, markup=False, soft_wrap=True)
+    return 1 if _named(rows, Level.FAIL) else 0
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """`fit`, `fit, but: ...` or `not fit: ...`, naming the rows that it is for."""
+    if failed := _named(rows, Level.FAIL):
+        return f"not fit: {', '.join(failed)}"
+    if warned := _named(rows, Level.WARN):
+        return f"fit, but: {', '.join(warned)}"
+    return "fit"
+
+
+def _named(rows: Sequence[Row], level: Level) -> list[str]:
+    return [row.name for row in rows if row.level is level]
+
+
+def _report(config: RobotConfig, rows: Sequence[Row]) -> dict[str, object]:
+    return {
+        "robot": config.robot.name,
+        "config": str(config.path),
+        "machine": platform.node(),
+        "fit": not _named(rows, Level.FAIL),
+        "verdict": verdict(rows),
+        "rows": [asdict(row) | {"level": row.level.name.lower()} for row in rows],
+    }
+
+
+def _table(config: RobotConfig, rows: Sequence[Row]) -> Table:
+    table = Table(title=f"{config.robot.name} on {platform.node() or 'this machine'}", title_justify="left")
+    for column in ("", "what", "found"):
+        table.add_column(column, overflow="fold")
+    styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red", Level.SKIP: "dim"}
+    for row in rows:
+        # As `Text`: names of sections and extras stand in brackets, which markup would swallow.
+        table.add_row(Text(row.level.value, styles[row.level]), row.name, Text(row.found))
+    return table
