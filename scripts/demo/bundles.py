@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from contracts.embodiment import Embodiment
 from contracts.errors import EdgeError
-from contracts.golden import GOLDEN_NAME
+from contracts.golden import GOLDEN_NAME, picture_key
 from contracts.manifest import Manifest, ParityReport, blob_of, read_manifest, verify_bundle, write_manifest
 from contracts.messages import Observation
 from edge_runtime.config import SIM_CONFIG, load_config
@@ -104,7 +104,7 @@ def _parity(folder: Path, manifest: Manifest, embodiment: Embodiment) -> ParityR
             gripper_opening_m=state[-1],
             frames=(),
         )
-        pictures = {image.camera: pairs[image.tensor][case] for image in manifest.policy.images}
+        pictures = {image.camera: pairs[picture_key(image.camera)][case] for image in manifest.policy.images}
         plans.append(np.column_stack(policy.answer_pictures(seen, pictures, str(instruction))))
     before = manifest.parity
     return compare(pairs["plan"], np.stack(plans), before.quantized_weight_fraction, before.inert_inputs)

@@ -11,6 +11,7 @@ import pytest
 
 from contracts.embodiment import Embodiment
 from contracts.errors import EngineError
+from contracts.golden import picture_key
 from contracts.manifest import read_manifest
 from contracts.messages import Observation
 from edge_runtime.engine.bundle_policy import BundlePolicy
@@ -70,7 +71,7 @@ def plans(embodiment: Embodiment, engines: Engines | None, threads: int = 1) -> 
             gripper_opening_m=state[-1],
             frames=(),
         )
-        pictures = {image.camera: data[image.tensor][case] for image in policy.manifest.policy.images}
+        pictures = {image.camera: data[picture_key(image.camera)][case] for image in policy.manifest.policy.images}
         answers.append(np.column_stack(policy.answer_pictures(observation, pictures, str(data["instruction"][case]))))
     return np.stack(answers)
 
