@@ -11,7 +11,6 @@ from typing import Any
 
 import onnx
 
-
 _FIELDS = ("doc_string", "metadata_props")
 
 

@@ -8,7 +8,6 @@ import time
 from functools import partial
 
 from contracts.errors import HandshakeError, PortError
-from contracts.manifest import Manifest
 from contracts.messages import ActionChunk, Heartbeat, OperatorCommand
 from contracts.topics import (
     ACTION_CHUNK,
@@ -20,7 +19,6 @@ from contracts.topics import (
 )
 from edge_runtime.bus import Publisher, Refusals, Subscriber
 from edge_runtime.clock import MonotonicClock, VirtualClock
-from edge_runtime.config import RobotConfig
 from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import kernel_config
@@ -28,7 +26,7 @@ from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.stop_line import StopLine
 from edge_runtime.control.stop_mark import StopMark
 from edge_runtime.control.supervisor import Supervisor
-from edge_runtime.installed import Installed
+from edge_runtime.installed import Installed, require_ours
 from edge_runtime.processes import port_name
 from edge_runtime.robots.port import DriverPort, PortRole
 from edge_runtime.service import Arguments, Beats, StopSignal, run_service
@@ -54,17 +52,12 @@ def _clock_name(virtual: bool) -> str:
     return "virtual" if virtual else "monotonic"
 
 
-def _require_fit(config: RobotConfig, manifest: Manifest) -> None:
-    manifest.require_fit(config.embodiment)
-    manifest.require_allowed(config.safety.motion)
-
-
 def control(arguments: Arguments, stop: StopSignal) -> None:
     """Supervise until `stop`; leaves the robot at rest and silent."""
     config, run_dir = arguments.config, arguments.run_dir
     if not arguments.lockstep and config.control.realtime_priority > 0:
         _put_supervisor_before_ordinary_work()
-    bundles = KnownBundles(Installed.of(config), partial(_require_fit, config))
+    bundles = KnownBundles(Installed.of(config), partial(require_ours, config=config))
     bundle_digest = bundles.boot()
     refusals = Refusals()
     limits = kernel_config(config.safety, config.embodiment)

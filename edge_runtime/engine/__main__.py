@@ -28,7 +28,7 @@ from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policies import Policies, boot
-from edge_runtime.installed import Installed
+from edge_runtime.installed import Installed, require_ours
 from edge_runtime.lifeline import lifeline
 from edge_runtime.processes import port_name
 from edge_runtime.service import Arguments, Beats, StopSignal, run_service
@@ -102,9 +102,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
 
 def _load(folder: Path, config: RobotConfig, engines: Engines) -> BundlePolicy:
     """A policy that control would take chunks of, and that is looked at before anything takes long."""
-    manifest = read_manifest(folder)
-    manifest.require_fit(config.embodiment)
-    manifest.require_allowed(config.safety.motion)
+    require_ours(read_manifest(folder), config)
     return BundlePolicy.load(folder, config.embodiment, threads=config.engine.threads, engines=engines)
 
 

@@ -124,7 +124,7 @@ def _read(path: Path, policy: BundlePolicy) -> dict[str, NDArray[Any]]:
             raise BundleError(f"{path}: {name} is not finite")
     for name in sorted(pictures):
         shape, kind = data[name].shape, data[name].dtype
-        if kind != np.uint8 or len(shape) != 4 or (shape[0], shape[3]) != (cases, 3) or not 0 < min(shape[1:3]):
+        if kind != np.uint8 or len(shape) != 4 or (shape[0], shape[3]) != (cases, 3) or not min(shape[1:3]) > 0:
             raise BundleError(f"{path}: {name} is {kind}{shape}, not {cases} pictures of uint8 RGB")
     return data
 

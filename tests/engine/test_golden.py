@@ -138,7 +138,7 @@ def test_pairs_of_the_older_form_are_refused_with_what_to_do(tmp_path: Path, emb
         for camera in ("scene", "wrist"):
             data[f"image_{camera}"] = data.pop(picture_key(camera))
 
-    with pytest.raises(BundleError, match="go by tensor .* export the bundle again"):
+    with pytest.raises(BundleError, match=r"go by tensor .* export the bundle again"):
         checked(copy_with(tmp_path / "bundle", by_tensor), embodiment)
 
 

@@ -289,12 +289,13 @@ def _tally(tally: Tally) -> dict[str, Any]:
 
 def _write_golden(path: Path, samples: list[Sample], reference: Runner) -> None:
     """Observations with the plan of the trained policy, for a check on the device that will run the bundle."""
+    pictures: dict[str, Any] = {
+        picture_key("scene"): np.concatenate([s.scene for s in samples]),
+        picture_key("wrist"): np.concatenate([s.wrist for s in samples]),
+    }
     np.savez_compressed(
         path,
-        **{
-            picture_key("scene"): np.concatenate([s.scene for s in samples]),
-            picture_key("wrist"): np.concatenate([s.wrist for s in samples]),
-        },
+        **pictures,
         format=np.array(GOLDEN_FORMAT),
         instruction=np.array([s.words for s in samples]),
         state=np.stack([s.state for s in samples]),
