@@ -21,8 +21,8 @@ from contracts.manifest import read_manifest
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
-from edge_runtime.engine.session import Session
 from edge_runtime.engine_cache import EngineCache
+from edge_runtime.policies.session import Session
 
 ROUNDS = 25
 RUNS = 20

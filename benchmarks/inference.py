@@ -28,8 +28,8 @@ from contracts.manifest import Manifest, verify_bundle
 from contracts.messages import FrameRef, Observation
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.engine.session import Tensors, TensorSpec
 from edge_runtime.frames import FrameRing, ring_name
+from edge_runtime.policies.session import Tensors, TensorSpec
 from export_tools.families.pocket_vla.build import load_weights
 from export_tools.families.pocket_vla.model import PocketVla
 
@@ -41,7 +41,7 @@ EAGER = "torch eager"
 
 
 class TorchSession:
-    """One of the policy's two graphs in torch eager; see `edge_runtime.engine.session.Session`."""
+    """One of the policy's two graphs in torch eager; see `edge_runtime.policies.session.Session`."""
 
     def __init__(self, model: PocketVla, manifest: Manifest, *, is_encode: bool) -> None:
         self.inputs: Mapping[str, TensorSpec] = {}

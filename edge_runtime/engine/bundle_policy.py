@@ -23,9 +23,9 @@ from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.familiarity import figures_of, strangeness
 from edge_runtime.engine.policy import Actions
 from edge_runtime.engine.sampler import initial_noise, integrate_flow
-from edge_runtime.engine.session import Session, TensorSpec
 from edge_runtime.engine.transforms import ActionTransform, ImageTransform, InstructionTransform, Normalizer, state_of
 from edge_runtime.frames import FrameReader
+from edge_runtime.policies.session import Session, TensorSpec
 
 _WARM_UP_RUNS = 3
 _GREY = 127

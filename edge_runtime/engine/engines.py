@@ -8,21 +8,18 @@ from being made.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
-
-import onnxruntime
 
 from contracts.engines import BuiltEngine
 from contracts.errors import EngineError, OtaError
 from edge_runtime.clock import MonotonicClock
 from edge_runtime.config import RobotConfig
-from edge_runtime.engine.session import CPU_PROVIDER, OrtSession, Session, optimize
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
 from edge_runtime.engine_cache import EngineCache, EngineKey
+from edge_runtime.policies.processor import describe
+from edge_runtime.policies.session import VERSION, OrtSession, Session, optimize, settings
 
 Say = Callable[[str], None]
 
@@ -63,11 +60,12 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
     driver = ""
-    flags: tuple[str, ...] = (f"provider={CPU_PROVIDER}", "level=all")
 
     def __init__(self) -> None:
-        self.version = str(onnxruntime.__version__)
-        self.device = _processor()
+        self.version = VERSION
+        processor = describe()
+        self.device = f"{processor.name} {processor.digest}"
+        self.flags = settings().flags
 
     def build(self, name: str, model: bytes, cache: EngineCache | None, say: Say) -> bytes:  # noqa: ARG002
         """See `Backend.build`. There is nothing to measure, and nothing to tell: it takes less than a second."""
@@ -164,14 +162,3 @@ class Engines:
         except EngineError as error:
             logging.warning("an engine that does not load is built again: %s", error)
             return None
-
-
-def _processor() -> str:
-    """Model and features of this machine's processor, both of which ONNX Runtime optimises for."""
-    words: dict[str, str] = {}
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-        name, _, value = line.partition(":")
-        words.setdefault(name.strip().lower(), value.strip())
-    model = words.get("model name") or " ".join(words.get(f"cpu {part}", "") for part in ("implementer", "part"))
-    features = sorted((words.get("flags") or words.get("features", "")).split())
-    return f"{os.uname().machine} {model} {sha256(' '.join(features).encode()).hexdigest()[:16]}"

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import EngineError, OtaError
-from edge_runtime.engine.session import Session, Tensors, TensorSpec
 from edge_runtime.engine_cache import TIMINGS_NAME, EngineCache, EngineKey
 from edge_runtime.gpu import find_gpu
+from edge_runtime.policies.session import Session, Tensors, TensorSpec
 
 WORKSPACE_BYTES = 1 << 30
 """Scratch memory of one layer at most. Without a bound it is all there is, which a Jetson shares with everything."""

@@ -16,9 +16,9 @@ from contracts.errors import EngineError
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.golden import check
-from edge_runtime.engine.session import OrtSession, Session
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
 from edge_runtime.engine_cache import TIMINGS_NAME, EngineCache
+from edge_runtime.policies.session import OrtSession, Session
 
 pytestmark = pytest.mark.gpu
 

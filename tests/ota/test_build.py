@@ -17,10 +17,10 @@ from contracts.errors import OtaError, OtaRefusal
 from contracts.manifest import read_manifest
 from edge_runtime.config import load_config
 from edge_runtime.engine.engines import Engines
-from edge_runtime.engine.session import optimize
 from edge_runtime.engine_cache import ENGINES_NAME, EngineCache, EngineKey
 from edge_runtime.ota.build import EngineBuild
 from edge_runtime.ota.golden import GoldenCheck
+from edge_runtime.policies.session import optimize
 from tests.golden_bundles import SHIPPED, copy_with
 from tests.ota.store_exercise import VERSIONS, digest_of, install, open_runner
 from tests.settings import copy_settings

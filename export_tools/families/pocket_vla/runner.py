@@ -10,10 +10,10 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 import torch
 
 from contracts.tokenizer import WordTokenizer
+from edge_runtime.policies.session import OrtSession
 from export_tools.families.pocket_vla.language import MAX_TOKENS
 from export_tools.families.pocket_vla.model import PocketVla
 from export_tools.families.pocket_vla.train import Scaling
@@ -60,22 +60,18 @@ class TorchEngine:
 
 
 class OnnxEngine:
-    """Exported graphs on ONNX Runtime's CPU provider."""
+    """Exported graphs in the sessions that the robot runs them in."""
 
     def __init__(self, encode: Path, denoise: Path, threads: int = 2) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        # Idle threads that spin take the cores from whoever else is working.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._encode = ort.InferenceSession(str(encode), options, providers=["CPUExecutionProvider"])
-        self._denoise = ort.InferenceSession(str(denoise), options, providers=["CPUExecutionProvider"])
-        self._prefix = [o.name for o in self._encode.get_outputs()]
+        self._encode = OrtSession(encode.name, encode.read_bytes(), threads=threads)
+        self._denoise = OrtSession(denoise.name, denoise.read_bytes(), threads=threads)
 
     def encode(self, inputs: Feed) -> Feed:
-        return dict(zip(self._prefix, self._encode.run(None, inputs), strict=True))
+        return self._encode.run(inputs)
 
     def denoise(self, inputs: Feed) -> Float32:
-        return np.asarray(self._denoise.run(None, inputs)[0])
+        (velocity,) = self._denoise.run(inputs).values()
+        return velocity
 
 
 ENCODE_INPUTS = ("image_scene", "image_wrist", "tokens", "state")

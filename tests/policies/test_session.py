@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from contracts.errors import EngineError
-from edge_runtime.engine.session import OrtSession, TensorSpec
+from edge_runtime.policies.session import OrtSession, TensorSpec
 
 
 def _adder(size: int | str = 3, kind: int = TensorProto.FLOAT) -> onnx.ModelProto:

@@ -1,10 +1,15 @@
-"""The session seam: one graph, named tensors in, named tensors out. ONNX Runtime is the implementation of every CPU."""
+"""The session seam: one graph, named tensors in, named tensors out. ONNX Runtime is the implementation of every CPU.
+
+Guarantees: every session of robot, exporter, benchmarks and tests is made here, so all of them compute the same; and
+products of integers are exact in it, whatever the processor (ADR 24).
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,10 +17,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from contracts.errors import EngineError
+from edge_runtime.policies.graph_file import product_of_integers
 
 Tensors = dict[str, NDArray[Any]]
 
 CPU_PROVIDER = "CPUExecutionProvider"
+VERSION = str(onnxruntime.__version__)
+"""Of ONNX Runtime."""
+
+_PROBE_DEPTH, _PROBE_COLUMNS = 64, 16
 
 
 @dataclass(frozen=True)
@@ -66,14 +76,11 @@ class OrtSession:
         available = onnxruntime.get_available_providers()
         if provider not in available:
             raise EngineError(f"{name}: {provider} is not part of this ONNX Runtime, which has {', '.join(available)}")
-        options = _options(provider)
+        options = _options(settings(provider))
         options.intra_op_num_threads = threads
         if optimized:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=[provider])
-        except Exception as error:  # the library's errors share no base but this
-            raise EngineError(f"{name} on {provider}: {_first_line(error)}") from error
+        self._session = _start(name, model, options, provider)
         active = self._session.get_providers()
         if active[0] != provider:
             raise EngineError(f"{name}: asked for {provider}, ONNX Runtime would use {', '.join(active)}")
@@ -99,15 +106,12 @@ def optimize(name: str, model: bytes) -> bytes:
     Raises:
         EngineError: not a graph, or larger than a graph of one file can be.
     """
-    options = _options(CPU_PROVIDER)
+    options = _options(settings(CPU_PROVIDER))
     descriptor = os.memfd_create("optimized")
     try:
         # The library writes to a path, and not every process here may write to a disk.
         options.optimized_model_filepath = f"/proc/self/fd/{descriptor}"
-        try:
-            onnxruntime.InferenceSession(model, options, providers=[CPU_PROVIDER])
-        except Exception as error:  # the library's errors share no base but this
-            raise EngineError(f"{name}: {_first_line(error)}") from error
+        _start(name, model, options, CPU_PROVIDER)
         with os.fdopen(os.dup(descriptor), "rb") as file:
             file.seek(0)
             return file.read()
@@ -115,19 +119,91 @@ def optimize(name: str, model: bytes) -> bytes:
         os.close(descriptor)
 
 
-def _options(provider: str) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.inter_op_num_threads = 1
-    # A graph given as bytes may still name files, which would be looked for in the current folder.
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # Two sessions whose idle threads spin take the cores from each other and from the control loop.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+@dataclass(frozen=True)
+class Settings:
+    """All that a session is told besides its graph and its threads: `attributes` and `entries` of its options."""
+
+    provider: str
+    attributes: Mapping[str, Any]
+    entries: Mapping[str, str]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Each as ``name=value``: what an engine was made under."""
+        told = {"provider": self.provider, **self.attributes, **self.entries}
+        return tuple(f"{name}={getattr(value, 'name', value)}" for name, value in told.items())
+
+
+def settings(provider: str = CPU_PROVIDER) -> Settings:
+    """What every session on `provider` is told on this machine."""
+    entries = {
+        # A graph given as bytes may still name files, which would be looked for in the current folder.
+        "session.model_external_initializers_file_folder_path": os.devnull,
+        # Two sessions whose idle threads spin take the cores from each other and from the control loop.
+        "session.intra_op.allow_spinning": "0",
+        "session.inter_op.allow_spinning": "0",
+        **exact_entries(),
+    }
     if provider != CPU_PROVIDER:
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        entries["session.disable_cpu_ep_fallback"] = "1"
+    return Settings(
+        provider=provider,
+        attributes={
+            "graph_optimization_level": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+            "execution_mode": onnxruntime.ExecutionMode.ORT_SEQUENTIAL,
+            "inter_op_num_threads": 1,
+            "log_severity_level": 3,
+        },
+        entries=entries,
+    )
+
+
+def exact_entries() -> dict[str, str]:
+    """What makes products of integers the same on every processor."""
+    return {
+        # INT8 weights become UINT8 when the graph is optimised. UINT8 products are exact on every x86-64, and slower
+        # where VNNI instructions make those of INT8 exact too.
+        "session.x64quantprecision": "1" if int8_saturates() else "0",
+        # Weights of 4 and 8 bits in blocks are multiplied in floating point: by default their activations are
+        # quantized behind the exporter's back, and how is each processor's own.
+        "session.qdq_matmulnbits_accuracy_level": "1",
+        # Arm's own kernels take another range of each row where the graph has one range of the whole tensor.
+        "mlas.disable_kleidiai": "1",
+    }
+
+
+@lru_cache(maxsize=1)
+def int8_saturates() -> bool:
+    """Whether ONNX Runtime's product of UINT8 and INT8 loses what is above 16 bits on this processor: it multiplies.
+
+    On x86-64 without VNNI two products are added in 16 bits, saturating: 255 * 127 + 255 * 127 = 32767. Asked of the
+    library itself, because which of its kernels it takes where is its own and changes between its versions.
+    """
+    session = _start("products of integers", product_of_integers(), onnxruntime.SessionOptions(), CPU_PROVIDER)
+    for rows in (1, 8):  # a product with one row has a kernel of its own
+        for weight in (127, -128):
+            a = np.full((rows, _PROBE_DEPTH), 255, np.uint8)
+            b = np.full((_PROBE_DEPTH, _PROBE_COLUMNS), weight, np.int8)
+            (product,) = session.run(None, {"a": a, "b": b})
+            if (product != 255 * weight * _PROBE_DEPTH).any():
+                return True
+    return False
+
+
+def _options(settings: Settings) -> Any:
+    options = onnxruntime.SessionOptions()
+    for name, value in settings.attributes.items():
+        setattr(options, name, value)
+    for name, value in settings.entries.items():
+        options.add_session_config_entry(name, value)
     return options
+
+
+def _start(name: str, model: bytes, options: Any, provider: str) -> Any:
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=[provider])
+    except Exception as error:  # the library's errors share no base but this
+        raise EngineError(f"{name} on {provider}: {_first_line(error)}") from error
 
 
 _DTYPES: dict[str, np.dtype[Any]] = {
