@@ -9,6 +9,8 @@ which tensor is a part of what the pairs prove. A bundle without them is still a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
 import msgspec
@@ -17,6 +19,34 @@ GOLDEN_NAME = "golden.npz"
 GOLDEN_FORMAT = 2
 NOT_FINITE = 1e300
 """Stands for an error that is no number: JSON has none."""
+
+
+class ProofVerdict(str, Enum):
+    """What is known of a policy on the machine that runs it. Stable strings: they travel and are shown.
+
+    `unproven`: nobody has looked. `no_data`: there is nothing to hold it against, which is for a person to judge.
+    """
+
+    UNPROVEN = "unproven"
+    MATCHED = "matched"
+    NO_DATA = "no_data"
+    DIFFERS = "differs"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def may_act(self) -> bool:
+        """Whether a robot may be armed for it."""
+        return self in (ProofVerdict.MATCHED, ProofVerdict.NO_DATA)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A verdict, and in words what it comes from."""
+
+    verdict: ProofVerdict = ProofVerdict.UNPROVEN
+    detail: str = ""
 
 
 def picture_key(camera: str) -> str:

@@ -49,6 +49,8 @@ ADVICE = {
     "refused_looser": "speed can be restored only while the robot is not armed: disarm first",
     "refused_jitter": "this machine does not keep time well enough to move a robot: `edge-runtime check` says why",
     "refused_unsure": "its policy was not sure many times in a row: answer it first, by resume or another instruction",
+    "refused_unproven": "the policy may not act before its engine has shown here what it was trained to do: "
+    "`edge-runtime check` runs its golden pairs",
     "refused_restarted": "control has been started since: look at the state, then ask again",
     "refused_overtaken": "a later request of another operator came first: look at the state, then ask again",
 }
@@ -154,6 +156,8 @@ class Operator:
         self._instruction = command
 
         def answer() -> _Answered | None:
+            if (status := self.watcher.unproven) is not None:
+                return _Answered("refused_unproven", status.proof_detail)
             engine = self.watcher.heartbeats.get("engine")
             followed = engine.counters.get("instruction_id", 0) if engine is not None else 0
             if followed > command.id:
@@ -162,9 +166,12 @@ class Operator:
 
         self._request(self._commands, command, "engine", f"instruct {text!r}", answer)
 
-    def arm(self) -> None:
-        """Put the robot under power: from here on it follows the policy, inside its limits."""
-        self._ask_control(OperatorKind.ARM)
+    def arm(self) -> str:
+        """Put the robot under power: from here on it follows the policy, inside its limits.
+
+        What else the person who armed should know, empty for nothing.
+        """
+        return self._ask_control(OperatorKind.ARM)
 
     def disarm(self) -> None:
         """Let the robot decelerate and take the power away."""
@@ -325,7 +332,7 @@ class Operator:
             self._listen()
         return "timeout", f"undecided after {timeout_s:.0f} s"
 
-    def _ask_control(self, kind: OperatorKind) -> None:
+    def _ask_control(self, kind: OperatorKind) -> str:
         command = self._command(kind)
 
         def answer() -> _Answered | None:
@@ -333,7 +340,7 @@ class Operator:
             given = report.answer_to(command) if report is not None else None
             return None if given is None else _Answered(given.answer, given.detail)
 
-        self._request(self._commands, command, "control", kind.value, answer)
+        return self._request(self._commands, command, "control", kind.value, answer)
 
     def _command(self, kind: OperatorKind, instruction: str = "") -> OperatorCommand:
         return OperatorCommand(id=self._next_id(), kind=kind, stamp_ns=time.monotonic_ns(), instruction=instruction)
@@ -345,7 +352,8 @@ class Operator:
 
     def _request(
         self, sender: Sender, command: Message, process: str, request: str, answer: Callable[[], _Answered | None]
-    ) -> None:
+    ) -> str:
+        """Ask until there is an answer; its detail, if it was granted."""
         deadline_s = time.monotonic() + self._answer_timeout_s
         repeat_s = 0.0
         pause_s, longest_s = _REPEAT_S
@@ -365,6 +373,7 @@ class Operator:
             raise OperatorError(
                 process, request, f"refused: {said}" + (f" ({advice})" if advice else ""), answered=True
             )
+        return answered.detail
 
     def _listen(self, timeout_s: float = _LISTEN_S) -> None:
         self.watcher.receive(timeout_s)

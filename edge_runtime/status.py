@@ -12,6 +12,7 @@ from types import TracebackType
 
 import msgspec
 
+from contracts.golden import ProofVerdict
 from contracts.messages import ChunkReceipt, Heartbeat, Message, SafetyReport, SceneStatus
 from contracts.topics import (
     CHUNK_RECEIPT,
@@ -51,7 +52,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     with the `confidence` of the newest chunk; "asking" and "escalated" wait for a person. `policy`: alive, dead,
     stalled or stuck, as the control loop sees it. `speed_scale`: of the joints' velocity limits, in force. `grade`: of
     this machine's timing, empty before it is known. `bundle`: digest of the one that acts, `standby` of the one that is
-    warm beside it; empty for none. `update`: what the update agent says, None where it has not been heard for a second.
+    warm beside it; empty for none. `proof`: whether it does on this machine what it was trained to, a `ProofVerdict`,
+    empty before the engine has said so, with its `proof_detail`. `update`: what the update agent says, None
+    where it has not been heard for a second.
     """
 
     instruction: str
@@ -80,6 +83,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     grade: str
     bundle: str
     standby: str
+    proof: str
+    proof_detail: str
     update: UpdateStatus | None
 
     @property
@@ -100,6 +105,9 @@ class Watcher:
         self.report: SafetyReport | None = None
         self.scene: SceneStatus | None = None
         self.policy: PolicyStatus | None = None
+        self.unproven: PolicyStatus | None = None
+        """What an engine says that serves nothing, because its bundle does not do here what it was trained to."""
+        self._proof: PolicyStatus | None = None
         self._update: UpdateStatus | None = None
         self.heartbeats: dict[str, Heartbeat] = {}
         self.receipts: deque[ChunkReceipt] = deque(maxlen=_RECEIPTS_KEPT)
@@ -123,6 +131,8 @@ class Watcher:
                 self.scene = message
             elif isinstance(message, PolicyStatus):
                 self.policy = message if message.serving else None
+                self.unproven = message if message.proof is ProofVerdict.DIFFERS else None
+                self._proof = message
             elif isinstance(message, UpdateStatus):
                 self._update = message
                 self._heard_s["ota"] = now_s
@@ -196,6 +206,8 @@ class Watcher:
             grade=report.grade if report is not None else "",
             bundle=self._bundle(),
             standby=self.policy.standby if self.policy is not None else "",
+            proof=self._proof.proof.value if self._proof is not None else "",
+            proof_detail=self._proof.proof_detail if self._proof is not None else "",
             update=self.update,
         )
 

@@ -60,8 +60,9 @@ def _what_next(error: OperatorError, one: Operator, run_dir: Path) -> str:
 
 
 def _arm(one: Operator, _options: argparse.Namespace) -> str:
-    one.arm()
-    return f"armed: control is {one.watcher.control_state}; the robot follows its policy"
+    known = one.arm()
+    armed = f"armed: control is {one.watcher.control_state}; the robot follows its policy"
+    return f"{armed}\nnote: {known}" if known else armed
 
 
 def _disarm(one: Operator, _options: argparse.Namespace) -> str:
@@ -136,6 +137,7 @@ def _status(one: Operator, _options: argparse.Namespace) -> str:
         "down": ", ".join(name for name, alive in status.alive.items() if not alive) or "none",
         "instruction": status.instruction or "none",
         "policy": f"{status.policy}, gate {status.gate}",
+        "proof": ": ".join(filter(None, (status.proof, status.proof_detail))) or "unknown",
         "speed": f"{status.speed_scale:.0%} of the limits" if status.speed_scale is not None else "unknown",
         "timing": f"grade {status.grade or 'not known yet'}, {status.overruns} overruns in {status.ticks} ticks",
         "limits": report.safety_digest,

@@ -15,8 +15,10 @@ from contracts.topics import (
     HEARTBEAT_CONTROL,
     HEARTBEAT_ENGINE,
     OPERATOR,
+    POLICY_STATUS,
     SAFETY_REPORT,
 )
+from contracts.updates import PolicyStatus
 from edge_runtime.bus import Publisher, Refusals, Subscriber
 from edge_runtime.clock import MonotonicClock, VirtualClock
 from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder
@@ -85,7 +87,9 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         Publisher(SAFETY_REPORT, run_dir) as reports,
         Publisher(CHUNK_RECEIPT, run_dir) as receipts,
         Publisher(HEARTBEAT_CONTROL, run_dir) as heartbeats,
-        Subscriber((OPERATOR, ACTION_CHUNK, HEARTBEAT_ENGINE), run_dir, refusals, process="control") as subscriber,
+        Subscriber(
+            (OPERATOR, ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS), run_dir, refusals, process="control"
+        ) as subscriber,
     ):
         # With the driver's clock and this process's apart, neither timing nor a stalled policy would be looked at.
         if port.virtual_clock != arguments.lockstep:
@@ -118,6 +122,8 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                     report_is_due = True
                 elif isinstance(message, Heartbeat):
                     supervisor.take_heartbeat(message)
+                elif isinstance(message, PolicyStatus):
+                    supervisor.take_policy_status(message)
             if report_is_due:
                 report_due_s = time.monotonic() + _REPORT_INTERVAL_S
                 for followed in supervisor.drain():

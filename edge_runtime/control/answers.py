@@ -15,6 +15,9 @@ OVERTAKEN = "refused_overtaken"
 RESTARTED = "refused_restarted"
 """The process that it was asked of has died since; that one may have carried it out."""
 
+UNPROVEN = "refused_unproven"
+"""The engine has not shown that its policy does on this machine what it was trained to."""
+
 
 class Answers:
     """The memory of one robot's requests; forgotten with the process, after which a robot is not armed."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from contracts.embodiment import Embodiment
 from contracts.errors import BundleError, EngineError
+from contracts.golden import Proof
 from contracts.manifest import Manifest, PolicyContract, verify_bundle
 from contracts.messages import Observation
 from contracts.tokenizer import read_tokenizer
@@ -39,6 +40,10 @@ class BundlePolicy:
     """See `edge_runtime.engine.policy.Policy`. Made with `load`.
 
     Durations are read from the monotonic clock also where stamps are virtual: they say what this machine needed.
+
+    Attributes:
+        engine_digests: SHA-256 of what each graph really runs as, by the graph's name.
+        proof: that it does here what it was trained to, once somebody has looked.
     """
 
     def __init__(
@@ -48,6 +53,8 @@ class BundlePolicy:
         self._manifest, self._contract = manifest, contract
         self._encode, self._denoise = encode, denoise
         self._digest = manifest.digest
+        self.engine_digests: Mapping[str, str] = {}
+        self.proof = Proof()
         self._frames = FrameReader()
         self._stopwatch: Clock = MonotonicClock()
         self._images = {image.camera: ImageTransform(image) for image in contract.images}
@@ -73,10 +80,11 @@ class BundlePolicy:
         manifest = verify_bundle(folder)
         manifest.require_fit(embodiment)
         engines, graphs = engines or Engines(), manifest.policy.graphs
-        encode = engines.session(manifest.digest, folder, graphs.encode, threads=threads)
-        denoise = engines.session(manifest.digest, folder, graphs.denoise, threads=threads)
+        encode, encode_digest = engines.loaded(manifest.digest, folder, graphs.encode, threads=threads)
+        denoise, denoise_digest = engines.loaded(manifest.digest, folder, graphs.denoise, threads=threads)
         _require_signature(manifest.policy, encode, denoise)
         policy = cls(manifest, encode, denoise, folder, embodiment)
+        policy.engine_digests = {graphs.encode: encode_digest, graphs.denoise: denoise_digest}
         policy._warm_up(embodiment)
         return policy
 

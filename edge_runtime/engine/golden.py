@@ -1,9 +1,10 @@
 """Does the engine of this machine do what the trained policy did? `python -m edge_runtime.engine.golden --config F DIR`
 
-Runs the golden pairs of the bundle in DIR and prints a `GoldenReport` as JSON. A process of its own, so that a bundle
-that crashes its engine, or hangs in it, takes nobody along. Guarantees that the answers come out of the same engines,
-transforms and sampler that drive the robot: engines that were built ahead are those that are checked. Trusts the
-bundle's manifest, which pins the data and the bound; refuses data that is not of the policy's own shape.
+Runs the golden pairs of the bundle in DIR and prints a `GoldenReport` as JSON; what was shown before, under all that it
+depends on, is printed as it was kept. A process of its own, so that a bundle that crashes its engine, or hangs in it,
+takes nobody along. Guarantees that the answers come out of the same engines, transforms and sampler that drive the
+robot: engines that were built ahead are those that are checked. Trusts the bundle's manifest, which pins the data and
+the bound; refuses data that is not of the policy's own shape.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from numpy.typing import NDArray
 from contracts.embodiment import Embodiment
 from contracts.errors import BundleError, EdgeError
 from contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, NOT_FINITE, GoldenReport, picture_key
+from contracts.manifest import read_manifest
 from contracts.messages import Observation
 from edge_runtime.config import load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
+from edge_runtime.installed import require_ours
+from edge_runtime.kept_proofs import KeptProofs
 
 MAX_CASES = 64
 _FORMAT, _STATE, _PLAN, _INSTRUCTION = "format", "state", "plan", "instruction"
@@ -139,9 +143,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="robot.toml of the robot it is for")
     parser.add_argument("bundle", type=Path, metavar="DIR", help="folder of the bundle")
     options = parser.parse_args(arguments)
+    # It stands on this module.
+    from edge_runtime.engine.proof import report_of
+
     try:
         config = load_config(options.config)
-        report = check(options.bundle, config.embodiment, threads=config.engine.threads, engines=Engines.of(config))
+        engines, folder = Engines.of(config), options.bundle
+        require_ours(read_manifest(folder), config)
+        policy = BundlePolicy.load(folder, config.embodiment, threads=config.engine.threads, engines=engines)
+        report = report_of(policy, folder, config, engines, KeptProofs.of(config))
     except EdgeError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
