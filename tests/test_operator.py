@@ -37,7 +37,7 @@ from contracts.topics import (
 )
 from contracts.updates import EpisodeOutcome, UpdateStatus
 from edge_runtime.bus import Publisher, Subscriber
-from edge_runtime.control.answers import OVERTAKEN, RESTARTED
+from edge_runtime.control.answers import OVERTAKEN, RESTARTED, UNPROVEN
 from edge_runtime.operator import ADVICE, Operator
 from edge_runtime.safety import Result
 
@@ -184,7 +184,8 @@ def test_a_refusal_that_a_person_can_mend_says_how(operator: Operator, tmp_path:
 
 
 def test_advice_is_for_refusals_that_exist() -> None:
-    known = {result.name.lower() for result in Result} | {"refused_jitter", "refused_unsure", RESTARTED, OVERTAKEN}
+    known = {result.name.lower() for result in Result} | {"refused_jitter", "refused_unsure"}
+    known |= {RESTARTED, OVERTAKEN, UNPROVEN}
     assert set(ADVICE) <= known
 
 
