@@ -42,6 +42,10 @@ mutate: $(VENV)/.dev ## every decision that refuses an attack or keeps a floor i
 	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python -m pip install --quiet --editable '.[mutation]'
 	@$(BIN)/python -m tests.ota.mutation $(ARGS)
 
+.PHONY: processors
+processors: $(VENV)/.dev ## the shipped bundle's golden pairs on this processor, an x86-64 without VNNI and an aarch64
+	@$(BIN)/python -m tests.processors
+
 .PHONY: evaluate
 evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
 	@$(BIN)/edge-runtime evaluate --episodes 100

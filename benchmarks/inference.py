@@ -1,5 +1,8 @@
 """Latency of the shipped INT8 bundle on this CPU against the same policy in torch eager, by turns in one run.
 
+Beside them the bundle as it runs on a processor whose INT8 products saturate, with its weights made UINT8: what exact
+products cost there is measured where both ways are exact.
+
 ``python -m benchmarks.inference``: both run through `BundlePolicy`, with real frames in shared memory; only the
 sessions behind it differ. The torch model has the trained weights that the bundle was exported from; that both give the
 same actions is checked before anything is timed. Needs the extras `robot`, `sim` and `export`.
@@ -14,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -29,6 +33,7 @@ from contracts.messages import FrameRef, Observation
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.frames import FrameRing, ring_name
+from edge_runtime.policies import session
 from edge_runtime.policies.session import Tensors, TensorSpec
 from export_tools.families.pocket_vla.build import load_weights
 from export_tools.families.pocket_vla.model import PocketVla
@@ -38,6 +43,7 @@ SAME_WITHIN_RAD = 0.05
 """Quantization moves an action by some mrad, on pictures of no meaning by more; another policy by tenths of a rad."""
 WARM_UP_TURNS = 5
 EAGER = "torch eager"
+UINT8 = "bundle, weights as UINT8"
 
 
 class TorchSession:
@@ -119,7 +125,11 @@ def _observe(embodiment: Embodiment, rings: list[FrameRing], sequence: int) -> O
 def _measure(folder: Path, weights: Path, embodiment: Embodiment, thread_counts: list[int], turns: int) -> list[Result]:
     manifest = verify_bundle(folder)
     eager = _torch_policy(folder, weights, manifest, embodiment)
-    quantized = {count: BundlePolicy.load(folder, embodiment, threads=count) for count in thread_counts}
+    shipped = f"bundle {manifest.precision}"
+    quantized = {(shipped, count): BundlePolicy.load(folder, embodiment, threads=count) for count in thread_counts}
+    with patch.object(session, "int8_saturates", return_value=True):
+        for count in thread_counts:
+            quantized[UINT8, count] = BundlePolicy.load(folder, embodiment, threads=count)
     taken_ns: dict[tuple[str, int], list[tuple[int, int]]] = {}
     with tempfile.TemporaryDirectory(prefix="edge-inference-") as run_dir:
         rings = [
@@ -130,10 +140,11 @@ def _measure(folder: Path, weights: Path, embodiment: Embodiment, thread_counts:
             for turn in range(WARM_UP_TURNS + turns):
                 observation = _observe(embodiment, rings, turn)
                 if turn == 0:
-                    _require_same_actions(eager, quantized[thread_counts[0]], observation)
+                    _require_same_actions(eager, quantized[shipped, thread_counts[0]], observation)
                 for count in thread_counts:
                     torch.set_num_threads(count)
-                    for name, policy in ((EAGER, eager), (f"bundle {manifest.precision}", quantized[count])):
+                    for name in (EAGER, shipped, UINT8):
+                        policy = eager if name == EAGER else quantized[name, count]
                         started_ns = time.perf_counter_ns()
                         actions = policy.infer(observation, INSTRUCTION, turn)
                         total_ns = time.perf_counter_ns() - started_ns
@@ -160,6 +171,10 @@ def _measure(folder: Path, weights: Path, embodiment: Embodiment, thread_counts:
             )
         )
     return results
+
+
+def _p50_ms(results: list[Result], policy: str, threads: int) -> float:
+    return next(result.p50_ms for result in results if (result.policy, result.threads) == (policy, threads))
 
 
 def _percentile(values: NDArray[np.float64], percent: float) -> float:
@@ -199,7 +214,15 @@ def main() -> None:
     console.print(table)
     figures = {
         "bundle": {"name": manifest.name, "digest": manifest.digest, "parameters": manifest.parameters},
-        "int8_over_torch_eager_time_ratio": max(1 / result.speed_up for result in results if result.policy != EAGER),
+        "int8_over_torch_eager_time_ratio": max(
+            1 / result.speed_up for result in results if result.policy not in (EAGER, UINT8)
+        ),
+        "weights_as_uint8_over_int8_time_ratio": {
+            str(threads): round(
+                _p50_ms(results, UINT8, threads) / _p50_ms(results, f"bundle {manifest.precision}", threads), 3
+            )
+            for threads in arguments.threads
+        },
         "policies": [asdict(result) for result in results],
     }
     record("inference", figures, console)

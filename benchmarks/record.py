@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from edge_runtime.policies.processor import describe
+
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
 if sys.version_info >= (3, 11):
@@ -22,14 +24,13 @@ else:
 
 
 def machine() -> dict[str, str]:
-    """Processor, cores, kernel and the versions that matter."""
-    cpu = next(
-        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-        platform.processor(),
-    )
+    """Processor with what inference uses of it, cores, kernel and the versions that matter."""
+    processor = describe()
     versions = {name: _version(name) for name in ("numpy", "onnxruntime", "pyzmq", "mujoco", "torch", "ruckig")}
     return {
-        "cpu": cpu,
+        "cpu": processor.name,
+        "instruction_set": processor.instruction_set,
+        "features": " ".join(processor.features),
         "cores": str(os.cpu_count()),
         "kernel": platform.release(),
         "python": platform.python_version(),
@@ -66,13 +67,6 @@ def record(name: str, figures: Mapping[str, Any], console: Console) -> None:
     console.print(f"figures written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
     if over:
         sys.exit(f"over budget: {', '.join(over)}")
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
 
 
 def _version(name: str) -> str:

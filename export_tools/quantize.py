@@ -26,6 +26,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from edge_runtime.policies.graph_file import read_graph, require_runnable
+
 Feed = dict[str, npt.NDArray[np.generic]]
 
 
@@ -65,7 +67,8 @@ def quantize(
     """Write an INT8 version of the graph `source` to `target` and return its coverage.
 
     `calibration` are real inputs of the graph. `keep_float` are names of submodules whose products stay in floating
-    point; each must match at least one node, or `ValueError` is raised.
+    point; each must match at least one node, or `ValueError` is raised. `EngineError`: the products of the INT8 version
+    are not exact on every processor.
     """
     logging.getLogger().setLevel(logging.ERROR)
     graph = onnx.load(str(source)).graph
@@ -100,6 +103,7 @@ def quantize(
                 per_channel=True,
                 weight_type=QuantType.QInt8,
             )
+    require_runnable(target.name, read_graph(target.name, target.read_bytes()), lowest_is_exact=False)
     return coverage(source, target)
 
 

@@ -18,7 +18,9 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
     """Figures, and a line that says on what they were measured."""
     recorded = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     machine = recorded["machine"]
-    return recorded["figures"], f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}"
+    # Figures from before it was recorded have no instruction set.
+    cpu = f"{machine['cpu']} ({machine['instruction_set']})" if "instruction_set" in machine else machine["cpu"]
+    return recorded["figures"], f"{cpu}, {machine['cores']} cores, Linux {machine['kernel']}"
 
 
 def limiters() -> str:

@@ -235,6 +235,7 @@ def _inference(config: RobotConfig) -> Row:
     from edge_runtime.engine.bundle_policy import BundlePolicy
     from edge_runtime.engine.engines import Engines
     from edge_runtime.frames import FrameRing
+    from edge_runtime.policies.processor import allowed, describe, threads_for
 
     embodiment = config.embodiment
     load = partial(BundlePolicy.load, embodiment=embodiment, threads=config.engine.threads, engines=Engines.of(config))
@@ -268,11 +269,13 @@ def _inference(config: RobotConfig) -> Row:
     p50_ms, p99_ms = np.percentile(took_ms, (50, 99)).tolist()
     interval_ms = config.engine.replan_interval_s * 1e3
     took = f"{p50_ms:.1f} / {p99_ms:.1f} ms (p50 / p99)"
-    found = f"{took}, threads: {config.engine.threads}, wanted every {interval_ms:.0f} ms"
+    asked, possible = config.engine.threads, allowed()
+    threads = threads_for(asked)
+    reduced = f" ({asked} asked, {possible} processors allowed)" if threads < asked else ""
+    found = f"{took}, threads: {threads}{reduced}, wanted every {interval_ms:.0f} ms, on {describe()}"
     if p50_ms > interval_ms:
-        return Row(
-            "inference", Level.FAIL, found, "more [engine] threads, a longer replan_interval_s, or a smaller policy"
-        )
+        more = "more [engine] threads, " if threads < possible else ""
+        return Row("inference", Level.FAIL, found, f"{more}a longer replan_interval_s, or a smaller policy")
     if p99_ms > interval_ms:
         return Row("inference", Level.WARN, found, "a quieter machine, or a longer [engine] replan_interval_s")
     return Row("inference", Level.OK, found)

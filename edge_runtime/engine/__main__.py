@@ -30,6 +30,7 @@ from edge_runtime.engine.unproven import say_why_nothing_serves
 from edge_runtime.installed import Installed
 from edge_runtime.kept_proofs import KeptProofs
 from edge_runtime.lifeline import lifeline
+from edge_runtime.policies.processor import threads_for
 from edge_runtime.processes import port_name
 from edge_runtime.service import Arguments, Beats, StopSignal, run_service
 
@@ -39,7 +40,14 @@ _POLL_S = 0.02
 def serve(arguments: Arguments, stop: StopSignal) -> None:
     """Answer the newest observation with a chunk, again and again, until told to stop."""
     config, run_dir = arguments.config, arguments.run_dir
-    cv2.setNumThreads(config.engine.threads)
+    threads = threads_for(config.engine.threads)
+    if threads < config.engine.threads:
+        logging.warning(
+            "[engine] threads = %d is more than the processors of this process: running %d",
+            config.engine.threads,
+            threads,
+        )
+    cv2.setNumThreads(threads)
     installed = Installed.of(config)
     load = partial(load_proved, config=config, engines=Engines.of(config), kept=KeptProofs.of(config, run_dir))
     statuses = Publisher(POLICY_STATUS, run_dir)
@@ -73,7 +81,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             clock.now_ns(),
             subscriber.refusals,
             # A session with threads of its own would leave them at the lower priority for good.
-            in_background=config.engine.threads == 1,
+            in_background=threads == 1,
         )
         # There is memory for two, and a name here would keep a third one alive.
         del booted

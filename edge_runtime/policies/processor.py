@@ -1,4 +1,4 @@
-"""The processor that this process runs on: its model, and the instructions of it that inference uses.
+"""The processor that this process runs on: model, the instructions that inference uses, and how much of it there is.
 
 Features are those that the processor reports to the process itself (CPUID through glibc, the auxiliary vector on
 aarch64), so that an emulator or a virtual machine is described as what it is. Where glibc is older than that, the
@@ -8,6 +8,8 @@ kernel's list stands in.
 from __future__ import annotations
 
 import ctypes
+import math
+import os
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -98,6 +100,18 @@ def describe() -> Processor:
     )
 
 
+def allowed() -> int:
+    """Processors that this process may use at once: those it is bound to, and no more than its share of time."""
+    bound = len(os.sched_getaffinity(0))
+    share = _share(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    return max(1, math.floor(min(bound, share)))
+
+
+def threads_for(wanted: int) -> int:
+    """`wanted`, or as many as there are processors for: more threads than that only wait for each other."""
+    return min(wanted, allowed())
+
+
 def instruction_set_of(features: Iterable[str], machine: str) -> str:
     """What a processor with these features multiplies INT8 in, for people; `machine` where nothing is known."""
     known = set(features)
@@ -142,3 +156,43 @@ def _words_of(path: Path) -> dict[str, str]:
 
 def _arm_model(words: dict[str, str]) -> str:
     return " ".join(f"{part} {words[f'cpu {part}']}" for part in ("implementer", "part") if f"cpu {part}" in words)
+
+
+def _share(memberships: Path, mounted: Path) -> float:
+    """Processors' worth of time that the groups of this process may use, of both versions; infinite without a limit."""
+    try:
+        lines = memberships.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return math.inf
+    shares = [math.inf]
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            shares += (_quota(_read(folder / "cpu.max")) for folder in _upwards(mounted, path))
+        elif "cpu" in controllers.split(","):
+            for folder in _upwards(mounted / "cpu", path):
+                quota, period = (_read(folder / f"cpu.cfs_{part}_us") for part in ("quota", "period"))
+                shares.append(_quota(f"{quota} {period}"))
+    return min(shares)
+
+
+def _upwards(mounted: Path, path: str) -> list[Path]:
+    """The group's folder and all above it: the least of their limits holds."""
+    folder = mounted / path.strip("/")
+    return [folder, *(above for above in folder.parents if above == mounted or mounted in above.parents)]
+
+
+def _quota(text: str) -> float:
+    """Of "200000 100000", microseconds in each period; "max" and -1 are no limit, as is what can't be read."""
+    try:
+        quota, period = (int(word) for word in text.split())
+    except ValueError:
+        return math.inf
+    return quota / period if quota > 0 and period > 0 else math.inf
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""

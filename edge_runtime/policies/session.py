@@ -7,7 +7,9 @@ products of integers are exact in it, whatever the processor (ADR 24).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import platform
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -17,7 +19,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from contracts.errors import EngineError
-from edge_runtime.policies.graph_file import product_of_integers
+from edge_runtime.policies.graph_file import product_of_integers, read_graph, require_runnable
+from edge_runtime.policies.processor import threads_for
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -26,6 +29,8 @@ VERSION = str(onnxruntime.__version__)
 """Of ONNX Runtime."""
 
 _PROBE_DEPTH, _PROBE_COLUMNS = 64, 16
+_WORDS_MAX = 2000
+_VERSION_MAX = 200
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class OrtSession:
     Args:
         name: what errors call it.
         model: the serialised graph, whole: one that wants files beside it, which nobody verified, is refused.
-        threads: threads inside one operator; the calling one is among them.
+        threads: threads inside one operator, the calling one among them; no more than there are processors for.
         provider: where it must run. ONNX Runtime falls back to the CPU with no more than a log line; this refuses.
         optimized: the graph is what `optimize` made of one, on this machine: it is run as it is.
 
@@ -77,9 +82,11 @@ class OrtSession:
         if provider not in available:
             raise EngineError(f"{name}: {provider} is not part of this ONNX Runtime, which has {', '.join(available)}")
         options = _options(settings(provider))
-        options.intra_op_num_threads = threads
+        self.threads = options.intra_op_num_threads = threads_for(threads)
         if optimized:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        else:
+            _require_runnable(name, model)
         self._session = _start(name, model, options, provider)
         active = self._session.get_providers()
         if active[0] != provider:
@@ -96,7 +103,7 @@ class OrtSession:
         try:
             values = self._session.run(self._output_names, tensors)
         except Exception as error:  # the library's errors share no base but this
-            raise EngineError(f"{self.name}: {_first_line(error)}") from error
+            raise EngineError(f"{self.name}: {_words(error)}") from error
         return dict(zip(self._output_names, values, strict=True))
 
 
@@ -106,6 +113,7 @@ def optimize(name: str, model: bytes) -> bytes:
     Raises:
         EngineError: not a graph, or larger than a graph of one file can be.
     """
+    _require_runnable(name, model)
     options = _options(settings(CPU_PROVIDER))
     descriptor = os.memfd_create("optimized")
     try:
@@ -179,7 +187,7 @@ def int8_saturates() -> bool:
     On x86-64 without VNNI two products are added in 16 bits, saturating: 255 * 127 + 255 * 127 = 32767. Asked of the
     library itself, because which of its kernels it takes where is its own and changes between its versions.
     """
-    session = _start("products of integers", product_of_integers(), onnxruntime.SessionOptions(), CPU_PROVIDER)
+    session = _start("products of integers", product_of_integers(), _silent(), CPU_PROVIDER)
     for rows in (1, 8):  # a product with one row has a kernel of its own
         for weight in (127, -128):
             a = np.full((rows, _PROBE_DEPTH), 255, np.uint8)
@@ -188,6 +196,10 @@ def int8_saturates() -> bool:
             if (product != 255 * weight * _PROBE_DEPTH).any():
                 return True
     return False
+
+
+def _require_runnable(name: str, model: bytes) -> None:
+    require_runnable(name, read_graph(name, model), lowest_is_exact=platform.machine() == "x86_64")
 
 
 def _options(settings: Settings) -> Any:
@@ -203,7 +215,50 @@ def _start(name: str, model: bytes, options: Any, provider: str) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=[provider])
     except Exception as error:  # the library's errors share no base but this
-        raise EngineError(f"{name} on {provider}: {_first_line(error)}") from error
+        raise EngineError(_why(name, model, provider, error)) from error
+
+
+def _why(name: str, model: bytes, provider: str, error: Exception) -> str:
+    """What a person has to know of a graph that ONNX Runtime does not load."""
+    file = read_graph(name, model)
+    library = f"ONNX Runtime {VERSION}"
+    newest = _newest(lambda version: product_of_integers(ir_version=version), file.ir_version)
+    if newest is not None:
+        return (
+            f"{name} is written in ONNX IR version {file.ir_version}, and {library} reads {newest} at most. Save it "
+            f"with ir_version {newest}, or install a newer onnxruntime"
+        )
+    newest = _newest(lambda version: product_of_integers(opset=version), file.opsets.get("", 0))
+    if newest is not None:
+        return (
+            f"{name} is written in ONNX opset {file.opsets['']}, and {library} reads {newest} at most. Export it with "
+            f"opset {newest} or lower, or install a newer onnxruntime"
+        )
+    return (
+        f"{name} can't be loaded by {library} on {provider}: {_words(error)}. Export it with operators and types that "
+        "this version has, or install the one that it was exported with"
+    )
+
+
+def _newest(write: Callable[[int], bytes], version: int) -> int | None:
+    """The newest version that the library reads, asked with a graph that is well in each; None if it reads this one."""
+    if version < 1 or _loads(write(version)):
+        return None
+    return next((older for older in range(min(version, _VERSION_MAX), 0, -1) if _loads(write(older))), None)
+
+
+def _loads(model: bytes) -> bool:
+    try:
+        onnxruntime.InferenceSession(model, _silent(), providers=[CPU_PROVIDER])
+    except Exception:  # the library's errors share no base but this
+        return False
+    return True
+
+
+def _silent() -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return options
 
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -225,5 +280,8 @@ def _spec_of(name: str, node: Any) -> TensorSpec:
     return TensorSpec(_DTYPES[node.type], tuple(node.shape))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+def _words(error: Exception) -> str:
+    """What the library says, without its own name and the places in its source."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    words = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", words)
+    return re.sub(r"/\S+\.(?:cc|h):\d+ .*?\) ", "", words)[:_WORDS_MAX].rstrip(". ")

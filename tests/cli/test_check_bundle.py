@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts.errors import BundleError
 from contracts.manifest import FlowSampler
 from edge_runtime.cli.check import Level, _bundle, _inference
+from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.policies.processor import allowed
 from tests.system.drift_bundle import write_robot
 from tests.two_bundles import TwoBundles, variant_of
 
@@ -36,3 +39,16 @@ def test_it_looks_at_what_boots_and_tells_what_had_to_be_passed_over(tmp_path: P
     (config.bundle_dir / "encode.onnx").unlink()
     with pytest.raises(BundleError):
         _bundle(config)
+
+
+def test_threads_that_no_processor_is_for_are_named_and_not_advised() -> None:
+    shipped = load_config(SIM_CONFIG)
+    engine = msgspec.structs.replace(shipped.engine, threads=64, replan_interval_s=0.0)
+    row = _inference(msgspec.structs.replace(shipped, engine=engine))
+    possible = allowed()
+    assert row.level is Level.FAIL, "nothing is fast enough for an interval of 0"
+    assert f"threads: {min(64, possible)}" in row.found
+    if possible < 64:
+        assert f"(64 asked, {possible} processors allowed)" in row.found
+    assert "more [engine] threads" not in row.remedy
+    assert "a smaller policy" in row.remedy

@@ -19,7 +19,7 @@ from edge_runtime.engine.engines import Engines, OnnxRuntimeBackend, Say
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
 from edge_runtime.engine_cache import EngineCache
 from edge_runtime.policies.processor import describe
-from edge_runtime.policies.session import optimize
+from edge_runtime.policies.session import optimize, settings
 from tests.golden_bundles import SHIPPED, pairs
 
 DIGEST = read_manifest(SHIPPED).digest
@@ -128,6 +128,29 @@ def test_the_key_knows_software_and_machine(engines: Engines) -> None:
     assert key.backend_version
     assert key.flags
     assert key.device.endswith(describe().digest)
+
+
+class Saturating(OnnxRuntimeBackend):
+    """One that was not told to be exact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flags = tuple(flag for flag in self.flags if not flag.startswith("session.x64quantprecision="))
+
+
+def test_an_engine_that_was_made_under_other_flags_is_built_again(cache: EngineCache) -> None:
+    assert build(Engines(Saturating(), cache)) == [False, False]
+    assert build(Engines(cache=cache)) == [False, False]
+    assert build(Engines(cache=cache)) == [True, True]
+
+
+def test_every_setting_of_a_session_is_in_the_key(engines: Engines) -> None:
+    flags = engines.key(DIGEST, "encode.onnx").flags
+    assert flags == settings().flags
+    for i in range(len(flags)):
+        other = OnnxRuntimeBackend()
+        other.flags = (*flags[:i], f"{flags[i]}0", *flags[i + 1 :])
+        assert Engines(other).key(DIGEST, "encode.onnx").digest != engines.key(DIGEST, "encode.onnx").digest
 
 
 def test_without_a_cache_there_is_nowhere_to_build() -> None:
