@@ -27,6 +27,7 @@ from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.golden import run_pairs
 from edge_runtime.installed import require_ours
 from edge_runtime.kept_proofs import KeptProofs, ProofKey
+from edge_runtime.policies.processor import threads_for
 
 _ROOMS = (Path(__file__).parent, Path(__file__).parents[1] / "policies", Path(golden.__file__).parent)
 
@@ -72,7 +73,7 @@ def report_of(
         device=engines.backend.device,
         driver=engines.backend.driver,
         flags=engines.backend.flags,
-        threads=config.engine.threads,
+        threads=threads_for(config.engine.threads),
         engines=tuple(sorted(policy.engine_digests.items())),
         software=_software(),
     )
