@@ -85,7 +85,7 @@ def _rows(config: RobotConfig) -> Iterator[Row]:
         yield from _loop(config)
     bundle = _guarded("bundle", lambda: _bundle(config))
     yield bundle
-    if bundle.level is Level.OK:
+    if bundle.level is not Level.FAIL:
         yield _guarded("golden pairs", lambda: golden_pairs(config))
         yield _guarded("inference", lambda: _inference(config))
     if config.robot.driver == "sim":

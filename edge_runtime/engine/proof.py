@@ -104,7 +104,7 @@ def proof_of(manifest: Manifest, report: GoldenReport, engines: Engines) -> Proo
     if not is_measured(manifest.parity):
         missing.append("its parity report is of zeros")
     if not missing:
-        return Proof(ProofVerdict.MATCHED, report.worst)
+        return Proof(ProofVerdict.MATCHED, f"its golden pairs match here: {report.worst}")
     shown = f"; {report.worst}" if report.worst else ""
     return Proof(
         ProofVerdict.NO_DATA,

@@ -102,6 +102,14 @@ def test_pairs_of_another_shape_are_refused(
         checked(copy_with(tmp_path / "bundle", spoil), embodiment)
 
 
+def test_pairs_that_would_fill_the_memory_are_refused_unread(tmp_path: Path, embodiment: Embodiment) -> None:
+    def swell(data: Arrays) -> None:
+        data["camera_scene"] = np.zeros((8, 5000, 5000, 3), np.uint8)
+
+    with pytest.raises(BundleError, match=r"bytes, \d+ at most are read"):
+        checked(copy_with(tmp_path / "bundle", swell), embodiment)
+
+
 def test_what_is_no_archive_is_refused(tmp_path: Path, embodiment: Embodiment) -> None:
     folder = copy_with(tmp_path / "bundle")
     (folder / GOLDEN_NAME).write_bytes(b"PK\x03\x04 no")
