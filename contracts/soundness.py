@@ -1,7 +1,7 @@
 """Does a bundle agree with itself? What no robot could use, or what its own report says against it, is named here.
 
-Pure: a manifest in, problems out; all are looked for and all are told. What the robot has to fit is not
-judged here, see `Manifest.require_fit`.
+Pure: a manifest in, problems out; all are looked for and all are told. Whether it fits a robot is not judged here, see
+`Manifest.require_fit`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def require_sound(manifest: Manifest) -> None:
     """
     problems = tuple(problems_of(manifest))
     if problems:
-        raise BundleError(f"{manifest.name} {manifest.version} contradicts itself: {'; '.join(problems)}")
+        raise BundleError(f"{manifest.name} {manifest.version} is refused: {'; '.join(problems)}")
 
 
 def problems_of(manifest: Manifest) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _of_statistics(field: str, statistics: Normalization, joint_names: Sequence[
         if deviation < DEVIATION_MIN:
             yield (
                 f"{field}.std of {joint} is {deviation:g}, less than {DEVIATION_MIN:g}: it never moved in training. "
-                "Give it a deviation of 1, which leaves it as it is"
+                "Export it with a deviation of 1"
             )
         if deviation > DEVIATION_MAX or abs(mean) > DEVIATION_MAX:
             yield f"{field} of {joint} is {mean:g} ± {deviation:g}, which no joint is in rad and no gripper in m"
