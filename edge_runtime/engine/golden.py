@@ -60,7 +60,7 @@ def run_pairs(policy: BundlePolicy, folder: Path, embodiment: Embodiment) -> Gol
     if GOLDEN_NAME not in {blob.path for blob in policy.manifest.blobs}:
         return GoldenReport(bundle=policy.digest, verdict="no_data")
     data = _read(folder / GOLDEN_NAME, policy)
-    plans = np.stack([_plan(policy, embodiment, data, case) for case in range(len(data[_PLAN]))])
+    plans = np.stack([plan_of(policy, embodiment, data, case) for case in range(len(data[_PLAN]))])
     error_rad = np.abs(plans[..., :-1] - data[_PLAN][..., :-1]).reshape(-1, len(embodiment.joints))
     # The percentile passes over a few actions: none of them may be worse than merely far off.
     error_p99_rad = np.where(np.isfinite(error_rad).all(axis=0), np.percentile(error_rad, 99, axis=0), NOT_FINITE)
@@ -79,10 +79,13 @@ def run_pairs(policy: BundlePolicy, folder: Path, embodiment: Embodiment) -> Gol
     )
 
 
-def _plan(
+def plan_of(
     policy: BundlePolicy, embodiment: Embodiment, data: Mapping[str, NDArray[Any]], case: int
 ) -> NDArray[np.float64]:
-    """(horizon, joints + 1); noise is that of the first chunk, as where the plans were made."""
+    """What `policy` answers to one of the golden pairs in `data`: (horizon, joints + 1), in rad and m.
+
+    Noise is that of the first chunk, as where the plans were made.
+    """
     state = data[_STATE][case].tolist()
     observation = Observation(
         sequence=0,
