@@ -128,6 +128,8 @@ def _status(one: Operator, _options: argparse.Namespace) -> str:
     if not one.wait_until(lambda: watcher.control_state != "unknown", _HEARD_S):
         raise OperatorError("control", "status", f"has not been heard for {_HEARD_S:g} s", answered=False)
     one.wait_until(lambda: all(watcher.status().alive.values()), 0.3)
+    # What the engine says of its policy comes on a line of its own.
+    one.wait_until(lambda: not watcher.alive("engine") or watcher.status().proof != "", _HEARD_S)
     status, report = watcher.status(), watcher.report
     assert report is not None
     rows = {
