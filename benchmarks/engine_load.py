@@ -1,8 +1,8 @@
-"""What an engine that was built ahead saves at load, and that it costs nothing when it runs.
+"""What an engine that was built ahead saves at load, that it costs nothing when it runs, and what its proof costs.
 
 ``python -m benchmarks.engine_load``: the shipped bundle is loaded by turns from engines in a cache and from its own
 graphs, in ONNX Runtime. Loading verifies the bundle and warms the policy up, as in the engine process; sessions alone
-are timed beside it.
+are timed beside it, and the whole start with its golden pairs run, and with the proof that was kept of them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from contracts.manifest import read_manifest
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
+from edge_runtime.engine.proof import load_proved
 from edge_runtime.engine_cache import EngineCache
+from edge_runtime.kept_proofs import KeptProofs
 from edge_runtime.policies.session import Session
 
 ROUNDS = 25
 RUNS = 20
 BUILT, PLAIN = "built", "plain"
+_COLUMNS = ("sessions", "load", "pairs_run", "proof_kept", "encode")
 
 
 def measure(folder: Path) -> dict[str, Any]:
@@ -36,7 +39,8 @@ def measure(folder: Path) -> dict[str, Any]:
     graphs = (manifest.policy.graphs.encode, manifest.policy.graphs.denoise)
     taken_ms: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="edge-engines-") as work:
-        built = Engines(cache=EngineCache(Path(work)))
+        built = Engines(cache=EngineCache(Path(work) / "engines"))
+        proofs = {way: KeptProofs(Path(work) / way) for way in (PLAIN, BUILT)}
         build_s = sum(built.build(manifest.digest, folder, graph, lambda _: None).seconds for graph in graphs)
         for _ in range(ROUNDS):
             for way, engines in ((PLAIN, Engines()), (BUILT, built)):
@@ -46,6 +50,10 @@ def measure(folder: Path) -> dict[str, Any]:
                 started_ns = time.perf_counter_ns()
                 BundlePolicy.load(folder, config.embodiment, threads=1, engines=engines)
                 _note(taken_ms, f"{way}_load_p50_ms", started_ns)
+                for proof, anew in (("pairs_run", True), ("proof_kept", False)):
+                    started_ns = time.perf_counter_ns()
+                    load_proved(folder, config, engines, proofs[way], anew=anew)
+                    _note(taken_ms, f"{way}_{proof}_p50_ms", started_ns)
                 tensors = _zeros(sessions[0])
                 for _ in range(RUNS):
                     started_ns = time.perf_counter_ns()
@@ -67,10 +75,10 @@ def main() -> None:
     figures = measure(load_config(SIM_CONFIG).bundle_dir)
     console = Console()
     table = Table(title=f"shipped bundle, medians of {ROUNDS} rounds, ms")
-    for title in ("", "sessions", "whole load", "encode"):
+    for title in ("", "sessions", "whole load", "with its golden pairs run", "with the kept proof", "encode"):
         table.add_column(title, justify="right" if title else "left")
     for way in (PLAIN, BUILT):
-        table.add_row(way, *(str(figures[f"{way}_{what}_p50_ms"]) for what in ("sessions", "load", "encode")))
+        table.add_row(way, *(str(figures[f"{way}_{what}_p50_ms"]) for what in _COLUMNS))
     console.print(table)
     record("engine_load", figures, console)
 

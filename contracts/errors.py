@@ -6,6 +6,7 @@
     │   └── HandshakeError          two parts that each are valid do not fit together (names the field)
     ├── ConfigError                 a setting of the robot's owner (names the key)
     ├── BundleError                 a model bundle that is incomplete, altered or unusable
+    │   └── UnprovenError           one that is whole and does something else on this machine (names joint and angle)
     ├── OtaError                    an update that was refused (names the reason, an `OtaRefusal`)
     ├── ReportError                 a robot's report that the hub declined (names the reason, a `ReportRefusal`)
     ├── SigningError                a key, a signature or metadata that may not be used like this (names it)
@@ -217,6 +218,10 @@ class ConfigError(EdgeError):
 
 class BundleError(EdgeError):
     """A model bundle that is incomplete, altered or unusable."""
+
+
+class UnprovenError(BundleError):
+    """A bundle whose golden pairs come out differently in the engine of this machine: it may not act here."""
 
 
 class OtaError(EdgeError):

@@ -1,31 +1,85 @@
 """Golden pairs: observations that a bundle carries with the trained policy's plans, and what came of a check of them.
 
 They ride as the blob `GOLDEN_NAME` of a bundle, a NumPy archive without pickled objects, written where it was exported:
-one array of pictures for each image tensor of the policy, `instruction`, `state` (cases, joints + 1) and `plan` (cases,
-horizon, joints + 1), both in rad, the gripper in m. A bundle without them is still a bundle.
+`format` (the number `GOLDEN_FORMAT`), for each camera that the policy looks at the pictures as the robot delivers them,
+uint8 RGB of (cases, height, width, 3) under `picture_key`, then `instruction`, `state` (cases, joints + 1) and `plan`
+(cases, horizon, joints + 1), both in rad, the gripper in m. Pictures go by camera and not by tensor: which camera feeds
+which tensor is a part of what the pairs prove. A bundle without them is still a bundle.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
 import msgspec
 
 GOLDEN_NAME = "golden.npz"
+GOLDEN_FORMAT = 2
 NOT_FINITE = 1e300
 """Stands for an error that is no number: JSON has none."""
+
+
+class ProofVerdict(str, Enum):
+    """What is known of a policy on the machine that runs it. Stable strings: they travel and are shown.
+
+    `unproven`: nobody has looked. `no_data`: there is nothing to hold it against, which is for a person to judge.
+    """
+
+    UNPROVEN = "unproven"
+    MATCHED = "matched"
+    NO_DATA = "no_data"
+    DIFFERS = "differs"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def may_act(self) -> bool:
+        """Whether a robot may be armed for it."""
+        return self in (ProofVerdict.MATCHED, ProofVerdict.NO_DATA)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A verdict, and in words what it comes from."""
+
+    verdict: ProofVerdict = ProofVerdict.UNPROVEN
+    detail: str = ""
+
+
+def picture_key(camera: str) -> str:
+    """Name of the array with the pictures of `camera`."""
+    return f"camera_{camera}"
 
 
 class GoldenReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the engine of this machine made of a bundle's golden pairs.
 
-    `error_p99_rad` has one value a joint, in joint order; `bound_p99_rad` is the one the bundle was exported under.
+    `error_p99_rad` has one value for each of `joint_names`; `bound_p99_rad` is the one the bundle was exported under.
     `gripper_flips` counts actions on the other side of half-open. A plan matches with no flip and every joint within.
     """
 
     bundle: str
     verdict: Literal["matched", "differs", "no_data"]
     cases: int = 0
+    joint_names: tuple[str, ...] = ()
     error_p99_rad: tuple[float, ...] = ()
     bound_p99_rad: float = 0.0
     gripper_flips: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.joint_names) != len(self.error_p99_rad):
+            raise ValueError("a golden report has one error for each joint")
+
+    @property
+    def worst(self) -> str:
+        """The joint that is furthest off and its angle, in words; empty without data."""
+        if not self.error_p99_rad:
+            return ""
+        joint = max(range(len(self.error_p99_rad)), key=self.error_p99_rad.__getitem__)
+        name, error_rad = self.joint_names[joint], self.error_p99_rad[joint]
+        off = f"{error_rad:.4f} rad" if error_rad < NOT_FINITE else "no finite number"
+        flips = f", {self.gripper_flips} gripper flips" if self.gripper_flips else ""
+        return f"{name} is off by {off} (p99), {self.bound_p99_rad:g} is allowed{flips}, in {self.cases} golden pairs"

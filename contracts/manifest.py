@@ -16,6 +16,7 @@ import msgspec
 from contracts.embodiment import Embodiment
 from contracts.errors import BundleError, HandshakeError
 from contracts.messages import MAX_ACTION_DT_NS, MAX_HORIZON, MIN_ACTION_DT_NS
+from contracts.soundness import require_sound
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -316,12 +317,13 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verify_bundle(folder: Path) -> Manifest:
-    """Read the manifest and check size and SHA-256 of every blob.
+    """Read the manifest, check that it does not contradict itself, and size and SHA-256 of every blob.
 
     Raises:
-        BundleError: names the first blob that is missing or altered.
+        BundleError: names the first blob that is missing or altered, or what contradicts itself.
     """
     manifest = read_manifest(folder)
+    require_sound(manifest)
     for blob in manifest.blobs:
         try:
             actual = blob_of(folder, blob.path)

@@ -14,6 +14,8 @@ import msgspec
 from contracts.errors import BundleError
 
 _WORD = re.compile(r"[a-z0-9']+")
+MAX_SIZE = 1 << 20
+"""Rows of the largest embedding that is fed."""
 
 
 class Tokens(NamedTuple):
@@ -57,14 +59,19 @@ def read_tokenizer(path: Path) -> WordTokenizer:
     """Read the vocabulary of a bundle.
 
     Raises:
-        BundleError: missing, unreadable or not a vocabulary.
+        BundleError: missing, unreadable or not a vocabulary, or one that knows no word.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=WordTokenizer)
+        tokenizer = msgspec.json.decode(path.read_bytes(), type=WordTokenizer)
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: {error}") from error
+    if not any(map(_WORD.fullmatch, tokenizer.words)):
+        raise BundleError(f"{path}: it knows no word that a sentence can hold: every instruction would be the same")
+    if tokenizer.size > MAX_SIZE:
+        raise BundleError(f"{path}: a word has the number {tokenizer.size - 1}, more than {MAX_SIZE} are not read")
+    return tokenizer
 
 
 def write_tokenizer(path: Path, tokenizer: WordTokenizer) -> None:

@@ -10,6 +10,7 @@ from enum import Enum
 
 import msgspec
 
+from contracts.golden import ProofVerdict
 from contracts.messages import Message
 
 MAX_UPDATE_ANSWERS = 8
@@ -67,6 +68,8 @@ class PolicyStatus(Message, frozen=True):
         standby: the one that is warm beside it, empty for none.
         loading: the one that is being loaded, empty for none.
         failed: the one that could not be loaded, empty for none, and `problem`: why.
+        proof: of the bundle that serves, on this machine, in the engine that runs it; where none serves, of the one
+            that would and may not. `proof_detail`: what it comes from, with the joint and the angle, for a person.
     """
 
     stamp_ns: int
@@ -78,6 +81,8 @@ class PolicyStatus(Message, frozen=True):
     loading: str = ""
     failed: str = ""
     problem: str = ""
+    proof: ProofVerdict = ProofVerdict.UNPROVEN
+    proof_detail: str = ""
 
     def __post_init__(self) -> None:
         for name in ("stamp_ns", "order_id", "serving_since_ns"):
@@ -87,6 +92,9 @@ class PolicyStatus(Message, frozen=True):
         for name in ("serving", "standby", "loading", "failed"):
             _require_digest(name, getattr(self, name), or_none=True)
         _require_words("problem", self.problem)
+        _require_words("proof_detail", self.proof_detail)
+        if self.proof.may_act and not self.serving:
+            raise ValueError("proof is of a bundle that serves")
 
 
 class EpisodeOutcome(Message, frozen=True):

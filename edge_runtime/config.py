@@ -35,17 +35,24 @@ class RobotSection(Section, frozen=True):
 
 
 class EngineSection(Section, frozen=True):
-    """`[engine]`: how the policy runs. `backend = "tensorrt"` needs an NVIDIA GPU and TensorRT on this robot."""
+    """`[engine]`: how the policy runs. `backend = "tensorrt"` needs an NVIDIA GPU and TensorRT on this robot.
+
+    A bundle may be held to no wider bound than `parity_bound_max_rad`: how far its plans may be, at p99 in the worst
+    joint, from those of the policy that was trained.
+    """
 
     backend: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
     threads: int = 1
     replan_interval_s: float = 0.1
+    parity_bound_max_rad: float = 0.05
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= 64:
             raise ValueError(f"threads must lie between 1 and 64, got {self.threads}")
         if not 0.0 <= self.replan_interval_s <= 10.0:
             raise ValueError("replan_interval_s must lie between 0 and 10")
+        if not 0.0 < self.parity_bound_max_rad <= 1.0:
+            raise ValueError("parity_bound_max_rad must be above 0 and at most 1")
 
 
 class ControlSection(Section, frozen=True):

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import stat
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -80,6 +81,24 @@ def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def read_own(path: Path, *, at_most_bytes: int) -> bytes | None:
+    """A file that this user alone may have written or read; None if it is not there, not like that, or larger."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            return None
+        if found.st_size > at_most_bytes:
+            return None
+        try:
+            return file.read()
+        except OSError:
+            return None
 
 
 class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import stat
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import msgspec
 
 from contracts.errors import EngineError, OtaError, OtaRefusal
 from edge_runtime.config import RobotConfig
-from edge_runtime.durable import make_folder, refusal_of, write_durably
+from edge_runtime.durable import make_folder, read_own, refusal_of, write_durably
 
 FORMAT_VERSION = 1
 ENGINE_BYTES_MAX = 32 << 30
@@ -86,7 +85,7 @@ class EngineCache:
         record = _record_in(folder)
         if record is None or record.key != key or record.size_bytes > ENGINE_BYTES_MAX:
             return None
-        data = _read_own(folder / _ENGINE_NAME, record.size_bytes)
+        data = read_own(folder / _ENGINE_NAME, at_most_bytes=record.size_bytes)
         return data if data is not None and hashlib.sha256(data).hexdigest() == record.sha256 else None
 
     def write(self, key: EngineKey, data: bytes) -> None:
@@ -151,28 +150,10 @@ def _owner_of(folder: Path) -> int:
 
 
 def _record_in(folder: Path) -> _Record | None:
-    data = _read_own(folder / _RECORD_NAME)
+    data = read_own(folder / _RECORD_NAME, at_most_bytes=_RECORD_BYTES_MAX)
     if data is None:
         return None
     try:
         return msgspec.json.decode(data, type=_Record)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-
-
-def _read_own(path: Path, size_bytes: int | None = None) -> bytes | None:
-    """A file that this user alone may have written, of `size_bytes` or a record's size; None if it is not like that."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            return None
-        if found.st_size > _RECORD_BYTES_MAX if size_bytes is None else found.st_size != size_bytes:
-            return None
-        try:
-            return file.read()
-        except OSError:
-            return None

@@ -145,6 +145,10 @@ ANSWERS: dict[str, Explanation] = {
     "refused_unsure": Explanation(
         "its policy was unsure many times in a row", "Answer it first: [resume], or another instruction."
     ),
+    "refused_unproven": Explanation(
+        "the policy may not act before its engine has shown here that it does what it was trained to",
+        "`edge-runtime check` runs its golden pairs.",
+    ),
     "refused_after_stop": Explanation(
         "a person stopped or disarmed the robot, so only a person may reset and arm it",
         "To continue, a person types [reset] (after a stop), then [arm].",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
-from contracts.errors import BundleError, EdgeError, OtaError
+from contracts.errors import BundleError, EdgeError, HandshakeError, OtaError
 from contracts.manifest import Manifest, read_manifest, verify_bundle
 from edge_runtime.config import RobotConfig
 from edge_runtime.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
@@ -30,13 +30,26 @@ def verified(folder: Path, config: RobotConfig) -> Manifest:
     """The manifest of the bundle in `folder`, all of whose files have been looked at, if it fits this robot.
 
     Raises:
-        BundleError: incomplete or altered.
-        HandshakeError: trained for another robot, or for one that is allowed more.
+        BundleError: incomplete, altered, or it contradicts itself.
+        HandshakeError: as `require_ours`.
     """
     manifest = verify_bundle(folder)
+    require_ours(manifest, config)
+    return manifest
+
+
+def require_ours(manifest: Manifest, config: RobotConfig) -> None:
+    """Check that a bundle is for this robot, inside its limits, and held to a bound that this robot's owner accepts.
+
+    Raises:
+        HandshakeError: names the first field that is not.
+    """
     manifest.require_fit(config.embodiment)
     manifest.require_allowed(config.safety.motion)
-    return manifest
+    bound_rad, most_rad = manifest.parity.bound_p99_rad, config.engine.parity_bound_max_rad
+    if not bound_rad <= most_rad:
+        expected = f"at most {most_rad:g}, parity_bound_max_rad in [engine] of robot.toml"
+        raise HandshakeError("parity.bound_p99_rad", expected, f"{bound_rad:g}")
 
 
 class Installed:

@@ -164,6 +164,8 @@ class Operator:
         self._instruction = command
 
         def answer() -> _Answered | None:
+            if (status := self.watcher.unproven) is not None:
+                return _Answered("refused_unproven", status.proof_detail)
             engine = self.watcher.heartbeats.get("engine")
             followed = engine.counters.get("instruction_id", 0) if engine is not None else 0
             if followed > command.id:
@@ -172,9 +174,13 @@ class Operator:
 
         self._request(self._commands, command, "engine", f"instruct {text!r}", answer)
 
-    def arm(self) -> None:
-        """From here on the robot follows the policy, inside its limits."""
-        self._ask_control(OperatorKind.ARM)
+    def arm(self) -> str:
+        """From here on the robot follows the policy, inside its limits.
+
+        Returns:
+            what else the person who armed should know, empty for nothing.
+        """
+        return self._ask_control(OperatorKind.ARM)
 
     def disarm(self) -> None:
         """Let the robot decelerate, and follow no commands from there on. Does not remove motor power."""
@@ -339,7 +345,7 @@ class Operator:
             self._listen()
         return "timeout", f"undecided after {timeout_s:.0f} s"
 
-    def _ask_control(self, kind: OperatorKind) -> None:
+    def _ask_control(self, kind: OperatorKind) -> str:
         command = self._command(kind)
 
         def answer() -> _Answered | None:
@@ -347,7 +353,7 @@ class Operator:
             given = report.answer_to(command) if report is not None else None
             return None if given is None else _Answered(given.answer, given.detail)
 
-        self._request(self._commands, command, "control", kind.value, answer)
+        return self._request(self._commands, command, "control", kind.value, answer)
 
     def _command(self, kind: OperatorKind, instruction: str = "") -> OperatorCommand:
         return OperatorCommand(
@@ -365,7 +371,8 @@ class Operator:
 
     def _request(
         self, sender: Sender, command: Message, process: str, request: str, answer: Callable[[], _Answered | None]
-    ) -> None:
+    ) -> str:
+        """Ask until there is an answer; its detail, if it was granted."""
         deadline_s = time.monotonic() + self._answer_timeout_s
         repeat_s = 0.0
         pause_s, longest_s = _REPEAT_S
@@ -382,6 +389,7 @@ class Operator:
         if answered.answer not in _GRANTED:
             problem = f"refused: {refused_because(answered.answer, answered.detail, self._run_dir)}"
             raise OperatorError(process, request, problem, answered=True)
+        return answered.detail
 
     def _listen(self, timeout_s: float = _LISTEN_S) -> None:
         self.watcher.receive(timeout_s)

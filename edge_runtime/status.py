@@ -12,6 +12,7 @@ from types import TracebackType
 
 import msgspec
 
+from contracts.golden import ProofVerdict
 from contracts.messages import ChunkReceipt, Heartbeat, Message, ReducedSpeed, SafetyReport, SceneStatus, StopCause
 from contracts.topics import (
     CHUNK_RECEIPT,
@@ -53,8 +54,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     this machine's timing, empty before it is known, `grade_speed_scale` what it leaves of those limits. `reduced`:
     reduced-speed mode, None while it is off. `faults`: latched in the kernel. `stopped_by`: what only a person can end.
     `ticks_watched`: of the control loop, while `interventions` were counted. `plans_taken`: by control since its start.
-    `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `update`: what
-    the update agent says, None where it has not been heard for a second.
+    `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `proof`: whether
+    it does on this machine what it was trained to, a `ProofVerdict`, empty before the engine has said so, with its
+    `proof_detail`. `update`: what the update agent says, None where it has not been heard for a second.
     """
 
     instruction: str
@@ -89,6 +91,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     plans_taken: int
     bundle: str
     standby: str
+    proof: str
+    proof_detail: str
     update: UpdateStatus | None
 
     @property
@@ -109,6 +113,9 @@ class Watcher:
         self.report: SafetyReport | None = None
         self.scene: SceneStatus | None = None
         self.policy: PolicyStatus | None = None
+        self.unproven: PolicyStatus | None = None
+        """What an engine says that serves nothing, because its bundle does not do here what it was trained to."""
+        self._proof: PolicyStatus | None = None
         self._update: UpdateStatus | None = None
         self.heartbeats: dict[str, Heartbeat] = {}
         self.receipts: deque[ChunkReceipt] = deque(maxlen=_RECEIPTS_KEPT)
@@ -136,6 +143,8 @@ class Watcher:
                 self.scene = message
             elif isinstance(message, PolicyStatus):
                 self.policy = message if message.serving else None
+                self.unproven = message if message.proof is ProofVerdict.DIFFERS else None
+                self._proof = message
             elif isinstance(message, UpdateStatus):
                 self._update = message
                 self._heard_s["ota"] = now_s
@@ -215,6 +224,8 @@ class Watcher:
             plans_taken=control.counters.get("chunks_accepted", 0) if control is not None else 0,
             bundle=self._bundle(),
             standby=self.policy.standby if self.policy is not None else "",
+            proof=self._proof.proof.value if self._proof is not None else "",
+            proof_detail=self._proof.proof_detail if self._proof is not None else "",
             update=self.update,
         )
 

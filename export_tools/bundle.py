@@ -22,6 +22,7 @@ from contracts.manifest import (
     verify_bundle,
     write_manifest,
 )
+from export_tools.graph_notes import strip_notes
 
 
 def tool_versions(packages: Sequence[str]) -> dict[str, str]:
@@ -50,8 +51,12 @@ def seal(
 ) -> Manifest:
     """Write `manifest.json` over every file in `folder` and check the result by reading it back.
 
+    The graphs among them lose what they say to people, see `graph_notes`.
+
     Raises `BundleError` if the files together exceed `limit_bytes`.
     """
+    for graph in folder.glob("*.onnx"):
+        strip_notes(graph)
     blobs = tuple(blob_of(folder, path.name) for path in sorted(folder.iterdir()) if path.name != "manifest.json")
     size = sum(blob.size_bytes for blob in blobs)
     if size > limit_bytes:

@@ -10,9 +10,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from contracts.embodiment import Embodiment
 from contracts.golden import GOLDEN_NAME
 from contracts.manifest import blob_of, read_manifest, write_manifest
 from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.engine.bundle_policy import BundlePolicy
+from edge_runtime.engine.golden import plan_of
 
 SHIPPED: Path = load_config(SIM_CONFIG).bundle_dir
 Arrays = dict[str, Any]
@@ -34,6 +37,16 @@ def copy_with(folder: Path, change: Callable[[Arrays], None] = lambda _: None, *
     else:
         (folder / GOLDEN_NAME).unlink()
     return seal(folder, **manifest)
+
+
+def agree(folder: Path, embodiment: Embodiment) -> Path:
+    """Make the golden pairs of `folder` say what the bundle there answers, as if it had been trained to."""
+    policy = BundlePolicy.load(folder, embodiment, threads=1)
+    with np.load(folder / GOLDEN_NAME, allow_pickle=False) as archive:
+        data = {name: archive[name] for name in archive.files}
+    data["plan"] = np.stack([plan_of(policy, embodiment, data, case) for case in range(len(data["plan"]))])
+    np.savez_compressed(folder / GOLDEN_NAME, **data)
+    return seal(folder)
 
 
 def seal(folder: Path, **changes: object) -> Path:

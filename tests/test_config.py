@@ -48,6 +48,9 @@ def test_the_shipped_settings_are_valid(robot: Path) -> None:
         (r"^engine_timeout_s = [0-9.]+", "engine_timeout_s = 0.5\nprogress_timeout_s = nan", "control", "0.001 and 60"),
         (r"^threads = [0-9]+", 'backend = "tpu"', "engine.backend", "tpu"),
         (r"^threads = [0-9]+", "threads = 0", "engine", "between 1 and 64"),
+        (r"^threads = [0-9]+", "parity_bound_max_rad = 1000.0", "engine", "above 0 and at most 1"),
+        (r"^threads = [0-9]+", "parity_bound_max_rad = nan", "engine", "above 0 and at most 1"),
+        (r"^threads = [0-9]+", "parity_bound_max_rad = 0.0", "engine", "above 0 and at most 1"),
         (r"^threads = [0-9]+", "threads = ", "robot.toml", "not valid TOML"),
     ],
 )

@@ -9,14 +9,15 @@ from types import TracebackType
 
 import msgspec
 
+from contracts.golden import GOLDEN_NAME
 from contracts.manifest import read_manifest
 from contracts.topics import POLICY_ORDER
 from contracts.updates import PolicyOrder
 from edge_runtime.bus import Publisher
-from edge_runtime.config import load_config
+from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.installed import bundle_folder
 from edge_runtime.slots import SHIPPED, Slot, SlotFile, Slots
-from tests.golden_bundles import seal
+from tests.golden_bundles import agree, seal
 
 _OTA = """
 [ota]
@@ -31,10 +32,14 @@ store = "store"
 
 
 def variant_of(bundle: Path, folder: Path, **policy: object) -> Path:
-    """A copy of `bundle` whose policy contract differs in these fields, whole by its own manifest."""
+    """A copy of `bundle` whose policy contract differs in these fields, whole by its own manifest.
+
+    Golden pairs that it has are those of its own answers, as if it had been trained so.
+    """
     shutil.copytree(bundle, folder)
     contract = msgspec.structs.replace(read_manifest(folder).policy, **policy)
-    return seal(folder, policy=contract, version=f"variant {folder.name}")
+    seal(folder, policy=contract, version=f"variant {folder.name}")
+    return agree(folder, load_config(SIM_CONFIG).embodiment) if (folder / GOLDEN_NAME).exists() else folder
 
 
 class TwoBundles:

@@ -23,8 +23,10 @@ from pathlib import Path
 
 import msgspec
 
+from contracts.golden import ProofVerdict
 from contracts.messages import ActionChunk, ControlState, Heartbeat, InferenceTiming, SafetyReport
-from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, SAFETY_REPORT
+from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS, SAFETY_REPORT
+from contracts.updates import PolicyStatus
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.lifeline import lifeline
 from edge_runtime.processes import port_name
@@ -67,6 +69,8 @@ class Policy:
         self._page = page
         self._chunks = Publisher(ACTION_CHUNK, run_dir)
         self._beats = Publisher(HEARTBEAT_ENGINE, run_dir)
+        self._statuses = Publisher(POLICY_STATUS, run_dir)
+        self._since_ns = time.monotonic_ns()
         self._reports = Subscriber((SAFETY_REPORT,), run_dir)
         self._base_rad, self._base_ns = orders.start_rad, time.monotonic_ns()
         self._sequence = 0
@@ -106,6 +110,15 @@ class Policy:
         )
         self._page[:8] = now_ns.to_bytes(8, "little")
         self._beats.send(beat)
+        status = PolicyStatus(
+            stamp_ns=now_ns,
+            pid=os.getpid(),
+            order_id=0,
+            serving=self._orders.bundle_digest,
+            serving_since_ns=self._since_ns,
+            proof=ProofVerdict.MATCHED,
+        )
+        self._statuses.send(status)
 
     def _say(self, now_ns: int) -> None:
         if not self._is_stuck or self._last is None:

@@ -17,6 +17,7 @@ import numpy as np
 import zmq
 
 from benchmarks.faults.robot import FaultRobot
+from contracts.golden import ProofVerdict
 from contracts.messages import (
     ActionChunk,
     Heartbeat,
@@ -25,11 +26,12 @@ from contracts.messages import (
     OperatorKind,
     SceneCommand,
 )
-from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR, SCENE_COMMAND, Topic, encode
+from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR, POLICY_STATUS, SCENE_COMMAND, Topic, encode
+from contracts.updates import PolicyStatus
 from edge_runtime.processes import CONTROL
 from edge_runtime.robots.port import CommandState
 
-_TOPICS = (ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR)
+_TOPICS = (ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR, POLICY_STATUS)
 _LISTEN_EVERY = 2000
 _CONNECT_MS = 10_000
 _ASKED = tuple(kind for kind in OperatorKind if kind is not OperatorKind.RESET)
@@ -71,13 +73,14 @@ class _Liar:
             ACTION_CHUNK.name: self._chunk,
             HEARTBEAT_ENGINE.name: self._beat,
             OPERATOR.name: self._command,
+            POLICY_STATUS.name: self._status,
             SCENE_COMMAND.name: self._scene,
         }
 
     def next(self) -> tuple[Topic, bytes]:
         """One message and where to send it."""
         random = self._random
-        topic = random.choices(_TOPICS, (5, 4, 1))[0]
+        topic = random.choices(_TOPICS, (5, 4, 1, 1))[0]
         dice = random.random()
         if dice < (0.25 if topic is not OPERATOR else 0.1):
             return topic, self._fresh(topic.name)
@@ -140,6 +143,18 @@ class _Liar:
         fields = msgspec.msgpack.decode(encode(HEARTBEAT_ENGINE, beat))
         pid = random.choice((random.randrange(2**31), random.randrange(2**64), -random.randrange(2**63)))
         return msgspec.msgpack.encode({**fields, "pid": pid})
+
+    def _status(self) -> bytes:
+        """Of an engine whose policy is proved, or whatever else one may say of it."""
+        status = PolicyStatus(
+            stamp_ns=time.monotonic_ns(),
+            pid=1,
+            order_id=0,
+            serving=self._bundle_digest,
+            serving_since_ns=0,
+            proof=self._random.choice((ProofVerdict.MATCHED, *ProofVerdict)),
+        )
+        return encode(POLICY_STATUS, status)
 
     def _command(self) -> bytes:
         """Mostly what would move it, if it may be armed."""

@@ -61,8 +61,10 @@ def _what_next(error: OperatorError, one: Operator, run_dir: Path) -> str:
 
 
 def _arm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
-    one.arm()
+    known = one.arm()
     said = f"armed: control is {one.watcher.control_state}; the robot follows its policy"
+    if known:
+        said += f"\nnote: {known}"
     return f"{said}\n{_A_RUN}: it goes on now, with its next episode" if gives_instructions(run_dir) else said
 
 
@@ -151,6 +153,8 @@ def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     if not one.wait_until(lambda: watcher.control_state != "unknown", _HEARD_S):
         raise OperatorError("control", "status", f"has not been heard for {_HEARD_S:g} s", answered=False)
     one.wait_until(lambda: all(watcher.status().alive.values()), 0.3)
+    # What the engine says of its policy comes on a line of its own.
+    one.wait_until(lambda: not watcher.alive("engine") or watcher.status().proof != "", _HEARD_S)
     status, report = watcher.status(), watcher.report
     assert report is not None
     rows = {
@@ -162,6 +166,7 @@ def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
         "down": ", ".join(name for name, alive in status.alive.items() if not alive) or "none",
         "instruction": status.instruction or "none",
         "policy": f"{policy_line(status)}; gate {status.gate}",
+        "proof": ": ".join(filter(None, (status.proof, status.proof_detail))) or "unknown",
         "timing": f"grade {status.grade or 'not known yet'}, {timing_line(status)}",
         "refused": refusals_line(status),
         "limits": report.safety_digest,

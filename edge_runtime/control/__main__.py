@@ -8,7 +8,6 @@ import time
 from functools import partial
 
 from contracts.errors import HandshakeError, PortError
-from contracts.manifest import Manifest
 from contracts.messages import ActionChunk, Heartbeat, OperatorCommand
 from contracts.topics import (
     ACTION_CHUNK,
@@ -16,11 +15,12 @@ from contracts.topics import (
     HEARTBEAT_CONTROL,
     HEARTBEAT_ENGINE,
     OPERATOR,
+    POLICY_STATUS,
     SAFETY_REPORT,
 )
+from contracts.updates import PolicyStatus
 from edge_runtime.bus import Publisher, Refusals, Subscriber
 from edge_runtime.clock import MonotonicClock, VirtualClock
-from edge_runtime.config import RobotConfig
 from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import kernel_config
@@ -28,7 +28,7 @@ from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.stop_line import StopLine
 from edge_runtime.control.supervisor import Supervisor
-from edge_runtime.installed import Installed
+from edge_runtime.installed import Installed, require_ours
 from edge_runtime.processes import port_name
 from edge_runtime.robots.port import DriverPort, PortRole
 from edge_runtime.service import Arguments, Beats, StopSignal, run_service
@@ -54,17 +54,12 @@ def _clock_name(virtual: bool) -> str:
     return "virtual" if virtual else "monotonic"
 
 
-def _require_fit(config: RobotConfig, manifest: Manifest) -> None:
-    manifest.require_fit(config.embodiment)
-    manifest.require_allowed(config.safety.motion)
-
-
 def control(arguments: Arguments, stop: StopSignal) -> None:
     """Supervise until `stop`; leaves the robot at rest and silent."""
     config, run_dir = arguments.config, arguments.run_dir
     if not arguments.lockstep and config.control.realtime_priority > 0:
         _put_supervisor_before_ordinary_work()
-    bundles = KnownBundles(Installed.of(config), partial(_require_fit, config))
+    bundles = KnownBundles(Installed.of(config), partial(require_ours, config=config))
     bundle_digest = bundles.boot()
     refusals = Refusals()
     limits = kernel_config(config.safety, config.embodiment)
@@ -92,7 +87,9 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         Publisher(SAFETY_REPORT, run_dir) as reports,
         Publisher(CHUNK_RECEIPT, run_dir) as receipts,
         Publisher(HEARTBEAT_CONTROL, run_dir) as heartbeats,
-        Subscriber((OPERATOR, ACTION_CHUNK, HEARTBEAT_ENGINE), run_dir, refusals, process="control") as subscriber,
+        Subscriber(
+            (OPERATOR, ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS), run_dir, refusals, process="control"
+        ) as subscriber,
     ):
         # With the driver's clock and this process's apart, neither timing nor a stalled policy would be looked at.
         if port.virtual_clock != arguments.lockstep:
@@ -125,6 +122,8 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                     report_is_due = True
                 elif isinstance(message, Heartbeat):
                     supervisor.take_heartbeat(message)
+                elif isinstance(message, PolicyStatus):
+                    supervisor.take_policy_status(message)
             if report_is_due:
                 report_due_s = time.monotonic() + _REPORT_INTERVAL_S
                 for followed in supervisor.drain():

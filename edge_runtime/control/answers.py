@@ -18,6 +18,9 @@ RESTARTED = "refused_restarted"
 AFTER_STOP = "refused_after_stop"
 """A program asked for what only a person may do, after a person's stop."""
 
+UNPROVEN = "refused_unproven"
+"""The engine has not shown that its policy does on this machine what it was trained to."""
+
 
 class Answers:
     """The memory of one robot's requests; forgotten with the process, after which a robot is not armed."""

@@ -22,11 +22,12 @@ from contracts.messages import (
     SafetyReport,
 )
 from contracts.topics import ACTION_CHUNK, OPERATOR
+from contracts.updates import PolicyStatus
 from edge_runtime.bus import Refusals
 from edge_runtime.clock import Clock
 from edge_runtime.config import RobotConfig
 from edge_runtime.control.admission import Admission, Prediction
-from edge_runtime.control.answers import AFTER_STOP, RESTARTED, Answers
+from edge_runtime.control.answers import AFTER_STOP, RESTARTED, UNPROVEN, Answers
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
 from edge_runtime.control.grade import SelfTest
@@ -35,6 +36,7 @@ from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import TICK_NS
 from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.policy_watch import PolicyWatch
+from edge_runtime.control.proof_watch import PATIENCE_NS, ProofWatch
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.control.speed import SpeedLimit
 from edge_runtime.control.standing_orders import StandingOrders
@@ -46,6 +48,8 @@ from edge_runtime.safety import Reason, Request, Result, State
 
 _CHUNK_MAX_AGE_NS = round(ACTION_CHUNK.max_age_s * 1e9)
 _DRAIN_LIMIT = 1024
+_ENGINE_HEARD_S = 0.5
+"""An engine speaks ten times a second: one that is taken for stalled earlier may still be armed for."""
 _FOLLOWS = (State.ACTIVE, State.HOLDING)
 _REQUESTS = {
     OperatorKind.ARM: Request.ARM,
@@ -120,6 +124,7 @@ class Supervisor:
         self._engine_seen_s: float | None = None
         self._window = TickWindow(len(config.embodiment.joints))
         self._policy = PolicyWatch(loop, lifeline_path(port.name))
+        self._proof = ProofWatch(round(max(config.control.engine_timeout_s, _ENGINE_HEARD_S) * 1e9))
         self._speed = SpeedLimit(loop, config.safety.geometry)
         if orders.is_latched:
             loop.request_stop()
@@ -169,20 +174,34 @@ class Supervisor:
     def take_operator(self, command: OperatorCommand) -> None:
         """Carry out a request of the operator once; a stop always, whatever its number.
 
-        Arming has to wait for the first self-test. It is not answered until then, and so it is repeated: an operator
-        who has given up meanwhile arms nothing. Nor is a stop that the loop did not take: its repetition is tried anew.
+        Arming has to wait for the first self-test, and a moment for an engine that comes up. It is not answered until
+        then, and so it is repeated: an operator who has given up meanwhile arms nothing. Nor is a stop that the loop
+        did not take: its repetition is tried anew.
         """
         if command.kind is OperatorKind.INSTRUCT:
             self._take_instruction(command)
             return
-        if command.kind is OperatorKind.ARM and self._self_test is not None and self._self_test.grade is None:
+        if command.kind is OperatorKind.ARM and self._has_to_wait(command):
             return
         if self._answers.is_due(command):
             answer = self._carry_out(command)
             if answer is not None:
-                self._answers.give(command, answer, self._detail(answer))
+                self._answers.give(command, answer, self._detail_of(command, answer) or self._detail(answer))
         elif self._answers.was_overtaken(command):
             self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
+
+    def _has_to_wait(self, arm: OperatorCommand) -> bool:
+        """Whether what arming depends on is not known yet, and may be in a moment."""
+        if self._self_test is not None and self._self_test.grade is None:
+            return True
+        now_ns = time.monotonic_ns()
+        return self._proof.word(now_ns).may_change and now_ns - arm.stamp_ns < PATIENCE_NS
+
+    def _detail_of(self, command: OperatorCommand, answer: str) -> str:
+        """What a person who arms should know of the policy, or why she may not."""
+        if command.kind is not OperatorKind.ARM or answer not in (UNPROVEN, Result.DONE.name.lower()):
+            return ""
+        return self._proof.word(time.monotonic_ns()).detail
 
     def _take_instruction(self, command: OperatorCommand) -> None:
         """The engine's business, but for a policy that has asked: another instruction is an answer."""
@@ -205,6 +224,8 @@ class Supervisor:
         if command.kind is OperatorKind.DISARM and command.asker is Asker.PERSON:
             # Whatever becomes of it: nothing may arm from here on, also where there is nothing to disarm.
             self._orders.disarmed()
+        if command.kind is OperatorKind.ARM and not self._proof.word(time.monotonic_ns()).may_arm:
+            return UNPROVEN
         if command.kind is OperatorKind.ARM and self._intake.gate is GateState.ESCALATED:
             return "refused_unsure"
         asked_ns = self._clock.now_ns()
@@ -251,6 +272,11 @@ class Supervisor:
         """The engine gave a sign of life."""
         self._engine_seen_s = time.monotonic()
         self._policy.take(heartbeat)
+        self._proof.hear(heartbeat, time.monotonic_ns())
+
+    def take_policy_status(self, status: PolicyStatus) -> None:
+        """What the engine says of its bundles: before it has said that its policy is proved, nothing is armed."""
+        self._proof.hear(status, time.monotonic_ns())
 
     def drain(self) -> list[ChunkReceipt]:
         """Take the loop's tick reports since the last call; receipts that they complete."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial
-from pathlib import Path
 
 import cv2
 
-from contracts.manifest import read_manifest
+from contracts.errors import UnprovenError
 from contracts.messages import ChunkReceipt, Observation, OperatorCommand
 from contracts.topics import (
     ACTION_CHUNK,
@@ -23,12 +22,13 @@ from contracts.topics import (
 from contracts.updates import PolicyOrder
 from edge_runtime.bus import Publisher, Subscriber
 from edge_runtime.clock import MonotonicClock, open_clock
-from edge_runtime.config import RobotConfig
-from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policies import Policies, boot
+from edge_runtime.engine.proof import load_proved
+from edge_runtime.engine.unproven import say_why_nothing_serves
 from edge_runtime.installed import Installed
+from edge_runtime.kept_proofs import KeptProofs
 from edge_runtime.lifeline import lifeline
 from edge_runtime.policies.processor import threads_for
 from edge_runtime.processes import port_name
@@ -49,12 +49,20 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
         )
     cv2.setNumThreads(threads)
     installed = Installed.of(config)
-    load = partial(_load, config=config, engines=Engines.of(config))
+    load = partial(load_proved, config=config, engines=Engines.of(config), kept=KeptProofs.of(config, run_dir))
     statuses = Publisher(POLICY_STATUS, run_dir)
-    booted = boot(installed, load, lambda: bool(stop), statuses.send)
-    if booted is None:
-        _end_in_the_middle_of_a_load()
-        return
+    booted = None
+    while booted is None:
+        try:
+            booted = boot(installed, load, lambda: bool(stop), statuses.send)
+        except UnprovenError as error:
+            say_why_nothing_serves(installed, str(error), run_dir, statuses.send, lambda: bool(stop))
+            if stop:
+                return
+            continue
+        if booted is None:
+            _end_in_the_middle_of_a_load()
+            return
     clock = open_clock(port_name(run_dir), lockstep=arguments.lockstep)
     real_time = MonotonicClock()
     with (
@@ -106,14 +114,6 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
                 statuses.send(status)
     if policies.loading:
         _end_in_the_middle_of_a_load()
-
-
-def _load(folder: Path, config: RobotConfig, engines: Engines) -> BundlePolicy:
-    """A policy that control would take chunks of, and that is looked at before anything takes long."""
-    manifest = read_manifest(folder)
-    manifest.require_fit(config.embodiment)
-    manifest.require_allowed(config.safety.motion)
-    return BundlePolicy.load(folder, config.embodiment, threads=config.engine.threads, engines=engines)
 
 
 def _end_in_the_middle_of_a_load() -> None:

@@ -18,6 +18,7 @@ from contracts.errors import EdgeError, OtaError
 from contracts.manifest import verify_bundle
 from edge_runtime.config import RobotConfig, load_config
 from edge_runtime.engine.engines import Engines
+from edge_runtime.installed import require_ours
 
 
 def build(folder: Path, config: RobotConfig) -> BuildReport:
@@ -29,7 +30,7 @@ def build(folder: Path, config: RobotConfig) -> BuildReport:
         EngineError: it cannot be built here.
     """
     manifest = verify_bundle(folder)
-    manifest.require_fit(config.embodiment)
+    require_ours(manifest, config)
     engines, graphs = Engines.of(config), manifest.policy.graphs
     report = BuildReport(bundle=manifest.digest, backend=engines.backend.name, device=engines.backend.device)
     try:

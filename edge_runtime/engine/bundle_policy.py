@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.embodiment import Embodiment
-from contracts.errors import BundleError
+from contracts.errors import BundleError, EngineError
+from contracts.golden import Proof
 from contracts.manifest import Manifest, PolicyContract, verify_bundle
 from contracts.messages import Observation
 from contracts.tokenizer import read_tokenizer
@@ -29,6 +30,8 @@ from edge_runtime.policies.session import Session, TensorSpec
 
 _WARM_UP_RUNS = 3
 _GREY = 127
+_CHUNK_MAX_S = 3.0
+"""Time that a chunk may take at least, however short its plan is: a machine may be busy while a bundle is loaded."""
 
 Float32 = NDArray[np.float32]
 
@@ -37,6 +40,10 @@ class BundlePolicy:
     """See `edge_runtime.engine.policy.Policy`. Made with `load`.
 
     Durations are read from the monotonic clock also where stamps are virtual: they say what this machine needed.
+
+    Attributes:
+        engine_digests: SHA-256 of what each graph really runs as, by the graph's name.
+        proof: that it does here what it was trained to, once somebody has looked.
     """
 
     def __init__(
@@ -46,13 +53,14 @@ class BundlePolicy:
         self._manifest, self._contract = manifest, contract
         self._encode, self._denoise = encode, denoise
         self._digest = manifest.digest
+        self.engine_digests: Mapping[str, str] = {}
+        self.proof = Proof()
         self._frames = FrameReader()
         self._stopwatch: Clock = MonotonicClock()
         self._images = {image.camera: ImageTransform(image) for image in contract.images}
         self._state = Normalizer(contract.state_normalization)
-        self._instruction = InstructionTransform(
-            read_tokenizer(folder / contract.tokenizer.path), contract.tokenizer.max_tokens
-        )
+        self._tokenizer = read_tokenizer(folder / contract.tokenizer.path)
+        self._instruction = InstructionTransform(self._tokenizer, contract.tokenizer.max_tokens)
         self._actions = ActionTransform(contract, embodiment.gripper.opening_max_m)
         self._chunk_shape = (1, contract.horizon, len(contract.joint_names) + 1)
 
@@ -72,10 +80,11 @@ class BundlePolicy:
         manifest = verify_bundle(folder)
         manifest.require_fit(embodiment)
         engines, graphs = engines or Engines(), manifest.policy.graphs
-        encode = engines.session(manifest.digest, folder, graphs.encode, threads=threads)
-        denoise = engines.session(manifest.digest, folder, graphs.denoise, threads=threads)
+        encode, encode_digest = engines.loaded(manifest.digest, folder, graphs.encode, threads=threads)
+        denoise, denoise_digest = engines.loaded(manifest.digest, folder, graphs.denoise, threads=threads)
         _require_signature(manifest.policy, encode, denoise)
         policy = cls(manifest, encode, denoise, folder, embodiment)
+        policy.engine_digests = {graphs.encode: encode_digest, graphs.denoise: denoise_digest}
         policy._warm_up(embodiment)
         return policy
 
@@ -184,16 +193,48 @@ class BundlePolicy:
         for image in self._images.values():
             image.tensor[:] = _GREY
         state = self._state.normalize(np.array((*embodiment.home_rad, embodiment.gripper.opening_max_m)))
+        inputs = self._inputs("", state)
+        self._require_every_word(inputs)
+        self._require_affordable(inputs)
         for _ in range(_WARM_UP_RUNS):
-            normalized, _ = self._run(self._inputs("", state), 0)
+            normalized, _ = self._run(inputs, 0)
         if not np.isfinite(normalized).all():
             raise BundleError(f"{self._manifest.name}: the graphs give values that are not finite at the home position")
+
+    def _require_every_word(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """A number beyond the table that the graph looks words up in would end the engine in the middle of its work."""
+        words, highest = self._tokenizer, self._tokenizer.size - 1
+        ids = np.full((1, self._contract.tokenizer.max_tokens), highest, dtype=np.int64)
+        try:
+            self._encode.run({**inputs, self._contract.graphs.tokens: ids})
+        except EngineError as error:
+            names = [word for word, number in words.words.items() if number == highest] or ["pad or unknown"]
+            raise BundleError(
+                f"{self._contract.tokenizer.path}: {', '.join(names)} has the number {highest}, with which "
+                f"{self._contract.graphs.encode} cannot be run: {error}"
+            ) from error
+
+    def _require_affordable(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """A policy whose chunk is over before it is there can never act, and would be waited for at every check."""
+        graphs, sampler = self._contract.graphs, self._contract.sampler
+        x = initial_noise(sampler, 0, self._chunk_shape)
+        feed = {**self._encode.run(inputs), graphs.x: x, graphs.time: np.zeros(1, dtype=np.float32)}
+        took_s = []
+        for _ in range(2):
+            started_ns = self._stopwatch.now_ns()
+            self._denoise.run(feed)
+            took_s.append((self._stopwatch.now_ns() - started_ns) / 1e9)
+        plan_s = self._contract.horizon * self._contract.action_dt_ns / 1e9
+        chunk_s, most_s = sampler.steps * min(took_s), max(_CHUNK_MAX_S, plan_s)
+        if chunk_s > most_s:
+            raise BundleError(
+                f"policy.sampler.steps: {sampler.steps} steps of {min(took_s) * 1e3:.0f} ms take {chunk_s:.1f} s here, "
+                f"and a plan of {plan_s:g} s may take {most_s:g} s: fewer steps, or a faster backend"
+            )
 
 
 def _require_signature(contract: PolicyContract, encode: Session, denoise: Session) -> None:
     graphs = contract.graphs
-    if contract.sampler.steps < 1 or contract.sampler.noise_seed < 0:
-        raise BundleError("policy.sampler needs at least one step and a seed that is not negative")
     width = len(contract.joint_names) + 1
     float32, int64, uint8 = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.uint8)
     chunk = TensorSpec(float32, (1, contract.horizon, width))

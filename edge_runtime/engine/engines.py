@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -115,13 +116,21 @@ class Engines:
         Raises:
             EngineError: it cannot be run here.
         """
+        return self.loaded(bundle, folder, graph, threads=threads)[0]
+
+    def loaded(self, bundle: str, folder: Path, graph: str, *, threads: int) -> tuple[Session, str]:
+        """As `session`, with the SHA-256 of the bytes that it really runs: those of an engine, or of the graph.
+
+        Raises:
+            EngineError: it cannot be run here.
+        """
         built = self._load(bundle, graph, threads)
         if built is not None:
-            return built[1]
+            return built[1], sha256(built[0]).hexdigest()
         model = (folder / graph).read_bytes()
         as_is = self.backend.run_as_is(graph, model, threads)
         if as_is is not None:
-            return as_is
+            return as_is, sha256(model).hexdigest()
         logging.warning("%s has no engine yet: building it, which takes minutes", graph)
         engine = self.backend.build(graph, model, self._cache, logging.info)
         if self._cache is None:
@@ -131,7 +140,7 @@ class Engines:
                 self._cache.write(self.key(bundle, graph), engine)
             except OtaError as error:
                 logging.warning("%s: its engine is not kept: %s", graph, error)
-        return self.backend.load(graph, engine, threads)
+        return self.backend.load(graph, engine, threads), sha256(engine).hexdigest()
 
     def build(self, bundle: str, folder: Path, graph: str, say: Say) -> BuiltEngine:
         """Have an engine of `graph`, of the verified bundle `bundle` in `folder`, in the cache, one that loads.

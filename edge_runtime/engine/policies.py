@@ -267,4 +267,6 @@ class Policies:
             loading="" if self._loading is None else self._loading[0],
             failed=failed,
             problem=self._failed.get(failed, "")[:MAX_WORDS_CHARS],
+            proof=self._serving.proof.verdict,
+            proof_detail=self._serving.proof.detail[:MAX_WORDS_CHARS],
         )

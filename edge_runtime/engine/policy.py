@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.golden import Proof
 from contracts.messages import Observation
 
 
@@ -39,6 +40,10 @@ class Policy(Protocol):
     @property
     def digest(self) -> str:
         """Digest of the bundle it came from."""
+
+    @property
+    def proof(self) -> Proof:
+        """Whether it does on this machine what it was trained to."""
 
     @property
     def action_dt_ns(self) -> int:

@@ -48,12 +48,7 @@ class GoldenCheck:
         if report.bundle != bundle:
             raise OtaError(OtaRefusal.GOLDEN_FAILED, f"the check was of bundle {report.bundle}, not of {bundle}")
         if report.verdict == "differs":
-            worst = max(range(len(report.error_p99_rad)), key=report.error_p99_rad.__getitem__)
-            raise OtaError(
-                OtaRefusal.GOLDEN_DIFFERS,
-                f"joint {worst + 1} is off by {report.error_p99_rad[worst]:.3g} rad (p99), "
-                f"{report.bound_p99_rad:g} is allowed; {report.gripper_flips} gripper flips, in {report.cases} cases",
-            )
+            raise OtaError(OtaRefusal.GOLDEN_DIFFERS, report.worst)
         if report.verdict == "no_data" and self.required:
             raise OtaError(OtaRefusal.GOLDEN_MISSING, "the bundle has no golden pairs, and this robot asks for them")
         return report

@@ -25,9 +25,9 @@ from contracts.embodiment import Embodiment
 from contracts.errors import EdgeError
 from contracts.golden import GOLDEN_NAME
 from contracts.manifest import Manifest, ParityReport, blob_of, read_manifest, verify_bundle, write_manifest
-from contracts.messages import Observation
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.engine.bundle_policy import BundlePolicy
+from edge_runtime.engine.golden import plan_of
 from export_tools.parity import compare, require_parity
 
 QUICKER, MIXED_UP = "quicker", "mixed-up"
@@ -91,21 +91,7 @@ def _parity(folder: Path, manifest: Manifest, embodiment: Embodiment) -> ParityR
     policy = BundlePolicy.load(folder, embodiment, threads=1)
     with np.load(folder / GOLDEN_NAME, allow_pickle=False) as archive:
         pairs: dict[str, NDArray[Any]] = dict(archive)
-    plans = []
-    for case, instruction in enumerate(pairs["instruction"]):
-        state = pairs["state"][case].tolist()
-        seen = Observation(
-            sequence=0,
-            exposure_ns=0,
-            published_ns=0,
-            joint_digest=embodiment.joint_digest,
-            position_rad=tuple(state[:-1]),
-            velocity_rad_s=(0.0,) * len(embodiment.joints),
-            gripper_opening_m=state[-1],
-            frames=(),
-        )
-        pictures = {image.camera: pairs[image.tensor][case] for image in manifest.policy.images}
-        plans.append(np.column_stack(policy.answer_pictures(seen, pictures, str(instruction))))
+    plans = [plan_of(policy, embodiment, pairs, case) for case in range(len(pairs["plan"]))]
     before = manifest.parity
     return compare(pairs["plan"], np.stack(plans), before.quantized_weight_fraction, before.inert_inputs)
 

@@ -67,7 +67,7 @@ def test_an_update_that_waits_and_one_that_was_refused(scene: Scene, capsys: pyt
     assert "golden pairs within" in lines["last entry"]
     _, out, _ = say(capsys, scene.config_path, "history")
     first, second = out.splitlines()
-    assert "golden_differs: joint " in first
+    assert "golden_differs: joint2 is off by" in first
     assert good.target_path in second
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from contracts.embodiment import joint_order_digest
 from contracts.errors import DecodeError, EdgeError, Refusal
+from contracts.golden import ProofVerdict
 from contracts.messages import (
     MAX_ANSWERS,
     MAX_CAMERAS,
@@ -322,7 +323,7 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
             "stopped_by": StopCause.OPERATOR_DISARM,
             "recording": "🦾" * MAX_PATH_CHARS,
         },
-        POLICY_STATUS: {"loading": "c" * 64, "failed": "d" * 64, "problem": text},
+        POLICY_STATUS: {"loading": "c" * 64, "failed": "d" * 64, "problem": text, "proof_detail": text},
         UPDATE_COMMAND: {"id": number, "stamp_ns": number, "reason": text},
         EPISODE: {"instruction": text, "reason": text},
         UPDATE_STATUS: {
@@ -412,3 +413,14 @@ def test_a_heartbeat_names_numbers_that_the_system_knows(field: str, value: int)
     fields = msgspec.msgpack.decode(encode(HEARTBEAT_ENGINE, EXAMPLES[Heartbeat]))
     with pytest.raises(DecodeError):
         decode(HEARTBEAT_ENGINE, msgspec.msgpack.encode({**fields, field: value}))
+
+
+def test_a_proof_that_lets_a_policy_act_is_of_one_that_serves() -> None:
+    status = EXAMPLES[PolicyStatus]
+    for verdict in ProofVerdict:
+        msgspec.structs.replace(status, proof=verdict)
+        if verdict.may_act:
+            with pytest.raises(ValueError, match="bundle that serves"):
+                msgspec.structs.replace(status, proof=verdict, serving="")
+        else:
+            msgspec.structs.replace(status, proof=verdict, serving="")

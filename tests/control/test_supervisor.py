@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +10,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from contracts.golden import ProofVerdict
 from contracts.manifest import read_manifest
-from contracts.messages import Asker, OperatorCommand, OperatorKind, SafetyReport, StopCause
+from contracts.messages import Asker, Heartbeat, OperatorCommand, OperatorKind, SafetyReport, StopCause
+from contracts.updates import PolicyStatus
 from edge_runtime.bus import Refusals
 from edge_runtime.clock import VirtualClock
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.control.answers import AFTER_STOP, RESTARTED
 from edge_runtime.control.black_box import BlackBox, Origin
 from edge_runtime.control.known_bundles import KnownBundles
+from edge_runtime.control.proof_watch import PATIENCE_NS
 from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.supervisor import Supervisor
+from edge_runtime.explanations import ANSWERS
 from edge_runtime.installed import Installed, bundle_folder
 from edge_runtime.robots.port import FeedbackFlag
 from edge_runtime.safety import State
@@ -37,7 +42,9 @@ SHIPPED = read_manifest(CONFIG.bundle_dir).digest
 class Bench:
     """A loop that is ready, and the supervisor of a control process that was started just now."""
 
-    def __init__(self, stepped: SteppedLoop, folder: Path, bundles: KnownBundles | None = None) -> None:
+    def __init__(
+        self, stepped: SteppedLoop, folder: Path, bundles: KnownBundles | None = None, *, proved: bool = True
+    ) -> None:
         self.stepped = stepped
         self.black_box = BlackBox(stepped.loop, make_config(), folder, Origin("arm", "", SHIPPED))
         self.supervisor = Supervisor(
@@ -52,12 +59,46 @@ class Bench:
             refusals=Refusals(),
         )
         self._id = 0
+        self.engine_pid: int | None = None
+        if proved:
+            self.engine_pid = os.getpid()
+            self.engine_lives()
+            self.engine_says()
+
+    def engine_lives(self) -> None:
+        """A sign of life of the engine, if there is one."""
+        if self.engine_pid is not None:
+            self.supervisor.take_heartbeat(
+                Heartbeat(
+                    process="engine",
+                    pid=self.engine_pid,
+                    stamp_ns=1,
+                    sequence=1,
+                    counters={},
+                    refusals={},
+                    gauges={},
+                )
+            )
+
+    def engine_says(self, proof: ProofVerdict = ProofVerdict.MATCHED, detail: str = "") -> None:
+        """What it says of its policy."""
+        status = PolicyStatus(
+            stamp_ns=1,
+            pid=self.engine_pid or 0,
+            order_id=0,
+            serving=SHIPPED if proof.may_act else "",
+            serving_since_ns=0,
+            proof=proof,
+            proof_detail=detail,
+        )
+        self.supervisor.take_policy_status(status)
 
     def command(self, kind: OperatorKind, asker: Asker = Asker.PERSON) -> OperatorCommand:
         self._id += 1
         return OperatorCommand(id=self._id, kind=kind, stamp_ns=time.monotonic_ns(), asker=asker)
 
     def ask(self, command: OperatorCommand) -> str | None:
+        self.engine_lives()
         self.supervisor.take_operator(command)
         self.supervisor.drain()
         report: SafetyReport = self.supervisor.report()
@@ -295,3 +336,73 @@ def test_reports_name_the_bundle_whose_plan_is_followed(
         bench.black_box.close()
         (recording,) = tmp_path.glob("*.bin")
         assert read_recording(recording).header.bundle_digest == first
+
+
+@pytest.fixture
+def unproved(tmp_path: Path) -> Iterator[Bench]:
+    with SteppedLoop() as stepped:
+        stepped.tick(2)
+        yield Bench(stepped, tmp_path, proved=False)
+
+
+def _detail(bench: Bench, command: OperatorCommand) -> tuple[str, str] | None:
+    bench.ask(command)
+    given = bench.supervisor.report().answer_to(command)
+    return None if given is None else (given.answer, given.detail)
+
+
+def _old(bench: Bench) -> OperatorCommand:
+    """An arming that has been asked for longer than anybody waits for an engine."""
+    bench.supervisor._since_ns = 0
+    command = bench.command(OperatorKind.ARM)
+    return msgspec.structs.replace(command, stamp_ns=command.stamp_ns - PATIENCE_NS)
+
+
+def test_nothing_is_armed_for_an_engine_that_is_not_there_and_a_moment_is_waited_for_one(unproved: Bench) -> None:
+    bench = unproved
+    arm = bench.command(OperatorKind.ARM)
+    assert bench.ask(arm) is None, "it may come up"
+    assert _detail(bench, _old(bench)) == (
+        "refused_unproven",
+        "no engine is heard that could have proved its policy",
+    )
+    bench.engine_pid = os.getpid()
+    bench.engine_says()
+    again = bench.command(OperatorKind.ARM)
+    assert bench.ask(again) == "done"
+    assert bench.state() is State.HOLDING
+
+
+def test_an_engine_that_says_nothing_of_its_policy_is_not_armed_for(unproved: Bench) -> None:
+    unproved.engine_pid = os.getpid()
+    assert unproved.ask(unproved.command(OperatorKind.ARM)) is None
+    answer = _detail(unproved, _old(unproved))
+    assert answer is not None
+    assert answer[0] == "refused_unproven"
+    assert "has not said yet" in answer[1]
+
+
+def test_a_policy_that_does_something_else_here_is_refused_at_once_with_the_joint(bench: Bench) -> None:
+    bench.engine_says(ProofVerdict.DIFFERS, "joint4 is off by 0.0846 rad (p99), 0.01 is allowed")
+    answer = _detail(bench, bench.command(OperatorKind.ARM))
+    assert answer == ("refused_unproven", "joint4 is off by 0.0846 rad (p99), 0.01 is allowed")
+    assert bench.state() is State.READY
+    assert "refused_unproven" in ANSWERS
+
+
+def test_who_arms_a_policy_that_nothing_was_held_against_is_told(bench: Bench) -> None:
+    bench.engine_says(ProofVerdict.NO_DATA, "it carries no golden pairs")
+    assert _detail(bench, bench.command(OperatorKind.ARM)) == ("done", "it carries no golden pairs")
+    assert bench.state() is State.HOLDING
+
+
+def test_an_engine_that_was_started_again_has_to_say_it_again(bench: Bench) -> None:
+    bench.engine_pid = os.getppid()
+    assert bench.ask(bench.command(OperatorKind.ARM)) is None, "the word of the one before does not count"
+    bench.engine_says()
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+
+
+def test_other_requests_than_arming_ask_for_no_proof(unproved: Bench) -> None:
+    assert unproved.ask(unproved.command(OperatorKind.STOP)) == "done"
+    assert unproved.ask(unproved.command(OperatorKind.RESET)) == "done"

@@ -24,8 +24,11 @@ from contracts.manifest import (
     write_manifest,
 )
 from contracts.messages import FrameRef, Observation
+from contracts.tokenizer import read_tokenizer, write_tokenizer
+from edge_runtime.engine import bundle_policy
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.frames import FrameRing, ring_name
+from tests.golden_bundles import copy_with, seal
 
 BundleWriter = Callable[..., Path]
 OFFSET_STD = 0.1
@@ -201,4 +204,27 @@ def test_a_policy_that_is_not_finite_at_home_never_starts(write_bundle: BundleWr
     blobs = tuple(blob_of(folder, blob.path) for blob in manifest.blobs)
     write_manifest(folder, msgspec.structs.replace(manifest, blobs=blobs))
     with pytest.raises(BundleError, match="not finite"):
+        BundlePolicy.load(folder, embodiment, threads=1)
+
+
+def test_a_word_beyond_the_table_that_words_are_looked_up_in_is_refused_by_name(
+    tmp_path: Path, embodiment: Embodiment
+) -> None:
+    folder = copy_with(tmp_path / "bundle")
+    words = read_tokenizer(folder / "tokenizer.json")
+    beyond = msgspec.structs.replace(words, words={**words.words, "mug": words.size})
+    write_tokenizer(folder / "tokenizer.json", beyond)
+    with pytest.raises(BundleError, match=rf"tokenizer\.json: mug has the number {words.size}"):
+        BundlePolicy.load(seal(folder), embodiment, threads=1)
+
+
+def test_more_steps_than_a_chunk_has_time_for_are_refused_with_both_times(
+    tmp_path: Path, embodiment: Embodiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_policy, "_CHUNK_MAX_S", 0.0)
+    folder = copy_with(tmp_path / "bundle")
+    policy = read_manifest(folder).policy
+    sampler = msgspec.structs.replace(policy.sampler, steps=256)
+    seal(folder, policy=msgspec.structs.replace(policy, sampler=sampler, action_dt_ns=1_000_000))
+    with pytest.raises(BundleError, match=r"256 steps of .* here, and a plan of 0\.016 s may take 0\.016 s"):
         BundlePolicy.load(folder, embodiment, threads=1)

@@ -12,9 +12,9 @@ import pytest
 from contracts.embodiment import Embodiment
 from contracts.errors import EngineError
 from contracts.manifest import read_manifest
-from contracts.messages import Observation
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines, OnnxRuntimeBackend, Say
+from edge_runtime.engine.golden import plan_of
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
 from edge_runtime.engine_cache import EngineCache
 from edge_runtime.policies.processor import describe
@@ -59,21 +59,7 @@ def build(engines: Engines) -> list[bool]:
 def plans(embodiment: Embodiment, engines: Engines | None, threads: int = 1) -> np.ndarray:
     policy = BundlePolicy.load(SHIPPED, embodiment, threads=threads, engines=engines)
     data = pairs()
-    answers = []
-    for case, state in enumerate(data["state"].tolist()):
-        observation = Observation(
-            sequence=0,
-            exposure_ns=0,
-            published_ns=0,
-            joint_digest=embodiment.joint_digest,
-            position_rad=tuple(state[:-1]),
-            velocity_rad_s=(0.0,) * (len(state) - 1),
-            gripper_opening_m=state[-1],
-            frames=(),
-        )
-        pictures = {image.camera: data[image.tensor][case] for image in policy.manifest.policy.images}
-        answers.append(np.column_stack(policy.answer_pictures(observation, pictures, str(data["instruction"][case]))))
-    return np.stack(answers)
+    return np.stack([plan_of(policy, embodiment, data, case) for case in range(len(data["plan"]))])
 
 
 @pytest.mark.parametrize("threads", [1, 2])

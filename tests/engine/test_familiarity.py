@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from contracts.golden import picture_key
 from contracts.manifest import PictureFigures, PictureRange, read_manifest
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.engine.familiarity import figures_of, strangeness
@@ -21,7 +22,7 @@ BUNDLE: Path = load_config(SIM_CONFIG).bundle_dir
 def pictures() -> Pixels:
     """Held-out observations of the shipped bundle's scene camera."""
     with np.load(BUNDLE / "golden.npz") as golden:
-        return np.array(golden["image_scene"])
+        return np.array(golden[picture_key("scene")])
 
 
 @pytest.fixture(scope="module")

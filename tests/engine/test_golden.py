@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from contracts.embodiment import Embodiment
 from contracts.errors import BundleError
-from contracts.golden import GOLDEN_NAME, GoldenReport
+from contracts.golden import GOLDEN_NAME, GoldenReport, picture_key
+from contracts.manifest import ImageInput, read_manifest
 from edge_runtime.engine.golden import check
 from tests.golden_bundles import SHIPPED, Arrays, copy_with, seal
 
@@ -50,7 +53,7 @@ def test_without_pairs_there_is_nothing_to_say(tmp_path: Path, embodiment: Embod
 
 
 def _drop_picture(data: Arrays) -> None:
-    del data["image_wrist"]
+    del data["camera_wrist"]
 
 
 def _other_horizon(data: Arrays) -> None:
@@ -62,19 +65,49 @@ def _not_a_number(data: Arrays) -> None:
 
 
 def _no_cases(data: Arrays) -> None:
-    data.update({name: array[:0] for name, array in data.items()})
+    data.update({name: array[:0] for name, array in data.items() if array.ndim})
 
 
 def _numbers_for_words(data: Arrays) -> None:
     data["instruction"] = np.zeros(8)
 
 
-@pytest.mark.parametrize("spoil", [_drop_picture, _other_horizon, _not_a_number, _no_cases, _numbers_for_words])
+def _grey_pictures(data: Arrays) -> None:
+    data["camera_scene"] = data["camera_scene"].mean(axis=-1).astype(np.uint8)
+
+
+def _a_third_camera(data: Arrays) -> None:
+    data["camera_back"] = data["camera_scene"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _drop_picture,
+        _other_horizon,
+        _not_a_number,
+        _no_cases,
+        _numbers_for_words,
+        _grey_pictures,
+        _a_third_camera,
+        lambda data: data.update(format=np.array(3)),
+        lambda data: data.update(format=np.array([2])),
+        lambda data: data.update(plan=np.array(1.0)),
+    ],
+)
 def test_pairs_of_another_shape_are_refused(
     tmp_path: Path, embodiment: Embodiment, spoil: Callable[[Arrays], None]
 ) -> None:
     with pytest.raises(BundleError, match=r"golden\.npz"):
         checked(copy_with(tmp_path / "bundle", spoil), embodiment)
+
+
+def test_pairs_that_would_fill_the_memory_are_refused_unread(tmp_path: Path, embodiment: Embodiment) -> None:
+    def swell(data: Arrays) -> None:
+        data["camera_scene"] = np.zeros((8, 5000, 5000, 3), np.uint8)
+
+    with pytest.raises(BundleError, match=r"bytes, \d+ at most are read"):
+        checked(copy_with(tmp_path / "bundle", swell), embodiment)
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path, embodiment: Embodiment) -> None:
@@ -90,3 +123,46 @@ def test_pickled_objects_are_not_loaded(tmp_path: Path, embodiment: Embodiment) 
 
     with pytest.raises(BundleError, match="no golden pairs"):
         checked(copy_with(tmp_path / "bundle", pickle), embodiment)
+
+
+def _exchanged(folder: Path) -> tuple[ImageInput, ...]:
+    """The cameras of the bundle in `folder`, each feeding the other one's tensor."""
+    first, second = read_manifest(folder).policy.images
+    replace = msgspec.structs.replace
+    return replace(first, tensor=second.tensor), replace(second, tensor=first.tensor)
+
+
+def test_cameras_that_feed_each_others_tensor_differ(tmp_path: Path, embodiment: Embodiment) -> None:
+    folder = copy_with(tmp_path / "bundle")
+    policy = msgspec.structs.replace(read_manifest(folder).policy, images=_exchanged(folder))
+    report = checked(seal(folder, policy=policy), embodiment)
+    assert report.verdict == "differs"
+    assert max(report.error_p99_rad) > 0.05
+
+
+def test_pairs_of_the_older_form_are_refused_with_what_to_do(tmp_path: Path, embodiment: Embodiment) -> None:
+    def by_tensor(data: Arrays) -> None:
+        del data["format"]
+        for camera in ("scene", "wrist"):
+            data[f"image_{camera}"] = data.pop(picture_key(camera))
+
+    with pytest.raises(BundleError, match=r"go by tensor .* export the bundle again"):
+        checked(copy_with(tmp_path / "bundle", by_tensor), embodiment)
+
+
+def test_pictures_are_those_of_the_camera_whatever_the_policy_is_fed(tmp_path: Path, embodiment: Embodiment) -> None:
+    def magnify(data: Arrays) -> None:
+        for camera in ("scene", "wrist"):
+            data[picture_key(camera)] = data[picture_key(camera)].repeat(2, axis=1).repeat(2, axis=2)
+
+    assert checked(copy_with(tmp_path / "bundle", magnify), embodiment).verdict == "matched"
+
+
+def test_a_report_names_the_joint_that_is_furthest_off(tmp_path: Path, embodiment: Embodiment) -> None:
+    def shift(data: Arrays) -> None:
+        data["plan"][:, :, 3] += 0.02
+
+    assert re.match(
+        r"joint4 is off by 0\.02\d\d rad \(p99\), 0\.01 is allowed, in 8 golden pairs",
+        checked(copy_with(tmp_path / "bundle", shift), embodiment).worst,
+    )

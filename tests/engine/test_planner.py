@@ -11,6 +11,7 @@ import pytest
 
 from contracts.embodiment import Embodiment
 from contracts.errors import FrameError, Refusal
+from contracts.golden import Proof, ProofVerdict
 from contracts.messages import ChunkReceipt, FrameRef, Observation, OperatorCommand, OperatorKind
 from edge_runtime.bus import Refusals
 from edge_runtime.engine.agreement import Float64
@@ -43,6 +44,7 @@ class StillPolicy:
     value_of_nowhere: float = 0.0
     offset_rad: float = 0.0
     strangeness: float | None = None
+    proof: Proof = field(default_factory=lambda: Proof(ProofVerdict.MATCHED))
 
     @property
     def action_scale_rad(self) -> Float64:

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from contracts.errors import BundleError, EdgeError
+from contracts.golden import Proof, ProofVerdict
 from contracts.manifest import read_manifest, verify_bundle
 from contracts.messages import Observation
 from contracts.updates import PolicyOrder, PolicyStatus
@@ -35,6 +36,7 @@ class NamedPolicy:
     digest: str
     action_dt_ns: int = 50_000_000
     cameras: tuple[str, ...] = ()
+    proof: Proof = field(default_factory=lambda: Proof(ProofVerdict.MATCHED, "joint1 is off by 0.001 rad"))
 
     @property
     def action_scale_rad(self) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from export_tools.families.pocket_vla.golden import check_bundle
 from export_tools.families.pocket_vla.language import MAX_TOKENS, PAD, UNKNOWN, SentenceTable, build_tokenizer
 from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
 from export_tools.families.pocket_vla.train import BatchMaker, flow_loss, head_loss, scaling_of
+from export_tools.graph_notes import notes_in
 from export_tools.parity import require_parity
 
 
@@ -126,6 +127,7 @@ def test_untrained_model_passes_the_whole_export(data: Demonstrations, tmp_path:
     assert [image.trained_on.pictures for image in manifest.policy.images if image.trained_on is not None] == [24, 24]
     assert 5_000_000 <= manifest.parameters <= 20_000_000
     check_bundle(place)
+    assert [notes for path in place.glob("*.onnx") for notes in notes_in(path)] == []
     blob = place / "denoise.onnx"
     blob.write_bytes(blob.read_bytes()[:-1] + b"x")
     with pytest.raises(BundleError, match=r"denoise\.onnx"):

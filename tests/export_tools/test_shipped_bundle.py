@@ -17,6 +17,7 @@ from export_tools.cli import main
 from export_tools.families.pocket_vla.golden import check_bundle
 from export_tools.families.pocket_vla.language import build_tokenizer
 from export_tools.families.pocket_vla.runner import NOISE_SEED
+from export_tools.graph_notes import notes_in
 
 
 def test_digests_hold_and_it_is_small() -> None:
@@ -48,6 +49,11 @@ def test_figures_of_the_run_are_beside_it() -> None:
 def test_nothing_in_it_names_the_machine_it_was_made_on() -> None:
     for name in ("manifest.json", "training.json", "parity.json"):
         assert not re.search(r"/(root|home|tmp|work)/", (BUNDLE / name).read_text())
+
+
+def test_no_graph_carries_notes_of_the_machine_it_was_exported_on() -> None:
+    for path in BUNDLE.glob("*.onnx"):
+        assert notes_in(path) == []
 
 
 def test_check_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

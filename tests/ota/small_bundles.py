@@ -68,8 +68,8 @@ def small_bundle(folder: Path, version: str) -> Path:
         provenance=Provenance(command="test", seed=0, versions={}),
         parity=ParityReport(
             samples=1,
-            error_max_rad=(0.0,),
-            error_p99_rad=(0.0,),
+            error_max_rad=(0.0,) * len(JOINTS),
+            error_p99_rad=(0.0,) * len(JOINTS),
             bound_p99_rad=0.0,
             gripper_flips=0,
             quantized_weight_fraction=1.0,

@@ -39,7 +39,7 @@ def test_a_bundle_that_answers_differently_is_refused_with_the_joint(tmp_path: P
     folder = copy_with(tmp_path / "bundle", shift)
     error = refused(ENGINE, folder, read_manifest(folder).digest)
     assert error.refusal is OtaRefusal.GOLDEN_DIFFERS
-    assert "joint 4" in error.detail
+    assert "joint4 is off by 0.0" in error.detail
 
 
 def test_a_bundle_whose_engine_does_not_start_is_refused_with_its_words(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from contracts.assignment import AssignmentTerms
 from contracts.embodiment import Embodiment
-from contracts.golden import GOLDEN_NAME
+from contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, picture_key
 from contracts.manifest import Normalization, blob_of, read_manifest, write_manifest
 from contracts.messages import Observation
 from contracts.release import Compatibility, ReleaseManifest
@@ -98,7 +98,8 @@ def _add_pairs(folder: Path, embodiment: Embodiment, spoil: Callable[[Plans], Pl
         answer = policy.answer_pictures(seen, {name: array[case] for name, array in pictures.items()}, "touch the cube")
         plans.append(np.column_stack(answer))
     words = np.array(["touch the cube"] * CASES)
-    np.savez(folder / GOLDEN_NAME, state=state, plan=spoil(np.stack(plans)), instruction=words, **pictures)  # type: ignore[arg-type]
+    arrays = {picture_key(name): array for name, array in pictures.items()} | {"format": np.array(GOLDEN_FORMAT)}
+    np.savez(folder / GOLDEN_NAME, state=state, plan=spoil(np.stack(plans)), instruction=words, **arrays)  # type: ignore[arg-type]
 
 
 class Scene:

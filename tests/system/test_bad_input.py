@@ -7,6 +7,7 @@ through the same in tests/engine/test_engine_process.py.)
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import msgspec
 import pytest
 import zmq
 
+from contracts.golden import ProofVerdict
 from contracts.manifest import read_manifest
 from contracts.messages import (
     ActionChunk,
@@ -33,12 +35,14 @@ from contracts.topics import (
     ACTION_CHUNK,
     HEARTBEAT_ENGINE,
     OPERATOR,
+    POLICY_STATUS,
     SAFETY_REPORT,
     SCENE_COMMAND,
     SCENE_STATUS,
     Topic,
     encode,
 )
+from contracts.updates import PolicyStatus
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import load_config
 from edge_runtime.processes import CONTROL, DRIVER
@@ -61,7 +65,7 @@ class Liar:
         self.table.start()
         context = stack.enter_context(zmq.Context())
         self._sockets: dict[str, zmq.Socket[bytes]] = {}
-        for topic in (ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR, SCENE_COMMAND):
+        for topic in (ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS, OPERATOR, SCENE_COMMAND):
             socket = context.socket(zmq.PUB)
             stack.callback(socket.close, 0)
             if topic.receivers:
@@ -72,7 +76,7 @@ class Liar:
         self.watcher = stack.enter_context(Watcher(run_dir))
         self.reports: list[SafetyReport] = []
         self.receipts: list[ChunkReceipt] = []
-        self._sequence = 0
+        self._sequence = self._beats = 0
         self._id = time.monotonic_ns() // 1000
         self.until(lambda: self.watcher.control_state == "ready", timeout_s=30.0)
 
@@ -80,11 +84,30 @@ class Liar:
         self._sockets[topic.name].send_multipart(frames)
 
     def listen(self, timeout_s: float = 0.02) -> None:
+        self._live()
         for message in self.watcher.receive(timeout_s):
             if isinstance(message, SafetyReport):
                 self.reports.append(message)
             elif isinstance(message, ChunkReceipt):
                 self.receipts.append(message)
+
+    def _live(self) -> None:
+        """What control asks of an engine before it arms: that it is there, and that its policy is proved."""
+        now_ns, pid = time.monotonic_ns(), os.getpid()
+        self._beats += 1
+        beat = Heartbeat(
+            process="engine", pid=pid, stamp_ns=now_ns, sequence=self._beats, counters={}, refusals={}, gauges={}
+        )
+        status = PolicyStatus(
+            stamp_ns=now_ns,
+            pid=pid,
+            order_id=0,
+            serving=self.digest,
+            serving_since_ns=0,
+            proof=ProofVerdict.MATCHED,
+        )
+        self.send(HEARTBEAT_ENGINE, encode(HEARTBEAT_ENGINE, beat))
+        self.send(POLICY_STATUS, encode(POLICY_STATUS, status))
 
     def until(
         self, condition: Callable[[], bool], timeout_s: float = 10.0, send: Callable[[], None] | None = None

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edge_runtime.cli.check import machine, policy, robot, timing
+from edge_runtime.cli.check import machine, policy, proof, robot, timing
 from edge_runtime.cli.check.row import Level, Look, Row, rows_of
 from edge_runtime.config import RobotConfig, load_config
 
@@ -34,6 +34,7 @@ LOOKS: tuple[Look, ...] = (
     Look("stop line", robot.stop_line, needs=("native module",)),
     Look("control loop", timing.loop, needs=("shared memory", "native module", "driver", "safety limits")),
     Look("bundle", policy.bundle),
+    Look("golden pairs", proof.golden_pairs, needs=("packages", "bundle")),
     Look("inference", policy.inference, needs=("packages", "shared memory", "bundle")),
     Look("drawing", robot.drawing, needs=("packages", "driver"), when=robot.is_simulated),
 )

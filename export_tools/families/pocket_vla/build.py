@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 
 from contracts.embodiment import joint_order_digest
 from contracts.errors import BundleError
+from contracts.golden import GOLDEN_FORMAT, picture_key
 from contracts.manifest import (
     FlowSampler,
     Graphs,
@@ -301,10 +302,14 @@ def _tally(tally: Tally) -> dict[str, Any]:
 
 def _write_golden(path: Path, samples: list[Sample], reference: Runner) -> None:
     """Observations with the plan of the trained policy, for a check on the device that will run the bundle."""
+    pictures: dict[str, Any] = {
+        picture_key("scene"): np.concatenate([s.scene for s in samples]),
+        picture_key("wrist"): np.concatenate([s.wrist for s in samples]),
+    }
     np.savez_compressed(
         path,
-        image_scene=np.concatenate([s.scene for s in samples]),
-        image_wrist=np.concatenate([s.wrist for s in samples]),
+        **pictures,
+        format=np.array(GOLDEN_FORMAT),
         instruction=np.array([s.words for s in samples]),
         state=np.stack([s.state for s in samples]),
         plan=np.stack([reference(s.scene, s.wrist, s.words, s.state) for s in samples]),

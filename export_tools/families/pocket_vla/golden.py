@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from contracts.golden import GOLDEN_NAME, picture_key
 from contracts.manifest import ParityReport, verify_bundle
 from contracts.tokenizer import read_tokenizer
 from export_tools.families.pocket_vla.runner import OnnxEngine, Runner
@@ -32,9 +33,10 @@ def check_bundle(folder: Path) -> ParityReport:
     )
     engine = OnnxEngine(folder / policy.graphs.encode, folder / policy.graphs.denoise)
     run = Runner(engine, read_tokenizer(folder / policy.tokenizer.path), scaling, policy.sampler.steps)
-    with np.load(folder / "golden.npz") as golden:
+    with np.load(folder / GOLDEN_NAME) as golden:
+        fed = {image.tensor: golden[picture_key(image.camera)] for image in policy.images}
         plans = [
-            run(golden["image_scene"][i : i + 1], golden["image_wrist"][i : i + 1], str(words), golden["state"][i])
+            run(fed["image_scene"][i : i + 1], fed["image_wrist"][i : i + 1], str(words), golden["state"][i])
             for i, words in enumerate(golden["instruction"])
         ]
         report = compare(golden["plan"], np.stack(plans), manifest.parity.quantized_weight_fraction, ())
