@@ -139,14 +139,11 @@ def _bundle(config: RobotConfig) -> str:
 
 
 def _geometry(geometry: GeometrySection, watch: Watch) -> tuple[str, ...]:
-    count = len(watch.kept) + len(watch.near)
-    others = "each other (all but the pairs under *not kept apart*), and from " if count else ""
+    others = "each other (all but the pairs under *not kept apart*), and from " if watch.kept else ""
     lines = [f"links are kept {geometry.clearance_min_m * 1e3:g} mm from {others}what follows"]
     for (first, second), least_m in watch.near.items():
         if least_m >= 0.0:
-            lines.append(
-                f"{first} and {second}, which are nearer to each other at home: kept {least_m * 1e3:g} mm apart"
-            )
+            lines.append(f"{first} and {second}, which are nearer to each other at home: {least_m * 1e3:g} mm apart")
     if geometry.workspace is not None:
         box = geometry.workspace
         corners = ", ".join(f"{low:g} to {high:g}" for low, high in zip(box.min_m, box.max_m, strict=True))
@@ -238,9 +235,11 @@ def not_kept_apart(file: KinematicsFile, watch: Watch, geometry: GeometrySection
             f"proved never to be within {geometry.clearance_min_m * 1e3:g} mm inside the joints' ranges: "
             f"{_names(watch.apart)}"
         )
-    if inside := {pair: -least_m for pair, least_m in watch.near.items() if least_m < 0.0}:
-        by = ", ".join(f"{' and '.join(pair)} ({deep_m * 1e3:g} mm)" for pair, deep_m in inside.items())
-        yield f"capsules that overlap or touch at home, kept only from overlapping by more than there: {by}"
+    for proved, reason in ((True, "proved never to overlap by more"), (False, "kept only from overlapping by more")):
+        inside = {pair: -least_m for pair, least_m in watch.near.items() if (pair in watch.proved_near) is proved}
+        by = [f"{' and '.join(pair)} ({deep_m * 1e3:g} mm)" for pair, deep_m in inside.items() if deep_m > 0.0]
+        if by:
+            yield f"capsules that overlap or nearly touch at home, {reason} than: {', '.join(by)}"
     if watch.may_touch:
         yield f"**may touch, because this robot's safety file says so**: {_names(watch.may_touch)}"
     for joint in file.held:

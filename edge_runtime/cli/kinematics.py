@@ -52,7 +52,7 @@ def _show(compiled: Compiled, console: Console) -> None:
         table.add_row(joint.name, *("-" if value is None else f"{value:g}" for value in values))
     console.print(table)
     file = compiled.file
-    watched = len(file.pairs) + len(file.near)
+    watched = len(file.pairs) + sum(not near.proved for near in file.near)
     console.print(
         f"{len(file.joints)} joints, {len(file.capsules)} capsules; {watched} pairs are watched, "
         f"{len(file.neighbours)} neighbours and {len(file.apart)} proved to stay apart are not",

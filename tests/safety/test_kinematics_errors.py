@@ -222,13 +222,13 @@ def test_a_file_says_of_every_pair_what_becomes_of_it(
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ("at_least_m = -0.001", "at_least_m = nan", "near[0].at_least_m: must lie above -0.115, where nothing is left"),
+        ("at_least_m = -0.002", "at_least_m = nan", "near[0].at_least_m: must lie above -0.115, where nothing is left"),
         (
-            "at_least_m = -0.001",
+            "at_least_m = -0.002",
             "at_least_m = -0.115",
             "near[0].at_least_m: must lie above -0.115, where nothing is left",
         ),
-        ("at_least_m = -0.001", "at_least_m = 1.1", "near[0].at_least_m: must lie above -0.115, where nothing is left"),
+        ("at_least_m = -0.002", "at_least_m = 1.1", "near[0].at_least_m: must lie above -0.115, where nothing is left"),
         ("apart_m = 0.01", "apart_m = nan", "apart_m: must lie between 0 and 1, got nan"),
         ("apart_m = 0.01", "apart_m = -0.01", "apart_m: must lie between 0 and 1, got -0.01"),
         ("apart_m = 0.01", "apart_m = 2.0", "apart_m: must lie between 0 and 1, got 2.0"),

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_runtime.safety.kinematics import BASE, Capsule, KinematicJoint, SourceLimits
+from edge_runtime.safety.kinematics import BASE, Capsule, KinematicJoint, NearPair, SourceLimits
 from edge_runtime.safety.kinematics.pairs import decide_pairs
 from edge_runtime.safety.kinematics.proximity import Body, joint_range
 from tests.safety.geometry_robot import UPRIGHT, NativeGeometry, random_model, random_posture
@@ -100,3 +100,30 @@ def test_neighbours_that_are_apart_at_home_are_like_any_other_pair() -> None:
 
     assert decided(-3.0, 3.0) == ([("near", "far")], [("hub", "far")], [])
     assert decided(-2.0, 2.0) == ([], [("hub", "far")], [("near", "far")])
+
+
+def test_a_near_pair_that_never_comes_nearer_is_proved_and_one_that_does_is_watched() -> None:
+    """A ball that two joints turn about one axis, beside a post: it keeps its distance if it is on the axis."""
+
+    def decided(off_axis_m: float, ball_m: float, post_m: float, home_rad: float) -> NearPair:
+        joints = tuple(
+            KinematicJoint(name=name, parent=parent, rotation=UPRIGHT, offset_m=(0.0, 0.0, 0.1))
+            for parent, name in ((BASE, "a"), ("a", "b"))
+        )
+        place = (off_axis_m, 0.0, 0.0)
+        capsules = (
+            Capsule(name="post", link=BASE, a_m=(0.205, 0.0, 0.0), b_m=(0.205, 0.0, 0.6), radius_m=post_m),
+            Capsule(name="ball", link="b", a_m=place, b_m=place, radius_m=ball_m),
+        )
+        (near,) = decide_pairs(joints, capsules, (home_rad, 0.0)).near
+        return near
+
+    assert decided(0.0, 0.1, 0.1, 0.35) == NearPair(pair=("post", "ball"), at_least_m=0.003, proved=True)
+    # From 6 mm apart at home the other joint brings it to 5 mm inside the post.
+    watched = decided(0.1, 0.05, 0.06, 0.35)
+    assert not watched.proved
+    assert watched.at_least_m == pytest.approx(0.0063 - 0.002, abs=2e-4)
+    # From 9 mm to 5 mm: no nearer than 5 mm less is proved.
+    assert decided(0.05, 0.05, 0.1, 0.35) == NearPair(
+        pair=("post", "ball"), at_least_m=pytest.approx(0.0039, abs=2e-4), proved=True
+    )

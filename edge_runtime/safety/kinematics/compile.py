@@ -19,7 +19,7 @@ import numpy as np
 from contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule
-from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, NearPair, Pair
+from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, Pair
 from edge_runtime.safety.kinematics.mimic import without_mimics
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
 from edge_runtime.safety.kinematics.model import (
@@ -131,7 +131,7 @@ def compile_tree(
         joints=joints,
         capsules=capsules,
         pairs=tuple(decided.pairs),
-        near=tuple(NearPair(pair=pair, at_least_m=least_m) for pair, least_m in decided.near.items()),
+        near=tuple(decided.near),
         neighbours=tuple(decided.neighbours),
         apart=tuple(decided.apart),
         apart_m=TOUCH_M,
@@ -148,8 +148,9 @@ def _held_note(joint: HeldJoint) -> str:
 
 
 def _pair_notes(decided: PairDecisions) -> Iterator[str]:
-    for (first, second), least_m in decided.near.items():
-        yield f"{first} and {second} are near at home: kept from coming nearer than {least_m * 1e3:g} mm"
+    for near in decided.near:
+        kept = "proved never to come" if near.proved else "kept from coming"
+        yield f"{' and '.join(near.pair)} are near at home: {kept} nearer than {near.at_least_m * 1e3:g} mm"
     if decided.neighbours:
         yield f"not watched, on neighbouring links and overlapping at home: {names_of(decided.neighbours)}"
     if decided.apart:
@@ -274,7 +275,7 @@ def _enclosed(
                 joints=joints, capsules=capsules, pairs=(), tool=ToolPoint(link=BASE, point_m=(0.0, 0.0, 0.0))
             )
             decided = decide_pairs(joints, capsules, home_rad)
-            count = len(decided.pairs) + len(decided.near)
+            count = len(decided.pairs) + sum(not near.proved for near in decided.near)
             if count <= lib.GEOMETRY_MAX_PAIRS:
                 return capsules, decided
             problem = f"{count} pairs to watch are more than the kernel's {lib.GEOMETRY_MAX_PAIRS}"

@@ -20,11 +20,14 @@ TOUCH_M = 0.01
 
 
 class NearPair(Section, frozen=True):
-    """Capsules that are nearer to each other at home than links are kept: watched from `at_least_m`, which may be below
-    zero."""
+    """Capsules nearer to each other at home than links are kept: apart by `at_least_m`, which may be below zero.
+
+    `proved`: no posture brings them nearer than that. Else they are watched.
+    """
 
     pair: Pair
     at_least_m: float
+    proved: bool = False
 
 
 class KinematicsFile(Section, frozen=True):
@@ -94,6 +97,7 @@ def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
     for near in file.near:
         first, second = near.pair
         lines += ["", "[[near]]", f"pair = [{_text(first)}, {_text(second)}]", f"at_least_m = {near.at_least_m!r}"]
+        lines += ["proved = true"] if near.proved else []
     for held in file.held:
         lines += ["", "[[held]]", f"name = {_text(held.name)}", f"covered = {'true' if held.covered else 'false'}"]
         if held.covered:

@@ -1,9 +1,9 @@
 """Which pairs of capsules the kernel watches for touching each other, and from which distance.
 
 Guarantees that a pair is left out for one of two reasons only, and listed under it: it is proved never to come near
-inside the ranges of the joints, or it sits on neighbouring links and overlaps at home, around their joint. What is near
-at home is watched from the distance that it has there. What overlaps there so deep that no distance is left to
-watch is listed too: it needs a person's word. No sample decides anything.
+inside the ranges of the joints, or it sits on neighbouring links and overlaps at home, around their joint. What is
+near at home keeps the distance that it has there, by proof or watched. What overlaps there so deep that no distance is
+left to watch is listed too: it needs a person's word. No sample decides anything.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_runtime.safety.kinematics.file import TOUCH_M, Pair
+from edge_runtime.safety.kinematics.file import TOUCH_M, NearPair, Pair
 from edge_runtime.safety.kinematics.model import Capsule, KinematicJoint
 from edge_runtime.safety.kinematics.proximity import Array, Body
 
-HOME_MARGIN_M = 0.002
-"""How much nearer than at home what is near at home may come: a robot never stands exactly where it was told to."""
+HOME_MARGINS_M = (0.002, 0.003, 0.005, 0.01)
+"""How much nearer than at home what is near at home may come: the least of these for which it is proved never to, and
+where there is no proof the first. A robot never stands exactly where it was told to."""
 
 _POSTURES = 2000
 _OFTEN = 0.5
+_FINE_CELLS = 20_000
 
 
 @dataclass
@@ -29,8 +31,8 @@ class PairDecisions:
     """Every pair of capsules on different links, in one of these lists.
 
     Attributes:
-        pairs: kept apart by what the safety file says.
-        near: kept apart by at least so many metres, which may be below zero: nearer than `TOUCH_M` at home.
+        pairs: kept apart by what the safety file says, the nearest at home first.
+        near: nearer than `TOUCH_M` at home, and apart by at least so many metres, which may be below zero.
         neighbours: on links that one joint joins, overlapping at home.
         apart: proved never to be as near as `TOUCH_M`.
         inseparable: overlapping at home so deep that their middle lines meet.
@@ -38,7 +40,7 @@ class PairDecisions:
     """
 
     pairs: list[Pair] = field(default_factory=list)
-    near: dict[Pair, float] = field(default_factory=dict)
+    near: list[NearPair] = field(default_factory=list)
     neighbours: list[Pair] = field(default_factory=list)
     apart: list[Pair] = field(default_factory=list)
     inseparable: list[Pair] = field(default_factory=list)
@@ -55,6 +57,7 @@ def decide_pairs(
     elsewhere = np.random.default_rng(0).uniform(low, high, (_POSTURES, len(joints)))
     postures = np.concatenate((np.reshape(home_rad, (1, -1)), elsewhere))
     decided = PairDecisions()
+    at_home_m: dict[Pair, float] = {}
     for i, one in enumerate(capsules):
         others = [k for k in range(i + 1, len(capsules)) if capsules[k].link != one.link]
         if not others:
@@ -63,7 +66,10 @@ def decide_pairs(
         for k, distances_m in zip(others, found_m.T, strict=True):
             other = capsules[k]
             joined = parents.get(one.link) == other.link or parents.get(other.link) == one.link
+            at_home_m[one.name, other.name] = float(distances_m[0])
             _decide(decided, body, (i, k), (one, other), joined, distances_m)
+    # The nearest first: once it is measured, the kernel passes over most of the others.
+    decided.pairs.sort(key=lambda pair: round(at_home_m[pair], 3))
     return decided
 
 
@@ -79,14 +85,15 @@ def _decide(
     home_m, elsewhere_m = float(distances_m[0]), distances_m[1:]
     least_m = TOUCH_M
     if home_m < TOUCH_M:
-        least_m = round(home_m - HOME_MARGIN_M, 6)
         if joined and home_m <= 0.0:
             decided.neighbours.append(pair)
             return
-        if least_m <= -(capsules[0].radius_m + capsules[1].radius_m):
+        if home_m - HOME_MARGINS_M[0] <= -(capsules[0].radius_m + capsules[1].radius_m):
             decided.inseparable.append(pair)
             return
-        decided.near[pair] = least_m
+        near = _near(body, numbers, pair, home_m, elsewhere_m)
+        decided.near.append(near)
+        least_m = near.at_least_m
     # A posture of the sample that is too near saves looking for a proof that there is none.
     elif elsewhere_m.min() > TOUCH_M and body.never_nearer(*numbers, TOUCH_M):
         decided.apart.append(pair)
@@ -95,3 +102,11 @@ def _decide(
         decided.pairs.append(pair)
     if (elsewhere_m < least_m).mean() > _OFTEN:
         decided.often.append(pair)
+
+
+def _near(body: Body, numbers: tuple[int, int], pair: Pair, home_m: float, elsewhere_m: Array) -> NearPair:
+    least_m = [round(home_m - margin_m, 6) for margin_m in HOME_MARGINS_M]
+    for one_m in least_m:
+        if elsewhere_m.min() > one_m and body.never_nearer(*numbers, one_m, _FINE_CELLS):
+            return NearPair(pair=pair, at_least_m=one_m, proved=True)
+    return NearPair(pair=pair, at_least_m=least_m[0])

@@ -58,7 +58,7 @@ class Body:
             [segments_m(one, self._placed(poses, k, -1)) - self._radii[first] - self._radii[k] for k in others], axis=1
         )
 
-    def never_nearer(self, first: int, second: int, least_m: float) -> bool:
+    def never_nearer(self, first: int, second: int, least_m: float, most_cells: int = _CELLS) -> bool:
         """Whether no posture of the ranges brings two capsules as near as that: shown posture by posture, each with the
         cell of postures around it in which turns are too small to use its distance up. A cell for which that is not
         enough is cut in two. False as well if that takes too many cells."""
@@ -84,7 +84,7 @@ class Body:
             for chain, segment in zip(chains, segments, strict=True):
                 self._lose(poses, chain, joints, segment, half, losses_m)
             open_cells = distance_m - losses_m.sum(axis=1) <= least_m + _ROUNDING_M
-            if spent + int(open_cells.sum()) > _CELLS:
+            if spent + int(open_cells.sum()) > most_cells:
                 return False
             for cell in np.flatnonzero(open_cells):
                 widest = int(losses_m[cell].argmax())

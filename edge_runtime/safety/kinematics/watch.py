@@ -27,7 +27,8 @@ class Watch:
 
     Attributes:
         kept: apart by the clearance of the safety file.
-        near: kept apart by so many metres, less than that clearance; below zero they may overlap by as much.
+        near: apart by so many metres, less than that clearance; below zero they may overlap by as much.
+        proved_near: those of `near` that need no watching: no posture brings them nearer.
         neighbours: not watched: on links that one joint joins, overlapping at home.
         apart: not watched: proved never to be nearer than the clearance.
         may_touch: not watched: a person wrote that they may touch.
@@ -35,6 +36,7 @@ class Watch:
 
     kept: tuple[Pair, ...]
     near: dict[Pair, float]
+    proved_near: frozenset[Pair]
     neighbours: tuple[Pair, ...]
     apart: tuple[Pair, ...]
     may_touch: tuple[Pair, ...]
@@ -53,12 +55,13 @@ def watch_of(file: KinematicsFile, clearance_min_m: float, may_touch: Sequence[P
     """
     _require_whole(file)
     let = _let_touch(file, may_touch)
-    near = {near.pair: near.at_least_m for near in file.near}
-    kept = [*file.pairs, *(pair for pair, least_m in near.items() if least_m >= clearance_min_m)]
-    apart = file.apart
-    if clearance_min_m > file.apart_m:
-        # Nothing is proved of distances as large as that.
-        kept, apart = [*kept, *apart], ()
+    near = {near.pair: near.at_least_m for near in file.near if near.at_least_m < clearance_min_m}
+    proved = {near.pair for near in file.near if near.proved}
+    farther = [near.pair for near in file.near if near.at_least_m >= clearance_min_m]
+    kept = [*file.pairs, *(pair for pair in farther if pair not in proved)]
+    apart = [pair for pair in farther if pair in proved]
+    # Nothing is proved of distances larger than that.
+    (kept if clearance_min_m > file.apart_m else apart).extend(file.apart)
     for first, second in file.inseparable:
         if frozenset((first, second)) not in let:
             raise ConfigError(
@@ -72,7 +75,8 @@ def watch_of(file: KinematicsFile, clearance_min_m: float, may_touch: Sequence[P
 
     return Watch(
         kept=without(kept),
-        near={pair: near[pair] for pair in without(tuple(near)) if near[pair] < clearance_min_m},
+        near={pair: near[pair] for pair in without(tuple(near))},
+        proved_near=frozenset(proved & near.keys()),
         neighbours=without(file.neighbours),
         apart=without(apart),
         may_touch=tuple(pair for pair in _every_pair(file) if frozenset(pair) in let),
@@ -90,7 +94,8 @@ def watched_body(
     # Joints and capsules first: pairs are about them.
     GeometryModel(joints=file.joints, capsules=file.capsules, pairs=(), tool=file.tool)
     watch = watch_of(file, clearance_min_m, may_touch)
-    pairs = (*watch.kept, *watch.near)
+    near = {pair: least_m for pair, least_m in watch.near.items() if pair not in watch.proved_near}
+    pairs = (*watch.kept, *near)
     if len(pairs) > lib.GEOMETRY_MAX_PAIRS:
         problem = (
             f"with {clearance_min_m:g} m there are {len(pairs)} pairs to watch, and the kernel takes "
@@ -104,7 +109,7 @@ def watched_body(
         tool=file.tool,
         nearer=tuple(
             Nearer(first=first, second=second, nearer_m=clearance_min_m - least_m)
-            for (first, second), least_m in watch.near.items()
+            for (first, second), least_m in near.items()
         ),
     )
 
