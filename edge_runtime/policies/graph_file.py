@@ -7,7 +7,7 @@ Guarantees: a graph that `require_runnable` lets pass is one file, and ONNX Runt
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from contracts.errors import EngineError
 
@@ -16,6 +16,7 @@ _INT32 = 6
 _EXTERNAL = 1
 _FUSED = "com.microsoft"
 
+_RESTORES = ("", "DequantizeLinear")
 # Products whose INT8 weights ONNX Runtime turns into UINT8 where its kernels would saturate, as (input of the weights,
 # input of their zero point); it does so for constants alone.
 _PRODUCTS: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {
@@ -27,6 +28,8 @@ _PRODUCTS: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {
     (_FUSED, "QGemm"): ((3, 5),),
     (_FUSED, "QAttention"): ((1, 7),),
     (_FUSED, "DynamicQuantizeLSTM"): ((1, 9), (2, 11)),
+    # No product itself: in QDQ form the one that it is before becomes one of the others, of these weights.
+    _RESTORES: ((0, 2),),
 }
 _QLINEARMATMUL_OPSET_MAX = 20
 """Newer ones of this operator it leaves as they are."""
@@ -106,7 +109,7 @@ _NO_GRAPH = (
 )
 
 
-def require_runnable(name: str, file: GraphFile, *, lowest_is_exact: bool) -> None:
+def require_runnable(name: str, file: GraphFile, *, lowest_is_exact: bool, zero_point_is_needed: bool = False) -> None:
     """See the module.
 
     Args:
@@ -114,6 +117,7 @@ def require_runnable(name: str, file: GraphFile, *, lowest_is_exact: bool) -> No
         file: the graph.
         lowest_is_exact: the kernels multiply INT8 weights of -128 exactly. Those of Arm add two products in 16 bits,
             where (-128 * -128) twice is one too many.
+        zero_point_is_needed: the library ends the process where it turns INT8 weights without one into UINT8.
 
     Raises:
         EngineError: weights in other files, or a product of integers that is wrong on some processors.
@@ -124,10 +128,34 @@ def require_runnable(name: str, file: GraphFile, *, lowest_is_exact: bool) -> No
             f"{name} keeps weights in other files ({', '.join(others[:3])}), which no manifest vouches for: a graph "
             "has to be one file. Save it with onnx.save_model(model, path, save_as_external_data=False)"
         )
+    kernels = _Kernels(file.opsets.get("", 0), lowest_is_exact, zero_point_is_needed)
     for body in (file.main, *file.functions):
-        _require_exact(name, body, file.opsets.get("", 0), {})
-    if not lowest_is_exact:
-        _require_no_lowest(name, file)
+        _require_exact(name, body, kernels, {})
+
+
+@dataclass(frozen=True)
+class _Kernels:
+    """What products are run by, and the version of the operators."""
+
+    opset: int
+    lowest_is_exact: bool
+    zero_point_is_needed: bool
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a tensor; an element of 0: nothing."""
+
+    element: int = 0
+    is_constant: bool = False
+    has_lowest: bool = False
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Known:
+        return cls(tensor.element, True, tensor.has_lowest)
+
+
+_NOTHING = _Known()
 
 
 def product_of_integers(ir_version: int = 8, opset: int = 13) -> bytes:
@@ -139,52 +167,60 @@ def product_of_integers(ir_version: int = 8, opset: int = 13) -> bytes:
     return _number(1, ir_version) + _chunk(7, graph) + _chunk(8, _number(2, opset))
 
 
-def _require_exact(name: str, body: Body, opset: int, known: dict[str, tuple[int, bool]]) -> None:
-    """`known` are the element type (0: not known) and whether it is a constant, of each tensor seen so far."""
-    known = {**known, **{tensor: (element, False) for tensor, element in body.inputs.items()}}
-    known |= {tensor.name: (tensor.element, True) for tensor in body.constants}
+def _require_exact(name: str, body: Body, kernels: _Kernels, outer: dict[str, _Known]) -> None:
+    """`outer` are the tensors of the graphs around this one."""
+    known = {**outer, **{tensor: _Known(element) for tensor, element in body.inputs.items()}}
+    known |= {tensor.name: _Known.of(tensor) for tensor in body.constants}
     for node in body.nodes:
         known |= _outputs(node, known)
         for inner in node.bodies:
-            _require_exact(name, inner, opset, known)
+            _require_exact(name, inner, kernels, known)
         for weights, zero_point in _PRODUCTS.get((node.domain, node.operator), ()):
-            element, is_constant = known.get(_input(node, weights), (0, False))
-            zero_point_name = _input(node, zero_point)
-            is_constant &= not zero_point_name or known.get(zero_point_name, (0, False))[1]
-            too_new = node.operator == "QLinearMatMul" and opset > _QLINEARMATMUL_OPSET_MAX
-            if element != UINT8 and (too_new or not is_constant):
-                why = f"in opset {opset}" if too_new else "with weights that are no constants"
-                raise EngineError(
-                    f"{name}: the operator {node.operator} {node.name!r} multiplies INT8 weights {why}. On processors "
-                    "without VNNI ONNX Runtime gives wrong products there. Quantize it in QDQ form, or its weights as "
-                    "UINT8"
-                )
+            why = _fault(node, weights, zero_point, kernels, known)
+            if why is not None:
+                raise EngineError(f"{name}: the operator {node.operator} {node.name!r} {why}")
 
 
-def _require_no_lowest(name: str, file: GraphFile) -> None:
-    lowest = {tensor.name for tensor in _all_constants(file) if tensor.has_lowest}
-    for body in _bodies(file):
-        for node in body.nodes:
-            weights = {_input(node, index) for index, _ in _PRODUCTS.get((node.domain, node.operator), ())}
-            if node.operator == "DequantizeLinear":
-                weights = {_input(node, 0)}
-            if lowest & weights:
-                raise EngineError(
-                    f"{name}: the weights {', '.join(sorted(lowest & weights))} have elements of -128, which ONNX "
-                    "Runtime's kernels for Arm multiply wrongly. Quantize weights symmetrically, to -127 ... 127"
-                )
+def _fault(node: Node, weights: int, zero_point: int, kernels: _Kernels, known: dict[str, _Known]) -> str | None:
+    """What is the matter with a product of these inputs, and what to do."""
+    found, zero = known.get(_input(node, weights), _NOTHING), _input(node, zero_point)
+    if found.has_lowest and not kernels.lowest_is_exact:
+        return _LOWEST
+    if found.element == INT8 and kernels.zero_point_is_needed and not zero:
+        return _NO_ZERO_POINT
+    if (node.domain, node.operator) == _RESTORES or found.element == UINT8:
+        return None
+    if node.operator == "QLinearMatMul" and kernels.opset > _QLINEARMATMUL_OPSET_MAX:
+        return f"multiplies INT8 weights in opset {kernels.opset}, {_SATURATES}"
+    if not found.is_constant or (zero and not known.get(zero, _NOTHING).is_constant):
+        return f"multiplies INT8 weights that are no constants, {_SATURATES}"
+    return None
 
 
-def _outputs(node: Node, known: dict[str, tuple[int, bool]]) -> dict[str, tuple[int, bool]]:
-    if node.operator == "Constant" and node.constants:
-        return {node.outputs[0]: (node.constants[0].element, True)}
-    if node.operator in _MOVES:
-        return {node.outputs[0]: known.get(_input(node, 0), (0, False))}
-    if node.operator == "DynamicQuantizeLinear":
-        return dict.fromkeys((node.outputs[0], node.outputs[-1]), (UINT8, False))
-    if node.operator == "QuantizeLinear":
+_SATURATES = (
+    "of which ONNX Runtime gives wrong products on processors without VNNI. Quantize it in QDQ form, or its weights as "
+    "UINT8"
+)
+_LOWEST = (
+    "has weights of -128, which ONNX Runtime's kernels for Arm multiply wrongly. Quantize weights symmetrically, to "
+    "-127 ... 127"
+)
+_NO_ZERO_POINT = (
+    "names no zero point for its INT8 weights, which this version of ONNX Runtime does not bear on a processor without "
+    "VNNI. Give them a zero point of 0, or install onnxruntime 1.30 or newer"
+)
+
+
+def _outputs(node: Node, known: dict[str, _Known]) -> dict[str, _Known]:
+    if node.operator == "Constant" and node.constants and node.outputs:
+        return {node.outputs[0]: _Known.of(node.constants[0])}
+    if node.operator in _MOVES and node.outputs:
+        return {node.outputs[0]: known.get(_input(node, 0), _NOTHING)}
+    if node.operator == "DynamicQuantizeLinear" and node.outputs:
+        return dict.fromkeys((node.outputs[0], node.outputs[-1]), _Known(UINT8))
+    if node.operator == "QuantizeLinear" and node.outputs:
         zero_point = _input(node, 2)
-        return {node.outputs[0]: (known.get(zero_point, (0, False))[0] if zero_point else UINT8, False)}
+        return {node.outputs[0]: _Known(known.get(zero_point, _NOTHING).element if zero_point else UINT8)}
     return {}
 
 
@@ -196,8 +232,7 @@ def _all_constants(file: GraphFile) -> Iterator[Tensor]:
     for body in _bodies(file):
         yield from body.constants
         for node in body.nodes:
-            # What an operator makes of its own attribute goes by the name of its output.
-            yield from (replace(tensor, name=node.outputs[0]) for tensor in node.constants if node.outputs)
+            yield from node.constants
 
 
 def _bodies(file: GraphFile) -> Iterator[Body]:
