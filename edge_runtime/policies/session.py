@@ -19,7 +19,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from contracts.errors import EngineError
-from edge_runtime.policies.graph_file import product_of_integers, read_graph, require_runnable
+from edge_runtime.policies.exactness import require_runnable
+from edge_runtime.policies.graph_file import product_of_integers, read_graph
 from edge_runtime.policies.processor import threads_for
 
 Tensors = dict[str, NDArray[Any]]

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from contracts.errors import EngineError
 from edge_runtime.policies import session
-from edge_runtime.policies.graph_file import read_graph, require_runnable
+from edge_runtime.policies.exactness import require_runnable
+from edge_runtime.policies.graph_file import read_graph
 from edge_runtime.policies.session import OrtSession, optimize
 from tests.policies.integer_products import cases, shipped_graphs
 from tests.policies.run_graphs import wrong
@@ -125,6 +126,13 @@ def test_a_product_that_the_option_does_not_reach_is_refused_on_every_processor(
 ) -> None:
     with pytest.raises(EngineError, match=f"encode.onnx.*{match}.*UINT8"):
         maker("encode.onnx", model)
+
+
+def test_weights_that_a_caller_may_replace_are_no_constants() -> None:
+    model = onnx.load_from_string(_product("MatMulInteger", 20, is_constant=True))
+    model.graph.input.append(helper.make_tensor_value_info("b", TensorProto.INT8, [64, 8]))
+    with pytest.raises(EngineError, match="no constants"):
+        OrtSession("encode.onnx", model.SerializeToString(), threads=1)
 
 
 @pytest.mark.parametrize(
