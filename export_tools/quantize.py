@@ -26,7 +26,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from edge_runtime.policies.graph_file import read_graph, require_runnable
+from edge_runtime.policies.exactness import require_runnable
+from edge_runtime.policies.graph_file import read_graph
 
 Feed = dict[str, npt.NDArray[np.generic]]
 

@@ -1,37 +1,18 @@
 """ONNX graphs as bytes: what a session's maker has to know of one, without the library that writes them.
 
-Guarantees: a graph that `require_runnable` lets pass is one file, and ONNX Runtime multiplies its integers exactly once
-`session.x64quantprecision` asks for it. Refuses the others with what is the matter and what to do.
+Reads operators, constants and versions, and of the weights only whether an INT8 one is -128.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from contracts.errors import EngineError
 
 UINT8, INT8 = 2, 3
 _INT32 = 6
 _EXTERNAL = 1
-_FUSED = "com.microsoft"
-
-# Products whose INT8 weights ONNX Runtime turns into UINT8 where its kernels would saturate, as (input of the weights,
-# input of their zero point); it does so for constants alone.
-_PRODUCTS: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {
-    ("", "MatMulInteger"): ((1, 3),),
-    ("", "QLinearMatMul"): ((3, 5),),
-    ("", "QLinearConv"): ((3, 5),),
-    (_FUSED, "MatMulIntegerToFloat"): ((1, 5),),
-    (_FUSED, "DynamicQuantizeMatMul"): ((1, 3),),
-    (_FUSED, "QGemm"): ((3, 5),),
-    (_FUSED, "QAttention"): ((1, 7),),
-    (_FUSED, "DynamicQuantizeLSTM"): ((1, 9), (2, 11)),
-}
-_QLINEARMATMUL_OPSET_MAX = 20
-"""Newer ones of this operator it leaves as they are."""
-_MOVES = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""What it computes of constants before, without altering their elements."""
 
 
 @dataclass(frozen=True)
@@ -106,30 +87,6 @@ _NO_GRAPH = (
 )
 
 
-def require_runnable(name: str, file: GraphFile, *, lowest_is_exact: bool) -> None:
-    """See the module.
-
-    Args:
-        name: what errors call it.
-        file: the graph.
-        lowest_is_exact: the kernels multiply INT8 weights of -128 exactly. Those of Arm add two products in 16 bits,
-            where (-128 * -128) twice is one too many.
-
-    Raises:
-        EngineError: weights in other files, or a product of integers that is wrong on some processors.
-    """
-    others = sorted({tensor.file for tensor in _all_constants(file) if tensor.file is not None})
-    if others:
-        raise EngineError(
-            f"{name} keeps weights in other files ({', '.join(others[:3])}), which no manifest vouches for: a graph "
-            "has to be one file. Save it with onnx.save_model(model, path, save_as_external_data=False)"
-        )
-    for body in (file.main, *file.functions):
-        _require_exact(name, body, file.opsets.get("", 0), {})
-    if not lowest_is_exact:
-        _require_no_lowest(name, file)
-
-
 def product_of_integers(ir_version: int = 8, opset: int = 13) -> bytes:
     """A graph of one operator: y = a (M, K) UINT8 times b (K, N) INT8, in INT32."""
     node = b"".join(_text(number, text) for number, text in ((1, "a"), (1, "b"), (2, "y"), (4, "MatMulInteger")))
@@ -137,74 +94,6 @@ def product_of_integers(ir_version: int = 8, opset: int = 13) -> bytes:
     graph = _chunk(1, node) + _text(2, "product")
     graph += b"".join(_chunk(number, _matrix(name, element)) for number, name, element in matrices)
     return _number(1, ir_version) + _chunk(7, graph) + _chunk(8, _number(2, opset))
-
-
-def _require_exact(name: str, body: Body, opset: int, known: dict[str, tuple[int, bool]]) -> None:
-    """`known` are the element type (0: not known) and whether it is a constant, of each tensor seen so far."""
-    known = {**known, **{tensor: (element, False) for tensor, element in body.inputs.items()}}
-    known |= {tensor.name: (tensor.element, True) for tensor in body.constants}
-    for node in body.nodes:
-        known |= _outputs(node, known)
-        for inner in node.bodies:
-            _require_exact(name, inner, opset, known)
-        for weights, zero_point in _PRODUCTS.get((node.domain, node.operator), ()):
-            element, is_constant = known.get(_input(node, weights), (0, False))
-            zero_point_name = _input(node, zero_point)
-            is_constant &= not zero_point_name or known.get(zero_point_name, (0, False))[1]
-            too_new = node.operator == "QLinearMatMul" and opset > _QLINEARMATMUL_OPSET_MAX
-            if element != UINT8 and (too_new or not is_constant):
-                why = f"in opset {opset}" if too_new else "with weights that are no constants"
-                raise EngineError(
-                    f"{name}: the operator {node.operator} {node.name!r} multiplies INT8 weights {why}. On processors "
-                    "without VNNI ONNX Runtime gives wrong products there. Quantize it in QDQ form, or its weights as "
-                    "UINT8"
-                )
-
-
-def _require_no_lowest(name: str, file: GraphFile) -> None:
-    lowest = {tensor.name for tensor in _all_constants(file) if tensor.has_lowest}
-    for body in _bodies(file):
-        for node in body.nodes:
-            weights = {_input(node, index) for index, _ in _PRODUCTS.get((node.domain, node.operator), ())}
-            if node.operator == "DequantizeLinear":
-                weights = {_input(node, 0)}
-            if lowest & weights:
-                raise EngineError(
-                    f"{name}: the weights {', '.join(sorted(lowest & weights))} have elements of -128, which ONNX "
-                    "Runtime's kernels for Arm multiply wrongly. Quantize weights symmetrically, to -127 ... 127"
-                )
-
-
-def _outputs(node: Node, known: dict[str, tuple[int, bool]]) -> dict[str, tuple[int, bool]]:
-    if node.operator == "Constant" and node.constants:
-        return {node.outputs[0]: (node.constants[0].element, True)}
-    if node.operator in _MOVES:
-        return {node.outputs[0]: known.get(_input(node, 0), (0, False))}
-    if node.operator == "DynamicQuantizeLinear":
-        return dict.fromkeys((node.outputs[0], node.outputs[-1]), (UINT8, False))
-    if node.operator == "QuantizeLinear":
-        zero_point = _input(node, 2)
-        return {node.outputs[0]: (known.get(zero_point, (0, False))[0] if zero_point else UINT8, False)}
-    return {}
-
-
-def _input(node: Node, index: int) -> str:
-    return node.inputs[index] if index < len(node.inputs) else ""
-
-
-def _all_constants(file: GraphFile) -> Iterator[Tensor]:
-    for body in _bodies(file):
-        yield from body.constants
-        for node in body.nodes:
-            # What an operator makes of its own attribute goes by the name of its output.
-            yield from (replace(tensor, name=node.outputs[0]) for tensor in node.constants if node.outputs)
-
-
-def _bodies(file: GraphFile) -> Iterator[Body]:
-    bodies = [file.main, *file.functions]
-    for body in bodies:
-        yield body
-        bodies += [inner for node in body.nodes for inner in node.bodies]
 
 
 # What follows reads and writes the wire format of Protocol Buffers. Field numbers are those of onnx.proto.

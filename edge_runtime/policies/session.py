@@ -19,7 +19,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from contracts.errors import EngineError
-from edge_runtime.policies.graph_file import product_of_integers, read_graph, require_runnable
+from edge_runtime.policies.exactness import require_runnable
+from edge_runtime.policies.graph_file import product_of_integers, read_graph
 from edge_runtime.policies.processor import threads_for
 
 Tensors = dict[str, NDArray[Any]]
@@ -30,6 +31,8 @@ VERSION = str(onnxruntime.__version__)
 
 _PROBE_DEPTH, _PROBE_COLUMNS = 64, 16
 _WORDS_MAX = 2000
+_RELEASE = tuple(int(part) for part in re.findall(r"\d+", VERSION)[:2])
+_BEARS_NO_ZERO_POINT = (1, 30)
 _VERSION_MAX = 200
 
 
@@ -199,7 +202,12 @@ def int8_saturates() -> bool:
 
 
 def _require_runnable(name: str, model: bytes) -> None:
-    require_runnable(name, read_graph(name, model), lowest_is_exact=platform.machine() == "x86_64")
+    require_runnable(
+        name,
+        read_graph(name, model),
+        lowest_is_exact=platform.machine() == "x86_64",
+        zero_point_is_needed=_RELEASE < _BEARS_NO_ZERO_POINT and int8_saturates(),
+    )
 
 
 def _options(settings: Settings) -> Any:

@@ -16,7 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from contracts.errors import EngineError
 from edge_runtime.policies import session
-from edge_runtime.policies.graph_file import read_graph, require_runnable
+from edge_runtime.policies.exactness import require_runnable
+from edge_runtime.policies.graph_file import read_graph
 from edge_runtime.policies.session import OrtSession, optimize
 from tests.policies.integer_products import cases, shipped_graphs
 from tests.policies.run_graphs import wrong
@@ -127,6 +128,13 @@ def test_a_product_that_the_option_does_not_reach_is_refused_on_every_processor(
         maker("encode.onnx", model)
 
 
+def test_weights_that_a_caller_may_replace_are_no_constants() -> None:
+    model = onnx.load_from_string(_product("MatMulInteger", 20, is_constant=True))
+    model.graph.input.append(helper.make_tensor_value_info("b", TensorProto.INT8, [64, 8]))
+    with pytest.raises(EngineError, match="no constants"):
+        OrtSession("encode.onnx", model.SerializeToString(), threads=1)
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -143,7 +151,7 @@ def test_products_that_are_exact_anyway_are_not_refused(model: bytes) -> None:
 @pytest.mark.parametrize("operator", ["MatMulInteger", "QLinearMatMul", "DequantizeLinear"])
 @pytest.mark.parametrize("is_raw", [True, False])
 def test_the_lowest_weight_is_refused_where_it_is_multiplied_wrongly(operator: str, is_raw: bool) -> None:
-    def graph(element: int) -> bytes:
+    def graph(element: int, moved: bool = False) -> bytes:
         b = np.full((64, 8), 5, np.int8)
         b[40, 3] = element
         if is_raw:
@@ -151,13 +159,43 @@ def test_the_lowest_weight_is_refused_where_it_is_multiplied_wrongly(operator: s
         else:
             tensor = helper.make_tensor("b", TensorProto.INT8, b.shape, b.ravel().tolist())
         position = {"MatMulInteger": 1, "QLinearMatMul": 3, "DequantizeLinear": 0}[operator]
-        node = helper.make_node(operator, [*["other"] * position, "b"], ["y"])
-        made = helper.make_graph([node], "product", [], [], [tensor])
+        node = helper.make_node(operator, [*["other"] * position, "moved" if moved else "b"], ["y"])
+        made = helper.make_graph([helper.make_node("Transpose", ["b"], ["moved"]), node], "product", [], [], [tensor])
         opsets = [helper.make_opsetid("", 20)]
         return bytes(helper.make_model(made, opset_imports=opsets).SerializeToString())
 
     lowest, above = (read_graph("encode.onnx", graph(element)) for element in (-128, -127))
     require_runnable("encode.onnx", above, lowest_is_exact=False)
     require_runnable("encode.onnx", lowest, lowest_is_exact=True)
-    with pytest.raises(EngineError, match=r"encode\.onnx: the weights b have elements of -128.*-127 \.\.\. 127"):
+    if operator == "QLinearMatMul":
+        with pytest.raises(EngineError, match="-128"):
+            require_runnable("encode.onnx", read_graph("encode.onnx", graph(-128, moved=True)), lowest_is_exact=False)
+    with pytest.raises(EngineError, match=r"encode\.onnx: the operator .* has weights of -128.*-127 \.\.\. 127"):
         require_runnable("encode.onnx", lowest, lowest_is_exact=False)
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs"),
+    [
+        ("MatMulInteger", ["a", "b"]),
+        ("MatMulInteger", ["a", "b", "", ""]),
+        ("DequantizeLinear", ["b", "scale"]),
+        ("DequantizeLinear", ["moved", "scale"]),
+    ],
+)
+def test_weights_without_a_zero_point_are_refused_where_the_library_ends_over_them(
+    operator: str, inputs: list[str]
+) -> None:
+    nodes = [helper.make_node("Transpose", ["b"], ["moved"]), helper.make_node(operator, inputs, ["y"])]
+    weights = [numpy_helper.from_array(np.ones((4, 4), np.int8), "b")]
+    model = helper.make_model(helper.make_graph(nodes, "product", [], [], weights))
+    file = read_graph("encode.onnx", model.SerializeToString())
+    require_runnable("encode.onnx", file, lowest_is_exact=True)
+    with pytest.raises(EngineError, match=rf"{operator} '' names no zero point.*onnxruntime 1\.30"):
+        require_runnable("encode.onnx", file, lowest_is_exact=True, zero_point_is_needed=True)
+
+
+@pytest.mark.parametrize("name", ["encode.onnx", "denoise.onnx"])
+def test_the_shipped_graphs_run_with_every_version_on_every_processor(name: str) -> None:
+    file = read_graph(name, shipped_graphs()[name].SerializeToString())
+    require_runnable(name, file, lowest_is_exact=False, zero_point_is_needed=True)

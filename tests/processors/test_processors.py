@@ -86,7 +86,7 @@ def test_products_of_integers_are_exact_on_arm(model: str, instruction_set: str,
 
 def test_the_lowest_weight_is_wrong_on_arm_and_refused(lowest: Path) -> None:
     processor = had(lambda: emulated.arm("cortex-a57"))
-    with pytest.raises(RuntimeError, match=r"EngineError.*elements of -128"):
+    with pytest.raises(RuntimeError, match=r"EngineError.*weights of -128"):
         wrong_on(processor, lowest)
     _, wrong = wrong_on(processor, lowest, "--saturating")
     assert {name for name in wrong if name.startswith("MatMulInteger")}
