@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from contracts.engine_status import EngineStatus
 from contracts.errors import DecodeError, Refusal
 from contracts.messages import (
     ActionChunk,
@@ -77,6 +78,7 @@ SCENE_COMMAND = Topic("scene_command", SceneCommand, "operator", 0, 0, 512, 1, (
 HEARTBEAT_DRIVER = Topic("heartbeat_driver", Heartbeat, "driver", 10, 0, 4096, 10)
 HEARTBEAT_ENGINE = Topic("heartbeat_engine", Heartbeat, "engine", 10, 0, 4096, 10)
 HEARTBEAT_CONTROL = Topic("heartbeat_control", Heartbeat, "control", 10, 0, 4096, 10)
+ENGINE_STATUS = Topic("engine_status", EngineStatus, "engine", 10, 0, 8192, 10)
 POLICY_STATUS = Topic("policy_status", PolicyStatus, "engine", 10, 0, 4096, 10)
 POLICY_ORDER = Topic("policy_order", PolicyOrder, "ota", 10, 0, 512, 10)
 UPDATE_STATUS = Topic("update_status", UpdateStatus, "ota", 10, 0, 16384, 10)
@@ -94,6 +96,7 @@ TOPICS: tuple[Topic, ...] = (
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
     HEARTBEAT_CONTROL,
+    ENGINE_STATUS,
     POLICY_STATUS,
     POLICY_ORDER,
     UPDATE_STATUS,

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+from contracts.engine_status import InstructionAnswer
 from contracts.errors import OperatorError
 from contracts.messages import (
     ChunkReceipt,
@@ -34,7 +35,7 @@ _LISTEN_S = 0.02
 _ANSWER_TIMEOUT_S = 5.0
 _OUTCOME_SAID_S = 2.0
 _POWERED = ("active", "holding", "stopping", "retracting")
-_GRANTED = ("ok", "done")
+_GRANTED = ("ok", "done", InstructionAnswer.FOLLOWED.value)
 _A_PERSONS = ("operator_stop", "stop_line")
 ADVICE = {
     "refused_state": "that is not possible from the state it is in",
@@ -50,6 +51,9 @@ ADVICE = {
     "refused_jitter": "this machine does not keep time well enough to move a robot: `edge-runtime check` says why",
     "refused_unsure": "its policy was not sure many times in a row: answer it first, by resume or another instruction",
     "refused_restarted": "control has been started since: look at the state, then ask again",
+    "refused_unreadable": "the robot follows no instruction now: say it in words that the policy knows",
+    "refused_pace": "its policy is too slow for the reach of its plans or for this robot's limits: see "
+    "`edge-runtime check`",
     "refused_overtaken": "a later request of another operator came first: look at the state, then ask again",
 }
 """What a person can do about a refusal."""
@@ -149,16 +153,22 @@ class Operator:
         self._request(self._scenes, command, "driver", f"lay out scene {seed}", answer)
 
     def instruct(self, text: str) -> None:
-        """Tell the policy what to do."""
+        """Tell the policy what to do.
+
+        Raises:
+            OperatorError: the policy can't read that (`answer` is "refused_unreadable"; the message names the words that
+                it lacks), and now follows nothing; or another operator's came later, or the engine keeps silent.
+        """
         command = self._command(OperatorKind.INSTRUCT, text)
         self._instruction = command
 
         def answer() -> _Answered | None:
-            engine = self.watcher.heartbeats.get("engine")
-            followed = engine.counters.get("instruction_id", 0) if engine is not None else 0
-            if followed > command.id:
-                return _Answered("refused_overtaken")
-            return _Answered("ok") if followed == command.id else None
+            engine = self.watcher.engine
+            if engine is None or engine.instruction_id < command.id:
+                return None
+            if engine.instruction_id > command.id:
+                return _Answered(InstructionAnswer.REFUSED_OVERTAKEN.value)
+            return _Answered(engine.answer.value, engine.detail)
 
         self._request(self._commands, command, "engine", f"instruct {text!r}", answer)
 
@@ -363,13 +373,20 @@ class Operator:
             said = ": ".join(filter(None, (answered.answer, answered.detail)))
             advice = ADVICE.get(answered.answer)
             raise OperatorError(
-                process, request, f"refused: {said}" + (f" ({advice})" if advice else ""), answered=True
+                process,
+                request,
+                f"refused: {said}" + (f" ({advice})" if advice else ""),
+                answered=True,
+                answer=answered.answer,
             )
 
     def _listen(self, timeout_s: float = _LISTEN_S) -> None:
         self.watcher.receive(timeout_s)
-        engine = self.watcher.heartbeats.get("engine")
-        if self._instruction is not None and engine is not None and engine.counters.get("instruction_id") == 0:
+        engine = self.watcher.engine
+        if self._instruction is not None and engine is not None and engine.instruction_id > self._instruction.id:
+            # Another operator's came later: this one is not to come back with an engine that knows neither.
+            self._instruction = None
+        if self._instruction is not None and engine is not None and engine.answer is InstructionAnswer.NONE:
             # An engine that was started again knows no instruction; under the same number it is the same request.
             self._commands.send(self._instruction)
         self._say_outcome()

@@ -83,7 +83,8 @@ def describe(status: Status, title: str, score: Score | None = None, called: Cal
     table.add_column(style="dim", width=16)
     table.add_column(ratio=1, overflow="fold")
     down = [name for name, alive in status.alive.items() if not alive]
-    table.add_row("instruction", Text(status.instruction or "–", style="bold"))
+    refused = bool(status.instruction_refused)
+    table.add_row("instruction", Text(status.instruction_line, style="bold red" if refused else "bold"))
     table.add_row("state", Text(status.state, style=_STATE_STYLES.get(status.state, "dim")))
     table.add_row("scene", Text(f"{status.outcome or '–'}  {status.reason}  {status.elapsed_s:.1f} s"))
     age = number(status.chunk_age_ms, "ms")
@@ -148,7 +149,7 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
     """The same in one line without control codes."""
     parts = [
         f"{status.state:8}",
-        repr(status.instruction),
+        repr(status.instruction) if not status.instruction_refused else status.instruction_line,
         f"chunk {number(status.chunk_age_ms, 'ms')}",
         f"inference {pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}",
         f"loop {pair(status.lateness_p50_us, status.lateness_p99_us, 'µs')}",

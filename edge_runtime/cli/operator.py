@@ -134,7 +134,7 @@ def _status(one: Operator, _options: argparse.Namespace) -> str:
         "verdicts": ", ".join(status.verdicts) or "none",
         "alive": ", ".join(name for name, alive in status.alive.items() if alive),
         "down": ", ".join(name for name, alive in status.alive.items() if not alive) or "none",
-        "instruction": status.instruction or "none",
+        "instruction": status.instruction_line,
         "policy": f"{status.policy}, gate {status.gate}",
         "speed": f"{status.speed_scale:.0%} of the limits" if status.speed_scale is not None else "unknown",
         "timing": f"grade {status.grade or 'not known yet'}, {status.overruns} overruns in {status.ticks} ticks",

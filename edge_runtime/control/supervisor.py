@@ -6,8 +6,10 @@ motion limits; that is the kernel's.
 
 from __future__ import annotations
 
+import math
 import time
 
+from contracts.engine_status import EngineStatus, InstructionAnswer
 from contracts.errors import Refusal, SafetyError
 from contracts.messages import (
     ActionChunk,
@@ -38,10 +40,10 @@ from edge_runtime.control.speed import SpeedLimit
 from edge_runtime.control.stop_mark import StopMark
 from edge_runtime.control.window import TickWindow
 from edge_runtime.lifeline import lifeline_path
+from edge_runtime.pace import pace_of
 from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import Reason, Request, Result, State
 
-_CHUNK_MAX_AGE_NS = round(ACTION_CHUNK.max_age_s * 1e9)
 _DRAIN_LIMIT = 1024
 _FOLLOWS = (State.ACTIVE, State.HOLDING)
 _REQUESTS = {
@@ -50,6 +52,14 @@ _REQUESTS = {
     OperatorKind.RESET: Request.RESET,
     OperatorKind.STOP: Request.STOP,
 }
+
+
+PACE = "refused_pace"
+"""The policy is too slow for the reach of its plans, or for this robot's own limits on age."""
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
 
 
 class Supervisor:
@@ -93,10 +103,15 @@ class Supervisor:
         self._clock = clock
         self._refusals = refusals
         self._receipts = Receipts()
+        # Until the engine says how fast its policy is. In virtual time it is as fast as it was told to be.
+        self._pace = pace_of(config.lockstep.inference_latency_s if clock.virtual else 0.0, math.inf, config)
+        self._engine: EngineStatus | None = None
+        self._instruction_id = 0
         self._buffer = ChunkBuffer(
             config.embodiment,
             blend_ns=round(config.control.blend_s * 1e9),
-            max_age_ns=_CHUNK_MAX_AGE_NS,
+            max_age_ns=_ns(self._pace.chunk_age_max_s),
+            reach_ns=_ns(self._pace.action_age_max_s),
         )
         self._intake = Intake(
             loop,
@@ -110,7 +125,6 @@ class Supervisor:
         )
         self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
         self._answers = Answers()
-        self._instruction_id = 0
         self._since_ns = time.monotonic_ns()
         self._accepted = 0
         self._clipped = 0
@@ -151,6 +165,8 @@ class Supervisor:
         if problem is not None:
             detail = f"{chunk.bundle_digest[:12]}…: {problem}"
             return Declined(Refused(Refusal.WRONG_BUNDLE, detail), Prediction())
+        if self._is_refused(chunk.instruction_id):
+            return Declined(Refused(Refusal.NO_INSTRUCTION, "its instruction is not in force"), Prediction())
         active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
         return self._intake.take(chunk, now_ns, self._rest(), active_from_ns)
 
@@ -168,22 +184,46 @@ class Supervisor:
         who has given up meanwhile arms nothing. Nor is a stop that the loop did not take: its repetition is tried anew.
         """
         if command.kind is OperatorKind.INSTRUCT:
-            self._take_instruction(command)
+            # The engine's business, which says what became of it.
             return
         if command.kind is OperatorKind.ARM and self._self_test is not None and self._self_test.grade is None:
             return
         if self._answers.is_due(command):
             answer = self._carry_out(command)
             if answer is not None:
-                self._answers.give(command, answer)
+                self._answers.give(command, answer, self._pace.detail if answer == PACE else "")
         elif self._answers.was_overtaken(command):
             self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
 
-    def _take_instruction(self, command: OperatorCommand) -> None:
-        """The engine's business, but for a policy that has asked: another instruction is an answer."""
-        if command.id > self._instruction_id:
-            self._instruction_id = command.id
+    def take_engine_status(self, status: EngineStatus) -> None:
+        """What became of an instruction, and how fast the policy is.
+
+        A new instruction that is followed is an answer to a policy that has asked. One that is refused ends the motion:
+        what it was to replace is not wanted any more, and it may have been a "do not".
+
+        Raises:
+            SafetyError: buffer and loop contradict each other; control must not go on.
+        """
+        before, self._engine = self._engine, status
+        is_news = before is None or (before.instruction_id, before.answer) != (status.instruction_id, status.answer)
+        if is_news and status.answer is InstructionAnswer.REFUSED_UNREADABLE:
+            self._intake.drop(self._clock.now_ns())
+        # An engine that was started again is told what was in force, which is no answer of anybody.
+        if status.answer is InstructionAnswer.FOLLOWED and status.instruction_id > self._instruction_id:
+            self._instruction_id = status.instruction_id
             self._intake.answer()
+        if self._clock.virtual:
+            return
+        pace = pace_of(status.latency_ns * 1e-9, status.horizon_ns * 1e-9, self._config)
+        if pace != self._pace:
+            self._pace = pace
+            self._buffer.allow(max_age_ns=_ns(pace.chunk_age_max_s), reach_ns=_ns(pace.action_age_max_s))
+            self._loop.set_progress_timeout(pace.progress_timeout_s)
+
+    def _is_refused(self, instruction_id: int) -> bool:
+        engine = self._engine
+        refused = engine is not None and engine.answer is InstructionAnswer.REFUSED_UNREADABLE
+        return engine is not None and refused and instruction_id <= engine.instruction_id
 
     def _carry_out(self, command: OperatorCommand) -> str | None:
         if command.kind is OperatorKind.RECORD:
@@ -196,6 +236,8 @@ class Supervisor:
             return RESTARTED
         if command.kind is OperatorKind.ARM and self._intake.gate is GateState.ESCALATED:
             return "refused_unsure"
+        if command.kind is OperatorKind.ARM and self._pace.problem is not None and not self._clock.virtual:
+            return PACE
         asked_ns = self._clock.now_ns()
         try:
             if command.kind in (OperatorKind.REDUCE_SPEED, OperatorKind.RESTORE_SPEED):

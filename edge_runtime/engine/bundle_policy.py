@@ -17,6 +17,7 @@ from contracts.embodiment import Embodiment
 from contracts.errors import BundleError
 from contracts.manifest import Manifest, PolicyContract, verify_bundle
 from contracts.messages import Observation
+from contracts.sentences import Reading
 from contracts.tokenizer import read_tokenizer
 from edge_runtime.clock import Clock, MonotonicClock
 from edge_runtime.engine.engines import Engines
@@ -51,8 +52,9 @@ class BundlePolicy:
         self._images = {image.camera: ImageTransform(image) for image in contract.images}
         self._state = Normalizer(contract.state_normalization)
         self._instruction = InstructionTransform(
-            read_tokenizer(folder / contract.tokenizer.path), contract.tokenizer.max_tokens
+            read_tokenizer(folder / contract.tokenizer.path), contract.tokenizer.max_tokens, contract.sentences
         )
+        self._trial_ns = 0
         self._actions = ActionTransform(contract, embodiment.gripper.opening_max_m)
         self._chunk_shape = (1, contract.horizon, len(contract.joint_names) + 1)
 
@@ -95,6 +97,16 @@ class BundlePolicy:
         return self._contract.action_dt_ns
 
     @property
+    def horizon(self) -> int:
+        """Number of actions of a chunk."""
+        return self._contract.horizon
+
+    @property
+    def trial_ns(self) -> int:
+        """What a chunk took when it was loaded, without reading frames, median of some."""
+        return self._trial_ns
+
+    @property
     def action_scale_rad(self) -> NDArray[np.float64]:
         """Standard deviation of the actions it was trained on."""
         return np.array(self._contract.action_normalization.std[:-1], dtype=np.float64)
@@ -111,6 +123,10 @@ class BundlePolicy:
             "words_unknown": self._instruction.unknown_words,
             "words_truncated": self._instruction.truncated_words,
         }
+
+    def read(self, sentence: str) -> Reading:
+        """See `Policy.read`."""
+        return self._instruction.read(sentence)
 
     def infer(self, observation: Observation, instruction: str, chunk_sequence: int) -> Actions:
         """See `Policy.infer`. Looks at the frames only while it resizes them, never during the model."""
@@ -184,8 +200,12 @@ class BundlePolicy:
         for image in self._images.values():
             image.tensor[:] = _GREY
         state = self._state.normalize(np.array((*embodiment.home_rad, embodiment.gripper.opening_max_m)))
+        took_ns = []
         for _ in range(_WARM_UP_RUNS):
+            started_ns = self._stopwatch.now_ns()
             normalized, _ = self._run(self._inputs("", state), 0)
+            took_ns.append(self._stopwatch.now_ns() - started_ns)
+        self._trial_ns = sorted(took_ns)[len(took_ns) // 2]
         if not np.isfinite(normalized).all():
             raise BundleError(f"{self._manifest.name}: the graphs give values that are not finite at the home position")
 
