@@ -156,8 +156,8 @@ class Operator:
         """Tell the policy what to do.
 
         Raises:
-            OperatorError: the policy can't read that (`answer` is "refused_unreadable"; the message names the words that
-                it lacks), and now follows nothing; or another operator's came later, or the engine keeps silent.
+            OperatorError: the policy can't read that (`answer` is "refused_unreadable", the message names the words
+                that it lacks) and follows nothing now; or another operator's came later, or the engine keeps silent.
         """
         command = self._command(OperatorKind.INSTRUCT, text)
         self._instruction = command

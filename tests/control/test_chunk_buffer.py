@@ -56,7 +56,7 @@ def push(buffer: ChunkBuffer, chunk: ActionChunk, now_ns: int, rest: Posture) ->
 
 @pytest.fixture
 def buffer() -> ChunkBuffer:
-    made = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    made = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
     made.restart(armed_since_ns=1000 * MS)
     return made
 
@@ -83,7 +83,7 @@ def test_the_seam_starts_where_the_arm_rests(buffer: ChunkBuffer) -> None:
     pauses_ms=st.lists(st.integers(1, 900), min_size=12, max_size=12),
 )
 def test_random_latency_and_starvation_never_shift_an_action(latencies_ms: list[int], pauses_ms: list[int]) -> None:
-    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
     buffer.restart(0)
     exposure_ns = 0
     for sequence, latency_ms in enumerate(latencies_ms):
@@ -103,7 +103,7 @@ def test_random_latency_and_starvation_never_shift_an_action(latencies_ms: list[
 @settings(max_examples=100, deadline=None)
 @given(offsets=st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=8), latency_ms=st.integers(20, 200))
 def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
-    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
     buffer.restart(0)
     previous = None
     for sequence, offset in enumerate(offsets):
@@ -119,7 +119,7 @@ def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
 
 
 def test_the_longest_chunk_behind_the_longest_cross_fade_is_one_plan() -> None:
-    buffer = ChunkBuffer(EMBODIMENT, blend_ns=1000 * MS, max_age_ns=1000 * MS)
+    buffer = ChunkBuffer(EMBODIMENT, blend_ns=1000 * MS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
     for exposure_ns in (100 * MS, 300 * MS):
         outcome = push(buffer, make_chunk(exposure_ns, horizon=MAX_HORIZON), exposure_ns + 60 * MS, REST)
         assert isinstance(outcome, Offer)

@@ -48,7 +48,7 @@ class Bench:
 
     def __init__(self, stepped: SteppedLoop) -> None:
         self.stepped = stepped
-        self.buffer = ChunkBuffer(EMBODIMENT, blend_ns=100 * MS, max_age_ns=1000 * MS)
+        self.buffer = ChunkBuffer(EMBODIMENT, blend_ns=100 * MS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
         self.intake = Intake(
             stepped.loop,
             self.buffer,

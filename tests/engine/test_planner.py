@@ -12,12 +12,20 @@ import pytest
 from contracts.embodiment import Embodiment
 from contracts.errors import FrameError, Refusal
 from contracts.messages import ChunkReceipt, FrameRef, Observation, OperatorCommand, OperatorKind
+from contracts.sentences import Reading, read_sentence
+from contracts.tokenizer import WordTokenizer
 from edge_runtime.bus import Refusals
 from edge_runtime.engine.agreement import Float64
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
 
 STEP_NS = 50_000_000
+MS = 1_000_000
+VOCABULARY = ("touch", "push", "the", "red", "blue", "cube", "not")
+
+
+def tokenizer(words: tuple[str, ...] = VOCABULARY) -> WordTokenizer:
+    return WordTokenizer(words={word: number for number, word in enumerate(words, 2)}, pad=0, unknown=1)
 
 
 @dataclass
@@ -43,6 +51,12 @@ class StillPolicy:
     value_of_nowhere: float = 0.0
     offset_rad: float = 0.0
     strangeness: float | None = None
+    vocabulary: tuple[str, ...] = VOCABULARY
+    horizon: int = 4
+    trial_ns: int = 7 * MS
+
+    def read(self, sentence: str) -> Reading:
+        return read_sentence(sentence, tokenizer(self.vocabulary), 6)
 
     @property
     def action_scale_rad(self) -> Float64:
@@ -197,7 +211,7 @@ def test_only_a_new_instruction_is_taken_over(bench: Bench) -> None:
     assert not bench.planner.instruct(OperatorCommand(id=9, kind=OperatorKind.ARM, stamp_ns=0))
     assert bench.refusals.as_dict() == {"operator.out_of_order": 1}
     assert bench.instruct(6, "  push the cube ")
-    assert (bench.planner.instruction, bench.planner.counters["instruction_id"]) == ("push the cube", 6)
+    assert (bench.planner.instruction, bench.planner.status().instruction_id) == ("push the cube", 6)
 
 
 def test_gauges_split_the_latency(bench: Bench) -> None:
@@ -212,7 +226,6 @@ def test_gauges_split_the_latency(bench: Bench) -> None:
         "observations_skipped": 0,
         "chunks_declined": 0,
         "chunks_clipped": 0,
-        "instruction_id": 1,
         "words_unknown": 3,
     }
 
