@@ -207,3 +207,38 @@ def test_plans_that_the_loop_still_needs_are_known(buffer: ChunkBuffer) -> None:
     assert buffer.plans_from(2000 * MS) == (taken[-1],)
     buffer.restart(2000 * MS)
     assert buffer.plans_from(2000 * MS) == ()
+
+
+def test_no_action_is_followed_later_than_its_observation_allows(buffer: ChunkBuffer) -> None:
+    chunk = make_chunk(1000 * MS, horizon=MAX_HORIZON)
+    outcome = push(buffer, chunk, 1060 * MS, REST)
+    assert isinstance(outcome, Offer)
+    assert outcome.plan.t_ns[-1] == 3000 * MS, "two seconds, although the chunk reaches further"
+    buffer.allow(max_age_ns=3000 * MS, reach_ns=2500 * MS)
+    outcome = push(buffer, make_chunk(1100 * MS, sequence=1, horizon=MAX_HORIZON), 3500 * MS, REST)
+    assert isinstance(outcome, Offer), "a slow policy's chunk is 2.4 s old when it comes"
+    assert outcome.plan.t_ns[-1] == 3600 * MS
+    late = buffer.offer(make_chunk(1200 * MS, sequence=2, horizon=MAX_HORIZON), 4201 * MS, REST)
+    assert isinstance(late, Refused)
+    assert late.refusal is Refusal.STALE
+
+
+def test_a_chunk_whose_first_action_is_due_too_late_is_refused(buffer: ChunkBuffer) -> None:
+    chunk = msgspec.structs.replace(make_chunk(1000 * MS), dt_ns=2001 * MS)
+    outcome = buffer.offer(chunk, 1060 * MS, REST)
+    assert isinstance(outcome, Refused)
+    assert outcome.refusal is Refusal.STALE
+
+
+def test_what_is_dropped_is_over_and_the_next_chunk_begins_at_rest(buffer: ChunkBuffer) -> None:
+    assert buffer.drop(1000 * MS) is None, "there was nothing"
+    first = push(buffer, make_chunk(1000 * MS, offset_rad=0.3), 1060 * MS, REST)
+    assert isinstance(first, Offer)
+    over = buffer.drop(1200 * MS)
+    assert over is not None
+    assert over.seq > first.plan.seq
+    assert np.isnan(positions_at(over, 1200 * MS)).all()
+    assert (buffer.plan, buffer.plans_from(1200 * MS)) == (None, ())
+    outcome = push(buffer, make_chunk(1300 * MS, sequence=1, offset_rad=0.3), 1360 * MS, REST)
+    assert isinstance(outcome, Offer)
+    np.testing.assert_allclose(positions_at(outcome.plan, 1360 * MS)[0], HOME, atol=1e-12)
