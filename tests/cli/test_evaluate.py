@@ -103,7 +103,7 @@ def test_what_is_interrupted_prints_and_keeps_what_it_has(
     process.send_signal(how)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, ""), out
-    assert re.search(r"│ all .*│ 0 of \d+", out), out
+    assert re.search(r"│ all\s+│\s+0 of \d+", out), out
     assert re.search(r"ended after \d+ of 100 episodes: interrupted", out)
     assert json.loads(file.read_bytes())["run"]["ended_early"] == "interrupted"
     assert traces(run_dir, robot_toml) == []
