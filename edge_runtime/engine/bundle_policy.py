@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.embodiment import Embodiment
-from contracts.errors import BundleError
+from contracts.errors import BundleError, EngineError
 from contracts.manifest import Manifest, PolicyContract, verify_bundle
 from contracts.messages import Observation
 from contracts.sentences import Reading
@@ -29,6 +29,9 @@ from edge_runtime.engine.transforms import ActionTransform, ImageTransform, Inst
 from edge_runtime.frames import FrameReader
 
 _WARM_UP_RUNS = 3
+_TRIAL_NS = 10_000_000_000
+_TRIAL_HORIZONS = 4
+"""A first run may take long. One that takes longer than both of these together is of a policy that can never act."""
 _GREY = 127
 
 Float32 = NDArray[np.float32]
@@ -100,6 +103,10 @@ class BundlePolicy:
     def horizon(self) -> int:
         """Number of actions of a chunk."""
         return self._contract.horizon
+
+    @property
+    def _horizon_ns(self) -> int:
+        return self._contract.horizon * self._contract.action_dt_ns
 
     @property
     def trial_ns(self) -> int:
@@ -179,16 +186,28 @@ class BundlePolicy:
             graphs.state: state[np.newaxis],
         }
 
-    def _run(self, inputs: Mapping[str, NDArray[Any]], chunk_sequence: int) -> tuple[Float32, int]:
-        """Normalized actions, (horizon, joints + 1), and the nanoseconds spent inside the sessions."""
+    def _run(
+        self, inputs: Mapping[str, NDArray[Any]], chunk_sequence: int, at_most_ns: int | None = None
+    ) -> tuple[Float32, int]:
+        """Normalized actions, (horizon, joints + 1), and the nanoseconds spent inside the sessions.
+
+        Raises:
+            EngineError: the inference library failed, or no end was to be seen after `at_most_ns`.
+        """
         graphs, sampler = self._contract.graphs, self._contract.sampler
         noise = initial_noise(sampler, chunk_sequence, self._chunk_shape)
-        started_ns = self._stopwatch.now_ns()
+        begun_ns = started_ns = self._stopwatch.now_ns()
         prefix = self._encode.run(inputs)
         model_ns = self._stopwatch.now_ns() - started_ns
 
         def velocity(x: Float32, time: float) -> Float32:
             nonlocal model_ns
+            if at_most_ns is not None and (took_ns := self._stopwatch.now_ns() - begun_ns) > at_most_ns:
+                raise EngineError(
+                    f"{self._manifest.name}: a chunk takes more than {took_ns * 1e-9:.0f} s here, after {time:.1%} of "
+                    f"its {sampler.steps} steps, and its actions reach {self._horizon_ns * 1e-9:.2f} s: it can't act. "
+                    "A bundle with fewer sampler steps, a smaller policy, or a faster machine"
+                )
             started_ns = self._stopwatch.now_ns()
             outputs = self._denoise.run({**prefix, graphs.x: x, graphs.time: np.array([time], dtype=np.float32)})
             model_ns += self._stopwatch.now_ns() - started_ns
@@ -203,7 +222,7 @@ class BundlePolicy:
         took_ns = []
         for _ in range(_WARM_UP_RUNS):
             started_ns = self._stopwatch.now_ns()
-            normalized, _ = self._run(self._inputs("", state), 0)
+            normalized, _ = self._run(self._inputs("", state), 0, _TRIAL_NS + _TRIAL_HORIZONS * self._horizon_ns)
             took_ns.append(self._stopwatch.now_ns() - started_ns)
         self._trial_ns = sorted(took_ns)[len(took_ns) // 2]
         if not np.isfinite(normalized).all():

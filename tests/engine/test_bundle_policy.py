@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import onnx
 import pytest
 
 from contracts.embodiment import Embodiment
-from contracts.errors import BundleError, FrameError, HandshakeError
+from contracts.errors import BundleError, EngineError, FrameError, HandshakeError
 from contracts.manifest import (
     FlowSampler,
     Graphs,
     ImageInput,
     PictureFigures,
     PictureRange,
+    SentenceContract,
     Tokenizer,
     blob_of,
     read_manifest,
@@ -202,3 +204,30 @@ def test_a_policy_that_is_not_finite_at_home_never_starts(write_bundle: BundleWr
     write_manifest(folder, msgspec.structs.replace(manifest, blobs=blobs))
     with pytest.raises(BundleError, match="not finite"):
         BundlePolicy.load(folder, embodiment, threads=1)
+
+
+def test_steps_without_an_end_are_refused_at_load_in_bounded_time(
+    write_bundle: BundleWriter, embodiment: Embodiment
+) -> None:
+    folder = write_bundle(sampler=FlowSampler(steps=100_000_000, noise_seed=1, fixed_noise=True))
+    started_s = time.monotonic()
+    with pytest.raises(EngineError, match=r"a chunk takes more than 1\d s here, after .* of its 100000000 steps"):
+        BundlePolicy.load(folder, embodiment, threads=1)
+    assert time.monotonic() - started_s < 60.0
+
+
+def test_a_loaded_policy_knows_what_a_chunk_took(write_bundle: BundleWriter, embodiment: Embodiment) -> None:
+    policy = BundlePolicy.load(write_bundle(), embodiment, threads=1)
+    assert 0 < policy.trial_ns < 1_000_000_000
+    assert policy.horizon == 4
+
+
+def test_it_reads_with_its_own_vocabulary_and_its_own_contract(
+    write_bundle: BundleWriter, embodiment: Embodiment
+) -> None:
+    contract = SentenceContract(unknown_words_max=1)
+    policy = BundlePolicy.load(write_bundle(sentences=contract), embodiment, threads=1)
+    assert policy.read("touch the red cube").is_readable
+    assert policy.read("touch the red mug").is_readable
+    assert policy.read("touch a red mug").unknown == ("a", "mug")
+    assert not policy.read("touch a red mug").is_readable
