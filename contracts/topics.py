@@ -39,7 +39,8 @@ class Topic:
         producer: name of the process that binds it (see `edge_runtime.processes`), or "operator".
         receivers: processes that each bind an endpoint of their own for it; empty where the producer binds.
         rate_hz: nominal rate, 0 for on event.
-        max_age_s: a message older than this is refused as stale; 0 where age does not matter.
+        max_age_s: a message older than this is refused as stale, where a slow policy does not need more time
+            (`edge_runtime.pace`); 0 where age does not matter.
         max_bytes: a longer frame is refused unread.
         log_every: one of this many is recorded.
     """

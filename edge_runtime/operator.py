@@ -65,7 +65,7 @@ class EpisodeResult:
 
     Attributes:
         outcome: "success" or "failed" as the scene judged it, "interrupted" when the arm lost its power in between,
-            "timeout" when nothing was decided in time.
+            "timeout" when nothing was decided in time, "refused_unreadable" when the policy can't read the instruction.
         elapsed_s: on the plant's clock.
         interventions: ticks in which the safety kernel altered or refused a setpoint.
         trace_digest: of the commanded motion, in lockstep.
@@ -269,14 +269,10 @@ class Operator:
         self.lay_out(seed, split)
         scene = self._scene()
         instruction = scene.swapped_instruction if swapped else scene.instruction
-        self.instruct(instruction)
         interventions_before = watcher.interventions
         watcher.receipts.clear()
         started_ns = time.monotonic_ns()
-        self.arm()
-        # Reports from before the answer are of the episode before.
-        watcher.followed.clear()
-        outcome, reason = self._watch(timeout_s)
+        outcome, reason = self._attempt(instruction, timeout_s)
         ended_ns, bundles = time.monotonic_ns(), tuple(watcher.followed)
         if self._tells_outcomes and not swapped and self._says_something(outcome):
             self._untold = self._outcome(outcome == "success", started_ns, ended_ns, instruction, reason)
@@ -298,6 +294,21 @@ class Operator:
             bundles=bundles,
             ended_ns=ended_ns,
         )
+
+    def _attempt(self, instruction: str, timeout_s: float) -> tuple[str, str]:
+        """Instruct, arm and watch: how it ended, and why. What the policy can't read is an attempt that failed."""
+        try:
+            self.instruct(instruction)
+        except OperatorError as error:
+            if error.answer != InstructionAnswer.REFUSED_UNREADABLE.value:
+                raise
+            engine = self.watcher.engine
+            self.watcher.followed.clear()
+            return error.answer, engine.detail if engine is not None else str(error)
+        self.arm()
+        # Reports from before the answer are of the episode before.
+        self.watcher.followed.clear()
+        return self._watch(timeout_s)
 
     def _says_something(self, outcome: str) -> bool:
         """Whether it says something about the policy: an episode that a person or a fault cut short does not."""

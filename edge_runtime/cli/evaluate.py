@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from contracts.engine_status import InstructionAnswer
 from contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
 from contracts.manifest import Manifest
 from edge_runtime.bus import claim
@@ -37,8 +36,6 @@ _EPISODE_TIMEOUT_S = 120.0
 _ERRORS_IN_A_ROW = 5
 _ERROR = "error"
 _JUDGED = ("success", "failed")
-_OF_THE_EPISODE = (InstructionAnswer.REFUSED_UNREADABLE.value,)
-"""Refusals of what an episode asks for, after which the robot is as good as before."""
 
 
 def evaluate(options: argparse.Namespace, console: Console) -> int:
@@ -216,13 +213,12 @@ class _Evaluation:
             if isinstance(error, ProcessError):
                 self._died = str(error)
             task = draw_task(seed, options.split, task_rng(seed, options.split))
-            is_refused = isinstance(error, OperatorError) and error.answer in _OF_THE_EPISODE
             return EpisodeResult(
                 seed=seed,
                 split=options.split,
                 swapped=options.swapped,
                 instruction=task.swapped_instruction if options.swapped else task.instruction,
-                outcome=error.answer if isinstance(error, OperatorError) and is_refused else _ERROR,
+                outcome=_ERROR,
                 reason=str(error),
                 elapsed_s=0.0,
                 interventions=0,
