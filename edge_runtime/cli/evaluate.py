@@ -50,15 +50,16 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     if file is not None:
         console.print(f"results go to {file.path}", highlight=False, markup=False)
     evaluation = _Evaluation(config, manifest, options, console, file)
-    code = 0
+    code, fault = 0, None
     try:
         evaluation.run()
     except KeyboardInterrupt:
         evaluation.ended_early, code = "interrupted", 130
-    except EdgeError as error:
+    except Exception as error:
         if not evaluation.results:
             raise
-        evaluation.ended_early, code = str(error), 1
+        evaluation.ended_early, code = str(error) or type(error).__name__, 1
+        fault = None if isinstance(error, EdgeError) else error
     if not evaluation.results:
         return code
     report = evaluation.report()
@@ -72,6 +73,8 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     elif options.min_success is not None and report["success_rate"] < options.min_success:
         console.print(f"[red]below the asked {options.min_success:.0%}[/red]")
         code = 1
+    if fault is not None:
+        raise fault
     return code
 
 
