@@ -51,7 +51,8 @@ ADVICE = {
     "refused_jitter": "this machine does not keep time well enough to move a robot: `edge-runtime check` says why",
     "refused_unsure": "its policy was not sure many times in a row: answer it first, by resume or another instruction",
     "refused_restarted": "control has been started since: look at the state, then ask again",
-    "refused_unreadable": "the robot follows no instruction now: say it in words that the policy knows",
+    "refused_unreadable": "the robot follows no instruction now: say it in words that the policy knows. "
+    "To stop it, ask for `stop`",
     "refused_pace": "its policy is too slow for the reach of its plans or for this robot's limits: see "
     "`edge-runtime check`",
     "refused_overtaken": "a later request of another operator came first: look at the state, then ask again",

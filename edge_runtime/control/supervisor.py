@@ -222,8 +222,11 @@ class Supervisor:
 
     def _is_refused(self, instruction_id: int) -> bool:
         engine = self._engine
-        refused = engine is not None and engine.answer is InstructionAnswer.REFUSED_UNREADABLE
-        return engine is not None and refused and instruction_id <= engine.instruction_id
+        return (
+            engine is not None
+            and engine.answer is InstructionAnswer.REFUSED_UNREADABLE
+            and instruction_id <= engine.instruction_id
+        )
 
     def _carry_out(self, command: OperatorCommand) -> str | None:
         if command.kind is OperatorKind.RECORD:

@@ -105,8 +105,10 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
                 if (other := policies.tend(clock.now_ns())) is not None:
                     planner.change(other)
                     is_news = True
-                _begin(inference, planner, waiting)
+                _begin(inference, planner, waiting, real_time.now_ns())
                 waiting.clear()
+            if (busy_ns := inference.busy_ns(real_time.now_ns())) > planner.patience_ns:
+                _end_hung(busy_ns)
             is_due = beats.due(real_time.now_ns())
             if is_due:
                 heartbeats.send(beats.next(clock.now_ns(), planner.counters, planner.gauges))
@@ -124,9 +126,16 @@ def _send_finished(inference: Inference, planner: Planner, chunks: Publisher) ->
         chunks.send(chunk)
 
 
-def _begin(inference: Inference, planner: Planner, observations: Sequence[Observation]) -> None:
+def _begin(inference: Inference, planner: Planner, observations: Sequence[Observation], now_ns: int) -> None:
     if (question := planner.begin(observations)) is not None:
-        inference.begin(question)
+        inference.begin(question, now_ns)
+
+
+def _end_hung(busy_ns: int) -> None:
+    """Only another process can go on: this one's library can't be told to stop."""
+    logging.error("nothing has come of an inference for %.0f s: it hangs, and takes the engine with it", busy_ns * 1e-9)
+    logging.shutdown()
+    os._exit(1)
 
 
 def _load(folder: Path, config: RobotConfig, engines: Engines) -> BundlePolicy:

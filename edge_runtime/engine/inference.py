@@ -1,8 +1,8 @@
 """One chunk at a time, computed beside the thread that listens and speaks.
 
 However long a policy takes, the engine goes on to hear operators and orders and to give its signs of life; what shows
-that an inference hangs is that nothing new comes of it, which control watches. Trusts a question to touch nothing that
-the other thread uses.
+control that an inference hangs is that nothing new comes of it. One that will not come back ends the engine. Trusts a
+question to touch nothing that the other thread uses.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Inference:
         self._questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[Question, Actions | FrameError | BaseException]] = queue.SimpleQueue()
         self._busy = False
+        self._since_ns = 0
         threading.Thread(target=self._run, name="inference", daemon=True).start()
 
     @property
@@ -39,11 +40,15 @@ class Inference:
         """Readable once there is an answer."""
         return self._event
 
-    def begin(self, question: Question) -> None:
+    def busy_ns(self, now_ns: int) -> int:
+        """How long there has been no answer; 0 while none is awaited."""
+        return now_ns - self._since_ns if self._busy else 0
+
+    def begin(self, question: Question, now_ns: int) -> None:
         """Compute the answer to `question`; not while `busy`."""
         if self._busy:
             raise ValueError("one question at a time")
-        self._busy = True
+        self._busy, self._since_ns = True, now_ns
         self._questions.put(question)
 
     def take(self) -> tuple[Question, Actions | FrameError] | None:

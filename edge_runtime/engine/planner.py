@@ -30,6 +30,9 @@ from edge_runtime.pace import observation_age_max_s
 
 _log = logging.getLogger(__name__)
 
+_PATIENCE_NS = 10_000_000_000
+_PATIENCE_LATENCIES = 10
+
 
 @dataclass(frozen=True)
 class Question:
@@ -242,6 +245,11 @@ class Planner:
             instruction=self._instruction,
             detail=self._unreadable,
         )
+
+    @property
+    def patience_ns(self) -> int:
+        """An inference that takes longer than this does not come back."""
+        return max(_PATIENCE_NS, _PATIENCE_LATENCIES * self._latency_ns)
 
     @property
     def _latency_ns(self) -> int:

@@ -54,16 +54,18 @@ def test_an_answer_wakes_whoever_waits_and_comes_with_its_question(ask: Callable
     inference = Inference()
     assert (inference.busy, inference.take()) == (False, None)
     question = ask(StillPolicy())
-    inference.begin(question)
+    inference.begin(question, 5)
     assert inference.busy
+    assert inference.busy_ns(12) == 7
     with pytest.raises(ValueError, match="one question at a time"):
-        inference.begin(question)
+        inference.begin(question, 5)
     wait(inference)
     assert inference.busy, "until it is taken"
     done = inference.take()
     assert done is not None
     assert done[0] is question
     assert not inference.busy
+    assert inference.busy_ns(12) == 0
     assert select.select([inference], [], [], 0.0)[0] == []
 
 
@@ -72,13 +74,13 @@ def test_what_the_library_raises_is_raised_and_a_frame_that_is_gone_is_an_answer
 ) -> None:
     inference = Inference()
     for error in (EngineError("the library failed"), MemoryError()):
-        inference.begin(ask(FailingPolicy(error=error)))
+        inference.begin(ask(FailingPolicy(error=error)), 5)
         wait(inference)
         with pytest.raises(type(error)):
             inference.take()
         assert not inference.busy
     gone = FrameError(Refusal.FRAME_GONE, "overwritten")
-    inference.begin(ask(FailingPolicy(error=gone)))
+    inference.begin(ask(FailingPolicy(error=gone)), 5)
     wait(inference)
     done = inference.take()
     assert done is not None
@@ -89,7 +91,7 @@ def test_no_policy_stays_in_memory_because_it_was_asked_last(ask: Callable[[Stil
     inference = Inference()
     policy = StillPolicy()
     gone = weakref.ref(policy)
-    inference.begin(ask(policy))
+    inference.begin(ask(policy), 5)
     wait(inference)
     assert inference.take() is not None
     del policy

@@ -15,6 +15,7 @@ from contracts.errors import OperatorError
 from contracts.messages import Heartbeat, SafetyReport
 from edge_runtime.config import load_config
 from edge_runtime.pace import PaceProblem, pace_of
+from edge_runtime.processes import ENGINE
 from tests.cli.conftest import Command, edge_runtime
 from tests.system.conftest import Robot
 from tests.system.slow_bundle import HANG_WORD, write_slow_robot
@@ -116,7 +117,7 @@ class TestASlowPolicy:
         assert held.stamp_ns - killed_ns < 1.6e9
 
 
-def test_one_that_hangs_is_found_in_bounded_time_and_goes_on_hearing(
+def test_one_that_hangs_is_found_in_bounded_time_goes_on_hearing_and_is_replaced(
     start_robot: Callable[..., Robot], robot_toml: Path
 ) -> None:
     robot = start_robot()
@@ -139,6 +140,11 @@ def test_one_that_hangs_is_found_in_bounded_time_and_goes_on_hearing(
     operator.instruct("touch the red cube")
     with pytest.raises(OperatorError, match="refused_unreadable"):
         operator.instruct("touch the mug")
+    robot.until(lambda: robot.table.restarts()["engine"] == 1, 20.0)
+    assert "nothing has come of an inference for 10 s: it hangs" in robot.table.last_words(ENGINE, 20)
+    robot.until(lambda: watcher.engine is not None and watcher.engine.pid == robot.table.pids().get("engine"), 20.0)
+    operator.instruct("touch the red cube")
+    until_active(robot)
 
 
 @pytest.fixture
