@@ -58,6 +58,10 @@ PACE = "refused_pace"
 """The policy is too slow for the reach of its plans, or for this robot's own limits on age."""
 
 
+_PACE_HEARD_S = 1.0
+"""Each topic has a connection of its own, and they are made one after the other."""
+
+
 def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
 
@@ -129,6 +133,7 @@ class Supervisor:
         self._accepted = 0
         self._clipped = 0
         self._engine_seen_s: float | None = None
+        self._engine_first_s: float | None = None
         self._window = TickWindow(len(config.embodiment.joints))
         self._policy = PolicyWatch(loop, lifeline_path(port.name))
         self._speed = SpeedLimit(loop, config.safety.geometry)
@@ -180,13 +185,16 @@ class Supervisor:
     def take_operator(self, command: OperatorCommand) -> None:
         """Carry out a request of the operator once; a stop always, whatever its number.
 
-        Arming has to wait for the first self-test. It is not answered until then, and so it is repeated: an operator
-        who has given up meanwhile arms nothing. Nor is a stop that the loop did not take: its repetition is tried anew.
+        Arming has to wait for the first self-test, and a moment for an engine that has just come up to say how fast its
+        policy is. It is not answered until then, and so it is repeated: an operator who has given up meanwhile arms
+        nothing. Nor is a stop that the loop did not take: its repetition is tried anew.
         """
         if command.kind is OperatorKind.INSTRUCT:
             # The engine's business, which says what became of it.
             return
         if command.kind is OperatorKind.ARM and self._self_test is not None and self._self_test.grade is None:
+            return
+        if command.kind is OperatorKind.ARM and self._is_about_to_hear_the_pace(command):
             return
         if self._answers.is_due(command):
             answer = self._carry_out(command)
@@ -219,6 +227,13 @@ class Supervisor:
             self._pace = pace
             self._buffer.allow(max_age_ns=_ns(pace.chunk_age_max_s), reach_ns=_ns(pace.action_age_max_s))
             self._loop.set_progress_timeout(pace.progress_timeout_s)
+
+    def _is_about_to_hear_the_pace(self, arm: OperatorCommand) -> bool:
+        if self._clock.virtual or self._engine is not None:
+            return False
+        if self._engine_first_s is None:
+            return time.monotonic_ns() - arm.stamp_ns < _ns(_PACE_HEARD_S)
+        return time.monotonic() - self._engine_first_s < _PACE_HEARD_S
 
     def _is_refused(self, instruction_id: int) -> bool:
         engine = self._engine
@@ -259,6 +274,7 @@ class Supervisor:
     def take_heartbeat(self, heartbeat: Heartbeat) -> None:
         """The engine gave a sign of life."""
         self._engine_seen_s = time.monotonic()
+        self._engine_first_s = self._engine_first_s or self._engine_seen_s
         self._policy.take(heartbeat)
 
     def drain(self) -> list[ChunkReceipt]:

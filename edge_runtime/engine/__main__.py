@@ -87,6 +87,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
         inference = Inference()
         subscriber.wake_by(inference.fileno())
         waiting: list[Observation] = []
+        is_news = False
         while not stop:
             messages = subscriber.receive(_POLL_S)
             commands = [message for message in messages if isinstance(message, OperatorCommand)]
@@ -96,7 +97,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
                     planner.learn(message)
                 elif isinstance(message, PolicyOrder):
                     policies.take(message)
-            is_news = sum(map(planner.instruct, commands)) > 0
+            is_news |= sum(map(planner.instruct, commands)) > 0
             _send_finished(inference, planner, chunks)
             if inference.busy:
                 planner.pass_over(waiting[:-1])
@@ -105,8 +106,11 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
                 if (other := policies.tend(clock.now_ns())) is not None:
                     planner.change(other)
                     is_news = True
-                _begin(inference, planner, waiting, real_time.now_ns())
+                has_begun = _begin(inference, planner, waiting, real_time.now_ns())
                 waiting.clear()
+                if has_begun:
+                    # What is left to say waits for the next turn: the interpreter is wanted elsewhere now.
+                    continue
             if (busy_ns := inference.busy_ns(real_time.now_ns())) > planner.patience_ns:
                 _end_hung(busy_ns)
             is_due = beats.due(real_time.now_ns())
@@ -114,6 +118,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
                 heartbeats.send(beats.next(clock.now_ns(), planner.counters, planner.gauges))
             if is_due or is_news:
                 work.send(planner.status())
+                is_news = False
             if (status := policies.status(clock.now_ns())) is not None:
                 statuses.send(status)
     if policies.loading or inference.busy:
@@ -126,9 +131,11 @@ def _send_finished(inference: Inference, planner: Planner, chunks: Publisher) ->
         chunks.send(chunk)
 
 
-def _begin(inference: Inference, planner: Planner, observations: Sequence[Observation], now_ns: int) -> None:
-    if (question := planner.begin(observations)) is not None:
-        inference.begin(question, now_ns)
+def _begin(inference: Inference, planner: Planner, observations: Sequence[Observation], now_ns: int) -> bool:
+    if (question := planner.begin(observations)) is None:
+        return False
+    inference.begin(question, now_ns)
+    return True
 
 
 def _end_hung(busy_ns: int) -> None:

@@ -112,6 +112,7 @@ class Planner:
 
     def _begin_with(self, policy: Policy) -> None:
         self._policy = policy
+        self._latency_ns = policy.trial_ns
         self._agreement = Agreement(policy.action_scale_rad, policy.action_dt_ns)
         self._confidence: dict[str, float] = {}
         self._deviation_rad: float | None = None
@@ -183,15 +184,11 @@ class Planner:
         if not (np.isfinite(actions.position_rad).all() and np.isfinite(actions.gripper_opening_m).all()):
             self._refuse(ACTION_CHUNK.name, Refusal.NOT_FINITE, f"not finite, {observation.sequence}")
             return None
-        took_ns = self._stopwatch.now_ns() - question.started_ns
-        self._inference.add(took_ns)
-        self._model.add(actions.model_ns)
-        self._overhead.add(took_ns - actions.model_ns)
-        self._admission.allow_age(round(observation_age_max_s(self._latency_ns * 1e-9) * 1e9))
         # In virtual time the plant waits for an answer to what was asked before.
         is_overtaken = question.instruction_id != self._instruction_id and not self._clock.virtual
         if not self._instruction or is_overtaken:
             self._refuse(ACTION_CHUNK.name, Refusal.INSTRUCTION_CHANGED, f"of instruction {question.instruction_id}")
+            self._measure(question, actions)
             return None
         chunk = ActionChunk(
             sequence=self._chunks,
@@ -214,7 +211,16 @@ class Planner:
             confidence=self._confidence_in(actions, observation.exposure_ns, question.instruction_id),
         )
         self._chunks += 1
+        self._measure(question, actions)
         return chunk
+
+    def _measure(self, question: Question, actions: Actions) -> None:
+        took_ns = self._stopwatch.now_ns() - question.started_ns
+        self._inference.add(took_ns)
+        self._model.add(actions.model_ns)
+        self._overhead.add(took_ns - actions.model_ns)
+        self._latency_ns = self._inference.median_ns()
+        self._admission.allow_age(round(observation_age_max_s(self._latency_ns * 1e-9) * 1e9))
 
     def learn(self, receipt: ChunkReceipt) -> None:
         """What control made of a chunk, and what the safety kernel was foreseen to do to it."""
@@ -250,11 +256,6 @@ class Planner:
     def patience_ns(self) -> int:
         """An inference that takes longer than this does not come back."""
         return max(_PATIENCE_NS, _PATIENCE_LATENCIES * self._latency_ns)
-
-    @property
-    def _latency_ns(self) -> int:
-        median_ns = self._inference.median_ns()
-        return self._policy.trial_ns if median_ns is None else median_ns
 
     @property
     def counters(self) -> dict[str, int]:

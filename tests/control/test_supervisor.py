@@ -333,3 +333,19 @@ def test_a_slow_policys_chunk_is_followed_and_a_stale_one_is_not(real_time: Benc
     assert age(stepped.now_ns, 3010) == "stale"
     bench.supervisor.take_engine_status(fast)
     assert age(stepped.now_ns, 1500) == "stale", "a faster one is held to what it needs itself"
+
+
+def test_arming_waits_a_moment_for_an_engine_that_comes_up_to_say_how_fast_it_is(real_time: Bench) -> None:
+    bench = real_time
+    early = bench.command(OperatorKind.ARM)
+    assert bench.ask(early) is None, "nothing is known of the policy yet"
+    bench.supervisor.take_engine_status(engine_status(1, latency_ns=450 * MS))
+    assert bench.ask(early) == PACE
+    assert bench.state() is State.READY
+
+
+def test_arming_does_not_wait_for_ever_for_an_engine(real_time: Bench) -> None:
+    arm = real_time.command(OperatorKind.ARM)
+    assert real_time.ask(arm) is None
+    time.sleep(1.1)
+    assert real_time.ask(arm) == "done"

@@ -333,12 +333,11 @@ def test_the_latency_is_that_of_the_trials_and_then_the_median_of_what_was_measu
     assert (before.answer, before.latency_ns) == (InstructionAnswer.NONE, 7 * MS)
     assert before.horizon_ns == 4 * STEP_NS
     assert bench.planner.patience_ns == 10_000 * MS
-    bench.policy.trial_ns = 1500 * MS
-    assert bench.planner.patience_ns == 15_000 * MS
-    bench.policy.trial_ns = 7 * MS
     bench.instruct()
     bench.planner.answer([bench.observe(1)])
     assert 0 < bench.planner.status().latency_ns < 7 * MS
+    bench.planner.change(StillPolicy(digest="e" * 64, trial_ns=1500 * MS))
+    assert bench.planner.patience_ns == 15_000 * MS
 
 
 def test_a_detail_that_is_too_long_for_the_bus_is_cut(embodiment: Embodiment) -> None:
