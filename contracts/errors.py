@@ -55,6 +55,7 @@ class Refusal(str, Enum):
     PREDICTED_DEVIATION = "predicted_deviation"
     PREDICTED_BLOCK = "predicted_block"
     UNSURE = "unsure"
+    INSTRUCTION_CHANGED = "instruction_changed"
 
     def __str__(self) -> str:
         return self.value
@@ -351,13 +352,15 @@ class OperatorError(EdgeError):
         process: who refused or kept silent.
         request: what was asked.
         answered: whether there was an answer at all.
+        answer: its name, such as "refused_moving"; empty where there was none.
     """
 
-    def __init__(self, process: str, request: str, problem: str, *, answered: bool) -> None:
+    def __init__(self, process: str, request: str, problem: str, *, answered: bool, answer: str = "") -> None:
         super().__init__(f"{request}: {process} {problem}")
         self.process = process
         self.request = request
         self.answered = answered
+        self.answer = answer
 
 
 class MissingPackageError(EdgeError):

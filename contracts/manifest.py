@@ -131,7 +131,24 @@ class Tokenizer(_Part, frozen=True):
     max_tokens: int
 
 
-class PolicyContract(_Part, frozen=True):
+class SentenceContract(_Part, frozen=True, omit_defaults=True):
+    """Which sentences the policy may act on, see `contracts.sentences`. A bundle without it gets the defaults.
+
+    `unknown_words_max` words may be missing from its vocabulary, `cut_words_max` may stand behind the last one that it
+    reads. `negation`: it was trained to tell "touch" from "do not touch".
+    """
+
+    unknown_words_max: int = 0
+    cut_words_max: int = 0
+    negation: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("unknown_words_max", "cut_words_max"):
+            if not 0 <= getattr(self, name) <= 512:
+                raise ValueError(f"{name} must lie between 0 and 512")
+
+
+class PolicyContract(_Part, frozen=True, omit_defaults=True):
     """What the policy was trained for; checked against the robot's embodiment before it may drive it.
 
     With `delta_to_observed` a normalized action is the offset from the position at exposure (gripper: absolute).
@@ -150,6 +167,7 @@ class PolicyContract(_Part, frozen=True):
     sampler: FlowSampler
     graphs: Graphs
     tokenizer: Tokenizer
+    sentences: SentenceContract | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.horizon <= MAX_HORIZON:

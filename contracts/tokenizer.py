@@ -44,9 +44,17 @@ class WordTokenizer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         """Number of rows an embedding needs: the highest id plus one."""
         return 1 + max((self.pad, self.unknown, *self.words.values()))
 
+    def words_of(self, text: str) -> list[str]:
+        """The words of `text` that `encode` sees; what else stands in it only separates them."""
+        return _WORD.findall(text.lower())
+
+    def knows(self, word: str) -> bool:
+        """Whether `word`, one of `words_of`, has an id that means it."""
+        return self.words.get(word, self.unknown) != self.unknown
+
     def encode(self, text: str, max_tokens: int) -> Tokens:
         """Ids of the words of `text`; exactly `max_tokens` of them, padded at the end or cut."""
-        words = _WORD.findall(text.lower())
+        words = self.words_of(text)
         ids = [self.words.get(word, self.unknown) for word in words[:max_tokens]]
         return Tokens(
             ids=tuple(ids + [self.pad] * (max_tokens - len(ids))),

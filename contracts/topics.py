@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from contracts.engine_status import EngineStatus
 from contracts.errors import DecodeError, Refusal
 from contracts.messages import (
     ActionChunk,
@@ -38,7 +39,8 @@ class Topic:
         producer: name of the process that binds it (see `edge_runtime.processes`), or "operator".
         receivers: processes that each bind an endpoint of their own for it; empty where the producer binds.
         rate_hz: nominal rate, 0 for on event.
-        max_age_s: a message older than this is refused as stale; 0 where age does not matter.
+        max_age_s: a message older than this is refused as stale, where a slow policy does not need more time
+            (`edge_runtime.pace`); 0 where age does not matter.
         max_bytes: a longer frame is refused unread.
         log_every: one of this many is recorded.
     """
@@ -77,6 +79,7 @@ SCENE_COMMAND = Topic("scene_command", SceneCommand, "operator", 0, 0, 512, 1, (
 HEARTBEAT_DRIVER = Topic("heartbeat_driver", Heartbeat, "driver", 10, 0, 4096, 10)
 HEARTBEAT_ENGINE = Topic("heartbeat_engine", Heartbeat, "engine", 10, 0, 4096, 10)
 HEARTBEAT_CONTROL = Topic("heartbeat_control", Heartbeat, "control", 10, 0, 4096, 10)
+ENGINE_STATUS = Topic("engine_status", EngineStatus, "engine", 10, 0, 8192, 10)
 POLICY_STATUS = Topic("policy_status", PolicyStatus, "engine", 10, 0, 8192, 10)
 POLICY_ORDER = Topic("policy_order", PolicyOrder, "ota", 10, 0, 512, 10)
 UPDATE_STATUS = Topic("update_status", UpdateStatus, "ota", 10, 0, 16384, 10)
@@ -94,6 +97,7 @@ TOPICS: tuple[Topic, ...] = (
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
     HEARTBEAT_CONTROL,
+    ENGINE_STATUS,
     POLICY_STATUS,
     POLICY_ORDER,
     UPDATE_STATUS,

@@ -60,8 +60,9 @@ class ControlSection(Section, frozen=True):
 
     A chunk is refused before its first tick if the kernel would hold the robot further than
     `admission_deviation_max_rad` from what the chunk asks, or would let geometry stop it in more than
-    `admission_blocked_max` (0 to 1) of its ticks. An engine without a heartbeat for `engine_timeout_s` has stalled; one
-    that brings nothing new for `progress_timeout_s` is stuck. `self_test_s` is how long the loop measures its own
+    `admission_blocked_max` (0 to 1) of its ticks. An engine without a heartbeat for `engine_timeout_s` has stalled,
+    however long a chunk takes it; one that brings nothing new for `progress_timeout_s` is stuck (left out: a second, or
+    what the policy's own pace asks for, see `edge_runtime.pace`). `self_test_s` is how long the loop measures its own
     timing before it may be armed.
     """
 
@@ -69,7 +70,7 @@ class ControlSection(Section, frozen=True):
     admission_deviation_max_rad: float = 0.3
     admission_blocked_max: float = 0.5
     engine_timeout_s: float = 0.5
-    progress_timeout_s: float = 1.0
+    progress_timeout_s: float | None = None
     self_test_s: float = 1.0
     realtime_priority: int = 80
     cpu: int = -1
@@ -78,7 +79,8 @@ class ControlSection(Section, frozen=True):
         require_positive(self, "admission_deviation_max_rad")
         # Less than a nanosecond would be none, which is never; more than a minute is hardly another thing.
         for name in ("engine_timeout_s", "progress_timeout_s"):
-            if not 1e-3 <= getattr(self, name) <= 60.0:
+            value = getattr(self, name)
+            if value is not None and not 1e-3 <= value <= 60.0:
                 raise ValueError(f"{name} must lie between 0.001 and 60")
         if not 0.1 <= self.self_test_s <= 2.0:
             raise ValueError("self_test_s must lie between 0.1 and 2: twice that, and whoever arms has given up")

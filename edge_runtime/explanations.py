@@ -149,6 +149,13 @@ ANSWERS: dict[str, Explanation] = {
         "the policy may not act before its engine has shown here that it does what it was trained to",
         "`edge-runtime check` runs its golden pairs.",
     ),
+    "refused_unreadable": Explanation(
+        "the robot follows no instruction now", "Say it in words that the policy knows. To stop it: [stop]."
+    ),
+    "refused_pace": Explanation(
+        "its policy is too slow for the reach of its plans, or for this robot's limits",
+        "`edge-runtime check` says what to change.",
+    ),
     "refused_after_stop": Explanation(
         "a person stopped or disarmed the robot, so only a person may reset and arm it",
         "To continue, a person types [reset] (after a stop), then [arm].",

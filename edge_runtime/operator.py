@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from contracts.engine_status import InstructionAnswer
 from contracts.errors import OperatorError, ProcessError
 from contracts.messages import (
     Asker,
@@ -41,7 +42,7 @@ _LISTEN_S = 0.02
 _ANSWER_TIMEOUT_S = 5.0
 _OUTCOME_SAID_S = 2.0
 _ARMED = ("active", "holding", "stopping", "retracting")
-_GRANTED = ("ok", "done")
+_GRANTED = ("ok", "done", InstructionAnswer.FOLLOWED.value)
 _CLAIM = "instructions"
 
 
@@ -51,7 +52,7 @@ class EpisodeResult:
 
     Attributes:
         outcome: "success" or "failed" as the scene judged it, "interrupted" when the arm was disarmed in between,
-            "timeout" when nothing was decided in time.
+            "timeout" when nothing was decided in time, "refused_unreadable" when the policy can't read the instruction.
         elapsed_s: on the plant's clock.
         interventions: ticks in which the safety kernel altered or refused a setpoint.
         trace_digest: of the commanded motion, in lockstep.
@@ -159,18 +160,24 @@ class Operator:
         self._request(self._scenes, command, "driver", f"lay out scene {seed}", answer)
 
     def instruct(self, text: str) -> None:
-        """Tell the policy what to do."""
+        """Tell the policy what to do.
+
+        Raises:
+            OperatorError: the policy can't read that (`answer` is "refused_unreadable", the message names the words
+                that it lacks) and follows nothing now; or another operator's came later, or the engine keeps silent.
+        """
         command = self._command(OperatorKind.INSTRUCT, text)
         self._instruction = command
 
         def answer() -> _Answered | None:
             if (status := self.watcher.unproven) is not None:
                 return _Answered("refused_unproven", status.proof_detail)
-            engine = self.watcher.heartbeats.get("engine")
-            followed = engine.counters.get("instruction_id", 0) if engine is not None else 0
-            if followed > command.id:
-                return _Answered("refused_overtaken")
-            return _Answered("ok") if followed == command.id else None
+            engine = self.watcher.engine
+            if engine is None or engine.instruction_id < command.id:
+                return None
+            if engine.instruction_id > command.id:
+                return _Answered(InstructionAnswer.REFUSED_OVERTAKEN.value)
+            return _Answered(engine.answer.value, engine.detail)
 
         self._request(self._commands, command, "engine", f"instruct {text!r}", answer)
 
@@ -280,14 +287,10 @@ class Operator:
         self.lay_out(seed, split)
         scene = self._scene()
         instruction = scene.swapped_instruction if swapped else scene.instruction
-        self.instruct(instruction)
         interventions_before = watcher.interventions
         watcher.receipts.clear()
         started_ns = time.monotonic_ns()
-        self.arm()
-        # Reports from before the answer are of the episode before.
-        watcher.followed.clear()
-        outcome, reason = self._watch(timeout_s)
+        outcome, reason = self._attempt(instruction, timeout_s)
         ended_ns, bundles = time.monotonic_ns(), tuple(watcher.followed)
         if self._tells_outcomes and not swapped and self._says_something(outcome):
             self._untold = self._outcome(outcome == "success", started_ns, ended_ns, instruction, reason)
@@ -309,6 +312,21 @@ class Operator:
             bundles=bundles,
             ended_ns=ended_ns,
         )
+
+    def _attempt(self, instruction: str, timeout_s: float) -> tuple[str, str]:
+        """Instruct, arm and watch: how it ended, and why. What the policy can't read is an attempt that failed."""
+        try:
+            self.instruct(instruction)
+        except OperatorError as error:
+            if error.answer != InstructionAnswer.REFUSED_UNREADABLE.value:
+                raise
+            engine = self.watcher.engine
+            self.watcher.followed.clear()
+            return error.answer, engine.detail if engine is not None else str(error)
+        self.arm()
+        # Reports from before the answer are of the episode before.
+        self.watcher.followed.clear()
+        return self._watch(timeout_s)
 
     def _says_something(self, outcome: str) -> bool:
         """Whether it says something about the policy: an episode that a person or a fault cut short does not."""
@@ -388,13 +406,16 @@ class Operator:
             self._listen(min(_LISTEN_S, repeat_s - now_s))
         if answered.answer not in _GRANTED:
             problem = f"refused: {refused_because(answered.answer, answered.detail, self._run_dir)}"
-            raise OperatorError(process, request, problem, answered=True)
+            raise OperatorError(process, request, problem, answered=True, answer=answered.answer)
         return answered.detail
 
     def _listen(self, timeout_s: float = _LISTEN_S) -> None:
         self.watcher.receive(timeout_s)
-        engine = self.watcher.heartbeats.get("engine")
-        if self._instruction is not None and engine is not None and engine.counters.get("instruction_id") == 0:
+        engine = self.watcher.engine
+        if self._instruction is not None and engine is not None and engine.instruction_id > self._instruction.id:
+            # Another operator's came later: this one is not to come back with an engine that knows neither.
+            self._instruction = None
+        if self._instruction is not None and engine is not None and engine.answer is InstructionAnswer.NONE:
             # An engine that was started again knows no instruction; under the same number it is the same request.
             self._commands.send(self._instruction)
         self._say_outcome()

@@ -47,11 +47,13 @@ class JointSection(Section, frozen=True):
 class FallbackSection(Section, frozen=True):
     """`[fallback]`: what happens without a policy, step by step: play the plan, decelerate, hold, retract, disarm.
 
-    `retract_rad`, in joint order, is where the arm goes at `retract_speed_scale` of its velocity limits when it has
+    Nothing is followed that was seen more than `observation_age_max_s` ago, however slow a policy is. `retract_rad`, in
+    joint order, is where the arm goes at `retract_speed_scale` of its velocity limits when it has
     held for too long; without it, or when `retract_timeout_s` is over, it disarms where it is.
     """
 
     play_max_s: float = 1.0
+    observation_age_max_s: float = 5.0
     hold_timeout_s: float = 60.0
     retract_rad: tuple[float, ...] | None = None
     retract_speed_scale: float = 0.1
@@ -61,6 +63,8 @@ class FallbackSection(Section, frozen=True):
         require_positive(self, "hold_timeout_s", "retract_timeout_s")
         if not 0.0 <= self.play_max_s <= 60.0:
             raise ValueError("play_max_s must lie between 0 and 60")
+        if not 0.1 <= self.observation_age_max_s <= 60.0:
+            raise ValueError("observation_age_max_s must lie between 0.1 and 60")
         if not 0.0 < self.retract_speed_scale <= 1.0:
             raise ValueError("retract_speed_scale must lie above 0, and at most at 1")
 

@@ -12,10 +12,12 @@ from types import TracebackType
 
 import msgspec
 
+from contracts.engine_status import EngineStatus, InstructionAnswer
 from contracts.golden import ProofVerdict
 from contracts.messages import ChunkReceipt, Heartbeat, Message, ReducedSpeed, SafetyReport, SceneStatus, StopCause
 from contracts.topics import (
     CHUNK_RECEIPT,
+    ENGINE_STATUS,
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
@@ -38,6 +40,7 @@ _TOPICS = (
     HEARTBEAT_DRIVER,
     HEARTBEAT_CONTROL,
     HEARTBEAT_ENGINE,
+    ENGINE_STATUS,
     POLICY_STATUS,
     UPDATE_STATUS,
 )
@@ -45,6 +48,9 @@ _TOPICS = (
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """One look at a running robot. Values are None where nobody has said anything yet.
+
+    `instruction`: that is followed, empty for none. `instruction_refused`: the newest one, where it was refused, and
+    `instruction_problem` why; empty where it was not.
 
     `chunk_age_ms`, `plan_left_ms`: of the chunk that is followed. `verdicts`: reasons of the safety kernel in the last
     two seconds. `interventions`: ticks in which it altered or refused a setpoint. `refusals`: by process, topic and
@@ -60,6 +66,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     instruction: str
+    instruction_refused: str
+    instruction_problem: str
     state: str
     verdicts: tuple[str, ...]
     interventions: int
@@ -96,6 +104,13 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     update: UpdateStatus | None
 
     @property
+    def instruction_line(self) -> str:
+        """What is followed, or why nothing is."""
+        if self.instruction_refused:
+            return f"none: {self.instruction_refused!r} was refused: {self.instruction_problem}"
+        return self.instruction or "none"
+
+    @property
     def refused(self) -> int:
         """Everything that was declined, on all topics."""
         return sum(self.refusals.values())
@@ -112,6 +127,7 @@ class Watcher:
         self._report_s = -ALIVE_S
         self.report: SafetyReport | None = None
         self.scene: SceneStatus | None = None
+        self.engine: EngineStatus | None = None
         self.policy: PolicyStatus | None = None
         self.unproven: PolicyStatus | None = None
         """What an engine says that serves nothing, because its bundle does not do here what it was trained to."""
@@ -141,6 +157,8 @@ class Watcher:
                 self._verdicts.update(dict.fromkeys(message.reasons, now_s))
             elif isinstance(message, SceneStatus):
                 self.scene = message
+            elif isinstance(message, EngineStatus):
+                self.engine = message
             elif isinstance(message, PolicyStatus):
                 self.policy = message if message.serving else None
                 self.unproven = message if message.proof is ProofVerdict.DIFFERS else None
@@ -186,13 +204,16 @@ class Watcher:
     def status(self) -> Status:
         """Everything at this moment."""
         now_s = time.monotonic()
-        report, scene = self.report, self.scene
-        engine, control = self.heartbeats.get("engine"), self.heartbeats.get("control")
-        gauges = engine.gauges if engine is not None else {}
+        report, scene, engine = self.report, self.scene, self.engine
+        beat, control = self.heartbeats.get("engine"), self.heartbeats.get("control")
+        gauges = beat.gauges if beat is not None else {}
+        refused = engine is not None and engine.answer is InstructionAnswer.REFUSED_UNREADABLE
         loop = report.loop if report is not None else None
         following = report is not None and report.chunk_age_ns is not None
         return Status(
-            instruction=engine.note if engine is not None else "",
+            instruction=engine.instruction if engine is not None else "",
+            instruction_refused=engine.asked if engine is not None and refused else "",
+            instruction_problem=engine.detail if engine is not None and refused else "",
             state=self.control_state,
             verdicts=tuple(name for name, seen_s in self._verdicts.items() if now_s - seen_s < _REASONS_SHOWN_S),
             interventions=self.interventions,

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from contracts.engine_status import EngineStatus, InstructionAnswer
 from contracts.errors import OperatorError
 from contracts.messages import (
     Answer,
@@ -26,6 +28,7 @@ from contracts.messages import (
     StopCause,
 )
 from contracts.topics import (
+    ENGINE_STATUS,
     EPISODE,
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
@@ -87,6 +90,22 @@ def report(command: Message, answer: str, **changes: object) -> SafetyReport:
         "answers": (Answer(id=command.id, kind=command.kind, answer=answer),),
     }
     return SafetyReport(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def engine_status(command: Message) -> EngineStatus:
+    """The engine follows `command`."""
+    assert isinstance(command, OperatorCommand)
+    return EngineStatus(
+        stamp_ns=1,
+        pid=1,
+        bundle="b" * 64,
+        instruction_id=command.id,
+        answer=InstructionAnswer.FOLLOWED,
+        latency_ns=1,
+        horizon_ns=1,
+        asked=command.instruction,
+        instruction=command.instruction,
+    )
 
 
 @contextmanager
@@ -194,15 +213,69 @@ def test_what_a_program_asks_is_a_programs_request_and_what_a_person_asks_is_her
 
 
 def test_an_instruction_counts_when_the_engine_follows_it(operator: Operator, tmp_path: Path) -> None:
-    def beat(command: Message) -> Heartbeat:
-        assert isinstance(command, OperatorCommand)
-        counters = {"instruction_id": command.id}
-        return Heartbeat(
-            process="engine", pid=1, stamp_ns=1, sequence=1, counters=counters, refusals={}, gauges={}, note="x"
+    with answering(tmp_path, replace(OPERATOR, receivers=("engine",)), ENGINE_STATUS, engine_status):
+        operator.instruct("touch the red cube")
+    assert operator.watcher.status().instruction == "touch the red cube"
+
+
+def test_a_sentence_that_the_policy_cannot_read_is_a_refusal_by_name(operator: Operator, tmp_path: Path) -> None:
+    def unreadable(command: Message) -> EngineStatus:
+        return msgspec.structs.replace(
+            engine_status(command),
+            answer=InstructionAnswer.REFUSED_UNREADABLE,
+            instruction="",
+            detail="the policy does not know: mug",
         )
 
-    with answering(tmp_path, replace(OPERATOR, receivers=("engine",)), HEARTBEAT_ENGINE, beat):
+    with (
+        answering(tmp_path, replace(OPERATOR, receivers=("engine",)), ENGINE_STATUS, unreadable),
+        pytest.raises(
+            OperatorError, match="engine refused: refused_unreadable: the policy does not know: mug"
+        ) as caught,
+    ):
+        operator.instruct("touch the mug")
+    assert (caught.value.answered, caught.value.answer) == (True, "refused_unreadable")
+    status = operator.watcher.status()
+    assert (status.instruction, status.instruction_refused) == ("", "touch the mug")
+    assert status.instruction_line == "none: 'touch the mug' was refused: the policy does not know: mug"
+
+
+def test_an_instruction_that_another_operator_s_overtook_says_so(operator: Operator, tmp_path: Path) -> None:
+    def overtaken(command: Message) -> EngineStatus:
+        return msgspec.structs.replace(engine_status(command), instruction_id=2**62)
+
+    with (
+        answering(tmp_path, replace(OPERATOR, receivers=("engine",)), ENGINE_STATUS, overtaken),
+        pytest.raises(OperatorError, match="refused_overtaken"),
+    ):
         operator.instruct("touch the red cube")
+
+
+def test_what_was_overtaken_or_refused_does_not_come_back_with_another_engine(
+    operator: Operator, tmp_path: Path
+) -> None:
+    """The one who was overtaken still lives; the one who overtook it may have gone long ago."""
+    with answering(tmp_path, replace(OPERATOR, receivers=("engine",)), ENGINE_STATUS, engine_status) as heard:
+        operator.instruct("touch the red cube")
+        newest = heard[-1]
+    later = msgspec.structs.replace(engine_status(newest), instruction_id=2**62)
+    began_anew = msgspec.structs.replace(
+        later, pid=2, instruction_id=0, answer=InstructionAnswer.NONE, asked="", instruction=""
+    )
+    with (
+        Subscriber((OPERATOR,), tmp_path, process="engine") as subscriber,
+        Publisher(ENGINE_STATUS, tmp_path) as statuses,
+    ):
+        for status in (later, began_anew):
+            said = operator.watcher.engine
+
+            def is_heard(before: EngineStatus | None = said, status: EngineStatus = status) -> bool:
+                statuses.send(status)
+                return operator.watcher.engine is not before and operator.watcher.engine == status
+
+            assert operator.wait_until(is_heard, 10.0)
+        operator.wait_until(lambda: False, 0.3)
+        assert subscriber.receive(0.1) == []
 
 
 def test_a_scene_that_may_not_be_laid_out_now(operator: Operator, tmp_path: Path) -> None:

@@ -199,6 +199,7 @@ def _fallback(safety: SafetyLimits, embodiment: Embodiment) -> tuple[str, ...]:
             f"for {fallback.retract_timeout_s:g} s at most, and disarms"
         )
     return (
+        f"follows nothing that was seen more than {fallback.observation_age_max_s:g} s ago",
         f"plays the plan it has, for {fallback.play_max_s:g} s at most",
         f"decelerates: at rest within {longest_s:.3f} s",
         f"holds for {fallback.hold_timeout_s:g} s, and resumes with the next valid plan",

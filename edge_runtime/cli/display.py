@@ -87,7 +87,8 @@ def describe(status: Status, title: str, score: Score | None = None, called: Cal
     table.add_column(style="dim", width=16)
     table.add_column(ratio=1, overflow="fold")
     down = [name for name, alive in status.alive.items() if not alive]
-    table.add_row("instruction", Text(status.instruction or "–", style="bold"))
+    refused = bool(status.instruction_refused)
+    table.add_row("instruction", Text(status.instruction_line, style="bold red" if refused else "bold"))
     table.add_row("state", Text(state_line(status), style=_STATE_STYLES.get(status.state, "dim")))
     if wants_a_person(status):
         table.add_row("next step", Text(next_step(status, called.run_dir), style="bold"))
@@ -123,7 +124,10 @@ def update_style(status: Status) -> str:
 
 def plain_line(status: Status, score: Score | None = None, called: Called = Called()) -> str:
     """What matters of it in one line without control codes."""
-    parts = [state_line(status), repr(status.instruction)]
+    parts = [
+        state_line(status),
+        repr(status.instruction) if not status.instruction_refused else status.instruction_line,
+    ]
     if wants_a_person(status):
         parts.append(next_step(status, called.run_dir))
     if is_capped(status):

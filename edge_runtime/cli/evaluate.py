@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,99 +20,251 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from contracts.errors import ConfigError, OperatorError
+from contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
 from contracts.manifest import Manifest
 from edge_runtime.bus import claim
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.durable import write_durably
 from edge_runtime.installed import Installed, verified
 from edge_runtime.operator import EpisodeResult, Operator
 from edge_runtime.robots.sim.task import Split, draw_task, task_rng
+from edge_runtime.status import ALIVE_S
 
 _Z_95 = 1.959963984540054
 _EPISODE_TIMEOUT_S = 120.0
+_ERRORS_IN_A_ROW = 5
+_ERROR = "error"
+_JUDGED = ("success", "failed")
 
 
 def evaluate(options: argparse.Namespace, console: Console) -> int:
-    """Run the episodes, print the table, write the JSON; 1 if the success rate is below `options.min_success`."""
+    """Run the episodes, print the table, write the JSON after each of them.
+
+    Returns 0 if each episode has a result, 1 if it ended before that or the success rate is below
+    `options.min_success`, 130 if it was interrupted. Whatever ended it, what it had until then is printed and kept.
+    """
     config = load_config(options.config)
     manifest, _ = Installed.of(config).boot_first(partial(verified, config=config))
-    if options.json is not None:
-        # Finds out before the episodes instead of after them; an older result stays until then.
-        _write(options.json, "ab", b"")
-    started_s = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        if options.run_dir is None:
-            # Short, because the names of Unix sockets are.
-            run_dir = Path(tempfile.mkdtemp(prefix="edge-"))
-            stack.callback(shutil.rmtree, run_dir, ignore_errors=True)
-        else:
-            run_dir = options.run_dir
-        stack.enter_context(claim(run_dir, "run", "runs this robot"))
-        operator = stack.enter_context(Operator(run_dir))
-        table = stack.enter_context(
-            ProcessTable(config, run_dir, lockstep=not options.real_time, restart=options.real_time)
+    file = None if options.json is None else _ResultFile(options.json)
+    if file is not None:
+        console.print(f"results go to {file.path}", highlight=False, markup=False)
+    evaluation = _Evaluation(config, manifest, options, console, file)
+    code, fault = 0, None
+    try:
+        evaluation.run()
+    except KeyboardInterrupt:
+        evaluation.ended_early, code = "interrupted", 130
+    except Exception as error:
+        if not evaluation.results:
+            raise
+        evaluation.ended_early, code = str(error) or type(error).__name__, 1
+        fault = None if isinstance(error, EdgeError) else error
+    if not evaluation.results:
+        return code
+    report = evaluation.report()
+    console.print(_table(report, config, options))
+    if file is not None:
+        file.write(report)
+        console.print(f"written to {file.path}", highlight=False, markup=False)
+    if evaluation.ended_early:
+        words = f"ended after {len(evaluation.results)} of {options.episodes} episodes: {evaluation.ended_early}"
+        console.print(words, highlight=False, markup=False, style="red")
+    elif options.min_success is not None and report["success_rate"] < options.min_success:
+        console.print(f"[red]below the asked {options.min_success:.0%}[/red]")
+        code = 1
+    if fault is not None:
+        raise fault
+    return code
+
+
+class _ResultFile:
+    """Where the figures go: a whole, valid file after every episode, which replaces the one before it.
+
+    Raises:
+        ConfigError: its folder is not there, or may not be written to. Nothing was made or changed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        # What is no file of its own can't be replaced, only written to, once.
+        self._is_stream = path.parts[:2] in (("/", "dev"), ("/", "proc")) or path.is_fifo()
+        folder = self.path.parent
+        if not folder.is_dir():
+            raise ConfigError("--json", f"{folder} is no folder: make it first, or name another file")
+        if self.path.is_dir():
+            raise ConfigError("--json", f"{self.path} is a folder: name a file in it")
+        if not os.access(self.path if self._is_stream else folder, os.W_OK):
+            raise ConfigError("--json", f"{folder} may not be written to by this user: name a file elsewhere")
+
+    def write(self, report: dict[str, Any], *, more_follow: bool = False) -> None:
+        """Replace it.
+
+        Raises:
+            ConfigError: it can't be written; the one before is as it was.
+        """
+        if self._is_stream and more_follow:
+            return
+        data = msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+        try:
+            if self._is_stream:
+                self.path.write_bytes(data)
+            else:
+                write_durably(self.path.resolve(), data)
+        except OSError as error:
+            raise ConfigError("--json", f"{self.path}: {error.strerror}") from error
+
+
+class _Evaluation:
+    """One after the other, on a robot that is started again when it can't go on.
+
+    Attributes:
+        results: one for each episode so far.
+        ended_early: why there is not one for each episode that was wanted; empty if there is, or it goes on.
+    """
+
+    def __init__(
+        self,
+        config: RobotConfig,
+        manifest: Manifest,
+        options: argparse.Namespace,
+        console: Console,
+        file: _ResultFile | None,
+    ) -> None:
+        self._config, self._manifest, self._options = config, manifest, options
+        self._console, self._file = console, file
+        self._started_s = time.monotonic()
+        self._refusals: dict[str, int] = {}
+        self._died = ""
+        self.results: list[EpisodeResult] = []
+        self.ended_early = ""
+
+    def run(self) -> None:
+        """All episodes.
+
+        Raises:
+            EdgeError: no further episode is possible; those before it are in `results`.
+        """
+        options = self._options
+        with contextlib.ExitStack() as stack:
+            if options.run_dir is None:
+                # Short, because the names of Unix sockets are.
+                run_dir = Path(tempfile.mkdtemp(prefix="edge-"))
+                stack.callback(shutil.rmtree, run_dir, ignore_errors=True)
+            else:
+                run_dir = options.run_dir
+            stack.enter_context(claim(run_dir, "run", "runs this robot"))
+            operator = stack.enter_context(Operator(run_dir))
+            table = stack.enter_context(
+                ProcessTable(self._config, run_dir, lockstep=not options.real_time, restart=options.real_time)
+            )
+            table.start()
+            operator.on_wait = table.tend
+            try:
+                self._run_all(operator, table)
+            finally:
+                operator.on_wait = None
+
+    def report(self) -> dict[str, Any]:
+        """Figures of the episodes so far."""
+        report = summarize(self.results, self._refusals)
+        wall_s = time.monotonic() - self._started_s
+        report["run"] = {
+            **_circumstances(self._config, self._manifest, self._options, wall_s),
+            "episodes_wanted": self._options.episodes,
+            "ended_early": self.ended_early,
+        }
+        return report
+
+    def _run_all(self, operator: Operator, table: ProcessTable) -> None:
+        options, console = self._options, self._console
+        errors_in_a_row = 0
+        columns = (
+            TextColumn("episodes"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
         )
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task("episodes", total=options.episodes, rate="")
+            for seed in range(options.seed0, options.seed0 + options.episodes):
+                result = self._whole_episode(operator, table, seed)
+                self.results.append(result)
+                self._refusals = operator.watcher.refusals
+                if self._file is not None:
+                    self._file.write(self.report(), more_follow=True)
+                successes = sum(r.success for r in self.results)
+                progress.update(task, advance=1, rate=f"{successes} successes")
+                if result.outcome not in _JUDGED:
+                    note = f"episode {len(self.results)} (seed {seed}) {result.outcome}: {result.reason}"
+                    console.print(note, highlight=False, markup=False)
+                if not console.is_terminal and (len(self.results) % 10 == 0 or len(self.results) == options.episodes):
+                    line = f"{len(self.results)} of {options.episodes} episodes, {successes} successes"
+                    console.print(line, highlight=False)
+                errors_in_a_row = errors_in_a_row + 1 if result.outcome == _ERROR else 0
+                if errors_in_a_row >= _ERRORS_IN_A_ROW and len(self.results) < options.episodes:
+                    raise ProcessError(f"{errors_in_a_row} episodes in a row could not be run: {result.reason}")
+
+    def _whole_episode(self, operator: Operator, table: ProcessTable, seed: int) -> EpisodeResult:
+        """One episode, again from its beginning where a person has cut it short, once she has armed."""
+        while True:
+            operator.wait_for_a_person(
+                lambda words: self._console.print(words, highlight=False, markup=False, soft_wrap=True)
+            )
+            self._get_ready(operator, table)
+            result = self._episode(operator, seed)
+            if operator.stopped_by is None or result.outcome not in ("interrupted", _ERROR):
+                return result
+
+    def _episode(self, operator: Operator, seed: int) -> EpisodeResult:
+        options = self._options
+        try:
+            return operator.run_episode(seed, options.split, swapped=options.swapped, timeout_s=_EPISODE_TIMEOUT_S)
+        except (OperatorError, ProcessError) as error:
+            if isinstance(error, ProcessError):
+                self._died = str(error)
+            task = draw_task(seed, options.split, task_rng(seed, options.split))
+            return EpisodeResult(
+                seed=seed,
+                split=options.split,
+                swapped=options.swapped,
+                instruction=task.swapped_instruction if options.swapped else task.instruction,
+                outcome=_ERROR,
+                reason=str(error),
+                elapsed_s=0.0,
+                interventions=0,
+                trace_digest="",
+                receipts=tuple(operator.watcher.receipts),
+            )
+
+    def _get_ready(self, operator: Operator, table: ProcessTable) -> None:
+        """A robot for the next episode, started again where the one there is can't go on after the last one.
+
+        Raises:
+            EdgeError: nor can a fresh one.
+        """
+        problem, self._died = self._died, ""
+        if not problem:
+            try:
+                operator.wait_ready()
+                return
+            except (OperatorError, ProcessError) as error:
+                if operator.stopped_by is not None:
+                    # She has stopped it while it got ready: the episode says so, and waits for her.
+                    return
+                if not self.results:
+                    raise
+                problem = str(error)
+        self._console.print(f"starting the robot again: {problem}", highlight=False, markup=False)
+        operator.on_wait = None
+        table.stop()
+        # Until what the one before said is no longer taken for the new one's.
+        operator.wait_until(lambda: False, ALIVE_S + 0.2)
         table.start()
         operator.on_wait = table.tend
-        results = _run_all(operator, options, console)
-        operator.on_wait = None
-        refusals = operator.watcher.refusals
-    report = summarize(results, refusals)
-    report["run"] = _circumstances(config, manifest, options, time.monotonic() - started_s)
-    console.print(_table(report, config, options))
-    if options.json is not None:
-        _write(options.json, "wb", msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-        console.print(f"written to {options.json}", highlight=False, markup=False)
-    if options.min_success is not None and report["success_rate"] < options.min_success:
-        console.print(f"[red]below the asked {options.min_success:.0%}[/red]")
-        return 1
-    return 0
-
-
-def _write(path: Path, mode: Literal["ab", "wb"], data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open(mode) as file:
-            file.write(data)
-    except OSError as error:
-        raise ConfigError("--json", f"{path}: {error.strerror}") from error
-
-
-def _run_all(operator: Operator, options: argparse.Namespace, console: Console) -> list[EpisodeResult]:
-    results: list[EpisodeResult] = []
-    columns = (
-        TextColumn("episodes"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("episodes", total=options.episodes, rate="")
-        for seed in range(options.seed0, options.seed0 + options.episodes):
-            result = _run_one(operator, seed, options, console)
-            results.append(result)
-            successes = sum(r.success for r in results)
-            progress.update(task, advance=1, rate=f"{successes} successes")
-            if not console.is_terminal and (len(results) % 10 == 0 or len(results) == options.episodes):
-                console.print(f"{len(results)} of {options.episodes} episodes, {successes} successes", highlight=False)
-    return results
-
-
-def _run_one(operator: Operator, seed: int, options: argparse.Namespace, console: Console) -> EpisodeResult:
-    """One episode, again from its beginning if a person has cut it short, once she has armed."""
-    while True:
-        operator.wait_for_a_person(lambda words: console.print(words, highlight=False, markup=False, soft_wrap=True))
-        try:
-            result = operator.run_episode(seed, options.split, swapped=options.swapped, timeout_s=_EPISODE_TIMEOUT_S)
-        except OperatorError:
-            if operator.stopped_by is None:
-                raise
-            continue
-        if result.outcome != "interrupted" or operator.stopped_by is None:
-            return result
+        operator.wait_ready()
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

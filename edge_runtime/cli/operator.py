@@ -164,7 +164,7 @@ def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
         "safety": f"kernel changed in the last seconds: {verdicts_line(status)}",
         "alive": ", ".join(name for name, alive in status.alive.items() if alive),
         "down": ", ".join(name for name, alive in status.alive.items() if not alive) or "none",
-        "instruction": status.instruction or "none",
+        "instruction": status.instruction_line,
         "policy": f"{policy_line(status)}; gate {status.gate}",
         "proof": ": ".join(filter(None, (status.proof, status.proof_detail))) or "unknown",
         "timing": f"grade {status.grade or 'not known yet'}, {timing_line(status)}",

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts.errors import OperatorError, ProcessError
+from contracts.errors import EdgeError, OperatorError, ProcessError
 from edge_runtime.bus import claim
 from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display
 from edge_runtime.cli.launch import ProcessTable
@@ -60,6 +60,7 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
     names = Names(config)
     called = Called(names.bundle, names.release, has_agent=config.ota is not None, run_dir=run_dir)
     interrupted = False
+    failure: EdgeError | None = None
     with contextlib.ExitStack() as stack:
         stack.enter_context(claim(run_dir, "run", "runs this robot"))
         operator = stack.enter_context(Operator(run_dir, tells_outcomes=config.ota is not None))
@@ -87,13 +88,19 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
                         break
             except KeyboardInterrupt:
                 interrupted = True
+            except EdgeError as error:
+                # Told once what went well before is told.
+                failure = error
             finally:
                 operator.on_wait = None
                 with _no_interrupts():
                     _let_go(operator)
                     table.stop()
         results = seen.results
-        console.print(_summary(results, operator, table))
+        if results or failure is None:
+            console.print(_summary(results, operator, table))
+    if failure is not None:
+        raise failure
     wanted = options.episodes is not None and len(results) < options.episodes
     return 130 if interrupted and (wanted or guest is not None) else 0
 

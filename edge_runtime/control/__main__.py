@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from functools import partial
 
+from contracts.engine_status import EngineStatus
 from contracts.errors import HandshakeError, PortError
 from contracts.messages import ActionChunk, Heartbeat, OperatorCommand
 from contracts.topics import (
     ACTION_CHUNK,
     CHUNK_RECEIPT,
+    ENGINE_STATUS,
     HEARTBEAT_CONTROL,
     HEARTBEAT_ENGINE,
     OPERATOR,
@@ -29,6 +32,7 @@ from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.stop_line import StopLine
 from edge_runtime.control.supervisor import Supervisor
 from edge_runtime.installed import Installed, require_ours
+from edge_runtime.pace import pace_of
 from edge_runtime.processes import port_name
 from edge_runtime.robots.port import DriverPort, PortRole
 from edge_runtime.service import Arguments, Beats, StopSignal, run_service
@@ -76,7 +80,8 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                 cpu=config.control.cpu if config.control.cpu >= 0 else None,
                 # Virtual time waits for the engine: it can die there, but not be late.
                 stall_timeout_s=0.0 if arguments.lockstep else config.control.engine_timeout_s,
-                progress_timeout_s=0.0 if arguments.lockstep else config.control.progress_timeout_s,
+                # Until the engine has said how fast its policy is.
+                progress_timeout_s=0.0 if arguments.lockstep else pace_of(0.0, math.inf, config).progress_timeout_s,
                 stop_line=stop_line,
             ),
             limits,
@@ -88,7 +93,10 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         Publisher(CHUNK_RECEIPT, run_dir) as receipts,
         Publisher(HEARTBEAT_CONTROL, run_dir) as heartbeats,
         Subscriber(
-            (OPERATOR, ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS), run_dir, refusals, process="control"
+            (OPERATOR, ENGINE_STATUS, ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS),
+            run_dir,
+            refusals,
+            process="control",
         ) as subscriber,
     ):
         # With the driver's clock and this process's apart, neither timing nor a stalled policy would be looked at.
@@ -124,6 +132,8 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                     supervisor.take_heartbeat(message)
                 elif isinstance(message, PolicyStatus):
                     supervisor.take_policy_status(message)
+                elif isinstance(message, EngineStatus):
+                    supervisor.take_engine_status(message)
             if report_is_due:
                 report_due_s = time.monotonic() + _REPORT_INTERVAL_S
                 for followed in supervisor.drain():

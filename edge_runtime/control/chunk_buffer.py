@@ -73,9 +73,10 @@ class ChunkBuffer:
         embodiment: joint order and ratings to check against.
         blend_ns: length of the cross-fade from the motion under way to a new chunk.
         max_age_ns: a chunk whose observation is older than this is refused.
+        reach_ns: actions that are due later than this after the exposure of their observation are left out.
     """
 
-    def __init__(self, embodiment: Embodiment, *, blend_ns: int, max_age_ns: int) -> None:
+    def __init__(self, embodiment: Embodiment, *, blend_ns: int, max_age_ns: int, reach_ns: int) -> None:
         self._n_joints = len(embodiment.joints)
         self._joint_digest = embodiment.joint_digest
         travel_m = embodiment.gripper.opening_max_m
@@ -84,6 +85,7 @@ class ChunkBuffer:
         self._lowest, self._highest = np.array([*lowest, -travel_m]), np.array([*highest, 2.0 * travel_m])
         self._blend_ns = blend_ns
         self._max_age_ns = max_age_ns
+        self._reach_ns = reach_ns
         self._armed_since_ns = 0
         self._last_exposure_ns = -1
         self._plan: Plan | None = None
@@ -94,6 +96,10 @@ class ChunkBuffer:
     def plan(self) -> Plan | None:
         """The newest plan that was taken, None before the first chunk."""
         return self._plan
+
+    def allow(self, *, max_age_ns: int, reach_ns: int) -> None:
+        """From the next chunk on these ages are allowed."""
+        self._max_age_ns, self._reach_ns = max_age_ns, reach_ns
 
     def plans_from(self, now_ns: int) -> tuple[Plan, ...]:
         """The plans that the loop still needs from now on, in the order in which they were taken."""
@@ -134,6 +140,10 @@ class ChunkBuffer:
             return refused
         splice_ns = max(now_ns, active_from_ns)
         due_ns = chunk.exposure_ns + chunk.dt_ns * np.arange(1, len(chunk.position_rad) + 1, dtype=np.int64)
+        within = int(np.count_nonzero(due_ns <= chunk.exposure_ns + self._reach_ns))
+        if within == 0:
+            return Refused(Refusal.STALE, f"nothing is followed {chunk.dt_ns / 1e6:.0f} ms after its observation")
+        due_ns, actions = due_ns[:within], actions[:within]
         is_ahead = due_ns > splice_ns
         expired = int(np.count_nonzero(~is_ahead))
         if expired == len(due_ns):
@@ -164,6 +174,26 @@ class ChunkBuffer:
             return None
         self._plan = self._plans[-1] = replace(self._plan, seq=self._last_seq)
         return self._plan
+
+    def drop(self, now_ns: int) -> Plan | None:
+        """A plan that is over before `now_ns`, for a loop that shall follow none; None if it follows none.
+
+        The next chunk begins at rest.
+        """
+        plan = self._plan
+        if plan is None:
+            return None
+        self._last_seq += 2
+        self._plan = None
+        self._plans.clear()
+        return replace(
+            plan,
+            seq=self._last_seq,
+            active_from_ns=0,
+            t_ns=np.array([max(0, now_ns - 1)], dtype=np.int64),
+            q_rad=plan.q_rad[-1:],
+            gripper_m=plan.gripper_m[-1:],
+        )
 
     def _why_not(self, chunk: ActionChunk, actions: Float64Array, now_ns: int) -> Refused | None:
         if chunk.joint_digest != self._joint_digest:

@@ -75,6 +75,15 @@ class Intake:
         """A person has answered the policy's question."""
         self._gate.answer()
 
+    def drop(self, now_ns: int) -> None:
+        """Let the robot follow nothing any more: it decelerates, holds, and waits for a plan.
+
+        Raises:
+            SafetyError: buffer and loop contradict each other; control must not go on.
+        """
+        if (over := self._buffer.drop(now_ns)) is not None:
+            self._give(over)
+
     def take(self, chunk: ActionChunk, now_ns: int, rest: Posture, active_from_ns: int) -> Taken | Declined:
         """Hand the plan of `chunk` to the loop, or decline it. See `ChunkBuffer.offer` for the arguments.
 

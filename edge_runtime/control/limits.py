@@ -6,7 +6,6 @@ import math
 
 from contracts.embodiment import Embodiment
 from contracts.errors import ConfigError
-from contracts.topics import ACTION_CHUNK
 from edge_runtime.safety import KernelConfig
 from edge_runtime.safety.kinematics import GeometryModel, Keepout, Plane, Watch, box_planes, watch_of, watched_body
 from edge_runtime.safety.kinematics.file import KinematicsFile
@@ -17,8 +16,6 @@ from edge_runtime.toml_file import from_table
 TICK_S = 1e-3
 TICK_NS = 1_000_000
 _ENDS = ("minimum", "maximum")
-_PLAN_REACH_NS = 1_000_000_000
-"""An action may still be followed so long after its chunk was as old as a chunk may get."""
 
 
 def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
@@ -57,7 +54,7 @@ def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
         manipulability_stop_below=geometry.manipulability_stop_below if geometry is not None else 0.0,
         clearance_min_m=geometry.clearance_min_m if geometry is not None else 0.0,
         feedback_max_age_ns=round(safety.feedback_timeout_s * 1e9),
-        observation_max_age_ns=round(ACTION_CHUNK.max_age_s * 1e9) + _PLAN_REACH_NS,
+        observation_max_age_ns=round(fallback.observation_age_max_s * 1e9),
         play_max_ns=round(fallback.play_max_s * 1e9),
         hold_timeout_ns=round(fallback.hold_timeout_s * 1e9),
         retract_timeout_ns=round(fallback.retract_timeout_s * 1e9),

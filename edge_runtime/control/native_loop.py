@@ -270,6 +270,10 @@ class ControlLoop:
         """The policy gave a sign of life; it counts from the next tick on."""
         lib.loop_beat(self._loop)
 
+    def set_progress_timeout(self, progress_timeout_s: float) -> None:
+        """From the next tick on a policy is stuck after so long without a new plan; 0 never."""
+        lib.loop_set_progress_timeout(self._loop, round(progress_timeout_s * 1e9))
+
     def snapshot(self) -> Any:
         """The kernel's state after the last tick or request: a `kernel_state *` of cffi, a copy of the caller's own.
 

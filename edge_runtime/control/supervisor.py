@@ -6,8 +6,10 @@ motion limits; that is the kernel's.
 
 from __future__ import annotations
 
+import math
 import time
 
+from contracts.engine_status import EngineStatus, InstructionAnswer
 from contracts.errors import Refusal, SafetyError
 from contracts.messages import (
     MAX_PATH_CHARS,
@@ -43,10 +45,10 @@ from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.start_posture import refusal_detail
 from edge_runtime.control.window import TickWindow
 from edge_runtime.lifeline import lifeline_path
+from edge_runtime.pace import pace_of
 from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import Reason, Request, Result, State
 
-_CHUNK_MAX_AGE_NS = round(ACTION_CHUNK.max_age_s * 1e9)
 _DRAIN_LIMIT = 1024
 _ENGINE_HEARD_S = 0.5
 """An engine speaks ten times a second: one that is taken for stalled earlier may still be armed for."""
@@ -57,6 +59,18 @@ _REQUESTS = {
     OperatorKind.RESET: Request.RESET,
     OperatorKind.STOP: Request.STOP,
 }
+
+
+PACE = "refused_pace"
+"""The policy is too slow for the reach of its plans, or for this robot's own limits on age."""
+
+
+_PACE_HEARD_S = 1.0
+"""Each topic has a connection of its own, and they are made one after the other."""
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
 
 
 class Supervisor:
@@ -100,10 +114,15 @@ class Supervisor:
         self._clock = clock
         self._refusals = refusals
         self._receipts = Receipts()
+        # Until the engine says how fast its policy is. In virtual time it is as fast as it was told to be.
+        self._pace = pace_of(config.lockstep.inference_latency_s if clock.virtual else 0.0, math.inf, config)
+        self._engine: EngineStatus | None = None
+        self._instruction_id = 0
         self._buffer = ChunkBuffer(
             config.embodiment,
             blend_ns=round(config.control.blend_s * 1e9),
-            max_age_ns=_CHUNK_MAX_AGE_NS,
+            max_age_ns=_ns(self._pace.chunk_age_max_s),
+            reach_ns=_ns(self._pace.action_age_max_s),
         )
         self._intake = Intake(
             loop,
@@ -117,11 +136,11 @@ class Supervisor:
         )
         self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
         self._answers = Answers()
-        self._instruction_id = 0
         self._since_ns = time.monotonic_ns()
         self._accepted = 0
         self._clipped = 0
         self._engine_seen_s: float | None = None
+        self._engine_first_s: float | None = None
         self._window = TickWindow(len(config.embodiment.joints))
         self._policy = PolicyWatch(loop, lifeline_path(port.name))
         self._proof = ProofWatch(round(max(config.control.engine_timeout_s, _ENGINE_HEARD_S) * 1e9))
@@ -161,6 +180,8 @@ class Supervisor:
         if problem is not None:
             detail = f"{chunk.bundle_digest[:12]}…: {problem}"
             return Declined(Refused(Refusal.WRONG_BUNDLE, detail), Prediction())
+        if self._is_refused(chunk.instruction_id):
+            return Declined(Refused(Refusal.NO_INSTRUCTION, "its instruction is not in force"), Prediction())
         active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
         return self._intake.take(chunk, now_ns, self._rest(), active_from_ns)
 
@@ -174,19 +195,19 @@ class Supervisor:
     def take_operator(self, command: OperatorCommand) -> None:
         """Carry out a request of the operator once; a stop always, whatever its number.
 
-        Arming has to wait for the first self-test, and a moment for an engine that comes up. It is not answered until
-        then, and so it is repeated: an operator who has given up meanwhile arms nothing. Nor is a stop that the loop
-        did not take: its repetition is tried anew.
+        Arming has to wait for the first self-test, and a moment for an engine that has just come up to say that its
+        policy is proved and how fast it is. It is not answered until then, and so it is repeated: an operator who has
+        given up meanwhile arms nothing. Nor is a stop that the loop did not take: its repetition is tried anew.
         """
         if command.kind is OperatorKind.INSTRUCT:
-            self._take_instruction(command)
+            # The engine's business, which says what became of it.
             return
         if command.kind is OperatorKind.ARM and self._has_to_wait(command):
             return
         if self._answers.is_due(command):
             answer = self._carry_out(command)
             if answer is not None:
-                self._answers.give(command, answer, self._detail_of(command, answer) or self._detail(answer))
+                self._answers.give(command, answer, self._detail_of(command, answer))
         elif self._answers.was_overtaken(command):
             self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
 
@@ -195,19 +216,57 @@ class Supervisor:
         if self._self_test is not None and self._self_test.grade is None:
             return True
         now_ns = time.monotonic_ns()
-        return self._proof.word(now_ns).may_change and now_ns - arm.stamp_ns < PATIENCE_NS
+        if self._proof.word(now_ns).may_change and now_ns - arm.stamp_ns < PATIENCE_NS:
+            return True
+        return self._is_about_to_hear_the_pace(arm)
 
     def _detail_of(self, command: OperatorCommand, answer: str) -> str:
-        """What a person who arms should know of the policy, or why she may not."""
-        if command.kind is not OperatorKind.ARM or answer not in (UNPROVEN, Result.DONE.name.lower()):
-            return ""
-        return self._proof.word(time.monotonic_ns()).detail
+        """What a person should know of the answer: of the policy if she arms, and why the kernel refused."""
+        if answer == PACE:
+            return self._pace.detail
+        if command.kind is OperatorKind.ARM and answer in (UNPROVEN, Result.DONE.name.lower()):
+            return self._proof.word(time.monotonic_ns()).detail
+        return self._detail(answer)
 
-    def _take_instruction(self, command: OperatorCommand) -> None:
-        """The engine's business, but for a policy that has asked: another instruction is an answer."""
-        if command.id > self._instruction_id:
-            self._instruction_id = command.id
+    def take_engine_status(self, status: EngineStatus) -> None:
+        """What became of an instruction, and how fast the policy is.
+
+        A new instruction that is followed is an answer to a policy that has asked. One that is refused ends the motion:
+        what it was to replace is not wanted any more, and it may have been a "do not".
+
+        Raises:
+            SafetyError: buffer and loop contradict each other; control must not go on.
+        """
+        before, self._engine = self._engine, status
+        is_news = before is None or (before.instruction_id, before.answer) != (status.instruction_id, status.answer)
+        if is_news and status.answer is InstructionAnswer.REFUSED_UNREADABLE:
+            self._intake.drop(self._clock.now_ns())
+        # An engine that was started again is told what was in force, which is no answer of anybody.
+        if status.answer is InstructionAnswer.FOLLOWED and status.instruction_id > self._instruction_id:
+            self._instruction_id = status.instruction_id
             self._intake.answer()
+        if self._clock.virtual:
+            return
+        pace = pace_of(status.latency_ns * 1e-9, status.horizon_ns * 1e-9, self._config)
+        if pace != self._pace:
+            self._pace = pace
+            self._buffer.allow(max_age_ns=_ns(pace.chunk_age_max_s), reach_ns=_ns(pace.action_age_max_s))
+            self._loop.set_progress_timeout(pace.progress_timeout_s)
+
+    def _is_about_to_hear_the_pace(self, arm: OperatorCommand) -> bool:
+        if self._clock.virtual or self._engine is not None:
+            return False
+        if self._engine_first_s is None:
+            return time.monotonic_ns() - arm.stamp_ns < _ns(_PACE_HEARD_S)
+        return time.monotonic() - self._engine_first_s < _PACE_HEARD_S
+
+    def _is_refused(self, instruction_id: int) -> bool:
+        engine = self._engine
+        return (
+            engine is not None
+            and engine.answer is InstructionAnswer.REFUSED_UNREADABLE
+            and instruction_id <= engine.instruction_id
+        )
 
     def _carry_out(self, command: OperatorCommand) -> str | None:
         if command.kind is OperatorKind.RECORD:
@@ -228,6 +287,8 @@ class Supervisor:
             return UNPROVEN
         if command.kind is OperatorKind.ARM and self._intake.gate is GateState.ESCALATED:
             return "refused_unsure"
+        if command.kind is OperatorKind.ARM and self._pace.problem is not None and not self._clock.virtual:
+            return PACE
         asked_ns = self._clock.now_ns()
         try:
             if command.kind in (OperatorKind.REDUCE_SPEED, OperatorKind.RESTORE_SPEED):
@@ -271,6 +332,7 @@ class Supervisor:
     def take_heartbeat(self, heartbeat: Heartbeat) -> None:
         """The engine gave a sign of life."""
         self._engine_seen_s = time.monotonic()
+        self._engine_first_s = self._engine_first_s or self._engine_seen_s
         self._policy.take(heartbeat)
         self._proof.hear(heartbeat, time.monotonic_ns())
 

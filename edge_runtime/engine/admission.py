@@ -37,6 +37,10 @@ class Admission:
         self._max_age_ns = max_age_ns
         self._last: Observation | None = None
 
+    def allow_age(self, max_age_ns: int) -> None:
+        """From now on an observation that was exposed earlier than this before now is stale."""
+        self._max_age_ns = max_age_ns
+
     def look_at(self, cameras: Iterable[str]) -> None:
         """From now on another policy looks, at these cameras; what was admitted last stays known."""
         self._cameras = tuple(cameras)

@@ -18,6 +18,7 @@ from contracts.errors import BundleError, EngineError
 from contracts.golden import Proof
 from contracts.manifest import Manifest, PolicyContract, verify_bundle
 from contracts.messages import Observation
+from contracts.sentences import Reading
 from contracts.tokenizer import read_tokenizer
 from edge_runtime.clock import Clock, MonotonicClock
 from edge_runtime.engine.engines import Engines
@@ -29,6 +30,9 @@ from edge_runtime.frames import FrameReader
 from edge_runtime.policies.session import Session, TensorSpec
 
 _WARM_UP_RUNS = 3
+_TRIAL_NS = 10_000_000_000
+_TRIAL_HORIZONS = 4
+"""A first run may take long. One that takes longer than both of these together is of a policy that can never act."""
 _GREY = 127
 _CHUNK_MAX_S = 3.0
 """Time that a chunk may take at least, however short its plan is: a machine may be busy while a bundle is loaded."""
@@ -60,7 +64,8 @@ class BundlePolicy:
         self._images = {image.camera: ImageTransform(image) for image in contract.images}
         self._state = Normalizer(contract.state_normalization)
         self._tokenizer = read_tokenizer(folder / contract.tokenizer.path)
-        self._instruction = InstructionTransform(self._tokenizer, contract.tokenizer.max_tokens)
+        self._instruction = InstructionTransform(self._tokenizer, contract.tokenizer.max_tokens, contract.sentences)
+        self._trial_ns = 0
         self._actions = ActionTransform(contract, embodiment.gripper.opening_max_m)
         self._chunk_shape = (1, contract.horizon, len(contract.joint_names) + 1)
 
@@ -104,6 +109,20 @@ class BundlePolicy:
         return self._contract.action_dt_ns
 
     @property
+    def horizon(self) -> int:
+        """Number of actions of a chunk."""
+        return self._contract.horizon
+
+    @property
+    def _horizon_ns(self) -> int:
+        return self._contract.horizon * self._contract.action_dt_ns
+
+    @property
+    def trial_ns(self) -> int:
+        """What a chunk took when it was loaded, without reading frames, median of some."""
+        return self._trial_ns
+
+    @property
     def action_scale_rad(self) -> NDArray[np.float64]:
         """Standard deviation of the actions it was trained on."""
         return np.array(self._contract.action_normalization.std[:-1], dtype=np.float64)
@@ -120,6 +139,10 @@ class BundlePolicy:
             "words_unknown": self._instruction.unknown_words,
             "words_truncated": self._instruction.truncated_words,
         }
+
+    def read(self, sentence: str) -> Reading:
+        """See `Policy.read`."""
+        return self._instruction.read(sentence)
 
     def infer(self, observation: Observation, instruction: str, chunk_sequence: int) -> Actions:
         """See `Policy.infer`. Looks at the frames only while it resizes them, never during the model."""
@@ -172,16 +195,28 @@ class BundlePolicy:
             graphs.state: state[np.newaxis],
         }
 
-    def _run(self, inputs: Mapping[str, NDArray[Any]], chunk_sequence: int) -> tuple[Float32, int]:
-        """Normalized actions, (horizon, joints + 1), and the nanoseconds spent inside the sessions."""
+    def _run(
+        self, inputs: Mapping[str, NDArray[Any]], chunk_sequence: int, at_most_ns: int | None = None
+    ) -> tuple[Float32, int]:
+        """Normalized actions, (horizon, joints + 1), and the nanoseconds spent inside the sessions.
+
+        Raises:
+            EngineError: the inference library failed, or no end was to be seen after `at_most_ns`.
+        """
         graphs, sampler = self._contract.graphs, self._contract.sampler
         noise = initial_noise(sampler, chunk_sequence, self._chunk_shape)
-        started_ns = self._stopwatch.now_ns()
+        begun_ns = started_ns = self._stopwatch.now_ns()
         prefix = self._encode.run(inputs)
         model_ns = self._stopwatch.now_ns() - started_ns
 
         def velocity(x: Float32, time: float) -> Float32:
             nonlocal model_ns
+            if at_most_ns is not None and (took_ns := self._stopwatch.now_ns() - begun_ns) > at_most_ns:
+                raise EngineError(
+                    f"{self._manifest.name}: a chunk takes more than {took_ns * 1e-9:.0f} s here, after {time:.1%} of "
+                    f"its {sampler.steps} steps, and its actions reach {self._horizon_ns * 1e-9:.2f} s: it can't act. "
+                    "A bundle with fewer sampler steps, a smaller policy, or a faster machine"
+                )
             started_ns = self._stopwatch.now_ns()
             outputs = self._denoise.run({**prefix, graphs.x: x, graphs.time: np.array([time], dtype=np.float32)})
             model_ns += self._stopwatch.now_ns() - started_ns
@@ -196,8 +231,12 @@ class BundlePolicy:
         inputs = self._inputs("", state)
         self._require_every_word(inputs)
         self._require_affordable(inputs)
+        took_ns = []
         for _ in range(_WARM_UP_RUNS):
-            normalized, _ = self._run(inputs, 0)
+            started_ns = self._stopwatch.now_ns()
+            normalized, _ = self._run(inputs, 0, _TRIAL_NS + _TRIAL_HORIZONS * self._horizon_ns)
+            took_ns.append(self._stopwatch.now_ns() - started_ns)
+        self._trial_ns = sorted(took_ns)[len(took_ns) // 2]
         if not np.isfinite(normalized).all():
             raise BundleError(f"{self._manifest.name}: the graphs give values that are not finite at the home position")
 

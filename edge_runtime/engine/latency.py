@@ -19,6 +19,10 @@ class LatencyWindow:
         """One more; the oldest leaves when there are more than 100."""
         self._durations_ns.append(duration_ns)
 
+    def median_ns(self) -> int:
+        """The middle one, of an even number the later; there has to be one."""
+        return sorted(self._durations_ns)[len(self._durations_ns) // 2]
+
     def gauges(self, name: str) -> dict[str, float]:
         """``<name>_p50_ms`` and ``<name>_p99_ms``; empty before the first."""
         if not self._durations_ns:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from contracts.embodiment import Embodiment
+from contracts.engine_status import MAX_READING_CHARS, EngineStatus, InstructionAnswer
 from contracts.errors import FrameError, Refusal
 from contracts.messages import ActionChunk, ChunkReceipt, InferenceTiming, Observation, OperatorCommand, OperatorKind
 from contracts.topics import ACTION_CHUNK, OBSERVATION, OPERATOR
@@ -23,8 +26,36 @@ from edge_runtime.engine.admission import Admission
 from edge_runtime.engine.agreement import Agreement
 from edge_runtime.engine.latency import LatencyWindow
 from edge_runtime.engine.policy import Actions, Policy
+from edge_runtime.pace import observation_age_max_s
 
 _log = logging.getLogger(__name__)
+
+_PATIENCE_NS = 10_000_000_000
+_PATIENCE_LATENCIES = 10
+
+
+@dataclass(frozen=True)
+class Question:
+    """One chunk to be computed, by any thread: `infer` touches nothing of the planner's."""
+
+    policy: Policy
+    observation: Observation
+    instruction: str
+    instruction_id: int
+    chunk_sequence: int
+    received_ns: int
+    started_ns: int
+
+    def infer(self) -> Actions | FrameError:
+        """What the policy wants; or why the pictures could not be read.
+
+        Raises:
+            EngineError: the inference library failed.
+        """
+        try:
+            return self.policy.infer(self.observation, self.instruction, self.chunk_sequence)
+        except FrameError as error:
+            return error
 
 
 class Planner:
@@ -49,6 +80,8 @@ class Planner:
         refusals: Refusals,
     ) -> None:
         self._joint_digest = embodiment.joint_digest
+        self._instruction = self._asked = self._unreadable = ""
+        self._instruction_id = 0
         self._admission = Admission(embodiment, policy.cameras, round(OBSERVATION.max_age_s * 1e9))
         self._words: Counter[str] = Counter()
         self._begin_with(policy)
@@ -57,65 +90,105 @@ class Planner:
         # A tenth of slack: cameras jitter, and waiting for the next frame costs a whole interval.
         self._replan_interval_ns = 0 if clock.virtual else replan_interval_ns * 9 // 10
         self._refusals = refusals
-        self._instruction = ""
-        self._instruction_id = 0
         self._used_exposure_ns: int | None = None
         self._chunks = 0
         self._skipped = 0
         self._declined = self._clipped = 0
 
     def change(self, policy: Policy) -> None:
-        """From the next chunk on `policy` acts. The instruction stays, and chunks count on.
+        """From the next chunk on `policy` acts. The instruction stays if it can be read, and chunks count on.
 
-        Everything in the old one's measures is forgotten: what it wanted, how sure and how fast it was.
+        One that only the old policy could read is refused as a new one would be, and stays so: what a person was told
+        is refused does not begin to act by itself when bundles change again. Everything in the old one's measures is
+        forgotten: what it wanted, how sure and how fast it was.
         """
         self._words.update(self._policy.counters)
         self._admission.look_at(policy.cameras)
         self._begin_with(policy)
         # One that acted before has counted before.
         self._words.subtract(policy.counters)
+        if self._instruction:
+            self._read(self._instruction)
 
     def _begin_with(self, policy: Policy) -> None:
         self._policy = policy
+        self._latency_ns = policy.trial_ns
         self._agreement = Agreement(policy.action_scale_rad, policy.action_dt_ns)
         self._confidence: dict[str, float] = {}
         self._deviation_rad: float | None = None
         self._inference, self._model, self._overhead = LatencyWindow(), LatencyWindow(), LatencyWindow()
 
     def instruct(self, command: OperatorCommand) -> bool:
-        """Take over a new instruction; False for another kind of command, or one that is known or overtaken."""
+        """Take in a new instruction; False for another kind of command, or one that is known or overtaken.
+
+        One that the policy can't read is refused, and ends the one before it as well: whoever said something new does
+        not expect the old task to go on.
+        """
         if command.kind is not OperatorKind.INSTRUCT or command.id == self._instruction_id:
             return False
         if command.id < self._instruction_id:
             self._refuse(OPERATOR.name, Refusal.OUT_OF_ORDER, f"id {command.id} after {self._instruction_id}")
             return False
-        self._instruction, self._instruction_id = command.instruction.strip(), command.id
-        _log.info("instruction %d: %s", command.id, self._instruction)
+        self._asked, self._instruction_id = command.instruction.strip(), command.id
+        self._read(self._asked)
         return True
 
+    def _read(self, sentence: str) -> None:
+        reading = self._policy.read(sentence)
+        self._instruction = sentence if reading.is_readable else ""
+        detail = reading.detail
+        self._unreadable = detail if len(detail) <= MAX_READING_CHARS else detail[: MAX_READING_CHARS - 1] + "…"
+        verdict = "followed" if reading.is_readable else f"refused: {self._unreadable}"
+        _log.info("instruction %d, %r: %s", self._instruction_id, sentence, verdict)
+
     def answer(self, observations: Sequence[Observation]) -> ActionChunk | None:
-        """A chunk for the newest of `observations` (oldest first) that is admitted.
+        """A chunk for the newest of `observations` (oldest first) that is admitted: `begin` and `finish` in one.
 
         None if all were refused, or a new plan is not wanted yet.
 
         Raises:
             EngineError: the inference library failed.
         """
+        question = self.begin(observations)
+        return None if question is None else self.finish(question, question.infer())
+
+    def pass_over(self, observations: Sequence[Observation]) -> None:
+        """These came while a chunk was computed, and others after them."""
+        self._skipped += len(observations)
+
+    def begin(self, observations: Sequence[Observation]) -> Question | None:
+        """What is to be computed for the newest of `observations` (oldest first) that is admitted, if anything."""
         received_ns, started_ns = self._clock.now_ns(), self._stopwatch.now_ns()
         admitted = [observation for observation in observations if self._admits(observation, received_ns)]
         if not admitted or not self._is_due(admitted[-1]):
             self._skipped += len(admitted)
             return None
         self._skipped += len(admitted) - 1
-        observation = admitted[-1]
-        try:
-            actions = self._policy.infer(observation, self._instruction, self._chunks)
-        except FrameError as error:
-            self._refuse(OBSERVATION.name, error.refusal, str(error))
+        return Question(
+            policy=self._policy,
+            observation=admitted[-1],
+            instruction=self._instruction,
+            instruction_id=self._instruction_id,
+            chunk_sequence=self._chunks,
+            received_ns=received_ns,
+            started_ns=started_ns,
+        )
+
+    def finish(self, question: Question, actions: Actions | FrameError) -> ActionChunk | None:
+        """The chunk that comes of `actions`, if it may be sent: its instruction has to be in force still."""
+        observation = question.observation
+        if isinstance(actions, FrameError):
+            self._refuse(OBSERVATION.name, actions.refusal, str(actions))
             return None
         self._used_exposure_ns = observation.exposure_ns
         if not (np.isfinite(actions.position_rad).all() and np.isfinite(actions.gripper_opening_m).all()):
             self._refuse(ACTION_CHUNK.name, Refusal.NOT_FINITE, f"not finite, {observation.sequence}")
+            return None
+        # In virtual time the plant waits for an answer to what was asked before.
+        is_overtaken = question.instruction_id != self._instruction_id and not self._clock.virtual
+        if not self._instruction or is_overtaken:
+            self._refuse(ACTION_CHUNK.name, Refusal.INSTRUCTION_CHANGED, f"of instruction {question.instruction_id}")
+            self._measure(question, actions)
             return None
         chunk = ActionChunk(
             sequence=self._chunks,
@@ -126,23 +199,28 @@ class Planner:
             dt_ns=self._policy.action_dt_ns,
             joint_digest=self._joint_digest,
             bundle_digest=self._policy.digest,
-            instruction_id=self._instruction_id,
+            instruction_id=question.instruction_id,
             position_rad=tuple(map(tuple, actions.position_rad.tolist())),
             gripper_opening_m=tuple(actions.gripper_opening_m.tolist()),
             timing=InferenceTiming(
-                received_ns=received_ns,
+                received_ns=question.received_ns,
                 preprocess_ns=actions.preprocess_ns,
                 model_ns=actions.model_ns,
                 postprocess_ns=actions.postprocess_ns,
             ),
-            confidence=self._confidence_in(actions, observation.exposure_ns),
+            confidence=self._confidence_in(actions, observation.exposure_ns, question.instruction_id),
         )
         self._chunks += 1
-        took_ns = self._stopwatch.now_ns() - started_ns
+        self._measure(question, actions)
+        return chunk
+
+    def _measure(self, question: Question, actions: Actions) -> None:
+        took_ns = self._stopwatch.now_ns() - question.started_ns
         self._inference.add(took_ns)
         self._model.add(actions.model_ns)
         self._overhead.add(took_ns - actions.model_ns)
-        return chunk
+        self._latency_ns = self._inference.median_ns()
+        self._admission.allow_age(round(observation_age_max_s(self._latency_ns * 1e-9) * 1e9))
 
     def learn(self, receipt: ChunkReceipt) -> None:
         """What control made of a chunk, and what the safety kernel was foreseen to do to it."""
@@ -155,9 +233,33 @@ class Planner:
         """The instruction that is followed, empty without one."""
         return self._instruction
 
+    def status(self) -> EngineStatus:
+        """What became of the newest instruction, and how long a chunk takes."""
+        if self._instruction:
+            answer = InstructionAnswer.FOLLOWED
+        else:
+            answer = InstructionAnswer.REFUSED_UNREADABLE if self._instruction_id else InstructionAnswer.NONE
+        return EngineStatus(
+            stamp_ns=self._clock.now_ns(),
+            pid=os.getpid(),
+            bundle=self._policy.digest,
+            instruction_id=self._instruction_id,
+            answer=answer,
+            latency_ns=self._latency_ns,
+            horizon_ns=self._policy.horizon * self._policy.action_dt_ns,
+            asked=self._asked,
+            instruction=self._instruction,
+            detail=self._unreadable,
+        )
+
+    @property
+    def patience_ns(self) -> int:
+        """An inference that takes longer than this does not come back."""
+        return max(_PATIENCE_NS, _PATIENCE_LATENCIES * self._latency_ns)
+
     @property
     def counters(self) -> dict[str, int]:
-        """Counts since the start; `instruction_id` is the id of the instruction that is followed, 0 without one.
+        """Counts since the start.
 
         `chunks_declined` were not used by control, `chunks_clipped` would have been altered by the safety kernel.
         """
@@ -166,7 +268,6 @@ class Planner:
             "observations_skipped": self._skipped,
             "chunks_declined": self._declined,
             "chunks_clipped": self._clipped,
-            "instruction_id": self._instruction_id,
             **{name: self._words[name] + count for name, count in self._policy.counters.items()},
         }
 
@@ -186,13 +287,13 @@ class Planner:
             **({} if self._deviation_rad is None else {"predicted_deviation_rad": self._deviation_rad}),
         }
 
-    def _confidence_in(self, actions: Actions, exposure_ns: int) -> float | None:
+    def _confidence_in(self, actions: Actions, exposure_ns: int, instruction_id: int) -> float | None:
         """1 for a chunk that agrees with the one before it and was made from familiar pictures; the worse part counts.
 
         exp(-x), x being the larger of the disagreement (in the policy's usual motion) and the strangeness of the
         pictures (in widths of what training showed); None if neither is known.
         """
-        disagreement = self._agreement.disagreement(exposure_ns, self._instruction_id, actions.position_rad)
+        disagreement = self._agreement.disagreement(exposure_ns, instruction_id, actions.position_rad)
         parts = {"disagreement": disagreement, "strangeness": actions.strangeness}
         self._confidence = {name: value for name, value in parts.items() if value is not None}
         return math.exp(-max(self._confidence.values())) if self._confidence else None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from contracts.golden import Proof
 from contracts.messages import Observation
+from contracts.sentences import Reading
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ class Policy(Protocol):
         """Time between two actions."""
 
     @property
+    def horizon(self) -> int:
+        """Number of actions of a chunk."""
+
+    @property
+    def trial_ns(self) -> int:
+        """What a chunk took when it was loaded, median of some."""
+
+    @property
     def action_scale_rad(self) -> NDArray[np.float64]:
         """(joints,) how far its actions usually reach, above zero."""
 
@@ -60,6 +69,9 @@ class Policy(Protocol):
     @property
     def counters(self) -> Mapping[str, int]:
         """What it counted since it was made."""
+
+    def read(self, sentence: str) -> Reading:
+        """What it can make of `sentence`; only one that is readable may be given to `infer`."""
 
     def infer(self, observation: Observation, instruction: str, chunk_sequence: int) -> Actions:
         """Actions for `observation`; the same arguments give the same actions.

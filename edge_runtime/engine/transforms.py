@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.manifest import ImageInput, Normalization, PolicyContract
+from contracts.manifest import ImageInput, Normalization, PolicyContract, SentenceContract
 from contracts.messages import Observation
+from contracts.sentences import Reading, read_sentence
 from contracts.tokenizer import WordTokenizer
 
 Pixels = NDArray[np.uint8]
@@ -71,13 +72,18 @@ class InstructionTransform:
         unknown_words, truncated_words: summed over all different instructions in a row.
     """
 
-    def __init__(self, tokenizer: WordTokenizer, max_tokens: int) -> None:
+    def __init__(self, tokenizer: WordTokenizer, max_tokens: int, contract: SentenceContract | None = None) -> None:
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
+        self._contract = contract
         self._instruction: str | None = None
         self._ids: NDArray[np.int64] = np.zeros((1, max_tokens), dtype=np.int64)
         self.unknown_words = 0
         self.truncated_words = 0
+
+    def read(self, instruction: str) -> Reading:
+        """What the policy can make of `instruction`."""
+        return read_sentence(instruction, self._tokenizer, self._max_tokens, self._contract)
 
     def token_ids(self, instruction: str) -> NDArray[np.int64]:
         """Token ids, (1, max_tokens), padded or cut."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -227,3 +228,17 @@ def test_check_finds_this_machine_fit_or_says_why_not(edge_runtime: Command, rob
     assert err == ""
     for row in ("Python", "real-time priority", "memory lock", "bundle", "inference", "drawing", "loop, 2 s at 1 kHz"):
         assert row in out
+
+
+def test_a_refused_sentence_shows_with_its_reason_and_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    with Watcher(tmp_path) as watcher:
+        status = msgspec.structs.replace(
+            watcher.status(),
+            instruction_refused="touch the \x1b[31mmug",
+            instruction_problem="the policy does not know: mug",
+        )
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(describe(status, "arm"))
+    for text in (console.export_text(), plain_line(status)):
+        assert "was refused: the policy does not know: mug" in " ".join(text.split())
+        assert "\x1b" not in text

@@ -238,6 +238,56 @@ def test_an_instruction_beside_a_run_is_refused_and_a_manual_run_takes_it(
     assert "no episodes are run. From another terminal: " in out
 
 
+UNREADABLE = (
+    ("触碰红色方块", "the policy does not know: 触碰红色方块; it knows: and, ball, block, blue, can"),
+    ("do not touch the red cube", "was not trained to understand negation (not)"),
+    ("pick up the mug and put it on the shelf", "the policy does not know: pick, up, mug, shelf"),
+    ("please " * 70 + "touch the red cube", "it reads 16 words and would not see: please, touch, the, red, cube"),
+)
+
+
+@pytest.mark.parametrize(("text", "words"), UNREADABLE, ids=["script", "negation", "unknown", "cut"])
+def test_a_sentence_that_the_policy_cannot_read_moves_no_robot(
+    robot: ProcessTable, run_dir: Path, ask: Ask, text: str, words: str
+) -> None:
+    code, out, err = ask("instruct", text)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: instruct {text!r}: engine refused: refused_unreadable: ")
+    assert words in err
+    assert "the robot follows no instruction now" in err
+    _, out, _ = ask("status")
+    assert f"instruction none: {text.strip()!r} was refused: " in out
+    assert ask("arm")[0] == 0
+    with Watcher(run_dir) as watcher:
+        at_rest = None
+        end_s = time.monotonic() + 3.0
+        while time.monotonic() < end_s:
+            watcher.receive(0.05)
+            robot.tend()
+            assert watcher.control_state in ("holding", "unknown")
+            if watcher.report is not None:
+                at_rest = at_rest or watcher.report.position_commanded_rad
+                assert watcher.report.position_commanded_rad == at_rest
+
+
+def test_an_unreadable_sentence_ends_the_task_under_way_and_a_readable_one_goes_on(
+    robot: ProcessTable, run_dir: Path, ask: Ask
+) -> None:
+    assert ask("instruct", "touch the red cube")[0] == 0
+    assert ask("arm")[0] == 0
+    with Operator(run_dir) as person:
+        person.on_wait = robot.tend
+        assert person.wait_until(lambda: person.watcher.control_state == "active", 15.0)
+        with pytest.raises(OperatorError, match="refused_unreadable"):
+            person.instruct("do not touch the red cube")
+        told_s = time.monotonic()
+        assert person.wait_until(lambda: person.watcher.control_state == "holding", 5.0)
+        assert time.monotonic() - told_s < 0.6, "its plan reached 0.8 s beyond its observation, and is not played out"
+        assert not person.wait_until(lambda: person.watcher.control_state != "holding", 1.5)
+        person.instruct("touch the blue ball")
+        assert person.wait_until(lambda: person.watcher.control_state == "active", 5.0)
+
+
 def test_many_operators_at_once_and_the_stop_of_one_wins(robot: ProcessTable, run_dir: Path, ask: Ask) -> None:
     with Operator(run_dir) as first, Operator(run_dir) as second:
         first.instruct("touch the red cube")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from contracts.manifest import blob_of, read_manifest, write_manifest
@@ -228,6 +230,29 @@ def test_an_altered_bundle_is_one_line(edge_runtime: Command, broken_robot: Path
     assert process.returncode == 1
     assert err.count("\n") == 1
     assert "encode.onnx: does not match the manifest" in err
+
+
+def test_a_run_that_fails_tells_first_what_went_well(edge_runtime: Command, robot_toml: Path, run_dir: Path) -> None:
+    process = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--no-page")
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not (lines and lines[-1].startswith("✗   1 ")):
+        lines.append(process.stdout.readline())
+        assert lines[-1], process.communicate()
+    deadline_s = time.monotonic() + 60.0
+    while process.poll() is None:
+        assert time.monotonic() < deadline_s
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "edge_runtime.engine" in child.cmdline():
+                    child.kill()
+        time.sleep(0.05)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert err.startswith("error: engine ended (SIGKILL)")
+    assert "summary" in out
+    assert "0 of 1 episodes" in out
+    assert traces(run_dir, robot_toml) == []
 
 
 def test_a_process_that_cannot_start_ends_the_run_with_its_last_words(

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.embodiment import joint_order_digest
+from contracts.engine_status import MAX_READING_CHARS, EngineStatus, InstructionAnswer
 from contracts.errors import DecodeError, EdgeError, Refusal
 from contracts.golden import ProofVerdict
 from contracts.messages import (
@@ -42,6 +43,7 @@ from contracts.messages import (
 )
 from contracts.topics import (
     ACTION_CHUNK,
+    ENGINE_STATUS,
     EPISODE,
     HEARTBEAT_ENGINE,
     OBSERVATION,
@@ -148,6 +150,17 @@ EXAMPLES: dict[type[Message], Message] = {
     OperatorCommand: OperatorCommand(id=3, kind=OperatorKind.INSTRUCT, stamp_ns=20, instruction="touch the red cube"),
     SceneCommand: SceneCommand(id=4, seed=7, split="eval", stamp_ns=20),
     PolicyOrder: PolicyOrder(id=3, serve="b" * 64, standby="c" * 64),
+    EngineStatus: EngineStatus(
+        stamp_ns=20,
+        pid=9,
+        bundle="b" * 64,
+        instruction_id=4,
+        answer=InstructionAnswer.FOLLOWED,
+        latency_ns=30,
+        horizon_ns=800,
+        asked="touch the red cube",
+        instruction="touch the red cube",
+    ),
     PolicyStatus: PolicyStatus(stamp_ns=20, pid=9, order_id=3, serving="b" * 64, serving_since_ns=5, standby="c" * 64),
     UpdateCommand: UpdateCommand(id=4, kind=UpdateKind.ROLLBACK, stamp_ns=20, reason="it drops cups"),
     UpdateStatus: UpdateStatus(
@@ -323,6 +336,7 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
             "stopped_by": StopCause.OPERATOR_DISARM,
             "recording": "🦾" * MAX_PATH_CHARS,
         },
+        ENGINE_STATUS: {"asked": text, "instruction": text, "detail": "\U0001f534" * MAX_READING_CHARS},
         POLICY_STATUS: {"loading": "c" * 64, "failed": "d" * 64, "problem": text, "proof_detail": text},
         UPDATE_COMMAND: {"id": number, "stamp_ns": number, "reason": text},
         EPISODE: {"instruction": text, "reason": text},
@@ -392,6 +406,16 @@ BAD = [
     Bad(SCENE_COMMAND, "seed", 2**31),
     Bad(SCENE_COMMAND, "stamp_ns", -1),
     Bad(SCENE_COMMAND, "split", "test"),
+    Bad(ENGINE_STATUS, "stamp_ns", -1),
+    Bad(ENGINE_STATUS, "instruction_id", 2**63),
+    Bad(ENGINE_STATUS, "latency_ns", -1),
+    Bad(ENGINE_STATUS, "horizon_ns", -1),
+    Bad(ENGINE_STATUS, "pid", 2**31),
+    Bad(ENGINE_STATUS, "asked", "x" * 513),
+    Bad(ENGINE_STATUS, "detail", "x" * (MAX_READING_CHARS + 1)),
+    Bad(ENGINE_STATUS, "instruction", ""),
+    Bad(ENGINE_STATUS, "answer", InstructionAnswer.REFUSED_UNREADABLE),
+    Bad(ENGINE_STATUS, "answer", InstructionAnswer.REFUSED_OVERTAKEN),
 ]
 
 

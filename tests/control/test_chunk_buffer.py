@@ -56,7 +56,7 @@ def push(buffer: ChunkBuffer, chunk: ActionChunk, now_ns: int, rest: Posture) ->
 
 @pytest.fixture
 def buffer() -> ChunkBuffer:
-    made = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    made = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
     made.restart(armed_since_ns=1000 * MS)
     return made
 
@@ -83,7 +83,7 @@ def test_the_seam_starts_where_the_arm_rests(buffer: ChunkBuffer) -> None:
     pauses_ms=st.lists(st.integers(1, 900), min_size=12, max_size=12),
 )
 def test_random_latency_and_starvation_never_shift_an_action(latencies_ms: list[int], pauses_ms: list[int]) -> None:
-    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
     buffer.restart(0)
     exposure_ns = 0
     for sequence, latency_ms in enumerate(latencies_ms):
@@ -103,7 +103,7 @@ def test_random_latency_and_starvation_never_shift_an_action(latencies_ms: list[
 @settings(max_examples=100, deadline=None)
 @given(offsets=st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=8), latency_ms=st.integers(20, 200))
 def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
-    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS)
+    buffer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
     buffer.restart(0)
     previous = None
     for sequence, offset in enumerate(offsets):
@@ -119,7 +119,7 @@ def test_no_seam_jumps(offsets: list[float], latency_ms: int) -> None:
 
 
 def test_the_longest_chunk_behind_the_longest_cross_fade_is_one_plan() -> None:
-    buffer = ChunkBuffer(EMBODIMENT, blend_ns=1000 * MS, max_age_ns=1000 * MS)
+    buffer = ChunkBuffer(EMBODIMENT, blend_ns=1000 * MS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
     for exposure_ns in (100 * MS, 300 * MS):
         outcome = push(buffer, make_chunk(exposure_ns, horizon=MAX_HORIZON), exposure_ns + 60 * MS, REST)
         assert isinstance(outcome, Offer)
@@ -207,3 +207,38 @@ def test_plans_that_the_loop_still_needs_are_known(buffer: ChunkBuffer) -> None:
     assert buffer.plans_from(2000 * MS) == (taken[-1],)
     buffer.restart(2000 * MS)
     assert buffer.plans_from(2000 * MS) == ()
+
+
+def test_no_action_is_followed_later_than_its_observation_allows(buffer: ChunkBuffer) -> None:
+    chunk = make_chunk(1000 * MS, horizon=MAX_HORIZON)
+    outcome = push(buffer, chunk, 1060 * MS, REST)
+    assert isinstance(outcome, Offer)
+    assert outcome.plan.t_ns[-1] == 3000 * MS, "two seconds, although the chunk reaches further"
+    buffer.allow(max_age_ns=3000 * MS, reach_ns=2500 * MS)
+    outcome = push(buffer, make_chunk(1100 * MS, sequence=1, horizon=MAX_HORIZON), 3500 * MS, REST)
+    assert isinstance(outcome, Offer), "a slow policy's chunk is 2.4 s old when it comes"
+    assert outcome.plan.t_ns[-1] == 3600 * MS
+    late = buffer.offer(make_chunk(1200 * MS, sequence=2, horizon=MAX_HORIZON), 4201 * MS, REST)
+    assert isinstance(late, Refused)
+    assert late.refusal is Refusal.STALE
+
+
+def test_a_chunk_whose_first_action_is_due_too_late_is_refused(buffer: ChunkBuffer) -> None:
+    chunk = msgspec.structs.replace(make_chunk(1000 * MS), dt_ns=2001 * MS)
+    outcome = buffer.offer(chunk, 1060 * MS, REST)
+    assert isinstance(outcome, Refused)
+    assert outcome.refusal is Refusal.STALE
+
+
+def test_what_is_dropped_is_over_and_the_next_chunk_begins_at_rest(buffer: ChunkBuffer) -> None:
+    assert buffer.drop(1000 * MS) is None, "there was nothing"
+    first = push(buffer, make_chunk(1000 * MS, offset_rad=0.3), 1060 * MS, REST)
+    assert isinstance(first, Offer)
+    over = buffer.drop(1200 * MS)
+    assert over is not None
+    assert over.seq > first.plan.seq
+    assert np.isnan(positions_at(over, 1200 * MS)).all()
+    assert (buffer.plan, buffer.plans_from(1200 * MS)) == (None, ())
+    outcome = push(buffer, make_chunk(1300 * MS, sequence=1, offset_rad=0.3), 1360 * MS, REST)
+    assert isinstance(outcome, Offer)
+    np.testing.assert_allclose(positions_at(outcome.plan, 1360 * MS)[0], HOME, atol=1e-12)

@@ -48,7 +48,7 @@ class Bench:
 
     def __init__(self, stepped: SteppedLoop) -> None:
         self.stepped = stepped
-        self.buffer = ChunkBuffer(EMBODIMENT, blend_ns=100 * MS, max_age_ns=1000 * MS)
+        self.buffer = ChunkBuffer(EMBODIMENT, blend_ns=100 * MS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
         self.intake = Intake(
             stepped.loop,
             self.buffer,
@@ -209,3 +209,20 @@ def test_what_an_arm_without_power_is_shown_moves_neither_it_nor_the_gate() -> N
         assert bench.intake.gate is GateState.SURE
         assert stepped.loop.counters().state is State.READY
         assert not stepped.robot.q_rad.any()
+
+
+def test_what_is_dropped_lets_the_arm_come_to_rest_at_once_and_hold(bench: Bench) -> None:
+    bench.offer(bench.chunk(1.0))
+    bench.stepped.tick(300)
+    assert bench.stepped.loop.counters().state is State.ACTIVE
+    moved_rad = float(bench.stepped.robot.q_rad[0])
+    bench.intake.drop(bench.stepped.now_ns)
+    bench.stepped.tick(300)
+    assert bench.stepped.loop.counters().state is State.HOLDING
+    held_rad = float(bench.stepped.robot.q_rad[0])
+    assert moved_rad < held_rad < 0.7
+    bench.stepped.tick(300)
+    assert float(bench.stepped.robot.q_rad[0]) == held_rad
+    assert isinstance(bench.offer(bench.chunk(0.5)), Taken), "and another chunk moves it again"
+    bench.stepped.tick(1)
+    assert bench.stepped.loop.counters().state is State.ACTIVE

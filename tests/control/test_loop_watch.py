@@ -171,3 +171,19 @@ def test_watching_costs_no_descriptor(policy: subprocess.Popen[bytes]) -> None:
     with pytest.raises(SafetyError, match="not running"):
         stepped.loop.watch(None)
     assert len(os.listdir("/proc/self/fd")) < before
+
+
+def test_the_time_without_progress_can_be_set_while_it_runs() -> None:
+    with SteppedLoop(stall_timeout_s=0.05, progress_timeout_s=0.03) as stepped:
+        stepped.arm()
+        stepped.loop.set_plan(wave(1, stepped.now_ns, 4.0))
+        stepped.loop.set_progress_timeout(0.06)
+        stepped.loop.beat()
+        stepped.tick()
+        for _ in range(60):
+            stepped.loop.beat()
+            stepped.tick()
+        assert stepped.loop.counters().policy is Policy.ALIVE
+        stepped.loop.beat()
+        stepped.tick()
+        assert stepped.loop.counters().policy is Policy.STUCK

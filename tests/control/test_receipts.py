@@ -29,7 +29,7 @@ def follow(receipts: Receipts, *plans: int, start_ms: int = 0) -> list[tuple[int
 
 
 def take(receipts: Receipts, sequence: int, plan: int, received_ns: int) -> None:
-    offer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS).offer(
+    offer = ChunkBuffer(EMBODIMENT, blend_ns=BLEND_NS, max_age_ns=1000 * MS, reach_ns=2000 * MS).offer(
         make_chunk(0, sequence=sequence), 60 * MS, REST, speed_scale=0.5
     )
     assert isinstance(offer, Offer)

@@ -10,19 +10,29 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from contracts.engine_status import EngineStatus, InstructionAnswer
 from contracts.golden import ProofVerdict
 from contracts.manifest import read_manifest
-from contracts.messages import Asker, Heartbeat, OperatorCommand, OperatorKind, SafetyReport, StopCause
+from contracts.messages import (
+    ActionChunk,
+    Asker,
+    GateState,
+    Heartbeat,
+    OperatorCommand,
+    OperatorKind,
+    SafetyReport,
+    StopCause,
+)
 from contracts.updates import PolicyStatus
 from edge_runtime.bus import Refusals
-from edge_runtime.clock import VirtualClock
+from edge_runtime.clock import Clock, VirtualClock
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.control.answers import AFTER_STOP, RESTARTED
 from edge_runtime.control.black_box import BlackBox, Origin
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.proof_watch import PATIENCE_NS
 from edge_runtime.control.standing_orders import StandingOrders
-from edge_runtime.control.supervisor import Supervisor
+from edge_runtime.control.supervisor import PACE, Supervisor
 from edge_runtime.explanations import ANSWERS
 from edge_runtime.installed import Installed, bundle_folder
 from edge_runtime.robots.port import FeedbackFlag
@@ -39,11 +49,29 @@ CONFIG = msgspec.structs.replace(load_config(SIM_CONFIG), embodiment=EMBODIMENT)
 SHIPPED = read_manifest(CONFIG.bundle_dir).digest
 
 
+class RealClock:
+    """The stepped loop's time for a supervisor that takes it for real: engines can be late, policies slow."""
+
+    virtual = False
+
+    def __init__(self, stepped: SteppedLoop) -> None:
+        self._stepped = stepped
+
+    def now_ns(self) -> int:
+        return self._stepped.now_ns
+
+
 class Bench:
     """A loop that is ready, and the supervisor of a control process that was started just now."""
 
     def __init__(
-        self, stepped: SteppedLoop, folder: Path, bundles: KnownBundles | None = None, *, proved: bool = True
+        self,
+        stepped: SteppedLoop,
+        folder: Path,
+        bundles: KnownBundles | None = None,
+        clock: Clock | None = None,
+        *,
+        proved: bool = True,
     ) -> None:
         self.stepped = stepped
         self.black_box = BlackBox(stepped.loop, make_config(), folder, Origin("arm", "", SHIPPED))
@@ -55,7 +83,7 @@ class Bench:
             loop=stepped.loop,
             black_box=self.black_box,
             orders=StandingOrders(folder),
-            clock=VirtualClock(stepped.port),
+            clock=clock or VirtualClock(stepped.port),
             refusals=Refusals(),
         )
         self._id = 0
@@ -406,3 +434,142 @@ def test_an_engine_that_was_started_again_has_to_say_it_again(bench: Bench) -> N
 def test_other_requests_than_arming_ask_for_no_proof(unproved: Bench) -> None:
     assert unproved.ask(unproved.command(OperatorKind.STOP)) == "done"
     assert unproved.ask(unproved.command(OperatorKind.RESET)) == "done"
+
+
+MS = 1_000_000
+
+
+def engine_status(number: int, text: str = "touch the cube", **changes: object) -> EngineStatus:
+    """Of an engine that follows instruction `number`, or with an empty `text` has refused it."""
+    fields: dict[str, object] = {
+        "stamp_ns": 1,
+        "pid": 9,
+        "bundle": SHIPPED,
+        "instruction_id": number,
+        "answer": InstructionAnswer.FOLLOWED if text else InstructionAnswer.REFUSED_UNREADABLE,
+        "latency_ns": 30 * MS,
+        "horizon_ns": 800 * MS,
+        "asked": text or "touch the mug",
+        "instruction": text,
+        **changes,
+    }
+    return EngineStatus(**fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def real_time(tmp_path: Path) -> Iterator[Bench]:
+    """Armed already, and timed well enough to move."""
+    with SteppedLoop(priority=0) as stepped:
+        bench = Bench(stepped, tmp_path, clock=RealClock(stepped))
+        stepped.tick(1100)
+        bench.supervisor.drain()
+        yield bench
+
+
+def chunk_at(exposure_ns: int, number: int, rows: int = 16) -> ActionChunk:
+    line = [0.3 * min(1.0, (k + 1) / 16.0) for k in range(rows)]
+    return msgspec.structs.replace(
+        make_chunk(exposure_ns, sequence=exposure_ns, horizon=rows),
+        joint_digest=EMBODIMENT.joint_digest,
+        position_rad=tuple((value,) * len(EMBODIMENT.joints) for value in line),
+        bundle_digest=SHIPPED,
+        instruction_id=number,
+    )
+
+
+def test_a_refused_sentence_ends_the_motion_and_what_was_begun_for_it_moves_nothing(real_time: Bench) -> None:
+    bench, stepped = real_time, real_time.stepped
+    bench.supervisor.take_engine_status(engine_status(1))
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+    assert bench.supervisor.take_chunk(chunk_at(stepped.now_ns, 1)) is None
+    stepped.tick(300)
+    assert bench.state() is State.ACTIVE
+    bench.supervisor.take_engine_status(engine_status(2, ""))
+    stepped.tick(200)
+    assert bench.state() is State.HOLDING, "its plan reached 0.3 s further"
+    for number in (1, 2):
+        late = bench.supervisor.take_chunk(chunk_at(stepped.now_ns, number))
+        assert late is not None
+        assert late.refusal == "no_instruction"
+        stepped.tick(20)
+    assert bench.state() is State.HOLDING
+    bench.supervisor.take_engine_status(engine_status(3))
+    assert bench.supervisor.take_chunk(chunk_at(stepped.now_ns, 3)) is None
+    stepped.tick(1)
+    assert bench.state() is State.ACTIVE
+
+
+def test_only_an_instruction_that_is_followed_answers_a_policy_that_asks(real_time: Bench) -> None:
+    bench, stepped = real_time, real_time.stepped
+    bench.supervisor.take_engine_status(engine_status(1))
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+    unsure = msgspec.structs.replace(chunk_at(stepped.now_ns, 1), confidence=0.0)
+    assert bench.supervisor.take_chunk(unsure) is not None
+
+    def gate() -> GateState:
+        return bench.supervisor.report().gate
+
+    assert gate() is GateState.ASKING
+    instruct = OperatorCommand(id=2, kind=OperatorKind.INSTRUCT, stamp_ns=1, instruction="touch the mug")
+    bench.supervisor.take_operator(instruct)
+    bench.supervisor.take_engine_status(engine_status(2, ""))
+    assert gate() is GateState.ASKING
+    began_anew = engine_status(0, "", answer=InstructionAnswer.NONE, asked="")
+    for status in (began_anew, engine_status(1)):
+        bench.supervisor.take_engine_status(status)
+    assert gate() is GateState.ASKING, "what was in force before is no answer"
+    bench.supervisor.take_engine_status(engine_status(3))
+    assert gate() is GateState.SURE
+
+
+def test_a_policy_that_cannot_act_here_is_refused_at_arming_by_name(real_time: Bench) -> None:
+    bench = real_time
+    bench.supervisor.take_engine_status(engine_status(1, latency_ns=450 * MS))
+    command = bench.command(OperatorKind.ARM)
+    assert bench.ask(command) == PACE
+    answer = bench.supervisor.report().answer_to(command)
+    assert answer is not None
+    assert answer.detail == "a chunk takes 0.45 s here, so that its plan has to reach 0.95 s; it reaches 0.80 s"
+    assert bench.state() is State.READY
+    assert PACE in ANSWERS
+    bench.supervisor.take_engine_status(engine_status(1, latency_ns=450 * MS, horizon_ns=1600 * MS))
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+
+
+def test_a_slow_policys_chunk_is_followed_and_a_stale_one_is_not(real_time: Bench) -> None:
+    bench, stepped = real_time, real_time.stepped
+    slow = engine_status(1, latency_ns=1500 * MS, horizon_ns=3200 * MS)
+    fast = engine_status(1)
+
+    def age(exposure_ns: int, age_ms: int, rows: int = 64) -> str | None:
+        stepped.tick(exposure_ns // MS + age_ms - stepped.now_ns // MS)
+        receipt = bench.supervisor.take_chunk(chunk_at(exposure_ns, 1, rows))
+        return None if receipt is None else receipt.refusal
+
+    bench.supervisor.take_engine_status(fast)
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+    stepped.tick(1)
+    assert age(stepped.now_ns, 1500) == "stale"
+    bench.supervisor.take_engine_status(slow)
+    assert age(stepped.now_ns, 1500) is None
+    stepped.tick(1)
+    assert bench.state() is State.ACTIVE
+    assert age(stepped.now_ns, 3010) == "stale"
+    bench.supervisor.take_engine_status(fast)
+    assert age(stepped.now_ns, 1500) == "stale", "a faster one is held to what it needs itself"
+
+
+def test_arming_waits_a_moment_for_an_engine_that_comes_up_to_say_how_fast_it_is(real_time: Bench) -> None:
+    bench = real_time
+    early = bench.command(OperatorKind.ARM)
+    assert bench.ask(early) is None, "nothing is known of the policy yet"
+    bench.supervisor.take_engine_status(engine_status(1, latency_ns=450 * MS))
+    assert bench.ask(early) == PACE
+    assert bench.state() is State.READY
+
+
+def test_arming_does_not_wait_for_ever_for_an_engine(real_time: Bench) -> None:
+    arm = real_time.command(OperatorKind.ARM)
+    assert real_time.ask(arm) is None
+    time.sleep(1.1)
+    assert real_time.ask(arm) == "done"

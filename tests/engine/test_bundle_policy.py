@@ -18,6 +18,7 @@ from contracts.manifest import (
     ImageInput,
     PictureFigures,
     PictureRange,
+    SentenceContract,
     Tokenizer,
     blob_of,
     read_manifest,
@@ -228,3 +229,20 @@ def test_more_steps_than_a_chunk_has_time_for_are_refused_with_both_times(
     seal(folder, policy=msgspec.structs.replace(policy, sampler=sampler, action_dt_ns=1_000_000))
     with pytest.raises(BundleError, match=r"256 steps of .* here, and a plan of 0\.016 s may take 0\.016 s"):
         BundlePolicy.load(folder, embodiment, threads=1)
+
+
+def test_a_loaded_policy_knows_what_a_chunk_took(write_bundle: BundleWriter, embodiment: Embodiment) -> None:
+    policy = BundlePolicy.load(write_bundle(), embodiment, threads=1)
+    assert 0 < policy.trial_ns < 1_000_000_000
+    assert policy.horizon == 4
+
+
+def test_it_reads_with_its_own_vocabulary_and_its_own_contract(
+    write_bundle: BundleWriter, embodiment: Embodiment
+) -> None:
+    contract = SentenceContract(unknown_words_max=1)
+    policy = BundlePolicy.load(write_bundle(sentences=contract), embodiment, threads=1)
+    assert policy.read("touch the red cube").is_readable
+    assert policy.read("touch the red mug").is_readable
+    assert policy.read("touch a red mug").unknown == ("a", "mug")
+    assert not policy.read("touch a red mug").is_readable

@@ -10,15 +10,24 @@ import numpy as np
 import pytest
 
 from contracts.embodiment import Embodiment
+from contracts.engine_status import MAX_READING_CHARS, InstructionAnswer
 from contracts.errors import FrameError, Refusal
 from contracts.golden import Proof, ProofVerdict
 from contracts.messages import ChunkReceipt, FrameRef, Observation, OperatorCommand, OperatorKind
+from contracts.sentences import Reading, read_sentence
+from contracts.tokenizer import WordTokenizer
 from edge_runtime.bus import Refusals
 from edge_runtime.engine.agreement import Float64
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
 
 STEP_NS = 50_000_000
+MS = 1_000_000
+VOCABULARY = ("touch", "push", "the", "red", "blue", "cube", "not")
+
+
+def tokenizer(words: tuple[str, ...] = VOCABULARY) -> WordTokenizer:
+    return WordTokenizer(words={word: number for number, word in enumerate(words, 2)}, pad=0, unknown=1)
 
 
 @dataclass
@@ -45,6 +54,12 @@ class StillPolicy:
     offset_rad: float = 0.0
     strangeness: float | None = None
     proof: Proof = field(default_factory=lambda: Proof(ProofVerdict.MATCHED))
+    vocabulary: tuple[str, ...] = VOCABULARY
+    horizon: int = 4
+    trial_ns: int = 7 * MS
+
+    def read(self, sentence: str) -> Reading:
+        return read_sentence(sentence, tokenizer(self.vocabulary), 6)
 
     @property
     def action_scale_rad(self) -> Float64:
@@ -199,7 +214,7 @@ def test_only_a_new_instruction_is_taken_over(bench: Bench) -> None:
     assert not bench.planner.instruct(OperatorCommand(id=9, kind=OperatorKind.ARM, stamp_ns=0))
     assert bench.refusals.as_dict() == {"operator.out_of_order": 1}
     assert bench.instruct(6, "  push the cube ")
-    assert (bench.planner.instruction, bench.planner.counters["instruction_id"]) == ("push the cube", 6)
+    assert (bench.planner.instruction, bench.planner.status().instruction_id) == ("push the cube", 6)
 
 
 def test_gauges_split_the_latency(bench: Bench) -> None:
@@ -214,7 +229,6 @@ def test_gauges_split_the_latency(bench: Bench) -> None:
         "observations_skipped": 0,
         "chunks_declined": 0,
         "chunks_clipped": 0,
-        "instruction_id": 1,
         "words_unknown": 3,
     }
 
@@ -266,3 +280,70 @@ def test_what_control_foresaw_comes_back_and_is_counted(bench: Bench) -> None:
     assert bench.planner.gauges["predicted_deviation_rad"] == 0.0
     bench.planner.learn(msgspec.structs.replace(plain, predicted_deviation_rad=0.02))
     assert bench.planner.gauges["predicted_deviation_rad"] == 0.02
+
+
+def test_a_sentence_that_is_not_understood_is_refused_and_ends_the_task_before(bench: Bench) -> None:
+    bench.instruct(1)
+    assert bench.planner.answer([bench.observe(1)]) is not None
+    bench.clock.time_ns += 2 * STEP_NS
+    assert bench.instruct(2, "touch the mug")
+    assert bench.planner.answer([bench.observe(2)]) is None, "neither the old task nor half of the new one"
+    status = bench.planner.status()
+    assert (status.instruction_id, status.answer) == (2, InstructionAnswer.REFUSED_UNREADABLE)
+    assert (status.asked, status.instruction) == ("touch the mug", "")
+    assert "does not know: mug; it knows: blue, cube" in status.detail
+    assert len(bench.policy.asked) == 1
+    assert bench.refusals.as_dict() == {"observation.no_instruction": 1}
+    bench.instruct(3, "touch the blue cube")
+    bench.clock.time_ns += STEP_NS
+    assert bench.planner.status().answer is InstructionAnswer.FOLLOWED
+    assert bench.planner.answer([bench.observe(3)]) is not None
+
+
+@pytest.mark.parametrize("text", ["do not touch the cube", "not touch the cube", "触碰红色方块", "touch " * 7, "!?"])
+def test_no_kind_of_unreadable_sentence_reaches_the_policy(bench: Bench, text: str) -> None:
+    bench.instruct(1, text)
+    assert bench.planner.answer([bench.observe(1)]) is None
+    assert bench.policy.asked == []
+    assert bench.planner.status().answer is InstructionAnswer.REFUSED_UNREADABLE
+
+
+@pytest.mark.parametrize("text", ["touch the blue cube", "touch the mug"])
+def test_a_chunk_that_was_begun_for_another_instruction_is_not_sent(bench: Bench, text: str) -> None:
+    bench.instruct(1)
+    question = bench.planner.begin([bench.observe(1)])
+    assert question is not None
+    actions = question.infer()
+    bench.instruct(2, text)
+    assert bench.planner.finish(question, actions) is None
+    assert bench.refusals.as_dict() == {"action_chunk.instruction_changed": 1}
+
+
+def test_in_virtual_time_the_plant_gets_the_answer_that_it_waits_for(embodiment: Embodiment) -> None:
+    bench = _bench(embodiment, virtual=True)
+    bench.instruct(1)
+    question = bench.planner.begin([bench.observe(1)])
+    assert question is not None
+    bench.instruct(2, "touch the blue cube")
+    chunk = bench.planner.finish(question, question.infer())
+    assert chunk is not None
+    assert chunk.instruction_id == 1
+
+
+def test_the_latency_is_that_of_the_trials_and_then_the_median_of_what_was_measured(bench: Bench) -> None:
+    before = bench.planner.status()
+    assert (before.answer, before.latency_ns) == (InstructionAnswer.NONE, 7 * MS)
+    assert before.horizon_ns == 4 * STEP_NS
+    assert bench.planner.patience_ns == 10_000 * MS
+    bench.instruct()
+    bench.planner.answer([bench.observe(1)])
+    assert 0 < bench.planner.status().latency_ns < 7 * MS
+    bench.planner.change(StillPolicy(digest="e" * 64, trial_ns=1500 * MS))
+    assert bench.planner.patience_ns == 15_000 * MS
+
+
+def test_a_detail_that_is_too_long_for_the_bus_is_cut(embodiment: Embodiment) -> None:
+    bench = _bench(embodiment)
+    bench.policy.vocabulary = tuple(f"word{number:04}" for number in range(2000))
+    bench.instruct(1, " ".join(f"unknownandratherlong{number:03}" for number in range(20)))
+    assert 0 < len(bench.planner.status().detail) <= MAX_READING_CHARS

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from contracts.embodiment import Embodiment
+from contracts.engine_status import InstructionAnswer
 from contracts.manifest import Normalization
 from contracts.messages import ActionChunk
 from edge_runtime.bus import Refusals
@@ -156,3 +157,27 @@ def test_what_the_new_one_is_fed_is_normalised_with_its_own_statistics(
     assert np.abs(np.subtract(alone, other_alone)).min() > 0.01
     # The noise that a chunk begins with is another one each time, and leaves its rounding.
     np.testing.assert_allclose(plans(one, other, one, other), [alone, other_alone, alone, other_alone], atol=1e-6)
+
+
+def test_an_instruction_that_the_new_policy_cannot_read_ends_and_does_not_come_back_by_itself(bench: Bench) -> None:
+    bench.instruct(3)
+    assert answer(bench, 1) is not None
+    first = StillPolicy(digest="d" * 64)
+    bench.planner.change(StillPolicy(digest="e" * 64, vocabulary=("touch", "the", "cube")))
+    status = bench.planner.status()
+    assert (status.instruction_id, status.answer) == (3, InstructionAnswer.REFUSED_UNREADABLE)
+    assert "does not know: red" in status.detail
+    assert answer(bench, 2) is None
+    bench.planner.change(first)
+    assert bench.planner.status().answer is InstructionAnswer.REFUSED_UNREADABLE
+    assert answer(bench, 3) is None
+    bench.instruct(4)
+    assert answer(bench, 4) is not None
+
+
+def test_the_pace_of_the_old_one_is_not_the_new_ones(bench: Bench) -> None:
+    bench.instruct()
+    answer(bench, 1)
+    bench.planner.change(StillPolicy(digest="e" * 64, trial_ns=1_500_000_000, horizon=60))
+    status = bench.planner.status()
+    assert (status.bundle, status.latency_ns, status.horizon_ns) == ("e" * 64, 1_500_000_000, 60 * STEP_NS)

@@ -72,8 +72,8 @@ class Bench:
         raise AssertionError(f"no such status; the last was {status}")
 
     def until_alone(self) -> PolicyStatus:
-        """The first status of an engine that has just been started."""
-        return self.until(lambda status: status.order_id == 0)
+        """The first status of an engine that has just been started and has loaded what it serves."""
+        return self.until(lambda status: status.order_id == 0 and bool(status.serving))
 
     def chunk(self) -> ActionChunk:
         return self.surroundings.chunk()

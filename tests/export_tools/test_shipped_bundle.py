@@ -6,9 +6,11 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from contracts.embodiment import joint_order_digest
+from contracts.errors import BundleError
 from contracts.manifest import verify_bundle
 from contracts.tokenizer import read_tokenizer
 from edge_runtime.config import SIM_BUNDLE as BUNDLE
@@ -18,6 +20,7 @@ from export_tools.families.pocket_vla.golden import check_bundle
 from export_tools.families.pocket_vla.language import build_tokenizer
 from export_tools.families.pocket_vla.runner import NOISE_SEED
 from export_tools.graph_notes import notes_in
+from tests.golden_bundles import Arrays, copy_with
 
 
 def test_digests_hold_and_it_is_small() -> None:
@@ -61,3 +64,12 @@ def test_check_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
     assert "digests hold" in capsys.readouterr().out
     assert main(["check", str(tmp_path)]) == 1
     assert "manifest.json" in capsys.readouterr().err
+
+
+def test_a_bundle_that_cannot_read_its_own_sentences_is_refused(tmp_path: Path) -> None:
+    def say_what_nobody_knows(data: Arrays) -> None:
+        data["instruction"] = np.array(["pick up the mug"] * len(data["instruction"]))
+
+    folder = copy_with(tmp_path / "bundle", say_what_nobody_knows)
+    with pytest.raises(BundleError, match="golden sentence 'pick up the mug': the policy does not know: pick, up, mug"):
+        check_bundle(folder)

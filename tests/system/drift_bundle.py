@@ -15,13 +15,15 @@ from onnx import TensorProto, helper
 
 from contracts.embodiment import Embodiment
 from edge_runtime.config import SIM_CONFIG
+from edge_runtime.robots.sim.task import all_phrases
 from tests import onnx_bundle
 
 HORIZON = 16
 DT_S = 0.05
 SPEED_RAD_S = 0.2
 GRIPPER_M = 0.04
-_MAX_TOKENS = 8
+_MAX_TOKENS = 16
+WORDS = sorted({word for split in ("train", "eval") for sentence in all_phrases(split) for word in sentence.split()})
 
 
 def write_robot(folder: Path) -> Path:
@@ -37,7 +39,7 @@ def write_robot(folder: Path) -> Path:
         embodiment,
         _encode(len(embodiment.joints) + 1),
         horizon=HORIZON,
-        words={"touch": 2},
+        words={word: number for number, word in enumerate(WORDS, 2)},
         max_tokens=_MAX_TOKENS,
         changes={"action_dt_ns": round(DT_S * 1e9)},
     )

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
-import numpy as np
-
 from contracts.messages import Observation
+from edge_runtime.cli import pace
 from edge_runtime.cli.check.row import Level, Row
 from edge_runtime.config import RobotConfig
 from edge_runtime.installed import Installed, verified
 
 _INFERENCES = 30
-_INFERENCES_MS = 10_000
 
 
 def bundle(config: RobotConfig) -> Iterator[Row]:
@@ -34,16 +32,15 @@ def bundle(config: RobotConfig) -> Iterator[Row]:
 
 
 def inference(config: RobotConfig) -> Iterator[Row]:
-    """How long the policy takes here, in what will run it."""
+    """How long the policy takes here, in what will run it, and whether it can act at that pace."""
     from edge_runtime.engine.bundle_policy import BundlePolicy
     from edge_runtime.engine.engines import Engines
     from edge_runtime.frames import FrameRing
-    from edge_runtime.policies.processor import allowed, describe, threads_for
 
     embodiment = config.embodiment
     load = partial(BundlePolicy.load, embodiment=embodiment, threads=config.engine.threads, engines=Engines.of(config))
     policy, _ = Installed.of(config).boot_first(load)
-    took_ms = []
+    took_s = []
     with ExitStack() as stack:
         rings = [
             stack.enter_context(
@@ -51,7 +48,7 @@ def inference(config: RobotConfig) -> Iterator[Row]:
             )
             for c in embodiment.cameras
         ]
-        for sequence in range(_INFERENCES):
+        for sequence in pace.for_a_while(range(_INFERENCES)):
             for ring in rings:
                 ring.slot()[:] = 100
             now_ns = time.monotonic_ns()
@@ -66,20 +63,6 @@ def inference(config: RobotConfig) -> Iterator[Row]:
                 frames=tuple(ring.commit(now_ns) for ring in rings),
             )
             policy.infer(observation, "touch the red cube", sequence)
-            took_ms.append((time.monotonic_ns() - now_ns) / 1e6)
-            if sum(took_ms) > _INFERENCES_MS:
-                break
-    p50_ms, p99_ms = np.percentile(took_ms, (50, 99)).tolist()
-    interval_ms = config.engine.replan_interval_s * 1e3
-    took = f"{p50_ms:.1f} / {p99_ms:.1f} ms (p50 / p99)"
-    asked, possible = config.engine.threads, allowed()
-    threads = threads_for(asked)
-    reduced = f" ({asked} asked, {possible} processors allowed)" if threads < asked else ""
-    found = f"{took}, threads: {threads}{reduced}, wanted every {interval_ms:.0f} ms, on {describe()}"
-    if p50_ms > interval_ms:
-        more = "more [engine] threads, " if threads < possible else ""
-        yield Row("inference", Level.FAIL, found, f"{more}a longer replan_interval_s, or a smaller policy")
-    elif p99_ms > interval_ms:
-        yield Row("inference", Level.WARN, found, "a quieter machine, or a longer [engine] replan_interval_s")
-    else:
-        yield Row("inference", Level.OK, found)
+            took_s.append((time.monotonic_ns() - now_ns) / 1e9)
+    level, found, remedy = pace.verdict(took_s, policy.manifest.policy, config)
+    yield Row("inference", Level(level), found, remedy)

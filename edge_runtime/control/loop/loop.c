@@ -195,6 +195,7 @@ loop *loop_create(const port *shared, const kernel_config *config, const loop_op
     self->latency_fd = -1;
     self->stop_line_fd = stop_line_fd;
     watch_init(&self->watch, options->stall_timeout_ns, options->progress_timeout_ns);
+    self->progress_timeout_ns = options->progress_timeout_ns;
     kernel_init(&self->kernel, &self->config);
     *error = LOOP_OK;
     return self;

@@ -130,6 +130,9 @@ int loop_watch(loop *self, int pidfd, int lifeline_fd, int32_t pid, int64_t time
 /* The policy gave a sign of life. */
 void loop_beat(loop *self);
 
+/* From the next tick on, instead of the option of that name. */
+void loop_set_progress_timeout(loop *self, int64_t progress_timeout_ns);
+
 /* The kernel's state after the last tick or request; LOOP_OK, or LOOP_NOT_RUNNING before the first tick. */
 int loop_snapshot(const loop *self, kernel_state *state);
 

@@ -54,6 +54,7 @@ struct loop {
     uint64_t mailbox_seq;   /* number of the newest plan */
     uint32_t stop_wanted;
     uint64_t beats;
+    int64_t progress_timeout_ns;
     loop_question question;
 
     /* Written by the loop, read by the supervisor. */

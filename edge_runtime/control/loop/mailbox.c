@@ -72,6 +72,10 @@ int loop_watch(loop *self, int pidfd, int lifeline_fd, int32_t pid, int64_t time
 
 void loop_beat(loop *self) { __atomic_add_fetch(&self->beats, 1u, __ATOMIC_RELAXED); }
 
+void loop_set_progress_timeout(loop *self, int64_t progress_timeout_ns) {
+    __atomic_store_n(&self->progress_timeout_ns, progress_timeout_ns, __ATOMIC_RELAXED);
+}
+
 int loop_snapshot(const loop *self, kernel_state *state) {
     int result;
     while ((result = dp_load(&self->snapshot_lock, &self->snapshot, state, sizeof *state)) == DP_TORN) nap();

@@ -83,6 +83,7 @@ static void take_plan(loop *self, int64_t now_ns) {
 
 static void look_after_policy(loop *self, int64_t now_ns) {
     const int followed = self->kernel.state == KERNEL_ACTIVE || self->kernel.state == KERNEL_HOLDING;
+    self->watch.progress_timeout_ns = __atomic_load_n(&self->progress_timeout_ns, __ATOMIC_RELAXED);
     watch_look(&self->watch, __atomic_load_n(&self->beats, __ATOMIC_RELAXED), self->counters.plans_taken, followed,
                now_ns);
 }

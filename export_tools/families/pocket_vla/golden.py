@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from contracts.errors import BundleError
 from contracts.golden import GOLDEN_NAME, picture_key
 from contracts.manifest import ParityReport, verify_bundle
+from contracts.sentences import read_sentence
 from contracts.tokenizer import read_tokenizer
 from export_tools.families.pocket_vla.runner import OnnxEngine, Runner
 from export_tools.families.pocket_vla.train import Scaling
@@ -21,7 +23,8 @@ def check_bundle(folder: Path) -> ParityReport:
     """Verify digests, then run the golden pairs.
 
     Raises:
-        BundleError: the bundle is altered, or a plan is further from the trained policy's than the gate allows.
+        BundleError: the bundle is altered, its own policy could not read a sentence of its pairs, or a plan is further
+            from the trained policy's than the gate allows.
     """
     manifest = verify_bundle(folder)
     policy = manifest.policy
@@ -32,8 +35,13 @@ def check_bundle(folder: Path) -> ParityReport:
         action_std=np.array(policy.action_normalization.std, np.float32),
     )
     engine = OnnxEngine(folder / policy.graphs.encode, folder / policy.graphs.denoise)
-    run = Runner(engine, read_tokenizer(folder / policy.tokenizer.path), scaling, policy.sampler.steps)
+    tokenizer = read_tokenizer(folder / policy.tokenizer.path)
+    run = Runner(engine, tokenizer, scaling, policy.sampler.steps)
     with np.load(folder / GOLDEN_NAME) as golden:
+        for words in map(str, golden["instruction"]):
+            reading = read_sentence(words, tokenizer, policy.tokenizer.max_tokens, policy.sentences)
+            if not reading.is_readable:
+                raise BundleError(f"{folder}: a robot would refuse its own golden sentence {words!r}: {reading.detail}")
         fed = {image.tensor: golden[picture_key(image.camera)] for image in policy.images}
         plans = [
             run(fed["image_scene"][i : i + 1], fed["image_wrist"][i : i + 1], str(words), golden["state"][i])
