@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from contracts.manifest import SentenceContract, read_manifest, write_manifest
 from contracts.sentences import NEGATIONS, SentenceProblem, read_sentence
 from contracts.tokenizer import WordTokenizer, read_tokenizer
+from edge_runtime.config import SIM_BUNDLE as SHIPPED
 from edge_runtime.robots.sim.task import all_phrases
 
-SHIPPED = Path(__file__).parents[2] / "assets" / "pocket_vla"
 WORDS = ("touch", "the", "red", "cube", "not", "don't", "robot's", "and")
 TOKENIZER = WordTokenizer(
     words={**{word: number for number, word in enumerate(WORDS, 2)}, "placeholder": 1}, pad=0, unknown=1
