@@ -230,7 +230,7 @@ def test_a_sentence_that_the_policy_cannot_read_is_a_refusal_by_name(operator: O
     with (
         answering(tmp_path, replace(OPERATOR, receivers=("engine",)), ENGINE_STATUS, unreadable),
         pytest.raises(
-            OperatorError, match="engine refused: refused_unreadable: .*the policy does not know: mug"
+            OperatorError, match=r"engine refused: refused_unreadable: .*the policy does not know: mug"
         ) as caught,
     ):
         operator.instruct("touch the mug")

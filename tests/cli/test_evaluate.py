@@ -109,22 +109,6 @@ def test_what_is_interrupted_prints_and_keeps_what_it_has(
     assert traces(run_dir, robot_toml) == []
 
 
-def test_what_a_person_stops_is_not_started_again_and_keeps_what_it_has(
-    edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path
-) -> None:
-    file = tmp_path / "result.json"
-    process = edge_runtime("evaluate", "--config", robot_toml, "--run-dir", run_dir, "--json", file)
-    until(file.exists, process)
-    with Operator(run_dir) as person:
-        assert person.wait_until(lambda: person.watcher.control_state in ("active", "holding"), 60.0)
-        person.stop()
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (1, ""), out
-    assert "was stopped (operator_stop): who did has to reset it" in out
-    assert "starting the robot again" not in out
-    assert outcomes(file)[-1] == "interrupted"
-
-
 def test_results_go_where_somebody_made_room_for_them(
     robot_toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
