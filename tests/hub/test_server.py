@@ -35,7 +35,7 @@ def test_a_release_reaches_a_robot_and_only_its_word_makes_it_a_success(served: 
         assert seen == release
         staging = begin(store, seen)
         fetcher = BlobFetcher(transport, SystemClock(), FetchSettings(f"{served.url}/image/targets"))
-        assert fetcher.fetch(seen, staging, HeldInStore(store)).blobs == 1
+        assert fetcher.fetch(seen, staging, HeldInStore(store)).blobs == 2
     assert staging.missing == ()
     # All bytes were fetched, and still nobody says that it runs.
     assert served.standings() == {"arm-1": "silent"}
