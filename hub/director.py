@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ from hub.repository import MetadataRepository, is_signed, lasts
 from hub.roots import SoundRoot, repair_roots, sound_roots
 from hub.set_aside import make_way, remove
 from hub.storage import storage_refusal
+from hub.trouble import looked, words_of
 
 DIRECTED_EXPIRES_DAYS = 7
 
@@ -101,17 +103,20 @@ class Director:
             return None
         return _assignment_in(repository.role(Targets.type))
 
-    def trouble(self, robot_id: str) -> str | None:
-        """What is wrong with the files of a robot that has an assignment, in words; None if all is well."""
-        try:
-            repository = self._repository(robot_id)
-            for name, sound in self._sound_roots().items():
-                if _bytes_of(repository.folder / name) != sound.data:
-                    return f"{repository.folder / name}: is missing, or is not the director's"
-            _assignment_in(repository.published().roles[Targets.type])
-        except Exception as error:
-            return _words(error)
-        return None
+    def look(self, robot_id: str) -> tuple[Path, ...]:
+        """Read all that a robot with an assignment is served, as it would; returns the files.
+
+        Raises:
+            SigningError: names the first that is damaged.
+        """
+        repository = self._repository(robot_id)
+        roots = self._sound_roots()
+        for name, sound in roots.items():
+            if _bytes_of(repository.folder / name) != sound.data:
+                raise SigningError(str(repository.folder / name), "is missing, or is not the director's")
+        there = repository.published()
+        _assignment_in(there.roles[Targets.type])
+        return (*(repository.folder / name for name in roots), *repository.files_of(there))
 
     def assign(self, path: str, terms: AssignmentTerms, image: ImageRepository, online: Online, now_s: float) -> None:
         """Tell one robot to run a release; see `assign_all`.
@@ -140,7 +145,7 @@ class Director:
         for terms in told:
             read_terms(custom_of(terms), AssignmentTerms)
             _require_approved(path, terms, approved)
-            before = self._known(terms.robot_id)
+            before = self.known(terms.robot_id)
             if before is not None and _goes_back(before, path, terms):
                 raise SigningError(
                     terms.robot_id,
@@ -154,7 +159,7 @@ class Director:
             listed = {path: target}
 
             def tell(robot_id: str = terms.robot_id, listed: dict[str, TargetFile] = listed) -> None:
-                if self._repository(robot_id).exists and self.trouble(robot_id) is not None:
+                if self._repository(robot_id).exists and looked(partial(self.look, robot_id))[1] is not None:
                     self._publish_anew(robot_id, listed, online, now_s)
                 else:
                     self._publish(robot_id, listed, online, now_s)
@@ -190,7 +195,7 @@ class Director:
         Raises:
             SigningError: nothing is left that says what it was told, or that is no longer released.
         """
-        known = self._known(robot_id)
+        known = self.known(robot_id)
         if known is None:
             raise SigningError(robot_id, "nothing is left that says what it was told: assign it again")
         released = image.released(known.path)
@@ -257,7 +262,7 @@ class Director:
         online.sign(repository.root().signed, Targets.type, draft)
         repository.rebuild({Targets.type: draft}, online, now_s)
 
-    def _known(self, robot_id: str) -> Assignment | None:
+    def known(self, robot_id: str) -> Assignment | None:
         """What a robot was told last, by whatever of it is still whole and signed."""
         repository = self._repository(robot_id)
         if not repository.exists:
@@ -335,13 +340,9 @@ def _attempt(robot_id: str, act: Callable[[], None], troubles: dict[str, str]) -
     except Exception as error:
         if isinstance(error, OSError) and storage_refusal(error) is not None:
             raise
-        troubles[robot_id] = _words(error)
+        troubles[robot_id] = words_of(error)
         return False
     return True
-
-
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, SigningError | OSError) else f"{type(error).__name__}: {error}"
 
 
 def _directed(version: int, listed: dict[str, TargetFile], now_s: float) -> Metadata[Targets]:

@@ -34,7 +34,7 @@ from hub.keys import first_root, next_targets
 from hub.online_keys import Online
 from hub.roots import repair_roots, require_roots
 from hub.storage import storage_refusal
-from hub.trouble import DIRECTOR_ROOT, IMAGE, SIGNING, Trouble, TroubleReport
+from hub.trouble import DIRECTOR_ROOT, IMAGE, SIGNING, Trouble, TroubleReport, looked
 
 DEVELOPMENT_WARNING = (
     "DEVELOPMENT KEYS: every key of this hub, those of its root included, was made in one step and lies unencrypted on "
@@ -120,17 +120,27 @@ class Hub:
             return TroubleReport(0, (*troubles, Trouble(SIGNING, str(error))))
         return TroubleReport(count, (*troubles, *itertools.starmap(Trouble, damaged.items())))
 
-    def troubles(self) -> tuple[Trouble, ...]:
-        """Everything whose files are damaged; changes nothing."""
-        found = [Trouble(IMAGE, problem) for problem in [self.image.trouble()] if problem is not None]
-        try:
-            require_roots(self.director.roots)
-        except SigningError as error:
-            found.append(Trouble(DIRECTOR_ROOT, str(error)))
-        for robot_id in self.director.robots():
-            problem = self.director.trouble(robot_id)
-            if problem is not None:
-                found.append(Trouble(robot_id, problem))
+    def troubles(
+        self,
+        is_as_it_was: Callable[[str], bool] = lambda _what: False,
+        note: Callable[[str, tuple[Path, ...]], None] = lambda _what, _files: None,
+    ) -> tuple[Trouble, ...]:
+        """Everything whose files are damaged; changes nothing.
+
+        What `is_as_it_was` since it was whole is not read again; `note` is told what was read, and which files of it.
+        """
+        looks: list[tuple[str, Callable[[], tuple[Path, ...]]]] = [
+            (IMAGE, self.image.look),
+            (DIRECTOR_ROOT, lambda: require_roots(self.director.roots)),
+            *((robot_id, partial(self.director.look, robot_id)) for robot_id in self.director.robots()),
+        ]
+        found = []
+        for what, look in looks:
+            if not is_as_it_was(what):
+                files, problem = looked(look)
+                note(what, files)
+                if problem is not None:
+                    found.append(Trouble(what, problem))
         return tuple(found)
 
     def repair(self, now_s: float, robots: Collection[str] | None = None) -> tuple[list[str], tuple[Trouble, ...]]:
@@ -165,7 +175,7 @@ class Hub:
     def _repair_image(self, online: Online, now_s: float) -> None:
         delivered = self.folder / "robot" / "image.root.json"
         repair_roots(self.image.metadata.folder, lambda name: [delivered] if name == "1.root.json" else [])
-        if self.image.trouble() is not None:
+        if looked(self.image.look)[1] is not None:
             self.image.repair(online, now_s)
 
 

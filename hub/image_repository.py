@@ -18,7 +18,7 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
 from contracts.assignment import ReleaseTerms, read_terms
-from contracts.errors import BundleError, EdgeError, OtaError, SigningError
+from contracts.errors import BundleError, OtaError, SigningError
 from contracts.release import Pack, load
 from edge_runtime.releases.installable import require_installable
 from edge_runtime.releases.unpack import PackReader
@@ -126,14 +126,13 @@ class ImageRepository:
         for leftover in (self._targets / "packs").glob(".*.new"):
             leftover.unlink(missing_ok=True)
 
-    def trouble(self) -> str | None:
-        """What is wrong with the repository's metadata, in words; None if all is well."""
-        try:
-            require_roots(self.metadata.folder)
-            self.metadata.published()
-        except Exception as error:
-            return str(error) if isinstance(error, EdgeError | OSError) else f"{type(error).__name__}: {error}"
-        return None
+    def look(self) -> tuple[Path, ...]:
+        """Read all metadata as a robot would; returns the files.
+
+        Raises:
+            SigningError: names the first that is damaged.
+        """
+        return (*require_roots(self.metadata.folder), *self.metadata.files_of(self.metadata.published()))
 
     def repair(self, online: Online, now_s: float) -> None:
         """Announce anew what people signed, under numbers above all that robots have seen.

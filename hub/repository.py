@@ -122,6 +122,15 @@ class MetadataRepository:
             roles[_role_of(file_name)] = self._role(_role_of(file_name), meta)
         return Published(root, timestamp, snapshot, roles)
 
+    def files_of(self, there: Published) -> tuple[Path, ...]:
+        """The files of what is published but its roots, and the folder that they lie in."""
+        names = _names_of(there.snapshot, there.roles)
+        return (
+            self.folder,
+            self.folder / _TIMESTAMP,
+            *(self.folder / f"{at}.{name}.json" for name, at in names.items()),
+        )
+
     def check(self, drafts: Mapping[str, Metadata[Any]]) -> tuple[Metadata[Root], dict[str, Metadata[Targets]]]:
         """The root and all roles as they will be once `drafts`, by role, are published; nothing is written.
 

@@ -35,16 +35,17 @@ def sound_roots(folder: Path) -> dict[str, SoundRoot]:
     return found
 
 
-def require_roots(folder: Path) -> None:
-    """Whether all roots in `folder` are whole, from the first to the newest.
+def require_roots(folder: Path) -> tuple[Path, ...]:
+    """Whether all roots in `folder` are whole, from the first to the newest; returns their files.
 
     Raises:
         SigningError: names the first that is not.
     """
     newest = newest_in_turn(folder, Root.type) or 1
-    sound = len(sound_roots(folder))
-    if sound < newest:
-        raise SigningError(str(folder / f"{sound + 1}.root.json"), "is missing, damaged, or not vouched for")
+    sound = sound_roots(folder)
+    if len(sound) < newest:
+        raise SigningError(str(folder / f"{len(sound) + 1}.root.json"), "is missing, damaged, or not vouched for")
+    return tuple(folder / name for name in sound)
 
 
 def repair_roots(folder: Path, copies_of: Callable[[str], Iterable[Path]]) -> list[str]:

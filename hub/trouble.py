@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
 import msgspec
+
+from contracts.errors import EdgeError, SigningError
+from contracts.text import printable
 
 IMAGE = "image repository"
 DIRECTOR_ROOT = "director root"
@@ -21,3 +27,27 @@ class TroubleReport(msgspec.Struct, frozen=True):
 
     robots: int
     troubles: tuple[Trouble, ...] = ()
+
+
+def looked(look: Callable[[], tuple[Path, ...]]) -> tuple[tuple[Path, ...], str | None]:
+    """The files that `look` found whole, or else what is wrong, in words: whatever it raises."""
+    try:
+        return look(), None
+    except Exception as error:  # damage can look like anything; it concerns what was looked at alone
+        return (), words_of(error)
+
+
+def words_of(error: Exception) -> str:
+    """What went wrong, in words."""
+    return str(error) if isinstance(error, EdgeError | OSError) else f"{type(error).__name__}: {error}"
+
+
+def troubled(what: str, troubles: Iterable[Trouble]) -> SigningError:
+    """The error that names all of them, for the end of a command that has done the rest."""
+    named = "; ".join(f"{trouble.what}: {printable(trouble.problem)}" for trouble in troubles)
+    return SigningError(what, f"{named}. `edge-hub repair` makes anew what can be")
+
+
+def robots_in_words(count: int) -> str:
+    """ "1 robot", "2 robots"."""
+    return f"{count} robot{'' if count == 1 else 's'}"

@@ -98,7 +98,7 @@ class People:
         marking = ("--published", published[-1]) if published else ()
         self.do("approve", draft, *self.secret(approver), *marking)
         self.do("publish", self.hub, draft, self.packed)
-        self.do("assign", self.hub, release.target_path, "--robot", ROBOT, "--hardware", HARDWARE)
+        self.do("assign", self.hub, release.target_path, "--robot", ROBOT, "--not-enrolled", "--hardware", HARDWARE)
         return release.target_path
 
     def export_sign(self, manifest: Path, draft: Path, exporter: str = "exporter") -> None:
@@ -287,7 +287,9 @@ def test_one_signature_publishes_nothing_and_a_robot_would_refuse_it(people: Peo
     draft = people.draft("half")
     people.export_sign(people.packed / release.target_path, draft)
     people.refused("publish", people.hub, draft, people.packed)
-    people.refused("assign", people.hub, release.target_path, "--robot", ROBOT, "--hardware", HARDWARE)
+    people.refused(
+        "assign", people.hub, release.target_path, "--robot", ROBOT, "--not-enrolled", "--hardware", HARDWARE
+    )
 
 
 def test_releases_are_renewed_without_a_release(people: People) -> None:

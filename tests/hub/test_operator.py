@@ -81,6 +81,8 @@ def test_assignments_and_how_they_are_refused(served: ServedHub) -> None:
     first, second = served.publish("first"), served.publish("second")
     listed = served.http.get(f"{served.url}/v1/releases", headers=served.operator).json()
     assert {entry["path"] for entry in listed} == {first.target_path, second.target_path}
+    for robot in ("arm-1", "arm-2"):
+        served.enrol(robot)
     assert served.assign(second, "arm-1", "arm-2").json()["counter"] == 2
     assigned = served.http.get(f"{served.url}/v1/assignments", headers=served.operator).json()
     assert [(entry["terms"]["robot_id"], entry["path"]) for entry in assigned] == [
@@ -89,7 +91,9 @@ def test_assignments_and_how_they_are_refused(served: ServedHub) -> None:
     ]
     for changes, words in (
         ({"release": first.target_path}, "to go back, release"),
-        ({"robots": ["../evil"]}, "robot_id"),
+        ({"robots": ["../evil"], "not_enrolled": True}, "robot_id"),
+        ({"robots": ["arm-3"]}, "arm-3 is not enrolled (did you mean arm-"),
+        ({"robots": ["leg-*"]}, "leg-* matches none of the 2"),
         ({"hardware": "other_arm"}, "not for other_arm"),
         ({"counter": 7}, "never approved"),
         ({"probation_s": 0}, "probation_s"),
@@ -108,7 +112,7 @@ def test_assignments_and_how_they_are_refused(served: ServedHub) -> None:
 
 def test_files_are_served_as_a_cdn_would(served: ServedHub) -> None:
     release = served.publish("first")
-    served.assign(release, "arm-1")
+    served.assign(release, "arm-1", not_enrolled=True)
     pack = f"{served.url}/image/targets/{release.packs[0].path}"
     whole = served.http.get(pack)
     tag = whole.headers["ETag"]

@@ -84,7 +84,7 @@ def test_one_of_many_reports_under_one_nonce_is_taken(served: ServedHub) -> None
 def test_commands_see_what_the_server_stored(served: ServedHub, capsys: pytest.CaptureFixture[str]) -> None:
     key = served.enrol("arm-1")
     release = served.publish("first")
-    served.assign(release, "arm-1", "arm-2")
+    served.assign(release, "arm-1", "arm-2", not_enrolled=True)
     failed = {"state": "failed", "update_counter": 1, "refused_counter": 1, "reason": "golden_check: differs"}
     assert served.report(key, "arm-1", **failed).status_code == 200
     capsys.readouterr()
