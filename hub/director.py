@@ -10,6 +10,7 @@ releases, and no more. Trusts the image repository that it is given.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -298,7 +299,7 @@ class Director:
 
     @staticmethod
     def _was_told_in(folder: Path) -> bool:
-        return (folder / "metadata" / "timestamp.json").exists()
+        return os.path.lexists(folder / "metadata" / "timestamp.json")
 
     def _sound_roots(self) -> dict[str, SoundRoot]:
         """The roots that all robots share, as far as they are whole; verified again once a file of them changed."""

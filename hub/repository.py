@@ -11,6 +11,7 @@ folder, to which one process writes at a time.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,8 +66,7 @@ class MetadataRepository:
     @property
     def exists(self) -> bool:
         """Whether something was published, whatever became of it."""
-        there = (self.folder / _TIMESTAMP).exists()
-        return there or (self._ledger is not None and self._ledger.exists())
+        return any(os.path.lexists(path) for path in (self.folder / _TIMESTAMP, self._ledger) if path is not None)
 
     @property
     def ledger(self) -> Ledger | None:
@@ -110,12 +110,7 @@ class MetadataRepository:
             SigningError: names the first file that is missing, damaged, or not what is announced.
         """
         root = self.root()
-        timestamp = self._read_timestamp()
-        if not any(is_signed(signed_by, Timestamp.type, timestamp) for signed_by in self._roots()):
-            raise SigningError(str(self.folder / _TIMESTAMP), "is not signed by a key that a root here names")
-        said_of = timestamp.signed.unrecognized_fields.get(ROBOT_FIELD)
-        if said_of != self._robot_id:
-            raise SigningError(str(self.folder / _TIMESTAMP), f"is of {said_of!r}, not of {self._robot_id!r}")
+        timestamp = self._sound_timestamp()
         snapshot = self._read_snapshot(timestamp)
         roles = {}
         for file_name, meta in snapshot.signed.meta.items():
@@ -219,7 +214,7 @@ class MetadataRepository:
         ledger = self.ledger
         known = 0 if ledger is None else ledger.versions.get(_TIMESTAMP, 0)
         try:
-            known = max(known, self._read_timestamp().signed.version)
+            known = max(known, self._sound_timestamp().signed.version)
         except SigningError:
             known += UNKNOWN_TIMESTAMPS
         numbers = (self.next_version(Snapshot.type), known + 1)
@@ -238,7 +233,7 @@ class MetadataRepository:
         if self._ledger is not None:
             numbers = {Snapshot.type: self.next_version(Snapshot.type), Targets.type: self.next_version(Targets.type)}
             with contextlib.suppress(SigningError):
-                numbers[_TIMESTAMP] = self._read_timestamp().signed.version
+                numbers[_TIMESTAMP] = self._sound_timestamp().signed.version
             write_ledger(self._ledger, Ledger(versions={**(self.ledger or Ledger()).versions, **numbers}))
 
     def check_root(self, draft: Metadata[Any]) -> Metadata[Root]:
@@ -273,6 +268,16 @@ class MetadataRepository:
             if not path.exists():
                 return
             yield read_signed(path, Root, version).signed
+
+    def _sound_timestamp(self) -> Metadata[Timestamp]:
+        """The timestamp, if it was signed here and for this robot: only then its version is one that was given out."""
+        timestamp = self._read_timestamp()
+        if not any(is_signed(root, Timestamp.type, timestamp) for root in self._roots()):
+            raise SigningError(str(self.folder / _TIMESTAMP), "is not signed by a key that a root here names")
+        said_of = timestamp.signed.unrecognized_fields.get(ROBOT_FIELD)
+        if said_of != self._robot_id:
+            raise SigningError(str(self.folder / _TIMESTAMP), f"is of {said_of!r}, not of {self._robot_id!r}")
+        return timestamp
 
     def _read_timestamp(self) -> Metadata[Timestamp]:
         return read_signed(self.folder / _TIMESTAMP, Timestamp)
