@@ -46,7 +46,7 @@ def read_plain(path: Path, size_bytes: int) -> bytes:
     Raises:
         SigningError: it is none, or has another size.
     """
-    with _plain(path, size_bytes) as file:
+    with _plain(path, size_bytes, "is not what was signed") as file:
         return file.read(size_bytes + 1)
 
 
@@ -58,7 +58,7 @@ def copy_plain(source: Path, place: Path, size_bytes: int) -> str:
         OSError: `place` could not be written.
     """
     digest, left = hashlib.sha256(), size_bytes
-    with _plain(source, size_bytes) as file, place.open("xb") as copy:
+    with _plain(source, size_bytes, "is not the pack that the release names") as file, place.open("xb") as copy:
         while part := file.read(min(_READ_BYTES, left)):
             digest.update(part)
             copy.write(part)
@@ -67,7 +67,7 @@ def copy_plain(source: Path, place: Path, size_bytes: int) -> str:
 
 
 @contextmanager
-def _plain(path: Path, size_bytes: int) -> Iterator[BinaryIO]:
+def _plain(path: Path, size_bytes: int, problem: str) -> Iterator[BinaryIO]:
     try:
         # A pipe is not waited for, and a link at the end of the path is not followed.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -75,11 +75,13 @@ def _plain(path: Path, size_bytes: int) -> Iterator[BinaryIO]:
         raise SigningError(str(path), f"is missing, or is no plain file: {error.strerror}") from error
     except ValueError as error:
         raise SigningError(printable(path), f"is no path: {error}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise SigningError(str(path), "is missing, or is no plain file")
         if found.st_size != size_bytes:
-            what = "is not what was signed, or is not the pack that the release names"
-            raise SigningError(str(path), f"{what}: {found.st_size} bytes, the release says {size_bytes}")
-        yield file
+            raise SigningError(str(path), f"{problem}: {found.st_size} bytes, the release says {size_bytes}")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
