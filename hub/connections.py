@@ -1,9 +1,9 @@
 """The hub's connections: how many there may be, of whom, and how long each may make the hub wait.
 
 Guarantees: a connection that waits for its peer ends: for a request's headers (a TLS handshake among that) after
-`HEADERS_WITHIN_S`, for a reader that takes less than `LEAST_BYTES_S` after `SLOW_S`. When all places are taken, or one
+`headers_within_s`, for a reader that takes less than `least_bytes_s` after `slow_s`. When all places are taken, or one
 peer has its share, the one that has waited longest for its peer gives way to the new one, so that whoever asks at once
-is heard; what the hub is working at never gives way. Above `MAX_CONNECTIONS` there are places for operators alone.
+is heard; what the hub is working at never gives way. Above `most` there are places for operators alone.
 Refuses to know HTTP: `Tended` tells it what each connection waits for. Trusts the event loop to call it in its thread.
 """
 
@@ -18,22 +18,35 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-MAX_CONNECTIONS = 1000
-FOR_OPERATORS = 32
-OF_ONE_PEER = MAX_CONNECTIONS // 2
-"""A proxy in front of the hub is one peer."""
-HEADERS_WITHIN_S = 10.0
-SLOW_S = 30.0
-LEAST_BYTES_S = 100.0
-"""Far below what a robot gives up at itself."""
 _LOOK_EVERY_S = 1.0
 _STALLED_S = 5.0
 # Of Linux' struct tcp_info: bytes that the peer has acknowledged, and those that wait to be sent to it.
 _ACKNOWLEDGED, _UNACKNOWLEDGED, _UNSENT = ("Q", 120), ("I", 24), ("I", 144)
 _TCP_INFO_BYTES = 192
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is asked of connections.
+
+    Attributes:
+        most: how many there may be; `for_operators` more for who has the token.
+        of_one_peer: how many of them one address may have; a proxy in front of the hub is one.
+        headers_within_s: from a connection, or the end of an answer, to the end of the next request's headers.
+        least_bytes_s: what a reader takes at least, over `slow_s`; far below what robots give up at themselves.
+    """
+
+    most: int = 1000
+    for_operators: int = 32
+    of_one_peer: int = 500
+    headers_within_s: float = 10.0
+    slow_s: float = 30.0
+    least_bytes_s: float = 100.0
+
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -50,10 +63,6 @@ class Phase(Enum):
     WORK = "work"
 
 
-_GIVES_WAY = (Phase.HEADERS, Phase.BODY, Phase.READER)
-"""In this order, what waits for its peer is given up; a reader only once it takes nothing."""
-
-
 class Connection(socket.socket):
     """One accepted connection; asyncio closes it as any other socket, and it leaves the list with that."""
 
@@ -62,12 +71,20 @@ class Connection(socket.socket):
         self.peer = _peer(address)
         self.key = _key(address)
         self.is_operator = False
+        self.is_for_operators = False
         self._listed = listed
         self._acked, self._acked_s = 0, time.monotonic()
         self.enter(Phase.HEADERS)
 
+    @property
+    def waits_since_s(self) -> float:
+        """Since when the hub has waited for the rest of what the peer began to send, or for it to take something."""
+        return max(self._acked_s, self.since_s) if self.phase is Phase.READER else self.asks_since_s
+
     def enter(self, phase: Phase) -> None:
         """From now on it waits for this."""
+        if phase is Phase.HEADERS:
+            self.asks_since_s = time.monotonic()
         self.phase = phase
         self.since_s = self._window_s = time.monotonic()
         self._window_acked = self._acked
@@ -82,20 +99,21 @@ class Connection(socket.socket):
         if pending or self.phase is Phase.READER:
             # What was answered is still on its way: the headers of the next request are not due yet.
             if self.phase is Phase.HEADERS:
-                self.since_s = now_s
-            if now_s - self._window_s < SLOW_S:
+                self.since_s = self.asks_since_s = now_s
+            limits = self._listed.limits
+            if now_s - self._window_s < limits.slow_s:
                 return True
             taken, self._window_acked = acked - self._window_acked, acked
             window_s, self._window_s = now_s - self._window_s, now_s
-            return taken >= LEAST_BYTES_S * window_s
+            return taken >= limits.least_bytes_s * window_s
         self._window_s, self._window_acked = now_s, acked
-        return now_s - self.since_s < HEADERS_WITHIN_S
+        return now_s - self.since_s < self._listed.limits.headers_within_s
 
     def gives_way(self, now_s: float) -> bool:
         """Whether another one may have its place."""
         if self.is_operator or self.phase is Phase.WORK:
             return False
-        return self.phase is not Phase.READER or now_s - max(self._acked_s, self.since_s) > _STALLED_S
+        return self.phase is not Phase.READER or now_s - self.waits_since_s > _STALLED_S
 
     def end(self) -> None:
         """Let go of the peer; asyncio sees the end of it and closes."""
@@ -125,20 +143,14 @@ _FIELDS = (_ACKNOWLEDGED, _UNACKNOWLEDGED, _UNSENT)
 class Connections:
     """All connections of one server."""
 
-    def __init__(self, most: int = MAX_CONNECTIONS, of_one_peer: int = OF_ONE_PEER) -> None:
-        self._most = most
-        self._of_one_peer = of_one_peer
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self._all: dict[Any, Connection] = {}
         self._of_peer: Counter[str] = Counter()
         self._looking: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._all)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether only operators are heard."""
-        return len(self._all) > self._most
 
     def find(self, address: Any) -> Connection | None:
         """The connection with that peer's address and port."""
@@ -148,16 +160,20 @@ class Connections:
         """Give a new connection a place; False: there is none for it."""
         connection.begin(self, address)
         now_s = time.monotonic()
-        is_greedy = self._of_peer[connection.peer] >= self._of_one_peer
-        if is_greedy or len(self._all) >= self._most:
+        limits = self.limits
+        is_greedy = self._of_peer[connection.peer] >= limits.of_one_peer
+        if is_greedy or len(self._all) >= limits.most:
             # Where one peer has its share, it is its own connections that give way; else those of whoever has most.
             most = connection.peer if is_greedy else self._of_peer.most_common(1)[0][0]
             given_up = self._longest(now_s, most) or (None if is_greedy else self._longest(now_s, None))
             if given_up is not None:
                 self.forget(given_up)
                 given_up.end()
-            elif is_greedy or len(self._all) >= self._most + FOR_OPERATORS:
-                return False
+            else:
+                connection.is_for_operators = True
+                over = max(len(self._all) - limits.most, self._of_peer[connection.peer] - limits.of_one_peer)
+                if over >= limits.for_operators:
+                    return False
         self._all[connection.key] = connection
         self._of_peer[connection.peer] += 1
         if self._looking is None:
@@ -175,7 +191,7 @@ class Connections:
     def _longest(self, now_s: float, peer: str | None) -> Connection | None:
         """Who has made the hub wait longest: of `peer`, or of all."""
         waiting = [one for one in self._all.values() if (peer is None or one.peer == peer) and one.gives_way(now_s)]
-        return min(waiting, key=lambda one: (_GIVES_WAY.index(one.phase), one.since_s), default=None)
+        return min(waiting, key=lambda one: one.waits_since_s, default=None)
 
     def _look(self) -> None:
         self._looking = None
@@ -238,7 +254,7 @@ class Tended:
             return
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         connection.is_operator = hmac.compare_digest(given, self._operator)
-        if self._connections.is_full and not connection.is_operator:
+        if connection.is_for_operators and not connection.is_operator:
             await _say_busy(send)
             return
         connection.enter(Phase.WORK)

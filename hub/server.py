@@ -22,7 +22,7 @@ from contracts.errors import ConfigError
 from contracts.text import printable
 from hub.app import make_app
 from hub.checkup import Checkup
-from hub.connections import FOR_OPERATORS, MAX_CONNECTIONS, Connections, Tended, listen
+from hub.connections import Connections, Limits, Tended, listen
 from hub.db.connection import open_database
 from hub.duty import Duty
 from hub.house import Hub
@@ -34,7 +34,8 @@ from hub.uploads import UPLOADS, UPLOADS_KEPT_S, clear_uploads
 
 TOKEN_NAME = "operator_token"
 LEAST_TOKEN_CHARACTERS = 32
-_FILES_MAX = 2 * (MAX_CONNECTIONS + FOR_OPERATORS) + 200
+_LIMITS = Limits()
+_FILES_MAX = 2 * (_LIMITS.most + _LIMITS.for_operators) + 200
 """A connection, and the pack that is sent over it; beside them the database and what Python needs."""
 REFRESH_EVERY_S = 3600.0
 TIDY_EVERY_S = 3600.0
@@ -75,7 +76,7 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
             clear_uploads(hub.folder / UPLOADS, older_than_s=None)
         token = operator_token(hub.folder)
         _allow_files()
-        connections = Connections()
+        connections = Connections(_LIMITS)
         try:
             listening = listen(settings.host, settings.port, connections)
         except OSError as error:
@@ -92,6 +93,7 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
             http="h11",
             ws="none",
             lifespan="off",
+            proxy_headers=False,
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
             timeout_keep_alive=_KEEP_ALIVE_S,

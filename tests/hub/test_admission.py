@@ -178,7 +178,7 @@ def test_only_plain_files_are_read_and_no_more_of_them_than_was_signed(
     draft = draft_of(hub, {release.target_path: target_at(release.target_path, release.canonical_json())})
     harm(packed / (release.packs[0].path if which == "pack" else release.target_path))
     before = tree(hub.folder)
-    with pytest.raises(SigningError, match="is missing, or is no plain file|is not what was signed|is not the pack"):
+    with pytest.raises(SigningError, match=r"is missing, or is no plain file|is not what was signed|is not the pack"):
         hub.image.publish_release(draft, packed, hub.online(), NOW_S)
     assert tree(hub.folder) == before
 
