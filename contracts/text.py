@@ -9,6 +9,7 @@ changes nothing. Pure. Refuses to know markup: whoever writes HTML or console ma
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 
 LIMIT_CHARACTERS = 500
@@ -59,6 +60,19 @@ def printable_json(data: bytes) -> bytes:
     if data.isascii() and b"\x7f" not in data:
         return data
     return "".join(char if char in "\n\t" or _is_shown(char) else _in_json(char) for char in data.decode()).encode()
+
+
+class PrintableFormatter(logging.Formatter):
+    """Shows what is in the message of a record; a traceback keeps its lines, which are this program's."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the library's name)
+        """See `logging.Formatter`."""
+        record.message = printable(record.message, None)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        return printable_lines(super().format(record))
 
 
 def _escaped(words: str) -> list[str]:

@@ -19,9 +19,11 @@ from typing import TypeVar
 
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from contracts.errors import EdgeError
 from contracts.release import Compatibility, Name, VersionRange, load
+from contracts.text import printable_lines
 
 _BUNDLE = Path("assets/pocket_vla")
 _WEIGHTS = Path("assets/pocket_vla_train/weights_fp16.safetensors")
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             _check(arguments, say)
     except (EdgeError, OSError) as error:
-        Console(stderr=True, highlight=False).print(f"[red]failed:[/red] {error}")
+        Console(stderr=True, highlight=False).print(Text("failed:", "red"), printable_lines(error), markup=False)
         return 1
     return 0
 

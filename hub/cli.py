@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _turn(arguments):
             arguments.run(arguments, time.time(), _say)
     except BrokenPipeError:
-        raise  # who read along has gone: that is no refusal
+        # Whoever read the output has left; that is no refusal.
+        raise
     except (EdgeError, OSError, DBAPIError) as error:
         print(f"refused: {printable(storage_refusal(error) or error, 2000)}", file=sys.stderr)
         return 1

@@ -18,7 +18,7 @@ from contracts.text import printable
 from export_tools.key_files import create_key, load_public, load_signer
 from export_tools.sign import RELEASES, read_draft, releases_of, sign_draft, write_draft
 from hub.house import DEVELOPMENT_WARNING, Hub, make_development_hub
-from hub.keys import first_root, next_root, next_targets, revoke
+from hub.keys import first_root, next_root, next_targets, require_peoples_targets, revoke
 from hub.lock import signing
 from hub.robots import enrolled_in
 from hub.selection import EVERY, read_names, select
@@ -226,6 +226,9 @@ def keys_install(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
         if damaged:
             raise troubled("the root is in force, and not signed anew", itertools.starmap(Trouble, damaged.items()))
     else:
+        for draft in drafts:
+            if isinstance(draft.signed, Root):
+                require_peoples_targets(draft.signed)
         hub.image.install({_role_of(draft): draft for draft in drafts}, hub.online(), now_s)
     named = ", ".join(f"{_role_of(draft)} {draft.signed.version}" for draft in drafts)
     say(f"in force in the {arguments.repository} repository: {named}")

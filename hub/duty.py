@@ -15,8 +15,8 @@ from contracts.text import printable
 
 FIRST_AGAIN_S = 1.0
 LONGEST_AGAIN_S = 60.0
-_LATE = 3.0
-"""A turn that has not begun after so many intervals, or lasts so long, is a failure to whoever asks."""
+LONGEST_TURN_S = 900.0
+"""A turn that lasts longer is a failure to whoever asks."""
 
 Say = Callable[[str], None]
 
@@ -34,7 +34,7 @@ class Duty:
         self._say = say
         self._ending = threading.Event()
         self._problem = ""
-        self._turned_s = time.monotonic()
+        self._began_s: float | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Duty:
@@ -50,9 +50,9 @@ class Duty:
         """What went wrong in the last turn, in words; empty if it went well."""
         if self._problem:
             return self._problem
-        quiet_s = time.monotonic() - self._turned_s
-        if quiet_s > _LATE * self._every_s + LONGEST_AGAIN_S:
-            return f"has not come to its end for {quiet_s:.0f} s"
+        began_s = self._began_s
+        if began_s is not None and time.monotonic() - began_s > LONGEST_TURN_S:
+            return f"has not come to its end for {time.monotonic() - began_s:.0f} s"
         return "" if self._thread.is_alive() or self._ending.is_set() else "has ended"
 
     def _run(self) -> None:
@@ -73,9 +73,10 @@ class Duty:
                 return
 
     def _turn(self) -> str:
+        self._began_s = time.monotonic()
         try:
             return self._act()
         except BaseException as error:  # nothing may end this thread but its owner
             return printable(f"{type(error).__name__}: {error}")
         finally:
-            self._turned_s = time.monotonic()
+            self._began_s = None

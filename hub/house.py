@@ -30,7 +30,7 @@ from export_tools.lasting import replace_file
 from export_tools.sign import sign_draft
 from hub.director import Director
 from hub.image_repository import ImageRepository
-from hub.keys import first_root, next_targets
+from hub.keys import first_root, next_targets, require_peoples_targets
 from hub.online_keys import Online
 from hub.roots import repair_roots, require_roots
 from hub.storage import storage_refusal
@@ -82,6 +82,8 @@ class Hub:
         """
         if self.image.metadata.exists:
             raise SigningError(str(self.folder), "is set up already; roots change by `edge-hub keys rotate-root`")
+        if isinstance(image_root.signed, Root):
+            require_peoples_targets(image_root.signed)
         online = self.online()
         for folder in (self.folder / "director" / "root", self.folder / "image" / "metadata"):
             _forget_first_root(folder)

@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-from contracts.text import printable, printable_lines
-
-
-class PrintableFormatter(logging.Formatter):
-    """Shows what is in a message; a traceback keeps its lines, which are this program's."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the library's name)
-        """See `logging.Formatter`."""
-        record.message = printable(record.message, None)
-        return super().formatMessage(record)
-
-    def format(self, record: logging.LogRecord) -> str:
-        """See `logging.Formatter`."""
-        return printable_lines(super().format(record))
-
+from contracts.text import PrintableFormatter
 
 LOGGING: dict[str, Any] = {
     "version": 1,

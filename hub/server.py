@@ -93,7 +93,7 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
             http="h11",
             ws="none",
             lifespan="off",
-            proxy_headers=False,
+            proxy_headers=False,  # who a peer is decides how many connections it may have: its address, and no word
             ssl_certfile=settings.tls_certificate,
             ssl_keyfile=settings.tls_key,
             timeout_keep_alive=_KEEP_ALIVE_S,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import ConfigError, EdgeError
 from contracts.messages import MAX_INSTRUCTION_CHARS
+from contracts.text import printable_lines
 from contracts.updates import MAX_WORDS_CHARS
 from edge_runtime.config import SIM_CONFIG
 
@@ -270,10 +271,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = command(options)
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(error)}", file=sys.stderr)
         code = 2
     except EdgeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(error)}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         code = 130

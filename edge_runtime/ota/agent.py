@@ -122,7 +122,7 @@ class Agent:
         journal = self._runner.journal
         said = refused if refused.refusal else last
         if not said.refusal and journal.reason and journal.state is not State.IDLE:
-            said = Said(journal.reason, "waits")
+            said = Said(journal.reason, self._runner.why or "waits")
         entry = entry_of(journal, now_s, said.refusal, said.detail)
         self._diary.write(entry)
         return entry

@@ -83,11 +83,15 @@ class Robot(Protocol):
 
 
 class Runner:
-    """The one writer of store, slots and journal below `root`. Use as a context manager; call `recover` first."""
+    """The one writer of store, slots and journal below `root`. Use as a context manager; call `recover` first.
+
+    `why`: the detail of the last fault, in words, where the last step had one.
+    """
 
     def __init__(self, root: Path, shipped: Path, floor: Floor, robot: Robot) -> None:
         self.journal = Journal()
         self.slots = Slots()
+        self.why = ""
         self.store = BlobStore(root, shipped)
         self._floor = floor
         self._root = root
@@ -269,6 +273,7 @@ class Runner:
                     self._effects[effect]()
                 except EdgeError as error:
                     fault = fault or error
+        self.why = "" if fault is None else fault.detail if isinstance(fault, OtaError) else str(fault)
         if fault is None:
             return (DONE.get(self.journal.state) if step.effects else None), ""
         return self._event_of(fault), str(fault.refusal if isinstance(fault, OtaError) else fault)[:200]
