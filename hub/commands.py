@@ -140,7 +140,7 @@ def _approve(arguments: argparse.Namespace, say: Say) -> None:
     _list_releases(releases_of(draft), before, say)
     sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
     write_draft(arguments.draft, draft)
-    say(f"approved: {arguments.draft} has {len(draft.signatures)} signatures")
+    say(f"approved: {arguments.draft} has {_signatures(draft)}")
 
 
 def keys_create(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
@@ -177,7 +177,7 @@ def keys_sign(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
         draft = read_draft(arguments.draft)
         sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
         write_draft(arguments.draft, draft)
-    say(f"{arguments.draft} has {len(draft.signatures)} signatures")
+    say(f"{arguments.draft} has {_signatures(draft)}")
 
 
 def keys_setup(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
@@ -276,6 +276,11 @@ def _list_releases(releases: Targets, before: Iterable[str], say: Say) -> None:
         counters = ", ".join(map(str, terms.release_counters))
         mark = "  " if not known else "= " if path in known else "+ "
         say(f"{mark}{printable(path)}\n    counters {counters}; for {', '.join(terms.hardware)}; {target.length} bytes")
+
+
+def _signatures(draft: Metadata[Any]) -> str:
+    count = len(draft.signatures)
+    return f"{count} signature{'' if count == 1 else 's'}"
 
 
 def _days(metadata: Metadata[Any], now_s: float) -> int:

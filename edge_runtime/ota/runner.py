@@ -273,7 +273,8 @@ class Runner:
                     self._effects[effect]()
                 except EdgeError as error:
                     fault = fault or error
-        self.why = "" if fault is None else fault.detail if isinstance(fault, OtaError) else str(fault)
+        if step.effects:
+            self.why = "" if fault is None else fault.detail if isinstance(fault, OtaError) else str(fault)
         if fault is None:
             return (DONE.get(self.journal.state) if step.effects else None), ""
         return self._event_of(fault), str(fault.refusal if isinstance(fault, OtaError) else fault)[:200]

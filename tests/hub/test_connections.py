@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -212,3 +215,19 @@ def test_one_peer_has_its_share(serve: Serve) -> None:
         time.sleep(0.5)
         assert sum(is_closed(connection, 0.2) for connection in many) == 5
         assert httpx.get(url, timeout=3.0).status_code == 200
+
+
+def test_a_handshake_that_does_not_end_is_not_kept(served: ServedHub, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "tls.key", tmp_path / "tls.pem"
+    made = ["req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", key, "-out", certificate, "-days", "2"]
+    subprocess.run(["openssl", *map(str, made), "-subj", "/CN=hub"], check=True, capture_output=True)
+    served.stop()
+    served.start("--tls-certificate", str(certificate), "--tls-key", str(key), ask=False)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with connected(address_of(served.url)) as silent, connected(address_of(served.url)) as plain:
+        with context.wrap_socket(plain) as talker:
+            talker.sendall(HALF)
+            assert is_closed(silent, 13.0)
+            assert is_closed(talker, 13.0)
+        assert httpx.get(f"{served.url}/health", verify=context).status_code == 200
