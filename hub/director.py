@@ -32,7 +32,7 @@ from hub.repository import MetadataRepository, is_signed, lasts
 from hub.roots import SoundRoot, repair_roots, sound_roots
 from hub.set_aside import make_way, remove
 from hub.storage import storage_refusal
-from hub.trouble import looked, words_of
+from hub.trouble import words_of
 
 DIRECTED_EXPIRES_DAYS = 7
 
@@ -110,14 +110,18 @@ class Director:
         Raises:
             SigningError: names the first that is damaged.
         """
+        return self._read(robot_id)[1]
+
+    def _read(self, robot_id: str) -> tuple[Assignment, tuple[Path, ...]]:
+        """What a robot is told, and the files that say so; raises as `look`."""
         repository = self._repository(robot_id)
         roots = self._sound_roots()
         for name, sound in roots.items():
             if _bytes_of(repository.folder / name) != sound.data:
                 raise SigningError(str(repository.folder / name), "is missing, or is not the director's")
         there = repository.published()
-        _assignment_in(there.roles[Targets.type])
-        return (*(repository.folder / name for name in roots), *repository.files_of(there))
+        assigned = _assignment_in(there.roles[Targets.type])
+        return assigned, (*(repository.folder / name for name in roots), *repository.files_of(there))
 
     def assign(self, path: str, terms: AssignmentTerms, image: ImageRepository, online: Online, now_s: float) -> None:
         """Tell one robot to run a release; see `assign_all`.
@@ -143,10 +147,13 @@ class Director:
         """
         released = image.released(path)
         approved = read_terms(released.custom, ReleaseTerms)
+        damaged: set[str] = set()
         for terms in told:
             read_terms(custom_of(terms), AssignmentTerms)
             _require_approved(path, terms, approved)
-            before = self.known(terms.robot_id)
+            before, is_whole = self._told(terms.robot_id)
+            if not is_whole:
+                damaged.add(terms.robot_id)
             if before is not None and _goes_back(before, path, terms):
                 raise SigningError(
                     terms.robot_id,
@@ -157,15 +164,8 @@ class Director:
         for terms in told:
             target = TargetFile(released.length, dict(released.hashes), path)
             target.unrecognized_fields["custom"] = custom_of(terms)
-            listed = {path: target}
-
-            def tell(robot_id: str = terms.robot_id, listed: dict[str, TargetFile] = listed) -> None:
-                if self._repository(robot_id).exists and looked(partial(self.look, robot_id))[1] is not None:
-                    self._publish_anew(robot_id, listed, online, now_s)
-                else:
-                    self._publish(robot_id, listed, online, now_s)
-
-            _attempt(terms.robot_id, tell, troubles)
+            publish = self._publish_anew if terms.robot_id in damaged else self._publish
+            _attempt(terms.robot_id, partial(publish, terms.robot_id, {path: target}, online, now_s), troubles)
         return troubles
 
     def refresh(self, online: Online, now_s: float, signed_within_s: float = 0.0) -> Refreshed:
@@ -183,10 +183,7 @@ class Director:
         if robots:
             self._require_keys(online)
         for robot_id in robots:
-
-            def sign(robot_id: str = robot_id) -> None:
-                self._sign_anew(robot_id, online, now_s, signed_within_s)
-
+            sign = partial(self._sign_anew, robot_id, online, now_s, signed_within_s)
             count += _attempt(robot_id, sign, troubles)
         return Refreshed(count, troubles)
 
@@ -265,11 +262,20 @@ class Director:
 
     def known(self, robot_id: str) -> Assignment | None:
         """What a robot was told last, by whatever of it is still whole and signed."""
+        return self._told(robot_id)[0]
+
+    def _told(self, robot_id: str) -> tuple[Assignment | None, bool]:
+        """What a robot was told last, and whether all its files are whole."""
+        if not self._repository(robot_id).exists:
+            return None, True
+        try:
+            return self._read(robot_id)[0], True
+        except Exception:  # damage can look like anything
+            return self._remembered(robot_id), False
+
+    def _remembered(self, robot_id: str) -> Assignment | None:
+        """What a robot was told last, by the newest of its old targets and the ledger that is whole and signed."""
         repository = self._repository(robot_id)
-        if not repository.exists:
-            return None
-        with contextlib.suppress(Exception):
-            return _assignment_in(repository.published().roles[Targets.type])
         found: list[Metadata[Targets]] = []
         for version in versions_of(repository.folder, Targets.type):
             with contextlib.suppress(SigningError):

@@ -234,7 +234,8 @@ class MetadataRepository:
             numbers = {Snapshot.type: self.next_version(Snapshot.type), Targets.type: self.next_version(Targets.type)}
             with contextlib.suppress(SigningError):
                 numbers[_TIMESTAMP] = self._sound_timestamp().signed.version
-            write_ledger(self._ledger, Ledger(versions={**(self.ledger or Ledger()).versions, **numbers}))
+            versions = {**(self.ledger or Ledger()).versions, **numbers}
+            write_ledger(self._ledger, Ledger(versions=versions), is_to_last=True)
 
     def check_root(self, draft: Metadata[Any]) -> Metadata[Root]:
         """Return `draft` if it is the next root, signed by enough of the old and of the new keys.
@@ -374,7 +375,7 @@ class MetadataRepository:
         versions = {**_names_of(snapshot, roles), _TIMESTAMP: timestamp.signed.version}
         # It is published already: a ledger that can't be written now is written when it is signed anew.
         with contextlib.suppress(OSError):
-            write_ledger(self._ledger, Ledger(versions=versions, directed=directed))
+            write_ledger(self._ledger, Ledger(versions=versions, directed=directed), is_to_last=False)
 
     def _prune(self, role: str, newest: int) -> None:
         for version in versions_of(self.folder, role):
