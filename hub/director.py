@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -168,10 +168,13 @@ class Director:
             _attempt(terms.robot_id, partial(publish, terms.robot_id, {path: target}, online, now_s), troubles)
         return troubles
 
-    def refresh(self, online: Online, now_s: float, signed_within_s: float = 0.0) -> Refreshed:
+    def refresh(
+        self, online: Online, now_s: float, signed_within_s: float = 0.0, again: Collection[str] = ()
+    ) -> Refreshed:
         """Sign every assignment anew, as far as it expires soon or the root changed; those that are damaged are named.
 
-        To be done well before the timestamps expire. What was signed less than `signed_within_s` ago is left.
+        To be done well before the timestamps expire. What was signed less than `signed_within_s` ago is left, but for
+        those robots that are looked at `again`.
 
         Raises:
             SigningError: the online key or the root is missing; nothing was signed.
@@ -183,7 +186,8 @@ class Director:
         if robots:
             self._require_keys(online)
         for robot_id in robots:
-            sign = partial(self._sign_anew, robot_id, online, now_s, signed_within_s)
+            within_s = 0.0 if robot_id in again else signed_within_s
+            sign = partial(self._sign_anew, robot_id, online, now_s, within_s)
             count += _attempt(robot_id, sign, troubles)
         return Refreshed(count, troubles)
 

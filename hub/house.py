@@ -97,10 +97,10 @@ class Hub:
         """Sign anew what expires within days; return how many robots were reached. See `sign_anew`."""
         return self.sign_anew(now_s).robots
 
-    def sign_anew(self, now_s: float, signed_within_s: float = 0.0) -> TroubleReport:
+    def sign_anew(self, now_s: float, signed_within_s: float = 0.0, again: Collection[str] = ()) -> TroubleReport:
         """Sign anew what expires within days, whatever is damaged beside it; says what was not signed, and why.
 
-        What was signed less than `signed_within_s` ago is left.
+        What was signed less than `signed_within_s` ago is left, but for what had trouble and is looked at `again`.
 
         Raises:
             OSError: the disk takes no writes.
@@ -108,7 +108,7 @@ class Hub:
         online = self.online()
         troubles = []
         try:
-            if now_s - self.image.metadata.signed_at_s() >= signed_within_s:
+            if IMAGE in again or now_s - self.image.metadata.signed_at_s() >= signed_within_s:
                 self.image.metadata.refresh(online, now_s)
         except EdgeError as error:
             troubles.append(Trouble(IMAGE, str(error)))
@@ -117,7 +117,7 @@ class Hub:
         except SigningError as error:
             troubles.append(Trouble(DIRECTOR_ROOT, str(error)))
         try:
-            count, damaged = self.director.refresh(online, now_s, signed_within_s)
+            count, damaged = self.director.refresh(online, now_s, signed_within_s, again)
         except SigningError as error:
             return TroubleReport(0, (*troubles, Trouble(SIGNING, str(error))))
         return TroubleReport(count, (*troubles, *itertools.starmap(Trouble, damaged.items())))

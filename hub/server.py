@@ -145,15 +145,17 @@ class Signing:
     def __init__(self, hub: Hub, every_s: float, say: Say) -> None:
         self._hub = hub
         self._every_s = every_s
+        self._troubled: frozenset[str] = frozenset()
         self.duty = Duty(SIGNING, self._sign, every_s, say)
 
     def _sign(self) -> str:
         with writing(self._hub.folder, "edge-hub serve, signing anew"):
             try:
                 left_s = self._every_s / 2 if self.duty.problem else 0.0
-                troubles = self._hub.sign_anew(time.time(), left_s).troubles
+                troubles = self._hub.sign_anew(time.time(), left_s, self._troubled).troubles
             except OSError as error:
                 troubles = (Trouble(SIGNING, str(storage_refusal(error) or error)),)
+        self._troubled = frozenset(trouble.what for trouble in troubles)
         if not troubles:
             return ""
         named = "; ".join(f"{trouble.what}: {printable(trouble.problem)}" for trouble in troubles[:_NAMED])
