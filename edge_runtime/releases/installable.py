@@ -12,8 +12,8 @@ import io
 from collections.abc import Callable
 
 from contracts.errors import BundleError, OtaError, OtaRefusal
-from contracts.manifest import MANIFEST_NAME, Manifest, parse_manifest
-from contracts.release import MAX_RELEASE_BYTES, Compatibility, ReleaseManifest
+from contracts.manifest import MANIFEST_NAME, parse_manifest
+from contracts.release import MAX_RELEASE_BYTES, ReleaseManifest
 from edge_runtime.releases.delta import decode_delta
 from edge_runtime.releases.unpack import PackReader
 
@@ -21,8 +21,8 @@ FindBlob = Callable[[str], bytes | None]
 """A blob of an earlier release by its digest; None where nobody here has it."""
 
 
-def require_manifest(release: ReleaseManifest, data: bytes) -> Manifest:
-    """The bundle's own manifest, of which `data` are the bytes, held against the release it came with.
+def require_manifest(release: ReleaseManifest, data: bytes) -> None:
+    """Hold the bundle's own manifest, of which `data` are the bytes, against the release it came with.
 
     Raises:
         OtaError: BUNDLE_ALTERED: it is none, or the two contradict each other.
@@ -39,7 +39,6 @@ def require_manifest(release: ReleaseManifest, data: bytes) -> Manifest:
     for blob in manifest.blobs:
         if files.get(blob.path) != (blob.size_bytes, blob.sha256):
             raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"release and manifest disagree about {blob.path}")
-    return manifest
 
 
 def require_installable(release: ReleaseManifest, packs: PackReader, find_base: FindBlob = lambda _: None) -> None:
@@ -62,8 +61,7 @@ def require_installable(release: ReleaseManifest, packs: PackReader, find_base: 
             problem = "its pieces are right and the whole is not: the release contradicts itself"
             raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{file.path}: {problem}")
     own = next(file for file in release.files if file.path == MANIFEST_NAME)
-    manifest = require_manifest(release, b"".join(map(packs.blob, own.pieces)))
-    _require_said(release.compatibility, Compatibility.of(manifest))
+    require_manifest(release, b"".join(map(packs.blob, own.pieces)))
     for delta in release.deltas:
         size_bytes = release.blobs[delta.blob].size_bytes
         held = packs.blob(delta.base) if delta.base in release.blobs else find_base(delta.base)
@@ -74,13 +72,3 @@ def require_installable(release: ReleaseManifest, packs: PackReader, find_base: 
             raise OtaError(error.refusal, f"the delta to {delta.blob}: {error.detail}") from error
         if held is not None and hashlib.sha256(made).hexdigest() != delta.blob:
             raise OtaError(OtaRefusal.BLOB_ALTERED, f"the delta from {delta.base} does not lead to {delta.blob}")
-
-
-def _require_said(asked: Compatibility, true: Compatibility) -> None:
-    """A robot asks the release before it fetches and the manifest before it loads: both have to say the same."""
-    for field in ("embodiment", "joint_digest", "schema"):
-        if getattr(asked, field) != getattr(true, field):
-            raise OtaError(
-                OtaRefusal.BUNDLE_ALTERED,
-                f"compatibility.{field}: the release says {getattr(asked, field)}, its bundle {getattr(true, field)}",
-            )
