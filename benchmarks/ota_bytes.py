@@ -32,7 +32,7 @@ from benchmarks.tensor_bundle import gaussian, replaced, tuned, write_bundle
 from contracts.manifest import blob_of, read_manifest, write_manifest
 from contracts.release import ReleaseManifest, load
 from edge_runtime.config import SIM_BUNDLE
-from edge_runtime.ota.delta import decode, decode_delta
+from edge_runtime.releases.delta import decode, decode_delta
 from export_tools.pack import Base, cost, pack_bundle
 from export_tools.tensor_files import FileReader, TensorRange, find_tensors
 

@@ -1,7 +1,8 @@
 """What a command says where it failed: one line for a person, and the exit code.
 
-Guarantees that no traceback reaches a person. What is nobody's mistake but ours is called a bug, and its traceback lies
-in a file. Ctrl-C and a closed pipe are not errors: they pass through.
+Guarantees that no traceback reaches a person, and that words from elsewhere are shown and do nothing. What is nobody's
+mistake but ours is called a bug, and its traceback lies in a file. Ctrl-C and a closed pipe are not errors: they pass
+through.
 """
 
 from __future__ import annotations
@@ -65,7 +66,17 @@ def explain_uncaught(extras: Sequence[str]) -> None:
 
 
 def explained(program: str, error: Exception, extras: Sequence[str] = ()) -> tuple[str, int]:
-    """One line for a person about what ended `program`, and its exit code; a bug's traceback is written to a file."""
+    """Words for a person about what ended `program`, and its exit code; a bug's traceback is written to a file.
+
+    All that they hold is visible: whatever names and messages from elsewhere hold, no terminal obeys it.
+    """
+    from contracts.text import printable_lines
+
+    words, code = _explained(program, error, extras)
+    return printable_lines(words), code
+
+
+def _explained(program: str, error: Exception, extras: Sequence[str]) -> tuple[str, int]:
     if isinstance(error, ConfigError):
         return str(error), WRONG_SETTING
     if isinstance(error, EdgeError):

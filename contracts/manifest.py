@@ -327,11 +327,22 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        data = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}. Is this the folder of a bundle?") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BundleError(f"{path}: {error}") from error
+    return parse_manifest(data, str(path))
+
+
+def parse_manifest(data: bytes, name: str) -> Manifest:
+    """Validate the bytes of a `manifest.json`, which an error calls `name`.
+
+    Raises:
+        BundleError: not a manifest of this format.
+    """
+    try:
+        return msgspec.json.decode(data, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"{name}: {error}") from error
 
 
 def verify_bundle(folder: Path) -> Manifest:

@@ -17,6 +17,7 @@ from pathlib import Path
 from contracts.command_line import explained
 from contracts.errors import ConfigError, EdgeError
 from contracts.messages import Heartbeat
+from contracts.text import printable_lines
 from edge_runtime.bus import Refusals
 from edge_runtime.config import RobotConfig, load_config
 
@@ -103,10 +104,10 @@ def run_service(description: str, body: Callable[[Arguments, StopSignal], None])
         gc.freeze()
         body(Arguments(config, options.run_dir, options.lockstep), StopSignal())
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(error)}", file=sys.stderr)
         sys.exit(2)
     except EdgeError as error:
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"error: {type(error).__name__}: {printable_lines(error)}", file=sys.stderr)
         sys.exit(1)
     except Exception as error:
         line, code = explained("edge-runtime", error)

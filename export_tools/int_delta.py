@@ -1,6 +1,6 @@
 """Codes a blob for its pack: plain, compressed, or as the integer difference from a blob of the release before.
 
-What comes out here is decoded by `edge_runtime/ota/delta.py`, whose first lines describe the format.
+What comes out here is decoded by `edge_runtime/releases/delta.py`, whose first lines describe the format.
 """
 
 from __future__ import annotations

@@ -30,11 +30,11 @@ from contracts.release import (
     StoredDelta,
     load,
 )
+from edge_runtime.releases.unpack import PackedFile, PackReader, packed_file
 from export_tools.int_delta import compressed, encode_delta
 from export_tools.packs import PackWriter, bring_pack
 from export_tools.pieces import Piece, split, tensor_parts
 from export_tools.tensor_files import FileReader, TensorRange, find_tensors
-from export_tools.unpack import PackedFile, PackReader, packed_file
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are done and those there are."""

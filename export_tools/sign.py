@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, MetaFile, TargetFile, Targets
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from contracts.assignment import MAX_RELEASE_COUNTER, ReleaseTerms, custom_of, read_terms
 from contracts.errors import SigningError
@@ -24,6 +24,8 @@ from export_tools.lasting import replace_file
 RELEASES = "releases"
 RELEASES_EXPIRE_DAYS = 90
 _DIGESTS = ["sha256"]
+
+SignedKind = TypeVar("SignedKind", Root, Timestamp, Snapshot, Targets)
 
 
 def read_draft(path: Path) -> Metadata[Any]:
@@ -38,6 +40,21 @@ def read_draft(path: Path) -> Metadata[Any]:
         raise SigningError(str(path), f"{error.strerror}") from error
     except RepositoryError as error:
         raise SigningError(str(path), f"is no metadata: {error}") from error
+
+
+def read_signed(path: Path, kind: type[SignedKind], version: int | None = None) -> Metadata[SignedKind]:
+    """Read metadata of one kind, and of one version where the name of its file says which.
+
+    Raises:
+        SigningError: not there, no metadata, or other metadata.
+    """
+    metadata = read_draft(path)
+    signed = metadata.signed
+    if not isinstance(signed, kind):
+        raise SigningError(str(path), f"is {signed.type} metadata where {kind.type} is due")
+    if version is not None and signed.version != version:
+        raise SigningError(str(path), f"holds version {signed.version}")
+    return metadata
 
 
 def write_draft(path: Path, metadata: Metadata[Any]) -> None:
@@ -88,8 +105,8 @@ def announced_in(folder: Path) -> Mapping[str, MetaFile]:
     Raises:
         SigningError: there is none, or what it announces is not there.
     """
-    timestamp = read_draft(folder / "timestamp.json")
-    snapshot = read_draft(folder / f"{timestamp.signed.snapshot_meta.version}.snapshot.json")
+    version = read_signed(folder / "timestamp.json", Timestamp).signed.snapshot_meta.version
+    snapshot = read_signed(folder / f"{version}.snapshot.json", Snapshot, version)
     announced: Mapping[str, MetaFile] = snapshot.signed.meta
     return announced
 

@@ -10,25 +10,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import FastAPI, Header, Request
-from fastapi.responses import JSONResponse, Response
+import msgspec
+from fastapi import FastAPI, Header
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
 
-from contracts.errors import EdgeError, OtaError, OtaRefusal, ReportError, ReportRefusal
+from contracts.text import printable, printable_json
 from hub import operator_api, robot_api
+from hub.checkup import Checkup
+from hub.declined import add_handlers, answers
 from hub.house import Hub
 from hub.static_files import read_public
-from hub.storage import storage_refusal
 
-_STATUS = {
-    ReportRefusal.OVERSIZED: 413,
-    ReportRefusal.MALFORMED: 422,
-    ReportRefusal.UNKNOWN_ROBOT: 404,
-    ReportRefusal.SPENT_NONCE: 409,
-    ReportRefusal.EXPIRED_NONCE: 409,
-}
 _DESCRIPTION = """\
 Publishes what robots may install, tells each robot what to run, and takes their signed word for what does run.
 
@@ -40,60 +34,68 @@ Publishes what robots may install, tells each robot what to run, and takes their
 
 What is declined is answered as `{"refusal": ..., "detail": ...}`: the refusal is stable, the detail is for people.
 """
+_FILE = "Metadata, release manifests and packs, by range where asked; see docs/guides/hub.md for caching."
+_NO_BODY: dict[int | str, dict[str, str]] = {
+    206: {"description": "a range of it"},
+    304: {"description": "as it was"},
+    400: {"description": "the range is none"},
+    404: {"description": "there is none, or it is not public"},
+    416: {"description": "the range is beyond its end"},
+}
+
+
+class Degraded(BaseModel):
+    """Something that is not as it should be."""
+
+    what: str = Field(description="a robot's name, or a part or duty of the hub")
+    problem: str = Field(description="what is wrong with it")
 
 
 class Health(BaseModel):
     """Alive, and the database answers."""
 
-    healthy: bool = Field(description="always true; a hub that is not well does not answer with 200")
+    healthy: bool = Field(description="whether everything is as it should be; a hub that is degraded goes on serving")
+    degraded: list[Degraded] | None = Field(None, description="what is not; left out where there is nothing")
 
 
-def make_app(hub: Hub, engine: Engine, operator_token: str) -> FastAPI:
-    """The application over one hub's folder and database."""
-    app = FastAPI(title="edge-hub", version="1", description=_DESCRIPTION, redirect_slashes=False)
+def make_app(hub: Hub, engine: Engine, operator_token: str, checkup: Checkup | None = None) -> FastAPI:
+    """The application over one hub's folder and database; `checkup` knows of what the server does beside."""
+    app = FastAPI(title="edge-hub", version="1", description=_DESCRIPTION, redirect_slashes=False, responses=answers())
     app.include_router(robot_api.routes(engine))
     app.include_router(operator_api.routes(hub, engine, operator_token))
+    looks = checkup or Checkup(hub)
 
-    @app.get("/health", tags=["hub"], summary="Whether the hub is well")
-    def health() -> Health:
+    @app.get("/health", tags=["hub"], summary="Whether the hub is well, and what is not", response_model=Health)
+    def health() -> Response:
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
-        return Health(healthy=True)
+        found = [{"what": trouble.what, "problem": printable(trouble.problem)} for trouble in looks.troubles()]
+        said = {"healthy": not found, **({"degraded": found} if found else {})}
+        return Response(printable_json(msgspec.json.encode(said)), media_type="application/json")
 
     _add_files(app, hub.folder)
-    for kind in (EdgeError, OSError, DBAPIError):
-        app.add_exception_handler(kind, _declined)
+    add_handlers(app)
     return app
 
 
 def _add_files(app: FastAPI, folder: Path) -> None:
-    @app.api_route(
-        "/{repository}/{path:path}",
-        methods=["GET", "HEAD"],
-        tags=["files"],
-        summary="A published file",
-        description="Metadata, release manifests and packs, by range where asked; see docs/guides/hub.md for caching.",
-        response_class=Response,
-        responses={206: {"description": "a range of it"}, 304: {"description": "as it was"}},
-        operation_id="read_file",
-    )
     def read_file(
         repository: str, path: str, if_none_match: Annotated[str | None, Header(description="an ETag")] = None
     ) -> Response:
         return read_public(folder, f"{repository}/{path}", if_none_match)
 
-
-def _declined(_: Request, error: Exception) -> JSONResponse:
-    fault = storage_refusal(error)
-    if fault is not None:
-        status = 507 if fault.refusal is OtaRefusal.NO_SPACE else 500
-        return JSONResponse({"refusal": fault.refusal.value, "detail": fault.detail}, status_code=status)
-    if isinstance(error, ReportError):
-        status, refusal, detail = _STATUS.get(error.refusal, 403), error.refusal.value, error.detail
-    elif isinstance(error, OtaError):
-        status, refusal, detail = 422, error.refusal.value, error.detail
-    elif not isinstance(error, EdgeError):
-        status, refusal, detail = 500, "failed", str(error)
-    else:
-        status, refusal, detail = 422, "refused", str(error)
-    return JSONResponse({"refusal": refusal, "detail": detail}, status_code=status)
+    for method, name, summary in (
+        ("GET", "read_file", "A published file"),
+        ("HEAD", "look_at_file", "The size and the tag of a published file"),
+    ):
+        app.add_api_route(
+            "/{repository}/{path:path}",
+            read_file,
+            methods=[method],
+            tags=["files"],
+            summary=summary,
+            description=_FILE,
+            response_class=Response,
+            responses={**answers(), **_NO_BODY},
+            operation_id=name,
+        )

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from contracts.command_line import VersionAction
 from contracts.console import EXIT_CODES
 from contracts.errors import EdgeError, SigningError
+from contracts.text import printable, printable_lines
 from export_tools.lasting import make_folder
 from hub import commands, fleet_commands
 from hub.lock import writing
@@ -35,6 +36,7 @@ two people release, the director only chooses among releases:
   edge-hub robots enrol HUB arm-1 arm-1.pub             whose reports it takes
   edge-hub status HUB                                   what robots say that runs, and nothing else counts
   edge-hub refresh HUB                                  every hour where nobody serves: it expires within days
+  edge-hub repair HUB                                   makes damaged metadata anew
 
 to try it out:      edge-hub init HUB                   development keys, all in one step
 for real robots:    edge-hub keys --help                and docs/guides/keys.md, the ceremony
@@ -66,14 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(given)
     try:
         with _turn(arguments):
-            arguments.run(arguments, time.time(), print)
+            arguments.run(arguments, time.time(), _say)
     except BrokenPipeError:
         # Whoever read the output has left; that is no refusal.
         raise
     except (EdgeError, OSError, DBAPIError) as error:
-        print(f"refused: {storage_refusal(error) or error}", file=sys.stderr)
+        print(f"refused: {printable(storage_refusal(error) or error, 2000)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _say(words: str) -> None:
+    """Print what came of it. Words from elsewhere are shown already where they came in; this is the last barrier."""
+    print(printable_lines(words))
 
 
 def _turn(arguments: argparse.Namespace) -> AbstractContextManager[None]:
@@ -124,10 +131,15 @@ def build_parser() -> argparse.ArgumentParser:
     _hub(assign)
     assign.add_argument("release", help="bundles/NAME/DIGEST.json, as `publish` and `show` say it")
     assign.add_argument(
-        "--robot", action="append", default=[], help="a robot's id, or a pattern as 'arm-*'; may be given again"
+        "--robot", action="append", default=[], help="an enrolled robot, or a pattern as 'arm-*'; may be given again"
     )
     assign.add_argument("--robots", type=Path, metavar="FILE", help="ids and patterns, one a line")
     assign.add_argument("--all", action="store_true", help="every robot that is enrolled")
+    assign.add_argument(
+        "--not-enrolled",
+        action="store_true",
+        help="also names that nobody enrolled: robots that send no reports, or whose key comes later",
+    )
     assign.add_argument("--hardware", required=True, help="what the robots are, as the release was signed for")
     assign.add_argument("--counter", type=int, help="release counter (default: the newest approved for the release)")
     assign.add_argument("--not-before", type=int, metavar="UNIX_S", help="earliest install (default: now)")
@@ -144,6 +156,17 @@ def build_parser() -> argparse.ArgumentParser:
     refresh = rooms.add_parser("refresh", help="sign anew what is signed online; says what people have to sign soon")
     _hub(refresh)
     refresh.set_defaults(run=commands.refresh, writes=True)
+
+    repair = rooms.add_parser(
+        "repair",
+        help="make anew what is damaged of the hub's files, of robots or of everything",
+        description="Makes damaged metadata anew from what is left of it, numbered above all that robots have seen. "
+        "`status`, `refresh` and /health name what is damaged. What people signed can't be made anew: it is named, "
+        "and has to be put back from a copy.",
+    )
+    _hub(repair)
+    repair.add_argument("robot", nargs="*", help="only these (default: all that is damaged)")
+    repair.set_defaults(run=fleet_commands.repair, writes=True)
 
     fleet_commands.add_parsers(rooms)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,16 @@ from tuf.api.metadata import Metadata, Root, Targets
 
 from contracts.assignment import AssignmentTerms, ReleaseTerms, read_terms
 from contracts.errors import SigningError
+from contracts.text import printable
 from export_tools.key_files import create_key, load_public, load_signer
 from export_tools.sign import RELEASES, read_draft, releases_of, sign_draft, write_draft
 from hub.house import DEVELOPMENT_WARNING, Hub, make_development_hub
-from hub.keys import first_root, next_root, next_targets, revoke
+from hub.keys import first_root, next_root, next_targets, require_peoples_targets, revoke
 from hub.lock import signing
 from hub.robots import enrolled_in
 from hub.selection import EVERY, read_names, select
+from hub.trouble import IMAGE as IMAGE_PART
+from hub.trouble import Trouble, robots_in_words, troubled
 
 IMAGE = "image"
 DIRECTOR = "director"
@@ -37,10 +42,27 @@ def init(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
 def show(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     """Who may sign, what is released, who is assigned what."""
     hub = _hub(arguments.hub, say)
-    for name, root in ((IMAGE, hub.image.metadata.root()), (DIRECTOR, hub.director.root())):
+    # What is damaged is named at the end; all else is shown.
+    for show_part in (_show_roots, _show_releases):
+        with contextlib.suppress(SigningError):
+            show_part(hub, now_s, say)
+    for robot_id in hub.director.robots():
+        assigned = hub.director.known(robot_id)
+        if assigned is not None:
+            say(f"robot {robot_id}: counter {assigned.terms.release_counter}, {printable(assigned.path)}")
+    troubles = hub.troubles()
+    if troubles:
+        raise troubled("damaged", troubles)
+
+
+def _show_roots(hub: Hub, now_s: float, say: Say) -> None:
+    for name, root in ((DIRECTOR, hub.director.root()), (IMAGE, hub.image.metadata.root())):
         say(f"{name} root, version {root.signed.version}, expires in {_days(root, now_s)} days")
         for role, asked in root.signed.roles.items():
             say(f"  {role:10} {asked.threshold} of {len(asked.keyids)}: {', '.join(asked.keyids)}")
+
+
+def _show_releases(hub: Hub, now_s: float, say: Say) -> None:
     targets = hub.image.metadata.role(Targets.type)
     say(f"delegation to {RELEASES}, expires in {_days(targets, now_s)} days")
     delegations = targets.signed.delegations
@@ -50,10 +72,6 @@ def show(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     if releases is not None:
         say(f"{RELEASES}, version {releases.signed.version}, expires in {_days(releases, now_s)} days")
         _list_releases(releases.signed, (), say)
-    for robot_id in hub.director.robots():
-        assigned = hub.director.assignment(robot_id)
-        if assigned is not None:
-            say(f"robot {robot_id}: counter {assigned.terms.release_counter}, {assigned.path}")
 
 
 def publish(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
@@ -84,22 +102,29 @@ def assign(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
             rollout_id=arguments.rollout,
             probation_s=arguments.probation,
         )
-        for robot_id in select(asked, enrolled_in(hub.folder))
+        for robot_id in select(asked, enrolled_in(hub.folder), also_unknown=arguments.not_enrolled)
     ]
-    hub.director.assign_all(arguments.release, told, hub.image, hub.online(), now_s)
+    failed = hub.director.assign_all(arguments.release, told, hub.image, hub.online(), now_s)
     for terms in told:
-        say(f"{terms.robot_id}: counter {counter}, {arguments.release}")
-    say(f"{len(told)} robots were told")
+        if terms.robot_id not in failed:
+            say(f"{terms.robot_id}: counter {counter}, {arguments.release}")
+    say(f"Assigned to {robots_in_words(len(told) - len(failed))}; each learns it when it asks next")
+    if failed:
+        raise troubled("not assigned", (Trouble(name, problem) for name, problem in failed.items()))
 
 
 def refresh(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     """Sign online metadata anew."""
     hub = _hub(arguments.hub, say)
-    say(f"signed anew: image repository, {hub.refresh(now_s)} robots")
+    report = hub.sign_anew(now_s)
+    image = "" if any(trouble.what == IMAGE_PART for trouble in report.troubles) else "image repository, "
+    say(f"signed anew: {image}{robots_in_words(report.robots)}")
     for name, metadata in _offline(hub):
         days = _days(metadata, now_s)
         if days < 30:
             say(f"{name} expires in {days} days and has to be signed by people: see docs/guides/keys.md")
+    if report.troubles:
+        raise troubled("not signed anew", report.troubles)
 
 
 def approve(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
@@ -115,7 +140,7 @@ def _approve(arguments: argparse.Namespace, say: Say) -> None:
     _list_releases(releases_of(draft), before, say)
     sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
     write_draft(arguments.draft, draft)
-    say(f"approved: {arguments.draft} has {len(draft.signatures)} signatures")
+    say(f"approved: {arguments.draft} has {_signatures(draft)}")
 
 
 def keys_create(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
@@ -152,7 +177,7 @@ def keys_sign(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
         draft = read_draft(arguments.draft)
         sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
         write_draft(arguments.draft, draft)
-    say(f"{arguments.draft} has {len(draft.signatures)} signatures")
+    say(f"{arguments.draft} has {_signatures(draft)}")
 
 
 def keys_setup(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
@@ -197,8 +222,13 @@ def keys_install(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     if arguments.repository == DIRECTOR:
         if len(drafts) != 1:
             raise SigningError(DIRECTOR, "people sign its root, and nothing else")
-        hub.director.publish_root(drafts[0], hub.online(), now_s)
+        damaged = hub.director.publish_root(drafts[0], hub.online(), now_s).troubles
+        if damaged:
+            raise troubled("the root is in force, and not signed anew", itertools.starmap(Trouble, damaged.items()))
     else:
+        for draft in drafts:
+            if isinstance(draft.signed, Root):
+                require_peoples_targets(draft.signed)
         hub.image.install({_role_of(draft): draft for draft in drafts}, hub.online(), now_s)
     named = ", ".join(f"{_role_of(draft)} {draft.signed.version}" for draft in drafts)
     say(f"in force in the {arguments.repository} repository: {named}")
@@ -218,12 +248,18 @@ def _root(hub: Hub, repository: str) -> Metadata[Root]:
 
 
 def _offline(hub: Hub) -> Iterable[tuple[str, Metadata[Any]]]:
-    yield "the image root", hub.image.metadata.root()
-    yield "the director root", hub.director.root()
-    yield "the delegation to releases", hub.image.metadata.role(Targets.type)
-    releases = hub.image.releases()
-    if releases is not None:
-        yield "the list of releases", releases
+    """What people signed, as far as it can be read."""
+    listed: tuple[tuple[str, Callable[[], Metadata[Any] | None]], ...] = (
+        ("the image root", hub.image.metadata.root),
+        ("the director root", hub.director.root),
+        ("the delegation to releases", lambda: hub.image.metadata.role(Targets.type)),
+        ("the list of releases", hub.image.releases),
+    )
+    for name, read in listed:
+        with contextlib.suppress(SigningError):  # what is damaged was named
+            metadata = read()
+            if metadata is not None:
+                yield name, metadata
 
 
 def _role_of(draft: Metadata[Any]) -> str:
@@ -239,7 +275,12 @@ def _list_releases(releases: Targets, before: Iterable[str], say: Say) -> None:
         terms = read_terms(target.custom, ReleaseTerms)
         counters = ", ".join(map(str, terms.release_counters))
         mark = "  " if not known else "= " if path in known else "+ "
-        say(f"{mark}{path}\n    counters {counters}; for {', '.join(terms.hardware)}; {target.length} bytes")
+        say(f"{mark}{printable(path)}\n    counters {counters}; for {', '.join(terms.hardware)}; {target.length} bytes")
+
+
+def _signatures(draft: Metadata[Any]) -> str:
+    count = len(draft.signatures)
+    return f"{count} signature{'' if count == 1 else 's'}"
 
 
 def _days(metadata: Metadata[Any], now_s: float) -> int:
@@ -260,3 +301,5 @@ def _passphrase(arguments: argparse.Namespace) -> str | None:
         return str(arguments.passphrase_file.read_text().partition("\n")[0])
     except OSError as error:
         raise SigningError(str(arguments.passphrase_file), f"{error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SigningError(str(arguments.passphrase_file), "is no text") from error

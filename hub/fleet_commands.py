@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from contracts.errors import SigningError
+from contracts.text import printable, printable_json
 from export_tools.key_files import PUBLIC_SUFFIX, load_public
 from hub.db.connection import open_database, open_to_read
 from hub.house import Hub
@@ -18,7 +19,9 @@ from hub.lock import writing
 from hub.overview import Progress, RobotStatus, progress, robots
 from hub.reports import Reports
 from hub.robots import Robots
+from hub.selection import did_you_mean
 from hub.standing import BEHIND, Standing
+from hub.trouble import DIRECTOR_ROOT, IMAGE, robots_in_words, troubled
 
 Say = Callable[[str], None]
 
@@ -46,7 +49,13 @@ def add_parsers(rooms: Any) -> None:
     several.add_argument("hub", type=Path, help="the hub's folder")
     several.add_argument("keys", type=Path, metavar="FOLDER")
     several.set_defaults(run=_enrol_all, writes=True)
-    retire = steps.add_parser("retire", help="take no more reports of a robot")
+    mend = steps.add_parser("repair", help="make a robot's damaged files anew, with the assignment that it had")
+    mend.add_argument("hub", type=Path, help="the hub's folder")
+    mend.add_argument("robot", nargs="+")
+    mend.set_defaults(run=repair, writes=True)
+    retire = steps.add_parser(
+        "retire", help="take no more reports of a robot; of a name that was never enrolled, take its assignment away"
+    )
     retire.add_argument("hub", type=Path, help="the hub's folder")
     retire.add_argument("robot")
     retire.set_defaults(run=_retire, writes=True)
@@ -84,8 +93,37 @@ def _enrol(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
 
 def _retire(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     del now_s
-    Robots(open_database(_hub(arguments).folder)).retire(arguments.robot)
-    say(f"{arguments.robot}: no report counts any more")
+    hub, robot_id = _hub(arguments), arguments.robot
+    robots = Robots(open_database(hub.folder))
+    if robots.get(robot_id) is not None:
+        robots.retire(robot_id)
+        say(f"{robot_id}: no report counts any more")
+        return
+    told = set(hub.director.robots())
+    if robot_id not in told:
+        known = sorted({robot.robot_id for robot in robots.all()} | told)
+        raise SigningError(printable(robot_id, 80), f"was never enrolled{did_you_mean(robot_id, known)}")
+    hub.director.withdraw(robot_id)
+    say(f"{robot_id}: was never enrolled; its assignment is taken away")
+
+
+def repair(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
+    """Make anew what is damaged."""
+    hub = _hub(arguments)
+    wanted = set(arguments.robot)
+    engine = open_to_read(hub.folder)
+    known = {*hub.director.robots(), *(() if engine is None else (robot.robot_id for robot in Robots(engine).all()))}
+    unknown = sorted(wanted - known)
+    if unknown:
+        named = "; ".join(f"{printable(name, 80)}{did_you_mean(name, sorted(known))}" for name in unknown)
+        raise SigningError("robots", f"there is none of that name: {named}")
+    mended, left = hub.repair(now_s, wanted or None)
+    for what in mended:
+        say(f"{what}: made anew")
+    if not mended and not left:
+        say("nothing is damaged")
+    if left:
+        raise troubled("not made anew", left)
 
 
 def _enrol_all(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
@@ -96,7 +134,7 @@ def _enrol_all(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     robots = Robots(open_database(hub.folder))
     for path in keys:
         robots.enrol(path.name.removesuffix(PUBLIC_SUFFIX), load_public(path), now_s)
-    say(f"{len(keys)} robots: reports signed with their keys count from now on")
+    say(f"{robots_in_words(len(keys))}: reports signed with their keys count from now on")
 
 
 def _status(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
@@ -107,10 +145,12 @@ def _status(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
             engine = open_database(hub.folder)
     everybody = robots(hub, Robots(engine), Reports(engine))
     updates = progress(everybody)
+    troubles = [trouble for trouble in hub.troubles() if trouble.what in (IMAGE, DIRECTOR_ROOT)]
     wanted = {*arguments.standing, *(BEHIND if arguments.behind else ())} or set(Standing)
     shown = [status for status in everybody if status.standing in wanted]
     if arguments.json:
-        say(msgspec.json.format(msgspec.json.encode({"updates": updates, "robots": shown})).decode())
+        found = {"updates": updates, "robots": shown, "troubles": troubles}
+        say(printable_json(msgspec.json.format(msgspec.json.encode(found))).decode())
         return
     for status in shown:
         _say_status(status, now_s, say)
@@ -118,17 +158,24 @@ def _status(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
         say("no robot is enrolled or assigned anything")
     for update in updates:
         _say_progress(update, say)
+    damaged = [status.robot_id for status in everybody if status.trouble]
+    for trouble in troubles:
+        say(f"damaged: {trouble.what}: {printable(trouble.problem)}")
+    if damaged:
+        say(f"damaged: the hub's files of {', '.join(damaged)}: edge-hub repair {arguments.hub}")
 
 
 def _say_status(status: RobotStatus, now_s: float, say: Say) -> None:
     enrolled = "" if status.enrolled else ", not enrolled"
     say(f"{status.robot_id}: {status.standing}{enrolled}")
+    if status.trouble:
+        say(f"    damaged: {printable(status.trouble)}")
     if status.assignment is not None:
-        say(f"    told: counter {status.assignment.terms.release_counter}, {status.assignment.path}")
+        say(f"    told: counter {status.assignment.terms.release_counter}, {printable(status.assignment.path)}")
     report, reported_s = status.report, status.reported_s
     if report is not None and reported_s is not None:
         when = datetime.fromtimestamp(reported_s, tz=timezone.utc).isoformat(timespec="seconds")
-        why = f" ({report.reason})" if report.reason else ""
+        why = f" ({printable(report.reason)})" if report.reason else ""
         age = timedelta(seconds=max(0, round(now_s - reported_s)))
         say(f"    says: counter {report.running_counter}, {report.running_bundle}, {report.state}{why}")
         say(f"    at:   {when}, {age} ago")
@@ -136,11 +183,11 @@ def _say_status(status: RobotStatus, now_s: float, say: Say) -> None:
 
 def _say_progress(update: Progress, say: Say) -> None:
     done = update.standings.get(Standing.RUNS, 0)
-    say(f"counter {update.counter}, {update.release}: {done} of {update.robots} robots run it")
+    say(f"counter {update.counter}, {printable(update.release)}: {done} of {robots_in_words(update.robots)} run it")
     details = {Standing.UNDER_WAY: update.states, Standing.WAITING: update.waits, Standing.FAILED: update.reasons}
     for standing, count in update.standings.items():
         if standing is not Standing.RUNS:
-            detail = ", ".join(f"{number} {what}" for what, number in details.get(standing, {}).items())
+            detail = ", ".join(f"{number} {printable(what)}" for what, number in details.get(standing, {}).items())
             say(f"    {count} {standing}{': ' if detail else ''}{detail}")
 
 

@@ -4,6 +4,9 @@ keys/                 online keys, `*.key`: whoever has them can choose among ap
 image/metadata        ┐
 image/targets         │ static files, to be served as they are
 director/robots       ┘
+image/spool           a release that is being looked at, before it is public
+image/ledger.json     ┐ what was published last, from which damaged files are made anew
+director/ledger       ┘
 director/root         the director's roots
 robot/                image.root.json and director.root.json: what a new robot is delivered with
 DEVELOPMENT_KEYS      there if all keys were made in one step on this machine
@@ -12,20 +15,26 @@ development_keys/     and then these are the ones that should be offline
 
 from __future__ import annotations
 
+import itertools
 import shutil
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
-from contracts.errors import SigningError
+from contracts.errors import EdgeError, SigningError
 from export_tools.key_files import SECRET_SUFFIX, create_key, load_signer
 from export_tools.lasting import replace_file
 from export_tools.sign import sign_draft
 from hub.director import Director
 from hub.image_repository import ImageRepository
-from hub.keys import first_root, next_targets
-from hub.repository import Online
+from hub.keys import first_root, next_targets, require_peoples_targets
+from hub.online_keys import Online
+from hub.roots import repair_roots, require_roots
+from hub.storage import storage_refusal
+from hub.trouble import DIRECTOR_ROOT, IMAGE, SIGNING, Trouble, TroubleReport, looked
 
 DEVELOPMENT_WARNING = (
     "DEVELOPMENT KEYS: every key of this hub, those of its root included, was made in one step and lies unencrypted on "
@@ -61,7 +70,7 @@ class Hub:
 
     def online(self) -> Online:
         """The keys that the hub signs with by itself."""
-        return Online(load_signer(path) for path in sorted(self.keys.glob(f"*{SECRET_SUFFIX}")))
+        return Online.of(self.keys)
 
     def set_up(
         self, image_root: Metadata[Root], targets: Metadata[Targets], director_root: Metadata[Root], now_s: float
@@ -73,6 +82,8 @@ class Hub:
         """
         if self.image.metadata.exists:
             raise SigningError(str(self.folder), "is set up already; roots change by `edge-hub keys rotate-root`")
+        if isinstance(image_root.signed, Root):
+            require_peoples_targets(image_root.signed)
         online = self.online()
         for folder in (self.folder / "director" / "root", self.folder / "image" / "metadata"):
             _forget_first_root(folder)
@@ -83,14 +94,91 @@ class Hub:
         self.image.set_up(image_root, targets, online, now_s)
 
     def refresh(self, now_s: float) -> int:
-        """Sign anew what expires within days; return how many robots have an assignment.
+        """Sign anew what expires within days; return how many robots were reached. See `sign_anew`."""
+        return self.sign_anew(now_s).robots
+
+    def sign_anew(self, now_s: float, signed_within_s: float = 0.0, again: Collection[str] = ()) -> TroubleReport:
+        """Sign anew what expires within days, whatever is damaged beside it; says what was not signed, and why.
+
+        What was signed less than `signed_within_s` ago is left, but for what had trouble and is looked at `again`.
 
         Raises:
-            SigningError: an online key is missing.
+            OSError: the disk takes no writes.
         """
         online = self.online()
-        self.image.metadata.refresh(online, now_s)
-        return self.director.refresh(online, now_s)
+        troubles = []
+        try:
+            if IMAGE in again or now_s - self.image.metadata.signed_at_s() >= signed_within_s:
+                self.image.metadata.refresh(online, now_s)
+        except EdgeError as error:
+            troubles.append(Trouble(IMAGE, str(error)))
+        try:
+            require_roots(self.director.roots)
+        except SigningError as error:
+            troubles.append(Trouble(DIRECTOR_ROOT, str(error)))
+        try:
+            count, damaged = self.director.refresh(online, now_s, signed_within_s, again)
+        except SigningError as error:
+            return TroubleReport(0, (*troubles, Trouble(SIGNING, str(error))))
+        return TroubleReport(count, (*troubles, *itertools.starmap(Trouble, damaged.items())))
+
+    def troubles(
+        self,
+        is_as_it_was: Callable[[str], bool] = lambda _what: False,
+        note: Callable[[str, tuple[Path, ...]], None] = lambda _what, _files: None,
+    ) -> tuple[Trouble, ...]:
+        """Everything whose files are damaged; changes nothing.
+
+        What `is_as_it_was` since it was whole is not read again; `note` is told what was read, and which files of it.
+        """
+        looks: list[tuple[str, Callable[[], tuple[Path, ...]]]] = [
+            (IMAGE, self.image.look),
+            (DIRECTOR_ROOT, lambda: require_roots(self.director.roots)),
+            *((robot_id, partial(self.director.look, robot_id)) for robot_id in self.director.robots()),
+        ]
+        found = []
+        for what, look in looks:
+            if not is_as_it_was(what):
+                files, problem = looked(look)
+                note(what, files)
+                if problem is not None:
+                    found.append(Trouble(what, problem))
+        return tuple(found)
+
+    def repair(self, now_s: float, robots: Collection[str] | None = None) -> tuple[list[str], tuple[Trouble, ...]]:
+        """Make anew what is damaged, of these robots or of everything; returns what was, and what could not be.
+
+        Raises:
+            OSError: the disk takes no writes.
+        """
+        online, mended, left = self.online(), [], []
+
+        def attempt(what: str, act: Callable[[], object]) -> None:
+            try:
+                act()
+            except Exception as error:
+                if isinstance(error, OSError) and storage_refusal(error) is not None:
+                    raise
+                left.append(Trouble(what, str(error)))
+            else:
+                mended.append(what)
+
+        for trouble in self.troubles():
+            if robots is not None and trouble.what not in robots:
+                continue
+            if trouble.what == IMAGE:
+                attempt(IMAGE, lambda: self._repair_image(online, now_s))
+            elif trouble.what == DIRECTOR_ROOT:
+                attempt(DIRECTOR_ROOT, lambda: self.director.repair_roots(self.folder / "robot" / "director.root.json"))
+            else:
+                attempt(trouble.what, partial(self.director.repair, trouble.what, self.image, online, now_s))
+        return mended, tuple(left)
+
+    def _repair_image(self, online: Online, now_s: float) -> None:
+        delivered = self.folder / "robot" / "image.root.json"
+        repair_roots(self.image.metadata.folder, lambda name: [delivered] if name == "1.root.json" else [])
+        if looked(self.image.look)[1] is not None:
+            self.image.repair(online, now_s)
 
 
 def make_development_hub(folder: Path, now_s: float) -> Hub:

@@ -1,13 +1,15 @@
 """The image repository: what exporter and approver released, as static files.
 
 `metadata/` is TUF metadata, `targets/` holds release manifests (under the names that carry their hash) and `packs/`.
-Guarantees: a release is announced only when two people signed it and every file of it comes out of the packs that lie
-there. Refuses to say who gets it; that is the director's. Trusts the keys that its root names.
+Guarantees: nothing is written before two people's signatures and every path and hash were looked at; a release becomes
+public only when the robot's own code can install it out of its packs; what was refused leaves nothing. Refuses to say
+who gets it; that is the director's. Trusts the keys that its root names.
 """
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,18 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
 from contracts.assignment import ReleaseTerms, read_terms
-from contracts.errors import BundleError, SigningError
+from contracts.errors import BundleError, OtaError, SigningError
 from contracts.release import Pack, load
-from export_tools import unpack
-from export_tools.lasting import copy_beside, put_in_place, replace_file
-from export_tools.sign import RELEASES, counters_of, releases_of
-from hub.repository import MetadataRepository, Online
+from edge_runtime.releases.installable import require_installable
+from edge_runtime.releases.unpack import PackReader
+from export_tools.lasting import make_folder, put_in_place, replace_file
+from export_tools.packs import bring_pack
+from export_tools.sign import RELEASES, counters_of, read_signed, releases_of
+from hub.admission import copy_plain, read_plain, require_target
+from hub.metadata_names import versions_of
+from hub.online_keys import Online
+from hub.repository import MetadataRepository
+from hub.roots import require_roots
 
 _READ_BYTES = 1 << 20
 
@@ -30,8 +38,9 @@ class ImageRepository:
     """The image repository under `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        self.metadata = MetadataRepository(folder / "metadata")
+        self.metadata = MetadataRepository(folder / "metadata", ledger=folder / "ledger.json")
         self._targets = folder / "targets"
+        self._spool = folder / "spool"
 
     def set_up(self, root: Metadata[Root], targets: Metadata[Targets], online: Online, now_s: float) -> None:
         """Publish the first root and targets, signed by their holders.
@@ -42,11 +51,12 @@ class ImageRepository:
         self.metadata.publish((root, targets), (Root.type, Targets.type), online, now_s)
 
     def releases(self) -> Metadata[Any] | None:
-        """The `releases` that is published, None before the first."""
-        try:
-            return self.metadata.role(RELEASES)
-        except SigningError:
-            return None
+        """The `releases` that is published, None before the first.
+
+        Raises:
+            SigningError: it is damaged.
+        """
+        return self.metadata.role(RELEASES) if self.metadata.announces(RELEASES) else None
 
     def released(self, path: str) -> TargetFile:
         """A release that exporter and approver signed.
@@ -87,16 +97,68 @@ class ImageRepository:
         """Publish a `releases` that both signed, with what `edge-export pack` left in `packed`; return what is new.
 
         Raises:
-            SigningError: signatures are missing, what was released before is gone or changed, or a file is missing or
-                altered. Nothing was announced.
+            SigningError: signatures are missing, what was released before is gone or changed, a path is none of a
+                release, a file is missing or altered, or no robot could install it. Nothing was announced or written.
+            OSError: nothing was announced.
         """
         fresh = self._fresh(draft)
-        for leftover in (self._targets / "packs").glob(".*.new"):
-            leftover.unlink(missing_ok=True)  # of a publication that was cut short
-        for path in fresh:
-            self._take(draft.signed.targets[path], packed)
-        self.metadata.publish((draft,), (RELEASES,), online, now_s)
+        self.metadata.check({RELEASES: draft})
+        self.clear_spool()
+        placed: list[Path] = []
+        try:
+            for path in fresh:
+                self._admit(draft.signed.targets[path], packed)
+            for path in fresh:
+                placed += self._place(draft.signed.targets[path])
+            self.metadata.publish((draft,), (RELEASES,), online, now_s)
+        except BaseException:
+            if not self._is_announced(fresh):
+                for place in placed:
+                    place.unlink(missing_ok=True)
+            raise
+        finally:
+            self.clear_spool()
         return fresh
+
+    def clear_spool(self) -> None:
+        """Remove what a publication that was refused or cut short has left; for whoever holds the hub's lock."""
+        shutil.rmtree(self._spool, ignore_errors=True)
+        for leftover in (self._targets / "packs").glob(".*.new"):
+            leftover.unlink(missing_ok=True)
+
+    def look(self) -> tuple[Path, ...]:
+        """Read all metadata as a robot would; returns the files.
+
+        Raises:
+            SigningError: names the first that is damaged.
+        """
+        return (*require_roots(self.metadata.folder), *self.metadata.files_of(self.metadata.published()))
+
+    def repair(self, online: Online, now_s: float) -> None:
+        """Announce anew what people signed, under numbers above all that robots have seen.
+
+        Raises:
+            SigningError: the newest of what people signed is damaged itself: it has to be put back from a copy.
+        """
+        targets = self._newest(Targets.type)
+        roles = {Targets.type: targets}
+        delegations = targets.signed.delegations
+        if delegations is not None and versions_of(self.metadata.folder, RELEASES):
+            roles[RELEASES] = self._newest(RELEASES)
+        self.metadata.rebuild(roles, online, now_s)
+
+    def _newest(self, role: str) -> Metadata[Targets]:
+        """What the ledger or else the numbers of the files say is the newest of what people signed."""
+        ledger = self.metadata.ledger
+        known = 0 if ledger is None else ledger.versions.get(role, 0)
+        # A power cut leaves a version that was never announced; people make that one again.
+        version = known or self.metadata.next_version(role) - 1
+        path = self.metadata.folder / f"{version}.{role}.json"
+        try:
+            return read_signed(path, Targets, version)
+        except SigningError as error:
+            problem = f"{error.problem}; people signed it: put the signed draft back there"
+            raise SigningError(str(path), problem) from error
 
     def install(self, drafts: Mapping[str, Metadata[Any]], online: Online, now_s: float) -> None:
         """Publish signed drafts, by role, together: new keys, or what is there for longer.
@@ -117,43 +179,79 @@ class ImageRepository:
         current = self.releases()
         old = dict(current.signed.targets) if current is not None else {}
         signed = releases_of(draft)
+        for path, target in signed.targets.items():
+            require_target(path, target)
         _require_kept(old, signed.targets)
         if len(counters_of(signed)) != sum(map(_approvals, signed.targets.values())):
             raise SigningError(RELEASES, "two releases share a counter")
         return tuple(path for path in signed.targets if path not in old)
 
-    def _take(self, target: TargetFile, packed: Path) -> None:
+    def _admit(self, target: TargetFile, packed: Path) -> None:
+        """Copy a release into the spool, where nobody is served from, and try all that a robot will do with it."""
         source = packed / target.path
+        manifest = read_plain(source, target.length)
         try:
-            manifest = source.read_bytes()
             target.verify_length_and_hashes(manifest)
-        except OSError as error:
-            raise SigningError(str(source), f"{error.strerror}") from error
         except LengthOrHashMismatchError as error:
             raise SigningError(str(source), f"is not what was signed: {error}") from error
         release = load(manifest)
+        if release.target_path != target.path:
+            raise SigningError(target.path, f"holds the release {release.target_path}")
         for pack in release.packs:
-            self._take_pack(pack, packed)
-        # Packs can be just as they were signed and still not hold what the manifest says: no robot could install that.
+            self._spool_pack(pack, packed)
+        # Packs can be just as they were signed and still not hold what the manifest says.
         try:
-            unpack.verify(release, self._targets)
-        except BundleError as error:
+            require_installable(release, PackReader(release, self._spool), self._find_blob)
+        except (BundleError, OtaError) as error:
             raise SigningError(target.path, f"can't be installed by any robot: {error}") from error
-        for path in target.get_prefixed_paths():
-            replace_file(self._targets / path, manifest)
+        replace_file(self._spool / target.path, manifest)
 
-    def _take_pack(self, pack: Pack, packed: Path) -> None:
-        place = self._targets / pack.path
-        if place.exists() and _sha256(place) == pack.sha256:
+    def _place(self, target: TargetFile) -> list[Path]:
+        """Make public what was admitted; returns what was not there before."""
+        manifest = (self._spool / target.path).read_bytes()
+        placed = []
+        for pack in load(manifest).packs:
+            spooled, place = self._spool / pack.path, self._targets / pack.path
+            if spooled.exists():  # two releases may share it
+                make_folder(place.parent)
+                if not place.exists():
+                    placed.append(place)
+                put_in_place(spooled, place)
+        for path in target.get_prefixed_paths():
+            place = self._targets / path
+            if not place.exists():
+                placed.append(place)
+            replace_file(place, manifest)
+        return placed
+
+    def _is_announced(self, fresh: tuple[str, ...]) -> bool:
+        """Whether robots may know of a release already, as where the disk failed after that; in doubt they may."""
+        try:
+            releases = self.releases()
+        except SigningError:
+            return True
+        return releases is not None and any(path in releases.signed.targets for path in fresh)
+
+    def _spool_pack(self, pack: Pack, packed: Path) -> None:
+        spooled, place = self._spool / pack.path, self._targets / pack.path
+        if spooled.exists():
+            return
+        make_folder(spooled.parent)
+        if place.is_file() and _sha256(place) == pack.sha256:
+            bring_pack(pack, self._targets, self._spool)
             return
         source = packed / pack.path
-        if not source.exists() or _sha256(source) != pack.sha256:
+        if copy_plain(source, spooled, pack.size_bytes) != pack.sha256:
             raise SigningError(str(source), "is missing, or is not the pack that the release names")
-        beside = copy_beside(source, place)
-        # The copy is looked at too, and has to last: it is announced next.
-        if _sha256(beside) != pack.sha256:
-            raise SigningError(str(source), "changed while it was copied")
-        put_in_place(beside, place)
+
+    def _find_blob(self, digest: str) -> bytes | None:
+        """A blob of a release that is published: what a delta may start from."""
+        releases = self.releases()
+        for path in () if releases is None else releases.signed.targets:
+            release = load(self.manifest(path))
+            if digest in release.blobs:
+                return PackReader(release, self._targets).blob(digest)
+        return None
 
 
 def _approvals(target: TargetFile) -> int:

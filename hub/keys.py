@@ -22,6 +22,7 @@ ONLINE_ROLES = (Snapshot.type, Timestamp.type)
 BUNDLE_PATHS = ["bundles/*/*"]
 SIGNERS_OF_A_RELEASE = 2
 LEAST_ROOT_THRESHOLD = 2
+LEAST_TARGETS_THRESHOLD = 2
 
 
 def first_root(keys: Mapping[str, Sequence[Key]], thresholds: Mapping[str, int], now_s: float) -> Metadata[Root]:
@@ -31,6 +32,8 @@ def first_root(keys: Mapping[str, Sequence[Key]], thresholds: Mapping[str, int],
         SigningError: a role has no keys, fewer than its threshold, or a key that is not Ed25519; or one key is enough
             for the root.
     """
+    for role in (*keys, *thresholds):
+        _require_role(role)
     root = Root(version=1, expires=expiry(now_s, ROOT_EXPIRES_DAYS), consistent_snapshot=True)
     for role in ROLES:
         if not keys.get(role):
@@ -173,6 +176,27 @@ def _require_thresholds(root: Root) -> None:
             raise SigningError(name, f"has {len(role.keyids)} keys and a threshold of {role.threshold}")
     if root.roles[Root.type].threshold < LEAST_ROOT_THRESHOLD:
         raise SigningError(Root.type, f"fewer than {LEAST_ROOT_THRESHOLD} signatures would leave all to one person")
+    targets = root.roles[Targets.type]
+    if targets.threshold < LEAST_TARGETS_THRESHOLD and not _is_directors(root):
+        problem = f"one signature would let one person name who releases: {LEAST_TARGETS_THRESHOLD} are due"
+        raise SigningError(Targets.type, problem)
+
+
+def _is_directors(root: Root) -> bool:
+    """Whether a root is a director's, which signs everything but the root by itself, with the hub's own key."""
+    online = {keyid for role in ONLINE_ROLES for keyid in root.roles[role].keyids}
+    return set(root.roles[Targets.type].keyids) <= online
+
+
+def require_peoples_targets(root: Root) -> None:
+    """Whether a root is one of an image repository: two people, and no key of the hub, say who releases.
+
+    Raises:
+        SigningError: it is not.
+    """
+    _require_thresholds(root)
+    if _is_directors(root):
+        raise SigningError(Targets.type, "is signed by the hub's own key: right for a director, wrong for releases")
 
 
 def _said_when(root: Root, now_s: float) -> Metadata[Root]:

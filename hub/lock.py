@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from contracts.errors import SigningError
+from contracts.text import printable
 
 PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.05
@@ -29,12 +30,27 @@ def writing(folder: Path, who: str, patience_s: float = PATIENCE_S) -> Iterator[
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if not _take(descriptor, patience_s):
-            holder = os.pread(descriptor, _NOTE_BYTES_MAX, 0).decode(errors="replace") or "another process"
+            holder = _read_note(descriptor)
             raise SigningError(str(folder), f"is in use by {holder}; waited for {patience_s:.0f} s")
-        with contextlib.suppress(OSError):  # the lock holds without a note, also on a full disk
-            os.ftruncate(descriptor, 0)
-            now = datetime.now().astimezone().isoformat(timespec="seconds")
-            os.pwrite(descriptor, f"{who} (process {os.getpid()}, since {now})".encode()[:_NOTE_BYTES_MAX], 0)
+        _write_note(descriptor, who)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[None]:
+    """Be the one process that serves the hub in `folder`, for the block.
+
+    Raises:
+        SigningError: another one does; says which.
+        OSError: the folder takes no lock.
+    """
+    descriptor = os.open(folder / ".serving", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if not _is_taken(descriptor):
+            raise SigningError(str(folder), f"is served already, by {_read_note(descriptor)}")
+        _write_note(descriptor, "edge-hub serve")
         yield
     finally:
         os.close(descriptor)
@@ -57,6 +73,17 @@ def signing(draft: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _read_note(descriptor: int) -> str:
+    return printable(os.pread(descriptor, _NOTE_BYTES_MAX, 0).decode(errors="replace")) or "another process"
+
+
+def _write_note(descriptor: int, who: str) -> None:
+    with contextlib.suppress(OSError):  # the lock holds without a note, also on a full disk
+        os.ftruncate(descriptor, 0)
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        os.pwrite(descriptor, f"{who} (process {os.getpid()}, since {now})".encode()[:_NOTE_BYTES_MAX], 0)
 
 
 def _take(descriptor: int, patience_s: float) -> bool:

@@ -26,7 +26,9 @@ from tuf.api.metadata import Metadata
 from contracts.assignment import AssignmentTerms
 from contracts.errors import SigningError
 from contracts.release import MAX_BUNDLE_BYTES, MAX_PACK_BYTES, MAX_RELEASE_BYTES, load
+from contracts.text import printable, printable_json
 from export_tools.lasting import make_folder, put_in_place
+from hub.declined import answers, unauthorised
 from hub.house import Hub
 from hub.lock import writing
 from hub.overview import progress, releases, robots
@@ -35,6 +37,7 @@ from hub.request_body import parts_of, whole_body
 from hub.robots import Robots
 from hub.selection import select
 from hub.standing import Standing
+from hub.uploads import UPLOADS, held_bytes
 
 MAX_DRAFT_BYTES = 5_000_000
 MAX_ASKED_BYTES = 200_000
@@ -44,7 +47,7 @@ _UPLOAD_WITHIN_S = 3600.0
 _Digest = Annotated[str, InPath(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the bytes")]
 _Name = Annotated[str, InPath(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}$", description="the bundle's name")]
 
-_BEARER = HTTPBearer(description="the operator's token")
+_BEARER = HTTPBearer(description="the operator's token", auto_error=False)
 
 
 class AssignmentRequest(BaseModel, extra="forbid"):
@@ -52,7 +55,10 @@ class AssignmentRequest(BaseModel, extra="forbid"):
 
     release: str = Field(description="path of a release", examples=["bundles/reach/DIGEST.json"])
     robots: list[str] = Field(
-        min_length=1, max_length=1000, description="each is told so by name; `arm-*` stands for the enrolled that match"
+        min_length=1, max_length=1000, description="enrolled robots by name; `arm-*` stands for those that match"
+    )
+    not_enrolled: bool = Field(
+        False, description="also names that nobody enrolled: robots that don't report, or whose key comes later"
     )
     hardware: str = Field(description="what the robots are, as the release was signed for", examples=["sim_arm"])
     counter: int | None = Field(None, description="release counter; without, the newest approved for the release")
@@ -71,7 +77,11 @@ class Assigned(BaseModel):
     """What was assigned."""
 
     counter: int = Field(description="release counter that the robots were given")
-    robots: list[str] = Field(description="who was told")
+    robots: list[str] = Field(description="to whom it is assigned; each learns it when it asks")
+    failed: dict[str, str] | None = Field(
+        None,
+        description="robots whose files are damaged and could not be made anew, and why; left out where all went well",
+    )
 
 
 async def _draft(request: Request) -> bytes:
@@ -83,17 +93,22 @@ async def _asked(request: Request) -> AssignmentRequest:
     try:
         return AssignmentRequest.model_validate_json(await whole_body(request, MAX_ASKED_BYTES, _DRAFT_WITHIN_S))
     except ValidationError as error:
-        raise SigningError("the assignment", f"is not as it should be: {error}") from error
+        faults = (f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors())
+        raise SigningError("the assignment", f"is not as it should be: {'; '.join(faults)}") from error
 
 
 def routes(hub: Hub, engine: Engine, token: str) -> APIRouter:
     """The operator's side of the application."""
 
-    def authorised(given: Annotated[HTTPAuthorizationCredentials, Depends(_BEARER)]) -> None:
+    def authorised(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+        if given is None:
+            raise unauthorised("the operator's token is due: Authorization: Bearer TOKEN")
         if not hmac.compare_digest(given.credentials.encode(), token.encode()):
-            raise HTTPException(401, "this is not the operator's token")
+            raise unauthorised("this is not the operator's token")
 
-    router = APIRouter(prefix="/v1", tags=["operators"], dependencies=[Depends(authorised)])
+    router = APIRouter(
+        prefix="/v1", tags=["operators"], dependencies=[Depends(authorised)], responses=answers(401, 507)
+    )
     _add_releases(router, hub)
     registry, reports = Robots(engine), Reports(engine)
     _add_assignments(router, hub, registry)
@@ -113,17 +128,27 @@ def routes(hub: Hub, engine: Engine, token: str) -> APIRouter:
 
 
 def _add_releases(router: APIRouter, hub: Hub) -> None:
-    incoming = hub.folder / "incoming"
+    incoming = hub.folder / UPLOADS
 
     @router.get("/releases", summary="Every release that exporter and approver signed")
     def get_releases() -> Response:
         return _json(releases(hub))
 
-    @router.put("/packs/{digest}.pack", status_code=204, summary="Upload a pack of a release to come")
+    @router.put(
+        "/packs/{digest}.pack",
+        status_code=204,
+        summary="Upload a pack of a release to come",
+        responses=answers(400, 408, 413),
+    )
     async def put_pack(digest: _Digest, request: Request) -> None:
         await _receive(request, incoming, Path("packs") / f"{digest}.pack", digest, MAX_PACK_BYTES)
 
-    @router.put("/bundles/{name}/{digest}.json", status_code=204, summary="Upload the manifest of a release to come")
+    @router.put(
+        "/bundles/{name}/{digest}.json",
+        status_code=204,
+        summary="Upload the manifest of a release to come",
+        responses=answers(400, 408, 413),
+    )
     async def put_manifest(name: _Name, digest: _Digest, request: Request) -> None:
         await _receive(request, incoming, Path("bundles") / name / f"{digest}.json", digest, MAX_RELEASE_BYTES)
 
@@ -135,6 +160,7 @@ def _add_releases(router: APIRouter, hub: Hub) -> None:
             "comes out of the uploaded packs as the manifest says; then nothing changes."
         ),
         openapi_extra=_body_of({"type": "object"}),
+        responses=answers(400, 408, 413),
     )
     def post_release(body: Annotated[bytes, Depends(_draft)]) -> Published:
         try:
@@ -148,23 +174,26 @@ def _add_releases(router: APIRouter, hub: Hub) -> None:
 
 
 def _add_assignments(router: APIRouter, hub: Hub, registry: Robots) -> None:
-    @router.get("/assignments", summary="What every robot is told to run")
+    @router.get("/assignments", summary="What every robot is told to run, as far as its files can be read")
     def get_assignments() -> Response:
-        return _json([hub.director.assignment(robot_id) for robot_id in hub.director.robots()])
+        return _json([known for robot_id in hub.director.robots() if (known := hub.director.known(robot_id))])
 
     @router.post(
         "/assignments",
+        response_model_exclude_none=True,
         summary="Tell robots what to run",
         description=(
             "A robot's counter never goes down: to go back to an older release, have it signed again under a new "
             "counter. Where one robot is refused, nobody was told."
         ),
         openapi_extra=_body_of(AssignmentRequest.model_json_schema()),
+        responses=answers(400, 408, 413),
     )
     def post_assignment(asked: Annotated[AssignmentRequest, Depends(_asked)]) -> Assigned:
         now_s = time.time()
         with writing(hub.folder, "an operator who assigns", _LOCK_PATIENCE_S):
             counter = hub.image.newest(asked.release) if asked.counter is None else asked.counter
+            enrolled = [robot.robot_id for robot in registry.all() if robot.public_key]
             told = [
                 AssignmentTerms(
                     robot_id=robot_id,
@@ -174,10 +203,13 @@ def _add_assignments(router: APIRouter, hub: Hub, registry: Robots) -> None:
                     rollout_id=asked.rollout,
                     probation_s=asked.probation_s,
                 )
-                for robot_id in select(asked.robots, (robot.robot_id for robot in registry.all() if robot.public_key))
+                for robot_id in select(asked.robots, enrolled, also_unknown=asked.not_enrolled)
             ]
-            hub.director.assign_all(asked.release, told, hub.image, hub.online(), now_s)
-        return Assigned(counter=counter, robots=[terms.robot_id for terms in told])
+            failed = hub.director.assign_all(asked.release, told, hub.image, hub.online(), now_s)
+        assigned = [terms.robot_id for terms in told if terms.robot_id not in failed]
+        return Assigned(
+            counter=counter, robots=assigned, failed={name: printable(why) for name, why in failed.items()} or None
+        )
 
 
 def _clear(hub: Hub, incoming: Path, published: tuple[str, ...]) -> None:
@@ -190,8 +222,7 @@ def _clear(hub: Hub, incoming: Path, published: tuple[str, ...]) -> None:
 
 async def _receive(request: Request, incoming: Path, path: Path, digest: str, ceiling_bytes: int) -> None:
     """Keep an upload if its bytes have the hash that it was announced with."""
-    held_bytes = sum(file.stat().st_size for file in incoming.rglob("*") if file.is_file())
-    if held_bytes + ceiling_bytes > MAX_BUNDLE_BYTES:
+    if held_bytes(incoming) + ceiling_bytes > MAX_BUNDLE_BYTES:
         raise HTTPException(507, "too much is uploaded and not released; publish it or remove incoming/")
     place = incoming / path
     make_folder(place.parent)
@@ -214,4 +245,4 @@ def _body_of(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")
+    return Response(printable_json(msgspec.json.encode(value)), media_type="application/json")

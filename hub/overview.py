@@ -10,18 +10,23 @@ import msgspec
 from tuf.api.metadata import TargetFile
 
 from contracts.assignment import Assignment, ReleaseTerms, read_terms
+from contracts.errors import EdgeError
 from contracts.release import load
 from contracts.report import StatusReport
 from hub.house import Hub
 from hub.reports import Reports
 from hub.robots import Robots
 from hub.standing import Standing, standing
+from hub.trouble import looked
 
 Thing = TypeVar("Thing", Standing, str)
 
 
 class RobotStatus(msgspec.Struct, frozen=True):
-    """One robot: what it was told, what it said last, and what that amounts to."""
+    """One robot: what it was told, what it said last, and what that amounts to.
+
+    `trouble`: what is damaged of what the hub has of it; `edge-hub repair` makes it anew.
+    """
 
     robot_id: str
     enrolled: bool
@@ -29,6 +34,7 @@ class RobotStatus(msgspec.Struct, frozen=True):
     assignment: Assignment | None
     reported_s: float | None
     report: StatusReport | None
+    trouble: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -36,7 +42,7 @@ class Progress(msgspec.Struct, frozen=True):
 
     Attributes:
         standings: how many robots stand how; `runs` is what is done.
-        states: of those under way, what they do.
+        states: of those under way, what they do, and what they wait for, if they do.
         waits: of those that wait, why, as far as they say.
         reasons: of those that failed, why.
     """
@@ -71,7 +77,7 @@ def progress(statuses: Iterable[RobotStatus]) -> list[Progress]:
             counter=counter,
             robots=len(group),
             standings=_counted(status.standing for status in group),
-            states=_counted(said.state for said in _reports(group, Standing.UNDER_WAY)),
+            states=_counted(_doing(said) for said in _reports(group, Standing.UNDER_WAY)),
             waits=_counted(_cause(said) for said in _reports(group, Standing.WAITING) if said.reason),
             reasons=_counted(_cause(said) or "unsaid" for said in _reports(group, Standing.FAILED)),
         )
@@ -81,6 +87,10 @@ def progress(statuses: Iterable[RobotStatus]) -> list[Progress]:
 
 def _reports(group: Iterable[RobotStatus], standing: Standing) -> Iterator[StatusReport]:
     return (status.report for status in group if status.standing is standing and status.report is not None)
+
+
+def _doing(report: StatusReport) -> str:
+    return f"{report.state} ({_cause(report)})" if report.reason else str(report.state)
 
 
 def _cause(report: StatusReport) -> str:
@@ -109,22 +119,39 @@ def robots(hub: Hub, robots: Robots, reports: Reports) -> list[RobotStatus]:
     newest = reports.newest_of_all()
     bundles: dict[str, str] = {}
     statuses = []
-    for robot_id in sorted({*enrolled, *hub.director.robots()}):
-        assigned = hub.director.assignment(robot_id)
+    told = set(hub.director.robots())
+    for robot_id in sorted({*enrolled, *told}):
         stored = newest.get(robot_id)
-        if assigned is not None and assigned.path not in bundles:
-            bundles[assigned.path] = load(hub.image.manifest(assigned.path)).bundle_digest
+        assigned, bundle, trouble = _told(hub, robot_id, bundles) if robot_id in told else (None, None, "")
         report = None if stored is None else stored.report
         counter = None if assigned is None else assigned.terms.release_counter
-        bundle = None if assigned is None else bundles[assigned.path]
+        problems = [trouble, "" if stored is None else stored.problem]
         statuses.append(
             RobotStatus(
                 robot_id=robot_id,
                 enrolled=robot_id in enrolled and enrolled[robot_id].public_key is not None,
-                standing=standing(counter, bundle, report),
+                standing=Standing.DAMAGED if trouble else standing(counter, bundle, report),
                 assignment=assigned,
                 reported_s=None if stored is None else stored.received_s,
                 report=report,
+                trouble="; ".join(filter(None, problems)),
             )
         )
     return statuses
+
+
+def _told(hub: Hub, robot_id: str, bundles: dict[str, str]) -> tuple[Assignment | None, str | None, str]:
+    """What a robot is assigned, the digest of that bundle, and what is damaged of it."""
+    files, problem = looked(lambda: hub.director.look(robot_id))
+    del files
+    if problem is not None:
+        return hub.director.known(robot_id), None, problem
+    assigned = hub.director.assignment(robot_id)
+    if assigned is None:
+        return None, None, ""
+    try:
+        if assigned.path not in bundles:
+            bundles[assigned.path] = load(hub.image.manifest(assigned.path)).bundle_digest
+    except EdgeError as error:
+        return assigned, None, str(error)
+    return assigned, bundles[assigned.path], ""

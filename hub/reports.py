@@ -28,10 +28,11 @@ _NS = 1_000_000_000
 
 
 class StoredReport(msgspec.Struct, frozen=True):
-    """A report that was accepted, and when."""
+    """A report that was accepted, and when; without it where the database has it altered, and why."""
 
     received_s: float
-    report: StatusReport
+    report: StatusReport | None
+    problem: str = ""
 
 
 class Reports:
@@ -82,7 +83,7 @@ class Reports:
         statement = select(REPORTS.c.received_s, REPORTS.c.signed).where(REPORTS.c.robot_id == robot_id)
         with self._engine.connect() as connection:
             row = connection.execute(statement.order_by(REPORTS.c.number.desc()).limit(1)).first()
-        return None if row is None else StoredReport(row.received_s, load(row.signed).report)
+        return None if row is None else _stored(row.received_s, row.signed)
 
     def newest_of_all(self) -> dict[str, StoredReport]:
         """The last report of each robot that ever reported."""
@@ -90,7 +91,7 @@ class Reports:
         statement = select(REPORTS.c.robot_id, REPORTS.c.received_s, REPORTS.c.signed).where(REPORTS.c.number.in_(last))
         with self._engine.connect() as connection:
             rows = connection.execute(statement).all()
-        return {row.robot_id: StoredReport(row.received_s, load(row.signed).report) for row in rows}
+        return {row.robot_id: _stored(row.received_s, row.signed) for row in rows}
 
     def _robot(self, robot_id: str) -> Robot:
         robot = self._robots.get(robot_id)
@@ -118,6 +119,13 @@ class Reports:
         return True
 
 
+def _stored(received_s: float, signed: bytes) -> StoredReport:
+    try:
+        return StoredReport(received_s, load(signed).report)
+    except ReportError as error:
+        return StoredReport(received_s, None, f"its newest report is altered in the database: {error.detail}")
+
+
 def _require_signature(robot: Robot, signed: SignedReport) -> None:
     if signed.key_id != robot.key_id:
         raise ReportError(ReportRefusal.OTHER_KEY, f"signed with the key {signed.key_id}, enrolled is {robot.key_id}")
@@ -125,7 +133,7 @@ def _require_signature(robot: Robot, signed: SignedReport) -> None:
     try:
         key = Ed25519PublicKey.from_public_bytes(robot.public_key)
         key.verify(bytes.fromhex(signed.signature), signed.report.signed_bytes())
-    except InvalidSignature as error:
+    except (InvalidSignature, ValueError) as error:
         raise ReportError(
             ReportRefusal.WRONG_SIGNATURE, f"the signature is not by the key of {robot.robot_id}"
         ) from error

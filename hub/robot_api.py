@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Engine
 
 from contracts.report import MAX_REPORT_BYTES
+from hub.declined import answers
 from hub.nonces import NONCE_LIFE_S
 from hub.reports import Reports
 from hub.request_body import whole_body
@@ -42,7 +43,7 @@ def routes(engine: Engine) -> APIRouter:
     reports = Reports(engine)
     router = APIRouter(prefix="/v1/robots/{robot_id}", tags=["robots"])
 
-    @router.get("/nonce", summary="A nonce for the next report")
+    @router.get("/nonce", summary="A nonce for the next report", responses=answers(404))
     def get_nonce(robot_id: RobotId) -> Nonce:
         return Nonce(nonce=reports.nonce(robot_id), expires_in_s=NONCE_LIFE_S)
 
@@ -55,6 +56,7 @@ def routes(engine: Engine) -> APIRouter:
             "(`wrong_signature`, `other_key`, `other_robot`, `foreign_nonce`), 404 (`unknown_robot`), 409 "
             "(`expired_nonce`, `spent_nonce`: ask for a new one), 413 (`oversized`) or 422 (`malformed`)."
         ),
+        responses=answers(400, 403, 404, 408, 409, 413),
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}},
     )
     def post_report(robot_id: RobotId, body: Annotated[bytes, Depends(_body)]) -> Accepted:

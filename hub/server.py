@@ -1,7 +1,8 @@
 """The hub's process: the application behind a socket, and what is signed online signed anew every hour.
 
-Guarantees: at most `MAX_CONNECTIONS` at once; the operator's token is made on the first start and readable by the
-owner alone; a hub whose keys are not there goes on serving what is signed, and says so.
+Guarantees: one process serves a hub; connections are bounded and none waits for its peer for ever; the operator's token
+is made on the first start and readable by the owner alone; a hub whose keys are not there, or whose files are damaged,
+goes on serving what is signed, and says so; what it does beside its requests begins again whatever ended it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import contextlib
 import os
 import resource
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,19 +18,28 @@ from pathlib import Path
 
 import uvicorn
 
-from contracts.errors import ConfigError, EdgeError
+from contracts.errors import ConfigError
+from contracts.text import printable
 from hub.app import make_app
+from hub.checkup import Checkup
+from hub.connections import Connections, Limits, Tended, listen
 from hub.db.connection import open_database
+from hub.duty import Duty
 from hub.house import Hub
-from hub.lock import writing
+from hub.lock import serving, writing
+from hub.logs import LOGGING
 from hub.storage import storage_refusal
+from hub.trouble import SIGNING, Trouble
+from hub.uploads import UPLOADS, UPLOADS_KEPT_S, clear_uploads
 
 TOKEN_NAME = "operator_token"
 LEAST_TOKEN_CHARACTERS = 32
-MAX_CONNECTIONS = 1000
-_FILES_MAX = 2 * MAX_CONNECTIONS + 200
+_LIMITS = Limits()
+_FILES_MAX = 2 * (_LIMITS.most + _LIMITS.for_operators) + 200
 """A connection, and the pack that is sent over it; beside them the database and what Python needs."""
 REFRESH_EVERY_S = 3600.0
+TIDY_EVERY_S = 3600.0
+_NAMED = 5
 _KEEP_ALIVE_S = 5
 _SHUTDOWN_S = 10
 
@@ -59,41 +68,49 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
         ConfigError: the token is too short.
         SigningError: somebody else holds the hub's folder.
     """
-    with writing(hub.folder, "edge-hub serve"):
-        engine = open_database(hub.folder)
-        for leftover in (hub.folder / "incoming").rglob(".*.new"):
-            leftover.unlink(missing_ok=True)  # of uploads that a server did not live to end
-    token = operator_token(hub.folder)
-    _allow_files()
-    config = uvicorn.Config(
-        make_app(hub, engine, token),
-        host=settings.host,
-        port=settings.port,
-        ssl_certfile=settings.tls_certificate,
-        ssl_keyfile=settings.tls_key,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_SHUTDOWN_S,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-    )
-    listening = config.bind_socket()
-    # From here on a question waits for its answer: whoever reads the line below may ask.
-    listening.listen()
-    ending = threading.Event()
-    refreshing = threading.Thread(target=_keep_fresh, args=(hub, settings.refresh_every_s, ending, say))
-    refreshing.start()
-    try:
+    with serving(hub.folder), contextlib.ExitStack() as stack:
+        with writing(hub.folder, "edge-hub serve"):
+            engine = open_database(hub.folder)
+            stack.callback(engine.dispose)
+            hub.image.clear_spool()
+            clear_uploads(hub.folder / UPLOADS, older_than_s=None)
+        token = operator_token(hub.folder)
+        _allow_files()
+        connections = Connections(_LIMITS)
+        try:
+            listening = listen(settings.host, settings.port, connections)
+        except OSError as error:
+            problem = f"nobody can listen there: {error.strerror or error}; choose another --host or --port"
+            raise ConfigError(f"{settings.host}:{settings.port}", problem) from error
+        stack.callback(listening.close)
+        signing = Signing(hub, settings.refresh_every_s, say)
+        tidying = Duty("clearing old uploads", lambda: _tidy(hub), TIDY_EVERY_S, say)
+        checkup = Checkup(hub, (signing.duty, tidying))
+        # Uvicorn's own limit would answer 503 to everybody; and only asyncio's loop asks the listener for connections.
+        config = uvicorn.Config(
+            Tended(make_app(hub, engine, token, checkup), connections, token),
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            proxy_headers=False,  # who a peer is decides how many connections it may have: its address, and no word
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=_SHUTDOWN_S,
+            log_config=LOGGING,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )
+        config.load()
+        stack.enter_context(signing.duty)
+        stack.enter_context(tidying)
         port = listening.getsockname()[1]
         say(f"operator's token in {hub.folder / TOKEN_NAME}")
         say(f"serving {hub.folder} on {'http' if config.ssl_certfile is None else 'https'}://{settings.host}:{port}")
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listening])
-    finally:
-        ending.set()
-        refreshing.join()
-        engine.dispose()
 
 
 def operator_token(folder: Path) -> str:
@@ -122,12 +139,31 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-def _keep_fresh(hub: Hub, every_s: float, ending: threading.Event, say: Say) -> None:
-    while True:
-        try:
-            with writing(hub.folder, "edge-hub serve, signing anew"):
-                hub.refresh(time.time())
-        except (EdgeError, OSError) as error:
-            say(f"not signed anew, and robots refuse what has expired: {storage_refusal(error) or error}")
-        if ending.wait(every_s):
-            return
+class Signing:
+    """Signs anew what is signed online. After a failure what has just been signed is left as it is."""
+
+    def __init__(self, hub: Hub, every_s: float, say: Say) -> None:
+        self._hub = hub
+        self._every_s = every_s
+        self._troubled: frozenset[str] = frozenset()
+        self.duty = Duty(SIGNING, self._sign, every_s, say)
+
+    def _sign(self) -> str:
+        with writing(self._hub.folder, "edge-hub serve, signing anew"):
+            try:
+                left_s = self._every_s / 2 if self.duty.problem else 0.0
+                troubles = self._hub.sign_anew(time.time(), left_s, self._troubled).troubles
+            except OSError as error:
+                troubles = (Trouble(SIGNING, str(storage_refusal(error) or error)),)
+        self._troubled = frozenset(trouble.what for trouble in troubles)
+        if not troubles:
+            return ""
+        named = "; ".join(f"{trouble.what}: {printable(trouble.problem)}" for trouble in troubles[:_NAMED])
+        more = f"; and {len(troubles) - _NAMED} more" if len(troubles) > _NAMED else ""
+        return f"not signed anew, and robots refuse what has expired: {named}{more}"
+
+
+def _tidy(hub: Hub) -> str:
+    with writing(hub.folder, "edge-hub serve, clearing old uploads"):
+        clear_uploads(hub.folder / UPLOADS, older_than_s=UPLOADS_KEPT_S)
+    return ""

@@ -20,6 +20,7 @@ class Standing(str, Enum):
     UNDER_WAY = "under_way"
     RUNS = "runs"
     FAILED = "failed"
+    DAMAGED = "damaged"
 
     def __str__(self) -> str:
         return self.value

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import export_tools.cli
 import hub.cli
+from contracts.command_line import exit_code
 from contracts.console import EXIT_CODES
+from contracts.errors import ConfigError, OperatorError
 from edge_runtime.cli import build_parser
 from tests.system.conftest import run_dir
 
@@ -135,3 +138,30 @@ def test_a_view_whose_reader_leaves_is_no_traceback(run_dir: Path) -> None:
 @pytest.mark.parametrize("parser", [build_parser, hub.cli.build_parser, export_tools.cli._parser])
 def test_the_rule_is_in_every_help(parser: Callable[[], argparse.ArgumentParser]) -> None:
     assert EXIT_CODES in parser().format_help()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        partial(ConfigError, "robot.toml"),
+        OSError,
+        RuntimeError,
+        lambda words: OperatorError("control", "arm", words, answered=True),
+    ],
+)
+def test_words_from_elsewhere_in_an_error_do_nothing(
+    error: Callable[[str], Exception],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def fails() -> None:
+        raise error("all well\x1b[2J\x9b31m\u202e\u200b")
+
+    assert exit_code("edge-runtime", fails) != 0
+    said = capsys.readouterr().err
+    assert r"all well\x1b[2J\x9b31m\u202e\u200b" in said
+    assert said.count("\n") == 1
+    assert said.rstrip("\n").isprintable()

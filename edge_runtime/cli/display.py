@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from contracts.text import printable, printable_lines
 from edge_runtime.cli.updates import Name, plain_release, short, update_line
 from edge_runtime.explanations import GATES
 from edge_runtime.status import Status
@@ -76,7 +77,7 @@ class Called:
 def describe(status: Status, title: str, score: Score | None = None, called: Called = Called()) -> RenderableType:
     """The table of a live display."""
     table = Table(
-        title=Text(title),
+        title=_shown(title),
         title_justify="left",
         title_style="bold",
         show_header=False,
@@ -88,28 +89,33 @@ def describe(status: Status, title: str, score: Score | None = None, called: Cal
     table.add_column(ratio=1, overflow="fold")
     down = [name for name, alive in status.alive.items() if not alive]
     refused = bool(status.instruction_refused)
-    table.add_row("instruction", Text(status.instruction_line, style="bold red" if refused else "bold"))
-    table.add_row("state", Text(state_line(status), style=_STATE_STYLES.get(status.state, "dim")))
+    table.add_row("instruction", _shown(status.instruction_line, "bold red" if refused else "bold"))
+    table.add_row("state", _shown(state_line(status), _STATE_STYLES.get(status.state, "dim")))
     if wants_a_person(status):
-        table.add_row("next step", Text(next_step(status, called.run_dir), style="bold"))
-    table.add_row("scene", Text(f"{status.outcome or '–'}  {status.reason}  {status.elapsed_s:.1f} s"))
+        table.add_row("next step", _shown(next_step(status, called.run_dir), "bold"))
+    table.add_row("scene", _shown(f"{status.outcome or '–'}  {status.reason}  {status.elapsed_s:.1f} s"))
     table.add_row("plan", plan_line(status))
     table.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
     table.add_row("control loop", timing_line(status))
-    table.add_row("speed", Text(speed_line(status), style="yellow" if is_capped(status) else ""))
-    table.add_row("policy", Text(policy_line(status), style=_GATE_STYLES.get(status.gate, "")))
-    table.add_row("safety kernel", Text(verdicts_line(status), style="yellow" if is_alarmed(status) else ""))
+    table.add_row("speed", _shown(speed_line(status), "yellow" if is_capped(status) else ""))
+    table.add_row("policy", _shown(policy_line(status), _GATE_STYLES.get(status.gate, "")))
+    table.add_row("safety kernel", _shown(verdicts_line(status), "yellow" if is_alarmed(status) else ""))
     table.add_row("interventions", interventions_line(status))
     refused_style = "yellow" if unexpected_refusals(status) else ""
-    table.add_row("refused", Text(refusals_line(status), style=refused_style))
-    table.add_row("bundle", Text(bundle_line(status, called)))
+    table.add_row("refused", _shown(refusals_line(status), refused_style))
+    table.add_row("bundle", _shown(bundle_line(status, called)))
     if status.update is not None or called.has_agent:
-        table.add_row("update", Text(update_line(status.update, called.release), style=update_style(status)))
+        table.add_row("update", _shown(update_line(status.update, called.release), update_style(status)))
     if score is not None:
         table.add_row("success", Text(str(score), style="bold"))
     if down:
-        table.add_row("down", Text(", ".join(down), style="bold red"))
+        table.add_row("down", _shown(", ".join(down), "bold red"))
     return table
+
+
+def _shown(words: str, style: str = "") -> Text:
+    """A cell whose words may come from elsewhere."""
+    return Text(printable(words, None), style)
 
 
 def bundle_line(status: Status, called: Called) -> str:
@@ -142,7 +148,7 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
             parts.append(f"update: {update_line(status.update, called.release)}")
     if score is not None:
         parts.append(f"success {score}")
-    return "  ".join(filter(None, parts))
+    return printable("  ".join(filter(None, parts)), None)
 
 
 class LiveDisplay:
@@ -173,8 +179,8 @@ class LiveDisplay:
             self._console.print(plain_line(status, score, self._called), soft_wrap=True, markup=False, highlight=False)
 
     def note(self, text: str) -> None:
-        """A line that stays, above the table."""
-        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+        """Words that stay, above the table."""
+        self._console.print(printable_lines(text), soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from contracts.errors import OperatorError
 from contracts.messages import Asker
+from contracts.text import printable, printable_lines
 from edge_runtime.explanations import IN_STATE, LOCAL_RUN_DIR, in_full
 from edge_runtime.operator import Operator, gives_instructions
 from edge_runtime.status_lines import (
@@ -38,9 +39,10 @@ def operator(options: argparse.Namespace) -> int:
     run_dir: Path = options.run_dir or (LOCAL_RUN_DIR if LOCAL_RUN_DIR.is_dir() else _SERVICE)
     with Operator(run_dir, asker=Asker.PERSON) as one:
         try:
-            print(_ACTIONS[options.action](one, options, run_dir))
+            print(printable_lines(_ACTIONS[options.action](one, options, run_dir)))
         except OperatorError as error:
-            print(f"error: {error}{_what_next(error, one, run_dir)}", file=sys.stderr)
+            said = f"error: {printable(error, None)}{_what_next(error, one, run_dir)}"
+            print(printable_lines(said), file=sys.stderr)
             return 1
     return 0
 
@@ -64,7 +66,7 @@ def _arm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     known = one.arm()
     said = f"armed: control is {one.watcher.control_state}; the robot follows its policy"
     if known:
-        said += f"\nnote: {known}"
+        said += f"\nnote: {printable(known, None)}"
     return f"{said}\n{_A_RUN}: it goes on now, with its next episode" if gives_instructions(run_dir) else said
 
 
@@ -125,7 +127,7 @@ def _record(one: Operator, _options: argparse.Namespace, _run_dir: Path) -> str:
         raise OperatorError("control", "record", f"could not write: {note}", answered=True)
     # Reports come more often than the heartbeats that told of it.
     one.wait_until(lambda: False, 0.1)
-    path = one.watcher.report.recording if one.watcher.report is not None else ""
+    path = printable(one.watcher.report.recording, None) if one.watcher.report is not None else ""
     return f"recorded: {path}\nto look at it: edge-runtime replay {path}"
 
 
@@ -173,7 +175,7 @@ def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
         "bundle": report.bundle_digest or "none",
         "recording": report.recording or "none yet",
     }
-    return "\n".join(f"{name:12}{value}" for name, value in rows.items())
+    return "\n".join(f"{name:12}{printable(value, None)}" for name, value in rows.items())
 
 
 def _outcome(one: Operator, options: argparse.Namespace, _run_dir: Path) -> str:
@@ -187,7 +189,7 @@ def _outcome(one: Operator, options: argparse.Namespace, _run_dir: Path) -> str:
     success = options.outcome == "success"
     one.tell_outcome(success, max(0, started_ns), instruction=options.instruction, reason=options.reason)
     update = one.watcher.update
-    trial = f"; on probation: {update.trial}" if update is not None and update.trial else ""
+    trial = f"; on probation: {printable(update.trial)}" if update is not None and update.trial else ""
     return f"told: {options.outcome}, of an attempt of {options.started_s_ago:g} s{trial}"
 
 

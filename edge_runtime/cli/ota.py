@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from contracts.errors import OtaError, OtaRefusal
+from contracts.text import printable
 from contracts.updates import DONE, UpdateKind
 from edge_runtime.cli.ota_agent import RunningAgent
 from edge_runtime.config import load_config
@@ -62,5 +63,5 @@ def _say(words: str, console: Console) -> int:
     name, _, detail = words.partition(": ")
     if name in set(map(str, OtaRefusal)):
         raise OtaError(OtaRefusal(name), detail)
-    console.print(words, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(words, None), markup=False, highlight=False, soft_wrap=True)
     return 0

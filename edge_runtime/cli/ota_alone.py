@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from contracts.errors import OtaError, OtaRefusal
+from contracts.text import printable_lines
 from edge_runtime.config import RobotConfig
 from edge_runtime.installed import Installed
 from edge_runtime.ota.agent import Agent
@@ -98,7 +99,9 @@ def restore_floor(config: RobotConfig, settings: AgentSettings, console: Console
             for found in lost:
                 restore(floor, found)
             agent.note(time.time(), str(OtaRefusal.TORN_STATE), f"restored by hand: {'; '.join(lines)}")
-            console.print("\n".join(["restored:", *lines]), markup=False, highlight=False, soft_wrap=True)
+            console.print(
+                printable_lines("\n".join(["restored:", *lines])), markup=False, highlight=False, soft_wrap=True
+            )
         else:
             text = [
                 "lost, so that this robot installs nothing; what is left to go by:",
@@ -106,6 +109,6 @@ def restore_floor(config: RobotConfig, settings: AgentSettings, console: Console
                 "Older releases than it had may be taken once if its disk lost its newest writes; what runs stays.",
                 "Nothing is changed. If that is right: edge-runtime ota restore-floor --accept",
             ]
-            console.print("\n".join(text), markup=False, highlight=False, soft_wrap=True)
+            console.print(printable_lines("\n".join(text)), markup=False, highlight=False, soft_wrap=True)
             return 1
     return 0

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.errors import OtaError
+from contracts.text import printable
 from contracts.updates import UpdateStatus, WaitsFor
 from edge_runtime.cli.ota_agent import RunningAgent
 from edge_runtime.cli.updates import WAITS
@@ -35,23 +36,24 @@ def status(settings: AgentSettings, agent: RunningAgent, console: Console) -> in
         table.add_row("acts", agent.engine.serving or f"nothing yet, {agent.engine.loading} is being loaded")
         table.add_row("warm beside it", agent.engine.standby or "none")
         if agent.engine.failed:
-            table.add_row("cannot be loaded", Text(f"{agent.engine.failed}: {agent.engine.problem}"))
+            table.add_row("cannot be loaded", Text(printable(f"{agent.engine.failed}: {agent.engine.problem}")))
     table.add_row("committed", _named(slots.committed))
     table.add_row("previous", "none" if slots.previous is None else _named(slots.previous))
     table.add_row("staged", "none" if slots.staged is None else _named(slots.staged))
-    table.add_row("update", f"{journal.state} {journal.update.release}".strip())
+    table.add_row("update", Text(printable(f"{journal.state} {journal.update.release}".strip())))
     _add_progress(table, agent.status)
     if journal.reason:
-        table.add_row("because", Text(journal.reason))
+        table.add_row("because", Text(printable(journal.reason)))
     if agent.status is not None and agent.status.waits_for is not WaitsFor.NOTHING:
         table.add_row("now", Text(WAITS[agent.status.waits_for]))
     if journal.refused.release:
-        table.add_row("refused here", f"{journal.refused.release} under counter {journal.refused.release_counter}")
-    table.add_row("counters below", _floor_words(settings))
+        refused = f"{journal.refused.release} under counter {journal.refused.release_counter}"
+        table.add_row("refused here", Text(printable(refused)))
+    table.add_row("counters below", Text(printable(_floor_words(settings))))
     for line in words_of(read_state(settings.store)):
-        table.add_row("altered on disk", line)
+        table.add_row("altered on disk", Text(printable(line)))
     for fault in runs.passed_over:
-        table.add_row("passed over", Text(fault))
+        table.add_row("passed over", Text(printable(fault)))
     newest = Diary(settings.store).entries()[-1:]
     table.add_row("last entry", Text(_line(newest[0]) if newest else "the agent has not said anything yet"))
     console.print(table)
@@ -72,7 +74,7 @@ def _add_progress(table: Table, status: UpdateStatus | None) -> None:
         share = status.bytes_done / status.bytes_total
         table.add_row("download", f"{status.bytes_done / 1e6:.1f} of {status.bytes_total / 1e6:.1f} MB, {share:.0%}")
     if status is not None and status.trial:
-        table.add_row("trial", Text(status.trial))
+        table.add_row("trial", Text(printable(status.trial)))
 
 
 def history(settings: AgentSettings, console: Console) -> int:
@@ -92,4 +94,4 @@ def _line(entry: Entry) -> str:
     at = datetime.fromtimestamp(entry.at_s).astimezone().isoformat(" ", "seconds")
     release = f" {entry.release} ({entry.release_counter})" if entry.release else ""
     refusal = f" {entry.refusal}:" if entry.refusal else ""
-    return f"{at}  {entry.state}{release}{refusal} {entry.detail}".rstrip()
+    return printable(f"{at}  {entry.state}{release}{refusal} {entry.detail}".rstrip(), None)

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.errors import EdgeError, OperatorError, ProcessError
+from contracts.text import printable
 from edge_runtime.bus import claim
 from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display
 from edge_runtime.cli.launch import ProcessTable
@@ -183,7 +184,7 @@ def _episodes(
         failures = 0
         if result.outcome == "interrupted" and operator.stopped_by is not None:
             # What a person cut short says nothing about the policy, and counts for nothing.
-            display.note(f"■      {result.instruction}  {result.reason}  {result.elapsed_s:.1f} s")
+            display.note(printable(f"■      {result.instruction}  {result.reason}  {result.elapsed_s:.1f} s", None))
             continue
         done += 1
         yield result
@@ -209,7 +210,8 @@ def _no_interrupts() -> Iterator[None]:
 
 def _episode_line(count: int, result: EpisodeResult) -> str:
     verdict = "✓" if result.success else "✗"
-    return f"{verdict} {count:3}  {result.instruction}  {result.reason or result.outcome}  {result.elapsed_s:.1f} s"
+    told = f"{result.instruction}  {result.reason or result.outcome}  {result.elapsed_s:.1f} s"
+    return printable(f"{verdict} {count:3}  {told}", None)
 
 
 def _summary(results: list[EpisodeResult], operator: Operator, table: ProcessTable) -> Table:

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from contracts.errors import EdgeError
 from contracts.manifest import read_manifest
 from contracts.release import load
+from contracts.text import printable
 from contracts.updates import UpdateStatus, WaitsFor
 from edge_runtime.config import RobotConfig
 from edge_runtime.installed import Installed
@@ -95,14 +96,14 @@ def update_line(update: UpdateStatus | None, release: Name = plain_release) -> s
         return "agent not running, or not heard for a second"
     state = _STATES.get(update.state, update.state.replace("_", " "))
     if update.state == "idle":
-        return f"{state}: {update.detail or update.reason}".rstrip(": ")
+        return printable(f"{state}: {update.detail or update.reason}".rstrip(": "), None)
     parts = [f"{state} {release(update.release)}"]
     if update.bytes_total and update.state == "downloading":
         share = update.bytes_done / update.bytes_total
         parts.append(f"{update.bytes_done / 1e6:.1f} of {update.bytes_total / 1e6:.1f} MB, {share:.0%}")
     why = WAITS[update.waits_for] or update.reason
     parts += [text for text in (update.trial, why) if text]
-    return ", ".join(parts)
+    return printable(", ".join(parts), None)
 
 
 class UpdateTold:
@@ -132,4 +133,4 @@ class UpdateTold:
         if update.state == "failed" != last.state and last.state not in (*_TRIED, "rolling_back"):
             why = ", ".join(text for text in (update.reason, update.detail) if text)
             lines.append(f"update: given up {self._release(update.release)}{f': {why}' if why else ''}")
-        return lines
+        return [printable(line, None) for line in lines]

@@ -11,6 +11,7 @@ import cv2
 
 from contracts.errors import UnprovenError
 from contracts.messages import ChunkReceipt, Observation, OperatorCommand
+from contracts.text import PrintableFormatter
 from contracts.topics import (
     ACTION_CHUNK,
     CHUNK_RECEIPT,
@@ -168,5 +169,7 @@ def _end_in_the_middle_of_work() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="engine: %(message)s")
+    said = logging.StreamHandler()
+    said.setFormatter(PrintableFormatter("engine: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[said])
     run_service("Turn the newest observation into an action chunk, continuously.", serve)

@@ -11,6 +11,7 @@ import logging
 import time
 
 from contracts.errors import OtaError
+from contracts.text import PrintableFormatter
 from edge_runtime.installed import Installed
 from edge_runtime.ota.agent import Agent
 from edge_runtime.ota.desk import Desk
@@ -101,14 +102,17 @@ def _report(reporting: Reporting | None, runner: Runner, transport: HttpTranspor
     if reporting is None:
         return
     try:
-        refusal = "" if diary.newest is None else diary.newest.refusal
-        send_report(reporting, transport, runner.journal, acts, refusal)
+        newest = diary.newest
+        said = ("", "") if newest is None else (newest.refusal, newest.detail)
+        send_report(reporting, transport, runner.journal, acts, *said)
     except OtaError as error:
         logging.info("the hub was not told: %s", error)
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="ota: %(message)s")
+    said = logging.StreamHandler()
+    said.setFormatter(PrintableFormatter("ota: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[said])
     for library in ("httpx", "securesystemslib", "tuf"):
         logging.getLogger(library).setLevel(logging.WARNING)
     run_service("Bring updates of the bundle to this robot, checked, without being in its way.", serve)

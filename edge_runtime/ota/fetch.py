@@ -20,13 +20,13 @@ from typing import BinaryIO, Protocol, cast
 from contracts.errors import OtaError, OtaRefusal
 from contracts.release import MAX_RELEASE_BYTES, ReleaseManifest, load
 from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.delta import decode, decode_delta
 from edge_runtime.ota.pack_reader import PackReader
 from edge_runtime.ota.plan import Piece, Run, places_of, runs_of
 from edge_runtime.ota.repository import read_whole
 from edge_runtime.ota.retry import BUDGETS, USUAL_PATIENCE, Budget, GiveUp, Patience, Retries
 from edge_runtime.ota.schedule import EVERY_HOUR, AllowedHours, Clock, Progress, ProgressMeter, TokenBucket
 from edge_runtime.ota.transport import TransferError, Transport
+from edge_runtime.releases.delta import decode, decode_delta
 
 _LOOK_INTERVAL_NS = 500_000_000
 

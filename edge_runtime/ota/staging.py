@@ -15,8 +15,8 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from contracts.errors import BundleError, OtaError, OtaRefusal
-from contracts.manifest import read_manifest
+from contracts.errors import OtaError, OtaRefusal
+from contracts.manifest import MANIFEST_NAME
 from contracts.release import ReleaseFile, ReleaseManifest
 from edge_runtime.durable import make_folder, refusal_of, sync_folder, write_all, write_durably
 from edge_runtime.installed import FILES_NAME
@@ -31,6 +31,7 @@ from edge_runtime.ota.blobs import (
     release_in,
     sha256_of,
 )
+from edge_runtime.releases.installable import require_manifest
 
 
 class Staging:
@@ -140,15 +141,10 @@ class Staging:
 
     def _require_manifest(self, folder: Path) -> None:
         try:
-            manifest = read_manifest(folder)
-        except BundleError as error:
-            raise OtaError(OtaRefusal.BUNDLE_ALTERED, str(error)) from error
-        if manifest.digest != self.release.bundle_digest:
-            raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"the files are those of the bundle {manifest.digest}")
-        files = {file.path: (file.size_bytes, file.sha256) for file in self.release.files}
-        for blob in manifest.blobs:
-            if files.get(blob.path) != (blob.size_bytes, blob.sha256):
-                raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"release and manifest disagree about {blob.path}")
+            data = (folder / MANIFEST_NAME).read_bytes()
+        except OSError as error:
+            raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{MANIFEST_NAME}: {error.strerror}") from error
+        require_manifest(self.release, data)
 
     def _look(self, file: ReleaseFile, *, is_empty: bool = False) -> None:
         """Add the pieces of `file` that its bytes on disk do not have to those that are missing."""

@@ -61,12 +61,18 @@ def read_key(data: bytes) -> CryptoSigner:
     return CryptoSigner(key)
 
 
-def report_of(robot_id: str, nonce: str, journal: Journal, active: Slot, refusal: str = "") -> StatusReport:
+def report_of(
+    robot_id: str, nonce: str, journal: Journal, active: Slot, refusal: str = "", detail: str = ""
+) -> StatusReport:
     """What there is to report. `refusal`: why nothing new was begun in the last turn, if something was in the way.
 
-    What was refused before says why then, which is more than that it was.
+    `detail`, in words, is told with the reason that it belongs to. What was refused before says why then, which is more
+    than that it was.
     """
     is_new = refusal and journal.state is State.IDLE and refusal != OtaRefusal.REFUSED_BEFORE
+    reason = refusal if is_new else journal.reason
+    if reason and detail and reason == refusal:
+        reason = f"{reason}: {detail}"
     return StatusReport(
         format_version=FORMAT_VERSION,
         robot_id=robot_id,
@@ -76,11 +82,13 @@ def report_of(robot_id: str, nonce: str, journal: Journal, active: Slot, refusal
         state=journal.state.value,
         update_counter=journal.update.release_counter,
         refused_counter=journal.refused.release_counter,
-        reason=(refusal if is_new else journal.reason)[:MAX_REASON_CHARACTERS],
+        reason=reason[:MAX_REASON_CHARACTERS],
     )
 
 
-def send_report(reporting: Reporting, transport: Post, journal: Journal, active: Slot, refusal: str = "") -> None:
+def send_report(
+    reporting: Reporting, transport: Post, journal: Journal, active: Slot, refusal: str = "", detail: str = ""
+) -> None:
     """Ask for a nonce, sign, send; see `report_of`.
 
     Raises:
@@ -92,7 +100,7 @@ def send_report(reporting: Reporting, transport: Post, journal: Journal, active:
         nonce = msgspec.json.decode(data, type=_Nonce).nonce
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise OtaError(OtaRefusal.METADATA_MALFORMED, f"{base}/nonce: {error}") from error
-    report = report_of(reporting.robot_id, nonce, journal, active, refusal)
+    report = report_of(reporting.robot_id, nonce, journal, active, refusal, detail)
     signature = reporting.key.sign(report.signed_bytes())
     signed = SignedReport(report=report, key_id=signature.keyid, signature=signature.signature)
     transport.post(f"{base}/reports", signed.canonical_json())

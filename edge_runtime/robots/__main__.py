@@ -6,6 +6,7 @@ import runpy
 import sys
 
 from contracts.errors import ConfigError
+from contracts.text import printable_lines
 from edge_runtime.config import load_config
 from edge_runtime.robots.declaration import declaration_of
 from edge_runtime.service import argument_parser
@@ -18,7 +19,7 @@ def main() -> None:
         driver = load_config(options.config).robot.driver
         declaration_of(driver)
     except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(error)}", file=sys.stderr)
         sys.exit(2)
     runpy.run_module(f"edge_runtime.robots.{driver}", run_name="__main__", alter_sys=True)
 

@@ -20,7 +20,6 @@ import pytest
 from contracts.tokenizer import WordTokenizer, write_tokenizer
 from edge_runtime.cli import main
 from edge_runtime.cli.evaluate import _ResultFile
-from edge_runtime.operator import Operator
 from edge_runtime.status import Watcher
 from tests.cli.conftest import Command, traces
 from tests.golden_bundles import seal

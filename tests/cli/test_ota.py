@@ -144,3 +144,17 @@ def test_a_rollback_that_was_cut_is_ended_and_not_done_twice(scene: Scene, capsy
     JournalFile(scene.settings.root / "journal").write(journal)
     assert say(capsys, scene.config_path, "rollback")[:2] == (0, f"rolled back to {scene.shipped_digest}\n")
     assert slots.read().active == Slot()
+
+
+def test_words_from_elsewhere_are_shown_and_do_nothing(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "fine\n2030-01-01 committed\x1b[2J\x9b31m\u202e\u200b"
+    with scene.agent() as (agent, runner):
+        agent.note(scene.now_s, "rollback", hostile)
+        update = Update("bundles/toy/" + "0" * 64 + ".json", "0" * 64, 1)
+        JournalFile(scene.settings.root / "journal").write(Journal(State.FAILED, update, reason=hostile))
+        SlotFile(scene.settings.root / "slots").write(runner.slots)
+    for action in ("status", "history"):
+        code, out, _ = say(capsys, scene.config_path, action)
+        assert code == 0
+        assert r"fine\n2030-01-01 committed\x1b[2J\x9b31m\u202e\u200b" in out
+        assert all(char == "\n" or char.isprintable() for char in out)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import msgspec
 import pytest
 from rich.console import Console
 
 from contracts.manifest import read_manifest
 from contracts.updates import UpdateStatus
-from edge_runtime.cli.display import Called, describe, plain_line
+from edge_runtime.cli.display import Called, describe, live_display, plain_line
 from edge_runtime.cli.updates import Names, UpdateTold, plain_release, short, update_line
 from edge_runtime.config import SIM_CONFIG, load_config
 from edge_runtime.status import Watcher
@@ -103,3 +106,26 @@ def test_the_displays_show_the_bundle_and_the_update(tmp_path: object) -> None:
     assert "bundle arm 1.1  update: on probation: arm 1.1" in plain_line(status, None, called)
     assert "update" not in plain_line(nothing)
     assert "update: agent not running" in plain_line(nothing, None, Called(has_agent=True))
+
+
+def test_words_from_elsewhere_are_shown_and_do_nothing_in_any_display(tmp_path: Path) -> None:
+    hostile = "fine\nactive\x1b[2J\x9b31m\u202e\u200b[red]"
+    shown = r"fine\nactive\x1b[2J\x9b31m\u202e\u200b[red]"
+    with Watcher(tmp_path) as watcher:
+        status = msgspec.structs.replace(
+            watcher.status(),
+            state="active",
+            ticks=1,
+            instruction=hostile,
+            reason=hostile,
+            update=update("downloading", reason=hostile),
+        )
+    console = Console(width=400, file=io.StringIO(), force_terminal=False)
+    console.print(describe(status, hostile))
+    with live_display(console, "robot") as display:
+        display.show(status)
+        display.note(hostile.replace("\n", " "))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count(shown) >= 5, said
+    assert all(char == "\n" or char.isprintable() for char in said)
+    assert told(update("ready"), update("failed", detail=hostile)) == [f"update: given up arm 1.1: {shown}"]

@@ -22,12 +22,12 @@ from contracts.errors import BundleError, OtaError, OtaRefusal
 from contracts.manifest import blob_of, read_manifest, verify_bundle, write_manifest
 from contracts.release import MAX_PACK_BYTES, ReleaseManifest, load
 from edge_runtime.config import SIM_BUNDLE
-from edge_runtime.ota.delta import decode_delta
+from edge_runtime.releases.delta import decode_delta
+from edge_runtime.releases.unpack import PackReader, assemble
 from export_tools import pack as pack_module
 from export_tools import packs as packs_module
 from export_tools.cli import main
 from export_tools.pack import Base, cost, pack_bundle
-from export_tools.unpack import PackReader, assemble
 
 COUNT = 100
 SHAPE = (64, 256)
@@ -253,7 +253,7 @@ PEAK = """
 import sys
 from pathlib import Path
 from export_tools.pack import pack_bundle
-from export_tools.unpack import assemble
+from edge_runtime.releases.unpack import assemble
 assemble(pack_bundle(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[2]), Path(sys.argv[3]))
 lines = open("/proc/self/status").read().splitlines()
 print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")))

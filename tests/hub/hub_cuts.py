@@ -46,7 +46,7 @@ COMMANDS = {
     "refresh": "refresh {0}/hub",
     "approve": "approve {0}/draft.json --key {0}/hub/development_keys/approver.key",
     "publish": "publish {0}/hub {0}/approved.json {0}/packed",
-    "assign": f"assign {{0}}/hub {{1}} --robot arm-1 --robot arm-2 --hardware {HARDWARE}",
+    "assign": f"assign {{0}}/hub {{1}} --robot arm-1 --robot arm-2 --not-enrolled --hardware {HARDWARE}",
     "install": "keys install {0}/hub image {0}/root.json {0}/targets.json",
     "init": "init {0}/other",
 }
@@ -289,7 +289,16 @@ def require_goes_on(starts: Starts, phase: str, work: Path, robots: Robots) -> N
         _sign(hub, draft, "exporter", "approver")
         write_draft(work / "third.json", draft)
         assert edge_hub(["publish", str(hub.folder), str(work / "third.json"), str(work / "packed")]) == DONE
-        assign = ["assign", str(hub.folder), third.target_path, "--hardware", HARDWARE, "--robot", "arm-1"]
+        assign = [
+            "assign",
+            str(hub.folder),
+            third.target_path,
+            "--hardware",
+            HARDWARE,
+            "--robot",
+            "arm-1",
+            "--not-enrolled",
+        ]
         assert edge_hub(assign) == DONE, said.getvalue()
     assert robots.counter(work / "robot") == robots.counter(work / "another") == counter
     assert not list(work.glob("*/**/*.new"))

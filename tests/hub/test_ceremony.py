@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tuf.api.metadata import Metadata
 
 from contracts.assignment import Assignment
 from contracts.errors import OtaError, OtaRefusal
@@ -98,7 +99,7 @@ class People:
         marking = ("--published", published[-1]) if published else ()
         self.do("approve", draft, *self.secret(approver), *marking)
         self.do("publish", self.hub, draft, self.packed)
-        self.do("assign", self.hub, release.target_path, "--robot", ROBOT, "--hardware", HARDWARE)
+        self.do("assign", self.hub, release.target_path, "--robot", ROBOT, "--not-enrolled", "--hardware", HARDWARE)
         return release.target_path
 
     def export_sign(self, manifest: Path, draft: Path, exporter: str = "exporter") -> None:
@@ -287,7 +288,9 @@ def test_one_signature_publishes_nothing_and_a_robot_would_refuse_it(people: Peo
     draft = people.draft("half")
     people.export_sign(people.packed / release.target_path, draft)
     people.refused("publish", people.hub, draft, people.packed)
-    people.refused("assign", people.hub, release.target_path, "--robot", ROBOT, "--hardware", HARDWARE)
+    people.refused(
+        "assign", people.hub, release.target_path, "--robot", ROBOT, "--not-enrolled", "--hardware", HARDWARE
+    )
 
 
 def test_releases_are_renewed_without_a_release(people: People) -> None:
@@ -327,3 +330,48 @@ def test_a_robot_of_another_hub_believes_nothing(people: People, tmp_path: Path)
         assert caught.value.refusal is OtaRefusal.WRONG_KEY
     finally:
         other.site.close()
+
+
+@pytest.mark.parametrize("threshold", ["targets=1", "root=1", "targets=0", "targets=4", "timestamp=2", "release=2"])
+def test_no_one_person_is_enough_for_what_two_are_promised(people: People, threshold: str) -> None:
+    people.draft_roots()
+    image = ["root=root-1", "root=root-2", "root=root-3", "targets=targets-1", "targets=targets-2"]
+    image += ["snapshot=snapshot", "timestamp=timestamp"]
+    options: list[str | Path] = []
+    for key in image:
+        role, _, holder = key.partition("=")
+        options += ["--key", f"{role}={people.public(holder)}"]
+    draft = people.draft("lax")
+    people.refused("keys", "root", *options, "--threshold", "root=2", "--threshold", threshold, "--out", draft)
+    assert not draft.exists()
+
+
+def test_a_root_that_asks_one_person_is_not_set_up(people: People) -> None:
+    people.draft_roots()
+    draft = Metadata.from_file(str(people.draft("image.root")))
+    draft.signed.roles["targets"].threshold = 1
+    draft.to_file(str(people.draft("image.root")))
+    people.sign(people.draft("image.root"), "root-1", "root-3")
+    people.sign(people.draft("targets"), "targets-1", "targets-2")
+    people.sign(people.draft("director.root"), "director-1", "director-2")
+    people.refused(*people.setup_command())
+    # Nor one whose releases the hub's own key could name.
+    image, director = people.draft("image.root"), people.draft("director.root")
+    lax = list(people.setup_command())
+    lax[lax.index(image)] = director
+    people.refused(*lax)
+    assert not (people.hub / "image" / "metadata" / "timestamp.json").exists()
+
+
+def test_a_root_is_not_made_laxer(people: People) -> None:
+    people.set_up()
+    draft = people.draft("next")
+    people.refused("keys", "rotate-root", people.hub, "image", "--threshold", "targets=1", "--out", draft)
+    people.do("keys", "rotate-root", people.hub, "image", "--out", draft)
+    loosened = Metadata.from_file(str(draft))
+    loosened.signed.roles["targets"].threshold = 1
+    loosened.to_file(str(draft))
+    people.sign(draft, "root-1", "root-2")
+    people.refused("keys", "install", people.hub, "image", draft)
+    # The director's own key directs alone: that is what it is for.
+    people.do("keys", "rotate-root", people.hub, "director", "--out", people.draft("directors"))

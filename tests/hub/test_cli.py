@@ -44,8 +44,12 @@ def test_a_release_by_development_keys(tmp_path: Path, capsys: pytest.CaptureFix
     assert edge_hub(["publish", str(hub), str(draft), str(packed)]) == 0
     assert edge_hub(["publish", str(hub), str(draft), str(packed)]) == 1
     assign = ["assign", str(hub), release.target_path, "--hardware", HARDWARE]
-    assert edge_hub([*assign, "--robot", "arm-1", "--robot", "arm-2", "--not-before", "0"]) == 0
+    told = [*assign, "--robot", "arm-1", "--robot", "arm-2", "--not-before", "0"]
+    assert edge_hub(told) == 1
+    assert "arm-1 is not enrolled; arm-2 is not enrolled" in capsys.readouterr().err
+    assert edge_hub([*told, "--not-enrolled"]) == 0
     shown = capsys.readouterr().out
+    assert "Assigned to 2 robots" in shown
     assert "arm-1: counter 1" in shown
     assert "arm-2: counter 1" in shown
 
@@ -67,7 +71,7 @@ def test_assignments_that_are_refused(
     release = packed_release(tmp_path / "packed", "first")
     options = {"--robot": "arm-3", "--hardware": HARDWARE, option: value}
     flat = [part for pair in options.items() for part in pair]
-    assert edge_hub(["assign", str(tmp_path / "hub"), release.target_path, *flat]) == 1
+    assert edge_hub(["assign", str(tmp_path / "hub"), release.target_path, *flat, "--not-enrolled"]) == 1
     assert words in capsys.readouterr().err
     assert not (tmp_path / "hub" / "director" / "robots" / "arm-3").exists()
 
@@ -120,7 +124,6 @@ def test_edge_export_sign_asks_for_what_it_needs(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["keys"],
         ["keys", "root", "--key", "root", "--out", "draft"],
         ["keys", "root", "--key", "root=a.pub", "--threshold", "root=two", "--out", "draft"],
@@ -130,6 +133,11 @@ def test_a_wrong_command_line_is_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         edge_hub(arguments)
     assert ended.value.code == 2
+
+
+def test_without_a_command_it_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert edge_hub([]) == 0
+    assert capsys.readouterr().out.startswith("usage: edge-hub")
 
 
 def test_help_shows_the_way_of_a_release_and_of_a_key(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,10 +24,17 @@ ROBOTS = ("arm-1", "arm-2", "cart-1", "cart-2")
 
 
 def test_names_and_patterns_each_robot_once(tmp_path: Path) -> None:
-    assert select(["arm-2", "arm-*", "new"], ROBOTS) == ["arm-2", "arm-1", "new"]
+    assert select(["arm-2", "arm-*", "new"], ROBOTS, also_unknown=True) == ["arm-2", "arm-1", "new"]
     assert select(["*-[12]"], ROBOTS) == list(ROBOTS)
     with pytest.raises(SigningError, match="matches none of the 4"):
-        select(["leg-?"], ROBOTS)
+        select(["leg-?"], ROBOTS, also_unknown=True)
+    with pytest.raises(SigningError) as refused:
+        select(["arm-1", "amr-2", "leg-?", "x"], ROBOTS)
+    said = str(refused.value)
+    assert "amr-2 is not enrolled (did you mean arm-2" in said
+    assert "leg-? matches none of the 4" in said
+    assert "x is not enrolled" in said
+    assert "arm-1 is" not in said
     (tmp_path / "list").write_text("arm-1  # in the lab\n\n# all of these:\ncart-*\n")
     assert read_names(tmp_path / "list") == ["arm-1", "cart-*"]
 
@@ -49,13 +56,15 @@ def test_a_fleet_is_told_at_once_or_not_at_all(
     assert list(served.hub.director.robots()) == ["arm-1"]
     assert served.assign(second, "cart-*").json()["robots"] == ["cart-1", "cart-2"]
     (tmp_path / "names").write_text("arm-?\nspare\n")
-    assert edge_hub([*told, "--robots", str(tmp_path / "names")]) == 0
+    assert edge_hub([*told, "--robots", str(tmp_path / "names")]) == 1
+    assert "spare is not enrolled" in capsys.readouterr().err
+    assert edge_hub([*told, "--robots", str(tmp_path / "names"), "--not-enrolled"]) == 0
     assert list(served.hub.director.robots()) == [*ROBOTS, "spare"]
     assert edge_hub(["robots", "retire", hub, "arm-2"]) == 0
     capsys.readouterr()
     assert edge_hub([*told, "--all"]) == 0
     said = capsys.readouterr().out
-    assert "3 robots were told" in said
+    assert "Assigned to 3 robots" in said
     assert "arm-2" not in said
 
 

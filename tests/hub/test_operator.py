@@ -81,6 +81,8 @@ def test_assignments_and_how_they_are_refused(served: ServedHub) -> None:
     first, second = served.publish("first"), served.publish("second")
     listed = served.http.get(f"{served.url}/v1/releases", headers=served.operator).json()
     assert {entry["path"] for entry in listed} == {first.target_path, second.target_path}
+    for robot in ("arm-1", "arm-2"):
+        served.enrol(robot)
     assert served.assign(second, "arm-1", "arm-2").json()["counter"] == 2
     assigned = served.http.get(f"{served.url}/v1/assignments", headers=served.operator).json()
     assert [(entry["terms"]["robot_id"], entry["path"]) for entry in assigned] == [
@@ -89,7 +91,9 @@ def test_assignments_and_how_they_are_refused(served: ServedHub) -> None:
     ]
     for changes, words in (
         ({"release": first.target_path}, "to go back, release"),
-        ({"robots": ["../evil"]}, "robot_id"),
+        ({"robots": ["../evil"], "not_enrolled": True}, "robot_id"),
+        ({"robots": ["arm-3"]}, "arm-3 is not enrolled (did you mean arm-"),
+        ({"robots": ["leg-*"]}, "leg-* matches none of the 2"),
         ({"hardware": "other_arm"}, "not for other_arm"),
         ({"counter": 7}, "never approved"),
         ({"probation_s": 0}, "probation_s"),
@@ -108,19 +112,20 @@ def test_assignments_and_how_they_are_refused(served: ServedHub) -> None:
 
 def test_files_are_served_as_a_cdn_would(served: ServedHub) -> None:
     release = served.publish("first")
-    served.assign(release, "arm-1")
+    served.assign(release, "arm-1", not_enrolled=True)
     pack = f"{served.url}/image/targets/{release.packs[0].path}"
     whole = served.http.get(pack)
     tag = whole.headers["ETag"]
-    assert whole.content == b"first"
+    data = (served.packed / release.packs[0].path).read_bytes()
+    assert whole.content == data
     assert tag == f'"{release.packs[0].sha256}"'
     assert "immutable" in whole.headers["Cache-Control"]
     part = served.http.get(pack, headers={"Range": "bytes=1-2", "If-Range": tag})
-    assert (part.status_code, part.content, part.headers["Content-Range"]) == (206, b"ir", "bytes 1-2/5")
+    assert (part.status_code, part.content, part.headers["Content-Range"]) == (206, data[1:3], f"bytes 1-2/{len(data)}")
     assert served.http.get(pack, headers={"Range": "bytes=1-2", "If-Range": '"other"'}).status_code == 200
-    assert served.http.get(pack, headers={"Range": "bytes=9-"}).status_code == 416
+    assert served.http.get(pack, headers={"Range": "bytes=9000-"}).status_code == 416
     assert served.http.get(pack, headers={"If-None-Match": f'"other", {tag}'}).status_code == 304
-    assert served.http.head(pack).headers["Content-Length"] == "5"
+    assert served.http.head(pack).headers["Content-Length"] == str(len(data))
     manifest = f"{served.url}/image/targets/bundles/reach/{release.digest}.{release.digest}.json"
     answer = served.http.get(manifest)
     assert hashlib.sha256(answer.content).hexdigest() == release.digest

@@ -53,7 +53,7 @@ def signed_pack_of_other_content(release: ReleaseManifest, packed: Path) -> Rele
 
 def signed_file_of_another_digest(release: ReleaseManifest, packed: Path) -> ReleaseManifest:
     file = msgspec.structs.replace(release.files[0], sha256="0" * 64)
-    return rewritten(msgspec.structs.replace(release, files=(file,)), packed)
+    return rewritten(msgspec.structs.replace(release, files=(file, *release.files[1:])), packed)
 
 
 def signed_pack_of_another_size(release: ReleaseManifest, packed: Path) -> ReleaseManifest:

@@ -35,7 +35,7 @@ def test_a_release_reaches_a_robot_and_only_its_word_makes_it_a_success(served: 
         assert seen == release
         staging = begin(store, seen)
         fetcher = BlobFetcher(transport, SystemClock(), FetchSettings(f"{served.url}/image/targets"))
-        assert fetcher.fetch(seen, staging, HeldInStore(store)).blobs == 1
+        assert fetcher.fetch(seen, staging, HeldInStore(store)).blobs == 2
     assert staging.missing == ()
     # All bytes were fetched, and still nobody says that it runs.
     assert served.standings() == {"arm-1": "silent"}
@@ -84,7 +84,7 @@ def test_one_of_many_reports_under_one_nonce_is_taken(served: ServedHub) -> None
 def test_commands_see_what_the_server_stored(served: ServedHub, capsys: pytest.CaptureFixture[str]) -> None:
     key = served.enrol("arm-1")
     release = served.publish("first")
-    served.assign(release, "arm-1", "arm-2")
+    served.assign(release, "arm-1", "arm-2", not_enrolled=True)
     failed = {"state": "failed", "update_counter": 1, "refused_counter": 1, "reason": "golden_check: differs"}
     assert served.report(key, "arm-1", **failed).status_code == 200
     capsys.readouterr()

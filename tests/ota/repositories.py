@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from functools import cache
@@ -18,6 +18,18 @@ from typing import Any
 from tuf.api.metadata import Metadata, TargetFile
 
 from contracts.assignment import Assignment, AssignmentTerms
+from contracts.manifest import (
+    FORMAT_VERSION,
+    Blob,
+    FlowSampler,
+    Graphs,
+    Manifest,
+    Normalization,
+    ParityReport,
+    PolicyContract,
+    Provenance,
+    Tokenizer,
+)
 from contracts.release import Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
 from edge_runtime.ota.floor import Floor
 from edge_runtime.ota.schedule import SystemClock
@@ -37,26 +49,89 @@ IMPATIENT = NetworkSettings(connect_s=2.0, silence_s=1.0, least_bytes_s=200.0, w
 Answer = Callable[[SimpleHTTPRequestHandler], None]
 
 
+def tiny_manifest(policy: bytes) -> Manifest:
+    """A true manifest of a bundle whose policy is one file, `policy.bin`."""
+    ones = (1.0, 1.0)
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        name="reach",
+        version="1",
+        precision="int8",
+        parameters=1,
+        policy=PolicyContract(
+            family="test",
+            embodiment="sim_arm",
+            joint_names=("joint_1",),
+            joint_digest="0" * 64,
+            images=(),
+            state_normalization=Normalization(mean=ones, std=ones),
+            action_normalization=Normalization(mean=ones, std=ones),
+            action_representation="absolute",
+            action_dt_ns=50_000_000,
+            horizon=4,
+            sampler=FlowSampler(steps=1, noise_seed=1, fixed_noise=True),
+            graphs=Graphs(
+                encode="policy.bin", denoise="policy.bin", tokens="t", state="s", x="x", time="t", velocity="v"
+            ),
+            tokenizer=Tokenizer(path="policy.bin", max_tokens=4),
+        ),
+        blobs=(Blob(path="policy.bin", size_bytes=len(policy), sha256=hashlib.sha256(policy).hexdigest()),),
+        provenance=Provenance(command="test", seed=0, versions={}),
+        parity=ParityReport(
+            samples=1,
+            error_max_rad=(0.0,),
+            error_p99_rad=(0.0,),
+            bound_p99_rad=0.0,
+            gripper_flips=0,
+            quantized_weight_fraction=1.0,
+            inert_inputs=(),
+        ),
+    )
+
+
 def packed_release(folder: Path, words: str) -> ReleaseManifest:
-    """The smallest release there is: its manifest, made of one blob in one pack, under `folder` as `pack` leaves it."""
-    data = words.encode()
-    digest = hashlib.sha256(data).hexdigest()
+    """A release that a robot can install, of a bundle whose policy is `words`, under `folder` as `pack` leaves it."""
+    policy = words.encode()
+    manifest = tiny_manifest(policy)
+    files = {"manifest.json": manifest.canonical_json(), "policy.bin": policy}
+    release, pack = release_of_files(files, manifest.digest)
+    for path, content in ((release.target_path, release.canonical_json()), (release.packs[0].path, pack)):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return release
+
+
+def release_of_files(
+    files: Mapping[str, bytes], bundle_digest: str, stored: Mapping[str, bytes] | None = None
+) -> tuple[ReleaseManifest, bytes]:
+    """A release with each file as one blob in one pack, and the pack; `stored`: zstd frames in place of files."""
+    frames = stored or {}
+    blobs: dict[str, StoredBlob] = {}
+    pack = b""
+    listed = []
+    for path, data in files.items():
+        digest = hashlib.sha256(data).hexdigest()
+        listed.append(ReleaseFile(path=path, size_bytes=len(data), sha256=digest, pieces=(digest,)))
+        held = frames.get(path, data)
+        blobs[digest] = StoredBlob(
+            size_bytes=len(data),
+            pack=0,
+            offset=len(pack),
+            stored_bytes=len(held),
+            codec="zstd" if path in frames else "none",
+        )
+        pack += held
     release = ReleaseManifest(
         format_version=1,
         bundle_name="reach",
         bundle_version="1",
-        bundle_digest=digest,
+        bundle_digest=bundle_digest,
         compatibility=Compatibility(embodiment="sim_arm", joint_digest="0" * 64, schema=1),
-        files=(ReleaseFile(path="manifest.json", size_bytes=len(data), sha256=digest, pieces=(digest,)),),
-        blobs={
-            digest: StoredBlob(size_bytes=len(data), pack=0, offset=0, stored_bytes=len(data), codec="none"),
-        },
-        packs=(Pack(sha256=digest, size_bytes=len(data)),),
+        files=tuple(listed),
+        blobs=blobs,
+        packs=(Pack(sha256=hashlib.sha256(pack).hexdigest(), size_bytes=len(pack)),),
     )
-    for path, content in ((release.target_path, release.canonical_json()), (release.packs[0].path, data)):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    return release
+    return release, pack
 
 
 class Site:

@@ -28,6 +28,7 @@ from hub.db.connection import open_database
 from hub.reports import Reports
 from tests.hub.served import ServedHub
 from tests.ota.repositories import IMPATIENT, NETWORK
+from tests.ota.store_exercise import arm_of, open_runner, release
 from tests.ota.updated_robot import ROBOT, Scene
 from tests.simulators.web_server import WebServer
 
@@ -149,3 +150,21 @@ def test_the_agent_tells_the_hub_that_an_update_is_ready(tmp_path: Path, served:
             _, errors = process.communicate(timeout=30.0)
         assert said is not None, errors.decode()
         assert (said.state, said.update_counter, said.running_bundle) == ("ready", 1, "shipped")
+
+
+def test_what_an_update_waits_for_is_told_with_its_detail(work: Path) -> None:
+    arm = arm_of(work)
+    arm.online = False
+    with open_runner(work, arm) as runner:
+        runner.recover()
+        runner.assign(release(work, "2"), 2)
+        journal, why = runner.journal, runner.held_up_by
+    assert (journal.state, journal.reason, why) == (State.DOWNLOADING, "unreachable", "no network")
+
+    def reason(refusal: str, detail: str) -> str:
+        return report_of(ROBOT, "0" * 32, journal, Slot(), refusal, detail).reason
+
+    assert reason("unreachable", why) == "unreachable: no network"
+    # Of something else that went on meanwhile nothing is told in its place.
+    assert reason("rollback", "counter 1 after 2") == "unreachable"
+    assert len(reason("unreachable", "x" * 9999)) == 500

@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
 
 from contracts.embodiment import Embodiment
 from edge_runtime.config import SIM_CONFIG
+from edge_runtime.policies.session import OrtSession
 from tests import onnx_bundle
 from tests.system.drift_bundle import GRIPPER_M, SPEED_RAD_S, WORDS, write_robot
 
@@ -51,15 +51,12 @@ def write_slow_robot(folder: Path, took_s: float, *, horizon: int, dt_s: float) 
 
 def _seconds_of(encode: onnx.ModelProto, runs: int) -> float:
     """The quickest of some runs: what the machine did in between does not count."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(encode.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    types = {"tensor(uint8)": np.uint8, "tensor(int64)": np.int64, "tensor(float)": np.float32}
-    inputs = {each.name: np.zeros(each.shape, types[each.type]) for each in session.get_inputs()}
+    session = OrtSession("encode", encode.SerializeToString(), threads=1)
+    inputs = {name: np.zeros(spec.shape, spec.dtype) for name, spec in session.inputs.items()}
     took_s = []
     for _ in range(runs):
         started_s = time.perf_counter()
-        session.run(None, inputs)
+        session.run(inputs)
         took_s.append(time.perf_counter() - started_s)
     return min(took_s)
 

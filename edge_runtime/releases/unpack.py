@@ -1,7 +1,8 @@
 """Reads a release back from its packs: single files by ranges, or the whole bundle.
 
-Guarantees: what it returns has the SHA-256 that the release states, or it raises `BundleError`. Memory does not grow
-with the bundle. Trusts the release, which `contracts.release.load` has checked.
+Guarantees: what it returns has the SHA-256 that the release states, or it raises; it is decoded as the robot decodes
+it, within the same limits. Memory does not grow with the bundle. Trusts the release, which `contracts.release.load` has
+checked.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
-import zstandard
-
-from contracts.errors import BundleError
-from contracts.release import ReleaseFile, ReleaseManifest
+from contracts.errors import BundleError, OtaError
+from contracts.release import ReleaseFile, ReleaseManifest, StoredBlob, StoredDelta
+from edge_runtime.releases.delta import decode
 
 # Decoded pieces kept at hand: a walk through a file's structure comes back to the same few.
 _KEPT_PIECES = 2
@@ -36,7 +36,7 @@ class PackReader:
         """The raw bytes of a blob of the release.
 
         Raises:
-            BundleError: its pack is missing, cut short or altered.
+            BundleError: its pack can't be read, or a robot would refuse the blob: with the reason that it has.
         """
         if digest not in self._kept:
             self._kept[digest] = self._decoded(digest)
@@ -45,21 +45,40 @@ class PackReader:
         self._kept.move_to_end(digest)
         return self._kept[digest]
 
-    def _decoded(self, digest: str) -> bytes:
-        blob = self.release.blobs[digest]
-        path = self._folder / self.release.packs[blob.pack].path
+    def stored(self, entry: StoredBlob | StoredDelta) -> bytes:
+        """What its pack holds of a blob or a delta, as it lies there.
+
+        Raises:
+            BundleError: the pack can't be read.
+        """
+        path = self._folder / self.release.packs[entry.pack].path
         try:
             with path.open("rb") as pack:
-                data = os.pread(pack.fileno(), blob.stored_bytes, blob.offset)
+                return os.pread(pack.fileno(), entry.stored_bytes, entry.offset)
         except OSError as error:
             raise BundleError(f"{path}: {error.strerror}") from error
-        if blob.codec == "zstd":
-            try:
-                data = zstandard.ZstdDecompressor().stream_reader(data).read(blob.size_bytes)
-            except zstandard.ZstdError as error:
-                raise BundleError(f"{path}: the blob at {blob.offset} is altered: {error}") from error
+
+    def require_sizes(self) -> None:
+        """Whether all packs are there, each as long as the release says.
+
+        Raises:
+            BundleError: names the first that is not.
+        """
+        for pack in self.release.packs:
+            path = self._folder / pack.path
+            size_bytes = path.stat().st_size if path.is_file() else 0
+            if size_bytes != pack.size_bytes:
+                raise BundleError(f"{path}: {size_bytes} bytes, the release says {pack.size_bytes}")
+
+    def _decoded(self, digest: str) -> bytes:
+        blob = self.release.blobs[digest]
+        where = f"{self._folder / self.release.packs[blob.pack].path}: the blob at {blob.offset}"
+        try:
+            data = b"".join(decode(self.stored(blob), blob.codec, blob.size_bytes))
+        except OtaError as error:
+            raise BundleError(f"{where} is altered: {error}") from error
         if hashlib.sha256(data).hexdigest() != digest:
-            raise BundleError(f"{path}: the blob at {blob.offset} is altered")
+            raise BundleError(f"{where} is altered")
         return data
 
 
@@ -90,26 +109,6 @@ class PackedFile:
 def packed_file(packs: PackReader, path: str) -> Iterator[PackedFile]:
     """The file `path` of the release, which must have one of that name."""
     yield PackedFile(packs, next(file for file in packs.release.files if file.path == path))
-
-
-def verify(release: ReleaseManifest, packs_folder: Path) -> None:
-    """Whether every file of the release, and each of its blobs, comes out of its packs as the release says.
-
-    Raises:
-        BundleError: names the pack or the file that does not.
-    """
-    for pack in release.packs:
-        path = packs_folder / pack.path
-        size_bytes = path.stat().st_size if path.is_file() else 0
-        if size_bytes != pack.size_bytes:
-            raise BundleError(f"{path}: {size_bytes} bytes, the release says {pack.size_bytes}")
-    packs = PackReader(release, packs_folder)
-    for file in release.files:
-        digest = hashlib.sha256()
-        for piece in file.pieces:
-            digest.update(packs.blob(piece))
-        if digest.hexdigest() != file.sha256:
-            raise BundleError(f"{file.path}: its pieces are right and the whole is not: the release contradicts itself")
 
 
 def assemble(release: ReleaseManifest, packs_folder: Path, place: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from contracts.errors import OtaError, OtaRefusal
 from contracts.release import DELTA_BLOCK_BYTES, MAX_BLOB_BYTES
-from edge_runtime.ota.delta import decode, decode_delta
+from edge_runtime.releases.delta import decode, decode_delta
 from export_tools.int_delta import compressed, encode_delta
 
 Width = Literal[1, 2, 4]
@@ -209,7 +209,7 @@ def test_a_delta_from_another_size_is_a_mistake_of_the_caller() -> None:
 
 MEASURE = """
 import os, sys, tempfile
-from edge_runtime.ota.delta import decode_delta
+from edge_runtime.releases.delta import decode_delta
 size = int(sys.argv[1])
 with tempfile.TemporaryFile() as stored, tempfile.TemporaryFile() as base:
     import zstandard
