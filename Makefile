@@ -15,6 +15,7 @@ demo: $(VENV)/.demo ## the arm at work, an update that goes through, a broken on
 
 .PHONY: test
 test: lint $(VENV)/.dev ## lint, types, import contracts and all tests
+	@$(BIN)/python -c 'from edge_runtime.policies.processor import describe; print("on", describe())'
 	@$(BIN)/python -m pytest
 
 .PHONY: evaluate

@@ -87,3 +87,11 @@ def test_an_operators_topic_is_for_processes_of_the_table() -> None:
     for topic in TOPICS:
         assert (topic.producer == "operator") == bool(topic.receivers), topic.name
         assert set(topic.receivers) <= names
+
+
+def test_every_test_that_the_readme_names_is_there() -> None:
+    names = re.findall(r"`((?:tests/[a-z_/]+/)?test_[a-z_]+\.py)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(names) > 20, "each guarantee names the test that holds it"
+    known = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    for name in names:
+        assert any(path == name or path.endswith(f"/{name}") for path in known), name

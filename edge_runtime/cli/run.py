@@ -27,6 +27,7 @@ from edge_runtime.explanations import INTERVENTIONS, MISSED_TICKS, in_full
 from edge_runtime.installed import Installed, verified
 from edge_runtime.operator import EpisodeResult, Operator
 from edge_runtime.page import Page
+from edge_runtime.policies.processor import describe
 from edge_runtime.processes import BESIDE, CONTROL, PROCESSES
 from edge_runtime.status_lines import interventions_line, pair, refusals_line, timing_line
 
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
             console.print(f"watch it at {page.url}", highlight=False)
         for fault in boot.passed_over:
             console.print(f"passed over: {fault}", highlight=False, markup=False)
-        starting = f"starting {config.robot.name}; logs in {run_dir / 'logs'}; Ctrl-C stops"
+        starting = f"starting {config.robot.name} on {describe()}; logs in {run_dir / 'logs'}; Ctrl-C stops"
         console.print(starting, highlight=False, markup=False)
         table.start()
         with live_display(console, config.robot.name, called) as display:
