@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 
 from hypothesis import Phase, settings
+
+# As for the exporter, which does the same: triton crashes a process in which something was drawn before.
+with contextlib.suppress(ImportError):
+    import triton  # noqa: F401
 
 # A shell that starts the tests in the background has its children ignore Ctrl-C, and so would theirs: those that a test
 # interrupts would never hear of it.
