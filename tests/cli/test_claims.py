@@ -92,7 +92,7 @@ def test_what_the_kinematics_file_leaves_out_of_the_body_is_listed_by_name(tmp_p
     for words in (
         "neighbouring links, overlapping at home around their joint: link0 and link1, link1 and link2, ",
         "proved never to be within 8 mm inside the joints' ranges: link0 and link2, ",
-        "touch at home, proved never to overlap by more than: link1 and link3 (2 mm)\n",
+        "touch at home, proved never to overlap by more than: link1 and link3 (2 mm)",
         "may touch, because this robot's safety file says so**: link0 and hand\n",
         "joint finger_left and what it moves**: taken to stand at 0 rad",
         "planes and keep-out zones for link1",

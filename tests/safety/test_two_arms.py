@@ -240,3 +240,23 @@ def test_links_inside_each_other_need_a_persons_word(tmp_path: Path) -> None:
     model = watched_body(compiled.file, CLEARANCE_M, compiled.file.inseparable)
     assert not set(compiled.file.inseparable) & set(model.pairs)
     assert {one.link for one in model.capsules} - {BASE}
+
+
+FOLDED = """
+<mujoco><compiler angle="radian"/><worldbody><body name="frame"><geom type="box" size="0.05 0.05 0.03"/>
+<body name="upper" pos="0 0 0.2"><joint name="j1" type="hinge" axis="0 1 0" range="-2 2"/>
+<geom type="capsule" size="0.03" fromto="0 0 0 0 0 0.2"/>
+<body name="fore" pos="0.06 0 0.35"><joint name="j2" type="hinge" axis="0 1 0" range="-3.1 3.1"/>
+<geom type="sphere" size="0.05" pos="0 0 0.3"/></body></body></body></worldbody></mujoco>
+"""
+
+
+def test_neighbours_that_overlap_far_from_their_joint_are_not_let_go(tmp_path: Path) -> None:
+    """A folded arm rests its end on the link before: at home they touch, and a joint is no reason for that."""
+    path = tmp_path / "folded.xml"
+    path.write_text(FOLDED, encoding="utf-8")
+    file = compile_file(path, ("j1", "j2"), (0.0, -2.667)).file
+    assert ("upper", "fore") not in file.neighbours
+    (near,) = (near for near in file.near if set(near.pair) == {"upper", "fore"})
+    assert not near.proved
+    assert -0.01 < near.at_least_m < 0.0

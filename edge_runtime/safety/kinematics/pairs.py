@@ -21,6 +21,8 @@ HOME_MARGINS_M = (0.002, 0.003, 0.005, 0.01)
 """How much nearer than at home what is near at home may come: the least of these for which it is proved never to, and
 where there is no proof the first. A robot never stands exactly where it was told to."""
 
+_AXIS_SLACK_M = 0.02
+"""How far from its joint's axis a shape may begin, for its overlap with the neighbour to be the joint's doing."""
 _POSTURES = 2000
 _OFTEN = 0.5
 _FINE_CELLS = 20_000
@@ -52,7 +54,6 @@ def decide_pairs(
 ) -> PairDecisions:
     """Sort all pairs. `home_rad` is a posture in which nothing touches that could be kept apart."""
     body = Body(joints, capsules)
-    parents = {joint.name: joint.parent for joint in joints}
     low, high = np.array(body.ranges).T
     elsewhere = np.random.default_rng(0).uniform(low, high, (_POSTURES, len(joints)))
     postures = np.concatenate((np.reshape(home_rad, (1, -1)), elsewhere))
@@ -65,12 +66,36 @@ def decide_pairs(
         found_m = body.distances_m(postures, i, others)
         for k, distances_m in zip(others, found_m.T, strict=True):
             other = capsules[k]
-            joined = parents.get(one.link) == other.link or parents.get(other.link) == one.link
+            joined = _overlap_at_their_joint(joints, one, other)
             at_home_m[one.name, other.name] = float(distances_m[0])
             _decide(decided, body, (i, k), (one, other), joined, distances_m)
     # The nearest first: once it is measured, the kernel passes over most of the others.
     decided.pairs.sort(key=lambda pair: round(at_home_m[pair], 3))
     return decided
+
+
+def _overlap_at_their_joint(joints: Sequence[KinematicJoint], one: Capsule, other: Capsule) -> bool:
+    """Whether one joint joins the links of the two, and its axis runs through both or close by.
+
+    What overlaps elsewhere at home, as the parts of a folded arm, is not kept there by the joint.
+    """
+    for parent, child in ((one, other), (other, one)):
+        joint = next((joint for joint in joints if (joint.name, joint.parent) == (child.link, parent.link)), None)
+        if joint is not None:
+            axis_m = np.array(joint.rotation).reshape(3, 3)[:, 2]
+            return _near_axis(parent, np.array(joint.offset_m), axis_m) and _near_axis(
+                child, np.zeros(3), np.array((0.0, 0.0, 1.0))
+            )
+    return False
+
+
+def _near_axis(capsule: Capsule, origin_m: Array, axis: Array) -> bool:
+    ends_m = [np.array(end) - origin_m for end in (capsule.a_m, capsule.b_m)]
+    a_m, b_m = (end - (end @ axis) * axis for end in ends_m)
+    along_m = b_m - a_m
+    square = float(along_m @ along_m)
+    share = 0.0 if square == 0.0 else float(np.clip(-(a_m @ along_m) / square, 0.0, 1.0))
+    return float(np.linalg.norm(a_m + share * along_m)) <= capsule.radius_m + _AXIS_SLACK_M
 
 
 def _decide(

@@ -118,15 +118,15 @@ class Judge:
     def _watched(self, file: KinematicsFile, clearance_m: float) -> list[tuple[int, int, float]]:
         """Every pair of shapes that can move against each other, with the distance that is promised."""
         promised = {frozenset(near.pair): min(near.at_least_m, clearance_m) for near in file.near}
+        neighbours = {frozenset(pair) for pair in file.neighbours}
         watched = []
         for first, second in combinations(self._of_robot, 2):
             if self._carriers(first)[0] == self._carriers(second)[0]:
                 continue
-            near = mujoco.mj_geomDistance(self.model, self.data, first, second, _FAR_M, None)
-            # The compiler's capsule may touch where the shape itself does not yet.
-            if self._are_joined(first, second) and near < 2.0 * clearance_m:
-                continue
             names = {self._capsule_of(file, first), self._capsule_of(file, second)}
+            if frozenset(names) in neighbours:
+                assert self._are_joined(first, second), f"{names} are no neighbours"
+                continue
             watched.append((first, second, promised.get(frozenset(names), clearance_m)))
         if self._obstacle >= 0:
             moved = [geom for geom in self._of_robot if self._carriers(geom)[0] >= 0]
