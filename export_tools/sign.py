@@ -25,6 +25,9 @@ RELEASES = "releases"
 RELEASES_EXPIRE_DAYS = 90
 _DIGESTS = ["sha256"]
 
+MAX_METADATA_BYTES = 64 << 20
+"""Larger than any metadata that a robot takes; a file that never ends is not read to its end."""
+
 SignedKind = TypeVar("SignedKind", Root, Timestamp, Snapshot, Targets)
 
 
@@ -35,7 +38,13 @@ def read_draft(path: Path) -> Metadata[Any]:
         SigningError: not there, or no metadata.
     """
     try:
-        return Metadata.from_bytes(path.read_bytes())
+        if path.exists() and not path.is_file():
+            raise SigningError(str(path), "is no plain file")
+        with path.open("rb") as file:
+            data = file.read(MAX_METADATA_BYTES + 1)
+        if len(data) > MAX_METADATA_BYTES:
+            raise SigningError(str(path), f"is larger than {MAX_METADATA_BYTES} bytes, which no metadata is")
+        return Metadata.from_bytes(data)
     except OSError as error:
         raise SigningError(str(path), f"{error.strerror}") from error
     except RepositoryError as error:

@@ -11,6 +11,8 @@ from contracts.embodiment import Gripper, Joint
 from contracts.errors import ConfigError
 from edge_runtime.cli import main
 from edge_runtime.safety.kinematics import SourceLimits, compile_file, load_kinematics
+from edge_runtime.safety.kinematics.mjcf import read_mjcf
+from edge_runtime.safety.kinematics.urdf import read_urdf
 from tests.settings import copy_settings, problem_of, replace
 
 URDF = """<robot name="r"><link name="foot"/><joint name="j1" type="TYPE"><parent link="foot"/><child link="arm"/>
@@ -249,3 +251,48 @@ def test_a_tolerance_in_degrees_is_refused(tmp_path: Path, key: str) -> None:
     path = copy_settings(tmp_path)
     replace(tmp_path / "safety.toml", r"^gripper_speed_max", f"{key} = 3.0\ngripper_speed_max")
     assert f"{key} must be at most" in str(problem_of(path))
+
+
+@pytest.mark.parametrize(
+    ("inside", "words"),
+    [
+        ('<limit lower="-1" upper="1" effort="1" velocity="1"/>', "more than one <limit>"),
+        ('<safety_controller k_velocity="1"/><safety_controller k_velocity="1"/>', "more than one <safety_controller>"),
+    ],
+)
+def test_what_is_stated_twice_is_asked_about(tmp_path: Path, inside: str, words: str) -> None:
+    limit = '<limit lower="-2" upper="2" effort="1" velocity="1"/>'
+    path = tmp_path / "twice.urdf"
+    path.write_text(
+        f'<robot name="r"><link name="a"/><link name="b"/><joint name="j" type="revolute"><parent link="a"/>'
+        f'<child link="b"/><axis xyz="0 0 1"/>{limit}{inside}</joint></robot>',
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError, match=words):
+        read_urdf(path)
+
+
+def test_links_inside_something_else_are_not_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "odd.urdf"
+    path.write_text('<robot name="r"><link name="a"/><group><link name="b"/></group></robot>', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"<group>.*holds links or joints"):
+        read_urdf(path)
+
+
+def test_a_link_that_is_only_drawn_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "drawn.urdf"
+    sphere = '<visual><geometry><sphere radius="0.2"/></geometry></visual>'
+    path.write_text(f'<robot name="r"><link name="a">{sphere}</link></robot>', encoding="utf-8")
+    assert any("link a has a <visual> and no <collision>" in note for note in read_urdf(path).notes)
+
+
+def test_two_robots_in_one_file_are_not_one_of_them_in_silence(tmp_path: Path) -> None:
+    arm = '<body name="{0}"><joint name="{0}_j" type="hinge" range="-1 1"/><geom size="0.1"/></body>'
+    path = tmp_path / "two.xml"
+    path.write_text(
+        f'<mujoco><compiler angle="radian"/><worldbody>{arm.format("l")}{arm.format("r")}</worldbody></mujoco>',
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError, match="several robots"):
+        read_mjcf(path)
+    assert any("nothing keeps it off: r" in note for note in read_mjcf(path, ("l_j",)).notes)

@@ -66,7 +66,17 @@ class _Reader:
             for site in range(model.nsite)
             if model.site_bodyid[site] in names and model.site(site).name
         }
-        return SourceTree(root=base, joints=tuple(joints), shapes=shapes, points=points)
+        return SourceTree(root=base, joints=tuple(joints), shapes=shapes, points=points, notes=self._left_out(root))
+
+    def _left_out(self, root: int) -> tuple[str, ...]:
+        model = self.model
+        others = [body for body in range(1, model.nbody) if model.body_rootid[body] == body != root]
+        others += [0] if model.body_geomnum[0] else []
+        if not others:
+            return ()
+        names = ", ".join(model.body(body).name or f"body {body}" for body in others)
+        robot = model.body(root).name or f"body {root}"
+        return (f"what is not below {robot} is no part of the robot, and nothing keeps it off: {names}",)
 
     def _root(self, joint_names: Sequence[str] | None) -> int:
         model = self.model
@@ -74,10 +84,13 @@ class _Reader:
         named = {model.joint(j).name: j for j in hinges}
         if not hinges:
             raise ConfigError(self.path, "has no hinge")
-        wanted = [named[name] for name in joint_names or () if name in named] or hinges[:1]
+        wanted = [named[name] for name in joint_names or () if name in named]
+        wanted = wanted or (hinges if joint_names is None else hinges[:1])
         roots = {int(model.body_rootid[model.jnt_bodyid[j]]) for j in wanted}
         if len(roots) != 1:
-            raise ConfigError(self.path, "the joints belong to several robots")
+            raise ConfigError(
+                self.path, "the joints belong to several robots: name those of one, or put all under one body"
+            )
         return roots.pop()
 
     def _joints(self, body: int, parent: str, child: str, X_PB: Array) -> list[SourceJoint]:

@@ -25,6 +25,9 @@ _KINDS = {
     "prismatic": Kind.PRISMATIC,
 }
 
+_ABOUT_OTHERS = frozenset({"transmission", "gazebo", "ros2_control", "sensor"})
+"""Elements that name links and joints of the robot without bringing any."""
+
 
 def read_urdf(path: Path) -> SourceTree:
     """The robot in the file.
@@ -50,8 +53,21 @@ def read_urdf(path: Path) -> SourceTree:
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f"{what} {name}", "there are two of that name")
+    for element in robot:
+        if element.tag not in ("link", "joint") and any(child.tag in ("link", "joint") for child in element):
+            if element.tag in _ABOUT_OTHERS:
+                continue
+            raise ConfigError(
+                f"<{element.tag}>", "holds links or joints, which is no URDF: expand the file first (xacro)"
+            )
     root, ordered = _ordered(path, links, joints)
-    return SourceTree(root=root, joints=ordered, shapes=shapes)
+    seen = [link.get("name", "") for link in robot.findall("link") if link.find("visual") is not None]
+    notes = tuple(
+        f"link {name} has a <visual> and no <collision>: nothing keeps it off anything"
+        for name in seen
+        if not shapes[name]
+    )
+    return SourceTree(root=root, joints=ordered, shapes=shapes, notes=notes)
 
 
 def _ordered(path: Path, links: list[str], joints: list[SourceJoint]) -> tuple[str, tuple[SourceJoint, ...]]:
@@ -83,6 +99,9 @@ def _joint(element: ElementTree.Element) -> SourceJoint:
     if kind_name not in _KINDS:
         raise ConfigError(key, f"type {kind_name} is not possible, only {', '.join(_KINDS)}")
     kind = _KINDS[kind_name]
+    for once in ("limit", "safety_controller", "mimic"):
+        if len(element.findall(once)) > 1:
+            raise ConfigError(key, f"has more than one <{once}>: which one counts?")
     limit = element.find("limit")
     low = high = None
     if kind_name in ("revolute", "prismatic"):
