@@ -220,4 +220,4 @@ class TestTransfers:
 
     def test_a_page_in_place_of_no_newer_root(self, world: World) -> None:
         world.site.answers["/image/metadata/2.root.json"] = bytes_answer(b"<html>not here</html>")
-        refused(world, OtaRefusal.METADATA_MALFORMED)
+        refused(world, OtaRefusal.CAPTIVE_PORTAL)
