@@ -89,7 +89,9 @@ class TestASlowPolicy:
         assert max(b - a for a, b in itertools.pairwise(listened.beats_s)) < ENGINE_TIMEOUT_S
         taken = [receipt for receipt in watcher.receipts if receipt.refusal is None]
         assert len(taken) >= 2
-        assert all(receipt.refusal in (None, "stale") for receipt in watcher.receipts)
+        refused = {receipt.refusal for receipt in watcher.receipts}
+        # It drifts on and on, and in the end leaves the range of its joint.
+        assert refused <= {None, "stale", "out_of_range"}, refused
         assert all(receipt.received_ns - receipt.exposure_ns > _SHARE * 1e9 * took_s for receipt in taken)
         moved_rad = listened.reports[-1].position_measured_rad[6] - begun_rad
         assert moved_rad == pytest.approx(SPEED_RAD_S * (4.0 * took_s + 1.0), rel=0.35)
