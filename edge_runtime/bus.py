@@ -312,22 +312,15 @@ class Subscriber:
         self._poller.register(socket, zmq.POLLIN)
         self._poller.register(line.events, zmq.POLLIN)
 
-    def wake_by(self, descriptor: int) -> None:
-        """From now on `receive` returns also when `descriptor` becomes readable, which the caller has to read."""
-        self._poller.register(descriptor, zmq.POLLIN)
-
     def receive(self, timeout_s: float) -> list[Message]:
         """All valid messages that are waiting, oldest first within a topic.
 
-        Waits up to `timeout_s` for the first. Returns an empty list when time ran out, all that came was refused, or
-        something else woke it.
+        Waits up to `timeout_s` for the first. Returns an empty list when time ran out, or all that came was refused.
         """
         messages: list[Message] = []
         for socket, _ in self._poller.poll(max(0, round(timeout_s * 1000))):
             if socket in self._lines:
                 self._lines[socket].read_events()
-                continue
-            if socket not in self._topics:
                 continue
             topic = self._topics[socket]
             for _ in range(_QUEUE_LENGTH):

@@ -7,6 +7,7 @@ more, or one more counter for a release that is there. A draft holds whatever si
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -31,6 +32,25 @@ MAX_METADATA_BYTES = 64 << 20
 SignedKind = TypeVar("SignedKind", Root, Timestamp, Snapshot, Targets)
 
 
+def read_metadata(path: Path) -> bytes:
+    """What lies in a file of metadata, whatever was put in its place.
+
+    Raises:
+        SigningError: not there, no plain file, or larger than metadata is.
+    """
+    try:
+        # Before it is opened: to open a pipe waits for whoever writes into it.
+        if path.exists() and not path.is_file():
+            raise SigningError(str(path), "is no plain file")
+        with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes > MAX_METADATA_BYTES:
+                raise SigningError(str(path), f"is larger than {MAX_METADATA_BYTES} bytes, which no metadata is")
+            return file.read(size_bytes)
+    except OSError as error:
+        raise SigningError(str(path), f"{error.strerror}") from error
+
+
 def read_draft(path: Path) -> Metadata[Any]:
     """Read a draft, or published metadata.
 
@@ -38,15 +58,7 @@ def read_draft(path: Path) -> Metadata[Any]:
         SigningError: not there, or no metadata.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise SigningError(str(path), "is no plain file")
-        with path.open("rb") as file:
-            data = file.read(MAX_METADATA_BYTES + 1)
-        if len(data) > MAX_METADATA_BYTES:
-            raise SigningError(str(path), f"is larger than {MAX_METADATA_BYTES} bytes, which no metadata is")
-        return Metadata.from_bytes(data)
-    except OSError as error:
-        raise SigningError(str(path), f"{error.strerror}") from error
+        return Metadata.from_bytes(read_metadata(path))
     except RepositoryError as error:
         raise SigningError(str(path), f"is no metadata: {error}") from error
 

@@ -11,6 +11,7 @@ from tuf.api.metadata import Metadata, Root
 
 from contracts.errors import SigningError
 from export_tools.lasting import replace_file
+from export_tools.sign import read_metadata
 from hub.metadata_names import newest_in_turn
 from hub.set_aside import make_way
 
@@ -77,12 +78,12 @@ def repair_roots(folder: Path, copies_of: Callable[[str], Iterable[Path]]) -> li
 
 def _sound_root(path: Path, version: int, before: Root | None) -> SoundRoot | None:
     try:
-        data = path.read_bytes()
+        data = read_metadata(path)
         metadata = Metadata.from_bytes(data)
         root = metadata.signed
         if not isinstance(root, Root) or root.version != version:
             return None
         verified = root.get_root_verification_result(before, metadata.signed_bytes, metadata.signatures)
-    except (OSError, RepositoryError, ValueError):
+    except (SigningError, RepositoryError, ValueError):
         return None
     return SoundRoot(data, root) if verified else None

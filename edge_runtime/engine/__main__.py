@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from functools import partial
 
 import cv2
 
 from contracts.errors import UnprovenError
-from contracts.messages import ChunkReceipt, Observation, OperatorCommand
 from contracts.text import PrintableFormatter
 from contracts.topics import (
     ACTION_CHUNK,
@@ -22,11 +20,10 @@ from contracts.topics import (
     POLICY_ORDER,
     POLICY_STATUS,
 )
-from contracts.updates import PolicyOrder
 from edge_runtime.bus import Publisher, Subscriber
-from edge_runtime.clock import MonotonicClock, open_clock
+from edge_runtime.clock import open_clock
+from edge_runtime.engine.engine_loop import EngineLoop, Sockets
 from edge_runtime.engine.engines import Engines
-from edge_runtime.engine.inference import Inference
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policies import Policies, boot
 from edge_runtime.engine.proof import load_proved
@@ -36,16 +33,11 @@ from edge_runtime.kept_proofs import KeptProofs
 from edge_runtime.lifeline import lifeline
 from edge_runtime.policies.processor import threads_for
 from edge_runtime.processes import port_name
-from edge_runtime.service import Arguments, Beats, StopSignal, run_service
-
-_POLL_S = 0.02
+from edge_runtime.service import Arguments, StopSignal, run_service
 
 
 def serve(arguments: Arguments, stop: StopSignal) -> None:
-    """Answer the newest observation with a chunk, again and again, until told to stop.
-
-    Chunks are computed on a thread of their own: this one hears, and gives signs of life, however long that takes.
-    """
+    """Answer the newest observation with a chunk, again and again, until told to stop."""
     config, run_dir = arguments.config, arguments.run_dir
     threads = threads_for(config.engine.threads)
     if threads < config.engine.threads:
@@ -71,7 +63,6 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             _end_in_the_middle_of_work()
             return
     clock = open_clock(port_name(run_dir), lockstep=arguments.lockstep)
-    real_time = MonotonicClock()
     with (
         Subscriber((OPERATOR, OBSERVATION, CHUNK_RECEIPT, POLICY_ORDER), run_dir, process="engine") as subscriber,
         Publisher(ACTION_CHUNK, run_dir) as chunks,
@@ -100,66 +91,9 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             replan_interval_ns=round(config.engine.replan_interval_s * 1e9),
             refusals=subscriber.refusals,
         )
-        beats = Beats("engine", subscriber.refusals)
-        inference = Inference()
-        subscriber.wake_by(inference.fileno())
-        waiting: list[Observation] = []
-        is_news = False
-        while not stop:
-            messages = subscriber.receive(_POLL_S)
-            commands = [message for message in messages if isinstance(message, OperatorCommand)]
-            waiting += [message for message in messages if isinstance(message, Observation)]
-            for message in messages:
-                if isinstance(message, ChunkReceipt):
-                    planner.learn(message)
-                elif isinstance(message, PolicyOrder):
-                    policies.take(message)
-            is_news |= sum(map(planner.instruct, commands)) > 0
-            _send_finished(inference, planner, chunks)
-            if inference.busy:
-                planner.pass_over(waiting[:-1])
-                del waiting[:-1]
-            else:
-                if (other := policies.tend(clock.now_ns())) is not None:
-                    planner.change(other)
-                    is_news = True
-                has_begun = _begin(inference, planner, waiting, real_time.now_ns())
-                waiting.clear()
-                if has_begun:
-                    # What is left to say waits for the next turn: the interpreter is wanted elsewhere now.
-                    continue
-            if (busy_ns := inference.busy_ns(real_time.now_ns())) > planner.patience_ns:
-                _end_hung(busy_ns)
-            is_due = beats.due(real_time.now_ns())
-            if is_due:
-                heartbeats.send(beats.next(clock.now_ns(), planner.counters, planner.gauges))
-            if is_due or is_news:
-                work.send(planner.status())
-                is_news = False
-            if (status := policies.status(clock.now_ns())) is not None:
-                statuses.send(status)
-    if policies.loading or inference.busy:
-        _end_in_the_middle_of_work()
-
-
-def _send_finished(inference: Inference, planner: Planner, chunks: Publisher) -> None:
-    """Here and below no name may keep a policy alive that nobody wants any more: there is memory for two."""
-    if (done := inference.take()) is not None and (chunk := planner.finish(*done)) is not None:
-        chunks.send(chunk)
-
-
-def _begin(inference: Inference, planner: Planner, observations: Sequence[Observation], now_ns: int) -> bool:
-    if (question := planner.begin(observations)) is None:
-        return False
-    inference.begin(question, now_ns)
-    return True
-
-
-def _end_hung(busy_ns: int) -> None:
-    """Only another process can go on: this one's library can't be told to stop."""
-    logging.error("nothing has come of an inference for %.0f s: it hangs, and takes the engine with it", busy_ns * 1e-9)
-    logging.shutdown()
-    os._exit(1)
+        loop = EngineLoop(planner, policies, Sockets(subscriber, chunks, heartbeats, work, statuses), clock)
+        if not loop.run(stop):
+            _end_in_the_middle_of_work()
 
 
 def _end_in_the_middle_of_work() -> None:

@@ -75,6 +75,20 @@ def a_link_to_nothing(path: Path) -> None:
     path.symlink_to("/nowhere/at/all")
 
 
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def without_end(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def a_terabyte(path: Path) -> None:
+    os.truncate(path, 1 << 40)
+
+
 HARM: tuple[Callable[[Path], None], ...] = (
     gone,
     cut,
@@ -86,6 +100,9 @@ HARM: tuple[Callable[[Path], None], ...] = (
     of_another_role,
     a_folder,
     a_link_to_nothing,
+    a_pipe,
+    without_end,
+    a_terabyte,
 )
 FILES = ("timestamp.json", "1.snapshot.json", "1.targets.json")
 
