@@ -92,8 +92,9 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
             refusals=subscriber.refusals,
         )
         loop = EngineLoop(planner, policies, Sockets(subscriber, chunks, heartbeats, work, statuses), clock)
-        if not loop.run(stop):
-            _end_in_the_middle_of_work()
+        has_ended_whole = loop.run(stop)
+    if not has_ended_whole:
+        _end_in_the_middle_of_work()
 
 
 def _end_in_the_middle_of_work() -> None:
