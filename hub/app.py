@@ -39,7 +39,6 @@ _NO_BODY: dict[int | str, dict[str, str]] = {
     206: {"description": "a range of it"},
     304: {"description": "as it was"},
     400: {"description": "the range is none"},
-    404: {"description": "there is none, or it is not public"},
     416: {"description": "the range is beyond its end"},
 }
 
@@ -96,6 +95,6 @@ def _add_files(app: FastAPI, folder: Path) -> None:
             summary=summary,
             description=_FILE,
             response_class=Response,
-            responses={**answers(), **_NO_BODY},
+            responses={**answers(404), **_NO_BODY},
             operation_id=name,
         )

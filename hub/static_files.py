@@ -13,6 +13,8 @@ from pathlib import Path
 
 from starlette.responses import FileResponse, Response
 
+from hub.declined import decline
+
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}"
 _HASH = r"[0-9a-f]{64}"
 _IMMUTABLE = "public, max-age=31536000, immutable"
@@ -42,7 +44,7 @@ def read_public(folder: Path, path: str, if_none_match: str | None) -> Response:
     rule = cache_control(path)
     place = folder / path
     if rule is None or not place.is_file():
-        return Response(status_code=404, headers={"Cache-Control": NOT_THERE})
+        return decline(404, "not_found", "there is none, or it is not public", {"Cache-Control": NOT_THERE})
     if rule == _IMMUTABLE:
         tag = f'"{_hash_in(path)}"'
         if _matches(if_none_match, tag):
