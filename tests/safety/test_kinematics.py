@@ -18,6 +18,7 @@ from edge_runtime.safety.kinematics import (
     BASE,
     Compiled,
     GeometryModel,
+    SourceLimits,
     compile_file,
     load_kinematics,
     read_kinematics,
@@ -181,10 +182,10 @@ def test_urdf_and_mjcf_of_one_arm_give_one_body(tmp_path: Path) -> None:
     from_urdf = compile_file(write_urdf(tmp_path), JOINTS, tool="tip")
     from_mjcf = compile_file(write_mjcf(tmp_path), JOINTS, tool="tip")
     urdf, mjcf = from_urdf.model, from_mjcf.model
-    assert [msgspec.structs.astuple(joint.limits) for joint in urdf.joints] == [
-        (-2.5, 2.0, 1.5, 40.0),
-        (None, None, 2.0, 30.0),
-        (-1.0, 1.0, None, None),
+    assert [joint.limits for joint in urdf.joints] == [
+        SourceLimits(position_min_rad=-2.5, position_max_rad=2.0, velocity_max_rad_s=1.5, torque_max_nm=40.0),
+        SourceLimits(velocity_max_rad_s=2.0, torque_max_nm=30.0),
+        SourceLimits(position_min_rad=-1.0, position_max_rad=1.0),
     ]
     # MJCF knows no velocity limits, and these motors another torque: the rest is the same.
     assert [joint.limits.torque_max_nm for joint in mjcf.joints] == [30.0, 30.0, None]

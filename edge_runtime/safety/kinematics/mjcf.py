@@ -2,11 +2,13 @@
 
 The robot is the body under the world that carries the joints asked for, with everything below it; the frame of that
 body at rest becomes the world of the kernel. What else stands in the file is surroundings, and stays out. A body's
-collision geoms count; of a body that has none, all do. Limits of actuators count as those of their joints.
+collision geoms count; of a body that has none, all do. Limits of actuators and tendons count as those of their joints;
+those that several joints share are named in a note.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 
 from contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
-from edge_runtime.safety.kinematics.actuators import Stated, magnitude
+from edge_runtime.safety.kinematics.actuators import Stated, limits_force, magnitude
 from edge_runtime.safety.kinematics.model import SourceLimits
 from edge_runtime.safety.kinematics.source import Array, Kind, Mimic, Shape, SourceJoint, SourceTree, pose
 
@@ -66,7 +68,8 @@ class _Reader:
             for site in range(model.nsite)
             if model.site_bodyid[site] in names and model.site(site).name
         }
-        return SourceTree(root=base, joints=tuple(joints), shapes=shapes, points=points, notes=self._left_out(root))
+        notes = (*self._left_out(root), *self._shared_limits(root))
+        return SourceTree(root=base, joints=tuple(joints), shapes=shapes, points=points, notes=notes)
 
     def _left_out(self, root: int) -> tuple[str, ...]:
         model = self.model
@@ -126,7 +129,7 @@ class _Reader:
                     axis=tuple(axis.tolist()),
                     position_min=low,
                     position_max=high,
-                    limits=self._limits(j, low, high) if self._is_controlled(name, kind) else SourceLimits(),
+                    limits=self._limits(j, low, high) if self._is_controlled(j) else SourceLimits(),
                     mimic=self._mimic(j),
                 )
             )
@@ -141,19 +144,58 @@ class _Reader:
         self.mujoco.mju_axisAngle2Quat(quaternion, axis, -at_rest)
         return self._pose(np.zeros(3), quaternion)
 
-    def _is_controlled(self, name: str, kind: Kind) -> bool:
-        return kind is Kind.REVOLUTE and (self.joint_names is None or name in self.joint_names)
+    def _is_controlled(self, j: int) -> bool:
+        is_hinge = int(self.model.jnt_type[j]) == int(self.mujoco.mjtJoint.mjJNT_HINGE)
+        return is_hinge and (self.joint_names is None or self.model.joint(j).name in self.joint_names)
 
     def _limits(self, j: int, low: float | None, high: float | None) -> SourceLimits:
-        model, types = self.model, self.mujoco.mjtTrn
+        model = self.model
         found = Stated(lows=[] if low is None else [low], highs=[] if high is None else [high])
         if model.jnt_actfrclimited[j]:
             found.torques_nm.append(magnitude(model.jnt_actfrcrange[j]))
+        for tendon in range(model.ntendon):
+            per_rad = _alone(self._joints_of(tendon), j)
+            if per_rad is not None:
+                found.add_tendon(model, tendon, per_rad)
         for actuator in range(model.nu):
-            on_joint = int(model.actuator_trntype[actuator]) in (int(types.mjTRN_JOINT), int(types.mjTRN_JOINTINPARENT))
-            if on_joint and model.actuator_trnid[actuator, 0] == j:
-                found.add(self.mujoco, model, actuator)
+            per_rad = _alone(self._joints_at(actuator), j)
+            if per_rad is not None:
+                found.add_actuator(self.mujoco, model, actuator, per_rad)
         return found.limits(f"joint {model.joint(j).name}")
+
+    def _shared_limits(self, root: int) -> Iterator[str]:
+        """Limits that are of no one controlled joint, and so of none that the kernel keeps."""
+        model = self.model
+        for tendon in range(model.ntendon):
+            if model.tendon_limited[tendon] or limits_force(model, tendon):
+                yield from self._shared(root, f"tendon {model.tendon(tendon).name}", self._joints_of(tendon))
+        for actuator in range(model.nu):
+            limited = (model.actuator_ctrllimited, model.actuator_forcelimited, model.actuator_actlimited)
+            if any(one[actuator] for one in limited):
+                yield from self._shared(root, f"actuator {model.actuator(actuator).name}", self._joints_at(actuator))
+
+    def _shared(self, root: int, what: str, joints: dict[int, float]) -> Iterator[str]:
+        model = self.model
+        of_robot = [j for j in sorted(joints) if model.body_rootid[model.jnt_bodyid[j]] == root]
+        controlled = [str(model.joint(j).name) for j in of_robot if self._is_controlled(j)]
+        if controlled and _alone(joints, of_robot[0]) is None:
+            yield (
+                f"the limits of {what} are not kept, because they are not of one joint alone: state what they mean for "
+                f"{', '.join(controlled)} in the safety file"
+            )
+
+    def _joints_at(self, actuator: int) -> dict[int, float]:
+        """Joints that an actuator moves, with how much longer it gets for each rad, before its gear; NaN if that
+        changes."""
+        model, types = self.model, self.mujoco.mjtTrn
+        kind, at = int(model.actuator_trntype[actuator]), int(model.actuator_trnid[actuator, 0])
+        if kind in (int(types.mjTRN_JOINT), int(types.mjTRN_JOINTINPARENT)):
+            return {at: 1.0}
+        if kind == int(types.mjTRN_TENDON):
+            return self._joints_of(at)
+        if kind in (int(types.mjTRN_SITE), int(types.mjTRN_SLIDERCRANK)):
+            return dict.fromkeys(self._joints_above(int(model.site_bodyid[at])), math.nan)
+        return {}
 
     def _mimic(self, j: int) -> Mimic | None:
         """Of `<equality><joint>`: y - y0 = a0 + a1 (x - x0) + ..., with the joints' references y0 and x0."""
@@ -213,12 +255,24 @@ class _Reader:
                 joints = {j for tendon in tendons for j in self._joints_of(tendon) if model.jnt_bodyid[j] in names}
                 yield f"tendon {model.tendon(tendons[0]).name}", joints
 
-    def _joints_of(self, tendon: int) -> list[int]:
-        """Joints that a fixed tendon runs over."""
-        first = int(self.model.tendon_adr[tendon])
-        wraps = range(first, first + int(self.model.tendon_num[tendon]))
-        over_joint = self.mujoco.mjtWrap.mjWRAP_JOINT
-        return [int(self.model.wrap_objid[wrap]) for wrap in wraps if self.model.wrap_type[wrap] == over_joint]
+    def _joints_of(self, tendon: int) -> dict[int, float]:
+        """Joints that change a tendon's length, with how much for each rad; NaN for one that runs through space."""
+        model, types = self.model, self.mujoco.mjtWrap
+        joints: dict[int, float] = {}
+        bodies: list[int] = []
+        first = int(model.tendon_adr[tendon])
+        for wrap in range(first, first + int(model.tendon_num[tendon])):
+            kind, at = int(model.wrap_type[wrap]), int(model.wrap_objid[wrap])
+            if kind == int(types.mjWRAP_JOINT):
+                joints[at] = joints.get(at, 0.0) + float(model.wrap_prm[wrap])
+            elif kind == int(types.mjWRAP_SITE):
+                bodies.append(int(model.site_bodyid[at]))
+            elif kind in (int(types.mjWRAP_SPHERE), int(types.mjWRAP_CYLINDER)):
+                bodies.append(int(model.geom_bodyid[at]))
+        chains = [self._joints_above(body) for body in bodies]
+        between = (j for chain in chains for j in chain if not all(j in other for other in chains))
+        joints |= dict.fromkeys(between, math.nan)
+        return {j: per_rad for j, per_rad in joints.items() if per_rad != 0.0}
 
     def _joints_above(self, body: int) -> list[int]:
         """Joints between the world and this body."""
@@ -264,3 +318,9 @@ class _Reader:
 
     def _body_name(self, body: int) -> str:
         return str(self.model.body(body).name) or f"body{body}"
+
+
+def _alone(joints: dict[int, float], j: int) -> float | None:
+    """How much for each rad of `j`, if that is constant and there is no other joint."""
+    per_rad = joints.get(j, math.nan)
+    return None if len(joints) > 1 or math.isnan(per_rad) else per_rad
