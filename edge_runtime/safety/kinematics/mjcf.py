@@ -2,8 +2,8 @@
 
 The robot is the body under the world that carries the joints asked for, with everything below it; the frame of that
 body at rest becomes the world of the kernel. What else stands in the file is surroundings, and stays out. A body's
-collision geoms count; of a body that has none, all do. Limits of actuators and tendons count as those of their joints;
-those that several joints share are named in a note.
+collision geoms count, and others beside them are drawn; of a body that has none, all count. Limits of actuators and
+tendons count as those of their joints; those that several joints share are named in a note.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def read_mjcf(path: Path, joint_names: Sequence[str] | None = None) -> SourceTre
     import mujoco
 
     try:
-        model = mujoco.MjModel.from_xml_path(str(path))
+        spec = mujoco.MjSpec.from_file(str(path))
+        # What is only drawn is read and named, not left out because the file says so.
+        spec.compiler.discardvisual = False
+        model = spec.compile()
     except ValueError as error:
         raise ConfigError(str(path), f"MuJoCo can't read it: {' '.join(str(error).split())}") from error
     return _Reader(mujoco, model, str(path), joint_names).tree()
@@ -48,6 +51,8 @@ class _Reader:
         self.model = model
         self.path = path
         self.joint_names = joint_names
+        pairs = (model.pair_geom1, model.pair_geom2)
+        self.in_pairs = {int(geom) for geoms in pairs for geom in geoms}
 
     def tree(self) -> SourceTree:
         model = self.model
@@ -58,18 +63,25 @@ class _Reader:
         self._require_open_chains(names, self.joint_names or ())
         joints: list[SourceJoint] = []
         shapes: dict[str, tuple[Shape, ...]] = {}
+        drawn: dict[str, tuple[Shape | None, ...]] = {}
         for body in bodies:
             parent = base if body == root else names[model.body_parentid[body]]
             X_PB = np.eye(4) if body == root else self._pose(model.body_pos[body], model.body_quat[body])
             joints += self._joints(body, parent, names[body], X_PB)
-            shapes[names[body]] = self._shapes(body, names[body])
+            solid, beside = self._geoms(body)
+            shapes[names[body]] = tuple(self._solid(geom, names[body]) for geom in solid)
+            if beside:
+                drawn[names[body]] = tuple(map(self._shape, beside))
         points = {
             model.site(site).name: (names[model.site_bodyid[site]], model.site_pos[site].copy())
             for site in range(model.nsite)
             if model.site_bodyid[site] in names and model.site(site).name
         }
         notes = (*self._left_out(root), *self._shared_limits(root))
-        return SourceTree(root=base, joints=tuple(joints), shapes=shapes, points=points, notes=notes)
+        if drawn:
+            count = sum(map(len, drawn.values()))
+            notes += (f"geoms that collide with nothing are taken as drawings: {count}, on {', '.join(drawn)}",)
+        return SourceTree(root=base, joints=tuple(joints), shapes=shapes, points=points, drawn=drawn, notes=notes)
 
     def _left_out(self, root: int) -> tuple[str, ...]:
         model = self.model
@@ -283,13 +295,24 @@ class _Reader:
             body = int(self.model.body_parentid[body])
         return found
 
-    def _shapes(self, body: int, name: str) -> tuple[Shape, ...]:
+    def _geoms(self, body: int) -> tuple[list[int], list[int]]:
+        """Geoms of a body that are solid, and those that are drawn beside them."""
         model = self.model
         geoms = range(model.body_geomadr[body], model.body_geomadr[body] + model.body_geomnum[body])
-        solid = [geom for geom in geoms if model.geom_contype[geom] or model.geom_conaffinity[geom]]
-        return tuple(self._shape(geom, name) for geom in solid or geoms)
+        solid = [
+            geom for geom in geoms if model.geom_contype[geom] or model.geom_conaffinity[geom] or geom in self.in_pairs
+        ]
+        solid = solid or list(geoms)
+        return solid, [geom for geom in geoms if geom not in solid]
 
-    def _shape(self, geom: int, body: str) -> Shape:
+    def _solid(self, geom: int, body: str) -> Shape:
+        shape = self._shape(geom)
+        if shape is None:
+            kind = self.mujoco.mjtGeom(int(self.model.geom_type[geom]))
+            raise ConfigError(f"body {body}", f"a geom of type {kind.name} can't be part of a robot")
+        return shape
+
+    def _shape(self, geom: int) -> Shape | None:
         model, types = self.model, self.mujoco.mjtGeom
         x, y, z = (float(value) for value in model.geom_size[geom])
         kind = int(model.geom_type[geom])
@@ -308,7 +331,7 @@ class _Reader:
             start = model.mesh_vertadr[mesh]
             found = source.points(model.mesh_vert[start : start + model.mesh_vertnum[mesh]])
         else:
-            raise ConfigError(f"body {body}", f"a geom of type {types(kind).name} can't be part of a robot")
+            return None
         return found.placed(self._pose(model.geom_pos[geom], model.geom_quat[geom]))
 
     def _pose(self, offset_m: Array, quaternion: Array) -> Array:

@@ -60,7 +60,8 @@ class KinematicJoint(Section, frozen=True):
 class Capsule(Section, frozen=True):
     """All points within `radius_m` of the segment from `a_m` to `b_m`, in the frame of `link`, a joint or `BASE`.
 
-    `in_world`: also kept off planes and keep-out zones.
+    `in_world`: also kept off planes and keep-out zones. `source_link`: the link or body of the description whose shapes
+    it holds; of several, the first.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Capsule(Section, frozen=True):
     b_m: Vector
     radius_m: float
     in_world: bool = True
+    source_link: str | None = None
 
 
 class Nearer(Section, frozen=True):

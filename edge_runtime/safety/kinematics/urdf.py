@@ -68,12 +68,10 @@ def read_urdf(path: Path) -> SourceTree:
     joints = _commanded(joints, command_limits(robot, notes))
     root, ordered = _ordered(path, links, joints)
     seen = [link.get("name", "") for link in robot.findall("link") if link.find("visual") is not None]
-    notes += [
-        f"link {name} has a <visual> and no <collision>: nothing keeps it off anything"
-        for name in seen
-        if not shapes[name]
-    ]
-    return SourceTree(root=root, joints=ordered, shapes=shapes, notes=tuple(notes))
+    # Beside a <collision> a <visual> is its paint; alone it is something that nothing encloses.
+    drawn: dict[str, tuple[Shape | None, ...]] = {name: (None,) for name in seen if not shapes[name]}
+    notes += [f"link {name} has a <visual> and no <collision>: nothing keeps it off anything" for name in drawn]
+    return SourceTree(root=root, joints=ordered, shapes=shapes, drawn=drawn, notes=tuple(notes))
 
 
 def _commanded(joints: list[SourceJoint], stated: dict[str, SourceLimits]) -> list[SourceJoint]:
