@@ -78,6 +78,7 @@ def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
         neighbours=tuple(decided.neighbours),
         apart=tuple(decided.apart),
         apart_m=limits.clearance_min_m,
+        uncovered=(),
     )
     body = watched_body(file, limits.clearance_min_m).with_world(one.planes, one.keepouts)
     twice = {

@@ -246,6 +246,8 @@ def not_kept_apart(file: KinematicsFile, watch: Watch, geometry: GeometrySection
     for joint in file.held:
         if not joint.covered:
             yield f"**joint {joint.name} and what it moves**: taken to stand at 0 rad; elsewhere no capsule covers it"
+    if file.uncovered:
+        yield f"**what is drawn of {', '.join(file.uncovered)}** in the description: no capsule holds all of it"
     covered = {capsule.link for capsule in file.capsules}
     if bare := [joint.name for joint in file.joints if joint.name not in covered]:
         yield f"the links of {', '.join(bare)}: no capsule covers them"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -39,16 +40,10 @@ def file_notes(compiled: Compiled, source_name: str) -> tuple[str, ...]:
 
 def _show(compiled: Compiled, console: Console) -> None:
     table = Table(title="limits in the description", title_justify="left")
-    for column in ("joint", "from rad", "to rad", "rad/s", "Nm"):
+    for column in ("joint", "from rad", "to rad", "rad/s", "rad/s²", "rad/s³", "Nm"):
         table.add_column(column, justify="left" if column == "joint" else "right")
     for joint in compiled.file.joints:
-        limits = joint.limits
-        values = (
-            limits.position_min_rad,
-            limits.position_max_rad,
-            limits.velocity_max_rad_s,
-            limits.torque_max_nm,
-        )
+        values = msgspec.structs.astuple(joint.limits)
         table.add_row(joint.name, *("-" if value is None else f"{value:g}" for value in values))
     console.print(table)
     file = compiled.file

@@ -95,6 +95,7 @@ def file_of(model: GeometryModel) -> KinematicsFile:
         pairs=model.pairs,
         apart=tuple(apart),
         apart_m=1.0,
+        uncovered=(),
     )
 
 

@@ -18,6 +18,7 @@ from edge_runtime.safety.kinematics import (
     BASE,
     Compiled,
     GeometryModel,
+    SourceLimits,
     compile_file,
     load_kinematics,
     read_kinematics,
@@ -181,10 +182,10 @@ def test_urdf_and_mjcf_of_one_arm_give_one_body(tmp_path: Path) -> None:
     from_urdf = compile_file(write_urdf(tmp_path), JOINTS, tool="tip")
     from_mjcf = compile_file(write_mjcf(tmp_path), JOINTS, tool="tip")
     urdf, mjcf = from_urdf.model, from_mjcf.model
-    assert [msgspec.structs.astuple(joint.limits) for joint in urdf.joints] == [
-        (-2.5, 2.0, 1.5, 40.0),
-        (None, None, 2.0, 30.0),
-        (-1.0, 1.0, None, None),
+    assert [joint.limits for joint in urdf.joints] == [
+        SourceLimits(position_min_rad=-2.5, position_max_rad=2.0, velocity_max_rad_s=1.5, torque_max_nm=40.0),
+        SourceLimits(velocity_max_rad_s=2.0, torque_max_nm=30.0),
+        SourceLimits(position_min_rad=-1.0, position_max_rad=1.0),
     ]
     # MJCF knows no velocity limits, and these motors another torque: the rest is the same.
     assert [joint.limits.torque_max_nm for joint in mjcf.joints] == [30.0, 30.0, None]
@@ -195,8 +196,10 @@ def test_urdf_and_mjcf_of_one_arm_give_one_body(tmp_path: Path) -> None:
         for model in (urdf, mjcf)
     ]
     require_same(*plain)
-    # MJCF has a world around the robot, which URDF has not.
-    assert from_urdf.notes == tuple(note for note in from_mjcf.notes if "is no part of the robot" not in note)
+    # MJCF has a world around the robot, which URDF has not, and here a large box that collides with nothing.
+    of_mjcf = ("is no part of the robot", "taken as drawings: 1, on boom", "all that is drawn of boom")
+    assert from_urdf.notes == tuple(note for note in from_mjcf.notes if not any(words in note for words in of_mjcf))
+    assert (from_urdf.file.uncovered, from_mjcf.file.uncovered) == ((), ("boom",))
     assert from_urdf.notes[:2] == (
         "joint flap is not controlled: covered from -1 to 1 rad",
         "joint grip is not controlled: covered from 0.01 to 0.05 m",

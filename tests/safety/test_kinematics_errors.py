@@ -24,6 +24,8 @@ from edge_runtime.safety.kinematics import (
     box_planes,
     compile_file,
     load_kinematics,
+    read_kinematics,
+    watch_of,
     watched_body,
     write_kinematics,
 )
@@ -251,6 +253,15 @@ def test_neighbours_are_what_the_joints_say(tmp_path: Path) -> None:
     assert "neighbours[0]: no one joint joins the links of link0 and hand" in refusal(lambda: load_kinematics(path))
 
 
+def test_neighbours_meet_where_their_joint_is(tmp_path: Path) -> None:
+    """One joint joins the two, and its axis passes by one of them: what makes them touch is not the joint."""
+    path = tmp_path / "kinematics.toml"
+    text = SIM_KINEMATICS.read_text(encoding="utf-8").replace('  ["link4", "link5"],\n', "", 1)
+    path.write_text(text.replace("neighbours = [\n", 'neighbours = [\n  ["link5", "link4"],\n'), encoding="utf-8")
+    message = refusal(lambda: load_kinematics(path))
+    assert "neighbours[0]: the axis of the joint between link5 and link4 does not pass near both: make it" in message
+
+
 def test_a_file_of_an_earlier_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
     """It left pairs out without saying which, and some of them by a sample."""
     path = tmp_path / "kinematics.toml"
@@ -275,7 +286,7 @@ def test_a_persons_word_is_about_capsules_that_there_are() -> None:
     assert "left_finger and hand are of one rigid body" in refusal(lambda: load("left_finger", "hand"))
     model = arm(in_a_box=False)
     renamed = {"body7": "fist_1", "body8": "fist_2"}
-    split = [msgspec.structs.replace(one, name=renamed[one.name]) for one in model.capsules[7:]]
+    split = [msgspec.structs.replace(one, name=renamed[one.name], source_link="fist") for one in model.capsules[7:]]
     model = msgspec.structs.replace(
         model,
         capsules=(*model.capsules[:7], *split),
@@ -284,6 +295,38 @@ def test_a_persons_word_is_about_capsules_that_there_are() -> None:
     left = watched_body(file_of(model), 0.01, (("fist", "body0"),)).pairs
     assert not {("body0", "fist_1"), ("body0", "fist_2")} & set(left)
     assert {("body1", "fist_1"), ("body1", "fist_2")} <= set(left)
+
+
+FINGERS = """<robot name="r"><link name="palm">PALM</link>
+<link name="finger"/><link name="finger_1">BALL</link><link name="finger_2">BALL</link>
+<link name="thumb">BALL BALL</link><link name="thumb_1">BALL</link>JOINTS</robot>"""
+
+
+def test_a_persons_word_about_a_link_is_not_about_links_that_are_called_alike(tmp_path: Path) -> None:
+    def joint(number: int, child: str) -> str:
+        return (
+            f'<joint name="j{number}" type="revolute"><parent link="palm"/><child link="{child}"/>'
+            f'<origin xyz="{0.2 * number} 0 0"/><limit lower="-1" upper="1" effort="1" velocity="1"/></joint>'
+        )
+
+    names = ("finger", "finger_1", "finger_2", "thumb", "thumb_1")
+    ball = '<collision><geometry><sphere radius="0.01"/></geometry></collision>'
+    text = FINGERS.replace("JOINTS", "".join(joint(1 + k, name) for k, name in enumerate(names)))
+    path = tmp_path / "fingers.urdf"
+    path.write_text(text.replace("PALM", ball).replace("BALL", ball), encoding="utf-8")
+    file = compile_file(path, tool="palm").file
+    assert [(one.name, one.source_link) for one in file.capsules] == [
+        ("palm", "palm"),
+        *((name, name) for name in names[1:3]),
+        ("thumb_2", "thumb"),
+        ("thumb_3", "thumb"),
+        ("thumb_1", "thumb_1"),
+    ]
+    assert "there is no 'finger'; capsules are" in refusal(lambda: watched_body(file, 0.01, (("finger", "palm"),)))
+    let = watch_of(file, 0.01, (("thumb", "palm"),)).may_touch
+    assert let == (("palm", "thumb_2"), ("palm", "thumb_3"))
+    write_kinematics(tmp_path / "kinematics.toml", file, ())
+    assert read_kinematics(tmp_path / "kinematics.toml") == file
 
 
 def test_a_clearance_that_is_wider_than_what_is_proved_needs_room_for_more_pairs() -> None:

@@ -51,7 +51,7 @@ def not_kept_apart(config: RobotConfig) -> Iterator[Row]:
         return
     file, watch = body
     found = "; ".join(line.replace("*", "") for line in claims.not_kept_apart(file, watch, config.safety.geometry))
-    if watch.may_touch or any(not joint.covered for joint in file.held):
+    if watch.may_touch or file.uncovered or any(not joint.covered for joint in file.held):
         remedy = "keep people and things away from what is named; edge-runtime claims has the whole list"
         yield Row("not kept apart", Level.WARN, found, remedy)
     else:

@@ -1,8 +1,9 @@
-"""Limits that MJCF states through a joint's actuators.
+"""Limits that MJCF states through a joint's actuators and tendons.
 
 An actuator's force is gain * control + bias0 + bias1 * length + bias2 * speed, where length and speed are the joint's
-times the gear. A control range therefore limits the position that a servo goes to (bias1 below 0), the speed of a
-velocity servo (bias2 alone), or the torque of a motor (no bias). Any other is refused by name.
+times the gear, and times its coefficient in the tendon if the actuator pulls at one. A control range therefore limits
+the position that a servo goes to (bias1 below 0), the speed of a velocity servo (bias2 alone), or the torque of a motor
+(no bias). Any other is refused by name.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ def magnitude(ends: Sequence[float]) -> float:
     return min((abs(float(end)) for end in ends if end != 0.0), default=0.0)
 
 
+def limits_force(model: Any, tendon: int) -> bool:
+    """Whether a tendon limits what its actuators pull; MuJoCo 3.3.0 refuses files that say so."""
+    return hasattr(model, "tendon_actfrclimited") and bool(model.tendon_actfrclimited[tendon])
+
+
 @dataclass
 class Stated:
     """What is stated of one joint, so far; the tightest of each counts."""
@@ -29,13 +35,20 @@ class Stated:
     speeds: list[float] = field(default_factory=list)
     torques_nm: list[float] = field(default_factory=list)
 
-    def add(self, mujoco: Any, model: Any, actuator: int) -> None:
-        """Take in an actuator of this joint.
+    def add_tendon(self, model: Any, tendon: int, per_rad: float) -> None:
+        """Take in a tendon that runs over this joint alone, `per_rad` longer for each rad."""
+        if model.tendon_limited[tendon]:
+            self._between([float(end) / per_rad for end in model.tendon_range[tendon]])
+        if limits_force(model, tendon):
+            self.torques_nm.append(abs(per_rad) * magnitude(model.tendon_actfrcrange[tendon]))
+
+    def add_actuator(self, mujoco: Any, model: Any, actuator: int, per_rad: float) -> None:
+        """Take in an actuator of this joint, or of a tendon that is `per_rad` longer for each rad of it alone.
 
         Raises:
             ConfigError: names an actuator whose control range can't be read.
         """
-        gear = float(model.actuator_gear[actuator, 0])
+        gear = per_rad * float(model.actuator_gear[actuator, 0])
         if gear == 0.0:
             return
         if model.actuator_forcelimited[actuator]:
@@ -72,7 +85,9 @@ class Stated:
         return True
 
     def _positions(self, control: list[float], gain: float, bias: list[float], gear: float) -> None:
-        ends = [(gain * one + bias[0]) / (-bias[1] * gear) for one in control]
+        self._between([(gain * one + bias[0]) / (-bias[1] * gear) for one in control])
+
+    def _between(self, ends: list[float]) -> None:
         self.lows.append(min(ends))
         self.highs.append(max(ends))
 
@@ -84,9 +99,7 @@ class Stated:
         """
         low, high = max(self.lows, default=None), min(self.highs, default=None)
         if low is not None and high is not None and low > high:
-            problem = (
-                f"its range and the control ranges of its actuators leave nothing between {low:g} and {high:g} rad"
-            )
+            problem = f"its range, its tendons' and its actuators' leave nothing between {low:g} and {high:g} rad"
             raise ConfigError(key, problem)
         # A limit of zero is none that anybody means.
         speeds, torques_nm = ([value for value in values if value > 0.0] for values in (self.speeds, self.torques_nm))

@@ -18,7 +18,7 @@ import numpy as np
 
 from contracts.errors import ConfigError
 from edge_runtime.native import lib
-from edge_runtime.safety.kinematics.enclose import enclosing_capsule
+from edge_runtime.safety.kinematics.enclose import enclosing_capsule, holds
 from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, Pair
 from edge_runtime.safety.kinematics.mimic import without_mimics
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
@@ -137,7 +137,10 @@ def compile_tree(
         apart_m=TOUCH_M,
         inseparable=tuple(decided.inseparable),
         held=tuple(held),
+        uncovered=tuple(_uncovered(tree, places, capsules)),
     )
+    if file.uncovered:
+        notes.append(f"no capsule holds all that is drawn of {', '.join(file.uncovered)}: nothing keeps the rest off")
     return Compiled(file, (*tree.notes, *notes, *_pair_notes(decided)))
 
 
@@ -297,6 +300,18 @@ def _shapes(tree: SourceTree, places: dict[str, _Place]) -> Iterator[_Placed]:
             yield _Placed(link, at.carrier, swept(shape.placed(at.X_CL), at.sweeps))
 
 
+def _uncovered(tree: SourceTree, places: dict[str, _Place], capsules: Sequence[Capsule]) -> Iterator[str]:
+    """Links of which something is drawn that is inside none of the capsules of their rigid body."""
+    for link, shapes in tree.drawn.items():
+        at = places[link]
+        around = [capsule for capsule in capsules if capsule.link == at.carrier]
+        for shape in shapes:
+            drawn = None if shape is None else swept(shape.placed(at.X_CL), at.sweeps)
+            if drawn is None or not any(holds(capsule, drawn) for capsule in around):
+                yield link
+                break
+
+
 def _joined(shapes: Sequence[_Placed], *, by_carrier: bool) -> Iterator[_Placed]:
     """One hull for each link, or for each joint that carries some, which then has the name of the first of them."""
     groups: dict[str, list[_Placed]] = {}
@@ -314,13 +329,17 @@ def _capsules(shapes: Sequence[_Placed]) -> tuple[Capsule, ...]:
     counts = {one.link: sum(other.link == one.link for other in shapes) for one in shapes}
     capsules = []
     for one in shapes:
-        number = of_link[one.link] = of_link.get(one.link, 0) + 1
+        number = of_link.get(one.link, 0) + 1
+        while f"{one.link}_{number}" in counts:
+            number += 1
+        of_link[one.link] = number
         a_m, b_m, radius_m = enclosing_capsule(one.shape)
         rounded = _tidy(a_m, _CAPSULE_DIGITS), _tidy(b_m, _CAPSULE_DIGITS)
         capsules.append(
             Capsule(
                 name=one.link if counts[one.link] == 1 else f"{one.link}_{number}",
                 link=one.carrier,
+                source_link=one.link,
                 a_m=rounded[0],
                 b_m=rounded[1],
                 radius_m=_radius(radius_m, (a_m, b_m), rounded),

@@ -1,4 +1,4 @@
-"""The capsule around a hull of balls.
+"""The capsule around a hull of balls, and whether a capsule holds one.
 
 Guarantees that every ball lies inside, up to rounding; the smallest volume among the axes it looks at, not among all.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge_runtime.safety.kinematics.model import Capsule
 from edge_runtime.safety.kinematics.source import Array, Shape
 
 _WIDTHS = 61
 _WIDEST = 1.6
 _CENTRING_STEPS = 60
+_ROUNDING_M = 1e-6
 
 
 def enclosing_capsule(shape: Shape) -> tuple[Array, Array, float]:
@@ -27,6 +29,14 @@ def enclosing_capsule(shape: Shape) -> tuple[Array, Array, float]:
             best = found
     assert best is not None
     return best[1], best[2], best[3]
+
+
+def holds(capsule: Capsule, shape: Shape) -> bool:
+    """Whether the hull lies inside the capsule, both in one frame."""
+    a_m, along_m = np.array(capsule.a_m), np.subtract(capsule.b_m, capsule.a_m)
+    share = np.clip((shape.centres_m - a_m) @ along_m / max(float(along_m @ along_m), 1e-12), 0.0, 1.0)
+    off_m = np.linalg.norm(shape.centres_m - a_m - share[:, None] * along_m, axis=1)
+    return bool((off_m + shape.radii_m).max() <= capsule.radius_m + _ROUNDING_M)
 
 
 def _axes(shape: Shape) -> Array:

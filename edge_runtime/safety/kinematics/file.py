@@ -42,6 +42,8 @@ class KinematicsFile(Section, frozen=True):
         apart: not watched: proved never to be within `apart_m`.
         inseparable: overlapping at home so deep that no distance is left to watch; a person has to let them touch.
         held: joints of the description that are not controlled.
+        uncovered: links or bodies of the description of which something is drawn that no capsule holds; None: the file
+            does not say.
     """
 
     tool: ToolPoint
@@ -54,6 +56,7 @@ class KinematicsFile(Section, frozen=True):
     apart_m: float = 0.0
     inseparable: tuple[Pair, ...] = ()
     held: tuple[HeldJoint, ...] = ()
+    uncovered: tuple[str, ...] | None = None
 
 
 def read_kinematics(path: Path) -> KinematicsFile:
@@ -92,6 +95,7 @@ def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
         lines += ["[joints.limits]", *limits] if limits else []
     for capsule in file.capsules:
         lines += ["", "[[capsules]]", f"name = {_text(capsule.name)}", f"link = {_text(capsule.link)}"]
+        lines += [] if capsule.source_link is None else [f"source_link = {_text(capsule.source_link)}"]
         lines += [f"a_m = {_numbers(capsule.a_m)}", f"b_m = {_numbers(capsule.b_m)}"]
         lines += [f"radius_m = {capsule.radius_m!r}", f"in_world = {'true' if capsule.in_world else 'false'}"]
     for near in file.near:
@@ -105,6 +109,8 @@ def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
     # Keys outside every table stand before the first one.
     first_table = lines.index("[tool]")
     lists = [line for field in _LISTS for line in _pairs(field, getattr(file, field))]
+    if file.uncovered is not None:
+        lists.append(f"uncovered = [{', '.join(map(_text, file.uncovered))}]")
     lines[first_table:first_table] = [f"apart_m = {file.apart_m!r}", *lists, ""]
     return "\n".join(lines).lstrip("\n") + "\n"
 

@@ -2,11 +2,13 @@
 
 The robot is the body under the world that carries the joints asked for, with everything below it; the frame of that
 body at rest becomes the world of the kernel. What else stands in the file is surroundings, and stays out. A body's
-collision geoms count; of a body that has none, all do. Limits of actuators count as those of their joints.
+collision geoms count, and others beside them are drawn; of a body that has none, all count. Limits of actuators and
+tendons count as those of their joints; those that several joints share are named in a note.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 
 from contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
-from edge_runtime.safety.kinematics.actuators import Stated, magnitude
+from edge_runtime.safety.kinematics.actuators import Stated, limits_force, magnitude
 from edge_runtime.safety.kinematics.model import SourceLimits
 from edge_runtime.safety.kinematics.source import Array, Kind, Mimic, Shape, SourceJoint, SourceTree, pose
 
@@ -34,7 +36,10 @@ def read_mjcf(path: Path, joint_names: Sequence[str] | None = None) -> SourceTre
     import mujoco
 
     try:
-        model = mujoco.MjModel.from_xml_path(str(path))
+        spec = mujoco.MjSpec.from_file(str(path))
+        # What is only drawn is read and named, not left out because the file says so.
+        spec.compiler.discardvisual = False
+        model = spec.compile()
     except ValueError as error:
         raise ConfigError(str(path), f"MuJoCo can't read it: {' '.join(str(error).split())}") from error
     return _Reader(mujoco, model, str(path), joint_names).tree()
@@ -46,6 +51,8 @@ class _Reader:
         self.model = model
         self.path = path
         self.joint_names = joint_names
+        pairs = (model.pair_geom1, model.pair_geom2)
+        self.in_pairs = {int(geom) for geoms in pairs for geom in geoms}
 
     def tree(self) -> SourceTree:
         model = self.model
@@ -56,17 +63,25 @@ class _Reader:
         self._require_open_chains(names, self.joint_names or ())
         joints: list[SourceJoint] = []
         shapes: dict[str, tuple[Shape, ...]] = {}
+        drawn: dict[str, tuple[Shape | None, ...]] = {}
         for body in bodies:
             parent = base if body == root else names[model.body_parentid[body]]
             X_PB = np.eye(4) if body == root else self._pose(model.body_pos[body], model.body_quat[body])
             joints += self._joints(body, parent, names[body], X_PB)
-            shapes[names[body]] = self._shapes(body, names[body])
+            solid, beside = self._geoms(body)
+            shapes[names[body]] = tuple(self._solid(geom, names[body]) for geom in solid)
+            if beside:
+                drawn[names[body]] = tuple(map(self._shape, beside))
         points = {
             model.site(site).name: (names[model.site_bodyid[site]], model.site_pos[site].copy())
             for site in range(model.nsite)
             if model.site_bodyid[site] in names and model.site(site).name
         }
-        return SourceTree(root=base, joints=tuple(joints), shapes=shapes, points=points, notes=self._left_out(root))
+        notes = (*self._left_out(root), *self._shared_limits(root))
+        if drawn:
+            count = sum(map(len, drawn.values()))
+            notes += (f"geoms that collide with nothing are taken as drawings: {count}, on {', '.join(drawn)}",)
+        return SourceTree(root=base, joints=tuple(joints), shapes=shapes, points=points, drawn=drawn, notes=notes)
 
     def _left_out(self, root: int) -> tuple[str, ...]:
         model = self.model
@@ -126,7 +141,7 @@ class _Reader:
                     axis=tuple(axis.tolist()),
                     position_min=low,
                     position_max=high,
-                    limits=self._limits(j, low, high) if self._is_controlled(name, kind) else SourceLimits(),
+                    limits=self._limits(j, low, high) if self._is_controlled(j) else SourceLimits(),
                     mimic=self._mimic(j),
                 )
             )
@@ -141,19 +156,58 @@ class _Reader:
         self.mujoco.mju_axisAngle2Quat(quaternion, axis, -at_rest)
         return self._pose(np.zeros(3), quaternion)
 
-    def _is_controlled(self, name: str, kind: Kind) -> bool:
-        return kind is Kind.REVOLUTE and (self.joint_names is None or name in self.joint_names)
+    def _is_controlled(self, j: int) -> bool:
+        is_hinge = int(self.model.jnt_type[j]) == int(self.mujoco.mjtJoint.mjJNT_HINGE)
+        return is_hinge and (self.joint_names is None or self.model.joint(j).name in self.joint_names)
 
     def _limits(self, j: int, low: float | None, high: float | None) -> SourceLimits:
-        model, types = self.model, self.mujoco.mjtTrn
+        model = self.model
         found = Stated(lows=[] if low is None else [low], highs=[] if high is None else [high])
         if model.jnt_actfrclimited[j]:
             found.torques_nm.append(magnitude(model.jnt_actfrcrange[j]))
+        for tendon in range(model.ntendon):
+            per_rad = _alone(self._joints_of(tendon), j)
+            if per_rad is not None:
+                found.add_tendon(model, tendon, per_rad)
         for actuator in range(model.nu):
-            on_joint = int(model.actuator_trntype[actuator]) in (int(types.mjTRN_JOINT), int(types.mjTRN_JOINTINPARENT))
-            if on_joint and model.actuator_trnid[actuator, 0] == j:
-                found.add(self.mujoco, model, actuator)
+            per_rad = _alone(self._joints_at(actuator), j)
+            if per_rad is not None:
+                found.add_actuator(self.mujoco, model, actuator, per_rad)
         return found.limits(f"joint {model.joint(j).name}")
+
+    def _shared_limits(self, root: int) -> Iterator[str]:
+        """Limits that are of no one controlled joint, and so of none that the kernel keeps."""
+        model = self.model
+        for tendon in range(model.ntendon):
+            if model.tendon_limited[tendon] or limits_force(model, tendon):
+                yield from self._shared(root, f"tendon {model.tendon(tendon).name}", self._joints_of(tendon))
+        for actuator in range(model.nu):
+            limited = (model.actuator_ctrllimited, model.actuator_forcelimited, model.actuator_actlimited)
+            if any(one[actuator] for one in limited):
+                yield from self._shared(root, f"actuator {model.actuator(actuator).name}", self._joints_at(actuator))
+
+    def _shared(self, root: int, what: str, joints: dict[int, float]) -> Iterator[str]:
+        model = self.model
+        of_robot = [j for j in sorted(joints) if model.body_rootid[model.jnt_bodyid[j]] == root]
+        controlled = [str(model.joint(j).name) for j in of_robot if self._is_controlled(j)]
+        if controlled and _alone(joints, of_robot[0]) is None:
+            yield (
+                f"the limits of {what} are not kept, because they are not of one joint alone: state what they mean for "
+                f"{', '.join(controlled)} in the safety file"
+            )
+
+    def _joints_at(self, actuator: int) -> dict[int, float]:
+        """Joints that an actuator moves, with how much longer it gets for each rad, before its gear; NaN if that
+        changes."""
+        model, types = self.model, self.mujoco.mjtTrn
+        kind, at = int(model.actuator_trntype[actuator]), int(model.actuator_trnid[actuator, 0])
+        if kind in (int(types.mjTRN_JOINT), int(types.mjTRN_JOINTINPARENT)):
+            return {at: 1.0}
+        if kind == int(types.mjTRN_TENDON):
+            return self._joints_of(at)
+        if kind in (int(types.mjTRN_SITE), int(types.mjTRN_SLIDERCRANK)):
+            return dict.fromkeys(self._joints_above(int(model.site_bodyid[at])), math.nan)
+        return {}
 
     def _mimic(self, j: int) -> Mimic | None:
         """Of `<equality><joint>`: y - y0 = a0 + a1 (x - x0) + ..., with the joints' references y0 and x0."""
@@ -213,12 +267,24 @@ class _Reader:
                 joints = {j for tendon in tendons for j in self._joints_of(tendon) if model.jnt_bodyid[j] in names}
                 yield f"tendon {model.tendon(tendons[0]).name}", joints
 
-    def _joints_of(self, tendon: int) -> list[int]:
-        """Joints that a fixed tendon runs over."""
-        first = int(self.model.tendon_adr[tendon])
-        wraps = range(first, first + int(self.model.tendon_num[tendon]))
-        over_joint = self.mujoco.mjtWrap.mjWRAP_JOINT
-        return [int(self.model.wrap_objid[wrap]) for wrap in wraps if self.model.wrap_type[wrap] == over_joint]
+    def _joints_of(self, tendon: int) -> dict[int, float]:
+        """Joints that change a tendon's length, with how much for each rad; NaN for one that runs through space."""
+        model, types = self.model, self.mujoco.mjtWrap
+        joints: dict[int, float] = {}
+        bodies: list[int] = []
+        first = int(model.tendon_adr[tendon])
+        for wrap in range(first, first + int(model.tendon_num[tendon])):
+            kind, at = int(model.wrap_type[wrap]), int(model.wrap_objid[wrap])
+            if kind == int(types.mjWRAP_JOINT):
+                joints[at] = joints.get(at, 0.0) + float(model.wrap_prm[wrap])
+            elif kind == int(types.mjWRAP_SITE):
+                bodies.append(int(model.site_bodyid[at]))
+            elif kind in (int(types.mjWRAP_SPHERE), int(types.mjWRAP_CYLINDER)):
+                bodies.append(int(model.geom_bodyid[at]))
+        chains = [self._joints_above(body) for body in bodies]
+        between = (j for chain in chains for j in chain if not all(j in other for other in chains))
+        joints |= dict.fromkeys(between, math.nan)
+        return {j: per_rad for j, per_rad in joints.items() if per_rad != 0.0}
 
     def _joints_above(self, body: int) -> list[int]:
         """Joints between the world and this body."""
@@ -229,13 +295,24 @@ class _Reader:
             body = int(self.model.body_parentid[body])
         return found
 
-    def _shapes(self, body: int, name: str) -> tuple[Shape, ...]:
+    def _geoms(self, body: int) -> tuple[list[int], list[int]]:
+        """Geoms of a body that are solid, and those that are drawn beside them."""
         model = self.model
         geoms = range(model.body_geomadr[body], model.body_geomadr[body] + model.body_geomnum[body])
-        solid = [geom for geom in geoms if model.geom_contype[geom] or model.geom_conaffinity[geom]]
-        return tuple(self._shape(geom, name) for geom in solid or geoms)
+        solid = [
+            geom for geom in geoms if model.geom_contype[geom] or model.geom_conaffinity[geom] or geom in self.in_pairs
+        ]
+        solid = solid or list(geoms)
+        return solid, [geom for geom in geoms if geom not in solid]
 
-    def _shape(self, geom: int, body: str) -> Shape:
+    def _solid(self, geom: int, body: str) -> Shape:
+        shape = self._shape(geom)
+        if shape is None:
+            kind = self.mujoco.mjtGeom(int(self.model.geom_type[geom]))
+            raise ConfigError(f"body {body}", f"a geom of type {kind.name} can't be part of a robot")
+        return shape
+
+    def _shape(self, geom: int) -> Shape | None:
         model, types = self.model, self.mujoco.mjtGeom
         x, y, z = (float(value) for value in model.geom_size[geom])
         kind = int(model.geom_type[geom])
@@ -254,7 +331,7 @@ class _Reader:
             start = model.mesh_vertadr[mesh]
             found = source.points(model.mesh_vert[start : start + model.mesh_vertnum[mesh]])
         else:
-            raise ConfigError(f"body {body}", f"a geom of type {types(kind).name} can't be part of a robot")
+            return None
         return found.placed(self._pose(model.geom_pos[geom], model.geom_quat[geom]))
 
     def _pose(self, offset_m: Array, quaternion: Array) -> Array:
@@ -264,3 +341,9 @@ class _Reader:
 
     def _body_name(self, body: int) -> str:
         return str(self.model.body(body).name) or f"body{body}"
+
+
+def _alone(joints: dict[int, float], j: int) -> float | None:
+    """How much for each rad of `j`, if that is constant and there is no other joint."""
+    per_rad = joints.get(j, math.nan)
+    return None if len(joints) > 1 or math.isnan(per_rad) else per_rad

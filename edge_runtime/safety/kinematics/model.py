@@ -29,7 +29,17 @@ class SourceLimits(Section, frozen=True):
     position_min_rad: float | None = None
     position_max_rad: float | None = None
     velocity_max_rad_s: float | None = None
+    acceleration_max_rad_s2: float | None = None
+    jerk_max_rad_s3: float | None = None
     torque_max_nm: float | None = None
+
+    def tightened(self, other: SourceLimits) -> SourceLimits:
+        """The tighter one of each limit that either of the two has."""
+        tightest = {}
+        for field in self.__struct_fields__:
+            known = [value for value in (getattr(self, field), getattr(other, field)) if value is not None]
+            tightest[field] = (max if field == "position_min_rad" else min)(known, default=None)
+        return SourceLimits(**tightest)
 
 
 class KinematicJoint(Section, frozen=True):
@@ -50,7 +60,8 @@ class KinematicJoint(Section, frozen=True):
 class Capsule(Section, frozen=True):
     """All points within `radius_m` of the segment from `a_m` to `b_m`, in the frame of `link`, a joint or `BASE`.
 
-    `in_world`: also kept off planes and keep-out zones.
+    `in_world`: also kept off planes and keep-out zones. `source_link`: the link or body of the description whose shapes
+    it holds; of several, the first.
     """
 
     name: str
@@ -59,6 +70,7 @@ class Capsule(Section, frozen=True):
     b_m: Vector
     radius_m: float
     in_world: bool = True
+    source_link: str | None = None
 
 
 class Nearer(Section, frozen=True):

@@ -66,7 +66,7 @@ def decide_pairs(
         found_m = body.distances_m(postures, i, others)
         for k, distances_m in zip(others, found_m.T, strict=True):
             other = capsules[k]
-            joined = _overlap_at_their_joint(joints, one, other)
+            joined = meet_at_their_joint(joints, one, other)
             at_home_m[one.name, other.name] = float(distances_m[0])
             _decide(decided, body, (i, k), (one, other), joined, distances_m)
     # The nearest first: once it is measured, the kernel passes over most of the others.
@@ -74,7 +74,7 @@ def decide_pairs(
     return decided
 
 
-def _overlap_at_their_joint(joints: Sequence[KinematicJoint], one: Capsule, other: Capsule) -> bool:
+def meet_at_their_joint(joints: Sequence[KinematicJoint], one: Capsule, other: Capsule) -> bool:
     """Whether one joint joins the links of the two, and its axis runs through both or close by.
 
     What overlaps elsewhere at home, as the parts of a folded arm, is not kept there by the joint.

@@ -84,6 +84,7 @@ class SourceTree:
 
     Attributes:
         shapes: of each link, in its frame.
+        drawn: of links, what the description draws beside what is solid, in its frame; None: a shape that was not read.
         points: other names of places that may be the tool: link and place in its frame.
         notes: what the reader had to decide by itself.
     """
@@ -92,6 +93,7 @@ class SourceTree:
     joints: tuple[SourceJoint, ...]
     shapes: dict[str, tuple[Shape, ...]]
     points: dict[str, tuple[str, Array]] = field(default_factory=dict)
+    drawn: dict[str, tuple[Shape | None, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -1,12 +1,13 @@
 """Reads URDF: links, joints, limits and collision shapes; nothing else in the file matters to where the robot is.
 
-Guarantees that an element that would change the geometry or a limit is read or refused by name, never skipped. Meshes
-are read if they are STL files that are there.
+Guarantees that an element that would change the geometry or a limit is read, refused by name or named in a note, never
+skipped. Meshes are read if they are STL files that are there.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +16,7 @@ import numpy as np
 from contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
 from edge_runtime.safety.kinematics.model import SourceLimits
+from edge_runtime.safety.kinematics.ros2_control import command_limits
 from edge_runtime.safety.kinematics.source import Array, Kind, Mimic, Shape, SourceJoint, SourceTree, pose
 from edge_runtime.safety.kinematics.stl import stl_vertices
 
@@ -27,6 +29,8 @@ _KINDS = {
 
 _ABOUT_OTHERS = frozenset({"transmission", "gazebo", "ros2_control", "sensor"})
 """Elements that name links and joints of the robot without bringing any."""
+
+_LIMIT_ATTRIBUTES = frozenset({"lower", "upper", "velocity", "acceleration", "deceleration", "jerk", "effort"})
 
 
 def read_urdf(path: Path) -> SourceTree:
@@ -48,7 +52,8 @@ def read_urdf(path: Path) -> SourceTree:
         name: tuple(_shape(path, name, collision) for collision in link.findall("collision"))
         for name, link in zip(links, robot.findall("link"), strict=True)
     }
-    joints = [_joint(element) for element in robot.findall("joint")]
+    notes: list[str] = []
+    joints = [_joint(element, notes) for element in robot.findall("joint")]
     for what, names in (("link", links), ("joint", [joint.name for joint in joints])):
         for name in names:
             if names.count(name) > 1:
@@ -60,14 +65,26 @@ def read_urdf(path: Path) -> SourceTree:
             raise ConfigError(
                 f"<{element.tag}>", "holds links or joints, which is no URDF: expand the file first (xacro)"
             )
+    joints = _commanded(joints, command_limits(robot, notes))
     root, ordered = _ordered(path, links, joints)
     seen = [link.get("name", "") for link in robot.findall("link") if link.find("visual") is not None]
-    notes = tuple(
-        f"link {name} has a <visual> and no <collision>: nothing keeps it off anything"
-        for name in seen
-        if not shapes[name]
-    )
-    return SourceTree(root=root, joints=ordered, shapes=shapes, notes=notes)
+    # Beside a <collision> a <visual> is its paint; alone it is something that nothing encloses.
+    drawn: dict[str, tuple[Shape | None, ...]] = {name: (None,) for name in seen if not shapes[name]}
+    notes += [f"link {name} has a <visual> and no <collision>: nothing keeps it off anything" for name in drawn]
+    return SourceTree(root=root, joints=ordered, shapes=shapes, drawn=drawn, notes=tuple(notes))
+
+
+def _commanded(joints: list[SourceJoint], stated: dict[str, SourceLimits]) -> list[SourceJoint]:
+    """The joints, with what `<ros2_control>` states of their commands."""
+    for name in stated.keys() - {joint.name for joint in joints}:
+        if stated[name] != SourceLimits():
+            raise ConfigError(f"joint {name}", "has limits in <ros2_control>, and there is no joint of that name")
+    return [
+        replace(joint, limits=joint.limits.tightened(stated[joint.name]))
+        if joint.kind is Kind.REVOLUTE and joint.name in stated
+        else joint
+        for joint in joints
+    ]
 
 
 def _ordered(path: Path, links: list[str], joints: list[SourceJoint]) -> tuple[str, tuple[SourceJoint, ...]]:
@@ -92,7 +109,7 @@ def _ordered(path: Path, links: list[str], joints: list[SourceJoint]) -> tuple[s
     return roots[0], tuple(ordered)
 
 
-def _joint(element: ElementTree.Element) -> SourceJoint:
+def _joint(element: ElementTree.Element, notes: list[str]) -> SourceJoint:
     name = _attribute(element, "name", "joint")
     key = f"joint {name}"
     kind_name = _attribute(element, "type", key)
@@ -103,6 +120,8 @@ def _joint(element: ElementTree.Element) -> SourceJoint:
         if len(element.findall(once)) > 1:
             raise ConfigError(key, f"has more than one <{once}>: which one counts?")
     limit = element.find("limit")
+    if unknown := [] if limit is None else sorted(set(limit.keys()) - _LIMIT_ATTRIBUTES):
+        notes.append(f"{key}: its <limit> states what is not kept: {', '.join(unknown)}")
     low = high = None
     if kind_name in ("revolute", "prismatic"):
         if limit is None:
@@ -116,14 +135,16 @@ def _joint(element: ElementTree.Element) -> SourceJoint:
         stated_low, stated_high = _number(key, limit, "lower", 0.0), _number(key, limit, "upper", 0.0)
     limits = SourceLimits()
     if kind is Kind.REVOLUTE:
-        soft_low, soft_high = _soft_limits(key, element)
-        velocity_rad_s, torque_nm = (_rating(key, limit, attribute) for attribute in ("velocity", "effort"))
         limits = SourceLimits(
-            position_min_rad=max((end for end in (stated_low, soft_low) if end is not None), default=None),
-            position_max_rad=min((end for end in (stated_high, soft_high) if end is not None), default=None),
-            velocity_max_rad_s=velocity_rad_s,
-            torque_max_nm=torque_nm,
+            position_min_rad=stated_low,
+            position_max_rad=stated_high,
+            velocity_max_rad_s=_rating(key, limit, "velocity"),
+            acceleration_max_rad_s2=_rating(key, limit, "acceleration"),
+            jerk_max_rad_s3=_rating(key, limit, "jerk"),
+            torque_max_nm=_rating(key, limit, "effort"),
         )
+        braking = SourceLimits(acceleration_max_rad_s2=_rating(key, limit, "deceleration"))
+        limits = limits.tightened(braking).tightened(_soft_limits(key, element))
     return SourceJoint(
         name=name,
         kind=kind,
@@ -146,27 +167,27 @@ def _rating(key: str, limit: ElementTree.Element | None, attribute: str) -> floa
     return value if value > 0.0 else None
 
 
-def _soft_limits(key: str, element: ElementTree.Element) -> tuple[float | None, float | None]:
+def _soft_limits(key: str, element: ElementTree.Element) -> SourceLimits:
     """Of `<safety_controller>`; its gains shape the approach to them, which is the kernel's."""
     controller = element.find("safety_controller")
     if controller is None:
-        return None, None
+        return SourceLimits()
     for gain in ("k_position", "k_velocity"):
         _number(key, controller, gain, 0.0)
     stated = [name for name in ("soft_lower_limit", "soft_upper_limit") if controller.get(name) is not None]
     if not stated:
-        return None, None
+        return SourceLimits()
     if len(stated) == 1:
         problem = f"its <safety_controller> states {stated[0]} alone, which makes the other one 0: state both"
         raise ConfigError(key, problem)
     low, high = (_number(key, controller, name, None) for name in stated)
     if low == high == 0.0:
-        return None, None  # as written by tools that know none
+        return SourceLimits()  # as written by tools that know none
     if not low < high:
         raise ConfigError(
             key, f"its soft limits leave no range: from {low:g} to {high:g}. Correct them, or leave them out"
         )
-    return low, high
+    return SourceLimits(position_min_rad=low, position_max_rad=high)
 
 
 def _mimic(key: str, element: ElementTree.Element) -> Mimic | None:

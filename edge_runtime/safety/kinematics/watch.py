@@ -6,7 +6,6 @@ that was made before files said it. Nothing but proof, neighbourhood and a perso
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,7 +14,8 @@ from pathlib import Path
 from contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, Pair, read_kinematics
-from edge_runtime.safety.kinematics.model import GeometryModel, Nearer
+from edge_runtime.safety.kinematics.model import Capsule, GeometryModel, Nearer
+from edge_runtime.safety.kinematics.pairs import meet_at_their_joint
 
 AGAIN = "make it again with `edge-runtime kinematics`"
 _KEY = "geometry.may_touch"
@@ -133,7 +133,8 @@ def _every_pair(file: KinematicsFile) -> list[Pair]:
 
 
 def _require_whole(file: KinematicsFile) -> None:
-    links = {capsule.name: capsule.link for capsule in file.capsules}
+    capsules = {capsule.name: capsule for capsule in file.capsules}
+    links = {name: capsule.link for name, capsule in capsules.items()}
     parents = {joint.name: joint.parent for joint in file.joints}
     lists = {
         "pairs": file.pairs,
@@ -156,11 +157,13 @@ def _require_whole(file: KinematicsFile) -> None:
     for number, (first, second) in enumerate(file.neighbours):
         if parents.get(links[first]) != links[second] and parents.get(links[second]) != links[first]:
             raise ConfigError(f"neighbours[{number}]", f"no one joint joins the links of {first} and {second}")
+        if not meet_at_their_joint(file.joints, capsules[first], capsules[second]):
+            problem = f"the axis of the joint between {first} and {second} does not pass near both: {AGAIN}"
+            raise ConfigError(f"neighbours[{number}]", problem)
     if not 0.0 <= file.apart_m <= 1.0:
         raise ConfigError("apart_m", f"must lie between 0 and 1, got {file.apart_m!r}")
-    radii_m = {capsule.name: capsule.radius_m for capsule in file.capsules}
     for number, near in enumerate(file.near):
-        deepest_m = -sum(radii_m[name] for name in near.pair)
+        deepest_m = -sum(capsules[name].radius_m for name in near.pair)
         if not deepest_m < near.at_least_m <= 1.0:
             problem = f"must lie above {deepest_m:g}, where nothing is left to watch, and at most at 1"
             raise ConfigError(f"near[{number}].at_least_m", f"{problem}, got {near.at_least_m!r}")
@@ -172,13 +175,15 @@ def _require_whole(file: KinematicsFile) -> None:
             f"nothing says whether {first} and {second} may touch, nor of {len(missing) - 1} more pairs. Earlier "
             f"versions left pairs unwatched without a proof: {AGAIN}",
         )
+    if file.uncovered is None:
+        raise ConfigError("uncovered", f"missing: nothing says which links no capsule covers. {AGAIN.capitalize()}")
 
 
 def _let_touch(file: KinematicsFile, may_touch: Sequence[Pair]) -> set[frozenset[str]]:
     let: set[frozenset[str]] = set()
     links = {capsule.name: capsule.link for capsule in file.capsules}
     for named in may_touch:
-        first, second = (_capsules_of(links, name) for name in named)
+        first, second = (_capsules_of(file.capsules, name) for name in named)
         some = {frozenset((one, two)) for one in first for two in second if links[one] != links[two]}
         if not some:
             raise ConfigError(_KEY, f"{' and '.join(named)} are of one rigid body: their distance never changes")
@@ -186,8 +191,9 @@ def _let_touch(file: KinematicsFile, may_touch: Sequence[Pair]) -> set[frozenset
     return let
 
 
-def _capsules_of(links: dict[str, str], name: str) -> list[str]:
-    found = [name] if name in links else [one for one in links if re.fullmatch(re.escape(name) + r"_\d+", one)]
+def _capsules_of(capsules: Sequence[Capsule], name: str) -> list[str]:
+    names = [one.name for one in capsules]
+    found = [name] if name in names else [one.name for one in capsules if one.source_link == name]
     if not found:
-        raise ConfigError(_KEY, f"there is no {name!r}; capsules are {', '.join(links)}")
+        raise ConfigError(_KEY, f"there is no {name!r}; capsules are {', '.join(names)}")
     return found
