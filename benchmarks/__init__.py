@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from contracts.command_line import explain_uncaught
+from edge_runtime.contracts.command_line import explain_uncaught
 
 if sys.argv[:1] == ["-m"]:
     explain_uncaught(("bench",))

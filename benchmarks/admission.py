@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import record
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.control.admission import Prediction, Rehearsal
-from edge_runtime.control.intake import BEGINNING_NS
+from edge_runtime.control.chunk_pipeline import BEGINNING_NS
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.control.plan import Plan, beginning_of
 from edge_runtime.native import ffi, lib

@@ -19,13 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import record
-from contracts.messages import GateState, Observation, OperatorCommand, OperatorKind
-from edge_runtime.bus import Refusals
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.messages import GateState, Observation, OperatorCommand, OperatorKind
 from edge_runtime.control.confidence import ConfidenceGate
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.planner import Planner
-from edge_runtime.frames import FrameRing, ring_name
+from edge_runtime.ipc.bus import Refusals
+from edge_runtime.ipc.frames import FrameRing, ring_name
 from export_tools.families.pocket_vla.closed_loop import evaluate
 
 Pixels = NDArray[np.uint8]

@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import record
-from contracts.manifest import read_manifest
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.bundles.engine_cache import EngineCache
+from edge_runtime.bundles.kept_proofs import KeptProofs
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.proof import load_proved
-from edge_runtime.engine_cache import EngineCache
-from edge_runtime.kept_proofs import KeptProofs
 from edge_runtime.policies.session import Session
 
 ROUNDS = 25

@@ -25,12 +25,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import record
-from contracts.errors import FrameError
-from contracts.manifest import ImageInput
-from contracts.messages import FrameRef, Observation
-from contracts.topics import OBSERVATION, decode, encode
+from edge_runtime.contracts.errors import FrameError
+from edge_runtime.contracts.manifest import ImageInput
+from edge_runtime.contracts.messages import FrameRef, Observation
+from edge_runtime.contracts.topics import OBSERVATION, decode, encode
 from edge_runtime.engine.transforms import ImageTransform
-from edge_runtime.frames import FrameReader, FrameRing, ring_name
+from edge_runtime.ipc.frames import FrameReader, FrameRing, ring_name
 
 CAMERAS = ("left", "right", "wrist")
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 1280, 720, 30.0

@@ -27,12 +27,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import record
-from contracts.embodiment import Embodiment
-from contracts.manifest import Manifest, verify_bundle
-from contracts.messages import FrameRef, Observation
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.manifest import Manifest, verify_bundle
+from edge_runtime.contracts.messages import FrameRef, Observation
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.frames import FrameRing, ring_name
+from edge_runtime.ipc.frames import FrameRing, ring_name
 from edge_runtime.policies import session
 from edge_runtime.policies.session import Tensors, TensorSpec
 from export_tools.families.pocket_vla.build import load_weights

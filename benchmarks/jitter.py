@@ -37,7 +37,7 @@ from benchmarks.jitter_rounds import (
 )
 from benchmarks.record import RESULTS, record
 from edge_runtime.control.native_loop import Granted
-from edge_runtime.robots.port import DriverPort
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.safety import KernelConfig
 
 QUANTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9}

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from benchmarks.setpoints import Rows, robot
 from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.plan import Plan
-from edge_runtime.lifeline import lifeline_path
-from edge_runtime.robots.port import DriverPort
+from edge_runtime.ipc.lifeline import lifeline_path
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.safety import KernelConfig, Policy, Result, State
 
 WATCH_SOURCE = Path(__file__).parent / "thread_watch.c"
@@ -179,7 +179,7 @@ def _threads() -> set[int]:
 @contextmanager
 def _policy(port: str) -> Iterator[tuple[int, int, int]]:
     """A process that stands for the policy's: its pidfd, its lifeline and its number."""
-    program = f"import time\nfrom edge_runtime.lifeline import lifeline\nwith lifeline({port!r}): time.sleep(1000)"
+    program = f"import time\nfrom edge_runtime.ipc.lifeline import lifeline\nwith lifeline({port!r}): time.sleep(1000)"
     path = lifeline_path(port)
     with _running(program) as processes:
         until_s = time.monotonic() + 10.0

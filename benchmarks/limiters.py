@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks.record import record
 from benchmarks.setpoints import ADVERSARIAL, Rows, robot, smooth, without_geometry
 from benchmarks.violations import violations, worst_of
-from contracts.installation import explain
+from edge_runtime.contracts.installation import explain
 from edge_runtime.native import ffi, lib
 from edge_runtime.safety import Kernel, KernelConfig, Measurement, Request, Result
 

@@ -29,12 +29,12 @@ from rich.table import Table
 
 from benchmarks.record import record
 from benchmarks.tensor_bundle import gaussian, replaced, tuned, write_bundle
-from contracts.manifest import blob_of, read_manifest, write_manifest
-from contracts.release import ReleaseManifest, load
-from edge_runtime.config import SIM_BUNDLE
+from edge_runtime.config.robot_file import SIM_BUNDLE
+from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
+from edge_runtime.contracts.release import ReleaseManifest, load
 from edge_runtime.releases.delta import decode, decode_delta
-from export_tools.pack import Base, cost, pack_bundle
-from export_tools.tensor_files import FileReader, TensorRange, find_tensors
+from edge_runtime.releases.pack import Base, cost, pack_bundle
+from edge_runtime.releases.tensor_files import FileReader, TensorRange, find_tensors
 
 COUNT, SHAPE = 200, (512, 512)
 _TIMEOUT_S = 300.0

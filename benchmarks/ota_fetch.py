@@ -28,10 +28,10 @@ from rich.table import Table
 
 from benchmarks.ota_fetch_robot import Account
 from benchmarks.record import record
-from contracts.release import MAX_BLOBS, Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
-from edge_runtime.ota.fetch import BlobFetcher, FetchSettings
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import Reply, Span
+from edge_runtime.contracts.release import MAX_BLOBS, Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
+from edge_runtime.ota.transfer.fetch import BlobFetcher, FetchSettings
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import Reply, Span
 from tests.simulators.web_server import Behaviour, Request, Source, WebServer
 
 BLOB_BYTES = 8 << 20

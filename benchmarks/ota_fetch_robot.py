@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.release import load
-from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.fetch import BlobFetcher, FetchSettings, HeldInStore
-from edge_runtime.ota.retry import Patience
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.staging import begin
-from edge_runtime.ota.transport import HttpTransport, NetworkSettings
+from edge_runtime.contracts.release import load
+from edge_runtime.ota.transfer.blobs import BlobStore
+from edge_runtime.ota.transfer.fetch import BlobFetcher, FetchSettings, HeldInStore
+from edge_runtime.ota.transfer.retry import Patience
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.staging import begin
+from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings
 
 # Not the waits between tries are measured.
 PATIENCE = Patience(first_wait_s=0.001, longest_wait_s=0.001)

@@ -35,10 +35,10 @@ from rich.table import Table
 
 from benchmarks.ota_fleet_robot import DOWN_S, UP_S, Account, Count, Start
 from benchmarks.record import record
-from contracts.manifest import blob_of, read_manifest, write_manifest
-from contracts.release import ReleaseManifest, load
-from edge_runtime.config import SIM_CONFIG, load_config
-from export_tools.key_files import create_key
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
+from edge_runtime.contracts.release import ReleaseManifest, load
+from edge_runtime.releases.key_files import create_key
 
 AGENTS = 300
 DROPPING = 0.3

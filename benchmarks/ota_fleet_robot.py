@@ -25,21 +25,21 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.config import load_config
-from edge_runtime.ota.agent import Agent
-from edge_runtime.ota.diary import Diary
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.hands import Hands
-from edge_runtime.ota.journal import State
-from edge_runtime.ota.patient import PatientTransport
-from edge_runtime.ota.runner import Runner
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.settings import reporting_of, settings_of
-from edge_runtime.ota.shared import Shared
-from edge_runtime.ota.status_report import send_report
-from edge_runtime.ota.transport import HttpTransport, Reply, Span, TransferError
-from edge_runtime.slots import SlotFile
+from edge_runtime.bundles.slots import SlotFile
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.agent.agent import Agent
+from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.settings import reporting_of, settings_of
+from edge_runtime.ota.agent.shared import Shared
+from edge_runtime.ota.agent.status_report import send_report
+from edge_runtime.ota.lifecycle.effects import Hands
+from edge_runtime.ota.lifecycle.journal import State
+from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.transfer.retrying_transport import PatientTransport
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport, Reply, Span, TransferError
+from edge_runtime.ota.trust.rollback_protection import Floor
 
 UP_S = (0.3, 20.0)
 DOWN_S = (0.5, 10.0)

@@ -12,18 +12,18 @@ from pathlib import Path
 from types import TracebackType
 
 from benchmarks.robot_in_motion import RobotInMotion, copy_shipped_settings
-from contracts.assignment import AssignmentTerms
-from contracts.manifest import read_manifest
-from contracts.release import ReleaseManifest
-from contracts.topics import POLICY_ORDER
-from contracts.updates import PolicyOrder, UpdateStatus
-from edge_runtime.bus import Subscriber
-from edge_runtime.config import load_config
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.assignment import AssignmentTerms
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.release import ReleaseManifest
+from edge_runtime.contracts.topics import POLICY_ORDER
+from edge_runtime.contracts.updates import PolicyOrder, UpdateStatus
+from edge_runtime.ipc.bus import Subscriber
 from edge_runtime.processes import OTA, PROCESSES
-from export_tools.key_files import load_signer
-from export_tools.pack import pack_bundle
-from export_tools.sign import draft_release, sign_draft
-from hub.house import make_development_hub
+from edge_runtime.releases.key_files import load_signer
+from edge_runtime.releases.pack import pack_bundle
+from edge_runtime.releases.sign import draft_release, sign_draft
+from hub.hub import make_development_hub
 from scripts.demo.bundles import quicker
 from tests.simulators.web_server import Behaviour, Exchange, FolderObjects, Request, WebServer
 

@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import record
-from contracts.manifest import blob_of, read_manifest, write_manifest
-from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.runner import Runner
-from edge_runtime.ota.staging import begin
-from edge_runtime.slots import Slot, SlotFile, Slots
+from edge_runtime.bundles.slots import Slot, SlotFile, Slots
+from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
+from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.transfer.blobs import BlobStore
+from edge_runtime.ota.transfer.staging import begin
+from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.small_bundles import Arm, release_of, small_bundle
 
 WEIGHTS_BYTES = 56 << 20

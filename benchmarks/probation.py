@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import RESULTS, record
-from edge_runtime.ota.comparison import tail
-from edge_runtime.ota.probation import Terms, Verdict, judge
-from edge_runtime.ota.record import AGE_EDGES_NS, INTERVENTION_EDGES, WINDOW_NS, Record, with_class
+from edge_runtime.ota.probation.bundle_stats import AGE_EDGES_NS, INTERVENTION_EDGES, WINDOW_NS, Record, with_class
+from edge_runtime.ota.probation.probation import Terms, Verdict, judge
+from edge_runtime.ota.probation.sequential_test import tail
 
 EPISODES = 100
 """In a trial; at 5 to 60 an hour a working day or more, and far more than it takes to be proven."""

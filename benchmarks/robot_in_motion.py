@@ -13,13 +13,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from contracts.messages import ActionChunk, ChunkReceipt, SafetyReport
-from contracts.topics import ACTION_CHUNK, CHUNK_RECEIPT, POLICY_STATUS, SAFETY_REPORT
-from contracts.updates import PolicyStatus
-from edge_runtime.bus import Subscriber
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import SIM_CONFIG, RobotConfig, load_config
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.config.robot_file import SIM_CONFIG, RobotConfig, load_config
+from edge_runtime.contracts.messages import ActionChunk, ChunkReceipt, SafetyReport
+from edge_runtime.contracts.topics import ACTION_CHUNK, CHUNK_RECEIPT, POLICY_STATUS, SAFETY_REPORT
+from edge_runtime.contracts.updates import PolicyStatus
+from edge_runtime.ipc.bus import Subscriber
 from edge_runtime.processes import PROCESSES, Process
 
 _TIMEOUT_S = 60.0

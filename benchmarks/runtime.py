@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import record
-from contracts.errors import OperatorError
-from contracts.messages import ChunkReceipt
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import SIM_CONFIG, load_config
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.messages import ChunkReceipt
 
 QUANTILES = {"p50": 50.0, "p99": 99.0}
 STRETCHES = {

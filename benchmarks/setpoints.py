@@ -14,9 +14,9 @@ import numpy as np
 from msgspec.structs import replace as replaced
 from numpy.typing import NDArray
 
-from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.control.limits import kernel_config
-from edge_runtime.robots import sim
+from edge_runtime.drivers import sim
 from edge_runtime.safety import KernelConfig
 from edge_runtime.safety.kinematics import (
     BASE,

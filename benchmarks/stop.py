@@ -19,11 +19,11 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.record import record
-from contracts.messages import Asker
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.client.operator import Operator
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.messages import Asker
 from edge_runtime.native import lib
-from edge_runtime.operator import Operator
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.recording import read_recording
 

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.manifest import Manifest, blob_of, read_manifest, write_manifest
-from edge_runtime.config import SIM_BUNDLE
+from edge_runtime.config.robot_file import SIM_BUNDLE
+from edge_runtime.contracts.manifest import Manifest, blob_of, read_manifest, write_manifest
 
 WEIGHTS = "weights.safetensors"
 Tensors = Callable[[int], NDArray[np.float16]]

@@ -4,6 +4,6 @@ import sys
 
 if sys.argv[:1] == ["-m"]:
     # One of the robot's processes: a package that is missing at its first lines is said in one line, too.
-    from contracts.command_line import explain_uncaught
+    from edge_runtime.contracts.command_line import explain_uncaught
 
     explain_uncaught(("robot",))

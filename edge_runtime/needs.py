@@ -10,11 +10,11 @@ import os
 import secrets
 from pathlib import Path
 
-from contracts.errors import MissingPackageError, SharedMemoryError
-from contracts.installation import is_there, not_installed
-from edge_runtime.config import RobotConfig
-from edge_runtime.frames import ring_bytes
-from edge_runtime.robots.declaration import declaration_of
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import MissingPackageError, SharedMemoryError
+from edge_runtime.contracts.installation import is_there, not_installed
+from edge_runtime.drivers.declaration import declaration_of
+from edge_runtime.ipc.frames import ring_bytes
 
 _ENGINE = ("cv2", "onnxruntime")
 _TENSORRT = ("cuda", "tensorrt")

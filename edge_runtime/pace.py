@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from contracts.topics import ACTION_CHUNK, OBSERVATION
-from edge_runtime.config import RobotConfig
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.topics import ACTION_CHUNK, OBSERVATION
 from edge_runtime.policies.processor import allowed
 
 _REACH_S = 1.0

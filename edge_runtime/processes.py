@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from edge_runtime.config import RobotConfig
+from edge_runtime.config.robot_file import RobotConfig
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Process:
     on_death: str
 
 
-DRIVER = Process("driver", "edge_runtime.robots", "feedback goes stale: controlled stop, latched")
+DRIVER = Process("driver", "edge_runtime.drivers", "feedback goes stale: controlled stop, latched")
 CONTROL = Process("control", "edge_runtime.control", "the robot's own watchdog stops it; control restarts silent")
 ENGINE = Process("engine", "edge_runtime.engine", "control plays the rest of the buffer, then holds")
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.command_line import explained
-from contracts.errors import ConfigError, EdgeError
-from contracts.messages import Heartbeat
-from contracts.text import printable_lines
-from edge_runtime.bus import Refusals
-from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.contracts.command_line import explained
+from edge_runtime.contracts.errors import ConfigError, EdgeError
+from edge_runtime.contracts.messages import Heartbeat
+from edge_runtime.contracts.text import printable_lines
+from edge_runtime.ipc.bus import Refusals
 
 HEARTBEAT_INTERVAL_NS = 100_000_000
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from contracts.errors import BundleError
-from contracts.manifest import (
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.manifest import (
     FORMAT_VERSION,
     Manifest,
     ParityReport,

@@ -21,13 +21,13 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from contracts.command_line import VersionAction, explained
-from contracts.console import EXIT_CODES
-from contracts.errors import EdgeError
-from contracts.installation import checkout
-from contracts.release import Compatibility, Name, VersionRange, load
+from edge_runtime.contracts.command_line import VersionAction, explained
+from edge_runtime.contracts.console import EXIT_CODES
+from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.installation import checkout
+from edge_runtime.contracts.release import Compatibility, Name, VersionRange, load
 
-_SHIPPED = Path(__file__).parents[1] / "edge_runtime" / "robots" / "sim" / "bundles" / "pocket_vla"
+_SHIPPED = Path(__file__).parents[1] / "edge_runtime" / "drivers" / "sim" / "bundles" / "pocket_vla"
 _CHECKOUT = checkout()
 # A rebuild in a checkout replaces what ships; from an installed package it goes into the current folder.
 _BUNDLE = _SHIPPED if _CHECKOUT else Path("pocket_vla")
@@ -204,8 +204,8 @@ def _check(arguments: argparse.Namespace, say: object) -> None:
 def _pack(arguments: argparse.Namespace, say: object, console: Console) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from contracts.errors import ConfigError
-    from export_tools.pack import Base, cost, pack_bundle
+    from edge_runtime.contracts.errors import ConfigError
+    from edge_runtime.releases.pack import Base, cost, pack_bundle
 
     assert callable(say)
     if (arguments.base is None) != (arguments.base_store is None):
@@ -253,9 +253,9 @@ def _pack(arguments: argparse.Namespace, say: object, console: Console) -> None:
 
 
 def _sign(arguments: argparse.Namespace, say: object) -> None:
-    from contracts.errors import ConfigError
-    from export_tools.key_files import load_signer
-    from export_tools.sign import draft_release, newest_releases, renew, sign_draft, write_draft
+    from edge_runtime.contracts.errors import ConfigError
+    from edge_runtime.releases.key_files import load_signer
+    from edge_runtime.releases.sign import draft_release, newest_releases, renew, sign_draft, write_draft
 
     assert callable(say)
     if arguments.renew == (arguments.release is not None):

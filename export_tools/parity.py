@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from contracts.errors import BundleError
-from contracts.manifest import ParityReport
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.manifest import ParityReport
 
 Array = npt.NDArray[np.floating]
 Inputs = Mapping[str, npt.NDArray[np.generic]]

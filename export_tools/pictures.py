@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.manifest import PictureFigures, PictureRange
+from edge_runtime.contracts.manifest import PictureFigures, PictureRange
 
 _DIGITS = 100.0
 

@@ -17,9 +17,9 @@ from typing import BinaryIO
 
 from tuf.api.metadata import TargetFile
 
-from contracts.errors import SigningError
-from contracts.release import MAX_RELEASE_BYTES
-from contracts.text import printable
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.release import MAX_RELEASE_BYTES
+from edge_runtime.contracts.text import printable
 
 _PATH = re.compile(r"bundles/[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}/([0-9a-f]{64})\.json")
 _READ_BYTES = 1 << 20

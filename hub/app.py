@@ -16,11 +16,11 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Engine, text
 
-from contracts.text import printable, printable_json
+from edge_runtime.contracts.text import printable, printable_json
 from hub import operator_api, robot_api
 from hub.checkup import Checkup
 from hub.declined import add_handlers, answers
-from hub.house import Hub
+from hub.hub import Hub
 from hub.static_files import read_public
 
 _DESCRIPTION = """\

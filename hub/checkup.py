@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hub.duty import Duty
-from hub.house import Hub
+from hub.hub import Hub
 from hub.trouble import Trouble
 
 _FRESH_S = 2.0

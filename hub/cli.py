@@ -11,11 +11,11 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from contracts.command_line import VersionAction
-from contracts.console import EXIT_CODES
-from contracts.errors import EdgeError, SigningError
-from contracts.text import printable, printable_lines
-from export_tools.lasting import make_folder
+from edge_runtime.contracts.command_line import VersionAction
+from edge_runtime.contracts.console import EXIT_CODES
+from edge_runtime.contracts.errors import EdgeError, SigningError
+from edge_runtime.contracts.text import printable, printable_lines
+from edge_runtime.storage.lasting import make_folder
 from hub import commands, fleet_commands
 from hub.lock import writing
 from hub.storage import storage_refusal

@@ -12,12 +12,12 @@ from typing import Any
 from securesystemslib.signer import SSlibKey
 from tuf.api.metadata import Metadata, Root, Targets
 
-from contracts.assignment import AssignmentTerms, ReleaseTerms, read_terms
-from contracts.errors import SigningError
-from contracts.text import printable
-from export_tools.key_files import create_key, load_public, load_signer
-from export_tools.sign import RELEASES, read_draft, releases_of, sign_draft, write_draft
-from hub.house import DEVELOPMENT_WARNING, Hub, make_development_hub
+from edge_runtime.contracts.assignment import AssignmentTerms, ReleaseTerms, read_terms
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.text import printable
+from edge_runtime.releases.key_files import create_key, load_public, load_signer
+from edge_runtime.releases.sign import RELEASES, read_draft, releases_of, sign_draft, write_draft
+from hub.hub import DEVELOPMENT_WARNING, Hub, make_development_hub
 from hub.keys import first_root, next_root, next_targets, require_peoples_targets, revoke
 from hub.lock import signing
 from hub.robots import enrolled_in

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from contracts.errors import EdgeError, OtaError, OtaRefusal, ReportError, ReportRefusal
-from contracts.text import printable
+from edge_runtime.contracts.errors import EdgeError, OtaError, OtaRefusal, ReportError, ReportRefusal
+from edge_runtime.contracts.text import printable
 from hub.storage import storage_refusal
 
 _DETAIL_CHARACTERS = 2000

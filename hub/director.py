@@ -20,11 +20,11 @@ import msgspec
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 
-from contracts.assignment import Assignment, AssignmentTerms, ReleaseTerms, custom_of, read_terms
-from contracts.errors import SigningError
-from contracts.release import Name
-from export_tools.lasting import replace_file
-from export_tools.sign import expiry, read_signed
+from edge_runtime.contracts.assignment import Assignment, AssignmentTerms, ReleaseTerms, custom_of, read_terms
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.release import Name
+from edge_runtime.releases.sign import expiry, read_signed
+from edge_runtime.storage.lasting import replace_file
 from hub.image_repository import ImageRepository
 from hub.metadata_names import versions_of
 from hub.online_keys import Online

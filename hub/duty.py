@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from contracts.text import printable
+from edge_runtime.contracts.text import printable
 
 FIRST_AGAIN_S = 1.0
 LONGEST_AGAIN_S = 60.0

@@ -2,7 +2,7 @@
 
 from typing import NoReturn
 
-from contracts.console import run_command
+from edge_runtime.contracts.console import run_command
 
 
 def main() -> NoReturn:

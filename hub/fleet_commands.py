@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 
-from contracts.errors import SigningError
-from contracts.text import printable, printable_json
-from export_tools.key_files import PUBLIC_SUFFIX, load_public
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.text import printable, printable_json
+from edge_runtime.releases.key_files import PUBLIC_SUFFIX, load_public
+from hub.assignment_state import BEHIND, Standing
 from hub.db.connection import open_database, open_to_read
-from hub.house import Hub
+from hub.hub import Hub
 from hub.lock import writing
 from hub.overview import Progress, RobotStatus, progress, robots
 from hub.reports import Reports
 from hub.robots import Robots
 from hub.selection import did_you_mean
-from hub.standing import BEHIND, Standing
 from hub.trouble import DIRECTOR_ROOT, IMAGE, robots_in_words, troubled
 
 Say = Callable[[str], None]

@@ -17,14 +17,14 @@ from typing import Any
 from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
-from contracts.assignment import ReleaseTerms, read_terms
-from contracts.errors import BundleError, OtaError, SigningError
-from contracts.release import Pack, load
+from edge_runtime.contracts.assignment import ReleaseTerms, read_terms
+from edge_runtime.contracts.errors import BundleError, OtaError, SigningError
+from edge_runtime.contracts.release import Pack, load
 from edge_runtime.releases.installable import require_installable
+from edge_runtime.releases.packs import bring_pack
+from edge_runtime.releases.sign import RELEASES, counters_of, read_signed, releases_of
 from edge_runtime.releases.unpack import PackReader
-from export_tools.lasting import make_folder, put_in_place, replace_file
-from export_tools.packs import bring_pack
-from export_tools.sign import RELEASES, counters_of, read_signed, releases_of
+from edge_runtime.storage.lasting import make_folder, put_in_place, replace_file
 from hub.admission import copy_plain, read_plain, require_target
 from hub.metadata_names import versions_of
 from hub.online_keys import Online

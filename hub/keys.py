@@ -12,9 +12,9 @@ from typing import Any
 
 from tuf.api.metadata import DelegatedRole, Delegations, Key, Metadata, Root, Snapshot, Targets, Timestamp
 
-from contracts.assignment import SIGNED_AT_FIELD
-from contracts.errors import SigningError
-from export_tools.sign import RELEASES, expiry, renew
+from edge_runtime.contracts.assignment import SIGNED_AT_FIELD
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.releases.sign import RELEASES, expiry, renew
 from hub.repository import ROOT_EXPIRES_DAYS, TARGETS_EXPIRE_DAYS
 
 ROLES = (Root.type, Targets.type, Snapshot.type, Timestamp.type)

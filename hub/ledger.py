@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from export_tools.lasting import make_folder, replace_file
+from edge_runtime.storage.lasting import make_folder, replace_file
 
 
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

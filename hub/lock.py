@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from contracts.errors import SigningError
-from contracts.text import printable
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.text import printable
 
 PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.05

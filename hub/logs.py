@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.text import PrintableFormatter
+from edge_runtime.contracts.text import PrintableFormatter
 
 LOGGING: dict[str, Any] = {
     "version": 1,

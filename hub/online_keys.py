@@ -9,9 +9,9 @@ from typing import Any
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 
-from contracts.errors import SigningError
-from export_tools.key_files import SECRET_SUFFIX, load_signer
-from export_tools.sign import sign_draft
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.releases.key_files import SECRET_SUFFIX, load_signer
+from edge_runtime.releases.sign import sign_draft
 
 
 class Online:

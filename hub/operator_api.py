@@ -23,20 +23,20 @@ from starlette.concurrency import run_in_threadpool
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata
 
-from contracts.assignment import AssignmentTerms
-from contracts.errors import SigningError
-from contracts.release import MAX_BUNDLE_BYTES, MAX_PACK_BYTES, MAX_RELEASE_BYTES, load
-from contracts.text import printable, printable_json
-from export_tools.lasting import make_folder, put_in_place
+from edge_runtime.contracts.assignment import AssignmentTerms
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.release import MAX_BUNDLE_BYTES, MAX_PACK_BYTES, MAX_RELEASE_BYTES, load
+from edge_runtime.contracts.text import printable, printable_json
+from edge_runtime.storage.lasting import make_folder, put_in_place
+from hub.assignment_state import Standing
 from hub.declined import answers, unauthorised
-from hub.house import Hub
+from hub.hub import Hub
 from hub.lock import writing
 from hub.overview import progress, releases, robots
 from hub.reports import Reports
 from hub.request_body import parts_of, whole_body
 from hub.robots import Robots
 from hub.selection import select
-from hub.standing import Standing
 from hub.uploads import UPLOADS, held_bytes
 
 MAX_DRAFT_BYTES = 5_000_000

@@ -9,14 +9,14 @@ from typing import TypeVar
 import msgspec
 from tuf.api.metadata import TargetFile
 
-from contracts.assignment import Assignment, ReleaseTerms, read_terms
-from contracts.errors import EdgeError
-from contracts.release import load
-from contracts.report import StatusReport
-from hub.house import Hub
+from edge_runtime.contracts.assignment import Assignment, ReleaseTerms, read_terms
+from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.release import load
+from edge_runtime.contracts.report import StatusReport
+from hub.assignment_state import Standing, standing
+from hub.hub import Hub
 from hub.reports import Reports
 from hub.robots import Robots
-from hub.standing import Standing, standing
 from hub.trouble import looked
 
 Thing = TypeVar("Thing", Standing, str)

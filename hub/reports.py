@@ -15,8 +15,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Engine, delete, func, insert, select, update
 
-from contracts.errors import ReportError, ReportRefusal
-from contracts.report import SignedReport, StatusReport, load
+from edge_runtime.contracts.errors import ReportError, ReportRefusal
+from edge_runtime.contracts.report import SignedReport, StatusReport, load
 from hub.db.connection import nonce_secret
 from hub.db.schema import REPORTS, ROBOTS
 from hub.nonces import NONCE_LIFE_S, issued_ns_of, make_nonce

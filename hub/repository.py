@@ -20,10 +20,10 @@ from tuf.api.exceptions import LengthOrHashMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 from tuf.ngclient import UpdaterConfig
 
-from contracts.assignment import ROBOT_FIELD, SIGNED_AT_FIELD
-from contracts.errors import SigningError
-from export_tools.lasting import replace_file
-from export_tools.sign import expiry, read_signed
+from edge_runtime.contracts.assignment import ROBOT_FIELD, SIGNED_AT_FIELD
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.releases.sign import expiry, read_signed
+from edge_runtime.storage.lasting import replace_file
 from hub.ledger import Ledger, read_ledger, write_ledger
 from hub.metadata_names import highest_near, newest_in_turn, versions_of
 from hub.online_keys import Online

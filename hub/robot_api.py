@@ -9,7 +9,7 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, Field
 from sqlalchemy import Engine
 
-from contracts.report import MAX_REPORT_BYTES
+from edge_runtime.contracts.report import MAX_REPORT_BYTES
 from hub.declined import answers
 from hub.nonces import NONCE_LIFE_S
 from hub.reports import Reports
@@ -51,7 +51,7 @@ def routes(engine: Engine) -> APIRouter:
         "/reports",
         summary="A signed report: what runs, and where the update stands",
         description=(
-            "The body is the canonical JSON of `contracts.report.SignedReport`: `report`, `key_id`, and `signature` "
+            "The body is the canonical JSON of `SignedReport`: `report`, `key_id`, and `signature` "
             "(Ed25519, hex) over `edge status report\\n` and the canonical JSON of `report`.\n\nDeclined with 403 "
             "(`wrong_signature`, `other_key`, `other_robot`, `foreign_nonce`), 404 (`unknown_robot`), 409 "
             "(`expired_nonce`, `spent_nonce`: ask for a new one), 413 (`oversized`) or 422 (`malformed`)."

@@ -8,8 +8,8 @@ import msgspec
 from securesystemslib.signer import SSlibKey
 from sqlalchemy import Engine, insert, select, update
 
-from contracts.errors import SigningError
-from contracts.release import Name
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.release import Name
 from hub.db.connection import open_to_read
 from hub.db.schema import ROBOTS
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
-from contracts.errors import SigningError
-from export_tools.lasting import replace_file
-from export_tools.sign import read_metadata
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.releases.sign import read_metadata
+from edge_runtime.storage.lasting import replace_file
 from hub.metadata_names import newest_in_turn
 from hub.set_aside import make_way
 

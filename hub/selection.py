@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from contracts.errors import SigningError
-from contracts.text import printable
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.text import printable
 
 EVERY = "*"
 _MARKS = frozenset("*?[")

@@ -18,14 +18,14 @@ from pathlib import Path
 
 import uvicorn
 
-from contracts.errors import ConfigError
-from contracts.text import printable
+from edge_runtime.contracts.errors import ConfigError
+from edge_runtime.contracts.text import printable
 from hub.app import make_app
 from hub.checkup import Checkup
 from hub.connections import Connections, Limits, Tended, listen
 from hub.db.connection import open_database
 from hub.duty import Duty
-from hub.house import Hub
+from hub.hub import Hub
 from hub.lock import serving, writing
 from hub.logs import LOGGING
 from hub.storage import storage_refusal

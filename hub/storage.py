@@ -6,7 +6,7 @@ import errno
 
 from sqlalchemy.exc import DBAPIError
 
-from contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FAULTS = frozenset({errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE})

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.errors import EdgeError, SigningError
-from contracts.text import printable
+from edge_runtime.contracts.errors import EdgeError, SigningError
+from edge_runtime.contracts.text import printable
 
 IMAGE = "image repository"
 DIRECTOR_ROOT = "director root"

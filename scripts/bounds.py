@@ -24,11 +24,11 @@ PYTHONS = ("3.10", "3.11", "3.12")
 ENDS = {"lowest": "lowest-direct", "newest": "highest"}
 EXTRAS = "robot,sim,hub,plot"
 _TEST_TOOLS = ("hypothesis", "pytest", "pytest-timeout")
-_SOURCES = ("contracts", "edge_runtime", "export_tools", "hub", "jetson")
+_SOURCES = ("edge_runtime", "export_tools", "hub", "jetson")
 _FILES = ("LICENSE", "README.md", "pyproject.toml", "setup.py")
 _IMPORTS = """
 import importlib, pkgutil
-for package in ("contracts", "edge_runtime", "hub"):
+for package in ("edge_runtime", "hub"):
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         # Those that are programs, not libraries.
         if not module.name.endswith((".__main__", ".native.build", ".migrations.env")):

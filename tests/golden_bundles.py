@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from contracts.embodiment import Embodiment
-from contracts.golden import GOLDEN_NAME
-from contracts.manifest import blob_of, read_manifest, write_manifest
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.golden import GOLDEN_NAME
+from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.golden import plan_of
 

@@ -13,8 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from contracts.embodiment import Embodiment
-from contracts.manifest import (
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.manifest import (
     FlowSampler,
     Graphs,
     ImageInput,
@@ -27,7 +27,7 @@ from contracts.manifest import (
     blob_of,
     write_manifest,
 )
-from contracts.tokenizer import WordTokenizer, write_tokenizer
+from edge_runtime.contracts.tokenizer import WordTokenizer, write_tokenizer
 
 SIDE_PX = 32
 CAMERAS = ("scene", "wrist")

@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from contracts.manifest import read_manifest
-from edge_runtime.config import RobotConfig
+from edge_runtime.bundles.engine_cache import EngineCache
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.engine.engines import Engines
-from edge_runtime.engine_cache import EngineCache
 from edge_runtime.policies.session import optimize
 
 _MOST, _LEAST = 2**15 - 1, -(2**15)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import ConfigError
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.errors import ConfigError
 
 
 def copy_settings(folder: Path) -> Path:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.command_line import exit_code, explained
-from contracts.console import BUG, DONE, FAILED, WRONG_SETTING
-from contracts.errors import BundleError, ConfigError
-from contracts.installation import version
+from edge_runtime.contracts.command_line import exit_code, explained
+from edge_runtime.contracts.console import BUG, DONE, FAILED, WRONG_SETTING
+from edge_runtime.contracts.errors import BundleError, ConfigError
+from edge_runtime.contracts.installation import version
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,7 +86,7 @@ def test_a_bug_anywhere_in_a_command_has_an_exit_code_of_its_own(module: str, tm
     program = (
         f"import sys; sys.argv = ['x']; import {module} as command;"
         "command.main = lambda: {}['bug'];"
-        f"from contracts.console import run_command; run_command('{module}', 'the command')"
+        f"from edge_runtime.contracts.console import run_command; run_command('{module}', 'the command')"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

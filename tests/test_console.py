@@ -16,10 +16,10 @@ import pytest
 
 import export_tools.cli
 import hub.cli
-from contracts.command_line import exit_code
-from contracts.console import EXIT_CODES
-from contracts.errors import ConfigError, OperatorError
 from edge_runtime.cli import build_parser
+from edge_runtime.contracts.command_line import exit_code
+from edge_runtime.contracts.console import EXIT_CODES
+from edge_runtime.contracts.errors import ConfigError, OperatorError
 from tests.system.conftest import run_dir
 
 __all__ = ["run_dir"]
@@ -85,7 +85,7 @@ def test_an_interrupt_in_the_first_second_is_quiet(
 def test_a_reader_that_leaves_is_no_traceback(lines: int, tmp_path: Path) -> None:
     """Whether that is found while the command prints, or when what it has printed is written out."""
     (tmp_path / "talker.py").write_text(f"def main():\n    print('word\\n' * {lines})\n")
-    talk = "from contracts.console import run_command; run_command('talker')"
+    talk = "from edge_runtime.contracts.console import run_command; run_command('talker')"
     reading, writing = os.pipe()
     os.close(reading)
     process = subprocess.Popen(
@@ -106,7 +106,7 @@ def test_an_interrupt_inside_of_an_import_waits_for_its_end(tmp_path: Path) -> N
     )
     (tmp_path / "lazy.py").write_text("import time\n\ndef main():\n    import slow\n    time.sleep(20)\n")
     done = subprocess.run(
-        [sys.executable, "-c", "from contracts.console import run_command; run_command('lazy')"],
+        [sys.executable, "-c", "from edge_runtime.contracts.console import run_command; run_command('lazy')"],
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
         capture_output=True,
         text=True,
@@ -120,7 +120,7 @@ def test_what_is_to_be_ignored_stays_ignored(tmp_path: Path) -> None:
     """As behind `nohup`, or in the background of a shell script."""
     (tmp_path / "sleeper.py").write_text("import os, signal\n\ndef main():\n    os.kill(os.getpid(), signal.SIGINT)\n")
     program = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-    program += "from contracts.console import run_command; run_command('sleeper')"
+    program += "from edge_runtime.contracts.console import run_command; run_command('sleeper')"
     env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
     assert subprocess.run([sys.executable, "-c", program], env=env, timeout=60, check=False).returncode == 0
 

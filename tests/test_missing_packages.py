@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.installation import explain, is_there, not_installed
+from edge_runtime.contracts.installation import explain, is_there, not_installed
 from tests.hidden_packages import run_without
 
 ROOT = Path(__file__).parents[1]
@@ -102,11 +102,11 @@ NEEDS = (
     ("mujoco", (*EDGE_RUNTIME, "run", "--episodes", "1", "--no-page")),
     ("mujoco", (*EDGE_RUNTIME, "evaluate", "--episodes", "1")),
     ("onnxruntime", (*EDGE_RUNTIME, "evaluate", "--episodes", "1")),
-    ("mujoco", (*EDGE_RUNTIME, "kinematics", "edge_runtime/robots/sim/world.xml", "-o", "/dev/null")),
+    ("mujoco", (*EDGE_RUNTIME, "kinematics", "edge_runtime/drivers/sim/world.xml", "-o", "/dev/null")),
     ("torch", (*EDGE_EXPORT, "check")),
     ("onnx", (*EDGE_EXPORT, "export", "--out", "/dev/null")),
     ("torch", (*EDGE_EXPORT, "build", "--observations", "1")),
-    ("zstandard", (*EDGE_EXPORT, "pack", "edge_runtime/robots/sim/bundles/pocket_vla", "-o", "/dev/null")),
+    ("zstandard", (*EDGE_EXPORT, "pack", "edge_runtime/drivers/sim/bundles/pocket_vla", "-o", "/dev/null")),
     ("securesystemslib", (*EDGE_EXPORT, "sign", "x", "--key", "k", "--metadata", "m", "-o", "o")),
     ("fastapi", (*EDGE_HUB, "serve", "nowhere")),
     ("sqlalchemy", (*EDGE_HUB, "init", "nowhere")),
@@ -161,7 +161,7 @@ def test_check_is_not_fit_without_what_the_robot_needs_and_says_what_installs_it
 
 
 def test_the_backend_of_a_jetson_is_looked_for_before_anything_starts(tmp_path: Path) -> None:
-    config = ROOT / "edge_runtime" / "robots" / "sim" / "config"
+    config = ROOT / "edge_runtime" / "drivers" / "sim" / "config"
     for source in config.glob("*.toml"):
         text = source.read_text("utf-8").replace('"../bundles', f'"{config.parent}/bundles')
         (tmp_path / source.name).write_text(text.replace("[engine]", '[engine]\nbackend = "tensorrt"'), "utf-8")
@@ -177,7 +177,7 @@ def test_the_backend_of_a_jetson_is_looked_for_before_anything_starts(tmp_path: 
 
 def test_no_text_of_this_project_tells_anybody_to_fetch_it_from_an_index() -> None:
     paths = [ROOT / "README.md", ROOT / "Makefile"]
-    for folder in ("benchmarks", "contracts", "docs", "edge_runtime", "export_tools", "hub", "jetson", "scripts"):
+    for folder in ("benchmarks", "docs", "edge_runtime", "export_tools", "hub", "jetson", "scripts"):
         paths += [
             path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md", ".sh", ".toml", ".service")
         ]

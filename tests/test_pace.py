@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.config import SIM_CONFIG, RobotConfig, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, RobotConfig, load_config
 from edge_runtime.pace import PaceProblem, pace_of
 
 CONFIG = load_config(SIM_CONFIG)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.topics import TOPICS
+from edge_runtime.contracts.topics import TOPICS
 from edge_runtime.processes import BESIDE, PROCESSES, Process
 
 ROOT = Path(__file__).parents[1]

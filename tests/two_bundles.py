@@ -9,14 +9,14 @@ from types import TracebackType
 
 import msgspec
 
-from contracts.golden import GOLDEN_NAME
-from contracts.manifest import read_manifest
-from contracts.topics import POLICY_ORDER
-from contracts.updates import PolicyOrder
-from edge_runtime.bus import Publisher
-from edge_runtime.config import SIM_CONFIG, load_config
-from edge_runtime.installed import bundle_folder
-from edge_runtime.slots import SHIPPED, Slot, SlotFile, Slots
+from edge_runtime.bundles.installed import bundle_folder
+from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.golden import GOLDEN_NAME
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.topics import POLICY_ORDER
+from edge_runtime.contracts.updates import PolicyOrder
+from edge_runtime.ipc.bus import Publisher
 from tests.golden_bundles import agree, seal
 
 _OTA = """

@@ -23,12 +23,12 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.golden import ProofVerdict
-from contracts.messages import ActionChunk, ControlState, Heartbeat, InferenceTiming, SafetyReport
-from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS, SAFETY_REPORT
-from contracts.updates import PolicyStatus
-from edge_runtime.bus import Publisher, Subscriber
-from edge_runtime.lifeline import lifeline
+from edge_runtime.contracts.golden import ProofVerdict
+from edge_runtime.contracts.messages import ActionChunk, ControlState, Heartbeat, InferenceTiming, SafetyReport
+from edge_runtime.contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS, SAFETY_REPORT
+from edge_runtime.contracts.updates import PolicyStatus
+from edge_runtime.ipc.bus import Publisher, Subscriber
+from edge_runtime.ipc.lifeline import lifeline
 from edge_runtime.processes import port_name
 
 DT_NS = 20_000_000

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import edge_runtime.robots
-from edge_runtime.config import RobotConfig
+import edge_runtime.ipc
+from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.control.limits import TICK_S
-from edge_runtime.robots.port import CommandState
+from edge_runtime.ipc.port import CommandState
 
 RING_ENTRIES = 65536
 RING_JOINTS = 8
@@ -59,7 +59,7 @@ def build_driver(folder: Path) -> Path:
     if compiler is None:
         raise FileNotFoundError("a C compiler is needed: apt-get install gcc")
     program = folder / "fault_driver"
-    header = Path(edge_runtime.robots.__file__).parent
+    header = Path(edge_runtime.ipc.__file__).parent
     source = Path(__file__).with_name("driver.c")
     subprocess.run([compiler, "-O2", "-Wall", "-Werror", f"-I{header}", "-o", program, source], check=True)
     return program

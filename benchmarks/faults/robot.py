@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 from benchmarks.faults.policy import Orders
 from benchmarks.faults.policy_process import PolicyProcess
 from benchmarks.faults.recorder import ENTRY, Continuity, Recorder
-from contracts.errors import OperatorError
-from contracts.manifest import read_manifest
-from contracts.messages import Asker
-from edge_runtime.config import SIM_BUNDLE, SIM_CONFIG, RobotConfig, load_config
-from edge_runtime.frames import ring_name
-from edge_runtime.lifeline import lifeline_path
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.config.robot_file import SIM_BUNDLE, SIM_CONFIG, RobotConfig, load_config
+from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.messages import Asker
+from edge_runtime.ipc.frames import ring_name
+from edge_runtime.ipc.lifeline import lifeline_path
+from edge_runtime.ipc.port import CommandState
 from edge_runtime.processes import CONTROL, DRIVER, ENGINE, PROCESSES, Process, command_line, port_name
-from edge_runtime.robots.port import CommandState
 
 _SHM = Path("/dev/shm")
 STALL_TIMEOUT_S = 0.2

@@ -19,7 +19,7 @@ from benchmarks.faults.policy_process import PolicyProcess
 from benchmarks.faults.recorder import Continuity
 from benchmarks.faults.robot import STALL_TIMEOUT_S, FaultRobot
 from edge_runtime.control.limits import TICK_S
-from edge_runtime.robots.port import CommandState
+from edge_runtime.ipc.port import CommandState
 from edge_runtime.safety import Reason
 
 _BALLAST_BYTES = 256 << 20

@@ -17,8 +17,8 @@ import numpy as np
 import zmq
 
 from benchmarks.faults.robot import FaultRobot
-from contracts.golden import ProofVerdict
-from contracts.messages import (
+from edge_runtime.contracts.golden import ProofVerdict
+from edge_runtime.contracts.messages import (
     ActionChunk,
     Heartbeat,
     InferenceTiming,
@@ -26,10 +26,18 @@ from contracts.messages import (
     OperatorKind,
     SceneCommand,
 )
-from contracts.topics import ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR, POLICY_STATUS, SCENE_COMMAND, Topic, encode
-from contracts.updates import PolicyStatus
+from edge_runtime.contracts.topics import (
+    ACTION_CHUNK,
+    HEARTBEAT_ENGINE,
+    OPERATOR,
+    POLICY_STATUS,
+    SCENE_COMMAND,
+    Topic,
+    encode,
+)
+from edge_runtime.contracts.updates import PolicyStatus
+from edge_runtime.ipc.port import CommandState
 from edge_runtime.processes import CONTROL
-from edge_runtime.robots.port import CommandState
 
 _TOPICS = (ACTION_CHUNK, HEARTBEAT_ENGINE, OPERATOR, POLICY_STATUS)
 _LISTEN_EVERY = 2000

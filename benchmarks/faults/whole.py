@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.faults.robot import WATCHDOG_NS, FaultRobot, Robot, WholeRobot
 from benchmarks.faults.rounds import Kind, Stop, judge_stop, wait_moving
+from edge_runtime.ipc.port import CommandState
 from edge_runtime.processes import CONTROL, ENGINE
-from edge_runtime.robots.port import CommandState
 from edge_runtime.safety import Reason
 
 WATCHDOG_S = WATCHDOG_NS * 1e-9

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contracts.command_line import VersionAction, exit_code
-from contracts.console import DONE, EXIT_CODES, INTERRUPTED, loading
-from contracts.messages import MAX_INSTRUCTION_CHARS
-from contracts.updates import MAX_WORDS_CHARS
-from edge_runtime.config import SIM_CONFIG
+from edge_runtime.config.robot_file import SIM_CONFIG
+from edge_runtime.contracts.command_line import VersionAction, exit_code
+from edge_runtime.contracts.console import DONE, EXIT_CODES, INTERRUPTED, loading
+from edge_runtime.contracts.messages import MAX_INSTRUCTION_CHARS
+from edge_runtime.contracts.updates import MAX_WORDS_CHARS
 
 if TYPE_CHECKING:
     from rich.console import Console

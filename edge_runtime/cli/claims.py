@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
-from contracts.embodiment import Embodiment
-from contracts.errors import BundleError
-from contracts.manifest import read_manifest
-from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.config.safety_file import GeometrySection, JointLimits, SafetyLimits, Vector
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.control.limits import TICK_S, kernel_config, kinematics_of
-from edge_runtime.installed import Installed
 from edge_runtime.safety.kinematics import BASE, KinematicsFile, Watch
-from edge_runtime.safety_file import GeometrySection, JointLimits, SafetyLimits, Vector
 
 _MAY = (
     "limits setpoints to the table below, before they reach the driver",

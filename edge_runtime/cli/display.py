@@ -14,11 +14,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from contracts.text import printable, printable_lines
 from edge_runtime.cli.updates import Name, plain_release, short, update_line
-from edge_runtime.explanations import GATES
-from edge_runtime.status import Status
-from edge_runtime.status_lines import (
+from edge_runtime.client.explanations import GATES
+from edge_runtime.client.status import Status
+from edge_runtime.client.status_lines import (
     interventions_line,
     is_alarmed,
     is_capped,
@@ -34,6 +33,7 @@ from edge_runtime.status_lines import (
     verdicts_line,
     wants_a_person,
 )
+from edge_runtime.contracts.text import printable, printable_lines
 
 _STATE_STYLES = {
     "active": "bold green",

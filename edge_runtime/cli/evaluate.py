@@ -20,16 +20,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
-from contracts.manifest import Manifest
-from edge_runtime.bus import claim
+from edge_runtime.bundles.installed import Installed, verified
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import RobotConfig, load_config
-from edge_runtime.durable import write_durably
-from edge_runtime.installed import Installed, verified
-from edge_runtime.operator import EpisodeResult, Operator
-from edge_runtime.robots.sim.task import Split, draw_task, task_rng
-from edge_runtime.status import ALIVE_S
+from edge_runtime.client.operator import EpisodeResult, Operator
+from edge_runtime.client.status import ALIVE_S
+from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
+from edge_runtime.contracts.manifest import Manifest
+from edge_runtime.drivers.sim.task import Split, draw_task, task_rng
+from edge_runtime.ipc.bus import claim
+from edge_runtime.storage.durable import write_durably
 
 _Z_95 = 1.959963984540054
 _EPISODE_TIMEOUT_S = 120.0

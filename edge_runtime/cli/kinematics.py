@@ -9,9 +9,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from contracts.embodiment import Embodiment
+from edge_runtime.config.toml_file import read_toml
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.safety.kinematics import Compiled, compile_file, write_kinematics
-from edge_runtime.toml_file import read_toml
 
 
 def kinematics(options: argparse.Namespace, console: Console) -> int:

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from contracts.errors import ProcessError
-from edge_runtime.config import RobotConfig
-from edge_runtime.frames import ring_name
-from edge_runtime.lifeline import lifeline_path
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import ProcessError
+from edge_runtime.ipc.frames import ring_name
+from edge_runtime.ipc.lifeline import lifeline_path
 from edge_runtime.needs import require
 from edge_runtime.processes import BESIDE, CONTROL, DRIVER, ENGINE, OTA, PROCESSES, Process, command_line, port_name
 

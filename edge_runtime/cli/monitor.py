@@ -8,7 +8,7 @@ import time
 from rich.console import Console
 
 from edge_runtime.cli.display import Called, live_display
-from edge_runtime.status import Watcher
+from edge_runtime.client.status import Watcher
 
 
 def monitor(options: argparse.Namespace, console: Console) -> int:

@@ -12,12 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from contracts.errors import OperatorError
-from contracts.messages import Asker
-from contracts.text import printable, printable_lines
-from edge_runtime.explanations import IN_STATE, LOCAL_RUN_DIR, in_full
-from edge_runtime.operator import Operator, gives_instructions
-from edge_runtime.status_lines import (
+from edge_runtime.client.explanations import IN_STATE, LOCAL_RUN_DIR, in_full
+from edge_runtime.client.operator import Operator, gives_instructions
+from edge_runtime.client.status_lines import (
     next_step,
     policy_line,
     refusals_line,
@@ -26,6 +23,9 @@ from edge_runtime.status_lines import (
     timing_line,
     verdicts_line,
 )
+from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.messages import Asker
+from edge_runtime.contracts.text import printable, printable_lines
 
 _SERVICE = Path("/run/edge-runtime")
 _HEARD_S = 1.5

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.text import printable
-from contracts.updates import DONE, UpdateKind
 from edge_runtime.cli.ota_agent import RunningAgent
-from edge_runtime.config import load_config
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.text import printable
+from edge_runtime.contracts.updates import DONE, UpdateKind
 
 _LOCAL = Path(".run")
 _SERVICE = Path("/run/edge-runtime")
@@ -39,7 +39,7 @@ def ota(options: argparse.Namespace, console: Console) -> int:
                 words = f"rolled back to {agent.status.running}"
             return _say(words, console)
         from edge_runtime.cli import ota_alone, ota_look
-        from edge_runtime.ota.settings import settings_of
+        from edge_runtime.ota.agent.settings import settings_of
 
         settings = settings_of(config)
         if options.action == "status":

@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from contracts.errors import OperatorError
-from contracts.topics import POLICY_STATUS, UPDATE_COMMAND, UPDATE_STATUS
-from contracts.updates import PolicyStatus, UpdateCommand, UpdateKind, UpdateStatus
-from edge_runtime.bus import Sender, Subscriber
+from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.topics import POLICY_STATUS, UPDATE_COMMAND, UPDATE_STATUS
+from edge_runtime.contracts.updates import PolicyStatus, UpdateCommand, UpdateKind, UpdateStatus
+from edge_runtime.ipc.bus import Sender, Subscriber
 
 HEARD_S = 1.5
 """In which an agent is heard that is there: fifteen times what it takes to say something."""

@@ -9,25 +9,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.text import printable_lines
-from edge_runtime.config import RobotConfig
-from edge_runtime.installed import Installed
-from edge_runtime.ota.agent import Agent
-from edge_runtime.ota.child import never
-from edge_runtime.ota.desk import Desk
-from edge_runtime.ota.diary import Diary
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.floor_recovery import lost_floors, restore
-from edge_runtime.ota.hands import EndableClock, Engine, Hands
-from edge_runtime.ota.journal import JournalFile, State
-from edge_runtime.ota.orders import Orders
-from edge_runtime.ota.patient import PatientTransport
-from edge_runtime.ota.runner import Runner
-from edge_runtime.ota.settings import AgentSettings
-from edge_runtime.ota.shared import Shared
-from edge_runtime.ota.transport import HttpTransport
-from edge_runtime.slots import SlotFile
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.bundles.slots import SlotFile
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.text import printable_lines
+from edge_runtime.ota.agent.agent import Agent
+from edge_runtime.ota.agent.agent_bus import Desk
+from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.settings import AgentSettings
+from edge_runtime.ota.agent.shared import Shared
+from edge_runtime.ota.lifecycle.child import never
+from edge_runtime.ota.lifecycle.desired_policy import Orders
+from edge_runtime.ota.lifecycle.effects import EndableClock, Engine, Hands
+from edge_runtime.ota.lifecycle.journal import JournalFile, State
+from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.transfer.retrying_transport import PatientTransport
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.ota.trust.rollback_protection_recovery import lost_floors, restore
 
 
 class _NoEngine:

@@ -8,18 +8,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts.errors import OtaError
-from contracts.text import printable
-from contracts.updates import UpdateStatus, WaitsFor
+from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, boot
 from edge_runtime.cli.ota_agent import RunningAgent
 from edge_runtime.cli.updates import WAITS
-from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.diary import Diary, Entry
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.journal import Journal, JournalFile
-from edge_runtime.ota.scrub_state import read_state, words_of
-from edge_runtime.ota.settings import AgentSettings
-from edge_runtime.slots import SHIPPED, Slot, SlotFile, boot
+from edge_runtime.contracts.errors import OtaError
+from edge_runtime.contracts.text import printable
+from edge_runtime.contracts.updates import UpdateStatus, WaitsFor
+from edge_runtime.ota.agent.history import Diary, Entry
+from edge_runtime.ota.agent.settings import AgentSettings
+from edge_runtime.ota.lifecycle.journal import Journal, JournalFile
+from edge_runtime.ota.store.scrub_state import read_state, words_of
+from edge_runtime.ota.transfer.blobs import BlobStore
+from edge_runtime.ota.trust.rollback_protection import Floor
 
 
 def status(settings: AgentSettings, agent: RunningAgent, console: Console) -> int:

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from contracts.manifest import PolicyContract
-from edge_runtime.clock import MonotonicClock
-from edge_runtime.config import RobotConfig
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.manifest import PolicyContract
+from edge_runtime.ipc.clock import MonotonicClock
 from edge_runtime.pace import pace_of
 from edge_runtime.policies.processor import allowed, describe, threads_for
 

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts.errors import EdgeError
-from contracts.messages import MAX_JOINTS
+from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.messages import MAX_JOINTS
 from edge_runtime.safety import Reason, Request, Result, State
 from edge_runtime.safety.recording import KIND_REQUEST, KIND_TICK, Recording, read_recording
 from edge_runtime.safety.replay import Replay, replay

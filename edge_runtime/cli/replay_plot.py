@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import EdgeError
-from contracts.installation import explain
 from edge_runtime.cli.replay import ticks_of, trip_ns
+from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.installation import explain
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.recording import Recording
 

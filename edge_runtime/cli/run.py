@@ -16,20 +16,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts.errors import EdgeError, OperatorError, ProcessError
-from contracts.text import printable
-from edge_runtime.bus import claim
+from edge_runtime.bundles.installed import Installed, verified
 from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.cli.updates import Names, UpdateTold, update_line
-from edge_runtime.config import RobotConfig, load_config
-from edge_runtime.explanations import INTERVENTIONS, MISSED_TICKS, in_full
-from edge_runtime.installed import Installed, verified
-from edge_runtime.operator import EpisodeResult, Operator
+from edge_runtime.client.explanations import INTERVENTIONS, MISSED_TICKS, in_full
+from edge_runtime.client.operator import EpisodeResult, Operator
+from edge_runtime.client.status_lines import interventions_line, pair, refusals_line, timing_line
+from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.contracts.errors import EdgeError, OperatorError, ProcessError
+from edge_runtime.contracts.text import printable
+from edge_runtime.ipc.bus import claim
 from edge_runtime.page import Page
 from edge_runtime.policies.processor import describe
 from edge_runtime.processes import BESIDE, CONTROL, PROCESSES
-from edge_runtime.status_lines import interventions_line, pair, refusals_line, timing_line
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
     processes = PROCESSES
     if config.ota is not None:
         # Imported where there are updates: a robot without them needs none of what they are made of.
-        from edge_runtime.ota.settings import reporting_of, settings_of
+        from edge_runtime.ota.agent.settings import reporting_of, settings_of
 
         settings_of(config)
         reporting_of(config)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from contracts.errors import EdgeError
-from contracts.manifest import read_manifest
-from contracts.release import load
-from contracts.text import printable
-from contracts.updates import UpdateStatus, WaitsFor
-from edge_runtime.config import RobotConfig
-from edge_runtime.installed import Installed
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.release import load
+from edge_runtime.contracts.text import printable
+from edge_runtime.contracts.updates import UpdateStatus, WaitsFor
 
 _STATES = {
     "idle": "none under way",

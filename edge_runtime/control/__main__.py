@@ -8,10 +8,11 @@ import os
 import time
 from functools import partial
 
-from contracts.engine_status import EngineStatus
-from contracts.errors import HandshakeError, PortError
-from contracts.messages import ActionChunk, Heartbeat, OperatorCommand
-from contracts.topics import (
+from edge_runtime.bundles.installed import Installed, require_ours
+from edge_runtime.contracts.engine_status import EngineStatus
+from edge_runtime.contracts.errors import HandshakeError, PortError
+from edge_runtime.contracts.messages import ActionChunk, Heartbeat, OperatorCommand
+from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
     CHUNK_RECEIPT,
     ENGINE_STATUS,
@@ -21,9 +22,7 @@ from contracts.topics import (
     POLICY_STATUS,
     SAFETY_REPORT,
 )
-from contracts.updates import PolicyStatus
-from edge_runtime.bus import Publisher, Refusals, Subscriber
-from edge_runtime.clock import MonotonicClock, VirtualClock
+from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import kernel_config
@@ -31,10 +30,11 @@ from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.stop_line import StopLine
 from edge_runtime.control.supervisor import Supervisor
-from edge_runtime.installed import Installed, require_ours
+from edge_runtime.ipc.bus import Publisher, Refusals, Subscriber
+from edge_runtime.ipc.clock import MonotonicClock, VirtualClock
+from edge_runtime.ipc.port import DriverPort, PortRole
 from edge_runtime.pace import pace_of
 from edge_runtime.processes import port_name
-from edge_runtime.robots.port import DriverPort, PortRole
 from edge_runtime.service import Arguments, Beats, StopSignal, run_service
 
 _REPORT_INTERVAL_S = 0.9 / SAFETY_REPORT.rate_hz

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import Refusal
+from edge_runtime.contracts.errors import Refusal
 from edge_runtime.control.chunk_buffer import Offer, Refused
 from edge_runtime.control.plan import Plan, evaluate_plan
 from edge_runtime.native import ffi, lib

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from contracts.embodiment import Embodiment
-from contracts.errors import Refusal
-from contracts.messages import ActionChunk
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import Refusal
+from edge_runtime.contracts.messages import ActionChunk
 from edge_runtime.control.plan import Plan, evaluate_plan
 
 Float64Array = npt.NDArray[np.float64]

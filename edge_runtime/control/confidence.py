@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from contracts.messages import GateState
-from edge_runtime.config import ConfidenceSection
+from edge_runtime.config.robot_file import ConfidenceSection
+from edge_runtime.contracts.messages import GateState
 
 
 class GateEvent(Enum):

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from contracts.errors import EdgeError, OtaError
-from contracts.manifest import Manifest, read_manifest
-from edge_runtime.installed import Installed
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.contracts.errors import EdgeError, OtaError
+from edge_runtime.contracts.manifest import Manifest, read_manifest
 
 _READ_INTERVAL_NS = 1_000_000_000
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 
-from contracts.embodiment import Embodiment
-from contracts.errors import ConfigError
+from edge_runtime.config.safety_file import GeometrySection, HalfSpaceSection, SafetyLimits
+from edge_runtime.config.toml_file import from_table
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety import KernelConfig
 from edge_runtime.safety.kinematics import GeometryModel, Keepout, Plane, Watch, box_planes, watch_of, watched_body
 from edge_runtime.safety.kinematics.file import KinematicsFile
 from edge_runtime.safety.limits import NO_FORCE_LIMIT_N, NO_MOMENT_LIMIT_NM, NO_TOOL_SPEED_LIMIT_M_S
-from edge_runtime.safety_file import GeometrySection, HalfSpaceSection, SafetyLimits
-from edge_runtime.toml_file import from_table
 
 TICK_S = 1e-3
 TICK_NS = 1_000_000

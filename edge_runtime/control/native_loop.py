@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import HandshakeError, PortError, SafetyError
+from edge_runtime.contracts.errors import HandshakeError, PortError, SafetyError
 from edge_runtime.control.plan import NativePlan, Plan, PlanResult
 from edge_runtime.control.stop_line import StopLine
+from edge_runtime.ipc.port import DriverPort, PortRole
 from edge_runtime.native import ffi, lib
-from edge_runtime.robots.port import DriverPort, PortRole
 from edge_runtime.safety import KernelConfig, Policy, Reason, Request, Result, State
 from edge_runtime.safety.recording import RECORD_DTYPE
 
@@ -248,7 +248,7 @@ class ControlLoop:
 
         Args:
             pidfd: of the process; None if that is not to be had. It tells the end when all memory has been given back.
-            lifeline: descriptor of a file that may hold its lifeline, which tells at once. See `edge_runtime.lifeline`.
+            lifeline: descriptor of a file that may hold its lifeline, which tells at once. See `ipc.lifeline`.
             pid: number of the process as it knows it itself, which the lifeline must name.
 
         Raises:

@@ -12,7 +12,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from contracts.messages import Heartbeat
+from edge_runtime.contracts.messages import Heartbeat
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.safety import Policy
 

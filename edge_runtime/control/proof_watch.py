@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.golden import ProofVerdict
-from contracts.messages import Heartbeat
-from contracts.updates import PolicyStatus
+from edge_runtime.contracts.golden import ProofVerdict
+from edge_runtime.contracts.messages import Heartbeat
+from edge_runtime.contracts.updates import PolicyStatus
 
 PATIENCE_NS = 2_000_000_000
 """How long whoever arms waits for an engine that has not spoken yet, at most: less than an operator waits."""

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from contracts.messages import ActionChunk, ChunkReceipt
+from edge_runtime.contracts.messages import ActionChunk, ChunkReceipt
 from edge_runtime.control.admission import Prediction
-from edge_runtime.control.intake import Declined, Taken
+from edge_runtime.control.chunk_pipeline import Declined, Taken
 
 _MAX_PENDING = 64
 

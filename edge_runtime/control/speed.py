@@ -5,11 +5,11 @@ The tightest of all wins; the kernel holds the result and, while armed, takes no
 
 from __future__ import annotations
 
-from contracts.messages import ReducedSpeed
-from edge_runtime.control.grade import Grade
+from edge_runtime.config.safety_file import GeometrySection
+from edge_runtime.contracts.messages import ReducedSpeed
 from edge_runtime.control.native_loop import ControlLoop
+from edge_runtime.control.timing_grade import Grade
 from edge_runtime.safety import Result
-from edge_runtime.safety_file import GeometrySection
 
 _REDUCED_SCALE = 0.25
 """Reduced speed of a robot whose geometry, and with it the speed of its tool, is not known."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.messages import Asker, OperatorCommand, OperatorKind, StopCause
+from edge_runtime.contracts.messages import Asker, OperatorCommand, OperatorKind, StopCause
 from edge_runtime.safety import Reason
 
 _NAME = "standing_orders.json"

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from contracts.embodiment import Embodiment
+from edge_runtime.config.safety_file import GeometrySection, SafetyLimits
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.control.limits import geometry_model, plane_names
-from edge_runtime.robots.port import Feedback, FeedbackFlag
+from edge_runtime.ipc.port import Feedback, FeedbackFlag
 from edge_runtime.safety import KernelConfig, Result
 from edge_runtime.safety.clearance import Distance, distances
-from edge_runtime.safety_file import GeometrySection, SafetyLimits
 
 _ROUNDING_M = 1e-12
 """The kernel takes a clearance that is short by so much for rounding."""

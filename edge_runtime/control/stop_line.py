@@ -11,8 +11,8 @@ import errno
 import os
 from types import TracebackType
 
-from contracts.errors import StopLineError
-from edge_runtime.config import StopLineSection
+from edge_runtime.config.robot_file import StopLineSection
+from edge_runtime.contracts.errors import StopLineError
 from edge_runtime.native import ffi, lib
 
 _COST_MAX_NS = 100_000

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import time
 
-from contracts.engine_status import EngineStatus, InstructionAnswer
-from contracts.errors import Refusal, SafetyError
-from contracts.messages import (
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
+from edge_runtime.contracts.errors import Refusal, SafetyError
+from edge_runtime.contracts.messages import (
     MAX_PATH_CHARS,
     ActionChunk,
     Asker,
@@ -23,30 +24,29 @@ from contracts.messages import (
     OperatorKind,
     SafetyReport,
 )
-from contracts.topics import ACTION_CHUNK, OPERATOR
-from contracts.updates import PolicyStatus
-from edge_runtime.bus import Refusals
-from edge_runtime.clock import Clock
-from edge_runtime.config import RobotConfig
+from edge_runtime.contracts.topics import ACTION_CHUNK, OPERATOR
+from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.control.admission import Admission, Prediction
-from edge_runtime.control.answers import AFTER_STOP, RESTARTED, UNPROVEN, Answers
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
-from edge_runtime.control.grade import SelfTest
-from edge_runtime.control.intake import Declined, Intake, Taken
+from edge_runtime.control.chunk_pipeline import Declined, Intake, Taken
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import TICK_NS
 from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.control.proof_watch import PATIENCE_NS, ProofWatch
 from edge_runtime.control.receipts import Receipts
+from edge_runtime.control.request_ledger import AFTER_STOP, RESTARTED, UNPROVEN, Answers
 from edge_runtime.control.speed import SpeedLimit
 from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.start_posture import refusal_detail
+from edge_runtime.control.timing_grade import SelfTest
 from edge_runtime.control.window import TickWindow
-from edge_runtime.lifeline import lifeline_path
+from edge_runtime.ipc.bus import Refusals
+from edge_runtime.ipc.clock import Clock
+from edge_runtime.ipc.lifeline import lifeline_path
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.pace import pace_of
-from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import Reason, Request, Result, State
 
 _DRAIN_LIMIT = 1024

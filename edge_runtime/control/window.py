@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from contracts.messages import LoopTiming
+from edge_runtime.contracts.messages import LoopTiming
 from edge_runtime.safety import Reason, State
 
 Ticks = npt.NDArray[Any]

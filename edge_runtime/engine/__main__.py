@@ -8,9 +8,11 @@ from functools import partial
 
 import cv2
 
-from contracts.errors import UnprovenError
-from contracts.text import PrintableFormatter
-from contracts.topics import (
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.bundles.kept_proofs import KeptProofs
+from edge_runtime.contracts.errors import UnprovenError
+from edge_runtime.contracts.text import PrintableFormatter
+from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
     CHUNK_RECEIPT,
     ENGINE_STATUS,
@@ -20,17 +22,15 @@ from contracts.topics import (
     POLICY_ORDER,
     POLICY_STATUS,
 )
-from edge_runtime.bus import Publisher, Subscriber
-from edge_runtime.clock import open_clock
 from edge_runtime.engine.engine_loop import EngineLoop, Sockets
 from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.planner import Planner
-from edge_runtime.engine.policies import Policies, boot
 from edge_runtime.engine.proof import load_proved
 from edge_runtime.engine.unproven import say_why_nothing_serves
-from edge_runtime.installed import Installed
-from edge_runtime.kept_proofs import KeptProofs
-from edge_runtime.lifeline import lifeline
+from edge_runtime.engine.warm_standby import Policies, boot
+from edge_runtime.ipc.bus import Publisher, Subscriber
+from edge_runtime.ipc.clock import open_clock
+from edge_runtime.ipc.lifeline import lifeline
 from edge_runtime.policies.processor import threads_for
 from edge_runtime.processes import port_name
 from edge_runtime.service import Arguments, StopSignal, run_service

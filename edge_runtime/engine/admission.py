@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contracts.embodiment import Embodiment
-from contracts.errors import Refusal
-from contracts.messages import FrameRef, Observation
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import Refusal
+from edge_runtime.contracts.messages import FrameRef, Observation
 
 FUTURE_TOLERANCE_NS = 2_000_000
 """Sender and receiver read the same clock; more than this ahead is not jitter but another clock."""

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from contracts.engines import BuildReport
-from contracts.errors import EdgeError, OtaError
-from contracts.manifest import verify_bundle
-from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.bundles.installed import require_ours
+from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.contracts.engines import BuildReport
+from edge_runtime.contracts.errors import EdgeError, OtaError
+from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.engine.engines import Engines
-from edge_runtime.installed import require_ours
 
 
 def build(folder: Path, config: RobotConfig) -> BuildReport:

@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.embodiment import Embodiment
-from contracts.errors import BundleError, EngineError
-from contracts.golden import Proof
-from contracts.manifest import Manifest, PolicyContract, verify_bundle
-from contracts.messages import Observation
-from contracts.sentences import Reading
-from contracts.tokenizer import read_tokenizer
-from edge_runtime.clock import Clock, MonotonicClock
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import BundleError, EngineError
+from edge_runtime.contracts.golden import Proof
+from edge_runtime.contracts.manifest import Manifest, PolicyContract, verify_bundle
+from edge_runtime.contracts.messages import Observation
+from edge_runtime.contracts.sentences import Reading
+from edge_runtime.contracts.tokenizer import read_tokenizer
 from edge_runtime.engine.engines import Engines
-from edge_runtime.engine.familiarity import figures_of, strangeness
+from edge_runtime.engine.out_of_distribution import figures_of, strangeness
 from edge_runtime.engine.policy import Actions
 from edge_runtime.engine.sampler import initial_noise, integrate_flow
 from edge_runtime.engine.transforms import ActionTransform, ImageTransform, InstructionTransform, Normalizer, state_of
-from edge_runtime.frames import FrameReader
+from edge_runtime.ipc.clock import Clock, MonotonicClock
+from edge_runtime.ipc.frames import FrameReader
 from edge_runtime.policies.session import Session, TensorSpec
 
 _WARM_UP_RUNS = 3

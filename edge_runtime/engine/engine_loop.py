@@ -13,12 +13,12 @@ import os
 import threading
 from dataclasses import dataclass
 
-from contracts.messages import ChunkReceipt, Observation, OperatorCommand
-from contracts.updates import PolicyOrder
-from edge_runtime.bus import Publisher, Subscriber
-from edge_runtime.clock import Clock, MonotonicClock
+from edge_runtime.contracts.messages import ChunkReceipt, Observation, OperatorCommand
+from edge_runtime.contracts.updates import PolicyOrder
 from edge_runtime.engine.planner import Planner, Question
-from edge_runtime.engine.policies import Policies
+from edge_runtime.engine.warm_standby import Policies
+from edge_runtime.ipc.bus import Publisher, Subscriber
+from edge_runtime.ipc.clock import Clock, MonotonicClock
 from edge_runtime.service import Beats, StopSignal
 
 _POLL_S = 0.02

@@ -13,12 +13,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
-from contracts.engines import BuiltEngine
-from contracts.errors import EngineError, OtaError
-from edge_runtime.clock import MonotonicClock
-from edge_runtime.config import RobotConfig
+from edge_runtime.bundles.engine_cache import EngineCache, EngineKey
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.engines import BuiltEngine
+from edge_runtime.contracts.errors import EngineError, OtaError
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
-from edge_runtime.engine_cache import EngineCache, EngineKey
+from edge_runtime.ipc.clock import MonotonicClock
 from edge_runtime.policies.processor import describe
 from edge_runtime.policies.session import VERSION, OrtSession, Session, optimize, settings
 

@@ -21,16 +21,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.embodiment import Embodiment
-from contracts.errors import BundleError, EdgeError
-from contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, NOT_FINITE, GoldenReport, picture_key
-from contracts.manifest import read_manifest
-from contracts.messages import Observation
-from edge_runtime.config import load_config
+from edge_runtime.bundles.installed import require_ours
+from edge_runtime.bundles.kept_proofs import KeptProofs
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import BundleError, EdgeError
+from edge_runtime.contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, NOT_FINITE, GoldenReport, picture_key
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.messages import Observation
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
-from edge_runtime.installed import require_ours
-from edge_runtime.kept_proofs import KeptProofs
 
 MAX_CASES = 64
 MAX_BYTES = 512 << 20

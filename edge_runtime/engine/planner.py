@@ -15,17 +15,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contracts.embodiment import Embodiment
-from contracts.engine_status import MAX_READING_CHARS, EngineStatus, InstructionAnswer
-from contracts.errors import FrameError, Refusal
-from contracts.messages import ActionChunk, ChunkReceipt, InferenceTiming, Observation, OperatorCommand, OperatorKind
-from contracts.topics import ACTION_CHUNK, OBSERVATION, OPERATOR
-from edge_runtime.bus import Refusals
-from edge_runtime.clock import Clock, MonotonicClock
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.engine_status import MAX_READING_CHARS, EngineStatus, InstructionAnswer
+from edge_runtime.contracts.errors import FrameError, Refusal
+from edge_runtime.contracts.messages import (
+    ActionChunk,
+    ChunkReceipt,
+    InferenceTiming,
+    Observation,
+    OperatorCommand,
+    OperatorKind,
+)
+from edge_runtime.contracts.topics import ACTION_CHUNK, OBSERVATION, OPERATOR
 from edge_runtime.engine.admission import Admission
-from edge_runtime.engine.agreement import Agreement
+from edge_runtime.engine.chunk_consistency import Agreement
 from edge_runtime.engine.latency import LatencyWindow
 from edge_runtime.engine.policy import Actions, Policy
+from edge_runtime.ipc.bus import Refusals
+from edge_runtime.ipc.clock import Clock, MonotonicClock
 from edge_runtime.pace import observation_age_max_s
 
 _log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.golden import Proof
-from contracts.messages import Observation
-from contracts.sentences import Reading
+from edge_runtime.contracts.golden import Proof
+from edge_runtime.contracts.messages import Observation
+from edge_runtime.contracts.sentences import Reading
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,17 @@ import cv2
 import msgspec
 import numpy as np
 
-from contracts import golden
-from contracts.errors import UnprovenError
-from contracts.golden import GOLDEN_NAME, GoldenReport, Proof, ProofVerdict
-from contracts.manifest import Manifest, read_manifest
-from contracts.soundness import is_measured
-from edge_runtime.config import RobotConfig
+from edge_runtime.bundles.installed import require_ours
+from edge_runtime.bundles.kept_proofs import KeptProofs, ProofKey
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts import golden
+from edge_runtime.contracts.errors import UnprovenError
+from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport, Proof, ProofVerdict
+from edge_runtime.contracts.manifest import Manifest, read_manifest
+from edge_runtime.contracts.soundness import is_measured
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.golden import run_pairs
-from edge_runtime.installed import require_ours
-from edge_runtime.kept_proofs import KeptProofs, ProofKey
 from edge_runtime.policies.processor import threads_for
 
 _ROOMS = (Path(__file__).parent, Path(__file__).parents[1] / "policies", Path(golden.__file__).parent)

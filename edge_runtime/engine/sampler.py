@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.manifest import FlowSampler
+from edge_runtime.contracts.manifest import FlowSampler
 
 Float32 = NDArray[np.float32]
 

@@ -3,7 +3,7 @@
 Guarantees: a graph runs in the precision that it is written in, which is what was held against the trained policy: the
 network is strongly typed, and the builder chooses how, never what. Tensors whose type or shape the engine does not have
 never reach the device. Refuses machines without the libraries, naming what to install. Trusts engines as code: they
-must be of this robot's own making, see `edge_runtime.engine_cache`.
+must be of this robot's own making, see `edge_runtime.bundles.engine_cache`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import EngineError, OtaError
-from contracts.installation import explain
-from edge_runtime.engine_cache import TIMINGS_NAME, EngineCache, EngineKey
+from edge_runtime.bundles.engine_cache import TIMINGS_NAME, EngineCache, EngineKey
+from edge_runtime.contracts.errors import EngineError, OtaError
+from edge_runtime.contracts.installation import explain
 from edge_runtime.gpu import find_gpu
 from edge_runtime.policies.session import Session, Tensors, TensorSpec
 

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.manifest import ImageInput, Normalization, PolicyContract, SentenceContract
-from contracts.messages import Observation
-from contracts.sentences import Reading, read_sentence
-from contracts.tokenizer import WordTokenizer
+from edge_runtime.contracts.manifest import ImageInput, Normalization, PolicyContract, SentenceContract
+from edge_runtime.contracts.messages import Observation
+from edge_runtime.contracts.sentences import Reading, read_sentence
+from edge_runtime.contracts.tokenizer import WordTokenizer
 
 Pixels = NDArray[np.uint8]
 Float32 = NDArray[np.float32]

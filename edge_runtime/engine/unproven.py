@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from contracts.golden import ProofVerdict
-from contracts.topics import HEARTBEAT_ENGINE, POLICY_STATUS
-from contracts.updates import MAX_WORDS_CHARS, PolicyStatus
-from edge_runtime.bus import Publisher, Refusals
-from edge_runtime.installed import Installed
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.contracts.golden import ProofVerdict
+from edge_runtime.contracts.topics import HEARTBEAT_ENGINE, POLICY_STATUS
+from edge_runtime.contracts.updates import MAX_WORDS_CHARS, PolicyStatus
+from edge_runtime.ipc.bus import Publisher, Refusals
 from edge_runtime.service import Beats
 
 _INTERVAL_S = 1.0 / POLICY_STATUS.rate_hz

@@ -5,7 +5,7 @@ from __future__ import annotations
 try:
     from edge_runtime._native import ffi, lib
 except ImportError as error:
-    from contracts.installation import again
+    from edge_runtime.contracts.installation import again
 
     raise ImportError(f"the C extension edge_runtime._native can't be loaded ({error}); {again()}") from error
 

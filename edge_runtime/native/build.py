@@ -19,7 +19,7 @@ from cffi import FFI
 
 PACKAGE = Path(__file__).resolve().parents[1]
 HEADERS = (
-    "robots/driver_port.h",
+    "ipc/driver_port.h",
     "native/port.h",
     "native/lifeline.h",
     "safety/kernel/geometry.h",

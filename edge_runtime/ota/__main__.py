@@ -10,26 +10,26 @@ import contextlib
 import logging
 import time
 
-from contracts.errors import OtaError
-from contracts.text import PrintableFormatter
-from edge_runtime.installed import Installed
-from edge_runtime.ota.agent import Agent
-from edge_runtime.ota.desk import Desk
-from edge_runtime.ota.diary import Diary
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.hands import EndableClock, Hands
-from edge_runtime.ota.keeper import Keeper
-from edge_runtime.ota.orders import Orders, acting
-from edge_runtime.ota.patient import PatientTransport
-from edge_runtime.ota.runner import Runner
-from edge_runtime.ota.scrub import Scrub
-from edge_runtime.ota.settings import reporting_of, settings_of
-from edge_runtime.ota.shared import Shared
-from edge_runtime.ota.status_report import Reporting, send_report
-from edge_runtime.ota.transport import HttpTransport
-from edge_runtime.ota.worker import Worker
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.bundles.slots import Slot, SlotFile
+from edge_runtime.contracts.errors import OtaError
+from edge_runtime.contracts.text import PrintableFormatter
+from edge_runtime.ota.agent.agent import Agent
+from edge_runtime.ota.agent.agent_bus import Desk
+from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.settings import reporting_of, settings_of
+from edge_runtime.ota.agent.shared import Shared
+from edge_runtime.ota.agent.status_report import Reporting, send_report
+from edge_runtime.ota.agent.worker import Worker
+from edge_runtime.ota.lifecycle.activation import Keeper
+from edge_runtime.ota.lifecycle.desired_policy import Orders, acting
+from edge_runtime.ota.lifecycle.effects import EndableClock, Hands
+from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.store.scrub import Scrub
+from edge_runtime.ota.transfer.retrying_transport import PatientTransport
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.service import Arguments, StopSignal, run_service
-from edge_runtime.slots import Slot, SlotFile
 
 
 def serve(arguments: Arguments, stop: StopSignal) -> None:

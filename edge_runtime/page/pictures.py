@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 
-from contracts.errors import FrameError
-from contracts.messages import Observation
-from contracts.topics import OBSERVATION
-from edge_runtime.bus import Subscriber
-from edge_runtime.frames import FrameReader
+from edge_runtime.contracts.errors import FrameError
+from edge_runtime.contracts.messages import Observation
+from edge_runtime.contracts.topics import OBSERVATION
+from edge_runtime.ipc.bus import Subscriber
+from edge_runtime.ipc.frames import FrameReader
 
 _POLL_S = 0.1
 _JPEG = [

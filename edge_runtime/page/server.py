@@ -19,11 +19,8 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from contracts.embodiment import Embodiment
-from contracts.errors import ProcessError
-from edge_runtime.page.pictures import Pictures
-from edge_runtime.status import Status
-from edge_runtime.status_lines import (
+from edge_runtime.client.status import Status
+from edge_runtime.client.status_lines import (
     interventions_line,
     is_alarmed,
     is_capped,
@@ -38,6 +35,9 @@ from edge_runtime.status_lines import (
     verdicts_line,
     wants_a_person,
 )
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import ProcessError
+from edge_runtime.page.pictures import Pictures
 
 ADDRESS = "127.0.0.1"
 _BOUNDARY = "edge-runtime-frame"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from contracts.errors import EngineError
+from edge_runtime.contracts.errors import EngineError
 from edge_runtime.policies.graph_file import INT8, UINT8, Body, GraphFile, Node, Tensor
 
 _FUSED = "com.microsoft"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from contracts.errors import EngineError
+from edge_runtime.contracts.errors import EngineError
 
 UINT8, INT8 = 2, 3
 _INT32 = 6

@@ -18,7 +18,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from contracts.errors import EngineError
+from edge_runtime.contracts.errors import EngineError
 from edge_runtime.policies.exactness import require_runnable
 from edge_runtime.policies.graph_file import product_of_integers, read_graph
 from edge_runtime.policies.processor import threads_for

@@ -19,8 +19,8 @@ from typing import BinaryIO, Literal
 import numpy as np
 import zstandard
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.release import DELTA_BLOCK_BYTES, MAX_BLOB_BYTES
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.release import DELTA_BLOCK_BYTES, MAX_BLOB_BYTES
 
 # Level 3 needs 2 MiB. A frame that asks for more memory than this is refused by the decoder.
 _MAX_WINDOW_BYTES = 8 << 20

@@ -11,9 +11,9 @@ import hashlib
 import io
 from collections.abc import Callable
 
-from contracts.errors import BundleError, OtaError, OtaRefusal
-from contracts.manifest import MANIFEST_NAME, parse_manifest
-from contracts.release import MAX_RELEASE_BYTES, ReleaseManifest
+from edge_runtime.contracts.errors import BundleError, OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import MANIFEST_NAME, parse_manifest
+from edge_runtime.contracts.release import MAX_RELEASE_BYTES, ReleaseManifest
 from edge_runtime.releases.delta import decode_delta
 from edge_runtime.releases.unpack import PackReader
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
-from contracts.errors import BundleError, OtaError
-from contracts.release import ReleaseFile, ReleaseManifest, StoredBlob, StoredDelta
+from edge_runtime.contracts.errors import BundleError, OtaError
+from edge_runtime.contracts.release import ReleaseFile, ReleaseManifest, StoredBlob, StoredDelta
 from edge_runtime.releases.delta import decode
 
 # Decoded pieces kept at hand: a walk through a file's structure comes back to the same few.

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from contracts.embodiment import joint_order_digest
-from contracts.errors import ConfigError
+from edge_runtime.contracts.embodiment import joint_order_digest
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import ffi, lib
 
 NO_TORQUE_LIMIT_NM = 1e6

@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import RecordingError
+from edge_runtime.contracts.errors import RecordingError
 from edge_runtime.native import ffi, lib
 
 FORMAT = 1

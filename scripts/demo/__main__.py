@@ -1,6 +1,6 @@
 """`python -m scripts.demo`, which is what `make demo` runs."""
 
-from contracts.console import run_command
+from edge_runtime.contracts.console import run_command
 
 if __name__ == "__main__":
     run_command("scripts.demo.show", "make demo", ("robot", "sim", "hub"))

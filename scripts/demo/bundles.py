@@ -21,11 +21,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.embodiment import Embodiment
-from contracts.errors import EdgeError
-from contracts.golden import GOLDEN_NAME
-from contracts.manifest import Manifest, ParityReport, blob_of, read_manifest, verify_bundle, write_manifest
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.golden import GOLDEN_NAME
+from edge_runtime.contracts.manifest import (
+    Manifest,
+    ParityReport,
+    blob_of,
+    read_manifest,
+    verify_bundle,
+    write_manifest,
+)
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.golden import plan_of
 from export_tools.parity import compare, require_parity

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from contracts.errors import ConfigError, EdgeError, ProcessError
-from edge_runtime.bus import claim, is_claimed
 from edge_runtime.cli import build_parser
 from edge_runtime.cli.run import run
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.errors import ConfigError, EdgeError, ProcessError
+from edge_runtime.ipc.bus import claim, is_claimed
 from edge_runtime.page import require_free_port
 from scripts.demo.stage import Stage, require_tools
 from scripts.demo.story import Story

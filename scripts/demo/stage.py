@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from contracts.errors import ProcessError
-from contracts.installation import missing, not_installed
 from edge_runtime.cli.launch import guarded
-from edge_runtime.config import SIM_CONFIG
+from edge_runtime.config.robot_file import SIM_CONFIG
+from edge_runtime.contracts.errors import ProcessError
+from edge_runtime.contracts.installation import missing, not_installed
 
 ROBOT, HARDWARE = "arm-1", "sim_arm"
 _MARK = "MADE_BY_MAKE_DEMO"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from benchmarks.faults.recorder import ENTRY, Continuity
 from benchmarks.faults.rounds import judge_stop
-from edge_runtime.config import SIM_CONFIG, load_config
-from edge_runtime.robots.port import CommandState
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.ipc.port import CommandState
 
 TICK_S = 1e-3
 JOINTS = 7

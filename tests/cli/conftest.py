@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edge_runtime.config import load_config
-from edge_runtime.frames import ring_name
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.ipc.frames import ring_name
 from edge_runtime.processes import port_name
 from tests.system.conftest import run_dir
 from tests.system.drift_bundle import write_robot

@@ -10,8 +10,8 @@ import pytest
 import edge_runtime.cli
 import export_tools.cli
 import hub.cli
-from contracts.console import BUG
-from edge_runtime.config import SIM_BUNDLE
+from edge_runtime.config.robot_file import SIM_BUNDLE
+from edge_runtime.contracts.console import BUG
 
 
 def _below_a_file(path: Path) -> Path:
@@ -58,7 +58,7 @@ READ = (
     ("edge-runtime", "ota", "status", "--config", "{}"),
     ("edge-runtime", "replay", "{}"),
     ("edge-runtime", "kinematics", "{}"),
-    ("edge-runtime", "kinematics", "edge_runtime/robots/sim/world.xml", "--embodiment", "{}"),
+    ("edge-runtime", "kinematics", "edge_runtime/drivers/sim/world.xml", "--embodiment", "{}"),
     ("edge-runtime", "operator", "status", "--run-dir", "{}"),
     ("edge-export", "check", "{}"),
     ("edge-export", "export", "--weights", "{}", "--out", "/dev/full/out"),

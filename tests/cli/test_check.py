@@ -21,8 +21,8 @@ from edge_runtime.cli import check as check_package
 from edge_runtime.cli import main
 from edge_runtime.cli.check import LOOKS, check, machine, robot, timing, verdict
 from edge_runtime.cli.check.row import Level, Look, Row, rows_of
-from edge_runtime.config import RobotConfig, load_config
-from edge_runtime.control import grade
+from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.control import timing_grade as grade
 from tests.settings import copy_settings, replace
 from tests.system.drift_bundle import write_robot
 
@@ -120,7 +120,7 @@ def never_late(line: grade.Grade) -> grade.Grade:
 
 
 def test_a_driver_that_never_stops_by_itself_is_not_fit(robot_toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_runtime.robots.declaration import DriverDeclaration
+    from edge_runtime.drivers.declaration import DriverDeclaration
 
     monkeypatch.setattr(robot, "declaration_of", lambda _driver: DriverDeclaration(watchdog_ns=0))
     (row,) = robot.driver(load_config(robot_toml))

@@ -10,15 +10,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.errors import ConfigError
 from edge_runtime.cli import main
 from edge_runtime.cli.check.robot import not_kept_apart
 from edge_runtime.cli.check.row import Level
 from edge_runtime.cli.claims import claims_sheet, time_to_rest_s
-from edge_runtime.config import SIM_CONFIG, StopLineSection, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, StopLineSection, load_config
+from edge_runtime.config.safety_file import FallbackSection, JointLimits
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.control.limits import kinematics_of
 from edge_runtime.safety import Kernel, State
-from edge_runtime.safety_file import FallbackSection, JointLimits
 from tests.safety.robot import Robot, make_config
 from tests.settings import copy_settings, replace
 

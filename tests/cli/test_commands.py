@@ -22,7 +22,7 @@ from rich.console import Console
 from edge_runtime.cli import build_parser, main
 from edge_runtime.cli.display import Score, describe, plain_line
 from edge_runtime.cli.evaluate import percentiles, wilson_interval
-from edge_runtime.status import Watcher
+from edge_runtime.client.status import Watcher
 from tests.cli.conftest import Command, traces
 
 COMMANDS = ("run", "evaluate", "monitor", "operator", "ota", "check", "claims", "replay", "kinematics")

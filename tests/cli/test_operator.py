@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OperatorError
-from contracts.messages import StopCause
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import load_config
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.client.status import Watcher
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.messages import StopCause
 from edge_runtime.safety.recording import read_recording
-from edge_runtime.status import Watcher
 from tests.cli.conftest import Command
 from tests.cli.test_run import wait_for_state
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile
 from edge_runtime.cli import main
-from edge_runtime.ota.journal import Journal, JournalFile, State, Update
-from edge_runtime.slots import SHIPPED, Slot, SlotFile
+from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, State, Update
 from tests.ota.updated_robot import Scene
 from tests.settings import copy_settings
 from tests.simulators.web_server import WebServer

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_runtime.ota.floor import Floor, ReleaseFloor
-from edge_runtime.ota.versions import Versions
+from edge_runtime.ota.trust.rollback_protection import Floor, ReleaseFloor
+from edge_runtime.ota.trust.versions import Versions
 from tests.cli.test_ota import say
 from tests.ota.updated_robot import Scene
 from tests.simulators.web_server import WebServer

@@ -17,9 +17,9 @@ import msgspec
 import psutil
 import pytest
 
-from contracts.manifest import blob_of, read_manifest, write_manifest
-from edge_runtime.status import Watcher
-from hub.house import make_development_hub
+from edge_runtime.client.status import Watcher
+from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
+from hub.hub import make_development_hub
 from tests.cli.conftest import Command, traces
 
 pytestmark = pytest.mark.realtime

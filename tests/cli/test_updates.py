@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from contracts.manifest import read_manifest
-from contracts.updates import UpdateStatus
 from edge_runtime.cli.display import Called, describe, live_display, plain_line
 from edge_runtime.cli.updates import Names, UpdateTold, plain_release, short, update_line
-from edge_runtime.config import SIM_CONFIG, load_config
-from edge_runtime.status import Watcher
+from edge_runtime.client.status import Watcher
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.updates import UpdateStatus
 
 OLD, NEW = "a" * 64, "b" * 64
 RELEASE = f"bundles/arm_policy/{'c' * 64}.json"

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.embodiment import Embodiment, joint_order_digest
-from contracts.errors import BundleError, HandshakeError
-from contracts.manifest import (
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.embodiment import Embodiment, joint_order_digest
+from edge_runtime.contracts.errors import BundleError, HandshakeError
+from edge_runtime.contracts.manifest import (
     Blob,
     FlowSampler,
     Graphs,
@@ -29,7 +30,6 @@ from contracts.manifest import (
     verify_bundle,
     write_manifest,
 )
-from edge_runtime.config import SIM_CONFIG, load_config
 
 JOINTS = tuple(f"joint{i}" for i in range(1, 8))
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.embodiment import joint_order_digest
-from contracts.engine_status import MAX_READING_CHARS, EngineStatus, InstructionAnswer
-from contracts.errors import DecodeError, EdgeError, Refusal
-from contracts.golden import ProofVerdict
-from contracts.messages import (
+from edge_runtime.contracts.embodiment import joint_order_digest
+from edge_runtime.contracts.engine_status import MAX_READING_CHARS, EngineStatus, InstructionAnswer
+from edge_runtime.contracts.errors import DecodeError, EdgeError, Refusal
+from edge_runtime.contracts.golden import ProofVerdict
+from edge_runtime.contracts.messages import (
     MAX_ANSWERS,
     MAX_CAMERAS,
     MAX_DETAIL_CHARS,
@@ -41,7 +41,7 @@ from contracts.messages import (
     SceneStatus,
     StopCause,
 )
-from contracts.topics import (
+from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
     ENGINE_STATUS,
     EPISODE,
@@ -58,7 +58,7 @@ from contracts.topics import (
     decode,
     encode,
 )
-from contracts.updates import (
+from edge_runtime.contracts.updates import (
     MAX_UPDATE_ANSWERS,
     EpisodeOutcome,
     PolicyOrder,

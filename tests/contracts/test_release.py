@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts import release as format_
-from contracts.errors import OtaError, OtaRefusal
-from contracts.manifest import MotionLimits, read_manifest
-from contracts.release import Compatibility, SafetyNeeds, load
+from edge_runtime.contracts import release as format_
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import MotionLimits, read_manifest
+from edge_runtime.contracts.release import Compatibility, SafetyNeeds, load
 from tests.ota.small_bundles import small_bundle
 
 A, B, C, D = (hashlib.sha256(letter).hexdigest() for letter in (b"a", b"b", b"c", b"d"))

@@ -8,9 +8,17 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from contracts.errors import ReportError, ReportRefusal
-from contracts.report import MAX_REPORT_BYTES, SHIPPED, SIGNED_CONTEXT, SignedReport, StatusReport, UpdateState, load
-from edge_runtime.ota.journal import State
+from edge_runtime.contracts.errors import ReportError, ReportRefusal
+from edge_runtime.contracts.report import (
+    MAX_REPORT_BYTES,
+    SHIPPED,
+    SIGNED_CONTEXT,
+    SignedReport,
+    StatusReport,
+    UpdateState,
+    load,
+)
+from edge_runtime.ota.lifecycle.journal import State
 
 REPORT = StatusReport(
     format_version=1,

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import BundleError
-from contracts.manifest import MANIFEST_NAME, read_manifest, verify_bundle
-from contracts.soundness import is_measured, problems_of
-from contracts.tokenizer import WordTokenizer, read_tokenizer, write_tokenizer
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.manifest import MANIFEST_NAME, read_manifest, verify_bundle
+from edge_runtime.contracts.soundness import is_measured, problems_of
+from edge_runtime.contracts.tokenizer import WordTokenizer, read_tokenizer, write_tokenizer
 from tests.golden_bundles import SHIPPED, copy_with
 
 Change = Callable[[dict[str, Any]], object]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.text import LIMIT_CHARACTERS, printable, printable_json, printable_lines
+from edge_runtime.contracts.text import LIMIT_CHARACTERS, printable, printable_json, printable_lines
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=80)
 

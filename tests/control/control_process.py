@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.plan import Plan
-from edge_runtime.robots.port import DriverPort
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.safety import KernelConfig, Result, State
 from tests.control.perfect_driver import JOINTS
 

@@ -16,7 +16,7 @@ from types import TracebackType
 
 import numpy as np
 
-from edge_runtime.robots.port import Command, DriverPort
+from edge_runtime.ipc.port import Command, DriverPort
 
 JOINTS = ("a", "b", "c")
 TICK_NS = 1_000_000

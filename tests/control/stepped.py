@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from edge_runtime.control.native_loop import ControlLoop
-from edge_runtime.robots.port import Command, DriverPort
+from edge_runtime.ipc.port import Command, DriverPort
 from edge_runtime.safety import Result
 from tests.control.control_process import make_config
 from tests.control.perfect_driver import JOINTS, TICK_NS, PerfectRobot

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from contracts.errors import Refusal
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.errors import Refusal
 from edge_runtime.control.admission import Admission, Prediction, Rehearsal
 from edge_runtime.control.chunk_buffer import Offer, Refused
 from edge_runtime.control.limits import kernel_config

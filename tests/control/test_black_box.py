@@ -17,9 +17,9 @@ import pytest
 
 from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder, save
 from edge_runtime.control.native_loop import ControlLoop
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.native import ffi, lib
 from edge_runtime.native.build import FLAGS, HEADERS, PACKAGE
-from edge_runtime.robots.port import DriverPort
 from edge_runtime.safety import Reason, Result, State
 from edge_runtime.safety.recording import KIND_REQUEST, KIND_TICK, KIND_TIGHTEN, RECORD_DTYPE, read_recording
 from edge_runtime.safety.replay import replay

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.embodiment import Embodiment
-from contracts.errors import Refusal
-from contracts.messages import MAX_HORIZON, ActionChunk, InferenceTiming
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import Refusal
+from edge_runtime.contracts.messages import MAX_HORIZON, ActionChunk, InferenceTiming
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer, Posture, Refused
 from edge_runtime.control.plan import MAX_KNOTS, Plan, evaluate_plan
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.errors import HandshakeError
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.errors import HandshakeError
 from edge_runtime.control.__main__ import control
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.processes import port_name
-from edge_runtime.robots.port import DriverPort
 from edge_runtime.service import Arguments
 
 _CONFIG = load_config(SIM_CONFIG)

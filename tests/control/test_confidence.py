@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.messages import GateState
-from edge_runtime.config import ConfidenceSection
+from edge_runtime.config.robot_file import ConfidenceSection
+from edge_runtime.contracts.messages import GateState
 from edge_runtime.control.confidence import TRANSITIONS, ConfidenceGate, Decision, GateEvent
 
 SETTINGS = ConfidenceSection(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import HandshakeError
-from contracts.manifest import Manifest, read_manifest
+from edge_runtime.bundles.installed import Installed, bundle_folder
+from edge_runtime.bundles.slots import Slot, SlotFile, Slots
+from edge_runtime.contracts.errors import HandshakeError
+from edge_runtime.contracts.manifest import Manifest, read_manifest
 from edge_runtime.control.known_bundles import KnownBundles
-from edge_runtime.installed import Installed, bundle_folder
-from edge_runtime.slots import Slot, SlotFile, Slots
 from tests.ota.small_bundles import small_bundle
 
 SECOND_NS = 1_000_000_000

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import ConfigError
-from edge_runtime.config import SIM_CONFIG, RobotConfig, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, RobotConfig, load_config
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.safety import Kernel, KernelConfig, Reason, State
 from edge_runtime.safety.kinematics import (

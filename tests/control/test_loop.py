@@ -16,10 +16,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from contracts.errors import HandshakeError, PortError, SafetyError
+from edge_runtime.contracts.errors import HandshakeError, PortError, SafetyError
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.plan import PlanResult
-from edge_runtime.robots.port import CommandState, DriverPort, PortRole
+from edge_runtime.ipc.port import CommandState, DriverPort, PortRole
 from edge_runtime.safety import Reason, Result, State
 from tests.control.control_process import make_config, wait_for, wave
 from tests.control.perfect_driver import DriverProcess, LockstepPlant

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from edge_runtime.control.native_loop import ControlLoop
-from edge_runtime.robots.port import DriverPort
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.safety import Result, State
 from tests.control.control_process import make_config, wait_for, wave
 from tests.control.perfect_driver import DriverProcess

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.control.native_loop import ControlLoop
-from edge_runtime.robots.port import DriverPort
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.safety import Result, State
 from tests.control.control_process import make_config, wave
 from tests.control.perfect_driver import LockstepPlant

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contracts.errors import SafetyError
-from edge_runtime.robots.port import FeedbackFlag
+from edge_runtime.contracts.errors import SafetyError
+from edge_runtime.ipc.port import FeedbackFlag
 from edge_runtime.safety import Reason, Result, State
 from tests.control.control_process import wave
 from tests.control.stepped import SteppedLoop

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.robots.port import DriverPort
+from edge_runtime.ipc.port import DriverPort
 from tests.control.perfect_driver import DriverProcess
 
 pytestmark = pytest.mark.realtime
@@ -75,9 +75,9 @@ def test_at_most_three_system_calls_a_tick_and_none_for_memory(port: DriverPort,
 
 STUCK = """
 import os, sys
-from contracts.errors import SafetyError
+from edge_runtime.contracts.errors import SafetyError
 from edge_runtime.control.native_loop import ControlLoop
-from edge_runtime.robots.port import DriverPort
+from edge_runtime.ipc.port import DriverPort
 from tests.control.control_process import make_config
 
 with DriverPort.attach(sys.argv[1], timeout_s=20.0) as port:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from contracts.errors import SafetyError
+from edge_runtime.contracts.errors import SafetyError
 from edge_runtime.safety import Policy, Reason, State
 from tests.control.control_process import wave
 from tests.control.perfect_driver import TICK_NS

@@ -10,7 +10,7 @@ from os import close, pidfd_open
 import pytest
 from msgspec.structs import replace
 
-from contracts.messages import Heartbeat
+from edge_runtime.contracts.messages import Heartbeat
 from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.safety import Policy
 from tests.control.stepped import SteppedLoop

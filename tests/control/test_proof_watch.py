@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.golden import ProofVerdict
-from contracts.messages import Heartbeat
-from contracts.updates import PolicyStatus
+from edge_runtime.contracts.golden import ProofVerdict
+from edge_runtime.contracts.messages import Heartbeat
+from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.control.proof_watch import ProofWatch
 
 TIMEOUT_NS = 500

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from contracts.errors import Refusal
+from edge_runtime.contracts.errors import Refusal
 from edge_runtime.control.admission import Prediction
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer, Refused
-from edge_runtime.control.intake import Declined, Taken
+from edge_runtime.control.chunk_pipeline import Declined, Taken
 from edge_runtime.control.receipts import Receipts
 from edge_runtime.safety import Reason
 from tests.control.test_chunk_buffer import BLEND_NS, EMBODIMENT, MS, REST, make_chunk

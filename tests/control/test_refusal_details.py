@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from contracts.messages import MAX_DETAIL_CHARS, Answer, OperatorKind
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.messages import MAX_DETAIL_CHARS, Answer, OperatorKind
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.control.start_posture import refusal_detail
-from edge_runtime.robots.port import Feedback, FeedbackFlag
+from edge_runtime.ipc.port import Feedback, FeedbackFlag
 from edge_runtime.safety import Result, State
 from tests.control.stepped import SteppedLoop
 from tests.control.test_supervisor import Bench

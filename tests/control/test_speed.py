@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_runtime.control.grade import GRADES
+from edge_runtime.config.safety_file import GeometrySection
 from edge_runtime.control.speed import SpeedLimit
+from edge_runtime.control.timing_grade import GRADES
 from edge_runtime.safety import Result
-from edge_runtime.safety_file import GeometrySection
 from tests.control.stepped import SteppedLoop
 
 A, B, C, D = GRADES

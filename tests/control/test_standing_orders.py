@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.messages import StopCause
+from edge_runtime.contracts.messages import StopCause
 from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.safety import Reason
 

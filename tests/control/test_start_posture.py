@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.config import SIM_CONFIG, RobotConfig, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, RobotConfig, load_config
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.control.start_posture import geometry_problem
 from edge_runtime.safety import Kernel, Request, Result

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import PortError, StopLineError
-from edge_runtime.config import SIM_CONFIG, StopLineSection
+from edge_runtime.config.robot_file import SIM_CONFIG, StopLineSection
+from edge_runtime.contracts.errors import PortError, StopLineError
 from edge_runtime.control.stop_line import StopLine
 from edge_runtime.native import lib
 from edge_runtime.safety import Reason, Request, Result, State

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import StopLineError
-from edge_runtime.config import StopLineSection
+from edge_runtime.config.robot_file import StopLineSection
+from edge_runtime.contracts.errors import StopLineError
 from edge_runtime.control.stop_line import StopLine
 from edge_runtime.safety import Reason, Result, State
 from tests.control.control_process import wave

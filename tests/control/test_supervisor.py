@@ -10,10 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.engine_status import EngineStatus, InstructionAnswer
-from contracts.golden import ProofVerdict
-from contracts.manifest import read_manifest
-from contracts.messages import (
+from edge_runtime.bundles.installed import Installed, bundle_folder
+from edge_runtime.bundles.slots import Slot, SlotFile, Slots
+from edge_runtime.client.explanations import ANSWERS
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
+from edge_runtime.contracts.golden import ProofVerdict
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.messages import (
     ActionChunk,
     Asker,
     GateState,
@@ -23,26 +27,22 @@ from contracts.messages import (
     SafetyReport,
     StopCause,
 )
-from contracts.updates import PolicyStatus
-from edge_runtime.bus import Refusals
-from edge_runtime.clock import Clock, VirtualClock
-from edge_runtime.config import SIM_CONFIG, load_config
-from edge_runtime.control.answers import AFTER_STOP, RESTARTED
+from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.control.black_box import BlackBox, Origin
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.proof_watch import PATIENCE_NS
+from edge_runtime.control.request_ledger import AFTER_STOP, RESTARTED
 from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.supervisor import PACE, Supervisor
-from edge_runtime.explanations import ANSWERS
-from edge_runtime.installed import Installed, bundle_folder
-from edge_runtime.robots.port import FeedbackFlag
+from edge_runtime.ipc.bus import Refusals
+from edge_runtime.ipc.clock import Clock, VirtualClock
+from edge_runtime.ipc.port import FeedbackFlag
 from edge_runtime.safety import State
 from edge_runtime.safety.recording import read_recording
-from edge_runtime.slots import Slot, SlotFile, Slots
 from tests.control.control_process import make_config
 from tests.control.stepped import SteppedLoop
 from tests.control.test_chunk_buffer import make_chunk
-from tests.control.test_intake import EMBODIMENT
+from tests.control.test_chunk_pipeline import EMBODIMENT
 from tests.ota.small_bundles import small_bundle
 
 CONFIG = msgspec.structs.replace(load_config(SIM_CONFIG), embodiment=EMBODIMENT)

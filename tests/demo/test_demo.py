@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from contracts.manifest import read_manifest
-from edge_runtime.bus import claim
-from edge_runtime.config import SIM_CONFIG, load_config
-from edge_runtime.installed import Installed
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.ipc.bus import claim
 from scripts.demo import stage
 from scripts.demo.show import main
 from tests.cli.conftest import traces

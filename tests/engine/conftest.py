@@ -16,9 +16,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from contracts.embodiment import Embodiment
-from contracts.manifest import Normalization
-from edge_runtime.config import SIM_CONFIG
+from edge_runtime.config.robot_file import SIM_CONFIG
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.manifest import Normalization
 from tests import onnx_bundle
 
 HORIZON = 4

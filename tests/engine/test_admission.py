@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.embodiment import Embodiment
-from contracts.errors import Refusal
-from contracts.messages import MAX_CAMERAS, MAX_JOINTS, FrameRef, Observation
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import Refusal
+from edge_runtime.contracts.messages import MAX_CAMERAS, MAX_JOINTS, FrameRef, Observation
 from edge_runtime.engine.admission import (
     FRAME_SKEW_MAX_NS,
     FUTURE_TOLERANCE_NS,

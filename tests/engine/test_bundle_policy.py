@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import pytest
 
-from contracts.embodiment import Embodiment
-from contracts.errors import BundleError, FrameError, HandshakeError
-from contracts.manifest import (
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import BundleError, FrameError, HandshakeError
+from edge_runtime.contracts.manifest import (
     FlowSampler,
     Graphs,
     ImageInput,
@@ -24,11 +24,11 @@ from contracts.manifest import (
     read_manifest,
     write_manifest,
 )
-from contracts.messages import FrameRef, Observation
-from contracts.tokenizer import read_tokenizer, write_tokenizer
+from edge_runtime.contracts.messages import FrameRef, Observation
+from edge_runtime.contracts.tokenizer import read_tokenizer, write_tokenizer
 from edge_runtime.engine import bundle_policy
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.frames import FrameRing, ring_name
+from edge_runtime.ipc.frames import FrameRing, ring_name
 from tests.golden_bundles import copy_with, seal
 
 BundleWriter = Callable[..., Path]

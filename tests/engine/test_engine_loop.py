@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from contracts.embodiment import Embodiment
-from contracts.engine_status import EngineStatus, InstructionAnswer
-from contracts.errors import EngineError
-from contracts.messages import ActionChunk, Heartbeat, Message, Observation, OperatorCommand, OperatorKind
-from contracts.topics import (
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
+from edge_runtime.contracts.errors import EngineError
+from edge_runtime.contracts.messages import ActionChunk, Heartbeat, Message, Observation, OperatorCommand, OperatorKind
+from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
     ENGINE_STATUS,
     HEARTBEAT_ENGINE,
@@ -25,14 +26,13 @@ from contracts.topics import (
     OPERATOR,
     POLICY_STATUS,
 )
-from edge_runtime.bus import Publisher, Refusals, Sender, Subscriber
 from edge_runtime.engine import engine_loop
 from edge_runtime.engine import planner as planner_module
 from edge_runtime.engine.engine_loop import EngineLoop, Sockets
 from edge_runtime.engine.planner import Planner
-from edge_runtime.engine.policies import Policies
 from edge_runtime.engine.policy import Actions
-from edge_runtime.installed import Installed
+from edge_runtime.engine.warm_standby import Policies
+from edge_runtime.ipc.bus import Publisher, Refusals, Sender, Subscriber
 from tests.engine.test_planner import Bench, HandClock, StillPolicy
 from tests.ota.small_bundles import small_bundle
 

@@ -16,16 +16,24 @@ import numpy as np
 import pytest
 import zmq
 
-from contracts.embodiment import Embodiment
-from contracts.engine_status import EngineStatus, InstructionAnswer
-from contracts.messages import ActionChunk, FrameRef, Heartbeat, Observation, OperatorCommand, OperatorKind
-from contracts.topics import ACTION_CHUNK, ENGINE_STATUS, HEARTBEAT_ENGINE, OBSERVATION, OPERATOR, Topic, encode
-from edge_runtime.bus import Subscriber
-from edge_runtime.config import SIM_CONFIG
-from edge_runtime.frames import FrameRing, ring_name
-from edge_runtime.lifeline import lifeline_path
+from edge_runtime.config.robot_file import SIM_CONFIG
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
+from edge_runtime.contracts.messages import ActionChunk, FrameRef, Heartbeat, Observation, OperatorCommand, OperatorKind
+from edge_runtime.contracts.topics import (
+    ACTION_CHUNK,
+    ENGINE_STATUS,
+    HEARTBEAT_ENGINE,
+    OBSERVATION,
+    OPERATOR,
+    Topic,
+    encode,
+)
+from edge_runtime.ipc.bus import Subscriber
+from edge_runtime.ipc.frames import FrameRing, ring_name
+from edge_runtime.ipc.lifeline import lifeline_path
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.processes import port_name
-from edge_runtime.robots.port import DriverPort
 
 BundleWriter = Callable[..., Path]
 PATIENCE_S = 20.0

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contracts.embodiment import Embodiment
-from contracts.errors import EngineError
-from contracts.manifest import read_manifest
+from edge_runtime.bundles.engine_cache import EngineCache
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import EngineError
+from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines, OnnxRuntimeBackend, Say
 from edge_runtime.engine.golden import plan_of
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
-from edge_runtime.engine_cache import EngineCache
 from edge_runtime.policies.processor import describe
 from edge_runtime.policies.session import optimize, settings
 from tests.golden_bundles import SHIPPED, pairs

@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from contracts.embodiment import Embodiment
-from contracts.errors import BundleError
-from contracts.golden import GOLDEN_NAME, GoldenReport, picture_key
-from contracts.manifest import ImageInput, read_manifest
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport, picture_key
+from edge_runtime.contracts.manifest import ImageInput, read_manifest
 from edge_runtime.engine.golden import check
 from tests.golden_bundles import SHIPPED, Arrays, copy_with, seal
 

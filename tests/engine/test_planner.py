@@ -9,17 +9,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from contracts.embodiment import Embodiment
-from contracts.engine_status import MAX_READING_CHARS, InstructionAnswer
-from contracts.errors import FrameError, Refusal
-from contracts.golden import Proof, ProofVerdict
-from contracts.messages import ChunkReceipt, FrameRef, Observation, OperatorCommand, OperatorKind
-from contracts.sentences import Reading, read_sentence
-from contracts.tokenizer import WordTokenizer
-from edge_runtime.bus import Refusals
-from edge_runtime.engine.agreement import Float64
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.engine_status import MAX_READING_CHARS, InstructionAnswer
+from edge_runtime.contracts.errors import FrameError, Refusal
+from edge_runtime.contracts.golden import Proof, ProofVerdict
+from edge_runtime.contracts.messages import ChunkReceipt, FrameRef, Observation, OperatorCommand, OperatorKind
+from edge_runtime.contracts.sentences import Reading, read_sentence
+from edge_runtime.contracts.tokenizer import WordTokenizer
+from edge_runtime.engine.chunk_consistency import Float64
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
+from edge_runtime.ipc.bus import Refusals
 
 STEP_NS = 50_000_000
 MS = 1_000_000

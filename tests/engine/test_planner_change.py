@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contracts.embodiment import Embodiment
-from contracts.engine_status import InstructionAnswer
-from contracts.manifest import Normalization
-from contracts.messages import ActionChunk
-from edge_runtime.bus import Refusals
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.engine_status import InstructionAnswer
+from edge_runtime.contracts.manifest import Normalization
+from edge_runtime.contracts.messages import ActionChunk
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.planner import Planner
-from edge_runtime.frames import FrameRing, ring_name
+from edge_runtime.ipc.bus import Refusals
+from edge_runtime.ipc.frames import FrameRing, ring_name
 from tests.engine.test_planner import STEP_NS, Bench, StillPolicy, _bench
 
 BundleWriter = Callable[..., Path]

@@ -7,15 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.errors import HandshakeError, UnprovenError
-from contracts.golden import GoldenReport, ProofVerdict
-from contracts.manifest import ParityReport, read_manifest
-from edge_runtime.config import RobotConfig
+from edge_runtime.bundles.engine_cache import EngineCache
+from edge_runtime.bundles.kept_proofs import KeptProofs
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import HandshakeError, UnprovenError
+from edge_runtime.contracts.golden import GoldenReport, ProofVerdict
+from edge_runtime.contracts.manifest import ParityReport, read_manifest
 from edge_runtime.engine import proof
 from edge_runtime.engine.engines import Engines, OnnxRuntimeBackend
 from edge_runtime.engine.proof import load_proved
-from edge_runtime.engine_cache import EngineCache
-from edge_runtime.kept_proofs import KeptProofs
 from edge_runtime.policies.processor import allowed
 from edge_runtime.policies.session import optimize
 from tests.golden_bundles import SHIPPED, Arrays, copy_with, seal

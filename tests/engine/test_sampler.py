@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contracts.manifest import FlowSampler
+from edge_runtime.contracts.manifest import FlowSampler
 from edge_runtime.engine.sampler import Float32, initial_noise, integrate_flow
 
 

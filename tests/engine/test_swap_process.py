@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.manifest import Blob, FlowSampler, MotionLimits, read_manifest, write_manifest
-from contracts.messages import ActionChunk
-from contracts.topics import POLICY_STATUS
-from contracts.updates import PolicyStatus
-from edge_runtime.bus import Subscriber
+from edge_runtime.contracts.manifest import Blob, FlowSampler, MotionLimits, read_manifest, write_manifest
+from edge_runtime.contracts.messages import ActionChunk
+from edge_runtime.contracts.topics import POLICY_STATUS
+from edge_runtime.contracts.updates import PolicyStatus
+from edge_runtime.ipc.bus import Subscriber
+from edge_runtime.ipc.port import DriverPort
 from edge_runtime.processes import port_name
-from edge_runtime.robots.port import DriverPort
 from tests.engine.test_engine_process import PATIENCE_S, Start, Surroundings, config, start, surroundings
 from tests.golden_bundles import seal
 from tests.two_bundles import Orders, TwoBundles, variant_of

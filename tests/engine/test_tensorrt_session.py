@@ -11,13 +11,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from contracts.embodiment import Embodiment
-from contracts.errors import EngineError
+from edge_runtime.bundles.engine_cache import TIMINGS_NAME, EngineCache
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import EngineError
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.golden import check
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
-from edge_runtime.engine_cache import TIMINGS_NAME, EngineCache
 from edge_runtime.policies.session import OrtSession, Session
 
 pytestmark = pytest.mark.gpu

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.errors import BundleError
-from contracts.manifest import ImageInput, Normalization
-from contracts.tokenizer import WordTokenizer, read_tokenizer, write_tokenizer
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.manifest import ImageInput, Normalization
+from edge_runtime.contracts.tokenizer import WordTokenizer, read_tokenizer, write_tokenizer
 from edge_runtime.engine.transforms import ImageTransform, InstructionTransform, Normalizer
 
 _FINITE = st.floats(-100, 100)

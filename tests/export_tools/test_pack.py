@@ -18,16 +18,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.tensor_bundle import WEIGHTS, Tensors, gaussian, replaced, tuned, write_bundle
-from contracts.errors import BundleError, OtaError, OtaRefusal
-from contracts.manifest import blob_of, read_manifest, verify_bundle, write_manifest
-from contracts.release import MAX_PACK_BYTES, ReleaseManifest, load
-from edge_runtime.config import SIM_BUNDLE
+from edge_runtime.config.robot_file import SIM_BUNDLE
+from edge_runtime.contracts.errors import BundleError, OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import blob_of, read_manifest, verify_bundle, write_manifest
+from edge_runtime.contracts.release import MAX_PACK_BYTES, ReleaseManifest, load
+from edge_runtime.releases import pack as pack_module
+from edge_runtime.releases import packs as packs_module
 from edge_runtime.releases.delta import decode_delta
+from edge_runtime.releases.pack import Base, cost, pack_bundle
 from edge_runtime.releases.unpack import PackReader, assemble
-from export_tools import pack as pack_module
-from export_tools import packs as packs_module
 from export_tools.cli import main
-from export_tools.pack import Base, cost, pack_bundle
 
 COUNT = 100
 SHAPE = (64, 256)
@@ -252,7 +252,7 @@ def test_packs_of_a_base_on_another_disk_are_copied(tmp_path: Path) -> None:
 PEAK = """
 import sys
 from pathlib import Path
-from export_tools.pack import pack_bundle
+from edge_runtime.releases.pack import pack_bundle
 from edge_runtime.releases.unpack import assemble
 assemble(pack_bundle(Path(sys.argv[1]), Path(sys.argv[2])), Path(sys.argv[2]), Path(sys.argv[3]))
 lines = open("/proc/self/status").read().splitlines()

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
-from contracts.release import MAX_BLOB_BYTES
-from edge_runtime.config import SIM_BUNDLE
-from export_tools.pieces import Piece, split, tensor_parts
-from export_tools.tensor_files import (
+from edge_runtime.config.robot_file import SIM_BUNDLE
+from edge_runtime.contracts.release import MAX_BLOB_BYTES
+from edge_runtime.releases.pieces import Piece, split, tensor_parts
+from edge_runtime.releases.tensor_files import (
     MIN_TENSOR_BYTES,
     FileReader,
     TensorRange,
@@ -74,7 +74,7 @@ def test_pieces_are_the_file_and_none_is_too_large(data: bytes, ranges: list[Ten
 
 
 def test_a_large_file_is_cut_as_in_one_go_across_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from export_tools import pieces as module
+    from edge_runtime.releases import pieces as module
 
     data = random_bytes(1, 5_000_000)
     whole = list(split(Bytes(data), []))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from contracts.errors import BundleError
-from contracts.manifest import ParityReport, verify_bundle
-from contracts.sentences import read_sentence
-from edge_runtime.robots.sim.task import COLOURS, SHAPES, VERBS, all_phrases
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.manifest import ParityReport, verify_bundle
+from edge_runtime.contracts.sentences import read_sentence
+from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, all_phrases
 from export_tools.families.pocket_vla.build import (
     Recipe,
     Trained,

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contracts.embodiment import joint_order_digest
-from contracts.errors import BundleError
-from contracts.manifest import verify_bundle
-from contracts.tokenizer import read_tokenizer
-from edge_runtime.config import SIM_BUNDLE as BUNDLE
-from edge_runtime.robots.sim.declaration import JOINT_NAMES
+from edge_runtime.config.robot_file import SIM_BUNDLE as BUNDLE
+from edge_runtime.contracts.embodiment import joint_order_digest
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.contracts.tokenizer import read_tokenizer
+from edge_runtime.drivers.sim.declaration import JOINT_NAMES
 from export_tools.cli import main
 from export_tools.families.pocket_vla.golden import check_bundle
 from export_tools.families.pocket_vla.language import build_tokenizer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.robots.sim.plant import Plant
-from edge_runtime.robots.sim.task import Split, Status, Verb
+from edge_runtime.drivers.sim.plant import Plant
+from edge_runtime.drivers.sim.task import Split, Status, Verb
 from export_tools.families.pocket_vla.demonstrations import PUSH_SIGN, record
 from export_tools.families.pocket_vla.expert import ACTION_DT_S, plan
 from export_tools.families.pocket_vla.kinematics import tool_pose_and_jacobian

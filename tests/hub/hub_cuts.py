@@ -21,17 +21,17 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from contracts.assignment import AssignmentTerms
-from contracts.errors import OtaError, OtaRefusal
-from contracts.release import ReleaseManifest
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport
-from edge_runtime.ota.trust import Trust, TrustSettings
-from export_tools.key_files import load_public, load_signer
-from export_tools.sign import draft_release, newest_releases, sign_draft, write_draft
+from edge_runtime.contracts.assignment import AssignmentTerms
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.release import ReleaseManifest
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.ota.trust.trust import Trust, TrustSettings
+from edge_runtime.releases.key_files import load_public, load_signer
+from edge_runtime.releases.sign import draft_release, newest_releases, sign_draft, write_draft
 from hub.cli import main as edge_hub
-from hub.house import Hub, make_development_hub
+from hub.hub import Hub, make_development_hub
 from hub.keys import revoke
 from tests.ota.power_cut import CHANGING, ROOT, Point
 from tests.ota.repositories import HARDWARE, NETWORK, Site, packed_release

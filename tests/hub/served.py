@@ -13,16 +13,16 @@ from typing import Any
 import httpx
 from securesystemslib.signer import CryptoSigner
 
-from contracts.release import ReleaseManifest
-from contracts.report import SignedReport, StatusReport
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport
-from edge_runtime.ota.trust import Trust, TrustSettings
-from export_tools.key_files import create_key, load_signer
-from export_tools.sign import draft_release, sign_draft
+from edge_runtime.contracts.release import ReleaseManifest
+from edge_runtime.contracts.report import SignedReport, StatusReport
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.ota.trust.trust import Trust, TrustSettings
+from edge_runtime.releases.key_files import create_key, load_signer
+from edge_runtime.releases.sign import draft_release, sign_draft
 from hub.cli import main as edge_hub
-from hub.house import Hub, make_development_hub
+from hub.hub import Hub, make_development_hub
 from hub.server import TOKEN_NAME
 from tests.ota.repositories import HARDWARE, NETWORK, packed_release
 

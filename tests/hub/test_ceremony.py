@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata
 
-from contracts.assignment import Assignment
-from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport
-from edge_runtime.ota.trust import Trust, TrustSettings
+from edge_runtime.contracts.assignment import Assignment
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.ota.trust.trust import Trust, TrustSettings
 from export_tools.cli import main as edge_export
 from hub.cli import main as edge_hub
 from tests.ota.repositories import HARDWARE, NETWORK, ROBOT, Site, packed_release

@@ -14,18 +14,18 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from contracts.assignment import Assignment, AssignmentTerms
-from contracts.errors import OtaError, OtaRefusal
-from contracts.release import ReleaseManifest
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport
-from edge_runtime.ota.trust import Trust, TrustSettings
-from export_tools.key_files import load_signer
-from export_tools.sign import draft_release, sign_draft
+from edge_runtime.contracts.assignment import Assignment, AssignmentTerms
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.release import ReleaseManifest
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.ota.trust.trust import Trust, TrustSettings
+from edge_runtime.releases.key_files import load_signer
+from edge_runtime.releases.sign import draft_release, sign_draft
 from hub.cli import main as edge_hub
 from hub.db.connection import open_database
-from hub.house import Hub, make_development_hub
+from hub.hub import Hub, make_development_hub
 from hub.trouble import DIRECTOR_ROOT, IMAGE
 from tests.hub.served import ServedHub
 from tests.ota.repositories import HARDWARE, NETWORK, Site, packed_release

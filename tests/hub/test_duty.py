@@ -14,7 +14,7 @@ import pytest
 
 from hub.cli import main as edge_hub
 from hub.duty import Duty
-from hub.house import make_development_hub
+from hub.hub import make_development_hub
 from tests.hub.served import ServedHub
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OtaRefusal, SigningError
-from export_tools.key_files import create_key
+from edge_runtime.contracts.errors import OtaRefusal, SigningError
+from edge_runtime.releases.key_files import create_key
 from hub.cli import main as edge_hub
-from hub.house import make_development_hub
+from hub.hub import make_development_hub
 from hub.lock import signing, writing
 from hub.selection import read_names, select
 from hub.storage import storage_refusal

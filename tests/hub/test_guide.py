@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OtaRefusal
+from edge_runtime.contracts.errors import OtaRefusal
 from export_tools.cli import main as edge_export
 from hub.cli import build_parser
 

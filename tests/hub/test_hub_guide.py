@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from contracts.errors import ReportRefusal
-from hub.standing import Standing
+from edge_runtime.contracts.errors import ReportRefusal
+from hub.assignment_state import Standing
 from hub.static_files import NOT_THERE, cache_control
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "hub.md").read_text()

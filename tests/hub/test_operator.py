@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from contracts.errors import ConfigError, SigningError
+from edge_runtime.contracts.errors import ConfigError, SigningError
 from hub.cli import main as edge_hub
-from hub.house import make_development_hub
+from hub.hub import make_development_hub
 from hub.lock import writing
 from hub.server import ServeSettings, operator_token
 from tests.hub.served import ServedHub

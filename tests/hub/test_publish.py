@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.errors import SigningError
-from contracts.release import ReleaseManifest
-from export_tools.key_files import load_signer
-from export_tools.sign import draft_release, sign_draft
-from hub.house import Hub, make_development_hub
+from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.release import ReleaseManifest
+from edge_runtime.releases.key_files import load_signer
+from edge_runtime.releases.sign import draft_release, sign_draft
+from hub.hub import Hub, make_development_hub
 from tests.ota.repositories import HARDWARE, packed_release
 
 NOW_S = time.time()

@@ -10,8 +10,8 @@ import pytest
 from securesystemslib.signer import CryptoSigner
 from sqlalchemy import select
 
-from contracts.errors import ReportError, ReportRefusal, SigningError
-from export_tools.key_files import create_key, load_signer
+from edge_runtime.contracts.errors import ReportError, ReportRefusal, SigningError
+from edge_runtime.releases.key_files import create_key, load_signer
 from hub import reports as reports_module
 from hub.db.connection import open_database
 from hub.db.schema import REPORTS

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.fetch import BlobFetcher, FetchSettings, HeldInStore
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.staging import begin
+from edge_runtime.ota.transfer.blobs import BlobStore
+from edge_runtime.ota.transfer.fetch import BlobFetcher, FetchSettings, HeldInStore
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.staging import begin
 from hub.cli import main as edge_hub
 from hub.db.connection import DATABASE_NAME
 from tests.hub.served import ServedHub, signed

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
-from contracts.assignment import ReleaseTerms, custom_of
-from export_tools.sign import expiry
+from edge_runtime.contracts.assignment import ReleaseTerms, custom_of
+from edge_runtime.releases.sign import expiry
 from hub.cli import main as edge_hub
 from tests.hub.served import ServedHub
 from tests.ota.repositories import HARDWARE

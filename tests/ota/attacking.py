@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tuf.api.metadata import Metadata, MetaFile, TargetFile
 
-from contracts.assignment import ReleaseTerms, custom_of
-from contracts.errors import OtaError, OtaRefusal
-from export_tools.sign import read_draft, renew
+from edge_runtime.contracts.assignment import ReleaseTerms, custom_of
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.releases.sign import read_draft, renew
 from tests.ota.repositories import HARDWARE, ROBOT, World
 
 IMAGE_TIMESTAMP = "/image/metadata/timestamp.json"

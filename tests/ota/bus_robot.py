@@ -7,8 +7,11 @@ import threading
 import time
 from pathlib import Path
 
-from contracts.messages import ControlState, Heartbeat, LoopTiming, SafetyReport
-from contracts.topics import (
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.bundles.slots import SHIPPED
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.messages import ControlState, Heartbeat, LoopTiming, SafetyReport
+from edge_runtime.contracts.topics import (
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
@@ -16,11 +19,8 @@ from contracts.topics import (
     POLICY_STATUS,
     SAFETY_REPORT,
 )
-from contracts.updates import PolicyOrder, PolicyStatus
-from edge_runtime.bus import Publisher, Subscriber
-from edge_runtime.config import RobotConfig
-from edge_runtime.installed import Installed
-from edge_runtime.slots import SHIPPED
+from edge_runtime.contracts.updates import PolicyOrder, PolicyStatus
+from edge_runtime.ipc.bus import Publisher, Subscriber
 
 _INTERVAL_S = 0.05
 _DOWN_S = 0.3

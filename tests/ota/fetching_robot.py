@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OtaError
-from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.fetch import BlobFetcher, Fetched, FetchSettings, HeldInStore
-from edge_runtime.ota.retry import Patience
-from edge_runtime.ota.schedule import Progress
-from edge_runtime.ota.staging import Staging, begin
-from edge_runtime.ota.transport import HttpTransport, NetworkSettings
+from edge_runtime.contracts.errors import OtaError
+from edge_runtime.ota.transfer.blobs import BlobStore
+from edge_runtime.ota.transfer.fetch import BlobFetcher, Fetched, FetchSettings, HeldInStore
+from edge_runtime.ota.transfer.retry import Patience
+from edge_runtime.ota.transfer.schedule import Progress
+from edge_runtime.ota.transfer.staging import Staging, begin
+from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings
 from tests.ota.packed_releases import LeapingClock, Packed
 from tests.simulators.web_server import Behaviour, Request, WebServer
 

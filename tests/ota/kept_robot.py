@@ -8,21 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edge_runtime.config import load_config
-from edge_runtime.installed import Installed
-from edge_runtime.ota.child import never
-from edge_runtime.ota.desk import Desk
-from edge_runtime.ota.diary import Diary
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.hands import EndableClock, Hands
-from edge_runtime.ota.journal import State
-from edge_runtime.ota.keeper import Keeper
-from edge_runtime.ota.orders import Orders
-from edge_runtime.ota.runner import Runner
-from edge_runtime.ota.settings import settings_of
-from edge_runtime.ota.shared import Shared
-from edge_runtime.ota.staging import Staging
-from edge_runtime.ota.transport import HttpTransport
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.ota.agent.agent_bus import Desk
+from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.settings import settings_of
+from edge_runtime.ota.agent.shared import Shared
+from edge_runtime.ota.lifecycle.activation import Keeper
+from edge_runtime.ota.lifecycle.child import never
+from edge_runtime.ota.lifecycle.desired_policy import Orders
+from edge_runtime.ota.lifecycle.effects import EndableClock, Hands
+from edge_runtime.ota.lifecycle.journal import State
+from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.transfer.staging import Staging
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.bus_robot import BusRobot
 from tests.ota.store_exercise import arm_of, digest_of, make_bundles, release
 from tests.settings import copy_settings

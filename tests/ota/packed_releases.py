@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contracts.release import (
+from edge_runtime.contracts.release import (
     Compatibility,
     Pack,
     ReleaseFile,
@@ -18,9 +18,9 @@ from contracts.release import (
     StoredBlob,
     StoredDelta,
 )
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.staging import Staging
-from export_tools.int_delta import compressed, encode_delta
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.staging import Staging
+from edge_runtime.releases.int_delta import compressed, encode_delta
 
 BLOB_BYTES = 96 * 1024
 BLOBS_A_PACK = 4

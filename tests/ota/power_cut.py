@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from contracts.manifest import verify_bundle
-from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.journal import State
-from edge_runtime.slots import SHIPPED, Boot, SlotFile, boot
+from edge_runtime.bundles.slots import SHIPPED, Boot, SlotFile, boot
+from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.ota.lifecycle.journal import State
+from edge_runtime.ota.transfer.blobs import BlobStore
+from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.store_exercise import PHASES, VERSIONS, arm_of, digest_of, install, make_bundles, open_runner
 
 ROOT = Path(__file__).parents[2]

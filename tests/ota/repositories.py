@@ -17,8 +17,8 @@ from typing import Any
 
 from tuf.api.metadata import Metadata, TargetFile
 
-from contracts.assignment import Assignment, AssignmentTerms
-from contracts.manifest import (
+from edge_runtime.contracts.assignment import Assignment, AssignmentTerms
+from edge_runtime.contracts.manifest import (
     FORMAT_VERSION,
     Blob,
     FlowSampler,
@@ -30,14 +30,14 @@ from contracts.manifest import (
     Provenance,
     Tokenizer,
 )
-from contracts.release import Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport, NetworkSettings
-from edge_runtime.ota.trust import Trust, TrustSettings
-from export_tools.key_files import load_signer
-from export_tools.sign import draft_release, sign_draft
-from hub.house import Hub, make_development_hub
+from edge_runtime.contracts.release import Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.ota.trust.trust import Trust, TrustSettings
+from edge_runtime.releases.key_files import load_signer
+from edge_runtime.releases.sign import draft_release, sign_draft
+from hub.hub import Hub, make_development_hub
 
 ROBOT = "arm-1"
 HARDWARE = "sim_arm"

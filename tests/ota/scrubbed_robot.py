@@ -6,17 +6,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from contracts.manifest import verify_bundle
-from contracts.release import ReleaseManifest
-from edge_runtime.config import ScrubSection
-from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.child import never
-from edge_runtime.ota.fetch import FetchSettings
-from edge_runtime.ota.schedule import AllowedHours, Clock
-from edge_runtime.ota.scrub import Said, Scrub
-from edge_runtime.ota.staging import begin
-from edge_runtime.ota.transport import HttpTransport, NetworkSettings
-from edge_runtime.slots import Slot, Slots
+from edge_runtime.bundles.slots import Slot, Slots
+from edge_runtime.config.robot_file import ScrubSection
+from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.contracts.release import ReleaseManifest
+from edge_runtime.ota.lifecycle.child import never
+from edge_runtime.ota.store.scrub import Said, Scrub
+from edge_runtime.ota.transfer.blobs import BlobStore
+from edge_runtime.ota.transfer.fetch import FetchSettings
+from edge_runtime.ota.transfer.schedule import AllowedHours, Clock
+from edge_runtime.ota.transfer.staging import begin
+from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings
 from tests.ota.packed_releases import LeapingClock
 from tests.ota.small_bundles import release_of, small_bundle
 from tests.simulators.web_server import Source

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from contracts.errors import EngineError, OtaError, OtaRefusal
-from contracts.manifest import (
+from edge_runtime.contracts.errors import EngineError, OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import (
     FORMAT_VERSION,
     FlowSampler,
     Graphs,
@@ -20,8 +20,8 @@ from contracts.manifest import (
     read_manifest,
     write_manifest,
 )
-from contracts.release import Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
-from edge_runtime.ota.staging import Staging
+from edge_runtime.contracts.release import Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
+from edge_runtime.ota.transfer.staging import Staging
 
 PIECE_BYTES = 700
 JOINTS = tuple(f"joint_{number}" for number in range(1, 3))

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from contracts.manifest import read_manifest
-from contracts.release import ReleaseManifest
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.journal import State
-from edge_runtime.ota.runner import Runner
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.release import ReleaseManifest
+from edge_runtime.ota.lifecycle.journal import State
+from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.small_bundles import Arm, release_of, small_bundle
 
 VERSIONS = ("0", "1", "2", "3", "4")

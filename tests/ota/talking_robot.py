@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from contracts.messages import ChunkReceipt, ControlState, GateState, Heartbeat, LoopTiming, Message, SafetyReport
-from contracts.topics import (
+from edge_runtime.contracts.messages import (
+    ChunkReceipt,
+    ControlState,
+    GateState,
+    Heartbeat,
+    LoopTiming,
+    Message,
+    SafetyReport,
+)
+from edge_runtime.contracts.topics import (
     CHUNK_RECEIPT,
     EPISODE,
     HEARTBEAT_CONTROL,
@@ -15,8 +23,8 @@ from contracts.topics import (
     decode,
     encode,
 )
-from contracts.updates import EpisodeOutcome, PolicyStatus
-from edge_runtime.ota.observer import Observer
+from edge_runtime.contracts.updates import EpisodeOutcome, PolicyStatus
+from edge_runtime.ota.probation.observer import Observer
 
 STEP_NS = 50_000_000
 TIMING = LoopTiming(

@@ -11,15 +11,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.manifest import verify_bundle
-from edge_runtime.ota.child import never
-from edge_runtime.ota.diary import Diary
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.golden import GoldenCheck
-from edge_runtime.ota.hands import EndableClock
-from edge_runtime.ota.journal import State
-from edge_runtime.slots import SHIPPED, Slot
+from edge_runtime.bundles.slots import SHIPPED, Slot
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.lifecycle.child import never
+from edge_runtime.ota.lifecycle.effects import EndableClock
+from edge_runtime.ota.lifecycle.golden import GoldenCheck
+from edge_runtime.ota.lifecycle.journal import State
+from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.updated_robot import Plans, Scene
 from tests.simulators.web_server import WebServer
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from contracts.topics import UPDATE_COMMAND, UPDATE_STATUS
-from contracts.updates import UpdateCommand, UpdateKind, UpdateStatus
-from edge_runtime.bus import Sender, Subscriber
+from edge_runtime.bundles.slots import Slot, SlotFile, Slots
 from edge_runtime.cli import main
-from edge_runtime.ota.diary import Diary
-from edge_runtime.ota.journal import JournalFile, State
-from edge_runtime.slots import Slot, SlotFile, Slots
+from edge_runtime.contracts.topics import UPDATE_COMMAND, UPDATE_STATUS
+from edge_runtime.contracts.updates import UpdateCommand, UpdateKind, UpdateStatus
+from edge_runtime.ipc.bus import Sender, Subscriber
+from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.lifecycle.journal import JournalFile, State
 from tests.ota.bus_robot import BusRobot
 from tests.ota.updated_robot import Scene
 from tests.simulators.web_server import WebServer

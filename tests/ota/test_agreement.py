@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from tuf.api.metadata import TargetFile
 
-from contracts.assignment import AssignmentTerms, ReleaseTerms, custom_of
-from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.floor import ReleaseFloor
-from edge_runtime.ota.trust import agree
-from edge_runtime.ota.versions import MAX_VERSION_LEAP
+from edge_runtime.contracts.assignment import AssignmentTerms, ReleaseTerms, custom_of
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.trust.rollback_protection import ReleaseFloor
+from edge_runtime.ota.trust.trust import agree
+from edge_runtime.ota.trust.versions import MAX_VERSION_LEAP
 
 PATH = "bundles/toy/1.json"
 HASHES = {"sha256": "1" * 64, "sha512": "2" * 128}

@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.manifest import verify_bundle
-from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.staging import begin
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.ota.transfer.blobs import BlobStore
+from edge_runtime.ota.transfer.staging import begin
 from tests.ota.small_bundles import release_of, small_bundle
-from tests.test_durable import files_no_larger_than
+from tests.storage.test_durable import files_no_larger_than
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from contracts.engines import BuildReport
-from contracts.errors import OtaError, OtaRefusal
-from contracts.manifest import read_manifest
-from edge_runtime.config import load_config
+from edge_runtime.bundles.engine_cache import ENGINES_NAME, EngineCache, EngineKey
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.engines import BuildReport
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.engine.engines import Engines
-from edge_runtime.engine_cache import ENGINES_NAME, EngineCache, EngineKey
-from edge_runtime.ota.build import EngineBuild
-from edge_runtime.ota.golden import GoldenCheck
+from edge_runtime.ota.lifecycle.build import EngineBuild
+from edge_runtime.ota.lifecycle.golden import GoldenCheck
 from edge_runtime.policies.session import optimize
 from tests.golden_bundles import SHIPPED, copy_with
 from tests.ota.store_exercise import VERSIONS, digest_of, install, open_runner

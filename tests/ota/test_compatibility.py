@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.manifest import MotionLimits
-from contracts.release import Compatibility, SafetyNeeds, VersionRange
-from edge_runtime.config import SIM_CONFIG, load_config
-from edge_runtime.ota.compatibility import RobotFacts, facts_of, mismatches, require_compatible
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import MotionLimits
+from edge_runtime.contracts.release import Compatibility, SafetyNeeds, VersionRange
+from edge_runtime.ota.trust.compatibility import RobotFacts, facts_of, mismatches, require_compatible
 
 FACTS = RobotFacts(
     embodiment="arm",

@@ -13,7 +13,7 @@ import pytest
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile
 
-from edge_runtime.ota.conformance import main
+from edge_runtime.ota.trust.conformance import main
 from tests.ota.plain_repository import PlainRepository
 from tests.ota.repositories import Site
 
@@ -159,7 +159,7 @@ class TestCommands:
     def test_as_a_program(self, client: Client) -> None:
         client.repository.add_target("one", b"1")
         client.repository.announce()
-        program = [sys.executable, "-m", "edge_runtime.ota.conformance"]
+        program = [sys.executable, "-m", "edge_runtime.ota.trust.conformance"]
         done = subprocess.run([*program, *client.download_command("one")], capture_output=True, timeout=60, check=False)
         assert (done.returncode, done.stdout) == (0, b"")
         gone = subprocess.run([*program, *client.download_command("two")], capture_output=True, timeout=60, check=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.messages import OperatorCommand, OperatorKind
-from contracts.topics import HEARTBEAT_ENGINE, POLICY_STATUS
-from contracts.updates import PolicyStatus
-from edge_runtime.ota.observer import Observer
+from edge_runtime.contracts.messages import OperatorCommand, OperatorKind
+from edge_runtime.contracts.topics import HEARTBEAT_ENGINE, POLICY_STATUS
+from edge_runtime.contracts.updates import PolicyStatus
+from edge_runtime.ota.probation.observer import Observer
 from tests.ota.talking_robot import TalkingRobot
 
 OLD, NEW = "a" * 64, "b" * 64

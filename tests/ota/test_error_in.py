@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.journal import Journal, State
-from edge_runtime.ota.staging import Staging
-from edge_runtime.slots import SHIPPED, Slot, SlotFile, Slots
+from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.lifecycle.journal import Journal, State
+from edge_runtime.ota.transfer.staging import Staging
+from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, install, make_bundles, open_runner, release
 from tests.ota.updates import assign_2, come_back, to_probation, update_2

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.fetch import BlobFetcher, FetchSettings, HeldInStore
-from edge_runtime.ota.schedule import AllowedHours
-from edge_runtime.ota.staging import Staging, begin
-from edge_runtime.ota.transport import HttpTransport
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.transfer.fetch import BlobFetcher, FetchSettings, HeldInStore
+from edge_runtime.ota.transfer.schedule import AllowedHours
+from edge_runtime.ota.transfer.staging import Staging, begin
+from edge_runtime.ota.transfer.transport import HttpTransport
 from tests.ota.fetching_robot import PATIENCE, STEADY, Robot, Site, Start
 from tests.ota.packed_releases import BLOB_BYTES, LeapingClock, Packed, packed, sha256, weights
 from tests.simulators.web_server import WebServer, in_turn

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from edge_runtime.ota.blobs import BlobStore
-from edge_runtime.ota.staging import begin
+from edge_runtime.ota.transfer.blobs import BlobStore
+from edge_runtime.ota.transfer.staging import begin
 from tests.ota.packed_releases import BLOB_BYTES, packed, weights
 from tests.simulators.web_server import WebServer, always
 

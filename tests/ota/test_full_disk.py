@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.manifest import verify_bundle
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.journal import Journal, State
-from edge_runtime.ota.runner import Runner
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.ota.lifecycle.journal import Journal, State
+from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.store_exercise import arm_of, digest_of, install, make_bundles, release
 from tests.ota.updates import try_out, update_2
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.manifest import read_manifest
-from edge_runtime.config import SIM_CONFIG
-from edge_runtime.ota.golden import GoldenCheck
+from edge_runtime.config.robot_file import SIM_CONFIG
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.ota.lifecycle.golden import GoldenCheck
 from tests.golden_bundles import SHIPPED, Arrays, copy_with
 
 ENGINE = GoldenCheck.of(SIM_CONFIG, required=True)

@@ -7,9 +7,9 @@ import itertools
 import msgspec
 import pytest
 
-from edge_runtime.ota.journal import Journal, State, Update
-from edge_runtime.ota.lifecycle import DONE, ENTRY, RESTARTS_MAX, STEPS_MAX, TABLE, Effect, Event, advance
-from edge_runtime.ota.runner import PREPARING
+from edge_runtime.ota.lifecycle.journal import Journal, State, Update
+from edge_runtime.ota.lifecycle.lifecycle import DONE, ENTRY, RESTARTS_MAX, STEPS_MAX, TABLE, Effect, Event, advance
+from edge_runtime.ota.lifecycle.runner import PREPARING
 
 UPDATE = Update("bundles/small/" + "1" * 64 + ".json", "2" * 64, 7, 60)
 WAITING = {State.IDLE, State.STAGED, State.READY, State.PROBATION}

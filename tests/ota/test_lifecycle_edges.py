@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 from msgspec.structs import replace
 
-from edge_runtime.ota.journal import Journal, State, Update
-from edge_runtime.ota.lifecycle import RESTARTS_MAX, STEPS_MAX, Event, advance
+from edge_runtime.ota.lifecycle.journal import Journal, State, Update
+from edge_runtime.ota.lifecycle.lifecycle import RESTARTS_MAX, STEPS_MAX, Event, advance
 
 UPDATE = Update("bundles/toy/" + "1" * 64 + ".json", "2" * 64, 7)
 

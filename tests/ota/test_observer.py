@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.errors import Refusal
-from contracts.messages import ControlState, GateState
-from contracts.topics import CHUNK_RECEIPT, EPISODE, HEARTBEAT_ENGINE, POLICY_STATUS
-from contracts.updates import EpisodeOutcome
-from edge_runtime.ota.observer import Observer
-from edge_runtime.ota.record import Record
+from edge_runtime.contracts.errors import Refusal
+from edge_runtime.contracts.messages import ControlState, GateState
+from edge_runtime.contracts.topics import CHUNK_RECEIPT, EPISODE, HEARTBEAT_ENGINE, POLICY_STATUS
+from edge_runtime.contracts.updates import EpisodeOutcome
+from edge_runtime.ota.probation.bundle_stats import Record
+from edge_runtime.ota.probation.observer import Observer
 from tests.ota.talking_robot import STEP_NS, TalkingRobot, report
 
 OLD, NEW = "a" * 64, "b" * 64

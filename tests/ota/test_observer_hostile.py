@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.messages import ControlState, Message
-from contracts.topics import CHUNK_RECEIPT, EPISODE, POLICY_STATUS, SAFETY_REPORT
-from contracts.updates import EpisodeOutcome
-from edge_runtime.bus import Publisher, Sender, Subscriber
-from edge_runtime.ota.observer import Observer
+from edge_runtime.contracts.messages import ControlState, Message
+from edge_runtime.contracts.topics import CHUNK_RECEIPT, EPISODE, POLICY_STATUS, SAFETY_REPORT
+from edge_runtime.contracts.updates import EpisodeOutcome
+from edge_runtime.ipc.bus import Publisher, Sender, Subscriber
+from edge_runtime.ota.probation.observer import Observer
 from tests.ota.talking_robot import STEP_NS, TalkingRobot, report
 
 OLD, NEW = "a" * 64, "b" * 64

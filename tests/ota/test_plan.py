@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.release import ReleaseManifest, StoredDelta
-from edge_runtime.ota.plan import places_of, runs_of
+from edge_runtime.contracts.release import ReleaseManifest, StoredDelta
+from edge_runtime.ota.transfer.plan import places_of, runs_of
 from tests.ota.packed_releases import packed, sha256, weights
 
 OLD, NEW = weights(1, 9), weights(2, 9)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from contracts.errors import OtaRefusal
-from edge_runtime.ota.probation import Decision, Terms, Verdict, judge, latency_budget_s
-from edge_runtime.ota.record import AGE_EDGES_NS, WINDOW_NS, Record, with_class
-from tests.ota.test_record import records
+from edge_runtime.contracts.errors import OtaRefusal
+from edge_runtime.ota.probation.bundle_stats import AGE_EDGES_NS, WINDOW_NS, Record, with_class
+from edge_runtime.ota.probation.probation import Decision, Terms, Verdict, judge, latency_budget_s
+from tests.ota.test_bundle_stats import records
 
 OLD, NEW = "a" * 64, "b" * 64
 TERMS = Terms(probation_s=600.0)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.errors import OtaRefusal
-from edge_runtime.ota.retry import BUDGETS, Budget, GiveUp, Patience, Retries, Wait
+from edge_runtime.contracts.errors import OtaRefusal
+from edge_runtime.ota.transfer.retry import BUDGETS, Budget, GiveUp, Patience, Retries, Wait
 
 PATIENCE = Patience(
     many=4,

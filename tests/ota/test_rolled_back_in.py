@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.journal import Journal, State, Update
-from edge_runtime.ota.runner import PREPARING, Runner
-from edge_runtime.ota.staging import Staging
-from edge_runtime.slots import Slot, Slots
+from edge_runtime.bundles.slots import Slot, Slots
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.lifecycle.journal import Journal, State, Update
+from edge_runtime.ota.lifecycle.runner import PREPARING, Runner
+from edge_runtime.ota.transfer.staging import Staging
+from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, install, open_runner, release
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.ota.schedule import AllowedHours, Progress, ProgressMeter, SystemClock, Throughput, TokenBucket
+from edge_runtime.ota.transfer.schedule import (
+    AllowedHours,
+    Progress,
+    ProgressMeter,
+    SystemClock,
+    Throughput,
+    TokenBucket,
+)
 
 S = 1_000_000_000
 DAY = datetime(2026, 3, 1)

@@ -10,19 +10,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.errors import OtaRefusal
-from contracts.manifest import verify_bundle
-from edge_runtime.config import ScrubSection
-from edge_runtime.ota.child import never
-from edge_runtime.ota.schedule import AllowedHours
-from edge_runtime.ota.scrub import FIRST_WAIT_S, LONGEST_WAIT_S
-from edge_runtime.ota.scrub_state import ScrubState, read_state, words_of, write_state
-from edge_runtime.slots import SHIPPED
+from edge_runtime.bundles.slots import SHIPPED
+from edge_runtime.config.robot_file import ScrubSection
+from edge_runtime.contracts.errors import OtaRefusal
+from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.ota.lifecycle.child import never
+from edge_runtime.ota.store.scrub import FIRST_WAIT_S, LONGEST_WAIT_S
+from edge_runtime.ota.store.scrub_state import ScrubState, read_state, words_of, write_state
+from edge_runtime.ota.transfer.schedule import AllowedHours
 from tests.ota.packed_releases import LeapingClock
 from tests.ota.power_cut import scratch_folder
 from tests.ota.scrubbed_robot import NOW_S, VERSIONS, ScrubbedRobot, flip, spoil
 from tests.simulators.web_server import Exchange, Request, WebServer
-from tests.test_durable import files_no_larger_than
+from tests.storage.test_durable import files_no_larger_than
 
 LATER_S = NOW_S + 86_400.0 + 60.0
 

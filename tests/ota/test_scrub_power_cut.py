@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.manifest import verify_bundle
-from edge_runtime.ota.blobs import sha256_of
-from edge_runtime.ota.scrub_state import read_state
+from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.ota.store.scrub_state import read_state
+from edge_runtime.ota.transfer.blobs import sha256_of
 from tests.ota import power_cut
 from tests.ota.scrubbed_robot import NOW_S, ScrubbedRobot, spoil
 from tests.simulators.web_server import WebServer

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import BundleError
-from contracts.manifest import verify_bundle
-from edge_runtime.ota.diary import Diary
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.ota.agent.history import Diary
 from tests.ota.scrubbed_robot import flip
 from tests.ota.updated_robot import Scene
 from tests.simulators.web_server import WebServer

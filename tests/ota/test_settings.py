@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import ConfigError
-from edge_runtime.config import load_config
-from edge_runtime.ota.schedule import AllowedHours
-from edge_runtime.ota.settings import AgentSettings, settings_of
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.errors import ConfigError
+from edge_runtime.ota.agent.settings import AgentSettings, settings_of
+from edge_runtime.ota.transfer.schedule import AllowedHours
 from tests.settings import copy_settings
 
 KEYS = {

@@ -14,16 +14,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from contracts.errors import ConfigError, OtaError, OtaRefusal
-from contracts.report import StatusReport
-from edge_runtime.ota.child import never
-from edge_runtime.ota.hands import EndableClock
-from edge_runtime.ota.journal import Journal, State, Update
-from edge_runtime.ota.settings import reporting_of
-from edge_runtime.ota.status_report import Reporting, read_key, report_of, send_report
-from edge_runtime.ota.transport import HttpTransport
-from edge_runtime.slots import Slot
-from export_tools.key_files import create_key, load_signer
+from edge_runtime.bundles.slots import Slot
+from edge_runtime.contracts.errors import ConfigError, OtaError, OtaRefusal
+from edge_runtime.contracts.report import StatusReport
+from edge_runtime.ota.agent.settings import reporting_of
+from edge_runtime.ota.agent.status_report import Reporting, read_key, report_of, send_report
+from edge_runtime.ota.lifecycle.child import never
+from edge_runtime.ota.lifecycle.effects import EndableClock
+from edge_runtime.ota.lifecycle.journal import Journal, State, Update
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.releases.key_files import create_key, load_signer
 from hub.db.connection import open_database
 from hub.reports import Reports
 from tests.hub.served import ServedHub

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.errors import OtaRefusal
-from edge_runtime.ota.repository import read_whole
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport, NetworkSettings, Span, TransferError
+from edge_runtime.contracts.errors import OtaRefusal
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings, Span, TransferError
+from edge_runtime.ota.trust.repository import read_whole
 from tests.simulators.web_server import Behaviour, Exchange, WebServer, always
 
 DATA = bytes(range(256)) * 1024

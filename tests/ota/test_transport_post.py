@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from contracts.errors import OtaRefusal
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport, NetworkSettings, Span, TransferError
+from edge_runtime.contracts.errors import OtaRefusal
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings, Span, TransferError
 from tests.simulators.web_server import Behaviour, Exchange, WebServer, always
 
 STEADY = NetworkSettings()

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from contracts.errors import OtaRefusal
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport, NetworkSettings, Span, TransferError
+from edge_runtime.contracts.errors import OtaRefusal
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings, Span, TransferError
 from tests.ota.test_transport import DATA, PART, PATH, QUICK, answer, read
 from tests.simulators.web_server import WebServer, in_turn
 

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from tuf.api.metadata import TargetFile
 
-from contracts.assignment import ROBOT_FIELD
-from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport
+from edge_runtime.contracts.assignment import ROBOT_FIELD
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport
 from hub.keys import next_root
 from tests.ota.attacking import (
     DIRECTOR_TIMESTAMP,

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tuf.api.metadata import MetaFile
 
-from contracts.errors import OtaRefusal
-from export_tools.key_files import create_key, load_signer
-from export_tools.sign import draft_release, read_draft, sign_draft
+from edge_runtime.contracts.errors import OtaRefusal
+from edge_runtime.releases.key_files import create_key, load_signer
+from edge_runtime.releases.sign import draft_release, read_draft, sign_draft
 from hub.keys import next_root, revoke
 from tests.ota.attacking import (
     DIRECTOR_TIMESTAMP,

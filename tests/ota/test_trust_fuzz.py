@@ -14,9 +14,9 @@ import pytest
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner
 
-from contracts.assignment import Assignment
-from contracts.errors import OtaError
-from export_tools.key_files import load_signer
+from edge_runtime.contracts.assignment import Assignment
+from edge_runtime.contracts.errors import OtaError
+from edge_runtime.releases.key_files import load_signer
 from tests.ota.repositories import ROBOT, World, bytes_answer, world_in
 
 ROUNDS = 40

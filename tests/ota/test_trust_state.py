@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from contracts.assignment import SIGNED_AT_FIELD
-from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.floor import Floor
-from export_tools.sign import expiry
+from edge_runtime.contracts.assignment import SIGNED_AT_FIELD
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.releases.sign import expiry
 from tests.ota.attacking import (
     DIRECTOR_TIMESTAMP,
     copy_of,

@@ -12,15 +12,15 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import DownloadError, RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import Metadata, MetaFile, Snapshot, Targets
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.release import MAX_RELEASE_BYTES
-from edge_runtime.ota.attacks import Fetched, Judge, role_of
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.repository import TrustedRepository
-from edge_runtime.ota.schedule import SystemClock
-from edge_runtime.ota.transport import HttpTransport
-from edge_runtime.ota.trust import fetch_target
-from edge_runtime.ota.versions import Versions
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.release import MAX_RELEASE_BYTES
+from edge_runtime.ota.transfer.schedule import SystemClock
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.ota.trust.repository import TrustedRepository
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.ota.trust.trust import fetch_target
+from edge_runtime.ota.trust.tuf_errors import Fetched, Judge, role_of
+from edge_runtime.ota.trust.versions import Versions
 from tests.ota.plain_repository import PlainRepository
 from tests.ota.repositories import NETWORK, Site, bytes_answer
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.errors import OtaError, OtaRefusal
-from edge_runtime.durable import TwinRecord
-from edge_runtime.ota.floor import Floor, ReleaseFloor
-from edge_runtime.ota.versions import RoleKeys, Seen, Versions, first_below, raised
-from edge_runtime.slots import Slot, SlotFile, Slots
+from edge_runtime.bundles.slots import Slot, SlotFile, Slots
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.trust.rollback_protection import Floor, ReleaseFloor
+from edge_runtime.ota.trust.versions import RoleKeys, Seen, Versions, first_below, raised
+from edge_runtime.storage.durable import TwinRecord
 from tests.ota.plain_repository import PlainRepository
 from tests.ota.repositories import Site
 
@@ -123,7 +123,7 @@ def test_what_was_accepted_reaches_the_disk_before_the_floor_is_raised_to_it(tmp
     PlainRepository(tmp_path / "repository")
     site = Site(tmp_path / "repository")
     folder, log = tmp_path / "client" / "metadata", tmp_path / "strace.log"
-    program = [sys.executable, "-m", "edge_runtime.ota.conformance", "--metadata-dir", str(folder)]
+    program = [sys.executable, "-m", "edge_runtime.ota.trust.conformance", "--metadata-dir", str(folder)]
     subprocess.run(
         [*program, "init", str(tmp_path / "repository" / "metadata" / "1.root.json")], check=True, timeout=60
     )

@@ -10,29 +10,29 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from contracts.assignment import AssignmentTerms
-from contracts.embodiment import Embodiment
-from contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, picture_key
-from contracts.manifest import Normalization, blob_of, read_manifest, write_manifest
-from contracts.messages import Observation
-from contracts.release import Compatibility, ReleaseManifest
-from edge_runtime.config import load_config
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.assignment import AssignmentTerms
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, picture_key
+from edge_runtime.contracts.manifest import Normalization, blob_of, read_manifest, write_manifest
+from edge_runtime.contracts.messages import Observation
+from edge_runtime.contracts.release import Compatibility, ReleaseManifest
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.ota.agent import Agent
-from edge_runtime.ota.child import never
-from edge_runtime.ota.diary import Diary
-from edge_runtime.ota.floor import Floor
-from edge_runtime.ota.hands import EndableClock, Hands
-from edge_runtime.ota.patient import PatientTransport
-from edge_runtime.ota.retry import Patience
-from edge_runtime.ota.runner import Runner
-from edge_runtime.ota.settings import AgentSettings, settings_of
-from edge_runtime.ota.shared import Shared
-from edge_runtime.ota.transport import HttpTransport
-from export_tools.key_files import load_signer
-from export_tools.pack import pack_bundle
-from export_tools.sign import draft_release, sign_draft
-from hub.house import make_development_hub
+from edge_runtime.ota.agent.agent import Agent
+from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.settings import AgentSettings, settings_of
+from edge_runtime.ota.agent.shared import Shared
+from edge_runtime.ota.lifecycle.child import never
+from edge_runtime.ota.lifecycle.effects import EndableClock, Hands
+from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.transfer.retry import Patience
+from edge_runtime.ota.transfer.retrying_transport import PatientTransport
+from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.releases.key_files import load_signer
+from edge_runtime.releases.pack import pack_bundle
+from edge_runtime.releases.sign import draft_release, sign_draft
+from hub.hub import make_development_hub
 from tests import onnx_bundle
 from tests.engine.conftest import HORIZON, MAX_TOKENS, WORDS, _encode
 from tests.settings import copy_settings

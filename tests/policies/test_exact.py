@@ -14,7 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from contracts.errors import EngineError
+from edge_runtime.contracts.errors import EngineError
 from edge_runtime.policies import session
 from edge_runtime.policies.exactness import require_runnable
 from edge_runtime.policies.graph_file import read_graph

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from contracts.errors import EngineError
+from edge_runtime.contracts.errors import EngineError
 from edge_runtime.policies.processor import allowed
 from edge_runtime.policies.session import OrtSession, TensorSpec, optimize
 

@@ -165,7 +165,7 @@ def _project(system: Path) -> Path:
     shutil.rmtree(project, ignore_errors=True)
     ignored = shutil.ignore_patterns("*.so", "__pycache__")
     shutil.copytree(ROOT / "edge_runtime", project / "edge_runtime", ignore=ignored)
-    for name in ("contracts", "tests"):
+    for name in ("tests",):
         (project / name).symlink_to(ROOT / name)
     shutil.copy(_native_module(system), project / "edge_runtime" / "_native.abi3.so")
     return project

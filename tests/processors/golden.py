@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from contracts.golden import GoldenReport
+from edge_runtime.contracts.golden import GoldenReport
 from tests.processors.emulated import Emulated
 
 

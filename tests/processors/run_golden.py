@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.engine import golden
 from edge_runtime.policies import session
 from edge_runtime.policies.processor import describe

@@ -15,10 +15,10 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from contracts.errors import OtaError, OtaRefusal
-from contracts.release import DELTA_BLOCK_BYTES, MAX_BLOB_BYTES
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.release import DELTA_BLOCK_BYTES, MAX_BLOB_BYTES
 from edge_runtime.releases.delta import decode, decode_delta
-from export_tools.int_delta import compressed, encode_delta
+from edge_runtime.releases.int_delta import compressed, encode_delta
 
 Width = Literal[1, 2, 4]
 WIDTHS: tuple[Width, ...] = (1, 2, 4)

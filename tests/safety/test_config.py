@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from contracts.embodiment import joint_order_digest
-from contracts.errors import ConfigError
+from edge_runtime.contracts.embodiment import joint_order_digest
+from edge_runtime.contracts.errors import ConfigError
 from tests.safety.robot import make_config
 
 BAD: list[tuple[str, object]] = [

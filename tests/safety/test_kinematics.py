@@ -11,9 +11,10 @@ import mujoco
 import numpy as np
 import pytest
 
-from contracts.embodiment import Embodiment
-from contracts.errors import ConfigError
 from edge_runtime.cli import main
+from edge_runtime.config.toml_file import read_toml
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import (
     BASE,
     Compiled,
@@ -26,11 +27,10 @@ from edge_runtime.safety.kinematics import (
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule
 from edge_runtime.safety.kinematics.file import to_toml
 from edge_runtime.safety.kinematics.source import Shape, box, capsule, cylinder, ellipsoid
-from edge_runtime.toml_file import read_toml
 from tests.safety.geometry_robot import NativeGeometry, arm, file_of, random_model, random_rotation
 from tests.safety.kinematics_sources import BOX_M, URDF, stl, write_mjcf, write_urdf
 
-SIM = Path(__file__).resolve().parents[2] / "edge_runtime" / "robots" / "sim"
+SIM = Path(__file__).resolve().parents[2] / "edge_runtime" / "drivers" / "sim"
 JOINTS = ("turn", "lift", "wrist")
 
 
@@ -63,7 +63,7 @@ def _without_numbers(value: object, numbers: list[float]) -> object:
 
 
 def test_the_simulated_arms_file_is_what_the_compiler_makes() -> None:
-    """Not so: edge-runtime kinematics edge_runtime/robots/sim/world.xml --tool tool --embodiment embodiment.toml"""
+    """Not so: edge-runtime kinematics edge_runtime/drivers/sim/world.xml --tool tool --embodiment embodiment.toml"""
     require_same(read_kinematics(SIM / "config" / "kinematics.toml"), compile_sim().file, 2e-6)
 
 

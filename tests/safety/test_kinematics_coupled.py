@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import Compiled, compile_file
 
 _BALL = '<collision><geometry><sphere radius="0.02"/></geometry></collision>'

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.errors import ConfigError
-from edge_runtime.config import SIM_CONFIG
+from edge_runtime.config.robot_file import SIM_CONFIG
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import (
     BASE,
     Capsule,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.errors import RecordingError
+from edge_runtime.contracts.errors import RecordingError
 from edge_runtime.native import ffi
 from edge_runtime.safety.recording import (
     RECORD_DTYPE,

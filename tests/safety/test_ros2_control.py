@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import Compiled, compile_file, read_kinematics, write_kinematics
 
 URDF = """<robot name="r"><link name="foot"/><link name="hand"/>

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from contracts.embodiment import Gripper, Joint
-from contracts.errors import ConfigError
 from edge_runtime.cli import main
+from edge_runtime.contracts.embodiment import Gripper, Joint
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import SourceLimits, compile_file, load_kinematics
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
 from edge_runtime.safety.kinematics.urdf import read_urdf

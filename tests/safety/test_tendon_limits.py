@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import Compiled, SourceLimits, compile_file
 
 MJCF = """<mujoco><compiler angle="radian"/><default><geom mass="0.1"/></default><worldbody><body name="foot">

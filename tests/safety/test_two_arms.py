@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety import Kernel, Reason, State
 from edge_runtime.safety.kinematics import BASE, Compiled, HeldJoint, compile_file, watched_body
 from tests.safety.geometry_robot import NativeGeometry

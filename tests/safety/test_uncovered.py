@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import ConfigError
 from edge_runtime.cli.check.robot import not_kept_apart
 from edge_runtime.cli.check.row import Level
 from edge_runtime.cli.claims import claims_sheet
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import Compiled, compile_file, load_kinematics
 from tests.settings import copy_settings, replace
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.messages import Asker
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import load_config
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.messages import Asker
 from tests.system.drift_bundle import write_robot
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from contracts.embodiment import Embodiment
-from edge_runtime.config import SIM_CONFIG
-from edge_runtime.robots.sim.task import all_phrases
+from edge_runtime.config.robot_file import SIM_CONFIG
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.drivers.sim.task import all_phrases
 from tests import onnx_bundle
 
 HORIZON = 16

@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from contracts.embodiment import Embodiment
-from edge_runtime.config import SIM_CONFIG
+from edge_runtime.config.robot_file import SIM_CONFIG
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.policies.session import OrtSession
 from tests import onnx_bundle
 from tests.system.drift_bundle import GRIPPER_M, SPEED_RAD_S, WORDS, write_robot

@@ -19,9 +19,12 @@ import msgspec
 import pytest
 import zmq
 
-from contracts.golden import ProofVerdict
-from contracts.manifest import read_manifest
-from contracts.messages import (
+from edge_runtime.cli.launch import ProcessTable
+from edge_runtime.client.status import Watcher
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.golden import ProofVerdict
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.messages import (
     ActionChunk,
     ChunkReceipt,
     Heartbeat,
@@ -31,7 +34,7 @@ from contracts.messages import (
     SafetyReport,
     SceneCommand,
 )
-from contracts.topics import (
+from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
     HEARTBEAT_ENGINE,
     OPERATOR,
@@ -42,11 +45,8 @@ from contracts.topics import (
     Topic,
     encode,
 )
-from contracts.updates import PolicyStatus
-from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import load_config
+from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.processes import CONTROL, DRIVER
-from edge_runtime.status import Watcher
 
 pytestmark = pytest.mark.realtime
 

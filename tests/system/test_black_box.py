@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.config import load_config
+from edge_runtime.config.robot_file import load_config
 from edge_runtime.safety import State
 from edge_runtime.safety.recording import Recording, read_recording
 from edge_runtime.safety.replay import replay

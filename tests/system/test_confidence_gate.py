@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OperatorError
-from contracts.messages import GateState
+from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.messages import GateState
 from tests.system.conftest import Robot
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from contracts.errors import OperatorError
-from contracts.messages import SafetyReport
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.messages import SafetyReport
 from tests.system.conftest import Robot
 
 pytestmark = pytest.mark.realtime

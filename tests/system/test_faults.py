@@ -18,9 +18,9 @@ from benchmarks.faults.robot import FaultRobot
 from benchmarks.faults.rounds import Kind, Round, run_round, set_moving
 from benchmarks.faults.storm import storm
 from benchmarks.faults.whole import WATCHDOG_S, kill_control
+from edge_runtime.ipc.port import CommandState
 from edge_runtime.native import ffi, lib
 from edge_runtime.processes import CONTROL
-from edge_runtime.robots.port import CommandState
 from edge_runtime.safety import Kernel, Measurement, Request, Result, State, Target
 from tests.control.control_process import make_config
 

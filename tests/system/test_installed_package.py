@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_runtime.config import SIM_BUNDLE
+from edge_runtime.config.robot_file import SIM_BUNDLE
 
 ROOT = Path(__file__).parents[2]
-_SOURCES = ("contracts", "edge_runtime", "export_tools", "hub", "jetson")
+_SOURCES = ("edge_runtime", "export_tools", "hub", "jetson")
 _FILES = ("LICENSE", "README.md", "pyproject.toml", "setup.py")
 _BUILD_SDIST = "import sys, setuptools.build_meta as build; build.build_sdist(sys.argv[1])"
 

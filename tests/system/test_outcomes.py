@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from contracts.messages import Asker
-from contracts.topics import EPISODE
-from contracts.updates import EpisodeOutcome
-from edge_runtime.bus import Subscriber
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import load_config
-from edge_runtime.operator import EpisodeResult, Operator
+from edge_runtime.client.operator import EpisodeResult, Operator
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.messages import Asker
+from edge_runtime.contracts.topics import EPISODE
+from edge_runtime.contracts.updates import EpisodeOutcome
+from edge_runtime.ipc.bus import Subscriber
 
 pytestmark = pytest.mark.realtime
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import load_config
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.config.robot_file import load_config
 
 pytestmark = pytest.mark.realtime
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import SIM_CONFIG, load_config
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 
 EPISODES = 5
 

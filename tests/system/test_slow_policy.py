@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OperatorError
-from contracts.messages import Heartbeat, SafetyReport
-from edge_runtime.config import load_config
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.messages import Heartbeat, SafetyReport
 from edge_runtime.pace import PaceProblem, pace_of
 from edge_runtime.processes import ENGINE
 from tests.cli.conftest import Command, edge_runtime

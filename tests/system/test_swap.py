@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contracts.manifest import FlowSampler, read_manifest
-from contracts.messages import ActionChunk, SafetyReport
-from contracts.topics import ACTION_CHUNK, SAFETY_REPORT
-from edge_runtime.bus import Subscriber
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.manifest import FlowSampler, read_manifest
+from edge_runtime.contracts.messages import ActionChunk, SafetyReport
+from edge_runtime.contracts.topics import ACTION_CHUNK, SAFETY_REPORT
+from edge_runtime.ipc.bus import Subscriber
 from edge_runtime.safety import State
 from edge_runtime.safety.recording import KIND_TICK, Recording, read_recording
 from edge_runtime.safety.replay import replay

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import OperatorError
-from contracts.golden import ProofVerdict
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.config import RobotConfig
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.golden import ProofVerdict
 from edge_runtime.processes import ENGINE
 from tests.golden_bundles import Arrays, copy_with
 from tests.saturating import plant

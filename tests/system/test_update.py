@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.topics import POLICY_STATUS, UPDATE_STATUS
-from contracts.updates import PolicyStatus, UpdateStatus
-from edge_runtime.bus import Subscriber
 from edge_runtime.cli.launch import ProcessTable
+from edge_runtime.contracts.topics import POLICY_STATUS, UPDATE_STATUS
+from edge_runtime.contracts.updates import PolicyStatus, UpdateStatus
+from edge_runtime.ipc.bus import Subscriber
 from edge_runtime.processes import BESIDE, ENGINE, PROCESSES
 from tests.ota.updated_robot import Scene
 from tests.simulators.web_server import WebServer

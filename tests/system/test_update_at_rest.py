@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.updates import WaitsFor
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.operator import Operator
+from edge_runtime.client.operator import Operator
+from edge_runtime.contracts.updates import WaitsFor
 from edge_runtime.processes import BESIDE, PROCESSES
 from tests.ota.updated_robot import Scene
 from tests.simulators.web_server import WebServer

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from edge_runtime.cli.check import machine, policy, proof, robot, timing
 from edge_runtime.cli.check.row import Level, Look, Row, rows_of
-from edge_runtime.config import RobotConfig, load_config
+from edge_runtime.config.robot_file import RobotConfig, load_config
 
 LOOKS: tuple[Look, ...] = (
     Look("Python", machine.python),

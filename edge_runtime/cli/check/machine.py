@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from contracts.errors import SharedMemoryError
 from edge_runtime.cli.check.row import Level, Row
-from edge_runtime.config import RobotConfig
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import SharedMemoryError
 from edge_runtime.needs import missing_packages, require_shared_memory
 
 _MEMLOCK_NEEDED_BYTES = 64 << 20

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 
-from contracts.messages import Observation
+from edge_runtime.bundles.installed import Installed, verified
 from edge_runtime.cli import pace
 from edge_runtime.cli.check.row import Level, Row
-from edge_runtime.config import RobotConfig
-from edge_runtime.installed import Installed, verified
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.messages import Observation
 
 _INFERENCES = 30
 
@@ -35,7 +35,7 @@ def inference(config: RobotConfig) -> Iterator[Row]:
     """How long the policy takes here, in what will run it, and whether it can act at that pace."""
     from edge_runtime.engine.bundle_policy import BundlePolicy
     from edge_runtime.engine.engines import Engines
-    from edge_runtime.frames import FrameRing
+    from edge_runtime.ipc.frames import FrameRing
 
     embodiment = config.embodiment
     load = partial(BundlePolicy.load, embodiment=embodiment, threads=config.engine.threads, engines=Engines.of(config))

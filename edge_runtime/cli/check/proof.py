@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from contracts.errors import UnprovenError
-from contracts.golden import ProofVerdict
+from edge_runtime.bundles.installed import Installed
+from edge_runtime.bundles.kept_proofs import KeptProofs
 from edge_runtime.cli.check.row import Level, Row
-from edge_runtime.config import RobotConfig
-from edge_runtime.installed import Installed
-from edge_runtime.kept_proofs import KeptProofs
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import UnprovenError
+from edge_runtime.contracts.golden import ProofVerdict
 
 NAME = "golden pairs"
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from edge_runtime.cli.check.row import Level, Row
-from edge_runtime.config import RobotConfig
-from edge_runtime.robots.declaration import declaration_of
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.drivers.declaration import declaration_of
 
 
 def driver(config: RobotConfig) -> Iterator[Row]:
@@ -106,7 +106,7 @@ def is_simulated(config: RobotConfig) -> bool:
 
 def drawing(config: RobotConfig) -> Iterator[Row]:
     """Can the simulated cameras be drawn here, and how fast?"""
-    from edge_runtime.robots.sim.plant import Plant
+    from edge_runtime.drivers.sim.plant import Plant
 
     plant = Plant()
     try:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from contracts.errors import EdgeError
-from contracts.installation import explain
-from edge_runtime.config import RobotConfig
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.installation import explain
 
 
 class Level(Enum):

@@ -10,8 +10,8 @@ import numpy as np
 
 from edge_runtime.cli.check.machine import limits_line, udev_line
 from edge_runtime.cli.check.row import Level, Row
-from edge_runtime.config import RobotConfig
-from edge_runtime.robots.declaration import declaration_of
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.drivers.declaration import declaration_of
 
 _LOOP_S = 2.0
 _REAL_ARM_WATCHDOG_NS = 20_000_000
@@ -22,10 +22,10 @@ _DMA_LATENCY = "/dev/cpu_dma_latency"
 
 def loop(config: RobotConfig) -> Iterator[Row]:
     """Runs the control loop on a port of its own for two seconds, and grades it as control does before it arms."""
-    from edge_runtime.control.grade import GRADES, SelfTest
     from edge_runtime.control.limits import TICK_NS, kernel_config
     from edge_runtime.control.native_loop import ControlLoop, Granted
-    from edge_runtime.robots.port import DriverPort
+    from edge_runtime.control.timing_grade import GRADES, SelfTest
+    from edge_runtime.ipc.port import DriverPort
 
     watchdog_ns, whose = _watchdog(config)
     self_test = SelfTest(min(config.control.self_test_s, _LOOP_S / 2), TICK_NS, watchdog_ns)

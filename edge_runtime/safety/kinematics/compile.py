@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule, holds
 from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, Pair

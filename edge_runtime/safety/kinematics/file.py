@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from contracts.errors import ConfigError
+from edge_runtime.config.toml_file import Section, read_toml
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.model import Capsule, HeldJoint, KinematicJoint, SourceLimits, ToolPoint
-from edge_runtime.toml_file import Section, read_toml
 
 Pair = tuple[str, str]
 

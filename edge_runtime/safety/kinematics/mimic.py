@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.source import Array, Kind, SourceJoint, SourceTree, pose
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
 from edge_runtime.safety.kinematics.actuators import Stated, limits_force, magnitude
 from edge_runtime.safety.kinematics.model import SourceLimits

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from contracts.errors import ConfigError
+from edge_runtime.config.toml_file import Section
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import ffi, lib
-from edge_runtime.toml_file import Section
 
 BASE = "base"
 """Name of the link that no joint moves."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.embodiment import looks_like_degrees
-from contracts.errors import ConfigError
+from edge_runtime.contracts.embodiment import looks_like_degrees
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.source import SourceTree
 
 

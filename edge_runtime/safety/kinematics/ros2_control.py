@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.actuators import magnitude
 from edge_runtime.safety.kinematics.model import SourceLimits
 

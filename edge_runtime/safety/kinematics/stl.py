@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.source import Array
 
 _HEADER_BYTES = 84

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
 from edge_runtime.safety.kinematics.model import SourceLimits
 from edge_runtime.safety.kinematics.ros2_control import command_limits

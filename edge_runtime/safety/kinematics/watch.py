@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, Pair, read_kinematics
 from edge_runtime.safety.kinematics.model import Capsule, GeometryModel, Nearer

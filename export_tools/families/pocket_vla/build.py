@@ -19,10 +19,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from contracts.embodiment import joint_order_digest
-from contracts.errors import BundleError
-from contracts.golden import GOLDEN_FORMAT, picture_key
-from contracts.manifest import (
+from edge_runtime.contracts.embodiment import joint_order_digest
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.golden import GOLDEN_FORMAT, picture_key
+from edge_runtime.contracts.manifest import (
     FlowSampler,
     Graphs,
     ImageInput,
@@ -32,8 +32,8 @@ from contracts.manifest import (
     Provenance,
     Tokenizer,
 )
-from contracts.tokenizer import WordTokenizer, write_tokenizer
-from edge_runtime.robots.sim.declaration import JOINT_NAMES
+from edge_runtime.contracts.tokenizer import WordTokenizer, write_tokenizer
+from edge_runtime.drivers.sim.declaration import JOINT_NAMES
 from export_tools.bundle import replace_folder, seal, tool_versions
 from export_tools.families.pocket_vla.closed_loop import Tally, evaluate
 from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER, IMAGE_PX, Demonstrations, record

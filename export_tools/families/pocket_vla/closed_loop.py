@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.robots.sim.plant import Plant
-from edge_runtime.robots.sim.task import Split, Status
+from edge_runtime.drivers.sim.plant import Plant
+from edge_runtime.drivers.sim.task import Split, Status
 from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER, IMAGE_PX
 from export_tools.families.pocket_vla.expert import ACTION_DT_S, HORIZON
 

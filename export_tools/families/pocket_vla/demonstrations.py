@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.robots.sim.task import COLOURS, SHAPES, VERBS, Status, Verb
+from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, Status, Verb
 from export_tools.families.pocket_vla.expert import ACTION_DIM, ACTION_DT_S, HORIZON, plan
 
 IMAGE_PX = 128
@@ -70,7 +70,7 @@ def record(count: int, seed: int, workers: int = 2, progress: Callable[[int], No
 
 
 def _record_part(job: tuple[int, int, str]) -> str:
-    from edge_runtime.robots.sim.plant import Plant
+    from edge_runtime.drivers.sim.plant import Plant
 
     count, stream, path = job
     rng = np.random.default_rng([7, stream])
@@ -130,7 +130,7 @@ class _Run:
     """One plant that plays episode after episode, disturbed."""
 
     def __init__(self, plant: object, rng: np.random.Generator) -> None:
-        from edge_runtime.robots.sim.plant import Plant
+        from edge_runtime.drivers.sim.plant import Plant
 
         assert isinstance(plant, Plant)
         self.plant = plant

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.robots.sim.scene import HOME_Q_RAD
+from edge_runtime.drivers.sim.scene import HOME_Q_RAD
 from export_tools.families.pocket_vla.kinematics import Array, joint_velocity, tool_pose_and_jacobian
 
 HORIZON = 16

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from contracts.manifest import ParityReport
-from contracts.tokenizer import WordTokenizer
-from edge_runtime.robots.sim.task import COLOURS, SHAPES, VERBS, SceneObject, phrase
+from edge_runtime.contracts.manifest import ParityReport
+from edge_runtime.contracts.tokenizer import WordTokenizer
+from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, SceneObject, phrase
 from export_tools.families.pocket_vla.demonstrations import Demonstrations
 from export_tools.families.pocket_vla.model import ConvNorm, PocketVla
 from export_tools.families.pocket_vla.runner import ENCODE_INPUTS, Feed, OnnxEngine, Runner, TorchEngine

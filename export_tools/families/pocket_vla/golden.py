@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from contracts.errors import BundleError
-from contracts.golden import GOLDEN_NAME, picture_key
-from contracts.manifest import ParityReport, verify_bundle
-from contracts.sentences import read_sentence
-from contracts.tokenizer import read_tokenizer
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.golden import GOLDEN_NAME, picture_key
+from edge_runtime.contracts.manifest import ParityReport, verify_bundle
+from edge_runtime.contracts.sentences import read_sentence
+from edge_runtime.contracts.tokenizer import read_tokenizer
 from export_tools.families.pocket_vla.runner import OnnxEngine, Runner
 from export_tools.families.pocket_vla.train import Scaling
 from export_tools.parity import compare, require_parity

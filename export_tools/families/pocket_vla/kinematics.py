@@ -1,6 +1,6 @@
 """Forward kinematics and Jacobian of the simulated arm, for a whole batch of poses at once, in NumPy.
 
-The constants are the published Franka Denavit-Hartenberg values, as in `edge_runtime/robots/sim/world.xml`; a test
+The constants are the published Franka Denavit-Hartenberg values, as in `edge_runtime/drivers/sim/world.xml`; a test
 holds this file and the simulator together. World frame W is the robot's base frame; tool frame T sits between the
 fingertips, its z axis along the fingers.
 """

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the name every torch reader knows)
 
-from edge_runtime.robots.sim.task import COLOURS, SHAPES
+from edge_runtime.drivers.sim.task import COLOURS, SHAPES
 
 GRID = 8
 FINE_GRID = 16

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from contracts.tokenizer import WordTokenizer
+from edge_runtime.contracts.tokenizer import WordTokenizer
 from edge_runtime.policies.session import OrtSession
 from export_tools.families.pocket_vla.language import MAX_TOKENS
 from export_tools.families.pocket_vla.model import PocketVla

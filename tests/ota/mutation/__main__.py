@@ -82,9 +82,7 @@ def main() -> int:
 
     install()
     # What it took to get here is not what is tested: that lies in the copy that mutmut makes.
-    for name in [
-        name for name in sys.modules if name.split(".")[0] in ("tests", "benchmarks", "contracts", "edge_runtime")
-    ]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "benchmarks", "edge_runtime")]:
         del sys.modules[name]
     if not (options.only or options.go_on):
         shutil.rmtree(MUTANTS, ignore_errors=True)

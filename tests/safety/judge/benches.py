@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.config import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.safety.kinematics import KinematicsFile, compile_file, read_kinematics, watched_body
 from edge_runtime.safety.limits import KernelConfig

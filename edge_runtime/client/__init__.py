@@ -1,0 +1,1 @@
+"""A robot seen from outside its processes: what it says of itself, and requests to it."""

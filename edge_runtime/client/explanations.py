@@ -1,0 +1,250 @@
+"""What every state, fault, reason and refusal means to a person, and what she can do next: the one table of it.
+
+The status, the live display, the page, a run and the answers to operators all take their words from here. Keys are the
+stable names that travel on the bus. A next step writes a request to the operator's command as [name]; `in_full` turns
+it into what is typed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.contracts.messages import StopCause
+
+LOCAL_RUN_DIR = Path(".run")
+"""Where `edge-runtime operator` looks by itself."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a name means.
+
+    Attributes:
+        meaning: half a sentence, as it stands after the name and a colon.
+        next_step: what a person can do; empty where nothing has to be done.
+        is_alarming: not part of ordinary work.
+    """
+
+    meaning: str
+    next_step: str = ""
+    is_alarming: bool = False
+
+
+_GO_ON = "To continue: [reset], then [arm]."
+_ONCE_MENDED = "Once that is mended: [reset], then [arm]."
+
+
+def _fault(meaning: str, next_step: str = _ONCE_MENDED) -> Explanation:
+    return Explanation(meaning, next_step, is_alarming=True)
+
+
+def _wrong(meaning: str, next_step: str = "") -> Explanation:
+    return Explanation(meaning, next_step, is_alarming=True)
+
+
+STATES: dict[str, Explanation] = {
+    "unknown": _wrong("control has not been heard for a second", "Is the robot's software running? See control's log."),
+    "silent": _wrong("control gets no usable feedback from the robot's driver", "Look at the driver's log."),
+    "ready": Explanation("not armed: follows no commands", "To start: [arm]."),
+    "active": Explanation("armed, following the policy"),
+    "holding": Explanation("armed, standing still, waiting for a plan of the policy"),
+    "stopping": Explanation("braking to rest"),
+    "retracting": Explanation("armed, moving back to its home posture"),
+    "fault": _wrong("stopped; a fault is latched", _GO_ON),
+}
+"""Of `ControlState`, and "unknown"."""
+
+STOPS: dict[StopCause, Explanation] = {
+    StopCause.OPERATOR_STOP: _wrong("stopped by an operator", _GO_ON),
+    StopCause.OPERATOR_DISARM: _wrong("disarmed by an operator", "To continue: [arm]."),
+    StopCause.STOP_LINE: _wrong(
+        "stopped by an open stop line", "To continue: close the line, then [reset], then [arm]."
+    ),
+}
+"""Stops that only a person ends. Until then programs such as `edge-runtime run` wait."""
+
+REASONS: dict[str, Explanation] = {
+    "setpoint_none": Explanation("no plan to follow"),
+    "setpoint_shape": _wrong("a setpoint for another number of joints was refused"),
+    "setpoint_not_finite": _wrong("a setpoint that is no number was refused"),
+    "setpoint_stale": _wrong("a setpoint that was computed too long ago was refused"),
+    "setpoint_future": _wrong("a setpoint from the future was refused"),
+    "setpoint_sequence": _wrong("a repeated setpoint was refused"),
+    "setpoint_skipped": _wrong("setpoints are missing"),
+    "observation_stale": _wrong("the observation behind the plan is too old: the plan is not followed any further"),
+    "setpoint_step": _wrong("a setpoint too far from the robot's position was refused"),
+    "policy_lost": _wrong("the policy has given no plan for too long", "Look at the engine's log."),
+    "limit_position": Explanation("kept inside a joint's range"),
+    "limit_braking": Explanation("slowed to be able to stop inside its limits"),
+    "limit_velocity": Explanation("speed limited"),
+    "limit_acceleration": Explanation("acceleration smoothed"),
+    "limit_jerk": Explanation("jerk smoothed"),
+    "limit_geometry": Explanation("slowed or held near an obstacle, or near itself"),
+    "limit_tool_speed": Explanation("tool speed limited"),
+    "limit_speed_scale": Explanation("slowed to the speed that is allowed now"),
+    "limit_singularity": Explanation("slowed near a singular posture"),
+    "limit_gripper": Explanation("gripper smoothed"),
+    "policy_dead": _wrong("the policy's process has ended", "It is started again; see the engine's log."),
+    "policy_stalled": _wrong("the policy's process gives no sign of life", "See the engine's log."),
+    "policy_stuck": _wrong("the policy's process lives, but gives no new plans", "See the engine's log."),
+    "feedback_torn": Explanation("feedback could not be read in one tick: the last one was used"),
+    "feedback_shape": _fault("the driver reported another number of joints"),
+    "feedback_not_finite": _fault("the driver reported a position that is no number"),
+    "feedback_stale": _fault("the driver's feedback stopped coming"),
+    "feedback_future": _fault("the driver's feedback has a time stamp from the future"),
+    "feedback_sequence": _fault("the driver's feedback went back in number or time"),
+    "tracking_error": _fault("the robot was not where it was commanded to be: something holds or pushes it"),
+    "encoder_frozen": _fault("a joint's measured position stands still while it is commanded to move"),
+    "torque": _fault("a joint's torque was above its limit for too long"),
+    "force": _fault("the force at the tool was above its limit for too long"),
+    "stop_line": _fault("the stop line is or was open", STOPS[StopCause.STOP_LINE].next_step),
+    "driver_fault": _fault("the robot's driver reported a fault; its log says which"),
+    "operator_stop": _fault("stopped by an operator", _GO_ON),
+    "clock_backward": _fault("the clock of control went backward"),
+    "clock_gap": _fault(
+        "control did not run for longer than the driver's watchdog allows, and the driver stopped by itself",
+        "See `edge-runtime check` for this machine's timing. To continue: [reset], then [arm].",
+    ),
+    "hold_timeout": Explanation("no plan came for a long time, so the robot was disarmed", "To continue: [arm]."),
+    "retract_timeout": _wrong("did not reach its home posture in time, and was disarmed where it is"),
+    "internal": _fault("the safety kernel found its own state contradictory", "Restart control, and please report it."),
+}
+"""Of the safety kernel: why a command differs from what the policy asked for, or why the robot has stopped."""
+
+ANSWERS: dict[str, Explanation] = {
+    "refused_state": Explanation("that is not possible from the state it is in"),
+    "refused_feedback": Explanation(
+        "the driver's feedback is missing, stale or malformed", "Look at the driver's log."
+    ),
+    "refused_moving": Explanation("the robot is not at rest", "Wait, or look at what moves it."),
+    "refused_outside_limits": Explanation(
+        "a joint or the gripper is measured outside its range", "Move it back by the robot's own means."
+    ),
+    "refused_no_watchdog": Explanation(
+        "its driver has no watchdog of a second or less: nothing would stop the robot if control died"
+    ),
+    "refused_stop_line": Explanation(
+        "the stop line is open, or the driver reports a fault",
+        "Close the line, find out why it was open, then [reset].",
+    ),
+    "refused_mismatch": Explanation(
+        "the robot is not where control left it, so something else moved it",
+        "Find out what did, then restart control, which starts from where the robot is.",
+    ),
+    "refused_unknown": Explanation("control knows no such request", "Are both sides of the same version?"),
+    "refused_value": Explanation("control can't set that value"),
+    "refused_geometry": Explanation(
+        "a link is nearer to something than it may be", "Move the robot away by its own means."
+    ),
+    "refused_looser": Explanation("speed can be restored only while the robot is not armed", "First: [disarm]."),
+    "refused_jitter": Explanation(
+        "this machine does not keep time well enough to move a robot", "`edge-runtime check` says why."
+    ),
+    "refused_unsure": Explanation(
+        "its policy was unsure many times in a row", "Answer it first: [resume], or another instruction."
+    ),
+    "refused_unproven": Explanation(
+        "the policy may not act before its engine has shown here that it does what it was trained to",
+        "`edge-runtime check` runs its golden pairs.",
+    ),
+    "refused_unreadable": Explanation(
+        "the robot follows no instruction now", "Say it in words that the policy knows. To stop it: [stop]."
+    ),
+    "refused_pace": Explanation(
+        "its policy is too slow for the reach of its plans, or for this robot's limits",
+        "`edge-runtime check` says what to change.",
+    ),
+    "refused_after_stop": Explanation(
+        "a person stopped or disarmed the robot, so only a person may reset and arm it",
+        "To continue, a person types [reset] (after a stop), then [arm].",
+    ),
+    "refused_restarted": Explanation("control has been started since", "Look at [status], then ask again."),
+    "refused_overtaken": Explanation(
+        "a later request of another operator came first", "Look at [status], then ask again."
+    ),
+}
+"""Refusals of requests of an operator."""
+
+IN_STATE: dict[tuple[str, str], str] = {
+    ("arm", "silent"): "Control hears no robot: look at the driver's log.",
+    ("arm", "fault"): "A fault is latched. To continue: [reset], then [arm].",
+    ("arm", "holding"): "It is armed already.",
+    ("arm", "active"): "It is armed already, and moving.",
+    ("arm", "stopping"): "It is coming to rest: ask again.",
+    ("reset", "silent"): "Control hears no robot: look at the driver's log.",
+    ("reset", "ready"): "There is nothing to reset. To start: [arm].",
+    ("reset", "stopping"): "It is coming to rest: ask again.",
+    ("reset", "holding"): "There is nothing to reset.",
+    ("reset", "active"): "There is nothing to reset.",
+    ("disarm", "fault"): "It is not armed.",
+}
+"""What the refusal of a request in a state means to who asked; keyed request, state."""
+
+MESSAGES: dict[str, Explanation] = {
+    "oversized": _wrong("larger than such a message may be"),
+    "malformed": _wrong("not a valid message"),
+    "not_finite": _wrong("a value that is no number"),
+    "shape": _wrong("another number of joints or pixels"),
+    "joint_order": _wrong("made for other joints, or another order of them"),
+    "wrong_bundle": _wrong("made by a bundle that may not act here"),
+    "stale": Explanation("came too late"),
+    "future": _wrong("stamped in the future"),
+    "duplicate": Explanation("came twice"),
+    "out_of_order": Explanation("came after a newer one"),
+    "out_of_range": _wrong("a value far outside its range"),
+    "before_arming": Explanation("made before the robot was armed"),
+    "frame_gone": Explanation("a camera picture was overwritten before it was read"),
+    "camera_missing": _wrong("a camera's picture is missing"),
+    "instruction_changed": Explanation("made for an instruction that another one has replaced"),
+    "no_instruction": Explanation("nothing to do: no instruction yet"),
+    "not_allowed_now": Explanation("not possible at that moment"),
+    "predicted_deviation": _wrong("the plan could not be followed closely enough inside the limits"),
+    "predicted_block": _wrong("the plan leads into an obstacle, or into the robot itself"),
+    "unsure": _wrong("the policy was not sure of the plan"),
+}
+"""Refusals of messages between the robot's processes."""
+
+GATES: dict[str, Explanation] = {
+    "cautious": _wrong("not sure: moves slower"),
+    "asking": _wrong(
+        "was unsure: the robot holds and asks for help, until it has been sure for a while or is answered",
+        "To answer: [resume], or another instruction; a run's next one answers too.",
+    ),
+    "escalated": _wrong(
+        "unsure for too long: disarmed, waits for an answer",
+        "To answer: [resume], or another instruction, then [arm]; a run's next episode does both.",
+    ),
+}
+"""Of `GateState`, where the policy's confidence keeps the robot from full speed."""
+
+INTERVENTIONS = (
+    "An intervention is a tick in which the safety kernel changed what the policy asked for, nearly always by "
+    "smoothing acceleration and jerk; many are normal."
+)
+MISSED_TICKS = (
+    "A missed tick is a 1 ms slot of the control loop in which none ran because the machine was busy; one in a hundred "
+    "still makes timing grade A, and a machine without a real-time kernel always has some."
+)
+
+
+def in_full(text: str, run_dir: Path | None = None) -> str:
+    """`text` with each [request] as the command that a person types for the robot in `run_dir`; None: the local one."""
+    where = "" if run_dir is None or run_dir == LOCAL_RUN_DIR else f" --run-dir {run_dir}"
+    return re.sub(r"\[([a-z]+)\]", lambda found: f"`edge-runtime operator {found[1]}{where}`", text)
+
+
+def explain(name: str, table: dict[str, Explanation]) -> str:
+    """A name with its meaning; the name alone where the table lacks it."""
+    known = table.get(name)
+    return name if known is None else f"{name}: {known.meaning}"
+
+
+def refused_because(answer: str, detail: str, run_dir: Path | None = None) -> str:
+    """Why a request was refused, and what to do: for the person who made it."""
+    known = ANSWERS.get(answer) or MESSAGES.get(answer)
+    if known is None:
+        return ": ".join(filter(None, (answer, detail)))
+    meaning = "; ".join(filter(None, (known.meaning, detail)))
+    return f"{answer}: {meaning}. {in_full(known.next_step, run_dir)}".rstrip()

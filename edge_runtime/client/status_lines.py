@@ -1,0 +1,174 @@
+"""A `Status` in sentences, one for each thing that a person wants to know: for the live display, the page and the
+operator's command alike. Pure; all words of states, faults and refusals come from `edge_runtime.client.explanations`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_runtime.client.explanations import GATES, MESSAGES, REASONS, STATES, STOPS, Explanation, explain, in_full
+from edge_runtime.client.status import Status
+
+_SHOWN = 3
+_AT_WORK = ("active", "holding", "stopping", "retracting", "fault")
+_DEAD = ("dead", "stalled", "stuck")
+_NO_MEANING = Explanation("")
+
+
+def number(value: float | None, unit: str, digits: int = 0) -> str:
+    """A value with its unit, a dash for one that is not known."""
+    return "–" if value is None else f"{value:.{digits}f} {unit}"
+
+
+def pair(first: float | None, second: float | None, unit: str, digits: int = 0) -> str:
+    """Two percentiles with one unit."""
+    return "–" if first is None or second is None else f"{first:.{digits}f} / {second:.{digits}f} {unit}"
+
+
+def state_line(status: Status) -> str:
+    """The state, with why the robot is stopped if it is: ``fault (operator_stop: stopped by an operator)``."""
+    if _is_starting(status):
+        return "unknown: control has not been heard yet"
+    causes = [explain(fault, REASONS) for fault in status.faults]
+    if status.state == "unknown":
+        causes = []
+    elif not causes and status.stopped_by is not None:
+        causes = [f"{status.stopped_by.value}: {STOPS[status.stopped_by].meaning}"]
+    if causes:
+        return f"{status.state} ({'; '.join(causes)})"
+    return explain(status.state, STATES)
+
+
+def why_interrupted(status: Status) -> str:
+    """The state of a robot that has just ceased to be armed, with what the kernel or the gate gave as a reason."""
+    if status.faults or status.stopped_by is not None:
+        return state_line(status)
+    if status.gate == "escalated":
+        return f"{status.state} (policy {GATES[status.gate].meaning})"
+    causes = [explain(name, REASONS) for name in status.verdicts if name == "hold_timeout" or _is_alarming(name)]
+    return f"{status.state} ({'; '.join(causes)})" if causes else state_line(status)
+
+
+def next_step(status: Status, run_dir: Path | None = None) -> str:
+    """What a person can do now; empty where the robot is at work, or on its way, and wants nothing."""
+    if _is_starting(status):
+        return ""
+    if status.state == "fault" and status.stopped_by is not None and status.stopped_by.value in status.faults:
+        step = STOPS[status.stopped_by].next_step
+    elif status.state == "fault":
+        steps = [REASONS.get(fault, _NO_MEANING).next_step for fault in status.faults]
+        step = next(filter(None, steps), STATES["fault"].next_step)
+    elif status.stopped_by is not None and status.state == "ready":
+        step = "To continue: [arm]."
+    elif status.gate in GATES and GATES[status.gate].next_step:
+        step = GATES[status.gate].next_step
+    else:
+        step = STATES.get(status.state, _NO_MEANING).next_step
+    return in_full(step, run_dir)
+
+
+def wants_a_person(status: Status) -> bool:
+    """Whether the robot does nothing before a person has done something: what a display must not hide."""
+    waits = status.stopped_by is not None or status.gate in ("asking", "escalated")
+    return waits or (STATES.get(status.state, _NO_MEANING).is_alarming and not _is_starting(status))
+
+
+def _is_starting(status: Status) -> bool:
+    return status.state == "unknown" and not status.ticks
+
+
+def plan_line(status: Status) -> str:
+    """How fresh the plan is that is followed, and how far it reaches."""
+    if status.chunk_age_ms is None:
+        return "none is followed"
+    reaches = number(status.plan_left_ms, "ms")
+    return f"made from what was seen {number(status.chunk_age_ms, 'ms')} ago, reaches another {reaches}"
+
+
+def is_capped(status: Status) -> bool:
+    """Whether the robot may not go as fast as its limits say."""
+    return status.reduced is not None or (status.speed_scale is not None and status.speed_scale < 1.0)
+
+
+def speed_line(status: Status) -> str:
+    """How fast the robot may go, and everything that makes it slower."""
+    causes = []
+    if status.reduced is not None:
+        tool_m_s = status.reduced.tool_speed_max_m_s
+        limit = f"{status.reduced.speed_scale:.0%}" if tool_m_s is None else f"{tool_m_s:g} m/s at the tool"
+        causes.append(f"reduced to {limit} by an operator")
+    if status.gate == "cautious":
+        causes.append("slower while the policy is not sure")
+    if status.grade:
+        allows = "" if status.grade_speed_scale >= 1.0 else f" allows {status.grade_speed_scale:.0%}"
+        causes.append(f"timing grade {status.grade}{allows}")
+    share = "–" if status.speed_scale is None else f"{status.speed_scale:.0%} of the joints' limits"
+    return ", ".join([share, *causes])
+
+
+def policy_line(status: Status) -> str:
+    """How sure the policy is, and what that means for the robot."""
+    confidence = f"confidence of its newest plan {number(status.confidence, '', 2).strip()}"
+    if status.policy in _DEAD:
+        return f"{REASONS[f'policy_{status.policy}'].meaning}; {confidence}"
+    gate = GATES.get(status.gate)
+    return f"{gate.meaning if gate is not None else status.policy or 'unknown'}; {confidence}"
+
+
+def verdicts_line(status: Status) -> str:
+    """What the safety kernel changed in the last two seconds, in words."""
+    names = [name for name in status.verdicts if name != "setpoint_none"] or status.verdicts
+    words = [REASONS[name].meaning if name in REASONS else name for name in names]
+    return ", ".join(words) or "nothing"
+
+
+def is_alarmed(status: Status) -> bool:
+    """Whether one of the verdicts is no part of ordinary work; a robot that is not armed works at nothing."""
+    return status.state in _AT_WORK and any(map(_is_alarming, status.verdicts))
+
+
+def _is_alarming(reason: str) -> bool:
+    return REASONS.get(reason, _NO_MEANING).is_alarming
+
+
+def interventions_line(status: Status) -> str:
+    """In how many ticks the kernel changed what was asked for, and of how many."""
+    if not status.ticks_watched:
+        return "none yet"
+    share = status.interventions / status.ticks_watched
+    return f"{status.interventions:,} of {status.ticks_watched:,} ticks smoothed or held ({share:.0%})"
+
+
+def timing_line(status: Status) -> str:
+    """How punctual the control loop is."""
+    slots = status.ticks + status.overruns
+    missed = f"{status.overruns:,} of {slots:,} ticks missed" + (f" ({status.overruns / slots:.1%})" if slots else "")
+    priority = "" if status.realtime_priority else ", without real-time priority"
+    return f"{pair(status.lateness_p50_us, status.lateness_p99_us, 'µs')} late p50 / p99, {missed}{priority}"
+
+
+def unexpected_refusals(status: Status) -> int:
+    """Messages that were refused although nothing ordinary explains it."""
+    return sum(count for name, count in status.refusals.items() if _refusal(name).is_alarming)
+
+
+def refusals_line(status: Status) -> str:
+    """How many messages were refused, of which kinds, and beside how many plans that were taken."""
+    if not status.refused:
+        return f"none, {status.plans_taken:,} plans taken"
+    unexpected = unexpected_refusals(status)
+    kind = f"{unexpected:,} unexpected" if unexpected else "all routine"
+    most = sorted(status.refusals.items(), key=lambda item: (not _refusal(item[0]).is_alarming, -item[1]))[:_SHOWN]
+    words = ", ".join(f"{_refused_words(name)} {count:,}" for name, count in most)
+    return f"{status.refused:,} ({kind}) beside {status.plans_taken:,} plans taken: {words}"
+
+
+def _refused_words(name: str) -> str:
+    known = _refusal(name)
+    return f"{name} ({known.meaning})" if known.is_alarming else known.meaning
+
+
+def _refusal(name: str) -> Explanation:
+    """Of a count's name, ``process.topic.kind``; a kind that the table lacks is no routine."""
+    kind = name.rpartition(".")[2]
+    return MESSAGES.get(kind, Explanation(kind.replace("_", " "), is_alarming=True))

@@ -1,0 +1,1 @@
+"""The files that people write about a robot, read strictly."""

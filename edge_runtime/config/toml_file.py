@@ -1,0 +1,120 @@
+"""TOML files that people write, read strictly: every mistake is one line with the key's dotted name and the file's.
+
+Guarantees that nothing in a file goes unread: an unknown key, a wrong unit or a wrong type is an error, never ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from edge_runtime.contracts.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of everything that a file may hold."""
+
+
+def require_positive(section: msgspec.Struct, *names: str) -> None:
+    """Raise ValueError for the first of these fields that is neither None nor finite and above zero."""
+    for name in names:
+        value = getattr(section, name)
+        if value is not None and not (math.isfinite(value) and value > 0.0):
+            raise ValueError(f"{name} must be finite and above zero, got {value!r}")
+
+
+def read_toml(path: Path, kind: type[_T]) -> _T:
+    """The file as a `kind`.
+
+    Raises:
+        ConfigError: names the key, or the file if it could not be read at all.
+    """
+    return from_table(read_table(path), kind, path.name)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The file as it is, of whatever kind.
+
+    Raises:
+        ConfigError: names the file, which could not be read.
+    """
+    try:
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), f"{error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"not valid TOML: {error}") from error
+    return table
+
+
+def from_table(table: dict[str, Any], kind: type[_T], file_name: str) -> _T:
+    """The content of a file as a `kind`.
+
+    Raises:
+        ConfigError: names the key and the file.
+    """
+    _require_known(table, kind, "", file_name)
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        problem, _, where = str(error).partition(" - at `$")
+        raise ConfigError(where.rstrip("`").lstrip(".") or file_name, f"{problem} (in {file_name})") from error
+
+
+def _require_known(data: dict[str, Any], kind: type[msgspec.Struct], prefix: str, file_name: str) -> None:
+    hints = typing.get_type_hints(kind)
+    for key, value in data.items():
+        if key not in hints:
+            raise ConfigError(f"{prefix}{key}", f"unknown key in {file_name}{_suggestion(key, list(hints))}")
+        for name, entry, struct in _entries(hints[key], value):
+            _require_known(entry, struct, f"{prefix}{key}{name}.", file_name)
+
+
+def _entries(hint: Any, value: Any) -> typing.Iterator[tuple[str, dict[str, Any], type[msgspec.Struct]]]:
+    """Tables inside `value` that `hint` wants to be structs, each with what follows the key in its dotted name."""
+    inside = typing.get_args(hint)
+    if _is_struct(hint) and isinstance(value, dict):
+        yield "", value, hint
+    elif isinstance(hint, types.UnionType):
+        for member in inside:
+            yield from _entries(member, value)
+    elif len(inside) == 2 and _is_struct(inside[1]) and isinstance(value, dict):
+        yield from ((f".{name}", entry, inside[1]) for name, entry in value.items() if isinstance(entry, dict))
+    elif inside and _is_struct(inside[0]) and isinstance(value, list):
+        yield from ((f"[{i}]", entry, inside[0]) for i, entry in enumerate(value) if isinstance(entry, dict))
+
+
+def _is_struct(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
+
+
+_UNITS = (
+    *("_rad_s3", "_rad_s2", "_rad_s", "_rad", "_deg_s3", "_deg_s2", "_deg_s", "_deg"),
+    *("_mm_s", "_m_s", "_mm", "_m", "_nm", "_kn", "_n", "_ms", "_s", "_hz"),
+)
+
+
+def _suggestion(key: str, known: list[str]) -> str:
+    def stem(name: str) -> str:
+        unit = next((unit for unit in _UNITS if name.endswith(unit)), "")
+        return name[: len(name) - len(unit)]
+
+    for name in known:
+        if stem(name) == stem(key):
+            return f"; the unit is part of the key: did you mean `{name}`?"
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean `{close[0]}`?" if close else f"; known keys: {', '.join(known)}"

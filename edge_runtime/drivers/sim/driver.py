@@ -1,0 +1,288 @@
+"""The simulated arm as a robot driver: the plant on one side, the driver port, frame rings and the bus on the other.
+
+One `tick` is one millisecond of the plant, whoever moves time: `real_time` runs it against CLOCK_MONOTONIC, `lockstep`
+moves the virtual clock itself. Control is not trusted to live: without fresh commands the arm stops by its own means.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from contextlib import ExitStack, suppress
+from types import TracebackType
+
+import numpy as np
+
+from edge_runtime.contracts.errors import LockstepError, Refusal
+from edge_runtime.contracts.messages import SceneCommand, SceneStatus
+from edge_runtime.contracts.topics import HEARTBEAT_DRIVER, OBSERVATION, SCENE_COMMAND, SCENE_STATUS
+from edge_runtime.drivers.sim.declaration import WATCHDOG_NS, require_simulated
+from edge_runtime.drivers.sim.observations import Cameras, Exposure, Observer
+from edge_runtime.drivers.sim.plant import STEP_S, Plant
+from edge_runtime.drivers.sim.servo import Mode, Servo
+from edge_runtime.drivers.sim.task import Outcome, Split, Status
+from edge_runtime.ipc.bus import Publisher, Subscriber
+from edge_runtime.ipc.port import Command, DriverPort, FeedbackFlag, PortRole
+from edge_runtime.processes import port_name
+from edge_runtime.service import Arguments, Beats, StopSignal
+
+TICK_NS = round(STEP_S * 1e9)
+MAX_CATCH_UP_TICKS = 20
+"""A driver that was away for longer lets that time pass, as a robot whose brakes were on."""
+
+LOCKSTEP_START_NS = 1_000_000_000
+LOCKSTEP_TIMEOUT_S = 15.0
+_SERVICE_INTERVAL_NS = 10_000_000
+_STATUS_INTERVAL_NS = 50_000_000
+_IDLE_TICK_S = 0.0005
+
+
+class SimDriver:
+    """Everything the driver process owns; use it as a context manager, then run one of its two loops."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        config, run_dir = arguments.config, arguments.run_dir
+        embodiment = config.embodiment
+        require_simulated(embodiment)
+        self._lockstep_settings = config.lockstep
+        self._realtime_priority = config.control.realtime_priority
+        self._split: Split = "train"
+        self._plant = Plant()
+        self._plant.reset(0, self._split)
+        acceleration_max_rad_s2 = [
+            config.safety.joints[name].acceleration_max_rad_s2 for name in embodiment.joint_names
+        ]
+        self._servo = Servo(np.array(acceleration_max_rad_s2), WATCHDOG_NS)
+        with ExitStack() as stack:
+            stack.callback(self._plant.close)
+            self._subscriber = stack.enter_context(Subscriber((SCENE_COMMAND,), run_dir, process="driver"))
+            self._observations = stack.enter_context(Publisher(OBSERVATION, run_dir))
+            self._statuses = stack.enter_context(Publisher(SCENE_STATUS, run_dir))
+            self._heartbeats = stack.enter_context(Publisher(HEARTBEAT_DRIVER, run_dir))
+            self._port = stack.enter_context(
+                DriverPort.create(port_name(run_dir), embodiment.joint_names, WATCHDOG_NS, arguments.lockstep)
+            )
+            cameras = Cameras(embodiment.cameras, run_dir)
+            self._observer = Observer(cameras, embodiment.joint_digest, self._observations.send, self._port.now_ns)
+            stack.callback(self._observer.close)
+            self._resources = stack.pop_all()
+        self._observation_interval_ns = round(1e9 / max(camera.rate_hz for camera in embodiment.cameras))
+        self._beats = Beats("driver", self._subscriber.refusals)
+        self._answered_id = 0
+        self._answer = ""
+        self._sent_status: tuple[int, Outcome] | None = None
+        self._status_due_ns = 0
+        self._service_due_ns = 0
+        self._ticks = 0
+        self._overruns = 0
+        self._lateness_max_ns = 0
+        self._elapsed_s = 0.0
+        self._trace = hashlib.sha256()
+
+    def __enter__(self) -> SimDriver:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._resources.close()
+
+    # ---- real time ---------------------------------------------------------------------------------------------------
+
+    def real_time(self, stop: StopSignal) -> None:
+        """Run at 1 kHz of CLOCK_MONOTONIC until `stop`.
+
+        Woken late, it steps as many milliseconds as have passed; drawing has its own thread.
+        """
+        # The thread that draws gives the interpreter back within this time, not within the default 5 ms.
+        sys.setswitchinterval(0.0002)
+        self._become_realtime()
+        self._observer.start(self._exposure(time.monotonic_ns()))
+        command: Command | None = None
+        due_ns = time.monotonic_ns()
+        observation_due_ns = due_ns
+        while not stop:
+            due_ns += TICK_NS
+            late_ns = time.monotonic_ns() - due_ns
+            if late_ns < 0:
+                time.sleep(-late_ns / 1e9)
+                late_ns = time.monotonic_ns() - due_ns
+            missed = late_ns // TICK_NS
+            self._lateness_max_ns = max(self._lateness_max_ns, late_ns)
+            self._overruns += missed
+            due_ns += missed * TICK_NS
+            now_ns = time.monotonic_ns()
+            # A command that control is writing at this instant counts from the next tick on: until then, the last one.
+            command = self._port.read_command() or command
+            self._servo.update(command, now_ns)
+            self._step(1 + min(missed, MAX_CATCH_UP_TICKS))
+            self._write_feedback(now_ns)
+            if now_ns >= observation_due_ns:
+                observation_due_ns = max(observation_due_ns, now_ns - self._observation_interval_ns)
+                observation_due_ns += self._observation_interval_ns
+                self._observer.post(self._exposure(now_ns))
+            self._service(now_ns)
+
+    def _become_realtime(self) -> None:
+        """Ask for a priority below the control loop's, for this thread alone; without the right to it, go on."""
+        if self._realtime_priority > 0:
+            priority = max(1, self._realtime_priority - 10)
+            with suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+
+    # ---- lockstep ----------------------------------------------------------------------------------------------------
+
+    def lockstep(self, stop: StopSignal) -> None:
+        """Move the virtual clock, one tick of control for each millisecond, until `stop`.
+
+        Raises:
+            LockstepError: control, or the engine behind it, did not answer in time.
+        """
+        now_ns = LOCKSTEP_START_NS
+        interval_ns = round(self._lockstep_settings.observation_interval_s * 1e9)
+        observation_due_ns: int | None = None
+        while not stop:
+            now_ns += TICK_NS
+            self._write_feedback(now_ns)
+            self._port.advance_clock(now_ns)
+            self._servo.update(self._command_of(now_ns, stop), now_ns)
+            running = self._servo.mode is Mode.FOLLOWING and self._plant.outcome().status is Status.RUNNING
+            if not running:
+                observation_due_ns = None
+            elif observation_due_ns is None or now_ns >= observation_due_ns:
+                if observation_due_ns is None:
+                    self._trace = hashlib.sha256()
+                observation_due_ns = now_ns + interval_ns
+                self._observer.observe(self._exposure(now_ns))
+                self._wait_for_chunk(now_ns, stop)
+            self._step(1)
+            self._service(time.monotonic_ns())
+            if not running:
+                time.sleep(_IDLE_TICK_S)
+
+    def _command_of(self, now_ns: int, stop: StopSignal) -> Command | None:
+        """Control's command for the tick at `now_ns`; None where no control lives to give one."""
+        deadline_s = time.monotonic() + LOCKSTEP_TIMEOUT_S
+        while not stop:
+            if not self._port.is_claimed(PortRole.CONTROL):
+                return None
+            try:
+                return self._port.wait_command(now_ns, 0.05)
+            except LockstepError:
+                if not self._servo.moves:
+                    return self._port.read_command()
+                if time.monotonic() > deadline_s:
+                    raise
+            self._service(time.monotonic_ns())
+        return None
+
+    def _wait_for_chunk(self, exposure_ns: int, stop: StopSignal) -> None:
+        deadline_s = time.monotonic() + LOCKSTEP_TIMEOUT_S
+        while not stop and self._port.is_claimed(PortRole.CONTROL):
+            try:
+                return self._port.wait_observation_ack(exposure_ns, 0.05)
+            except LockstepError:
+                if time.monotonic() > deadline_s:
+                    raise
+            self._service(time.monotonic_ns())
+        return None
+
+    # ---- both --------------------------------------------------------------------------------------------------------
+
+    def _step(self, ticks: int) -> None:
+        self._ticks += ticks
+        if not self._servo.moves:
+            return
+        for _ in range(ticks):
+            target_rad = self._servo.target_rad(STEP_S)
+            undecided = self._plant.outcome().status is Status.RUNNING
+            if undecided and self._port.virtual_clock:
+                self._trace.update(target_rad.tobytes())
+            self._plant.step(target_rad, self._servo.gripper_m)
+            if undecided:
+                self._elapsed_s = self._plant.time_s
+
+    def _write_feedback(self, now_ns: int) -> None:
+        plant = self._plant
+        flags = FeedbackFlag.HAS_TORQUE
+        if self._servo.faulted:
+            flags |= FeedbackFlag.DRIVER_FAULT
+        # On its brakes the arm neither moves nor is driven.
+        still = np.zeros(self._port.n_joints)
+        dq_rad_s, tau_nm = (plant.dq_rad_s, plant.tau_nm) if self._servo.moves else (still, still)
+        self._port.write_feedback(now_ns, plant.q_rad, dq_rad_s, tau_nm, plant.gripper_opening_m, flags)
+
+    def _exposure(self, now_ns: int) -> Exposure:
+        plant = self._plant
+        moves = self._servo.moves
+        return Exposure(
+            exposure_ns=now_ns,
+            seed=plant.task.seed,
+            split=self._split,
+            configuration=plant.configuration,
+            position_rad=tuple(plant.q_rad.tolist()),
+            velocity_rad_s=tuple(plant.dq_rad_s.tolist()) if moves else (0.0,) * self._port.n_joints,
+            gripper_opening_m=plant.gripper_opening_m,
+        )
+
+    def _service(self, real_ns: int) -> None:
+        """Everything that need not happen every millisecond; `real_ns` is never virtual."""
+        if real_ns < self._service_due_ns:
+            return
+        self._service_due_ns = real_ns + _SERVICE_INTERVAL_NS
+        outcome = self._plant.outcome()
+        if real_ns >= self._status_due_ns or self._sent_status != (self._answered_id, outcome):
+            self._status_due_ns = real_ns + _STATUS_INTERVAL_NS
+            self._sent_status = (self._answered_id, outcome)
+            self._statuses.send(self._status(outcome))
+        # Answered at the next turn: by then control has seen feedback of the new scene.
+        for message in self._subscriber.receive(0.0):
+            if isinstance(message, SceneCommand):
+                self._take(message)
+        if self._beats.due(real_ns):
+            self._beat()
+
+    def _take(self, command: SceneCommand) -> None:
+        if command.id == self._answered_id:
+            return
+        if command.id < self._answered_id:
+            self._subscriber.refusals.count(SCENE_COMMAND.name, Refusal.OUT_OF_ORDER)
+            return
+        self._answered_id = command.id
+        if self._servo.mode is not Mode.BRAKED:
+            self._subscriber.refusals.count(SCENE_COMMAND.name, Refusal.NOT_ALLOWED_NOW)
+            self._answer = str(Refusal.NOT_ALLOWED_NOW)
+            return
+        self._split = "eval" if command.split == "eval" else "train"
+        self._plant.reset(command.seed, self._split)
+        self._trace = hashlib.sha256()
+        self._elapsed_s = 0.0
+        self._answer = "ok"
+
+    def _status(self, outcome: Outcome) -> SceneStatus:
+        task = self._plant.task
+        return SceneStatus(
+            stamp_ns=self._port.now_ns(),
+            answered_id=self._answered_id,
+            answer=self._answer,
+            seed=task.seed,
+            split=self._split,
+            instruction=task.instruction,
+            swapped_instruction=task.swapped_instruction,
+            outcome=outcome.status.value,
+            reason=outcome.reason,
+            elapsed_s=self._elapsed_s,
+            trace_digest=self._trace.hexdigest() if self._port.virtual_clock else "",
+        )
+
+    def _beat(self) -> None:
+        counters = {
+            "ticks": self._ticks,
+            "overruns": self._overruns,
+            "observations": self._observer.sent,
+            "observations_skipped": self._observer.skipped,
+            "watchdog_stops": self._servo.watchdog_stops,
+        }
+        gauges = {"lateness_max_ms": self._lateness_max_ns / 1e6, "draw_ms": self._observer.draw_ms}
+        self._lateness_max_ns = 0
+        self._heartbeats.send(self._beats.next(self._port.now_ns(), counters, gauges, self._servo.mode.value))

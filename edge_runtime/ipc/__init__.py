@@ -1,0 +1,1 @@
+"""How the processes of a robot meet: messages, frames in shared memory, the driver port, clocks, lifelines."""

@@ -1,0 +1,394 @@
+"""The driver port in Python: feedback in, command out, one shared-memory region per robot.
+
+The layout and its rules are in `driver_port.h`; this wraps them for drivers written in Python and for the control
+process. Guarantees whole blocks or an error, and one live driver per region. Trusts that the other side was built
+from a header of the same version, which is checked when attaching.
+
+One thread at a time uses an instance for writing; joint vectors follow the joint order whose digest the region holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contracts.errors import LockstepError, PortError
+from edge_runtime.native import ffi, lib
+
+MAX_JOINTS: int = lib.DP_MAX_JOINTS
+_SLICE_S = 0.2  # longest stay in C, so that Ctrl-C is heard
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+_NO_WRENCH = (0.0,) * 6
+
+
+class FeedbackFlag(IntFlag):
+    """Bits a driver sets beside its measurement."""
+
+    STOP_LINE = lib.DP_FLAG_STOP_LINE
+    DRIVER_FAULT = lib.DP_FLAG_DRIVER_FAULT
+    HAS_TORQUE = lib.DP_FLAG_HAS_TORQUE
+    HAS_WRENCH = lib.DP_FLAG_HAS_WRENCH
+
+
+class CommandState(IntEnum):
+    """The safety kernel's state, as a driver sees it."""
+
+    SILENT = lib.DP_STATE_SILENT
+    READY = lib.DP_STATE_READY
+    ACTIVE = lib.DP_STATE_ACTIVE
+    HOLDING = lib.DP_STATE_HOLDING
+    STOPPING = lib.DP_STATE_STOPPING
+    FAULT = lib.DP_STATE_FAULT
+    RETRACTING = lib.DP_STATE_RETRACTING
+
+    @property
+    def follows(self) -> bool:
+        """Whether the driver moves towards the command; else it holds where it is, by its own means."""
+        return self in _FOLLOWS
+
+
+_FOLLOWS: frozenset[CommandState] = frozenset(
+    {CommandState.ACTIVE, CommandState.HOLDING, CommandState.STOPPING, CommandState.RETRACTING}
+)
+_STATES = {int(state): state for state in CommandState}
+
+
+class PortRole(IntEnum):
+    """Who may write: each role is held by one live process."""
+
+    DRIVER = lib.DP_LOCK_DRIVER
+    CONTROL = lib.DP_LOCK_CONTROL
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the safety kernel returned for one tick. The arrays belong to the caller."""
+
+    stamp_ns: int
+    seq: int
+    q_rad: NDArray[np.float64]
+    dq_rad_s: NDArray[np.float64]
+    gripper_m: float
+    state: CommandState
+    reasons: int
+    faults: int
+    plan_seq: int
+    chunk_seq: int
+    observation_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One measured sample. The arrays belong to the caller: (n_joints,), and for `wrench` (6,), N and then Nm."""
+
+    stamp_ns: int
+    seq: int
+    q_rad: NDArray[np.float64]
+    dq_rad_s: NDArray[np.float64]
+    tau_nm: NDArray[np.float64]
+    wrench: NDArray[np.float64]
+    gripper_m: float
+    flags: FeedbackFlag
+
+
+class DriverPort:
+    """One end of a robot's shared-memory region; use it as a context manager, or `close` it.
+
+    Make one with `create` (the driver) or `attach` (control, and whoever looks on).
+    """
+
+    def __init__(self, name: str, native_port: Any, *, owner: bool) -> None:
+        self.name = name
+        self.owner = owner
+        self._port = ffi.gc(native_port, lib.port_close)
+        self._joints = int(lib.port_joints(self._port))
+        self._virtual = bool(lib.port_clock_mode(self._port) == lib.DP_CLOCK_VIRTUAL)
+        self._feedback = ffi.new("dp_feedback *")
+        self._feedback.n = self._joints
+        self._q_rad = _view(self._feedback.q_rad)
+        self._dq_rad_s = _view(self._feedback.dq_rad_s)
+        self._tau_nm = _view(self._feedback.tau_nm)
+        self._wrench = _view(self._feedback.wrench)
+        self._command = ffi.new("dp_command *")
+        self._command_q_rad = _view(self._command.q_rad)
+        self._command_dq_rad_s = _view(self._command.dq_rad_s)
+
+    @classmethod
+    def create(cls, name: str, joint_names: Sequence[str], watchdog_ns: int, virtual_clock: bool = False) -> DriverPort:
+        """Make the region /dev/shm/<name> and take the driver's role.
+
+        A region whose driver is dead is replaced: control has to attach anew.
+
+        Args:
+            name: 1 to 200 letters, digits, dots, dashes or underscores.
+            joint_names: 1 to 16, in the order of every joint vector on this port.
+            watchdog_ns: the driver stops by itself after so long without a command; 0 says it does not, and then
+                the robot cannot be armed.
+            virtual_clock: the driver is a plant that moves time (lockstep).
+
+        Raises:
+            PortError: a live driver has this region, or the system refuses.
+            ValueError: a malformed name, count or timeout.
+        """
+        if not 1 <= len(joint_names) <= MAX_JOINTS:
+            raise ValueError(f"a port has 1 to {MAX_JOINTS} joints, got {len(joint_names)}")
+        if watchdog_ns < 0:
+            raise ValueError("watchdog_ns must not be negative")
+        native_port = ffi.new("port *")
+        system_error = ffi.new("int *")
+        digest = hashlib.sha256("\n".join(joint_names).encode()).digest()
+        clock = lib.DP_CLOCK_VIRTUAL if virtual_clock else lib.DP_CLOCK_MONOTONIC
+        result = lib.port_create(
+            native_port, _shm_name(name), len(joint_names), digest, watchdog_ns, clock, system_error
+        )
+        if result != lib.PORT_OK:
+            raise PortError(f"cannot create driver port {name!r}: {_explain(result, system_error[0])}")
+        return cls(name, native_port, owner=True)
+
+    @classmethod
+    def attach(cls, name: str, timeout_s: float = 0.0) -> DriverPort:
+        """Open the region a driver made, waiting up to `timeout_s` seconds for it to appear.
+
+        A region left behind by a dead driver counts as missing.
+
+        Raises:
+            PortError: no live driver made it in time, or it speaks another version.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            native_port = ffi.new("port *")
+            system_error = ffi.new("int *")
+            result = lib.port_attach(native_port, _shm_name(name), system_error)
+            if result == lib.PORT_OK:
+                if lib.port_is_claimed(native_port, PortRole.DRIVER):
+                    return cls(name, native_port, owner=False)
+                lib.port_close(native_port)
+                result = lib.PORT_MISSING
+            if result != lib.PORT_MISSING or time.monotonic() >= deadline_s:
+                raise PortError(f"cannot attach to driver port {name!r}: {_explain(result, system_error[0])}")
+            time.sleep(0.01)
+
+    def __enter__(self) -> DriverPort:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.owner:
+            self.unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Unmap the region and give up its roles. The port may not be used after that."""
+        lib.port_close(self._port)
+
+    def unlink(self) -> None:
+        """Remove the region's name; whoever has it mapped keeps it.
+
+        Raises:
+            PortError: the system refuses.
+        """
+        result = lib.port_unlink(_shm_name(self.name))
+        if result != 0:
+            raise PortError(f"cannot remove driver port {self.name!r}: {os.strerror(-result)}")
+
+    def claim(self, role: PortRole) -> None:
+        """Take a role for as long as this port is open and the process lives.
+
+        Raises:
+            PortError: another live process has it.
+        """
+        system_error = ffi.new("int *")
+        result = lib.port_claim(self._port, role, system_error)
+        if result != lib.PORT_OK:
+            raise PortError(f"driver port {self.name!r}, {role.name}: {_explain(result, system_error[0])}")
+
+    def is_claimed(self, role: PortRole) -> bool:
+        """Whether another live process (or port object) holds the role; a dead driver shows here."""
+        return bool(lib.port_is_claimed(self._port, role))
+
+    @property
+    def native(self) -> Any:
+        """The `port *` of `native/port.h`, for C code in this process. Valid until `close`."""
+        return self._open()
+
+    @property
+    def n_joints(self) -> int:
+        """Number of joints, 1 to 16."""
+        return self._joints
+
+    @property
+    def joint_digest(self) -> str:
+        """SHA-256 of the joint names joined by newlines, 64 hex digits."""
+        digest = ffi.new("uint8_t[]", lib.DP_DIGEST_BYTES)
+        lib.port_joint_digest(self._open(), digest)
+        return bytes(ffi.buffer(digest)).hex()
+
+    @property
+    def watchdog_ns(self) -> int:
+        """After so long without a command the driver stops by itself; 0: it does not."""
+        return int(lib.port_watchdog_ns(self._open()))
+
+    @property
+    def virtual_clock(self) -> bool:
+        """Whether the driver moves time (lockstep)."""
+        return self._virtual
+
+    def now_ns(self) -> int:
+        """Now on this port's clock: virtual, or CLOCK_MONOTONIC."""
+        return int(lib.port_now_ns(self._open()))
+
+    def write_feedback(
+        self,
+        stamp_ns: int,
+        q_rad: Sequence[float] | NDArray[np.float64],
+        dq_rad_s: Sequence[float] | NDArray[np.float64],
+        tau_nm: Sequence[float] | NDArray[np.float64],
+        gripper_m: float,
+        flags: int = 0,
+        wrench: Sequence[float] | NDArray[np.float64] = _NO_WRENCH,
+    ) -> None:
+        """Publish one measured sample (driver only).
+
+        Args:
+            stamp_ns: instant of measurement on the port's clock.
+            q_rad, dq_rad_s, tau_nm: shape (n_joints,).
+            gripper_m: opening.
+            flags: `FeedbackFlag` bits; they say whether `tau_nm` and `wrench` are measured.
+            wrench: force N and moment Nm at the tool, shape (6,).
+
+        Raises:
+            ValueError: a vector of another shape.
+        """
+        n = self._joints
+        if not len(q_rad) == len(dq_rad_s) == len(tau_nm) == n:
+            raise ValueError(f"joint vectors need {n} values each")
+        if len(wrench) != 6:
+            raise ValueError("a wrench has 6 values")
+        feedback = self._feedback
+        feedback.stamp_ns = stamp_ns
+        self._q_rad[:n] = q_rad
+        self._dq_rad_s[:n] = dq_rad_s
+        self._tau_nm[:n] = tau_nm
+        self._wrench[:] = wrench
+        feedback.gripper_m = gripper_m
+        feedback.flags = flags
+        lib.port_write_feedback(self._open(), feedback)
+
+    def read_feedback(self) -> Feedback | None:
+        """The newest measured sample, or None before the first (and when the driver died while writing one)."""
+        feedback = ffi.new("dp_feedback *")
+        if lib.port_read_feedback(self._open(), feedback) != lib.DP_OK:
+            return None
+        n = self._joints
+        return Feedback(
+            stamp_ns=feedback.stamp_ns,
+            seq=feedback.seq,
+            q_rad=_view(feedback.q_rad)[:n].copy(),
+            dq_rad_s=_view(feedback.dq_rad_s)[:n].copy(),
+            tau_nm=_view(feedback.tau_nm)[:n].copy(),
+            wrench=_view(feedback.wrench).copy(),
+            gripper_m=feedback.gripper_m,
+            flags=FeedbackFlag(feedback.flags),
+        )
+
+    def read_command(self) -> Command | None:
+        """The newest command, or None before the first (and when control died while writing one)."""
+        if lib.port_read_command(self._open(), self._command) != lib.DP_OK:
+            return None
+        return self._copy_command()
+
+    def wait_command(self, stamp_ns: int, timeout_s: float) -> Command:
+        """The first command seen that is stamped `stamp_ns` or later.
+
+        Raises:
+            LockstepError: control did not write one within `timeout_s` seconds.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        port = self._open()
+        while True:
+            left_s = deadline_s - time.monotonic()
+            slice_ns = int(1e9 * max(0.0, min(left_s, _SLICE_S)))
+            if lib.port_wait_command(port, stamp_ns, slice_ns, self._command) == lib.DP_OK:
+                return self._copy_command()
+            if left_s <= _SLICE_S:
+                raise LockstepError(f"no command stamped {stamp_ns} ns or later within {timeout_s} s")
+
+    def advance_clock(self, now_ns: int) -> None:
+        """Move the virtual clock to `now_ns` and wake control (driver of a virtual port only)."""
+        lib.port_advance_clock(self._open(), now_ns)
+
+    def acknowledge_observation(self, stamp_ns: int) -> None:
+        """Say that chunks of all observations exposed up to `stamp_ns` are installed or refused (control only)."""
+        lib.port_acknowledge_observation(self._open(), stamp_ns)
+
+    def wait_observation_ack(self, stamp_ns: int, timeout_s: float) -> None:
+        """Wait until observations up to `stamp_ns` are acknowledged.
+
+        Raises:
+            LockstepError: not within `timeout_s` seconds.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        port = self._open()
+        while True:
+            left_s = deadline_s - time.monotonic()
+            slice_ns = int(1e9 * max(0.0, min(left_s, _SLICE_S)))
+            if lib.port_wait_observation_ack(port, stamp_ns, slice_ns) == lib.DP_OK:
+                return
+            if left_s <= _SLICE_S:
+                raise LockstepError(f"observation {stamp_ns} ns was not acknowledged within {timeout_s} s")
+
+    def _open(self) -> Any:
+        if self._port.region == ffi.NULL:
+            raise ValueError("the driver port is closed")
+        return self._port
+
+    def _copy_command(self) -> Command:
+        n = self._joints
+        command = self._command
+        return Command(
+            command.stamp_ns,
+            command.seq,
+            self._command_q_rad[:n].copy(),
+            self._command_dq_rad_s[:n].copy(),
+            command.gripper_m,
+            _STATES.get(command.state, CommandState.SILENT),
+            command.reasons,
+            command.faults,
+            command.plan_seq,
+            command.chunk_seq,
+            command.observation_ns,
+        )
+
+
+def _view(array: Any) -> NDArray[np.float64]:
+    return np.frombuffer(ffi.buffer(array), dtype=np.float64)
+
+
+def _shm_name(name: str) -> bytes:
+    if not _NAME.fullmatch(name) or name in {".", ".."}:
+        raise ValueError(f"driver port name {name!r}: 1 to 200 letters, digits, dots, dashes or underscores")
+    return b"/" + name.encode()
+
+
+def _explain(result: int, system_error: int) -> str:
+    if result == lib.PORT_SYSTEM:
+        return os.strerror(system_error)
+    return {
+        lib.PORT_IN_USE: "another live process has it",
+        lib.PORT_MISSING: "no live driver has made it",
+        lib.DP_BAD_MAGIC: "the region is not a driver port",
+        lib.DP_BAD_VERSION: f"its driver speaks another version than {lib.DP_VERSION}",
+        lib.DP_BAD_SIZE: "its driver was built from another header",
+        lib.DP_BAD_JOINTS: f"its number of joints is not 1 to {MAX_JOINTS}",
+    }.get(result, f"error {result}")

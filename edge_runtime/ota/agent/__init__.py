@@ -1,0 +1,1 @@
+"""The update agent's process: its threads, its side of the bus, what it says."""

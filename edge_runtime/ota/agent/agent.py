@@ -1,0 +1,195 @@
+"""One turn of a robot's update agent: asks what this robot should run, brings it here, has it built and checked.
+
+Guarantees: nothing is fetched before two repositories agree, the robot's own counter allows it and the release fits
+this robot; what is ready has run its golden pairs through this robot's engine, and what failed them is given up and not
+tried again under the same counter. Each turn ends with an entry in the diary. Without a network nothing is lost and
+nothing moves. Refuses to know the engine that acts: what is ready waits for who gives the orders. Trusts the runner to
+survive a cut at any point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_runtime.contracts.assignment import Assignment
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.agent.history import Diary, Entry, entry_of
+from edge_runtime.ota.agent.settings import AgentSettings
+from edge_runtime.ota.agent.shared import Shared
+from edge_runtime.ota.lifecycle.child import Asked, never
+from edge_runtime.ota.lifecycle.effects import Hands
+from edge_runtime.ota.lifecycle.journal import State, Update
+from edge_runtime.ota.lifecycle.runner import PREPARING, Runner
+from edge_runtime.ota.transfer.transport import Transport
+from edge_runtime.ota.trust.compatibility import require_compatible
+from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.ota.trust.trust import Trust
+from edge_runtime.storage.durable import refusal_of
+
+_UNCHECKED = frozenset({State.STAGED, State.BUILDING, State.GOLDEN_CHECK})
+_UNFINISHED = frozenset({State.VERIFYING, State.COMMITTED, State.FAILED})
+"""What a disk that took no writes has held up, and the next turn ends."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What came of a step. `refusal` is empty where nothing was refused."""
+
+    refusal: str = ""
+    detail: str = ""
+
+
+class Agent:
+    """Use after the runner's `recover`, from one thread.
+
+    Args:
+        settings: of the robot.
+        runner: the one writer of the store.
+        hands: of that runner.
+        transport: to both repositories.
+        shared: its lock is held while the runner is asked to do something, a fetch among that, and not while metadata
+            is waited for; `superseded` is set where the bundle on trial is not what this robot should run any more.
+        must_wait: whether the robot is at work, so that builds and checks have to wait.
+    """
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        runner: Runner,
+        hands: Hands,
+        transport: Transport,
+        floor: Floor,
+        diary: Diary,
+        shared: Shared,
+        *,
+        must_wait: Asked = never,
+    ) -> None:
+        self._settings = settings
+        self._runner = runner
+        self._hands = hands
+        self._floor = floor
+        self._trust = Trust(settings.trust, transport, floor)
+        self._diary = diary
+        self._lock = shared.lock
+        self._superseded = shared.superseded
+        self._must_wait = must_wait
+
+    @property
+    def waits_for_check(self) -> bool:
+        """Whether a staged bundle has not been built and checked yet."""
+        return self._runner.journal.state in _UNCHECKED
+
+    def turn(self, now_s: float) -> Entry:
+        """Ask the repositories, go on with what they say, and check what is staged. `now_s` is Unix time."""
+        return self._write(now_s, self._go_on, lambda: self._ask(now_s), self._prepare)
+
+    def examine(self, now_s: float) -> Entry:
+        """Only check what is staged; asks nobody."""
+        return self._write(now_s, self._prepare)
+
+    def consult(self, now_s: float) -> str:
+        """What the repositories want, in words; fetches and changes nothing but metadata.
+
+        Raises:
+            OtaError: nothing may be installed now, and why.
+        """
+        assignment = self._trust.check(now_s)
+        counter = assignment.terms.release_counter
+        if self._is_committed(assignment):
+            return f"{assignment.path} under counter {counter}, which this robot has"
+        release = self._trust.release(assignment, now_s)
+        require_compatible(release.compatibility, self._settings.facts)
+        return f"{release.bundle_name} {release.bundle_version} under counter {counter}: it fits this robot"
+
+    def note(self, now_s: float, refusal: str, detail: str) -> None:
+        """An entry in the diary about something else than a turn."""
+        self._diary.write(entry_of(self._runner.journal, now_s, refusal, detail))
+
+    def _write(self, now_s: float, *steps: Callable[[], Said]) -> Entry:
+        refused, last = Said(), Said()
+        for step in steps:
+            try:
+                said = step()
+            except OtaError as error:
+                said = Said(str(error.refusal), error.detail)
+            except OSError as error:
+                fault = refusal_of(error, "the agent's folders")
+                said = Said(str(fault.refusal), fault.detail)
+            if said.refusal:
+                refused = said
+            elif said.detail:
+                last = said
+        journal = self._runner.journal
+        said = refused if refused.refusal else last
+        if not said.refusal and journal.reason and journal.state is not State.IDLE:
+            said = Said(journal.reason, f"waits: {self._runner.held_up_by}".removesuffix(": "))
+        entry = entry_of(journal, now_s, said.refusal, said.detail)
+        self._diary.write(entry)
+        return entry
+
+    def _go_on(self) -> Said:
+        if self._runner.journal.state in _UNFINISHED:
+            with self._lock:
+                self._runner.resume()
+        return Said()
+
+    def _ask(self, now_s: float) -> Said:
+        runner = self._runner
+        assignment = self._trust.check(now_s)
+        terms = assignment.terms
+        if self._is_committed(assignment):
+            if runner.journal.state is State.PROBATION:
+                return self._supersede(assignment)
+            with self._lock:
+                if runner.journal.state in PREPARING:
+                    runner.withdraw()
+            return Said(detail="runs what it should")
+        # Whatever is wanted instead of the bundle on trial ends the trial only if it may be installed now.
+        self._superseded.clear()
+        if _is(runner.journal.update, assignment):
+            with self._lock:
+                if runner.journal.state is State.DOWNLOADING:
+                    runner.resume()
+            return Said(detail="this is what it should run")
+        if _is(runner.journal.refused, assignment):
+            raise OtaError(OtaRefusal.REFUSED_BEFORE, f"counter {terms.release_counter} failed on this robot")
+        if terms.not_before_s > now_s:
+            raise OtaError(OtaRefusal.NOT_BEFORE, f"may be installed in {terms.not_before_s - now_s:.0f} s")
+        release = self._trust.release(assignment, now_s)
+        require_compatible(release.compatibility, self._settings.facts)
+        if runner.journal.state is State.PROBATION:
+            return self._supersede(assignment)
+        with self._lock:
+            runner.assign(release, terms.release_counter, terms.probation_s)
+        return Said()
+
+    def _supersede(self, assignment: Assignment) -> Said:
+        self._superseded.set()
+        return Said(detail=f"{assignment.path} under counter {assignment.terms.release_counter} is wanted instead")
+
+    def _is_committed(self, assignment: Assignment) -> bool:
+        floor, counter = self._floor.release(), assignment.terms.release_counter
+        has = self._runner.slots.committed.release_counter == counter
+        return has and (floor.path, floor.release_counter) == (assignment.path, counter)
+
+    def _prepare(self) -> Said:
+        if not self.waits_for_check:
+            return Said()
+        if self._must_wait():
+            return Said(detail="staged; checked when the robot is not at work")
+        runner, hands = self._runner, self._hands
+        with self._lock:
+            hands.words = ""
+            if runner.journal.state is State.STAGED:
+                runner.admit()
+            elif self.waits_for_check:
+                runner.resume()
+            journal = runner.journal
+        if journal.state is State.READY:
+            return Said(detail=f"ready; {hands.words}")
+        return Said(journal.reason, hands.words)
+
+
+def _is(update: Update, assignment: Assignment) -> bool:
+    return (update.release, update.release_counter) == (assignment.path, assignment.terms.release_counter)

@@ -1,0 +1,1 @@
+"""What a bundle did on this robot, and whether it stays."""

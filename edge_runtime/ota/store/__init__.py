@@ -1,0 +1,1 @@
+"""Installed bundles, read again and healed."""

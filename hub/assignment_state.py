@@ -1,0 +1,47 @@
+"""How a robot stands to what it was assigned: from its own signed report, and from nothing else.
+
+Pure. A robot that was not heard of since, that downloaded all files, or that a timer gave up on, did not succeed: only
+`RUNS` is success, and only a report says it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from edge_runtime.contracts.report import StatusReport
+
+
+class Standing(str, Enum):
+    """Where a robot is on the way to its assignment."""
+
+    UNASSIGNED = "unassigned"
+    SILENT = "silent"
+    WAITING = "waiting"
+    UNDER_WAY = "under_way"
+    RUNS = "runs"
+    FAILED = "failed"
+    DAMAGED = "damaged"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+BEHIND = frozenset(Standing) - {Standing.UNASSIGNED, Standing.RUNS}
+"""Told to run something, and does not say that it does."""
+_SETTLED = ("idle", "committed")
+_GOING_BACK = ("rolling_back", "failed")
+
+
+def standing(counter: int | None, bundle_digest: str | None, report: StatusReport | None) -> Standing:
+    """Judge the newest report of a robot that was assigned `bundle_digest` under `counter` (None: nothing yet)."""
+    if counter is None:
+        return Standing.UNASSIGNED
+    if report is None:
+        return Standing.SILENT
+    if report.refused_counter == counter or (report.update_counter == counter and report.state in _GOING_BACK):
+        return Standing.FAILED
+    if report.state in _SETTLED and (report.running_counter, report.running_bundle) == (counter, bundle_digest):
+        return Standing.RUNS
+    if report.update_counter == counter and report.state not in _SETTLED:
+        return Standing.UNDER_WAY
+    return Standing.WAITING

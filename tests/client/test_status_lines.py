@@ -1,0 +1,172 @@
+"""What a person reads of a robot's status: why it stands, what to do, why it is slow, and what is ordinary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge_runtime.client.status import Status, Watcher
+from edge_runtime.client.status_lines import (
+    interventions_line,
+    is_alarmed,
+    is_capped,
+    next_step,
+    policy_line,
+    refusals_line,
+    speed_line,
+    state_line,
+    timing_line,
+    unexpected_refusals,
+    verdicts_line,
+    wants_a_person,
+    why_interrupted,
+)
+from edge_runtime.contracts.messages import ReducedSpeed, StopCause
+
+
+@pytest.fixture
+def nothing(tmp_path: Path) -> Status:
+    """Of a robot that has not said anything yet."""
+    with Watcher(tmp_path) as watcher:
+        return watcher.status()
+
+
+@pytest.fixture
+def working(nothing: Status) -> Status:
+    return msgspec.structs.replace(
+        nothing, state="active", ticks=9_000, overruns=1_000, policy="alive", gate="sure", confidence=0.93, grade="A"
+    )
+
+
+def test_a_robot_that_starts_alarms_nobody(nothing: Status) -> None:
+    assert state_line(nothing) == "unknown: control has not been heard yet"
+    assert (next_step(nothing), wants_a_person(nothing)) == ("", False)
+    lost = msgspec.structs.replace(nothing, ticks=1)
+    assert wants_a_person(lost)
+    assert next_step(lost)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "step"),
+    [
+        (
+            {"state": "fault", "faults": ("operator_stop",), "stopped_by": StopCause.OPERATOR_STOP},
+            "fault (operator_stop: stopped by an operator)",
+            "To continue: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
+        ),
+        (
+            {"state": "ready", "stopped_by": StopCause.OPERATOR_STOP},
+            "ready (operator_stop: stopped by an operator)",
+            "To continue: `edge-runtime operator arm`.",
+        ),
+        (
+            {"state": "ready", "stopped_by": StopCause.OPERATOR_DISARM},
+            "ready (operator_disarm: disarmed by an operator)",
+            "To continue: `edge-runtime operator arm`.",
+        ),
+        (
+            {"state": "fault", "faults": ("stop_line",), "stopped_by": StopCause.STOP_LINE},
+            "fault (stop_line: the stop line is or was open)",
+            "To continue: close the line, then `edge-runtime operator reset`, then `edge-runtime operator arm`.",
+        ),
+        (
+            {"state": "fault", "faults": ("driver_fault",), "stopped_by": StopCause.OPERATOR_DISARM},
+            "fault (driver_fault: the robot's driver reported a fault; its log says which)",
+            "Once that is mended: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
+        ),
+        (
+            {"state": "fault", "faults": ("tracking_error",)},
+            "fault (tracking_error: the robot was not where it was commanded to be: something holds or pushes it)",
+            "Once that is mended: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
+        ),
+        (
+            {"state": "ready", "gate": "escalated"},
+            "ready: not armed: follows no commands",
+            "To answer: `edge-runtime operator resume`, or another instruction, then `edge-runtime operator arm`; "
+            "a run's next episode does both.",
+        ),
+    ],
+)
+def test_a_robot_that_waits_for_a_person_says_why_and_what_she_can_do(
+    working: Status, changes: dict[str, object], state: str, step: str
+) -> None:
+    status = msgspec.structs.replace(working, **changes)
+    assert state_line(status) == state
+    assert next_step(status) == step
+    assert wants_a_person(status)
+    assert not wants_a_person(working)
+    assert next_step(working) == ""
+
+
+def test_an_interrupted_episode_names_its_cause_and_not_what_the_kernel_smoothed(working: Status) -> None:
+    smoothed = ("setpoint_none", "limit_acceleration", "limit_jerk", "limit_gripper")
+    stopped = {"state": "fault", "faults": ("operator_stop",), "verdicts": (*smoothed, "operator_stop")}
+    status = msgspec.structs.replace(working, **stopped)
+    assert why_interrupted(status) == "fault (operator_stop: stopped by an operator)"
+    held = msgspec.structs.replace(working, state="ready", verdicts=(*smoothed, "hold_timeout"))
+    assert why_interrupted(held) == "ready (hold_timeout: no plan came for a long time, so the robot was disarmed)"
+    unsure = msgspec.structs.replace(working, state="ready", gate="escalated", verdicts=smoothed)
+    assert why_interrupted(unsure).startswith("ready (policy unsure for too long")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"speed_scale": 1.0}, "100% of the joints' limits, timing grade A"),
+        (
+            {"speed_scale": 1.0, "reduced": ReducedSpeed(tool_speed_max_m_s=0.25, speed_scale=1.0)},
+            "100% of the joints' limits, reduced to 0.25 m/s at the tool by an operator, timing grade A",
+        ),
+        (
+            {"speed_scale": 0.25, "reduced": ReducedSpeed(tool_speed_max_m_s=None, speed_scale=0.25)},
+            "25% of the joints' limits, reduced to 25% by an operator, timing grade A",
+        ),
+        (
+            {"speed_scale": 0.5, "grade": "B", "grade_speed_scale": 0.5},
+            "50% of the joints' limits, timing grade B allows 50%",
+        ),
+        (
+            {"speed_scale": 0.3, "gate": "cautious"},
+            "30% of the joints' limits, slower while the policy is not sure, timing grade A",
+        ),
+    ],
+)
+def test_speed_is_told_with_everything_that_limits_it(working: Status, changes: dict[str, object], line: str) -> None:
+    status = msgspec.structs.replace(working, **changes)
+    assert speed_line(status) == line
+    assert is_capped(status) == (len(changes) > 1)
+
+
+def test_what_is_ordinary_is_said_in_words_and_alarms_nobody(working: Status) -> None:
+    ordinary = msgspec.structs.replace(working, verdicts=("limit_acceleration", "limit_jerk", "limit_gripper"))
+    assert verdicts_line(ordinary) == "acceleration smoothed, jerk smoothed, gripper smoothed"
+    assert not is_alarmed(ordinary)
+    assert is_alarmed(msgspec.structs.replace(working, verdicts=("limit_jerk", "setpoint_not_finite")))
+    assert not is_alarmed(msgspec.structs.replace(working, state="ready", verdicts=("feedback_stale",)))
+
+
+def test_counts_have_a_scale(working: Status) -> None:
+    assert interventions_line(working) == "none yet"
+    status = msgspec.structs.replace(working, interventions=500, ticks_watched=10_000, plans_taken=1_204)
+    assert interventions_line(status) == "500 of 10,000 ticks smoothed or held (5%)"
+    assert "1,000 of 10,000 ticks missed (10.0%)" in timing_line(status)
+    assert refusals_line(status) == "none, 1,204 plans taken"
+    routine = msgspec.structs.replace(status, refusals={"control.action_chunk.before_arming": 27})
+    assert unexpected_refusals(routine) == 0
+    assert refusals_line(routine) == ("27 (all routine) beside 1,204 plans taken: made before the robot was armed 27")
+    odd = msgspec.structs.replace(status, refusals={"a.b.stale": 90, "a.b.shape": 1, "a.b.of_tomorrow": 1})
+    assert unexpected_refusals(odd) == 2
+    assert refusals_line(odd).startswith(
+        "92 (2 unexpected) beside 1,204 plans taken: a.b.shape (another number of joints or pixels) 1"
+    )
+
+
+def test_a_policy_that_asks_for_help_and_is_sure_again_is_no_contradiction(working: Status) -> None:
+    asking = msgspec.structs.replace(working, gate="asking", confidence=1.0)
+    line = policy_line(asking)
+    assert line.startswith("was unsure: ")
+    assert "until it has been sure for a while or is answered" in line
+    assert line.endswith("confidence of its newest plan 1.00")
+    assert policy_line(msgspec.structs.replace(working, policy="dead")).startswith("the policy's process has ended")

@@ -1,0 +1,144 @@
+"""Durable files and records in two copies: what is torn, behind or gone, and what a disk that refuses leaves behind."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.storage.durable import COPY_BYTES, TwinRecord, refusal_of, write_durably
+
+
+class Count(msgspec.Struct, frozen=True):
+    number: int
+    text: str = ""
+
+
+class Other(msgspec.Struct, frozen=True):
+    number: int
+
+
+@contextmanager
+def files_no_larger_than(size_bytes: int) -> Iterator[None]:
+    """The system refuses to write beyond `size_bytes` of any file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> TwinRecord[Count]:
+    return TwinRecord(tmp_path / "count", Count)
+
+
+def copies(tmp_path: Path) -> tuple[Path, Path]:
+    return tmp_path / "count.a", tmp_path / "count.b"
+
+
+def test_nothing_was_ever_written(record: TwinRecord[Count]) -> None:
+    assert record.read() is None
+    record.mend()
+    assert record.read() is None
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone", "longer"])
+def test_one_spoilt_copy_costs_nothing_and_is_written_first(
+    record: TwinRecord[Count], tmp_path: Path, victim: int, damage: str
+) -> None:
+    record.write(Count(1))
+    record.write(Count(2))
+    path = copies(tmp_path)[victim]
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        flipped = data[:70] + bytes([data[70] ^ 1]) + data[71:]
+        path.write_bytes({"flip": flipped, "cut": data[:-1], "empty": b"", "longer": data + b"\n"}[damage])
+    assert record.read() == Count(2)
+    order: list[Path] = []
+
+    class Watched(TwinRecord[Count]):
+        def _write_copy(self, path: Path, data: bytes) -> None:
+            order.append(path)
+            super()._write_copy(path, data)
+
+    Watched(tmp_path / "count", Count).write(Count(3))
+    assert order == [copies(tmp_path)[victim], copies(tmp_path)[1 - victim]], "the only good copy was touched first"
+    assert record.read() == Count(3)
+    for path in copies(tmp_path):
+        assert path.stat().st_size == COPY_BYTES
+    copies(tmp_path)[0].unlink()
+    assert record.read() == Count(3)
+
+
+def test_both_copies_spoilt_is_a_refusal(record: TwinRecord[Count], tmp_path: Path) -> None:
+    record.write(Count(1))
+    for path in copies(tmp_path):
+        path.write_bytes(b"")
+    with pytest.raises(OtaError) as caught:
+        record.read()
+    assert caught.value.refusal is OtaRefusal.TORN_STATE
+    with pytest.raises(OtaError):
+        record.mend()
+
+
+def test_the_higher_step_wins_and_mend_makes_both_the_same(record: TwinRecord[Count], tmp_path: Path) -> None:
+    record.write(Count(1))
+    old = copies(tmp_path)[0].read_bytes()
+    record.write(Count(2))
+    copies(tmp_path)[0].write_bytes(old)
+    assert record.read() == Count(2)
+    record.mend()
+    first, second = (path.read_bytes() for path in copies(tmp_path))
+    assert first == second
+    assert record.read() == Count(2)
+
+
+def test_a_copy_of_another_record_or_format_is_none(record: TwinRecord[Count], tmp_path: Path) -> None:
+    TwinRecord(tmp_path / "count", Other).write(Other(9))
+    with pytest.raises(OtaError) as caught:
+        record.read()
+    assert caught.value.refusal is OtaRefusal.TORN_STATE
+    record.write(Count(1))
+    assert record.read() == Count(1)
+
+
+def test_a_body_that_is_too_large_changes_nothing(record: TwinRecord[Count]) -> None:
+    record.write(Count(1))
+    with pytest.raises(ValueError, match="a copy holds 4096"):
+        record.write(Count(2, "x" * COPY_BYTES))
+    assert record.read() == Count(1)
+
+
+def test_a_record_changes_where_no_file_can_grow(record: TwinRecord[Count], tmp_path: Path) -> None:
+    record.write(Count(1))
+    with files_no_larger_than(COPY_BYTES):
+        record.write(Count(2))
+    assert record.read() == Count(2)
+    with files_no_larger_than(100), pytest.raises(OSError, match="File too large"):
+        record.write(Count(3))
+    assert record.read() == Count(2)
+    with files_no_larger_than(0), pytest.raises(OSError, match="File too large") as caught:
+        TwinRecord(tmp_path / "fresh", Count).write(Count(1))
+    assert refusal_of(caught.value, "fresh").refusal is OtaRefusal.NO_SPACE
+    assert not list(tmp_path.glob("fresh*"))
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_durably(path, b"old")
+    with files_no_larger_than(2), pytest.raises(OSError, match="File too large"):
+        write_durably(path, b"newer")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    write_durably(path, b"newer")
+    assert path.read_bytes() == b"newer"
