@@ -29,14 +29,14 @@ from edge_runtime.bundles.slots import SlotFile
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.agent.agent import Agent
-from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.agent.settings import reporting_of, settings_of
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.agent.status_report import send_report
-from edge_runtime.ota.lifecycle.effects import Hands
+from edge_runtime.ota.lifecycle.effects import Effects
 from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.lifecycle.runner import Runner
-from edge_runtime.ota.transfer.retrying_transport import PatientTransport
+from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
 from edge_runtime.ota.transfer.schedule import SystemClock
 from edge_runtime.ota.transfer.transport import HttpTransport, Reply, Span, TransferError
 from edge_runtime.ota.trust.rollback_protection import Floor
@@ -158,13 +158,13 @@ class SimulatedEngine:
     """Does what it is told."""
 
     def serve(self, bundle: str, standby: str) -> None:
-        """See `hands.Engine`."""
+        """See `effects.Engine`."""
 
     def return_to(self, bundle: str) -> None:
-        """See `hands.Engine`."""
+        """See `effects.Engine`."""
 
 
-class SimulatedHands(Hands):
+class SimulatedHands(Effects):
     """Fetches for real; builds and checks nothing."""
 
     def build(self, folder: Path) -> None:
@@ -184,14 +184,14 @@ def run(start: Start) -> None:
         raise SystemExit("this robot has nobody to report to")
     outages = Outages(random.Random(start.seed))
     floor = Floor(settings.floor, SlotFile(settings.root / "slots"))
-    clock, diary, shared = SystemClock(), Diary(settings.store), Shared()
+    clock, history, shared = SystemClock(), History(settings.store), Shared()
     with HttpTransport(settings.network, clock) as http:
         network = Network(http, account, outages if start.loses_network else lambda: False)
-        hands = SimulatedHands(settings, network, clock, SimulatedEngine(), lambda: "0" * 64)
-        with Runner(settings.root, settings.shipped, floor, hands) as runner:
+        effects = SimulatedHands(settings, network, clock, SimulatedEngine(), lambda: "0" * 64)
+        with Runner(settings.root, settings.shipped, floor, effects) as runner:
             runner.recover()
-            patient = PatientTransport(network, clock)
-            agent = Agent(settings, runner, hands, patient, floor, diary, shared)
+            patient = RetryingTransport(network, clock)
+            agent = Agent(settings, runner, effects, patient, floor, history, shared)
             turn_due_s, on_trial_since_s, reported, cpu_ms = 0.0, None, None, 0
             while True:
                 now_s, spent_ms = time.monotonic(), round(1e3 * time.process_time())
@@ -210,7 +210,7 @@ def run(start: Start) -> None:
                 if standing != reported:
                     reported = standing
                     try:
-                        refusal = "" if diary.newest is None else diary.newest.refusal
+                        refusal = "" if history.newest is None else history.newest.refusal
                         send_report(reporting, network, runner.journal, runner.slots.active, refusal)
                     except OtaError as error:
                         logging.info("the hub was not told: %s", error)

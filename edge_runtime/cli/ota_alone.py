@@ -15,16 +15,16 @@ from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.text import printable_lines
 from edge_runtime.ota.agent.agent import Agent
-from edge_runtime.ota.agent.agent_bus import Desk
-from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.agent_bus import AgentBus
+from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.lifecycle.child import never
-from edge_runtime.ota.lifecycle.desired_policy import Orders
-from edge_runtime.ota.lifecycle.effects import EndableClock, Engine, Hands
+from edge_runtime.ota.lifecycle.desired_policy import DesiredPolicy
+from edge_runtime.ota.lifecycle.effects import Effects, EndableClock, Engine
 from edge_runtime.ota.lifecycle.journal import JournalFile, State
 from edge_runtime.ota.lifecycle.runner import Runner
-from edge_runtime.ota.transfer.retrying_transport import PatientTransport
+from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
 from edge_runtime.ota.transfer.transport import HttpTransport
 from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.ota.trust.rollback_protection_recovery import lost_floors, restore
@@ -50,10 +50,10 @@ def _in_its_place(config: RobotConfig, settings: AgentSettings, engine: Engine) 
     clock, floor, shared = EndableClock(never), Floor(settings.floor, SlotFile(settings.root / "slots")), Shared()
     shipped = Installed.of(config)
     with HttpTransport(settings.network, clock) as transport:
-        hands = Hands(settings, transport, clock, engine, lambda: shipped.shipped_digest, should_end=lambda: True)
-        with Runner(settings.root, settings.shipped, floor, hands) as runner:
-            patient = PatientTransport(transport, clock)
-            yield Agent(settings, runner, hands, patient, floor, Diary(settings.store), shared), runner
+        effects = Effects(settings, transport, clock, engine, lambda: shipped.shipped_digest, should_end=lambda: True)
+        with Runner(settings.root, settings.shipped, floor, effects) as runner:
+            patient = RetryingTransport(transport, clock)
+            yield Agent(settings, runner, effects, patient, floor, History(settings.store), shared), runner
 
 
 def check(config: RobotConfig, settings: AgentSettings) -> str:
@@ -65,7 +65,7 @@ def check(config: RobotConfig, settings: AgentSettings) -> str:
 def roll_back(config: RobotConfig, settings: AgentSettings, run_dir: Path, reason: str) -> str:
     """Go back; what came of it, in words."""
     with contextlib.ExitStack() as stack:
-        engine = stack.enter_context(Desk(run_dir, Orders())) if run_dir.is_dir() else _NoEngine()
+        engine = stack.enter_context(AgentBus(run_dir, DesiredPolicy())) if run_dir.is_dir() else _NoEngine()
         agent, runner = stack.enter_context(_in_its_place(config, settings, engine))
         was_on_its_way = _state_of(settings) in (State.ACTIVATING, State.PROBATION, State.ROLLING_BACK)
         runner.recover()

@@ -14,7 +14,7 @@ from edge_runtime.cli.updates import WAITS
 from edge_runtime.contracts.errors import OtaError
 from edge_runtime.contracts.text import printable
 from edge_runtime.contracts.updates import UpdateStatus, WaitsFor
-from edge_runtime.ota.agent.history import Diary, Entry
+from edge_runtime.ota.agent.history import Entry, History
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.lifecycle.journal import Journal, JournalFile
 from edge_runtime.ota.store.scrub_state import read_state, words_of
@@ -54,7 +54,7 @@ def status(settings: AgentSettings, agent: RunningAgent, console: Console) -> in
         table.add_row("altered on disk", Text(printable(line)))
     for fault in runs.passed_over:
         table.add_row("passed over", Text(printable(fault)))
-    newest = Diary(settings.store).entries()[-1:]
+    newest = History(settings.store).entries()[-1:]
     table.add_row("last entry", Text(_line(newest[0]) if newest else "the agent has not said anything yet"))
     console.print(table)
     return 0
@@ -78,8 +78,8 @@ def _add_progress(table: Table, status: UpdateStatus | None) -> None:
 
 
 def history(settings: AgentSettings, console: Console) -> int:
-    """The diary, oldest entry first."""
-    for entry in Diary(settings.store).entries():
+    """The history, oldest entry first."""
+    for entry in History(settings.store).entries():
         console.print(_line(entry), markup=False, highlight=False, soft_wrap=True)
     return 0
 

@@ -42,7 +42,7 @@ class Declined:
     prediction: Prediction
 
 
-class Intake:
+class ChunkPipeline:
     """The way of chunks into one loop.
 
     Args:

@@ -22,7 +22,7 @@ UNPROVEN = "refused_unproven"
 """The engine has not shown that its policy does on this machine what it was trained to."""
 
 
-class Answers:
+class RequestLedger:
     """The memory of one robot's requests; forgotten with the process, after which a robot is not armed."""
 
     def __init__(self) -> None:

@@ -29,14 +29,14 @@ from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.control.admission import Admission, Prediction
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
-from edge_runtime.control.chunk_pipeline import Declined, Intake, Taken
+from edge_runtime.control.chunk_pipeline import ChunkPipeline, Declined, Taken
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import TICK_NS
 from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.control.proof_watch import PATIENCE_NS, ProofWatch
 from edge_runtime.control.receipts import Receipts
-from edge_runtime.control.request_ledger import AFTER_STOP, RESTARTED, UNPROVEN, Answers
+from edge_runtime.control.request_ledger import AFTER_STOP, RESTARTED, UNPROVEN, RequestLedger
 from edge_runtime.control.speed import SpeedLimit
 from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.start_posture import refusal_detail
@@ -124,7 +124,7 @@ class Supervisor:
             max_age_ns=_ns(self._pace.chunk_age_max_s),
             reach_ns=_ns(self._pace.action_age_max_s),
         )
-        self._intake = Intake(
+        self._pipeline = ChunkPipeline(
             loop,
             self._buffer,
             Admission(
@@ -135,7 +135,7 @@ class Supervisor:
             config.confidence,
         )
         self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
-        self._answers = Answers()
+        self._answers = RequestLedger()
         self._since_ns = time.monotonic_ns()
         self._accepted = 0
         self._clipped = 0
@@ -153,7 +153,7 @@ class Supervisor:
         self._self_test = None if clock.virtual else SelfTest(config.control.self_test_s, TICK_NS, port.watchdog_ns)
 
     def take_chunk(self, chunk: ActionChunk) -> ChunkReceipt | None:
-        """Let the intake hand a chunk's plan to the loop; a receipt if it was declined.
+        """Let the pipeline hand a chunk's plan to the loop; a receipt if it was declined.
 
         Raises:
             SafetyError: buffer and loop contradict each other; control must not go on.
@@ -183,7 +183,7 @@ class Supervisor:
         if self._is_refused(chunk.instruction_id):
             return Declined(Refused(Refusal.NO_INSTRUCTION, "its instruction is not in force"), Prediction())
         active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
-        return self._intake.take(chunk, now_ns, self._rest(), active_from_ns)
+        return self._pipeline.take(chunk, now_ns, self._rest(), active_from_ns)
 
     def _rest(self) -> Posture:
         """Where the robot is commanded to be now."""
@@ -240,11 +240,11 @@ class Supervisor:
         before, self._engine = self._engine, status
         is_news = before is None or (before.instruction_id, before.answer) != (status.instruction_id, status.answer)
         if is_news and status.answer is InstructionAnswer.REFUSED_UNREADABLE:
-            self._intake.drop(self._clock.now_ns())
+            self._pipeline.drop(self._clock.now_ns())
         # An engine that was started again is told what was in force, which is no answer of anybody.
         if status.answer is InstructionAnswer.FOLLOWED and status.instruction_id > self._instruction_id:
             self._instruction_id = status.instruction_id
-            self._intake.answer()
+            self._pipeline.answer()
         if self._clock.virtual:
             return
         pace = pace_of(status.latency_ns * 1e-9, status.horizon_ns * 1e-9, self._config)
@@ -273,7 +273,7 @@ class Supervisor:
             self._black_box.record()
             return "done"
         if command.kind is OperatorKind.RESUME:
-            self._intake.answer()
+            self._pipeline.answer()
             return "done"
         if command.kind is OperatorKind.ARM and command.stamp_ns < self._since_ns:
             return RESTARTED
@@ -285,7 +285,7 @@ class Supervisor:
             self._orders.disarmed()
         if command.kind is OperatorKind.ARM and not self._proof.word(time.monotonic_ns()).may_arm:
             return UNPROVEN
-        if command.kind is OperatorKind.ARM and self._intake.gate is GateState.ESCALATED:
+        if command.kind is OperatorKind.ARM and self._pipeline.gate is GateState.ESCALATED:
             return "refused_unsure"
         if command.kind is OperatorKind.ARM and self._pace.problem is not None and not self._clock.virtual:
             return PACE
@@ -391,8 +391,8 @@ class Supervisor:
             reduced=self._speed.reduced,
             stopped_by=self._orders.stopped_by,
             recording=self._black_box.newest[-MAX_PATH_CHARS:],
-            gate=self._intake.gate,
-            confidence=self._intake.confidence,
+            gate=self._pipeline.gate,
+            confidence=self._pipeline.confidence,
         )
         window.restart()
         return report

@@ -27,7 +27,7 @@ from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.proof import load_proved
 from edge_runtime.engine.unproven import say_why_nothing_serves
-from edge_runtime.engine.warm_standby import Policies, boot
+from edge_runtime.engine.warm_standby import WarmStandby, boot
 from edge_runtime.ipc.bus import Publisher, Subscriber
 from edge_runtime.ipc.clock import open_clock
 from edge_runtime.ipc.lifeline import lifeline
@@ -73,7 +73,7 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
     ):
         if problem:
             logging.warning(problem)
-        policies = Policies(
+        policies = WarmStandby(
             installed,
             load,
             *booted,

@@ -23,7 +23,7 @@ class _Plan:
     position_rad: Float64
 
 
-class Agreement:
+class ChunkConsistency:
     """Compares each chunk with the one before it.
 
     Args:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from edge_runtime.contracts.messages import ChunkReceipt, Observation, OperatorCommand
 from edge_runtime.contracts.updates import PolicyOrder
 from edge_runtime.engine.planner import Planner, Question
-from edge_runtime.engine.warm_standby import Policies
+from edge_runtime.engine.warm_standby import WarmStandby
 from edge_runtime.ipc.bus import Publisher, Subscriber
 from edge_runtime.ipc.clock import Clock, MonotonicClock
 from edge_runtime.service import Beats, StopSignal
@@ -43,7 +43,7 @@ class EngineLoop:
     Here no name may keep a policy alive that nobody wants any more: there is memory for two.
     """
 
-    def __init__(self, planner: Planner, policies: Policies, sockets: Sockets, clock: Clock) -> None:
+    def __init__(self, planner: Planner, policies: WarmStandby, sockets: Sockets, clock: Clock) -> None:
         self._planner, self._policies, self._sockets, self._clock = planner, policies, sockets, clock
         self._real_time = MonotonicClock()
         self._beats = Beats("engine", sockets.subscriber.refusals)

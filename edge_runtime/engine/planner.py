@@ -28,7 +28,7 @@ from edge_runtime.contracts.messages import (
 )
 from edge_runtime.contracts.topics import ACTION_CHUNK, OBSERVATION, OPERATOR
 from edge_runtime.engine.admission import Admission
-from edge_runtime.engine.chunk_consistency import Agreement
+from edge_runtime.engine.chunk_consistency import ChunkConsistency
 from edge_runtime.engine.latency import LatencyWindow
 from edge_runtime.engine.policy import Actions, Policy
 from edge_runtime.ipc.bus import Refusals
@@ -120,7 +120,7 @@ class Planner:
     def _begin_with(self, policy: Policy) -> None:
         self._policy = policy
         self._latency_ns = policy.trial_ns
-        self._agreement = Agreement(policy.action_scale_rad, policy.action_dt_ns)
+        self._consistency = ChunkConsistency(policy.action_scale_rad, policy.action_dt_ns)
         self._confidence: dict[str, float] = {}
         self._deviation_rad: float | None = None
         self._inference, self._model, self._overhead = LatencyWindow(), LatencyWindow(), LatencyWindow()
@@ -300,7 +300,7 @@ class Planner:
         exp(-x), x being the larger of the disagreement (in the policy's usual motion) and the strangeness of the
         pictures (in widths of what training showed); None if neither is known.
         """
-        disagreement = self._agreement.disagreement(exposure_ns, instruction_id, actions.position_rad)
+        disagreement = self._consistency.disagreement(exposure_ns, instruction_id, actions.position_rad)
         parts = {"disagreement": disagreement, "strangeness": actions.strangeness}
         self._confidence = {name: value for name, value in parts.items() if value is not None}
         return math.exp(-max(self._confidence.values())) if self._confidence else None

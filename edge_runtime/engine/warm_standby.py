@@ -90,7 +90,7 @@ def boot(
     """The best policy of this robot that can be loaded, and what was wrong with better ones; None if told to stop.
 
     Args:
-        installed, load: as of `Policies`.
+        installed, load: as of `WarmStandby`.
         stop: whether to end, asked many times a second.
         say: called ten times a second with what is being loaded: an engine that takes long has not ended.
 
@@ -117,7 +117,7 @@ def boot(
     return None if policy is None else (policy, "; ".join(choice.passed_over))
 
 
-class Policies:
+class WarmStandby:
     """What one engine has in memory. One thread calls it, which never waits here.
 
     Args:

@@ -14,7 +14,7 @@ from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import ActionChunk, GateState
 from edge_runtime.control.admission import Admission
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture
-from edge_runtime.control.chunk_pipeline import Declined, Intake, Taken
+from edge_runtime.control.chunk_pipeline import ChunkPipeline, Declined, Taken
 from edge_runtime.safety import State
 from tests.control import test_chunk_buffer
 from tests.control.control_process import make_config
@@ -44,12 +44,12 @@ SETTINGS = ConfidenceSection(recover_after=3, escalate_after=4, slow_speed_scale
 
 
 class Bench:
-    """An armed loop, and an intake in front of it."""
+    """An armed loop, and a pipeline in front of it."""
 
     def __init__(self, stepped: SteppedLoop) -> None:
         self.stepped = stepped
         self.buffer = ChunkBuffer(EMBODIMENT, blend_ns=100 * MS, max_age_ns=1000 * MS, reach_ns=2000 * MS)
-        self.intake = Intake(
+        self.pipeline = ChunkPipeline(
             stepped.loop,
             self.buffer,
             Admission(make_config(), deviation_max_rad=0.25, blocked_max=0.5),
@@ -76,7 +76,7 @@ class Bench:
         now_ns = self.stepped.now_ns
         rest = Posture(self.stepped.robot.q_rad, 0.0)
         active_from_ns = chunk.exposure_ns + latency_ns if latency_ns else 0
-        return self.intake.take(chunk, now_ns, rest, active_from_ns)
+        return self.pipeline.take(chunk, now_ns, rest, active_from_ns)
 
     def refusal(self, chunk: ActionChunk) -> Refusal | None:
         outcome = self.offer(chunk)
@@ -158,8 +158,8 @@ def test_an_unsure_policy_is_not_followed_until_it_has_recovered(bench: Bench) -
         refusals.append(bench.refusal(bench.chunk(0.3, confidence=confidence)))
         bench.stepped.tick(100)
     assert refusals == [Refusal.UNSURE] * 3 + [None]
-    assert bench.intake.gate is GateState.CAUTIOUS
-    assert bench.intake.confidence == 0.9
+    assert bench.pipeline.gate is GateState.CAUTIOUS
+    assert bench.pipeline.confidence == 0.9
 
 
 def test_a_policy_that_is_not_quite_sure_moves_the_arm_slowly(bench: Bench) -> None:
@@ -178,7 +178,7 @@ def test_a_policy_unsure_for_too_long_loses_its_power_and_gets_it_back_from_a_pe
         bench.stepped.tick(100)
         assert bench.refusal(bench.chunk(0.3, confidence=0.1)) is Refusal.UNSURE
     bench.stepped.tick(300)
-    assert bench.intake.gate is GateState.ESCALATED
+    assert bench.pipeline.gate is GateState.ESCALATED
     assert bench.stepped.loop.counters().state is State.READY
     rest_rad = bench.stepped.robot.q_rad.copy()
     for _ in range(10):
@@ -187,7 +187,7 @@ def test_a_policy_unsure_for_too_long_loses_its_power_and_gets_it_back_from_a_pe
     assert bench.stepped.loop.counters().state is State.READY
     np.testing.assert_array_equal(bench.stepped.robot.q_rad, rest_rad)
     # An answer alone moves nothing either: power is another question.
-    bench.intake.answer()
+    bench.pipeline.answer()
     bench.offer(bench.chunk(0.5, confidence=1.0))
     bench.stepped.tick(300)
     assert bench.stepped.loop.counters().state is State.READY
@@ -206,7 +206,7 @@ def test_what_an_arm_without_power_is_shown_moves_neither_it_nor_the_gate() -> N
         for _ in range(SETTINGS.escalate_after + 1):
             assert bench.refusal(bench.chunk(0.3, confidence=0.0)) is None
             stepped.tick(100)
-        assert bench.intake.gate is GateState.SURE
+        assert bench.pipeline.gate is GateState.SURE
         assert stepped.loop.counters().state is State.READY
         assert not stepped.robot.q_rad.any()
 
@@ -216,7 +216,7 @@ def test_what_is_dropped_lets_the_arm_come_to_rest_at_once_and_hold(bench: Bench
     bench.stepped.tick(300)
     assert bench.stepped.loop.counters().state is State.ACTIVE
     moved_rad = float(bench.stepped.robot.q_rad[0])
-    bench.intake.drop(bench.stepped.now_ns)
+    bench.pipeline.drop(bench.stepped.now_ns)
     bench.stepped.tick(300)
     assert bench.stepped.loop.counters().state is State.HOLDING
     held_rad = float(bench.stepped.robot.q_rad[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge_runtime.contracts.messages import MAX_ANSWERS, MAX_DETAIL_CHARS, Asker, OperatorCommand, OperatorKind
-from edge_runtime.control.request_ledger import OVERTAKEN, Answers
+from edge_runtime.control.request_ledger import OVERTAKEN, RequestLedger
 
 
 def command(number: int, kind: OperatorKind = OperatorKind.ARM) -> OperatorCommand:
@@ -13,15 +13,15 @@ def command(number: int, kind: OperatorKind = OperatorKind.ARM) -> OperatorComma
 
 
 @pytest.fixture
-def answers() -> Answers:
+def answers() -> RequestLedger:
     """After one request, number 10."""
-    answers = Answers()
+    answers = RequestLedger()
     assert answers.is_due(command(10))
     answers.give(command(10), "done")
     return answers
 
 
-def test_a_repeated_request_is_carried_out_once_and_keeps_its_answer(answers: Answers) -> None:
+def test_a_repeated_request_is_carried_out_once_and_keeps_its_answer(answers: RequestLedger) -> None:
     assert not answers.is_due(command(10))
     assert not answers.was_overtaken(command(10))
     assert [(a.id, a.kind, a.answer) for a in answers.last()] == [(10, OperatorKind.ARM, "done")]
@@ -29,7 +29,7 @@ def test_a_repeated_request_is_carried_out_once_and_keeps_its_answer(answers: An
 
 @pytest.mark.parametrize("kind", sorted(set(OperatorKind) - {OperatorKind.STOP, OperatorKind.INSTRUCT}))
 def test_a_request_from_before_the_last_is_never_carried_out_and_is_told_so(
-    answers: Answers, kind: OperatorKind
+    answers: RequestLedger, kind: OperatorKind
 ) -> None:
     late = command(9, kind)
     for _ in range(2):
@@ -40,7 +40,7 @@ def test_a_request_from_before_the_last_is_never_carried_out_and_is_told_so(
     assert answers.is_due(command(11))
 
 
-def test_a_stop_is_due_whatever_its_number_and_once(answers: Answers) -> None:
+def test_a_stop_is_due_whatever_its_number_and_once(answers: RequestLedger) -> None:
     for number in (9, 10, 11):
         stop = command(number, OperatorKind.STOP)
         assert answers.is_due(stop)
@@ -50,7 +50,7 @@ def test_a_stop_is_due_whatever_its_number_and_once(answers: Answers) -> None:
     assert answers.was_overtaken(command(11))
 
 
-def test_a_persons_disarm_is_due_whatever_its_number_and_a_programs_is_not(answers: Answers) -> None:
+def test_a_persons_disarm_is_due_whatever_its_number_and_a_programs_is_not(answers: RequestLedger) -> None:
     disarm = OperatorCommand(id=9, kind=OperatorKind.DISARM, stamp_ns=1, asker=Asker.PERSON)
     assert answers.is_due(disarm)
     answers.give(disarm, "done")
@@ -58,13 +58,13 @@ def test_a_persons_disarm_is_due_whatever_its_number_and_a_programs_is_not(answe
     assert not answers.is_due(command(8, OperatorKind.DISARM))
 
 
-def test_an_old_stop_does_not_let_an_older_arm_through(answers: Answers) -> None:
+def test_an_old_stop_does_not_let_an_older_arm_through(answers: RequestLedger) -> None:
     stop = command(5, OperatorKind.STOP)
     answers.give(stop, "done")
     assert not answers.is_due(command(7))
 
 
-def test_the_memory_is_bounded_and_forgets_the_oldest(answers: Answers) -> None:
+def test_the_memory_is_bounded_and_forgets_the_oldest(answers: RequestLedger) -> None:
     for number in range(11, 11 + MAX_ANSWERS):
         answers.give(command(number), "done")
     assert [answer.id for answer in answers.last()] == list(range(11, 11 + MAX_ANSWERS))
@@ -72,7 +72,7 @@ def test_the_memory_is_bounded_and_forgets_the_oldest(answers: Answers) -> None:
     assert answers.was_overtaken(command(10)), "not carried out twice, though its answer is forgotten"
 
 
-def test_an_answer_says_more_to_a_person_and_is_cut_where_that_is_too_long(answers: Answers) -> None:
+def test_an_answer_says_more_to_a_person_and_is_cut_where_that_is_too_long(answers: RequestLedger) -> None:
     answers.give(command(11), "refused_geometry", "hand is 4 mm from table" + "!" * MAX_DETAIL_CHARS)
     detail = answers.last()[-1].detail
     assert detail.startswith("hand is 4 mm from table")

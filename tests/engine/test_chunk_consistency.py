@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from edge_runtime.engine.chunk_consistency import Agreement, Float64
+from edge_runtime.engine.chunk_consistency import ChunkConsistency, Float64
 
 DT_NS = 50_000_000
 SCALE_RAD = np.array([0.1, 0.2])
@@ -21,32 +21,32 @@ def line(start: int) -> Float64:
 
 
 @pytest.fixture
-def agreement() -> Agreement:
-    made = Agreement(SCALE_RAD, DT_NS)
+def consistency() -> ChunkConsistency:
+    made = ChunkConsistency(SCALE_RAD, DT_NS)
     assert made.disagreement(0, 1, line(0)) is None
     return made
 
 
 @pytest.mark.parametrize("steps", [1, 2, HORIZON - 2])
-def test_a_motion_that_goes_on_as_planned_agrees(agreement: Agreement, steps: int) -> None:
-    assert agreement.disagreement(steps * DT_NS, 1, line(steps)) == pytest.approx(0.0, abs=1e-12)
+def test_a_motion_that_goes_on_as_planned_agrees(consistency: ChunkConsistency, steps: int) -> None:
+    assert consistency.disagreement(steps * DT_NS, 1, line(steps)) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_a_robot_that_was_held_agrees_when_it_wants_the_same_again(agreement: Agreement) -> None:
-    assert agreement.disagreement(4 * DT_NS, 1, line(0)) == pytest.approx(0.0, abs=1e-12)
-    assert agreement.disagreement(8 * DT_NS, 1, line(2)) == pytest.approx(0.0, abs=1e-12)
+def test_a_robot_that_was_held_agrees_when_it_wants_the_same_again(consistency: ChunkConsistency) -> None:
+    assert consistency.disagreement(4 * DT_NS, 1, line(0)) == pytest.approx(0.0, abs=1e-12)
+    assert consistency.disagreement(8 * DT_NS, 1, line(2)) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_another_motion_is_told_in_units_of_the_usual_one(agreement: Agreement) -> None:
+def test_another_motion_is_told_in_units_of_the_usual_one(consistency: ChunkConsistency) -> None:
     other = line(0) + 0.5 * SCALE_RAD
-    assert agreement.disagreement(0, 1, other) == pytest.approx(0.5)
-    assert agreement.disagreement(2 * DT_NS, 1, -line(2)) == pytest.approx(_of(other, -line(2), 2))
+    assert consistency.disagreement(0, 1, other) == pytest.approx(0.5)
+    assert consistency.disagreement(2 * DT_NS, 1, -line(2)) == pytest.approx(_of(other, -line(2), 2))
 
 
-def test_the_last_chunk_is_the_measure_and_not_an_older_one(agreement: Agreement) -> None:
+def test_the_last_chunk_is_the_measure_and_not_an_older_one(consistency: ChunkConsistency) -> None:
     other = line(0) + 3.0 * SCALE_RAD
-    assert agreement.disagreement(0, 1, other) == pytest.approx(3.0)
-    assert agreement.disagreement(0, 1, other) == pytest.approx(0.0)
+    assert consistency.disagreement(0, 1, other) == pytest.approx(3.0)
+    assert consistency.disagreement(0, 1, other) == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,11 @@ def test_the_last_chunk_is_the_measure_and_not_an_older_one(agreement: Agreement
     ],
     ids=["too late to overlap", "before the last", "another instruction", "another horizon"],
 )
-def test_nothing_to_compare(agreement: Agreement, exposure_ns: int, instruction_id: int, rows: int) -> None:
-    assert agreement.disagreement(exposure_ns, instruction_id, line(0)[:rows]) is None
-    assert agreement.disagreement(exposure_ns + DT_NS, instruction_id, line(1)[:rows]) == pytest.approx(0.0, abs=1e-12)
+def test_nothing_to_compare(consistency: ChunkConsistency, exposure_ns: int, instruction_id: int, rows: int) -> None:
+    assert consistency.disagreement(exposure_ns, instruction_id, line(0)[:rows]) is None
+    assert consistency.disagreement(exposure_ns + DT_NS, instruction_id, line(1)[:rows]) == pytest.approx(
+        0.0, abs=1e-12
+    )
 
 
 def _of(last: Float64, new: Float64, most: int) -> float:

@@ -31,7 +31,7 @@ from edge_runtime.engine import planner as planner_module
 from edge_runtime.engine.engine_loop import EngineLoop, Sockets
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
-from edge_runtime.engine.warm_standby import Policies
+from edge_runtime.engine.warm_standby import WarmStandby
 from edge_runtime.ipc.bus import Publisher, Refusals, Sender, Subscriber
 from tests.engine.test_planner import Bench, HandClock, StillPolicy
 from tests.ota.small_bundles import small_bundle
@@ -82,7 +82,7 @@ class Engine:
         self.heard = stack.enter_context(Subscriber((ACTION_CHUNK, HEARTBEAT_ENGINE, ENGINE_STATUS), run_dir))
         installed = Installed(small_bundle(work / "shipped", "0"), work / "root")
         idle = StillPolicy()
-        policies = Policies(installed, lambda _: idle, idle, "", 5, subscriber.refusals, in_background=False)
+        policies = WarmStandby(installed, lambda _: idle, idle, "", 5, subscriber.refusals, in_background=False)
         self.loop = EngineLoop(planner, policies, Sockets(subscriber, *publishers), clock)
         self.stop = Stop()
         self.has_ended_whole: bool | None = None

@@ -22,7 +22,7 @@ from edge_runtime.contracts.manifest import read_manifest, verify_bundle
 from edge_runtime.contracts.messages import Observation
 from edge_runtime.contracts.updates import PolicyOrder, PolicyStatus
 from edge_runtime.engine.policy import Actions
-from edge_runtime.engine.warm_standby import Policies, boot
+from edge_runtime.engine.warm_standby import WarmStandby, boot
 from edge_runtime.ipc.bus import Refusals
 from tests.ota.small_bundles import small_bundle
 
@@ -82,7 +82,7 @@ class Bench:
         self.load.may_go_on.set()
         self.refusals = Refusals()
         self.point(Slots())
-        self.policies = Policies(
+        self.policies = WarmStandby(
             self.installed, self.load, NamedPolicy(self.shipped), "", 5, self.refusals, in_background=False
         )
         self.now_ns = 5
@@ -316,7 +316,7 @@ def test_at_boot_the_next_best_is_taken_and_what_was_wrong_is_told(bench: Bench)
     booted = boot(bench.installed, bench.load, lambda: False)
     assert booted is not None
     assert booted[0].digest == bench.shipped
-    status = Policies(bench.installed, bench.load, *booted, 1, Refusals()).status(1)
+    status = WarmStandby(bench.installed, bench.load, *booted, 1, Refusals()).status(1)
     assert status is not None
     assert (status.serving, status.failed) == (bench.shipped, bench.one)
     assert bench.one in status.problem

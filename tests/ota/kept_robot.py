@@ -10,14 +10,14 @@ from pathlib import Path
 
 from edge_runtime.bundles.installed import Installed
 from edge_runtime.config.robot_file import load_config
-from edge_runtime.ota.agent.agent_bus import Desk
-from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.agent_bus import AgentBus
+from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.agent.settings import settings_of
 from edge_runtime.ota.agent.shared import Shared
-from edge_runtime.ota.lifecycle.activation import Keeper
+from edge_runtime.ota.lifecycle.activation import Activation
 from edge_runtime.ota.lifecycle.child import never
-from edge_runtime.ota.lifecycle.desired_policy import Orders
-from edge_runtime.ota.lifecycle.effects import EndableClock, Hands
+from edge_runtime.ota.lifecycle.desired_policy import DesiredPolicy
+from edge_runtime.ota.lifecycle.effects import Effects, EndableClock
 from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.staging import Staging
@@ -40,7 +40,7 @@ _SECTION = {
 }
 
 
-class _DeskHands(Hands):
+class _DeskHands(Effects):
     """Has all pieces at hand, and nothing to build or to compare; the engine is that of the bus."""
 
     pieces: dict[str, bytes]
@@ -85,16 +85,18 @@ class KeptRobot:
     def agent(self, obey_s: float = OBEY_S) -> Iterator[KeptRobot]:
         """An agent, recovered; when it is left it has ended without a word."""
         settings, clock = self.settings, EndableClock(never)
-        installed, orders = Installed.of(self.config), Orders()
-        self.shared, self.diary = Shared(), Diary(settings.store)
+        installed, orders = Installed.of(self.config), DesiredPolicy()
+        self.shared, self.history = Shared(), History(settings.store)
         with contextlib.ExitStack() as stack:
             transport = stack.enter_context(HttpTransport(settings.network, clock))
-            self.desk = stack.enter_context(Desk(self.run_dir, orders, obey_s=obey_s, appear_s=obey_s))
-            hands = _DeskHands(settings, transport, clock, self.desk, lambda: installed.shipped_digest)
-            hands.pieces = arm_of(self.folder).pieces
-            self.runner = stack.enter_context(Runner(settings.root, settings.shipped, Floor(settings.floor), hands))
+            self.agent_bus = stack.enter_context(AgentBus(self.run_dir, orders, obey_s=obey_s, appear_s=obey_s))
+            effects = _DeskHands(settings, transport, clock, self.agent_bus, lambda: installed.shipped_digest)
+            effects.pieces = arm_of(self.folder).pieces
+            self.runner = stack.enter_context(Runner(settings.root, settings.shipped, Floor(settings.floor), effects))
             self.runner.recover()
-            self.keeper = Keeper(settings, installed, self.runner, hands, self.desk, orders, self.diary, self.shared)
+            self.activation = Activation(
+                settings, installed, self.runner, effects, self.agent_bus, orders, self.history, self.shared
+            )
             yield self
 
     def get_ready(self, version: str, counter: int = 0, *, probation_s: int = 1) -> str:
@@ -111,8 +113,8 @@ class KeptRobot:
 
     def tend(self) -> None:
         """What the agent's main thread does again and again."""
-        self.desk.pump()
-        self.keeper.look(time.monotonic())
+        self.agent_bus.pump()
+        self.activation.look(time.monotonic())
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Tend to it until `condition` holds."""
@@ -135,5 +137,5 @@ class KeptRobot:
         return digest
 
     def said(self) -> list[tuple[str, str]]:
-        """What the diary has."""
-        return [(entry.refusal, entry.detail) for entry in self.diary.entries()]
+        """What the history has."""
+        return [(entry.refusal, entry.detail) for entry in self.history.entries()]

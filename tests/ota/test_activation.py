@@ -45,7 +45,7 @@ def ask(kept: KeptRobot, number: int, reason: str = "") -> UpdateCommand:
 
 
 def answer_to(kept: KeptRobot, command: UpdateCommand) -> str:
-    status = kept.keeper.status()
+    status = kept.activation.status()
     return "" if status is None else status.answer_to(command) or ""
 
 
@@ -129,9 +129,9 @@ def test_without_an_engine_what_is_ready_waits_and_going_back_does_not(kept: Kep
 def test_a_robot_at_work_is_not_changed_over_unless_its_owner_wants_it(tmp_path: Path) -> None:
     kept = KeptRobot(tmp_path, activate="at_rest")
     with kept.robot, kept.agent():
-        assert kept.desk.is_at_work, "as long as nothing is known of it"
+        assert kept.agent_bus.is_at_work, "as long as nothing is known of it"
         kept.tend_for(1.2)
-        assert kept.desk.is_at_work
+        assert kept.agent_bus.is_at_work
         kept.get_ready("1", probation_s=600)
         kept.tend_for(0.8)
         assert kept.state is State.READY
@@ -170,7 +170,7 @@ def test_a_person_goes_back_while_the_engine_is_about_to_change_over(tmp_path: P
         assert kept.runner.journal.reason == "rollback_asked"
         assert (kept.runner.slots.active, kept.runner.slots.staged) == (Slot(), None)
         kept.tend_for(0.5)
-        status = kept.keeper.status()
+        status = kept.activation.status()
         assert status is not None
         assert [answer.answer for answer in status.answers] == ["done"]
         assert kept.robot.served[-1] == old
@@ -209,9 +209,9 @@ def test_a_person_who_ends_an_activation_hears_that_the_engine_is_not_back(tmp_p
             ask(kept, 1)
 
         threading.Thread(target=ask_in_time, daemon=True).start()
-        kept.until(lambda: kept.keeper.status().answers != ())  # type: ignore[union-attr]
+        kept.until(lambda: kept.activation.status().answers != ())  # type: ignore[union-attr]
         assert kept.state is State.ROLLING_BACK
-        assert kept.keeper.status().answers[0].answer.startswith("under way: ")  # type: ignore[union-attr]
+        assert kept.activation.status().answers[0].answer.startswith("under way: ")  # type: ignore[union-attr]
 
 
 def test_nothing_to_go_back_to_is_said(kept: KeptRobot) -> None:
@@ -251,7 +251,7 @@ def test_what_is_superseded_makes_way_for_an_older_bundle_and_no_byte_moves(kept
     kept.until(lambda: kept.state is State.IDLE)
     assert kept.runner.journal.reason == "superseded"
     assert not kept.shared.superseded.is_set()
-    kept.keeper._hands.pieces.clear()  # type: ignore[attr-defined]
+    kept.activation._effects.pieces.clear()  # type: ignore[attr-defined]
     kept.get_ready("1", 3, probation_s=600)
     kept.until(lambda: kept.state is State.IDLE)
     assert kept.runner.slots.committed == Slot(old, 3)
@@ -260,25 +260,25 @@ def test_what_is_superseded_makes_way_for_an_older_bundle_and_no_byte_moves(kept
 
 def test_time_on_trial_counts_only_while_the_robot_is_there(kept: KeptRobot) -> None:
     kept.get_ready("1", probation_s=600)
-    kept.until(lambda: kept.keeper.status().trial[:2] not in ("", "0 "))  # type: ignore[union-attr]
+    kept.until(lambda: kept.activation.status().trial[:2] not in ("", "0 "))  # type: ignore[union-attr]
     kept.robot.has_engine = False
     kept.tend_for(2.0)
-    words = kept.keeper.status().trial  # type: ignore[union-attr]
+    words = kept.activation.status().trial  # type: ignore[union-attr]
     kept.tend_for(1.1)
-    assert kept.keeper.status().trial.split(",")[0] == words.split(",")[0]  # type: ignore[union-attr]
+    assert kept.activation.status().trial.split(",")[0] == words.split(",")[0]  # type: ignore[union-attr]
 
 
 def test_time_on_trial_lasts_over_a_restart(tmp_path: Path) -> None:
     kept = KeptRobot(tmp_path)
 
     def on_trial_s() -> int:
-        return int((kept.keeper.status().trial.partition(" of 600 s")[0]) or -1)  # type: ignore[union-attr]
+        return int((kept.activation.status().trial.partition(" of 600 s")[0]) or -1)  # type: ignore[union-attr]
 
     with kept.robot:
         with kept.agent():
             kept.get_ready("1", probation_s=600)
             kept.until(lambda: on_trial_s() >= 2)
-            kept.keeper.end()
+            kept.activation.end()
         with kept.agent():
             kept.until(lambda: on_trial_s() >= 0)
             assert on_trial_s() >= 2
@@ -288,10 +288,10 @@ def test_a_trial_that_is_steady_forgets_how_often_the_agent_came_back(kept: Kept
     kept.get_ready("1", probation_s=3600)
     kept.until(lambda: kept.state is State.PROBATION)
     kept.runner.recover()
-    kept.until(lambda: kept.keeper.status().trial != "")  # type: ignore[union-attr]
+    kept.until(lambda: kept.activation.status().trial != "")  # type: ignore[union-attr]
     assert kept.runner.journal.restarts == 1
-    kept.desk.pump()
-    kept.keeper.look(time.monotonic() + STEADY_S + 1.0)
+    kept.agent_bus.pump()
+    kept.activation.look(time.monotonic() + STEADY_S + 1.0)
     assert kept.runner.journal.restarts == 0
 
 
@@ -300,7 +300,7 @@ def test_records_are_kept_of_the_bundles_in_slots_and_of_no_others(kept: KeptRob
     gone = "f" * 64
     RecordBook(records).write(Record(bundle=gone, crashes=1))
     new = kept.commit("1")
-    kept.keeper.end()
+    kept.activation.end()
     assert RecordBook(records).read(new).active_ns > 0
     names = {path.name.partition(".")[0] for path in records.iterdir()}
     assert names <= {kept.digest("0"), new}
@@ -378,11 +378,11 @@ def test_what_is_superseded_at_work_waits_until_the_robot_is_not(tmp_path: Path)
         new = kept.get_ready("1", probation_s=0)
         kept.until(lambda: kept.state is State.PROBATION)
         kept.robot.state = ControlState.ACTIVE
-        while not kept.desk.is_at_work:
-            kept.desk.pump()
+        while not kept.agent_bus.is_at_work:
+            kept.agent_bus.pump()
         kept.shared.superseded.set()
         # For as long as it waits it is not committed either, however well it does.
-        kept.until(lambda: kept.keeper._trial.observer.record(new).active_ns > 1_000_000_000)
+        kept.until(lambda: kept.activation._trial.observer.record(new).active_ns > 1_000_000_000)
         kept.tend_for(0.6)
         assert kept.state is State.PROBATION
         kept.robot.state = ControlState.READY
@@ -395,5 +395,5 @@ def test_an_end_in_order_is_not_held_against_a_trial(kept: KeptRobot) -> None:
     kept.until(lambda: kept.state is State.PROBATION)
     kept.runner.recover()
     assert kept.runner.journal.restarts == 1
-    kept.keeper.end()
+    kept.activation.end()
     assert kept.runner.journal.restarts == 0

@@ -14,7 +14,7 @@ import pytest
 from edge_runtime.bundles.slots import SHIPPED, Slot
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.manifest import verify_bundle
-from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.lifecycle.child import never
 from edge_runtime.ota.lifecycle.effects import EndableClock
 from edge_runtime.ota.lifecycle.golden import GoldenCheck
@@ -49,7 +49,7 @@ def test_an_update_arrives_is_built_checked_and_waits(scene: Scene) -> None:
         again = agent.turn(scene.now_s + 1)
         assert again.state == "ready"
         assert scene.packs_asked == asked, "what is there is not fetched again"
-    assert [entry.state for entry in Diary(scene.settings.store).entries()] == ["ready"]
+    assert [entry.state for entry in History(scene.settings.store).entries()] == ["ready"]
 
 
 def test_a_bundle_that_fails_its_golden_pairs_is_given_up_and_never_runs(scene: Scene) -> None:

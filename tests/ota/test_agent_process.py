@@ -18,7 +18,7 @@ from edge_runtime.cli import main
 from edge_runtime.contracts.topics import UPDATE_COMMAND, UPDATE_STATUS
 from edge_runtime.contracts.updates import UpdateCommand, UpdateKind, UpdateStatus
 from edge_runtime.ipc.bus import Sender, Subscriber
-from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.lifecycle.journal import JournalFile, State
 from tests.ota.bus_robot import BusRobot
 from tests.ota.updated_robot import Scene
@@ -151,7 +151,7 @@ def test_an_update_goes_through_and_everybody_can_see_it(life: Life, capsys: pyt
     assert capsys.readouterr().out == f"rolled back to {life.shipped}\n"
     assert life.robot.served == [life.shipped, new, life.shipped]
     assert life.slots.active == Slot()
-    assert any(entry.detail == "it drops cubes" for entry in Diary(life.scene.settings.store).entries())
+    assert any(entry.detail == "it drops cubes" for entry in History(life.scene.settings.store).entries())
     assert life.stop() == 0, life.log
 
 

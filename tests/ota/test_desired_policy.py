@@ -10,7 +10,7 @@ from edge_runtime.ota.lifecycle.desired_policy import (
     ALIVE_NS,
     ASK_AGAIN_BESIDE_NS,
     ASK_AGAIN_NS,
-    Orders,
+    DesiredPolicy,
     Standing,
     acting,
     wanted,
@@ -63,7 +63,7 @@ def test_whatever_comes_next_is_warm(slots: Slots, journal: Journal, serve: str,
 
 
 def test_ids_grow_with_each_change_of_mind_and_with_nothing_else() -> None:
-    orders = Orders()
+    orders = DesiredPolicy()
     orders.want(A.bundle, "", 10)
     first = orders.order
     orders.want(A.bundle, "", 20)
@@ -76,7 +76,7 @@ def test_ids_grow_with_each_change_of_mind_and_with_nothing_else() -> None:
 
 
 def test_an_engine_obeys_when_it_has_heard_this_order_and_does_it() -> None:
-    orders = Orders()
+    orders = DesiredPolicy()
     orders.want(B.bundle, A.bundle, 10)
     assert orders.standing(10) is Standing.ABSENT
     orders.take(status(9, B), 20)
@@ -93,7 +93,7 @@ def test_an_engine_obeys_when_it_has_heard_this_order_and_does_it() -> None:
 
 
 def test_what_cannot_be_loaded_is_refused() -> None:
-    orders = Orders()
+    orders = DesiredPolicy()
     orders.want(B.bundle, A.bundle, 10)
     orders.take(status(10, C, failed=A.bundle, problem="torn"), 20)
     assert (orders.standing(20), orders.standing_beside(20)) == (Standing.UNDER_WAY, Standing.REFUSED)
@@ -105,7 +105,7 @@ def test_what_cannot_be_loaded_is_refused() -> None:
 
 @pytest.mark.parametrize(("failed", "after_ns"), [(A, ASK_AGAIN_BESIDE_NS), (B, ASK_AGAIN_NS)])
 def test_what_acts_is_asked_for_again_sooner_than_what_waits(failed: Slot, after_ns: int) -> None:
-    orders = Orders()
+    orders = DesiredPolicy()
     orders.want(B.bundle, A.bundle, 10)
     for now_ns, order_id in ((10 + after_ns - 1, 10), (10 + after_ns, 10 + after_ns)):
         orders.take(status(10, C, failed=failed.bundle), now_ns)
@@ -126,7 +126,7 @@ def loading(pid: int, bundle: str) -> PolicyStatus:
 
 
 def test_a_standby_that_no_engine_survives_is_not_ordered_again() -> None:
-    orders = Orders()
+    orders = DesiredPolicy()
     for pid in (1, 2, 3):
         orders.want(B.bundle, A.bundle, 10)
         assert orders.order is not None
@@ -142,7 +142,7 @@ def test_a_standby_that_no_engine_survives_is_not_ordered_again() -> None:
 
 
 def test_an_engine_that_was_restarted_once_meanwhile_is_asked_again() -> None:
-    orders = Orders()
+    orders = DesiredPolicy()
     orders.want(B.bundle, A.bundle, 10)
     for pid in (7, 1):
         orders.take(loading(pid, A.bundle), 20)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from edge_runtime.contracts.errors import OtaRefusal
-from edge_runtime.ota.transfer.retrying_transport import PatientTransport
+from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
 from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings, Span, TransferError
 from tests.ota.packed_releases import LeapingClock
 from tests.simulators.web_server import Behaviour, Exchange, Request, WebServer, always, in_turn
@@ -33,7 +33,7 @@ def fetch(
 ) -> tuple[bytes, int, list[float]]:
     clock = LeapingClock()
     with WebServer({"/1.root.json": DATA}, behave) as server, HttpTransport(NETWORK, clock) as http:
-        transport = PatientTransport(http, clock, draw=lambda: 1.0)
+        transport = RetryingTransport(http, clock, draw=lambda: 1.0)
         try:
             with transport.open(Span(f"{server.url}/1.root.json", *span), ceiling_bytes=len(DATA)) as reply:
                 assert reply.entity_tag == '"one"'

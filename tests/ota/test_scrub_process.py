@@ -11,7 +11,7 @@ import pytest
 
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import verify_bundle
-from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.history import History
 from tests.ota.scrubbed_robot import flip
 from tests.ota.updated_robot import Scene
 from tests.simulators.web_server import WebServer
@@ -38,7 +38,7 @@ def test_a_file_that_the_disk_altered_is_healed_from_the_hub(tmp_path: Path) -> 
         with subprocess.Popen([sys.executable, *map(str, command)]) as process:
             try:
                 deadline_s = time.monotonic() + PATIENCE_S
-                while not any("is healed" in entry.detail for entry in Diary(scene.settings.store).entries()):
+                while not any("is healed" in entry.detail for entry in History(scene.settings.store).entries()):
                     assert process.poll() is None
                     assert time.monotonic() < deadline_s
                     time.sleep(0.1)

@@ -19,14 +19,14 @@ from edge_runtime.contracts.messages import Observation
 from edge_runtime.contracts.release import Compatibility, ReleaseManifest
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.ota.agent.agent import Agent
-from edge_runtime.ota.agent.history import Diary
+from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.agent.settings import AgentSettings, settings_of
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.lifecycle.child import never
-from edge_runtime.ota.lifecycle.effects import EndableClock, Hands
+from edge_runtime.ota.lifecycle.effects import Effects, EndableClock
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.retry import Patience
-from edge_runtime.ota.transfer.retrying_transport import PatientTransport
+from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
 from edge_runtime.ota.transfer.transport import HttpTransport
 from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.releases.key_files import load_signer
@@ -204,12 +204,12 @@ class Scene:
         settings = settings or self.settings
         clock, floor = EndableClock(never), Floor(settings.floor)
         with HttpTransport(settings.network, clock) as transport:
-            hands = Hands(settings, transport, clock, ObedientEngine(), lambda: "0" * 64, must_wait=is_busy)
-            with Runner(settings.root, settings.shipped, floor, hands) as runner:
+            effects = Effects(settings, transport, clock, ObedientEngine(), lambda: "0" * 64, must_wait=is_busy)
+            with Runner(settings.root, settings.shipped, floor, effects) as runner:
                 runner.recover()
-                patient = PatientTransport(transport, clock, patience=IMPATIENT)
-                diary = Diary(settings.store)
-                yield Agent(settings, runner, hands, patient, floor, diary, self.shared, must_wait=is_busy), runner
+                patient = RetryingTransport(transport, clock, patience=IMPATIENT)
+                history = History(settings.store)
+                yield Agent(settings, runner, effects, patient, floor, history, self.shared, must_wait=is_busy), runner
 
 
 class ObedientEngine:

@@ -2,7 +2,7 @@
 
 Guarantees: nothing is fetched before two repositories agree, the robot's own counter allows it and the release fits
 this robot; what is ready has run its golden pairs through this robot's engine, and what failed them is given up and not
-tried again under the same counter. Each turn ends with an entry in the diary. Without a network nothing is lost and
+tried again under the same counter. Each turn ends with an entry in the history. Without a network nothing is lost and
 nothing moves. Refuses to know the engine that acts: what is ready waits for who gives the orders. Trusts the runner to
 survive a cut at any point.
 """
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from edge_runtime.contracts.assignment import Assignment
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.agent.history import Diary, Entry, entry_of
+from edge_runtime.ota.agent.history import Entry, History, entry_of
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.lifecycle.child import Asked, never
-from edge_runtime.ota.lifecycle.effects import Hands
+from edge_runtime.ota.lifecycle.effects import Effects
 from edge_runtime.ota.lifecycle.journal import State, Update
 from edge_runtime.ota.lifecycle.runner import PREPARING, Runner
 from edge_runtime.ota.transfer.transport import Transport
@@ -46,7 +46,7 @@ class Agent:
     Args:
         settings: of the robot.
         runner: the one writer of the store.
-        hands: of that runner.
+        effects: of that runner.
         transport: to both repositories.
         shared: its lock is held while the runner is asked to do something, a fetch among that, and not while metadata
             is waited for; `superseded` is set where the bundle on trial is not what this robot should run any more.
@@ -57,20 +57,20 @@ class Agent:
         self,
         settings: AgentSettings,
         runner: Runner,
-        hands: Hands,
+        effects: Effects,
         transport: Transport,
         floor: Floor,
-        diary: Diary,
+        history: History,
         shared: Shared,
         *,
         must_wait: Asked = never,
     ) -> None:
         self._settings = settings
         self._runner = runner
-        self._hands = hands
+        self._effects = effects
         self._floor = floor
         self._trust = Trust(settings.trust, transport, floor)
-        self._diary = diary
+        self._history = history
         self._lock = shared.lock
         self._superseded = shared.superseded
         self._must_wait = must_wait
@@ -103,8 +103,8 @@ class Agent:
         return f"{release.bundle_name} {release.bundle_version} under counter {counter}: it fits this robot"
 
     def note(self, now_s: float, refusal: str, detail: str) -> None:
-        """An entry in the diary about something else than a turn."""
-        self._diary.write(entry_of(self._runner.journal, now_s, refusal, detail))
+        """An entry in the history about something else than a turn."""
+        self._history.write(entry_of(self._runner.journal, now_s, refusal, detail))
 
     def _write(self, now_s: float, *steps: Callable[[], Said]) -> Entry:
         refused, last = Said(), Said()
@@ -125,7 +125,7 @@ class Agent:
         if not said.refusal and journal.reason and journal.state is not State.IDLE:
             said = Said(journal.reason, f"waits: {self._runner.held_up_by}".removesuffix(": "))
         entry = entry_of(journal, now_s, said.refusal, said.detail)
-        self._diary.write(entry)
+        self._history.write(entry)
         return entry
 
     def _go_on(self) -> Said:
@@ -178,17 +178,17 @@ class Agent:
             return Said()
         if self._must_wait():
             return Said(detail="staged; checked when the robot is not at work")
-        runner, hands = self._runner, self._hands
+        runner, effects = self._runner, self._effects
         with self._lock:
-            hands.words = ""
+            effects.words = ""
             if runner.journal.state is State.STAGED:
                 runner.admit()
             elif self.waits_for_check:
                 runner.resume()
             journal = runner.journal
         if journal.state is State.READY:
-            return Said(detail=f"ready; {hands.words}")
-        return Said(journal.reason, hands.words)
+            return Said(detail=f"ready; {effects.words}")
+        return Said(journal.reason, effects.words)
 
 
 def _is(update: Update, assignment: Assignment) -> bool:

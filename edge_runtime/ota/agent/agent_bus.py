@@ -37,7 +37,7 @@ from edge_runtime.contracts.updates import (
     UpdateStatus,
 )
 from edge_runtime.ipc.bus import Publisher, Subscriber
-from edge_runtime.ota.lifecycle.desired_policy import ALIVE_NS, Orders, Standing
+from edge_runtime.ota.lifecycle.desired_policy import ALIVE_NS, DesiredPolicy, Standing
 
 OBEY_S = 10.0
 """In which an engine that is there has to run what it is ordered to."""
@@ -61,7 +61,7 @@ _TOPICS = (
 )
 
 
-class Desk:
+class AgentBus:
     """See the module.
 
     Args:
@@ -78,7 +78,9 @@ class Desk:
         ProcessError: another agent is on this bus.
     """
 
-    def __init__(self, run_dir: Path, orders: Orders, *, obey_s: float = OBEY_S, appear_s: float = APPEAR_S) -> None:
+    def __init__(
+        self, run_dir: Path, orders: DesiredPolicy, *, obey_s: float = OBEY_S, appear_s: float = APPEAR_S
+    ) -> None:
         self.on_message: Callable[[Message, float], None] = lambda _message, _now_s: None
         self.status: Callable[[], UpdateStatus | None] = lambda: None
         self.answers: deque[UpdateAnswer] = deque(maxlen=MAX_UPDATE_ANSWERS)
@@ -105,7 +107,7 @@ class Desk:
             self._subscriber.close()
             raise
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> AgentBus:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -151,7 +153,7 @@ class Desk:
         self.say_now()
 
     def serve(self, bundle: str, standby: str) -> None:
-        """See `hands.Engine`."""
+        """See `effects.Engine`."""
         appear_ns, obey_ns = time.monotonic_ns() + round(self._appear_s * 1e9), 0
         for now_ns in self._ordered(bundle, standby if standby != bundle else ""):
             standing = self._standing(now_ns)
@@ -166,7 +168,7 @@ class Desk:
                 raise OtaError(refusal, f"no engine runs it within {limit_s:g} s")
 
     def return_to(self, bundle: str) -> None:
-        """See `hands.Engine`."""
+        """See `effects.Engine`."""
         begun_ns = time.monotonic_ns()
         for now_ns in self._ordered(bundle, ""):
             standing = self._standing(now_ns)

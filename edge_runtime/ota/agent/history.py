@@ -55,8 +55,8 @@ def entry_of(journal: Journal, at_s: float, refusal: str = "", detail: str = "")
     )
 
 
-class Diary:
-    """The diary in `folder`; one writing object, on any of its process's threads, and any number of readers."""
+class History:
+    """The history in `folder`; one writing object, on any of its process's threads, and any number of readers."""
 
     def __init__(self, folder: Path) -> None:
         self.newest: Entry | None = None

@@ -21,7 +21,7 @@ _MAX_ROOT_BYTES = 512_000
 
 @dataclass(frozen=True)
 class AgentSettings:
-    """What the agent of one robot needs. `store` has bundles, floors, metadata and the diary, each apart."""
+    """What the agent of one robot needs. `store` has bundles, floors, metadata and the history, each apart."""
 
     trust: TrustSettings
     fetch: FetchSettings

@@ -3,7 +3,7 @@
 Guarantees: nothing here waits for a network, for the hub or for the worker; a bundle that is ready goes on trial only
 once the engine has it warm and the robot may be changed over; one that fails its trial, or that a person does not want,
 is off the robot before anything is written. Refuses to know how a decision is reached (`probation`) and how orders
-travel (`desk`). Use from one thread, the one that owns the desk.
+travel (`agent_bus`). Use from one thread, the one that owns the bus.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import Callable
 from edge_runtime.bundles.installed import Installed
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.updates import DONE, MAX_WORDS_CHARS, UpdateCommand, UpdateKind, UpdateStatus, WaitsFor
-from edge_runtime.ota.agent.agent_bus import Desk
-from edge_runtime.ota.agent.history import Diary, entry_of
+from edge_runtime.ota.agent.agent_bus import AgentBus
+from edge_runtime.ota.agent.history import History, entry_of
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.agent.shared import Shared
-from edge_runtime.ota.lifecycle.desired_policy import Orders, Standing, wanted
-from edge_runtime.ota.lifecycle.effects import Hands
+from edge_runtime.ota.lifecycle.desired_policy import DesiredPolicy, Standing, wanted
+from edge_runtime.ota.lifecycle.effects import Effects
 from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.lifecycle.lifecycle import TABLE, Event
 from edge_runtime.ota.lifecycle.runner import Runner
@@ -36,41 +36,41 @@ _LOCK_S = 30.0
 _WAITS_FOR_REST = frozenset({State.STAGED, State.BUILDING, State.GOLDEN_CHECK, State.READY})
 
 
-class Keeper:
-    """See the module. `runner`, `hands`, `desk` and `orders` are those of one agent."""
+class Activation:
+    """See the module. `runner`, `effects`, `agent_bus` and `orders` are those of one agent."""
 
     def __init__(
         self,
         settings: AgentSettings,
         installed: Installed,
         runner: Runner,
-        hands: Hands,
-        desk: Desk,
-        orders: Orders,
-        diary: Diary,
+        effects: Effects,
+        agent_bus: AgentBus,
+        orders: DesiredPolicy,
+        history: History,
         shared: Shared,
     ) -> None:
         self._settings = settings
         self._installed = installed
         self._runner = runner
-        self._hands = hands
-        self._desk = desk
+        self._effects = effects
+        self._agent_bus = agent_bus
         self._orders = orders
-        self._diary = diary
+        self._history = history
         self._shared = shared
         self._trial = Trial(settings.store, self._known)
         self._trial_words = ""
         self._looked_s = time.monotonic()
         self._steady_s = 0.0
-        desk.on_message = self._trial.take
-        desk.status = self.status
+        agent_bus.on_message = self._trial.take
+        agent_bus.status = self.status
 
     def look(self, now_s: float) -> None:
         """Decide what there is to decide; `now_s` is monotonic. Call it after each `pump`."""
         self._answer()
         state = self._runner.journal.state
         if now_s - self._looked_s >= LOOK_S:
-            counts = state is State.PROBATION and all(self._desk.is_alive(process.name) for process in PROCESSES)
+            counts = state is State.PROBATION and all(self._agent_bus.is_alive(process.name) for process in PROCESSES)
             self._trial.look(now_s, counts=counts)
             self._steady_s += now_s - self._looked_s if counts else 0.0
             self._looked_s = now_s
@@ -101,7 +101,7 @@ class Keeper:
         if not running:
             return None
         last = journal.update if journal.update.release or not journal.reason else journal.refused
-        newest, progress = self._diary.newest, self._hands.progress_of(last.release)
+        newest, progress = self._history.newest, self._effects.progress_of(last.release)
         return UpdateStatus(
             stamp_ns=time.monotonic_ns(),
             pid=os.getpid(),
@@ -116,8 +116,8 @@ class Keeper:
             bytes_done=progress.done_bytes,
             bytes_total=progress.total_bytes,
             trial=self._trial_words[:MAX_WORDS_CHARS],
-            outcome_heard=self._desk.outcome_heard,
-            answers=tuple(self._desk.answers),
+            outcome_heard=self._agent_bus.outcome_heard,
+            answers=tuple(self._agent_bus.answers),
         )
 
     def _waits_for(self) -> WaitsFor:
@@ -128,17 +128,17 @@ class Keeper:
         return WaitsFor.ENGINE if state is State.READY else WaitsFor.NOTHING
 
     def _answer(self) -> None:
-        desk, shared = self._desk, self._shared
+        agent_bus, shared = self._agent_bus, self._shared
         while shared.answers:
-            desk.answer(*shared.answers.popleft())
-        for honoured in desk.honoured:
-            desk.answer(honoured, self._gone_back())
-        desk.honoured = []
-        while (command := desk.next_command()) is not None:
+            agent_bus.answer(*shared.answers.popleft())
+        for honoured in agent_bus.honoured:
+            agent_bus.answer(honoured, self._gone_back())
+        agent_bus.honoured = []
+        while (command := agent_bus.next_command()) is not None:
             if command.kind is UpdateKind.ROLLBACK:
-                desk.answer(command, self._obey(command))
+                agent_bus.answer(command, self._obey(command))
             elif shared.is_working.is_set():
-                desk.answer(command, f"{OtaRefusal.BUSY}: the agent is {self._runner.journal.state}")
+                agent_bus.answer(command, f"{OtaRefusal.BUSY}: the agent is {self._runner.journal.state}")
             else:
                 shared.checks.append(command)
 
@@ -153,7 +153,7 @@ class Keeper:
 
     def _gone_back(self) -> str:
         if self._runner.journal.state is State.ROLLING_BACK:
-            return f"under way: the pointer is back, the engine is not: {self._hands.words}"
+            return f"under way: the pointer is back, the engine is not: {self._effects.words}"
         return DONE
 
     def _try_out(self) -> None:
@@ -166,7 +166,7 @@ class Keeper:
             self._attempt(self._put_on_trial)
 
     def _may_change_over(self) -> bool:
-        return self._settings.in_motion or not self._desk.is_at_work
+        return self._settings.in_motion or not self._agent_bus.is_at_work
 
     def _give_up(self) -> None:
         problem = self._orders.problem()
@@ -175,12 +175,12 @@ class Keeper:
 
     def _put_on_trial(self) -> None:
         runner = self._runner
-        self._hands.words = ""
+        self._effects.words = ""
         self._trial.begin(runner.journal.update, runner.slots.committed.bundle)
         runner.clear()
         journal = runner.journal
         on_trial = f"on trial for at least {journal.update.probation_s} s"
-        self._write(journal.reason, self._hands.words if journal.reason else on_trial)
+        self._write(journal.reason, self._effects.words if journal.reason else on_trial)
 
     def _judge(self) -> None:
         runner, slots = self._runner, self._runner.slots
@@ -227,14 +227,14 @@ class Keeper:
         if target is None or (self._runner.journal.state, Event.ROLLBACK_ASKED) not in TABLE:
             raise OtaError(OtaRefusal.NOT_NOW, "there is no bundle to go back to, or this robot is about to")
         self._orders.want(self._installed.digest_of(target), "", time.monotonic_ns())
-        self._desk.say_now()
+        self._agent_bus.say_now()
         until_s = time.monotonic() + _LOCK_S
         self._shared.interrupt.set()
         try:
             while not self._shared.lock.acquire(blocking=False):
                 if time.monotonic() > until_s:
                     raise OtaError(OtaRefusal.BUSY, f"the store is in use for {_LOCK_S:g} s")
-                self._desk.pump()
+                self._agent_bus.pump()
             try:
                 act()
             finally:
@@ -274,4 +274,4 @@ class Keeper:
     def _write(self, refusal: str, detail: str) -> None:
         entry = entry_of(self._runner.journal, time.time(), refusal, detail)
         logging.info("%s: %s %s", entry.state, entry.refusal or "well:", entry.detail)
-        self._diary.write(entry)
+        self._history.write(entry)

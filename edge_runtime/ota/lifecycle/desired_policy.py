@@ -61,7 +61,7 @@ class Standing(Enum):
     OBEYED = "obeyed"
 
 
-class Orders:
+class DesiredPolicy:
     """The newest order to the engine, and the last that was heard from it. Instants are nanoseconds that only grow."""
 
     def __init__(self) -> None:

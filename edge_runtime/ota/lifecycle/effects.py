@@ -42,7 +42,7 @@ class Engine(Protocol):
         """
 
 
-class Hands:
+class Effects:
     """See `runner.Robot`.
 
     Args:

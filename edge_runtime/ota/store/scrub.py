@@ -46,7 +46,7 @@ _WAIT_SLICE_S = 0.1
 
 
 class Said(NamedTuple):
-    """What a person should know of a run: as in the agent's diary."""
+    """What a person should know of a run: as in the agent's history."""
 
     refusal: OtaRefusal
     detail: str

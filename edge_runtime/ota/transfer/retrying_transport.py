@@ -17,7 +17,7 @@ from edge_runtime.ota.transfer.transport import Reply, Span, TransferError, Tran
 METADATA_PATIENCE = Patience(many=4, few=1, first_wait_s=0.5, longest_wait_s=10.0, without_progress_s=120.0)
 
 
-class PatientTransport:
+class RetryingTransport:
     """`Transport` on top of another one."""
 
     def __init__(
