@@ -28,13 +28,13 @@ import msgspec
 from edge_runtime.bundles.slots import SlotFile
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.agent.agent import Agent
 from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.agent.settings import reporting_of, settings_of
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.agent.status_report import send_report
 from edge_runtime.ota.lifecycle.effects import Effects
-from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
 from edge_runtime.ota.transfer.schedule import SystemClock
@@ -197,9 +197,9 @@ def run(start: Start) -> None:
                 now_s, spent_ms = time.monotonic(), round(1e3 * time.process_time())
                 account.add(Count.CPU_MS, spent_ms - cpu_ms)
                 cpu_ms = spent_ms
-                if runner.journal.state is State.READY:
+                if runner.journal.state is UpdateState.READY:
                     runner.clear()
-                elif runner.journal.state is State.PROBATION:
+                elif runner.journal.state is UpdateState.PROBATION:
                     on_trial_since_s = on_trial_since_s or now_s
                     if now_s - on_trial_since_s >= runner.journal.update.probation_s:
                         runner.prove()
@@ -215,7 +215,7 @@ def run(start: Start) -> None:
                     except OtaError as error:
                         logging.info("the hub was not told: %s", error)
                     else:
-                        if runner.journal.state is State.IDLE and runner.slots.active.release_counter:
+                        if runner.journal.state is UpdateState.IDLE and runner.slots.active.release_counter:
                             account.add(Count.DONE)
                             return
                 time.sleep(_LOOK_S)

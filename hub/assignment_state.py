@@ -28,8 +28,6 @@ class Standing(str, Enum):
 
 BEHIND = frozenset(Standing) - {Standing.UNASSIGNED, Standing.RUNS}
 """Told to run something, and does not say that it does."""
-_SETTLED = ("idle", "committed")
-_GOING_BACK = ("rolling_back", "failed")
 
 
 def standing(counter: int | None, bundle_digest: str | None, report: StatusReport | None) -> Standing:
@@ -38,10 +36,10 @@ def standing(counter: int | None, bundle_digest: str | None, report: StatusRepor
         return Standing.UNASSIGNED
     if report is None:
         return Standing.SILENT
-    if report.refused_counter == counter or (report.update_counter == counter and report.state in _GOING_BACK):
+    if report.refused_counter == counter or (report.update_counter == counter and report.state.is_given_up):
         return Standing.FAILED
-    if report.state in _SETTLED and (report.running_counter, report.running_bundle) == (counter, bundle_digest):
+    if report.state.is_settled and (report.running_counter, report.running_bundle) == (counter, bundle_digest):
         return Standing.RUNS
-    if report.update_counter == counter and report.state not in _SETTLED:
+    if report.update_counter == counter and not report.state.is_settled:
         return Standing.UNDER_WAY
     return Standing.WAITING

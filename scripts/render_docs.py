@@ -13,9 +13,9 @@ from pathlib import Path
 
 from edge_runtime.cli.claims import claims_sheet
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.topics import TOPICS
 from edge_runtime.native import lib
-from edge_runtime.ota.lifecycle.journal import State as UpdateState
 from edge_runtime.ota.lifecycle.lifecycle import DONE, ENTRY, RESTARTS_MAX, TABLE
 from edge_runtime.processes import BESIDE, PROCESSES
 from edge_runtime.safety import Reason, State

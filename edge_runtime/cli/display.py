@@ -33,6 +33,7 @@ from edge_runtime.client.status_lines import (
     verdicts_line,
     wants_a_person,
 )
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.text import printable, printable_lines
 
 _STATE_STYLES = {
@@ -43,7 +44,12 @@ _STATE_STYLES = {
     "ready": "cyan",
 }
 _GATE_STYLES = {"cautious": "yellow", "asking": "bold red", "escalated": "bold red"}
-_UPDATE_STYLES = {"idle": "dim", "probation": "yellow", "rolling_back": "bold red", "failed": "red"}
+_UPDATE_STYLES = {
+    UpdateState.IDLE: "dim",
+    UpdateState.PROBATION: "yellow",
+    UpdateState.ROLLING_BACK: "bold red",
+    UpdateState.FAILED: "red",
+}
 _REDRAW_S = 0.125
 
 
@@ -144,7 +150,7 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
         parts.append(f"safety kernel: {verdicts_line(status)}")
     if status.update is not None or called.has_agent:
         parts.append(f"bundle {called.bundle(status.bundle)}")
-        if status.update is None or status.update.state != "idle":
+        if status.update is None or status.update.state is not UpdateState.IDLE:
             parts.append(f"update: {update_line(status.update, called.release)}")
     if score is not None:
         parts.append(f"success {score}")

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from edge_runtime.cli.ota_agent import RunningAgent
 from edge_runtime.config.robot_file import load_config
-from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.errors import OperatorError, OtaError
 from edge_runtime.contracts.text import printable
-from edge_runtime.contracts.updates import DONE, UpdateKind
+from edge_runtime.contracts.updates import UpdateAnswer, UpdateKind, UpdateResult
 
 _LOCAL = Path(".run")
 _SERVICE = Path("/run/edge-runtime")
@@ -33,11 +33,8 @@ def ota(options: argparse.Namespace, console: Console) -> int:
     run_dir: Path = options.run_dir or (_LOCAL if _LOCAL.is_dir() else _SERVICE)
     with RunningAgent(run_dir) as agent:
         if options.action in ("check", "rollback") and config.ota is not None and agent.find() is not None:
-            words = agent.ask(UpdateKind(options.action), getattr(options, "reason", ""))
-            if words == DONE and agent.status is not None:
-                # Going back twice leads forward again: who asks has to see where it led.
-                words = f"rolled back to {agent.status.running}"
-            return _say(words, console)
+            answer = agent.ask(UpdateKind(options.action), getattr(options, "reason", ""))
+            return _say(_words(answer, agent.status.running if agent.status is not None else ""), console)
         from edge_runtime.cli import ota_alone, ota_look
         from edge_runtime.ota.agent.settings import settings_of
 
@@ -54,14 +51,23 @@ def ota(options: argparse.Namespace, console: Console) -> int:
     return _say(ota_alone.roll_back(config, settings, run_dir, options.reason), console)
 
 
-def _say(words: str, console: Console) -> int:
-    """Print what came of it.
+def _words(answer: UpdateAnswer, running: str) -> str:
+    """What the agent that runs made of a request.
 
     Raises:
-        OtaError: `words` are a refusal.
+        OtaError: it was refused, by name.
+        OperatorError: it was refused otherwise.
     """
-    name, _, detail = words.partition(": ")
-    if name in set(map(str, OtaRefusal)):
-        raise OtaError(OtaRefusal(name), detail)
+    if answer.refusal is not None:
+        raise OtaError(answer.refusal, answer.detail)
+    if answer.result is UpdateResult.REFUSED:
+        raise OperatorError("ota", answer.kind.value, answer.detail, answered=True)
+    if answer.result is UpdateResult.UNDER_WAY:
+        return f"under way: {answer.detail}"
+    # Going back twice leads forward again: who asks has to see where it led.
+    return f"rolled back to {running}" if answer.kind is UpdateKind.ROLLBACK else answer.detail
+
+
+def _say(words: str, console: Console) -> int:
     console.print(printable(words, None), markup=False, highlight=False, soft_wrap=True)
     return 0

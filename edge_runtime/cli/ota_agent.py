@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.topics import POLICY_STATUS, UPDATE_COMMAND, UPDATE_STATUS
-from edge_runtime.contracts.updates import PolicyStatus, UpdateCommand, UpdateKind, UpdateStatus
+from edge_runtime.contracts.updates import PolicyStatus, UpdateAnswer, UpdateCommand, UpdateKind, UpdateStatus
 from edge_runtime.ipc.bus import Sender, Subscriber
 
 HEARD_S = 1.5
@@ -46,7 +46,7 @@ class RunningAgent:
                 until_s = min(until_s, time.monotonic() + 0.3)
         return self.status
 
-    def ask(self, kind: UpdateKind, reason: str = "") -> str:
+    def ask(self, kind: UpdateKind, reason: str = "") -> UpdateAnswer:
         """What the agent that was found answers to one request.
 
         Raises:
@@ -59,8 +59,8 @@ class RunningAgent:
         until_s, next_s, pause_s = time.monotonic() + ANSWER_S[kind], 0.0, _REPEAT_S[0]
         with Sender(UPDATE_COMMAND, self._run_dir) as line:
             while time.monotonic() < until_s:
-                if self.status is not None and (words := self.status.answer_to(command)) is not None:
-                    return words
+                if self.status is not None and (answer := self.status.answer_to(command)) is not None:
+                    return answer
                 if self.status is not None and self.status.pid != asked:
                     problem = "was started anew meanwhile: look at its status"
                     raise OperatorError("ota", kind.value, problem, answered=True)

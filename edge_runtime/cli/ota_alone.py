@@ -13,6 +13,7 @@ from edge_runtime.bundles.installed import Installed
 from edge_runtime.bundles.slots import SlotFile
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.text import printable_lines
 from edge_runtime.ota.agent.agent import Agent
 from edge_runtime.ota.agent.agent_bus import AgentBus
@@ -22,7 +23,7 @@ from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.lifecycle.child import never
 from edge_runtime.ota.lifecycle.desired_policy import DesiredPolicy
 from edge_runtime.ota.lifecycle.effects import Effects, EndableClock, Engine
-from edge_runtime.ota.lifecycle.journal import JournalFile, State
+from edge_runtime.ota.lifecycle.journal import JournalFile
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
 from edge_runtime.ota.transfer.transport import HttpTransport
@@ -67,23 +68,27 @@ def roll_back(config: RobotConfig, settings: AgentSettings, run_dir: Path, reaso
     with contextlib.ExitStack() as stack:
         engine = stack.enter_context(AgentBus(run_dir, DesiredPolicy())) if run_dir.is_dir() else _NoEngine()
         agent, runner = stack.enter_context(_in_its_place(config, settings, engine))
-        was_on_its_way = _state_of(settings) in (State.ACTIVATING, State.PROBATION, State.ROLLING_BACK)
+        was_on_its_way = _state_of(settings) in (
+            UpdateState.ACTIVATING,
+            UpdateState.PROBATION,
+            UpdateState.ROLLING_BACK,
+        )
         runner.recover()
-        if runner.journal.state is State.PROBATION or not was_on_its_way:
+        if runner.journal.state is UpdateState.PROBATION or not was_on_its_way:
             runner.roll_back()
         agent.note(time.time(), str(OtaRefusal.ROLLBACK_ASKED), reason or "asked for by hand")
-        if runner.journal.state is State.ROLLING_BACK:
+        if runner.journal.state is UpdateState.ROLLING_BACK:
             return "the pointer is back; the engine did not follow: restart it"
         return f"rolled back to {Installed.of(config).digest_of(runner.slots.active)}"
 
 
-def _state_of(settings: AgentSettings) -> State:
+def _state_of(settings: AgentSettings) -> UpdateState:
     """What the agent was doing; a journal that is torn leads back."""
     try:
         journal = JournalFile(settings.root / "journal").read()
     except OtaError:
-        return State.ROLLING_BACK
-    return State.IDLE if journal is None else journal.state
+        return UpdateState.ROLLING_BACK
+    return UpdateState.IDLE if journal is None else journal.state
 
 
 def restore_floor(config: RobotConfig, settings: AgentSettings, console: Console, *, accept: bool) -> int:

@@ -14,26 +14,19 @@ from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import EdgeError
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.release import load
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.text import printable
 from edge_runtime.contracts.updates import UpdateStatus, WaitsFor
 
-_STATES = {
-    "idle": "none under way",
-    "downloading": "downloading",
-    "verifying": "verifying every file of",
-    "staged": "staged",
-    "building": "building the engine of",
-    "golden_check": "running the golden pairs of",
-    "ready": "ready:",
-    "activating": "changing over to",
-    "probation": "on probation:",
-    "committed": "committed",
-    "rolling_back": "rolling back from",
-    "failed": "given up:",
-}
-_TOLD = ("downloading", "verifying", "building", "golden_check", "ready", "probation")
+_TOLD = (
+    UpdateState.DOWNLOADING,
+    UpdateState.VERIFYING,
+    UpdateState.BUILDING,
+    UpdateState.GOLDEN_CHECK,
+    UpdateState.READY,
+    UpdateState.PROBATION,
+)
 """States whose beginning is worth a line of its own."""
-_TRIED = ("activating", "probation", "committed")
 
 WAITS = {
     WaitsFor.NOTHING: "",
@@ -94,11 +87,11 @@ def update_line(update: UpdateStatus | None, release: Name = plain_release) -> s
     """How the update stands, in one line."""
     if update is None:
         return "agent not running, or not heard for a second"
-    state = _STATES.get(update.state, update.state.replace("_", " "))
-    if update.state == "idle":
-        return printable(f"{state}: {update.detail or update.reason}".rstrip(": "), None)
-    parts = [f"{state} {release(update.release)}"]
-    if update.bytes_total and update.state == "downloading":
+    state = update.state
+    if state is UpdateState.IDLE:
+        return printable(f"{state.words}: {update.detail or update.reason}".rstrip(": "), None)
+    parts = [f"{state.words} {release(update.release)}"]
+    if update.bytes_total and state is UpdateState.DOWNLOADING:
         share = update.bytes_done / update.bytes_total
         parts.append(f"{update.bytes_done / 1e6:.1f} of {update.bytes_total / 1e6:.1f} MB, {share:.0%}")
     why = WAITS[update.waits_for] or update.reason
@@ -122,15 +115,15 @@ class UpdateTold:
         lines = []
         if update.running != last.running:
             running = self._bundle(update.running)
-            if update.state in _TRIED:
+            if update.state.is_tried:
                 lines.append(f"update: {running} acts from now on")
             else:
                 lines.append(f"update: rolled back to {running}{f': {update.reason}' if update.reason else ''}")
-        elif last.state in _TRIED and update.state in ("committed", "idle") and last.state != "committed":
+        elif last.state.is_tried and update.state.is_settled and last.state is not UpdateState.COMMITTED:
             lines.append(f"update: {self._bundle(update.running)} has proven itself: committed")
         if update.state != last.state and update.state in _TOLD:
-            lines.append(f"update: {_STATES[update.state]} {self._release(update.release)}".rstrip(":"))
-        if update.state == "failed" != last.state and last.state not in (*_TRIED, "rolling_back"):
+            lines.append(f"update: {update.state.words} {self._release(update.release)}".rstrip(":"))
+        if update.state is UpdateState.FAILED and not (last.state.is_given_up or last.state.is_tried):
             why = ", ".join(text for text in (update.reason, update.detail) if text)
             lines.append(f"update: given up {self._release(update.release)}{f': {why}' if why else ''}")
         return [printable(line, None) for line in lines]

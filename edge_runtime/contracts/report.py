@@ -14,6 +14,7 @@ import msgspec
 from edge_runtime.contracts.assignment import MAX_RELEASE_COUNTER
 from edge_runtime.contracts.errors import ReportError, ReportRefusal
 from edge_runtime.contracts.release import Digest, Name
+from edge_runtime.contracts.states import UpdateState
 
 FORMAT_VERSION: Literal[1] = 1
 MAX_REPORT_BYTES = 4096
@@ -22,20 +23,6 @@ SHIPPED = "shipped"
 """In place of a digest: the bundle that the software was delivered with."""
 SIGNED_CONTEXT = b"edge status report\n"
 
-UpdateState = Literal[
-    "idle",
-    "downloading",
-    "verifying",
-    "staged",
-    "building",
-    "golden_check",
-    "ready",
-    "activating",
-    "probation",
-    "committed",
-    "rolling_back",
-    "failed",
-]
 NonceText = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32,128}\Z")]
 _Bundle = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64}|shipped)\Z")]
 _CounterOrNone = Annotated[int, msgspec.Meta(ge=0, le=MAX_RELEASE_COUNTER)]

@@ -10,13 +10,14 @@ from enum import Enum
 
 import msgspec
 
+from edge_runtime.contracts.errors import EdgeError, OtaError, OtaRefusal
 from edge_runtime.contracts.golden import ProofVerdict
 from edge_runtime.contracts.messages import Message
+from edge_runtime.contracts.states import UpdateState
 
 MAX_UPDATE_ANSWERS = 8
-DONE = "done"
-"""The answer to a request that was met."""
 MAX_WORDS_CHARS = 512
+MAX_ANSWER_CHARS = 200
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -139,6 +140,35 @@ class WaitsFor(str, Enum):
     ENGINE = "engine"
 
 
+class UpdateResult(str, Enum):
+    """What became of a request to the update agent. Stable strings."""
+
+    DONE = "done"
+    UNDER_WAY = "under_way"
+    REFUSED = "refused"
+
+
+class UpdateAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The agent's answer to one request.
+
+    Attributes:
+        refusal: by name, where it was refused for a reason that has one.
+        detail: for a person.
+    """
+
+    id: int
+    kind: UpdateKind
+    result: UpdateResult
+    refusal: OtaRefusal | None = None
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.detail) > MAX_ANSWER_CHARS:
+            raise ValueError(f"detail longer than {MAX_ANSWER_CHARS} characters")
+        if self.refusal is not None and self.result is not UpdateResult.REFUSED:
+            raise ValueError("a refusal is of a request that was refused")
+
+
 class UpdateCommand(Message, frozen=True):
     """One request to the update agent. Ids grow; the same id sent again is the same request."""
 
@@ -154,13 +184,20 @@ class UpdateCommand(Message, frozen=True):
             raise ValueError("id 0 stands for no command yet")
         _require_words("reason", self.reason)
 
+    def answered(self, result: UpdateResult, detail: str = "") -> UpdateAnswer:
+        """The answer to this request."""
+        return UpdateAnswer(id=self.id, kind=self.kind, result=result, detail=detail[:MAX_ANSWER_CHARS])
 
-class UpdateAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What became of one request: "done", or why not."""
-
-    id: int
-    kind: UpdateKind
-    answer: str
+    def refused(self, error: EdgeError | OSError) -> UpdateAnswer:
+        """The answer to this request: it is not done, because of `error`."""
+        refusal, detail = (error.refusal, error.detail) if isinstance(error, OtaError) else (None, str(error))
+        return UpdateAnswer(
+            id=self.id,
+            kind=self.kind,
+            result=UpdateResult.REFUSED,
+            refusal=refusal,
+            detail=detail[:MAX_ANSWER_CHARS],
+        )
 
 
 class UpdateStatus(Message, frozen=True):
@@ -181,7 +218,7 @@ class UpdateStatus(Message, frozen=True):
 
     stamp_ns: int
     pid: int
-    state: str
+    state: UpdateState
     running: str
     running_counter: int
     release: str = ""
@@ -204,9 +241,9 @@ class UpdateStatus(Message, frozen=True):
         if len(self.answers) > MAX_UPDATE_ANSWERS:
             raise ValueError(f"shape: more than {MAX_UPDATE_ANSWERS} answers")
 
-    def answer_to(self, command: UpdateCommand) -> str | None:
+    def answer_to(self, command: UpdateCommand) -> UpdateAnswer | None:
         """What became of `command`; None while it has not arrived, or when too many came after it."""
         for answer in self.answers:
             if (answer.id, answer.kind) == (command.id, command.kind):
-                return answer.answer
+                return answer
         return None

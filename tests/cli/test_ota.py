@@ -12,7 +12,8 @@ import pytest
 
 from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile
 from edge_runtime.cli import main
-from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, State, Update
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, Update
 from tests.ota.updated_robot import Scene
 from tests.settings import copy_settings
 from tests.simulators.web_server import WebServer
@@ -138,7 +139,7 @@ def test_a_rollback_that_was_cut_is_ended_and_not_done_twice(scene: Scene, capsy
     """Twice would lead back to the bundle that somebody wanted to leave."""
     new = to_the_end(scene)
     update = Update(bundle=new, release_counter=1)
-    journal = Journal(State.ROLLING_BACK, update, back_to=SHIPPED, reason="rollback_asked")
+    journal = Journal(UpdateState.ROLLING_BACK, update, back_to=SHIPPED, reason="rollback_asked")
     slots = SlotFile(scene.settings.root / "slots")
     slots.write(slots.read().back_to(SHIPPED))
     JournalFile(scene.settings.root / "journal").write(journal)
@@ -151,7 +152,7 @@ def test_words_from_elsewhere_are_shown_and_do_nothing(scene: Scene, capsys: pyt
     with scene.agent() as (agent, runner):
         agent.note(scene.now_s, "rollback", hostile)
         update = Update("bundles/toy/" + "0" * 64 + ".json", "0" * 64, 1)
-        JournalFile(scene.settings.root / "journal").write(Journal(State.FAILED, update, reason=hostile))
+        JournalFile(scene.settings.root / "journal").write(Journal(UpdateState.FAILED, update, reason=hostile))
         SlotFile(scene.settings.root / "slots").write(runner.slots)
     for action in ("status", "history"):
         code, out, _ = say(capsys, scene.config_path, action)

@@ -28,6 +28,7 @@ from edge_runtime.contracts.messages import (
     SceneStatus,
     StopCause,
 )
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.topics import (
     ENGINE_STATUS,
     EPISODE,
@@ -168,7 +169,7 @@ def test_an_outcome_is_repeated_until_the_update_agent_has_heard_it(operator: Op
         assert isinstance(outcome, EpisodeOutcome)
         digest = "a" * 64
         return UpdateStatus(
-            stamp_ns=1, pid=1, state="idle", running=digest, running_counter=0, outcome_heard=outcome.id
+            stamp_ns=1, pid=1, state=UpdateState.IDLE, running=digest, running_counter=0, outcome_heard=outcome.id
         )
 
     started_ns = time.monotonic_ns()

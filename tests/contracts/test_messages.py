@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.contracts.embodiment import joint_order_digest
 from edge_runtime.contracts.engine_status import MAX_READING_CHARS, EngineStatus, InstructionAnswer
-from edge_runtime.contracts.errors import DecodeError, EdgeError, Refusal
+from edge_runtime.contracts.errors import DecodeError, EdgeError, OtaRefusal, Refusal
 from edge_runtime.contracts.golden import ProofVerdict
 from edge_runtime.contracts.messages import (
     MAX_ANSWERS,
@@ -41,6 +41,7 @@ from edge_runtime.contracts.messages import (
     SceneStatus,
     StopCause,
 )
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
     ENGINE_STATUS,
@@ -59,6 +60,7 @@ from edge_runtime.contracts.topics import (
     encode,
 )
 from edge_runtime.contracts.updates import (
+    MAX_ANSWER_CHARS,
     MAX_UPDATE_ANSWERS,
     EpisodeOutcome,
     PolicyOrder,
@@ -66,6 +68,7 @@ from edge_runtime.contracts.updates import (
     UpdateAnswer,
     UpdateCommand,
     UpdateKind,
+    UpdateResult,
     UpdateStatus,
 )
 
@@ -166,13 +169,13 @@ EXAMPLES: dict[type[Message], Message] = {
     UpdateStatus: UpdateStatus(
         stamp_ns=20,
         pid=9,
-        state="probation",
+        state=UpdateState.PROBATION,
         running="b" * 64,
         running_counter=7,
         release="bundles/a/b.json",
         release_counter=7,
         trial="3 of 5 episodes",
-        answers=(UpdateAnswer(id=4, kind=UpdateKind.ROLLBACK, answer="done"),),
+        answers=(UpdateAnswer(id=4, kind=UpdateKind.ROLLBACK, result=UpdateResult.DONE),),
     ),
     EpisodeOutcome: EpisodeOutcome(id=5, started_ns=10, ended_ns=20, success=True, instruction="touch the red cube"),
     SceneStatus: SceneStatus(
@@ -313,6 +316,16 @@ def test_encode_refuses_what_no_one_would_take() -> None:
         encode(HEARTBEAT_ENGINE, long_note)
 
 
+def _refused(number: int) -> UpdateAnswer:
+    return UpdateAnswer(
+        id=number,
+        kind=UpdateKind.ROLLBACK,
+        result=UpdateResult.REFUSED,
+        refusal=max(OtaRefusal, key=lambda refusal: len(refusal.value)),
+        detail="\U0001f916" * MAX_ANSWER_CHARS,
+    )
+
+
 def test_the_largest_that_is_allowed_fits_its_topic() -> None:
     number, row, text = 2**63 - 1, (-0.1,) * MAX_JOINTS, "🦾" * MAX_INSTRUCTION_CHARS
     largest = {
@@ -342,7 +355,7 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
         EPISODE: {"instruction": text, "reason": text},
         UPDATE_STATUS: {
             **dict.fromkeys(("release", "reason", "detail", "trial"), text),
-            "answers": (UpdateAnswer(id=number, kind=UpdateKind.ROLLBACK, answer="a" * 200),) * MAX_UPDATE_ANSWERS,
+            "answers": (_refused(number),) * MAX_UPDATE_ANSWERS,
         },
     }
     for topic, changes in largest.items():

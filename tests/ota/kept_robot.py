@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge_runtime.bundles.installed import Installed
 from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.agent.agent_bus import AgentBus
 from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.agent.settings import settings_of
@@ -18,7 +19,6 @@ from edge_runtime.ota.lifecycle.activation import Activation
 from edge_runtime.ota.lifecycle.child import never
 from edge_runtime.ota.lifecycle.desired_policy import DesiredPolicy
 from edge_runtime.ota.lifecycle.effects import Effects, EndableClock
-from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.staging import Staging
 from edge_runtime.ota.transfer.transport import HttpTransport
@@ -104,11 +104,11 @@ class KeptRobot:
         with self.shared.lock:
             self.runner.assign(release(self.folder, version), counter or int(version), probation_s)
             self.runner.admit()
-        assert self.state is State.READY
+        assert self.state is UpdateState.READY
         return self.digest(version)
 
     @property
-    def state(self) -> State:
+    def state(self) -> UpdateState:
         return self.runner.journal.state
 
     def tend(self) -> None:
@@ -132,7 +132,7 @@ class KeptRobot:
     def commit(self, version: str, counter: int = 0) -> str:
         """Go through with an update."""
         digest = self.get_ready(version, counter, probation_s=0)
-        self.until(lambda: self.state is State.IDLE)
+        self.until(lambda: self.state is UpdateState.IDLE)
         assert self.runner.slots.committed.bundle == digest, self.runner.journal
         return digest
 

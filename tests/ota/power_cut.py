@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from edge_runtime.bundles.slots import SHIPPED, Boot, SlotFile, boot
 from edge_runtime.contracts.manifest import verify_bundle
-from edge_runtime.ota.lifecycle.journal import State
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.transfer.blobs import BlobStore
 from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.store_exercise import PHASES, VERSIONS, arm_of, digest_of, install, make_bundles, open_runner
@@ -148,13 +148,18 @@ def require_goes_on(work: Path, version: str = "4", release_counter: int = 4) ->
     arm = arm_of(work)
     with open_runner(work, arm) as runner:
         runner.recover()
-        assert runner.journal.state in (State.IDLE, State.STAGED, State.READY, State.PROBATION), runner.journal
-        if runner.journal.state is State.PROBATION:
+        assert runner.journal.state in (
+            UpdateState.IDLE,
+            UpdateState.STAGED,
+            UpdateState.READY,
+            UpdateState.PROBATION,
+        ), runner.journal
+        if runner.journal.state is UpdateState.PROBATION:
             runner.prove()
         install(runner, work, version, release_counter)
-        if runner.journal.state is State.IDLE and runner.slots.committed.release_counter != release_counter:
+        if runner.journal.state is UpdateState.IDLE and runner.slots.committed.release_counter != release_counter:
             install(runner, work, version, release_counter)
-        assert runner.journal.state is State.IDLE, runner.journal
+        assert runner.journal.state is UpdateState.IDLE, runner.journal
     last = digest_of(work, version)
     assert require_one_whole(work, work, version).bundle == last
     assert Floor(work / "floor").release().release_counter == release_counter

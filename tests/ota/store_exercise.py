@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.release import ReleaseManifest
-from edge_runtime.ota.lifecycle.journal import State
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.small_bundles import Arm, release_of, small_bundle
@@ -57,15 +57,15 @@ def open_runner(work: Path, arm: Arm | None = None) -> Runner:
 
 def install(runner: Runner, work: Path, version: str, release_counter: int = 0) -> None:
     """Go through with an update from wherever it is; a version has its number as counter, unless told otherwise."""
-    if runner.journal.state is State.IDLE:
+    if runner.journal.state is UpdateState.IDLE:
         runner.assign(release(work, version), release_counter or int(version))
     else:
         runner.resume()
-    if runner.journal.state is State.STAGED:
+    if runner.journal.state is UpdateState.STAGED:
         runner.admit()
-    if runner.journal.state is State.READY:
+    if runner.journal.state is UpdateState.READY:
         runner.clear()
-    if runner.journal.state is State.PROBATION:
+    if runner.journal.state is UpdateState.PROBATION:
         runner.prove()
 
 

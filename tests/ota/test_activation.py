@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundles.slots import Slot
+from edge_runtime.contracts.errors import OtaRefusal
 from edge_runtime.contracts.manifest import MANIFEST_NAME
 from edge_runtime.contracts.messages import ControlState
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.topics import UPDATE_COMMAND
-from edge_runtime.contracts.updates import UpdateCommand, UpdateKind
+from edge_runtime.contracts.updates import UpdateCommand, UpdateKind, UpdateResult
 from edge_runtime.ipc.bus import Sender
 from edge_runtime.ota.lifecycle.activation import STEADY_S
-from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.probation.bundle_stats import Record, RecordBook
 from tests.ota.kept_robot import KeptRobot
 
@@ -44,9 +45,11 @@ def ask(kept: KeptRobot, number: int, reason: str = "") -> UpdateCommand:
     return command
 
 
-def answer_to(kept: KeptRobot, command: UpdateCommand) -> str:
+def answer_to(kept: KeptRobot, command: UpdateCommand) -> UpdateResult | OtaRefusal | None:
+    """What became of it: the refusal, where there is one."""
     status = kept.activation.status()
-    return "" if status is None else status.answer_to(command) or ""
+    answer = None if status is None else status.answer_to(command)
+    return None if answer is None else answer.refusal or answer.result
 
 
 def test_a_trial_that_goes_well_ends_with_a_commit(kept: KeptRobot) -> None:
@@ -55,10 +58,10 @@ def test_a_trial_that_goes_well_ends_with_a_commit(kept: KeptRobot) -> None:
     new = kept.get_ready("1")
     kept.until(lambda: kept.robot.standby == new)
     kept.robot.changes_over = True
-    kept.until(lambda: kept.state is State.PROBATION)
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
     assert (kept.runner.slots.active, kept.runner.slots.committed) == (Slot(new, 1), Slot())
     kept.until(lambda: kept.robot.standby == shipped)
-    kept.until(lambda: kept.state is State.IDLE)
+    kept.until(lambda: kept.state is UpdateState.IDLE)
     assert kept.runner.slots.committed == Slot(new, 1)
     assert kept.robot.served == [shipped, new]
     assert kept.said()[0] == ("", "on trial for at least 1 s")
@@ -68,9 +71,9 @@ def test_a_trial_that_goes_well_ends_with_a_commit(kept: KeptRobot) -> None:
 def test_a_bundle_that_ends_its_engine_goes_and_its_reason_stays(kept: KeptRobot) -> None:
     old = kept.digest("0")
     bad = kept.get_ready("1", probation_s=600)
-    kept.until(lambda: kept.state is State.PROBATION)
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
     kept.robot.crash_on = bad
-    kept.until(lambda: kept.state is State.IDLE)
+    kept.until(lambda: kept.state is UpdateState.IDLE)
     assert kept.runner.journal.reason == "probation_crashes"
     assert kept.runner.journal.refused.bundle == bad
     assert (kept.runner.slots.active, kept.runner.slots.staged) == (Slot(), None)
@@ -81,7 +84,7 @@ def test_a_bundle_that_ends_its_engine_goes_and_its_reason_stays(kept: KeptRobot
 def test_a_bundle_that_the_engine_cannot_load_is_never_put_on_trial(kept: KeptRobot) -> None:
     kept.robot.refuses.add(kept.digest("1"))
     kept.get_ready("1")
-    kept.until(lambda: kept.state is State.IDLE)
+    kept.until(lambda: kept.state is UpdateState.IDLE)
     assert (kept.runner.journal.reason, kept.runner.slots.active) == ("engine_refused", Slot())
     assert kept.robot.served == [kept.digest("0")]
     assert ("engine_refused", "it was told to refuse it") in kept.said()
@@ -89,12 +92,12 @@ def test_a_bundle_that_the_engine_cannot_load_is_never_put_on_trial(kept: KeptRo
 
 def test_a_bundle_on_trial_that_the_next_engine_cannot_load_goes(kept: KeptRobot) -> None:
     new = kept.get_ready("1", probation_s=600)
-    kept.until(lambda: kept.state is State.PROBATION)
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
     kept.robot.refuses.add(new)
     kept.robot.has_engine = False
     kept.tend_for(0.5)
     kept.robot.has_engine = True
-    kept.until(lambda: kept.state is State.IDLE)
+    kept.until(lambda: kept.state is UpdateState.IDLE)
     assert kept.runner.journal.reason == "engine_refused"
     assert kept.runner.slots.active == Slot()
 
@@ -105,7 +108,7 @@ def test_an_engine_that_does_not_change_over_in_time_ends_the_trial_before_it_be
         kept.robot.changes_over = False
         new = kept.get_ready("1")
         kept.until(lambda: kept.robot.standby == new)
-        kept.until(lambda: kept.state is not State.READY)
+        kept.until(lambda: kept.state is not UpdateState.READY)
         assert kept.runner.journal.reason == "engine_slow"
         assert kept.runner.slots.active == Slot()
         assert kept.robot.served == [kept.digest("0")]
@@ -115,12 +118,12 @@ def test_without_an_engine_what_is_ready_waits_and_going_back_does_not(kept: Kep
     kept.robot.has_engine = False
     kept.get_ready("1")
     kept.tend_for(0.8)
-    assert kept.state is State.READY
+    assert kept.state is UpdateState.READY
     kept.robot.has_engine = True
-    kept.until(lambda: kept.state is State.IDLE)
+    kept.until(lambda: kept.state is UpdateState.IDLE)
     kept.robot.has_engine = False
     command = ask(kept, 1)
-    kept.until(lambda: answer_to(kept, command) == "done")
+    kept.until(lambda: answer_to(kept, command) is UpdateResult.DONE)
     assert kept.runner.slots.active == Slot()
     kept.robot.has_engine = True
     kept.until(lambda: kept.robot.served[-1] == kept.digest("0"))
@@ -134,16 +137,16 @@ def test_a_robot_at_work_is_not_changed_over_unless_its_owner_wants_it(tmp_path:
         assert kept.agent_bus.is_at_work
         kept.get_ready("1", probation_s=600)
         kept.tend_for(0.8)
-        assert kept.state is State.READY
+        assert kept.state is UpdateState.READY
         kept.robot.state = ControlState.READY
-        kept.until(lambda: kept.state is State.PROBATION)
+        kept.until(lambda: kept.state is UpdateState.PROBATION)
 
 
 def test_a_person_goes_back_during_a_trial_and_is_told(kept: KeptRobot) -> None:
     kept.get_ready("1", probation_s=600)
-    kept.until(lambda: kept.state is State.PROBATION)
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
     command = ask(kept, 7, "it drops cubes")
-    kept.until(lambda: answer_to(kept, command) == "done")
+    kept.until(lambda: answer_to(kept, command) is UpdateResult.DONE)
     assert kept.runner.journal.reason == "rollback_asked"
     assert kept.robot.served[-1] == kept.digest("0")
     assert ("rollback_asked", "it drops cubes") in kept.said()
@@ -160,19 +163,19 @@ def test_a_person_goes_back_while_the_engine_is_about_to_change_over(tmp_path: P
         kept.until(lambda: kept.robot.standby == new)
 
         def ask_in_time() -> None:
-            while kept.state is not State.ACTIVATING:
+            while kept.state is not UpdateState.ACTIVATING:
                 time.sleep(0.02)
             ask(kept, 1)
 
         threading.Thread(target=ask_in_time, daemon=True).start()
         # In this wait it is put on trial, and the engine does not obey before it is taken back.
-        kept.until(lambda: kept.state is State.IDLE)
+        kept.until(lambda: kept.state is UpdateState.IDLE)
         assert kept.runner.journal.reason == "rollback_asked"
         assert (kept.runner.slots.active, kept.runner.slots.staged) == (Slot(), None)
         kept.tend_for(0.5)
         status = kept.activation.status()
         assert status is not None
-        assert [answer.answer for answer in status.answers] == ["done"]
+        assert [answer.result for answer in status.answers] == [UpdateResult.DONE]
         assert kept.robot.served[-1] == old
 
 
@@ -181,11 +184,11 @@ def test_a_person_goes_back_from_a_commit_that_waits_for_its_floor(kept: KeptRob
     new = kept.get_ready("2", probation_s=0)
     for copy in kept.settings.floor.glob("release.*"):
         copy.write_bytes(b"torn")
-    kept.until(lambda: kept.state is State.COMMITTED)
+    kept.until(lambda: kept.state is UpdateState.COMMITTED)
     assert kept.robot.served[-1] == new
     command = ask(kept, 1)
-    kept.until(lambda: answer_to(kept, command) == "done")
-    assert (kept.state, kept.runner.slots.active) == (State.IDLE, Slot(old, 1))
+    kept.until(lambda: answer_to(kept, command) is UpdateResult.DONE)
+    assert (kept.state, kept.runner.slots.active) == (UpdateState.IDLE, Slot(old, 1))
     assert kept.robot.served[-1] == old
 
 
@@ -198,7 +201,7 @@ def test_a_person_who_ends_an_activation_hears_that_the_engine_is_not_back(tmp_p
         kept.until(lambda: kept.robot.standby == new)
 
         def ask_in_time() -> None:
-            while kept.state is not State.ACTIVATING:
+            while kept.state is not UpdateState.ACTIVATING:
                 time.sleep(0.02)
             # The next engine cannot load what it would have to go back to.
             kept.robot.boots_instead = other
@@ -210,14 +213,14 @@ def test_a_person_who_ends_an_activation_hears_that_the_engine_is_not_back(tmp_p
 
         threading.Thread(target=ask_in_time, daemon=True).start()
         kept.until(lambda: kept.activation.status().answers != ())  # type: ignore[union-attr]
-        assert kept.state is State.ROLLING_BACK
-        assert kept.activation.status().answers[0].answer.startswith("under way: ")  # type: ignore[union-attr]
+        assert kept.state is UpdateState.ROLLING_BACK
+        assert kept.activation.status().answers[0].result is UpdateResult.UNDER_WAY  # type: ignore[union-attr]
 
 
 def test_nothing_to_go_back_to_is_said(kept: KeptRobot) -> None:
     command = ask(kept, 1)
-    kept.until(lambda: answer_to(kept, command) != "")
-    assert answer_to(kept, command).startswith("not_now: ")
+    kept.until(lambda: answer_to(kept, command) is not None)
+    assert answer_to(kept, command) is OtaRefusal.NOT_NOW
     assert kept.robot.served == [kept.digest("0")]
 
 
@@ -236,7 +239,7 @@ def test_the_engine_is_back_before_the_worker_has_let_go(kept: KeptRobot) -> Non
     worker.start()
     at_rest.wait(30.0)
     command = ask(kept, 1)
-    kept.until(lambda: answer_to(kept, command) == "done")
+    kept.until(lambda: answer_to(kept, command) is UpdateResult.DONE)
     worker.join()
     assert seen == [(old, new)], "what acts changes at once, what is written follows"
     assert kept.runner.slots.active == Slot()
@@ -246,14 +249,14 @@ def test_the_engine_is_back_before_the_worker_has_let_go(kept: KeptRobot) -> Non
 def test_what_is_superseded_makes_way_for_an_older_bundle_and_no_byte_moves(kept: KeptRobot) -> None:
     old = kept.commit("1")
     kept.get_ready("2", probation_s=600)
-    kept.until(lambda: kept.state is State.PROBATION)
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
     kept.shared.superseded.set()
-    kept.until(lambda: kept.state is State.IDLE)
+    kept.until(lambda: kept.state is UpdateState.IDLE)
     assert kept.runner.journal.reason == "superseded"
     assert not kept.shared.superseded.is_set()
     kept.activation._effects.pieces.clear()  # type: ignore[attr-defined]
     kept.get_ready("1", 3, probation_s=600)
-    kept.until(lambda: kept.state is State.IDLE)
+    kept.until(lambda: kept.state is UpdateState.IDLE)
     assert kept.runner.slots.committed == Slot(old, 3)
     assert kept.robot.served[-1] == old
 
@@ -286,7 +289,7 @@ def test_time_on_trial_lasts_over_a_restart(tmp_path: Path) -> None:
 
 def test_a_trial_that_is_steady_forgets_how_often_the_agent_came_back(kept: KeptRobot) -> None:
     kept.get_ready("1", probation_s=3600)
-    kept.until(lambda: kept.state is State.PROBATION)
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
     kept.runner.recover()
     kept.until(lambda: kept.activation.status().trial != "")  # type: ignore[union-attr]
     assert kept.runner.journal.restarts == 1
@@ -320,8 +323,8 @@ def test_a_trial_that_cannot_be_written_down_ends(kept: KeptRobot) -> None:
     for copy in copies:
         copy.rmdir()
         copy.with_suffix(copy.suffix + ".aside").rename(copy)
-    kept.until(lambda: kept.state in (State.PROBATION, State.IDLE))
-    assert kept.robot.served[-1] == (new if kept.state is State.PROBATION else kept.digest("0"))
+    kept.until(lambda: kept.state in (UpdateState.PROBATION, UpdateState.IDLE))
+    assert kept.robot.served[-1] == (new if kept.state is UpdateState.PROBATION else kept.digest("0"))
 
 
 def test_a_torn_journal_in_the_middle_of_a_trial_leads_back(tmp_path: Path) -> None:
@@ -329,11 +332,11 @@ def test_a_torn_journal_in_the_middle_of_a_trial_leads_back(tmp_path: Path) -> N
     with kept.robot:
         with kept.agent():
             kept.get_ready("1", probation_s=600)
-            kept.until(lambda: kept.state is State.PROBATION)
+            kept.until(lambda: kept.state is UpdateState.PROBATION)
         for name in "ab":
             (kept.settings.root / f"journal.{name}").write_bytes(b"torn")
         with kept.agent():
-            assert (kept.state, kept.runner.slots.active) == (State.IDLE, Slot())
+            assert (kept.state, kept.runner.slots.active) == (UpdateState.IDLE, Slot())
             kept.until(lambda: kept.robot.served[-1] == kept.digest("0"))
             assert kept.runner.journal.reason == "torn_state"
 
@@ -351,10 +354,10 @@ def test_a_shipped_bundle_that_cannot_be_read_costs_no_good_one_its_trial(tmp_pa
     with kept.robot:
         with kept.agent():
             new = kept.get_ready("1", probation_s=2)
-            kept.until(lambda: kept.state is State.PROBATION)
+            kept.until(lambda: kept.state is UpdateState.PROBATION)
         (tmp_path / "0" / MANIFEST_NAME).rename(tmp_path / "aside.json")
         with kept.agent():
-            kept.until(lambda: kept.state is State.IDLE)
+            kept.until(lambda: kept.state is UpdateState.IDLE)
             assert kept.runner.slots.committed == Slot(new, 1)
 
 
@@ -364,10 +367,10 @@ def test_what_an_agent_before_this_one_was_asked_for_is_not_done_twice(tmp_path:
         with kept.agent():
             kept.commit("1")
             command = ask(kept, 1)
-            kept.until(lambda: answer_to(kept, command) == "done")
+            kept.until(lambda: answer_to(kept, command) is UpdateResult.DONE)
         with kept.agent():
-            kept.until(lambda: answer_to(kept, command) != "")
-            assert answer_to(kept, command).startswith("not_now: ")
+            kept.until(lambda: answer_to(kept, command) is not None)
+            assert answer_to(kept, command) is OtaRefusal.NOT_NOW
             assert kept.runner.slots.active == Slot()
 
 
@@ -376,7 +379,7 @@ def test_what_is_superseded_at_work_waits_until_the_robot_is_not(tmp_path: Path)
     kept.robot.state = ControlState.READY
     with kept.robot, kept.agent():
         new = kept.get_ready("1", probation_s=0)
-        kept.until(lambda: kept.state is State.PROBATION)
+        kept.until(lambda: kept.state is UpdateState.PROBATION)
         kept.robot.state = ControlState.ACTIVE
         while not kept.agent_bus.is_at_work:
             kept.agent_bus.pump()
@@ -384,15 +387,15 @@ def test_what_is_superseded_at_work_waits_until_the_robot_is_not(tmp_path: Path)
         # For as long as it waits it is not committed either, however well it does.
         kept.until(lambda: kept.activation._trial.observer.record(new).active_ns > 1_000_000_000)
         kept.tend_for(0.6)
-        assert kept.state is State.PROBATION
+        assert kept.state is UpdateState.PROBATION
         kept.robot.state = ControlState.READY
-        kept.until(lambda: kept.state is State.IDLE)
+        kept.until(lambda: kept.state is UpdateState.IDLE)
         assert kept.runner.journal.reason == "superseded"
 
 
 def test_an_end_in_order_is_not_held_against_a_trial(kept: KeptRobot) -> None:
     kept.get_ready("1", probation_s=600)
-    kept.until(lambda: kept.state is State.PROBATION)
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
     kept.runner.recover()
     assert kept.runner.journal.restarts == 1
     kept.activation.end()

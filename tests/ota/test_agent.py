@@ -14,11 +14,11 @@ import pytest
 from edge_runtime.bundles.slots import SHIPPED, Slot
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.manifest import verify_bundle
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.lifecycle.child import never
 from edge_runtime.ota.lifecycle.effects import EndableClock
 from edge_runtime.ota.lifecycle.golden import GoldenCheck
-from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.updated_robot import Plans, Scene
 from tests.simulators.web_server import WebServer
@@ -110,7 +110,7 @@ def test_consulting_fetches_nothing(scene: Scene) -> None:
     scene.assign(scene.publish(scene.bundle("1")), 1)
     with scene.agent() as (agent, runner):
         assert "toy 1 under counter 1: it fits" in agent.consult(scene.now_s)
-        assert (scene.packs_asked, runner.journal.state) == (0, State.IDLE)
+        assert (scene.packs_asked, runner.journal.state) == (0, UpdateState.IDLE)
 
 
 def test_a_bundle_without_golden_pairs_comes_only_where_that_is_allowed(scene: Scene) -> None:
@@ -257,7 +257,7 @@ def test_a_torn_journal_leads_back_to_the_shipped_bundle(scene: Scene) -> None:
     for path in scene.settings.root.glob("journal.*"):
         path.write_bytes(b"torn")
     with scene.agent() as (agent, runner):
-        assert (runner.journal.state, runner.boot().bundle) == (State.IDLE, SHIPPED)
+        assert (runner.journal.state, runner.boot().bundle) == (UpdateState.IDLE, SHIPPED)
         assert agent.turn(scene.now_s).state == "ready", "and the way forward is open"
 
 

@@ -15,11 +15,12 @@ import pytest
 
 from edge_runtime.bundles.slots import Slot, SlotFile, Slots
 from edge_runtime.cli import main
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.topics import UPDATE_COMMAND, UPDATE_STATUS
 from edge_runtime.contracts.updates import UpdateCommand, UpdateKind, UpdateStatus
 from edge_runtime.ipc.bus import Sender, Subscriber
 from edge_runtime.ota.agent.history import History
-from edge_runtime.ota.lifecycle.journal import JournalFile, State
+from edge_runtime.ota.lifecycle.journal import JournalFile
 from tests.ota.bus_robot import BusRobot
 from tests.ota.updated_robot import Scene
 from tests.simulators.web_server import WebServer
@@ -68,7 +69,7 @@ class Life:
         return list(Path(f"/proc/{self.pid}/task").iterdir())
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> UpdateState | None:
         journal = JournalFile(self.scene.settings.root / "journal").read()
         return None if journal is None else journal.state
 
@@ -204,7 +205,7 @@ def test_killed_in_activating_probation_and_rolling_back(life: Life) -> None:
     now_ns = time.monotonic_ns()
     with Sender(UPDATE_COMMAND, life.run_dir) as line:
         deadline_s = time.monotonic() + PATIENCE_S
-        while life.state is not State.ROLLING_BACK:
+        while life.state is not UpdateState.ROLLING_BACK:
             assert time.monotonic() < deadline_s
             line.send(UpdateCommand(id=now_ns, kind=UpdateKind.ROLLBACK, stamp_ns=now_ns, reason="no"))
             time.sleep(0.05)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge_runtime.bundles.slots import SHIPPED, Slot, Slots
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.ota.lifecycle.desired_policy import (
     ALIVE_NS,
@@ -15,7 +16,7 @@ from edge_runtime.ota.lifecycle.desired_policy import (
     acting,
     wanted,
 )
-from edge_runtime.ota.lifecycle.journal import Journal, State, Update
+from edge_runtime.ota.lifecycle.journal import Journal, Update
 
 A, B, C, D = (Slot(letter * 64, number) for number, letter in enumerate("abcd", 1))
 UPDATE = Update("bundles/small/x.json", D.bundle, 4)
@@ -47,15 +48,15 @@ def status(order_id: int, serving: Slot, *, standby: str = "", failed: str = "",
         (Slots(), Journal(), SHIPPED_DIGEST, ""),
         (SETTLED, Journal(), B.bundle, A.bundle),
         (Slots(active=B, committed=B, previous=Slot()), Journal(), B.bundle, SHIPPED_DIGEST),
-        (SETTLED.with_staged(D), Journal(State.BUILDING, UPDATE), B.bundle, A.bundle),
-        (SETTLED.with_staged(D), Journal(State.READY, UPDATE), B.bundle, D.bundle),
-        (ON_TRIAL, Journal(State.ACTIVATING, UPDATE), D.bundle, B.bundle),
-        (ON_TRIAL, Journal(State.PROBATION, UPDATE), D.bundle, B.bundle),
-        (ON_TRIAL, Journal(State.COMMITTED, UPDATE), D.bundle, B.bundle),
-        (ON_TRIAL, Journal(State.ROLLING_BACK, UPDATE, back_to=B.bundle), B.bundle, ""),
-        (SETTLED, Journal(State.ROLLING_BACK, UPDATE, back_to=A.bundle), A.bundle, ""),
+        (SETTLED.with_staged(D), Journal(UpdateState.BUILDING, UPDATE), B.bundle, A.bundle),
+        (SETTLED.with_staged(D), Journal(UpdateState.READY, UPDATE), B.bundle, D.bundle),
+        (ON_TRIAL, Journal(UpdateState.ACTIVATING, UPDATE), D.bundle, B.bundle),
+        (ON_TRIAL, Journal(UpdateState.PROBATION, UPDATE), D.bundle, B.bundle),
+        (ON_TRIAL, Journal(UpdateState.COMMITTED, UPDATE), D.bundle, B.bundle),
+        (ON_TRIAL, Journal(UpdateState.ROLLING_BACK, UPDATE, back_to=B.bundle), B.bundle, ""),
+        (SETTLED, Journal(UpdateState.ROLLING_BACK, UPDATE, back_to=A.bundle), A.bundle, ""),
         # The same bundle under another counter: there is nothing to keep beside it.
-        (Slots(active=Slot(B.bundle, 9), committed=B, previous=A), Journal(State.PROBATION), B.bundle, ""),
+        (Slots(active=Slot(B.bundle, 9), committed=B, previous=A), Journal(UpdateState.PROBATION), B.bundle, ""),
     ],
 )
 def test_whatever_comes_next_is_warm(slots: Slots, journal: Journal, serve: str, standby: str) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.lifecycle.journal import Journal, State
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.lifecycle.journal import Journal
 from edge_runtime.ota.transfer.staging import Staging
 from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.small_bundles import Arm
@@ -22,12 +23,12 @@ def test_error_in_downloading_waits_and_goes_on(work: Path) -> None:
         runner.recover()
         arm.online = False
         assign_2(runner)
-        assert (runner.journal.state, runner.journal.reason) == (State.DOWNLOADING, "unreachable")
+        assert (runner.journal.state, runner.journal.reason) == (UpdateState.DOWNLOADING, "unreachable")
         runner.resume()
-        assert runner.journal.state is State.DOWNLOADING
+        assert runner.journal.state is UpdateState.DOWNLOADING
         arm.online = True
         assign_2(runner)
-        assert runner.journal.state is State.STAGED
+        assert runner.journal.state is UpdateState.STAGED
 
 
 def test_error_in_verifying_fetches_what_is_altered(work: Path) -> None:
@@ -45,7 +46,7 @@ def test_error_in_verifying_fetches_what_is_altered(work: Path) -> None:
     with open_runner(work, arm) as runner:
         runner.recover()
         assign_2(runner)
-        assert runner.journal.state is State.STAGED
+        assert runner.journal.state is UpdateState.STAGED
     assert arm.asked == ["fetch", "fetch"]
 
 
@@ -56,7 +57,7 @@ def test_error_before_activation_leaves_what_runs(work: Path, failing: str) -> N
     with open_runner(work, arm) as runner:
         runner.recover()
         to_probation(runner)
-        assert runner.journal.state is State.IDLE
+        assert runner.journal.state is UpdateState.IDLE
         assert runner.journal.refused == update_2(work)
         assert "failed" in runner.journal.reason
         assert "serve" not in arm.asked
@@ -66,21 +67,21 @@ def test_error_before_activation_leaves_what_runs(work: Path, failing: str) -> N
             assign_2(runner)
         assert caught.value.refusal is OtaRefusal.REFUSED_BEFORE
         install(runner, work, "3")
-        assert runner.journal.state is State.IDLE
+        assert runner.journal.state is UpdateState.IDLE
     assert Floor(work / "floor").release().release_counter == 1
 
 
-@pytest.mark.parametrize("state", [State.BUILDING, State.GOLDEN_CHECK], ids=str)
-def test_work_that_is_cut_short_goes_on_later(work: Path, state: State) -> None:
+@pytest.mark.parametrize("state", [UpdateState.BUILDING, UpdateState.GOLDEN_CHECK], ids=str)
+def test_work_that_is_cut_short_goes_on_later(work: Path, state: UpdateState) -> None:
     arm = arm_of(work)
-    arm.cut_short.add({State.BUILDING: "build", State.GOLDEN_CHECK: "golden_check"}[state])
+    arm.cut_short.add({UpdateState.BUILDING: "build", UpdateState.GOLDEN_CHECK: "golden_check"}[state])
     with open_runner(work, arm) as runner:
         runner.recover()
         to_probation(runner)
         assert (runner.journal.state, runner.journal.reason) == (state, "not_now")
         arm.cut_short.clear()
         runner.resume()
-        assert (runner.journal.state, runner.journal.reason) == (State.READY, "")
+        assert (runner.journal.state, runner.journal.reason) == (UpdateState.READY, "")
 
 
 @pytest.mark.parametrize("way", ["staged", "building", "ready"])
@@ -94,12 +95,12 @@ def test_a_rollback_forgets_what_is_being_prepared(work: Path, way: str) -> None
             arm.cut_short.add("build")
         if way != "staged":
             runner.admit()
-        assert runner.journal.state is State(way)
+        assert runner.journal.state is UpdateState(way)
         runner.roll_back()
         assert runner.boot().bundle == digest_of(work, "1")
         assert (runner.slots.staged, runner.slots.previous) == (None, Slot(digest_of(work, "2"), 2))
         runner.assign(release(work, "3"), 3)
-        assert runner.journal.state is State.STAGED
+        assert runner.journal.state is UpdateState.STAGED
 
 
 def test_error_in_activating_goes_back(work: Path) -> None:
@@ -113,7 +114,7 @@ def test_error_in_activating_goes_back(work: Path) -> None:
     with open_runner(work, arm) as runner:
         runner.recover()
         to_probation(runner)
-        assert runner.journal.state is State.IDLE
+        assert runner.journal.state is UpdateState.IDLE
         assert runner.boot().bundle == digest_of(work, "1")
         assert arm.serves == runner.store.folder(digest_of(work, "1"))
 
@@ -137,11 +138,11 @@ def test_error_in_rolling_back_points_back_all_the_same_and_serves_when_it_can(w
         to_probation(runner)
         arm.bad.add("serve")
         runner.fail("latency")
-        assert runner.journal.state is State.ROLLING_BACK
+        assert runner.journal.state is UpdateState.ROLLING_BACK
         assert runner.boot().bundle == digest_of(work, "1")
         arm.bad.clear()
         runner.resume()
-        assert runner.journal.state is State.IDLE
+        assert runner.journal.state is UpdateState.IDLE
         assert arm.serves == runner.store.folder(digest_of(work, "1"))
 
 
@@ -152,10 +153,10 @@ def test_error_in_committed_never_goes_back(work: Path) -> None:
         for path in (work / "floor").iterdir():
             path.write_bytes(b"")
         runner.prove()
-        assert (runner.journal.state, runner.journal.reason) == (State.COMMITTED, "torn_state")
+        assert (runner.journal.state, runner.journal.reason) == (UpdateState.COMMITTED, "torn_state")
         assert runner.slots.committed.bundle == digest_of(work, "2")
         runner.resume()
-        assert runner.journal.state is State.COMMITTED
+        assert runner.journal.state is UpdateState.COMMITTED
         assert runner.boot().bundle == digest_of(work, "2")
 
 
@@ -225,7 +226,7 @@ def test_torn_state_leads_to_a_bundle_that_is_known_to_be_good(work: Path, torn:
     for name in (f"{torn}.a", f"{torn}.b"):
         (work / "root" / name).write_bytes(b"\0" * 4096)
     runner, _ = come_back(work)
-    assert runner.journal.state is State.IDLE
+    assert runner.journal.state is UpdateState.IDLE
     assert runner.journal.reason == "torn_state"
     assert runner.boot().bundle == (digest_of(work, "1") if torn == "journal" else SHIPPED)
     with open_runner(work) as runner:
@@ -270,7 +271,7 @@ def test_an_update_that_gives_way_is_forgotten_and_its_pieces_are_not(work: Path
         assign_2(runner)
         arm.online = False
         runner.assign(release(work, "3"), 3)
-        assert (runner.journal.state, runner.slots.staged) == (State.DOWNLOADING, None)
+        assert (runner.journal.state, runner.slots.staged) == (UpdateState.DOWNLOADING, None)
         assert list(runner.store.installed()) == [digest_of(work, "1")]
         runner.assign(release(work, "4"), 4)
         staged = [path.name for path in runner.store.staging.iterdir()]
@@ -295,7 +296,7 @@ def test_a_journal_that_is_gone_in_the_midst_of_a_trial_leads_back(work: Path) -
     for name in ("journal.a", "journal.b"):
         (work / "root" / name).unlink()
     runner, _ = come_back(work)
-    assert runner.journal.state is State.IDLE
+    assert runner.journal.state is UpdateState.IDLE
     assert runner.boot().bundle == digest_of(work, "1")
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.manifest import verify_bundle
-from edge_runtime.ota.lifecycle.journal import Journal, State
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.lifecycle.journal import Journal
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.store_exercise import arm_of, digest_of, install, make_bundles, release
@@ -65,12 +66,12 @@ def test_an_update_waits_for_space_and_the_old_bundle_serves_on(tmp_path: Path, 
         # Room for the list of pieces, and not for the pieces.
         os.truncate(disk / "filler", (disk / "filler").stat().st_size - 12_000)
         runner.assign(release(tmp_path, "2"), 2)
-        assert (runner.journal.state, runner.journal.reason) == (State.DOWNLOADING, "no_space")
+        assert (runner.journal.state, runner.journal.reason) == (UpdateState.DOWNLOADING, "no_space")
         assert not list((disk / "root" / "staging").iterdir())
         assert verify_bundle(runner.boot().folder).digest == digest_of(tmp_path, "1")
         (disk / "filler").unlink()
         runner.resume()
-        assert runner.journal.state is State.STAGED
+        assert runner.journal.state is UpdateState.STAGED
 
 
 @pytest.mark.parametrize("proven", [True, False], ids=["commit", "rollback"])
@@ -82,7 +83,7 @@ def test_activation_commit_and_rollback_need_no_space(tmp_path: Path, disk: Path
         runner.assign(release(tmp_path, "2"), 2)
         fill(disk)
         try_out(runner)
-        assert runner.journal.state is State.PROBATION
+        assert runner.journal.state is UpdateState.PROBATION
         assert runner.boot().bundle == digest_of(tmp_path, "2")
         if proven:
             runner.prove()
@@ -110,5 +111,5 @@ def test_an_update_that_gave_way_gives_its_space_where_there_is_no_other(tmp_pat
         # Room for the list of pieces, and not for the pieces.
         os.truncate(disk / "filler", (disk / "filler").stat().st_size - 12_000)
         runner.assign(release(tmp_path, "3"), 3)
-        assert runner.journal.state is State.STAGED
+        assert runner.journal.state is UpdateState.STAGED
         assert not list((disk / "root" / "staging").iterdir())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.agent.history import MAX_DETAIL_CHARACTERS, MAX_ENTRIES, History, entry_of
-from edge_runtime.ota.lifecycle.journal import Journal, State, Update
+from edge_runtime.ota.lifecycle.journal import Journal, Update
 
 UPDATE = Update("bundles/toy/" + "1" * 64 + ".json", "2" * 64, 3)
 
@@ -14,7 +15,7 @@ def test_what_says_the_same_is_kept_once_with_its_last_time(tmp_path: Path) -> N
     history = History(tmp_path / "new" / "folder")
     for at_s in (1.0, 2.0):
         history.write(entry_of(Journal(), at_s, "unreachable", f"try at {at_s}"))
-    history.write(entry_of(Journal(State.STAGED, UPDATE), 3.0))
+    history.write(entry_of(Journal(UpdateState.STAGED, UPDATE), 3.0))
     history.write(entry_of(Journal(), 4.0, "unreachable"))
     entries = History(tmp_path / "new" / "folder").entries()
     assert [entry.at_s for entry in entries] == [2.0, 3.0, 4.0]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundles.slots import Slot, SlotFile, Slots
-from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, State
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.lifecycle.journal import Journal, JournalFile
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.staging import Staging
 from edge_runtime.ota.trust.rollback_protection import Floor
@@ -66,9 +67,9 @@ def test_killed_in_idle(work: Path) -> None:
 
 def test_killed_in_downloading(work: Path) -> None:
     cut(work, "fetch", assign_2)
-    assert JournalFile(work / "root" / "journal").read() == Journal(State.DOWNLOADING, update_2(work), steps=1)
+    assert JournalFile(work / "root" / "journal").read() == Journal(UpdateState.DOWNLOADING, update_2(work), steps=1)
     runner, arm = come_back(work)
-    assert runner.journal.state is State.STAGED
+    assert runner.journal.state is UpdateState.STAGED
     assert runner.boot().bundle == digest_of(work, "1")
     fresh = arm_of(work)
     with Runner(work / "other", work / "0", Floor(work / "other_floor"), fresh) as other:
@@ -88,9 +89,9 @@ def test_killed_in_verifying(work: Path) -> None:
     slots.write(slots.read().back_to(digest_of(work, "1")))
     release_path = work / "root" / "releases" / f"{update_2(work).release_digest}.json"
     release_path.write_bytes(release(work, "2").canonical_json())
-    write_state(work, Journal(State.VERIFYING, update_2(work), steps=2))
+    write_state(work, Journal(UpdateState.VERIFYING, update_2(work), steps=2))
     runner, arm = come_back(work)
-    assert runner.journal.state is State.STAGED
+    assert runner.journal.state is UpdateState.STAGED
     assert runner.slots.staged == Slot(digest_of(work, "2"), 2)
     assert arm.sent == 0
 
@@ -100,22 +101,22 @@ def test_killed_in_staged(work: Path) -> None:
         runner.recover()
         assign_2(runner)
     runner, arm = come_back(work)
-    assert runner.journal.state is State.STAGED
+    assert runner.journal.state is UpdateState.STAGED
     assert arm.asked == []
 
 
 @pytest.mark.parametrize(
     ("killed_in", "state"),
-    [("build", State.BUILDING), ("golden_check", State.GOLDEN_CHECK)],
+    [("build", UpdateState.BUILDING), ("golden_check", UpdateState.GOLDEN_CHECK)],
     ids=["killed_in_building", "killed_in_golden_check"],
 )
-def test_killed_before_activation(work: Path, killed_in: str, state: State) -> None:
+def test_killed_before_activation(work: Path, killed_in: str, state: UpdateState) -> None:
     cut(work, killed_in, to_probation)
     stored = JournalFile(work / "root" / "journal").read()
     assert stored is not None
     assert stored.state is state
     runner, arm = come_back(work)
-    assert runner.journal.state is State.READY
+    assert runner.journal.state is UpdateState.READY
     assert runner.boot().bundle == digest_of(work, "1")
     assert arm.asked[0] == killed_in
     assert arm.serves is None
@@ -128,7 +129,7 @@ def test_killed_in_ready(work: Path) -> None:
         runner.admit()
     for _ in range(20):
         runner, arm = come_back(work)
-        assert (runner.journal.state, arm.asked) == (State.READY, [])
+        assert (runner.journal.state, arm.asked) == (UpdateState.READY, [])
         assert runner.boot().bundle == digest_of(work, "1")
     with open_runner(work) as runner:
         runner.recover()
@@ -140,9 +141,9 @@ def test_killed_in_activating(work: Path) -> None:
     cut(work, "serve", to_probation)
     stored = JournalFile(work / "root" / "journal").read()
     assert stored is not None
-    assert stored.state is State.ACTIVATING
+    assert stored.state is UpdateState.ACTIVATING
     runner, arm = come_back(work)
-    assert runner.journal.state is State.PROBATION
+    assert runner.journal.state is UpdateState.PROBATION
     assert runner.boot().bundle == digest_of(work, "2")
     assert arm.asked == ["serve"]
     assert arm.serves == runner.store.folder(digest_of(work, "2"))
@@ -154,10 +155,10 @@ def test_killed_in_probation(work: Path) -> None:
         to_probation(runner)
     for restart in range(1, 6):
         runner, _ = come_back(work)
-        assert (runner.journal.state, runner.journal.restarts) == (State.PROBATION, restart)
+        assert (runner.journal.state, runner.journal.restarts) == (UpdateState.PROBATION, restart)
         assert runner.boot().bundle == digest_of(work, "2")
     runner, arm = come_back(work)
-    assert runner.journal.state is State.IDLE
+    assert runner.journal.state is UpdateState.IDLE
     assert runner.journal.reason == "endless_restarts"
     assert runner.boot().bundle == digest_of(work, "1")
     assert arm.serves == runner.store.folder(digest_of(work, "1"))
@@ -168,7 +169,7 @@ def test_killed_in_committed(work: Path, pointer_was_written: bool) -> None:
     with open_runner(work) as runner:
         runner.recover()
         to_probation(runner)
-    write_state(work, Journal(State.COMMITTED, update_2(work), steps=8))
+    write_state(work, Journal(UpdateState.COMMITTED, update_2(work), steps=8))
     if pointer_was_written:
         slots = SlotFile(work / "root" / "slots")
         slots.write(slots.read().with_committed(digest_of(work, "2")))
@@ -189,7 +190,7 @@ def test_killed_in_rolling_back(work: Path) -> None:
     cut(work, "serve", lambda runner: runner.fail("crashes"))
     stored = JournalFile(work / "root" / "journal").read()
     assert stored is not None
-    assert (stored.state, stored.back_to) == (State.ROLLING_BACK, digest_of(work, "1"))
+    assert (stored.state, stored.back_to) == (UpdateState.ROLLING_BACK, digest_of(work, "1"))
     runner, arm = come_back(work)
     assert runner.journal == Journal(reason="crashes", refused=update_2(work))
     assert runner.boot().bundle == digest_of(work, "1")
@@ -201,7 +202,7 @@ def test_killed_in_failed(work: Path) -> None:
     with open_runner(work) as runner:
         runner.recover()
         assign_2(runner)
-    write_state(work, Journal(State.FAILED, update_2(work), reason="no engine", refused=update_2(work)))
+    write_state(work, Journal(UpdateState.FAILED, update_2(work), reason="no engine", refused=update_2(work)))
     runner, _ = come_back(work)
     assert runner.journal == Journal(reason="no engine", refused=update_2(work))
     assert runner.slots.staged is None

@@ -14,7 +14,8 @@ import pytest
 
 from edge_runtime.bundles.slots import Slot
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.lifecycle.journal import Journal, State
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.lifecycle.journal import Journal
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.small_bundles import Arm
@@ -102,7 +103,7 @@ def test_going_back_is_not_held_up_by_the_journal(work: Path) -> None:
             assert runner.boot().bundle == digest_of(work, "1")
     runner, _ = come_back(work)
     assert runner.boot().bundle == digest_of(work, "1")
-    assert runner.journal.state is State.IDLE
+    assert runner.journal.state is UpdateState.IDLE
 
 
 def test_going_back_is_not_held_up_by_the_pointer(work: Path) -> None:
@@ -113,9 +114,9 @@ def test_going_back_is_not_held_up_by_the_pointer(work: Path) -> None:
         with broken(work, "slots"):
             runner.fail("latency")
             assert arm.serves == folder_of(runner, work, "1")
-            assert (runner.journal.state, runner.journal.reason) == (State.ROLLING_BACK, "latency")
+            assert (runner.journal.state, runner.journal.reason) == (UpdateState.ROLLING_BACK, "latency")
         runner.resume()
-        assert runner.journal.state is State.IDLE
+        assert runner.journal.state is UpdateState.IDLE
         assert runner.boot().bundle == digest_of(work, "1")
 
 
@@ -138,11 +139,11 @@ def test_a_step_that_cannot_be_written_down_is_not_taken(work: Path) -> None:
         assign_2(runner)
         with broken(work, "journal"), pytest.raises(OtaError):
             runner.admit()
-        assert (runner.journal.state, arm.asked) == (State.STAGED, ["fetch"])
+        assert (runner.journal.state, arm.asked) == (UpdateState.STAGED, ["fetch"])
         try_out(runner)
         with broken(work, "journal"), pytest.raises(OtaError):
             runner.prove()
-        assert runner.journal.state is State.PROBATION
+        assert runner.journal.state is UpdateState.PROBATION
         runner.prove()
         assert runner.slots.committed == Slot(digest_of(work, "2"), 2)
 
@@ -157,7 +158,7 @@ def test_the_floor_that_cannot_be_raised_is_raised_later(work: Path) -> None:
         (work / "floor").rmdir()
         (work / "floor").write_bytes(b"")
         runner.prove()
-        assert runner.journal.state is State.COMMITTED
+        assert runner.journal.state is UpdateState.COMMITTED
         (work / "floor").unlink()
         (work / "floor").mkdir()
         for copy in copies:
@@ -192,11 +193,11 @@ def test_a_release_that_is_lost_on_the_way_can_be_withdrawn_or_assigned_again(wo
     with open_runner(work) as runner:
         runner.recover()
         assert (runner.journal.state, runner.journal.reason) == (
-            State.DOWNLOADING,
+            UpdateState.DOWNLOADING,
             "storage_fault" if damage == "gone" else "torn_state",
         )
         assign_2(runner)
-        assert runner.journal.state is State.STAGED
+        assert runner.journal.state is UpdateState.STAGED
 
 
 def test_a_store_that_cannot_be_opened_says_so(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from edge_runtime.bundles.slots import Slot
 from edge_runtime.contracts.errors import ConfigError, OtaError, OtaRefusal
 from edge_runtime.contracts.report import StatusReport
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.agent.settings import reporting_of
 from edge_runtime.ota.agent.status_report import Reporting, read_key, report_of, send_report
 from edge_runtime.ota.lifecycle.child import never
 from edge_runtime.ota.lifecycle.effects import EndableClock
-from edge_runtime.ota.lifecycle.journal import Journal, State, Update
+from edge_runtime.ota.lifecycle.journal import Journal, Update
 from edge_runtime.ota.transfer.transport import HttpTransport
 from edge_runtime.releases.key_files import create_key, load_signer
 from hub.db.connection import open_database
@@ -64,7 +65,7 @@ def test_the_hub_hears_what_the_journal_and_the_pointer_say(served: ServedHub) -
     first = heard(served)
     assert first is not None
     assert (first.running_bundle, first.running_counter, first.state) == ("shipped", 0, "idle")
-    journal = Journal(State.DOWNLOADING, UPDATE, reason="unreachable", refused=Update("x", "y", 3))
+    journal = Journal(UpdateState.DOWNLOADING, UPDATE, reason="unreachable", refused=Update("x", "y", 3))
     send(reporting, journal, Slot("a" * 64, 5))
     said = heard(served)
     assert said is not None
@@ -100,8 +101,8 @@ def test_a_hub_that_keeps_silent_does_not_hold_the_agent_up() -> None:
         assert time.monotonic() - started_s < 15.0 * IMPATIENT.silence_s
 
 
-@pytest.mark.parametrize("state", State)
-def test_every_state_of_an_update_can_be_reported(state: State) -> None:
+@pytest.mark.parametrize("state", UpdateState)
+def test_every_state_of_an_update_can_be_reported(state: UpdateState) -> None:
     report = report_of(ROBOT, "0" * 32, Journal(state, UPDATE, reason="x" * 9999), Slot())
     assert report.state == state.value
     assert len(report.reason) == 500
@@ -114,7 +115,7 @@ def test_why_nothing_new_is_begun_is_told_and_does_not_hide_why_it_failed() -> N
     idle = Journal(reason="golden_differs", refused=UPDATE)
     assert reason(idle, OtaRefusal.INCOMPATIBLE_GPU) == "incompatible_gpu"
     assert reason(idle, OtaRefusal.REFUSED_BEFORE) == "golden_differs"
-    assert reason(Journal(State.DOWNLOADING, UPDATE, reason="no_space"), OtaRefusal.UNREACHABLE) == "no_space"
+    assert reason(Journal(UpdateState.DOWNLOADING, UPDATE, reason="no_space"), OtaRefusal.UNREACHABLE) == "no_space"
 
 
 def test_keys_that_are_none_are_refused(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_what_an_update_waits_for_is_told_with_its_detail(work: Path) -> None:
         runner.recover()
         runner.assign(release(work, "2"), 2)
         journal, why = runner.journal, runner.held_up_by
-    assert (journal.state, journal.reason, why) == (State.DOWNLOADING, "unreachable", "no network")
+    assert (journal.state, journal.reason, why) == (UpdateState.DOWNLOADING, "unreachable", "no network")
 
     def reason(refusal: str, detail: str) -> str:
         return report_of(ROBOT, "0" * 32, journal, Slot(), refusal, detail).reason

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_runtime.contracts.manifest import verify_bundle
-from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, State, Update
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, Update
 from edge_runtime.ota.lifecycle.runner import Runner
 from tests.ota.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, open_runner, release
@@ -37,7 +38,7 @@ def to_probation(runner: Runner) -> None:
 
 def try_out(runner: Runner) -> None:
     runner.admit()
-    if runner.journal.state is State.READY:
+    if runner.journal.state is UpdateState.READY:
         runner.clear()
 
 

@@ -14,21 +14,21 @@ from dataclasses import dataclass
 
 from edge_runtime.contracts.assignment import Assignment
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.agent.history import Entry, History, entry_of
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.lifecycle.child import Asked, never
 from edge_runtime.ota.lifecycle.effects import Effects
-from edge_runtime.ota.lifecycle.journal import State, Update
-from edge_runtime.ota.lifecycle.runner import PREPARING, Runner
+from edge_runtime.ota.lifecycle.journal import Update
+from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.transport import Transport
 from edge_runtime.ota.trust.compatibility import require_compatible
 from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.ota.trust.trust import Trust
 from edge_runtime.storage.durable import refusal_of
 
-_UNCHECKED = frozenset({State.STAGED, State.BUILDING, State.GOLDEN_CHECK})
-_UNFINISHED = frozenset({State.VERIFYING, State.COMMITTED, State.FAILED})
+_UNFINISHED = frozenset({UpdateState.VERIFYING, UpdateState.COMMITTED, UpdateState.FAILED})
 """What a disk that took no writes has held up, and the next turn ends."""
 
 
@@ -78,7 +78,7 @@ class Agent:
     @property
     def waits_for_check(self) -> bool:
         """Whether a staged bundle has not been built and checked yet."""
-        return self._runner.journal.state in _UNCHECKED
+        return self._runner.journal.state.is_unchecked
 
     def turn(self, now_s: float) -> Entry:
         """Ask the repositories, go on with what they say, and check what is staged. `now_s` is Unix time."""
@@ -122,7 +122,7 @@ class Agent:
                 last = said
         journal = self._runner.journal
         said = refused if refused.refusal else last
-        if not said.refusal and journal.reason and journal.state is not State.IDLE:
+        if not said.refusal and journal.reason and journal.state is not UpdateState.IDLE:
             said = Said(journal.reason, f"waits: {self._runner.held_up_by}".removesuffix(": "))
         entry = entry_of(journal, now_s, said.refusal, said.detail)
         self._history.write(entry)
@@ -139,17 +139,17 @@ class Agent:
         assignment = self._trust.check(now_s)
         terms = assignment.terms
         if self._is_committed(assignment):
-            if runner.journal.state is State.PROBATION:
+            if runner.journal.state is UpdateState.PROBATION:
                 return self._supersede(assignment)
             with self._lock:
-                if runner.journal.state in PREPARING:
+                if runner.journal.state.gives_way:
                     runner.withdraw()
             return Said(detail="runs what it should")
         # Whatever is wanted instead of the bundle on trial ends the trial only if it may be installed now.
         self._superseded.clear()
         if _is(runner.journal.update, assignment):
             with self._lock:
-                if runner.journal.state is State.DOWNLOADING:
+                if runner.journal.state is UpdateState.DOWNLOADING:
                     runner.resume()
             return Said(detail="this is what it should run")
         if _is(runner.journal.refused, assignment):
@@ -158,7 +158,7 @@ class Agent:
             raise OtaError(OtaRefusal.NOT_BEFORE, f"may be installed in {terms.not_before_s - now_s:.0f} s")
         release = self._trust.release(assignment, now_s)
         require_compatible(release.compatibility, self._settings.facts)
-        if runner.journal.state is State.PROBATION:
+        if runner.journal.state is UpdateState.PROBATION:
             return self._supersede(assignment)
         with self._lock:
             runner.assign(release, terms.release_counter, terms.probation_s)
@@ -181,12 +181,12 @@ class Agent:
         runner, effects = self._runner, self._effects
         with self._lock:
             effects.words = ""
-            if runner.journal.state is State.STAGED:
+            if runner.journal.state is UpdateState.STAGED:
                 runner.admit()
             elif self.waits_for_check:
                 runner.resume()
             journal = runner.journal
-        if journal.state is State.READY:
+        if journal.state is UpdateState.READY:
             return Said(detail=f"ready; {effects.words}")
         return Said(journal.reason, effects.words)
 

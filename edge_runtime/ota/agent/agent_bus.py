@@ -147,9 +147,9 @@ class AgentBus:
         """The oldest request that has no answer yet; it is for the caller to give it one."""
         return self._pending.popleft() if self._pending else None
 
-    def answer(self, command: UpdateCommand, words: str) -> None:
-        """What became of `command`."""
-        self.answers.append(UpdateAnswer(id=command.id, kind=command.kind, answer=words[:500]))
+    def answer(self, answer: UpdateAnswer) -> None:
+        """Say what became of a request."""
+        self.answers.append(answer)
         self.say_now()
 
     def serve(self, bundle: str, standby: str) -> None:
@@ -214,7 +214,8 @@ class AgentBus:
             self._known.append((message.id, message.kind))
             if message.stamp_ns < self._since_ns:
                 # An agent before this one may have done it, and twice would be once too often.
-                self.answer(message, f"{OtaRefusal.NOT_NOW}: the agent was started anew meanwhile: look at its status")
+                anew = OtaError(OtaRefusal.NOT_NOW, "the agent was started anew meanwhile: look at its status")
+                self.answer(message.refused(anew))
             else:
                 self._pending.append(message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from edge_runtime.contracts.updates import MAX_UPDATE_ANSWERS, UpdateCommand
+from edge_runtime.contracts.updates import MAX_UPDATE_ANSWERS, UpdateAnswer, UpdateCommand
 
 
 class Shared:
@@ -26,4 +26,4 @@ class Shared:
         self.superseded = threading.Event()
         self.is_working = threading.Event()
         self.checks: deque[UpdateCommand] = deque(maxlen=MAX_UPDATE_ANSWERS)
-        self.answers: deque[tuple[UpdateCommand, str]] = deque(maxlen=MAX_UPDATE_ANSWERS)
+        self.answers: deque[UpdateAnswer] = deque(maxlen=MAX_UPDATE_ANSWERS)

@@ -26,7 +26,8 @@ from edge_runtime.contracts.report import (
     SignedReport,
     StatusReport,
 )
-from edge_runtime.ota.lifecycle.journal import Journal, State
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.lifecycle.journal import Journal
 from edge_runtime.ota.transfer.transport import Transport
 from edge_runtime.ota.trust.repository import read_whole
 
@@ -76,7 +77,7 @@ def report_of(
     `detail`, in words, is told with the reason that it belongs to. What was refused before says why then, which is more
     than that it was.
     """
-    is_new = refusal and journal.state is State.IDLE and refusal != OtaRefusal.REFUSED_BEFORE
+    is_new = refusal and journal.state is UpdateState.IDLE and refusal != OtaRefusal.REFUSED_BEFORE
     reason = refusal if is_new else journal.reason
     if reason and detail and reason == refusal:
         reason = f"{reason}: {detail}"

@@ -16,11 +16,12 @@ from types import TracebackType
 
 from edge_runtime.bundles.slots import Slot
 from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.contracts.updates import UpdateResult
 from edge_runtime.ota.agent.agent import Agent
 from edge_runtime.ota.agent.history import Entry
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.lifecycle.child import Asked
-from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.store.scrub import Scrub
 
@@ -63,7 +64,7 @@ class Worker:
         self._must_wait = must_wait
         self._should_end = should_end
         self._turn_due_s = self._check_due_s = time.monotonic()
-        self._reported: tuple[State, Slot] | None = None
+        self._reported: tuple[UpdateState, Slot] | None = None
         self._awaits_end_of_trial = False
         self._ended = threading.Event()
         self._error: BaseException | None = None
@@ -132,7 +133,7 @@ class Worker:
             or self._reported != self._standing()
         )
 
-    def _standing(self) -> tuple[State, Slot]:
+    def _standing(self) -> tuple[UpdateState, Slot]:
         """What the hub should know soon."""
         return self._runner.journal.state, self._acting()
 
@@ -143,10 +144,10 @@ class Worker:
     def _check(self) -> None:
         command = self._shared.checks.popleft()
         try:
-            words = self._agent.consult(time.time())
+            answer = command.answered(UpdateResult.DONE, self._agent.consult(time.time()))
         except (EdgeError, OSError) as error:
-            words = str(error)
-        self._shared.answers.append((command, words))
+            answer = command.refused(error)
+        self._shared.answers.append(answer)
         self._turn_due_s = time.monotonic()
 
     def _take(self, act: Callable[[], Entry]) -> None:

@@ -15,14 +15,22 @@ from collections.abc import Callable
 
 from edge_runtime.bundles.installed import Installed
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.contracts.updates import DONE, MAX_WORDS_CHARS, UpdateCommand, UpdateKind, UpdateStatus, WaitsFor
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.contracts.updates import (
+    MAX_WORDS_CHARS,
+    UpdateAnswer,
+    UpdateCommand,
+    UpdateKind,
+    UpdateResult,
+    UpdateStatus,
+    WaitsFor,
+)
 from edge_runtime.ota.agent.agent_bus import AgentBus
 from edge_runtime.ota.agent.history import History, entry_of
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.lifecycle.desired_policy import DesiredPolicy, Standing, wanted
 from edge_runtime.ota.lifecycle.effects import Effects
-from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.lifecycle.lifecycle import TABLE, Event
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.probation.probation import Terms, Verdict
@@ -33,7 +41,6 @@ LOOK_S = 0.5
 STEADY_S = 600.0
 """A trial that has gone on for as long since this process came back is not what ended the one before."""
 _LOCK_S = 30.0
-_WAITS_FOR_REST = frozenset({State.STAGED, State.BUILDING, State.GOLDEN_CHECK, State.READY})
 
 
 class Activation:
@@ -70,28 +77,30 @@ class Activation:
         self._answer()
         state = self._runner.journal.state
         if now_s - self._looked_s >= LOOK_S:
-            counts = state is State.PROBATION and all(self._agent_bus.is_alive(process.name) for process in PROCESSES)
+            counts = state is UpdateState.PROBATION and all(
+                self._agent_bus.is_alive(process.name) for process in PROCESSES
+            )
             self._trial.look(now_s, counts=counts)
             self._steady_s += now_s - self._looked_s if counts else 0.0
             self._looked_s = now_s
-            if state is State.READY:
+            if state is UpdateState.READY:
                 self._try_out()
-            elif state is State.PROBATION:
+            elif state is UpdateState.PROBATION:
                 self._judge()
-            elif state is State.ROLLING_BACK:
+            elif state is UpdateState.ROLLING_BACK:
                 self._attempt(self._runner.resume)
-        if self._runner.journal.state is not State.PROBATION:
+        if self._runner.journal.state is not UpdateState.PROBATION:
             self._shared.superseded.clear()
             self._trial_words = ""
             self._steady_s = 0.0
         serve, standby = wanted(self._runner.slots, self._runner.journal, self._installed.digest_of)
         self._orders.want(serve, standby, time.monotonic_ns())
-        self._trial.observer.boots(serve, on_trial=self._runner.journal.state is State.PROBATION)
+        self._trial.observer.boots(serve, on_trial=self._runner.journal.state is UpdateState.PROBATION)
 
     def end(self) -> None:
         """Write down what is known of the trial; an end in order is not held against it."""
         self._trial.keep(time.monotonic())
-        if self._runner.journal.state is State.PROBATION and self._runner.journal.restarts:
+        if self._runner.journal.state is UpdateState.PROBATION and self._runner.journal.restarts:
             self._attempt(self._runner.steady)
 
     def status(self) -> UpdateStatus | None:
@@ -105,7 +114,7 @@ class Activation:
         return UpdateStatus(
             stamp_ns=time.monotonic_ns(),
             pid=os.getpid(),
-            state=journal.state.value,
+            state=journal.state,
             running=running,
             running_counter=slots.active.release_counter,
             release=last.release,
@@ -122,39 +131,41 @@ class Activation:
 
     def _waits_for(self) -> WaitsFor:
         state = self._runner.journal.state
-        is_held_back = state in _WAITS_FOR_REST or (state is State.PROBATION and self._shared.superseded.is_set())
+        is_held_back = state.waits_for_rest or (state is UpdateState.PROBATION and self._shared.superseded.is_set())
         if is_held_back and not self._may_change_over():
             return WaitsFor.REST
-        return WaitsFor.ENGINE if state is State.READY else WaitsFor.NOTHING
+        return WaitsFor.ENGINE if state is UpdateState.READY else WaitsFor.NOTHING
 
     def _answer(self) -> None:
         agent_bus, shared = self._agent_bus, self._shared
         while shared.answers:
-            agent_bus.answer(*shared.answers.popleft())
+            agent_bus.answer(shared.answers.popleft())
         for honoured in agent_bus.honoured:
-            agent_bus.answer(honoured, self._gone_back())
+            agent_bus.answer(self._gone_back(honoured))
         agent_bus.honoured = []
         while (command := agent_bus.next_command()) is not None:
             if command.kind is UpdateKind.ROLLBACK:
-                agent_bus.answer(command, self._obey(command))
+                agent_bus.answer(self._obey(command))
             elif shared.is_working.is_set():
-                agent_bus.answer(command, f"{OtaRefusal.BUSY}: the agent is {self._runner.journal.state}")
+                busy = OtaError(OtaRefusal.BUSY, f"the agent is {self._runner.journal.state}")
+                agent_bus.answer(command.refused(busy))
             else:
                 shared.checks.append(command)
 
-    def _obey(self, command: UpdateCommand) -> str:
+    def _obey(self, command: UpdateCommand) -> UpdateAnswer:
         try:
             self._go_back(self._runner.roll_back)
         except OtaError as error:
             self._write(str(error.refusal), error.detail)
-            return str(error)
+            return command.refused(error)
         self._write(str(OtaRefusal.ROLLBACK_ASKED), command.reason or "asked for by hand")
-        return self._gone_back()
+        return self._gone_back(command)
 
-    def _gone_back(self) -> str:
-        if self._runner.journal.state is State.ROLLING_BACK:
-            return f"under way: the pointer is back, the engine is not: {self._effects.words}"
-        return DONE
+    def _gone_back(self, command: UpdateCommand) -> UpdateAnswer:
+        if self._runner.journal.state is UpdateState.ROLLING_BACK:
+            detail = f"the pointer is back, the engine is not: {self._effects.words}"
+            return command.answered(UpdateResult.UNDER_WAY, detail)
+        return command.answered(UpdateResult.DONE)
 
     def _try_out(self) -> None:
         if not self._may_change_over():

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from enum import Enum
 
 from edge_runtime.bundles.slots import Slot, Slots
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.updates import PolicyOrder, PolicyStatus
-from edge_runtime.ota.lifecycle.journal import Journal, State
+from edge_runtime.ota.lifecycle.journal import Journal
 
 ALIVE_NS = 1_000_000_000
 """An engine that says nothing for as long, ten times its interval, is not there."""
@@ -29,13 +30,13 @@ def wanted(slots: Slots, journal: Journal, digest_of: Callable[[Slot], str]) -> 
     Beside a bundle on trial waits the one to go back to, beside the committed one the one that is about to be tried,
     or else the previous one: whatever comes next, nothing has to be loaded for it.
     """
-    if journal.state is State.ROLLING_BACK:
+    if journal.state is UpdateState.ROLLING_BACK:
         back = (slots.committed, slots.previous)
         serve = next((slot for slot in back if slot is not None and slot.bundle == journal.back_to), slots.committed)
         return digest_of(serve), ""
     if slots.active != slots.committed:
         beside: Slot | None = slots.committed
-    elif journal.state is State.READY:
+    elif journal.state is UpdateState.READY:
         beside = slots.staged
     else:
         beside = slots.previous

@@ -6,32 +6,12 @@ Refuses to know what follows from a state. Trusts its one writer, the runner.
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 
 import msgspec
 
+from edge_runtime.contracts.states import UpdateState
 from edge_runtime.storage.durable import TwinRecord, refusal_of
-
-
-class State(str, Enum):
-    """Where an update stands. The strings are on disks of robots."""
-
-    IDLE = "idle"
-    DOWNLOADING = "downloading"
-    VERIFYING = "verifying"
-    STAGED = "staged"
-    BUILDING = "building"
-    GOLDEN_CHECK = "golden_check"
-    READY = "ready"
-    ACTIVATING = "activating"
-    PROBATION = "probation"
-    COMMITTED = "committed"
-    ROLLING_BACK = "rolling_back"
-    FAILED = "failed"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +48,7 @@ class Journal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         refused: the last update that failed or was left; it is not tried again under the same counter.
     """
 
-    state: State = State.IDLE
+    state: UpdateState = UpdateState.IDLE
     update: Update = Update()
     back_to: str = ""
     reason: str = ""

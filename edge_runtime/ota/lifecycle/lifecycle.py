@@ -14,7 +14,8 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from edge_runtime.contracts.errors import OtaRefusal
-from edge_runtime.ota.lifecycle.journal import Journal, State, Update
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.lifecycle.journal import Journal, Update
 
 
 class Event(str, Enum):
@@ -60,117 +61,117 @@ class Effect(str, Enum):
     COLLECT = "collect"
 
 
-TABLE: dict[tuple[State, Event], State] = {
-    (State.IDLE, Event.ASSIGNED): State.DOWNLOADING,
-    (State.IDLE, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.IDLE, Event.RESTARTED): State.IDLE,
-    (State.DOWNLOADING, Event.FETCHED): State.VERIFYING,
-    (State.DOWNLOADING, Event.ASSIGNED): State.DOWNLOADING,
-    (State.DOWNLOADING, Event.WITHDRAWN): State.FAILED,
-    (State.DOWNLOADING, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.DOWNLOADING, Event.PAUSED): State.DOWNLOADING,
-    (State.DOWNLOADING, Event.RESUMED): State.DOWNLOADING,
-    (State.DOWNLOADING, Event.RESTARTED): State.DOWNLOADING,
-    (State.VERIFYING, Event.VERIFIED): State.STAGED,
-    (State.VERIFYING, Event.ALTERED): State.DOWNLOADING,
-    (State.VERIFYING, Event.ASSIGNED): State.DOWNLOADING,
-    (State.VERIFYING, Event.FAILED): State.FAILED,
-    (State.VERIFYING, Event.WITHDRAWN): State.FAILED,
-    (State.VERIFYING, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.VERIFYING, Event.ENDLESS): State.FAILED,
-    (State.VERIFYING, Event.PAUSED): State.VERIFYING,
-    (State.VERIFYING, Event.RESUMED): State.VERIFYING,
-    (State.VERIFYING, Event.RESTARTED): State.VERIFYING,
-    (State.STAGED, Event.ADMITTED): State.BUILDING,
-    (State.STAGED, Event.ASSIGNED): State.DOWNLOADING,
-    (State.STAGED, Event.FAILED): State.FAILED,
-    (State.STAGED, Event.WITHDRAWN): State.FAILED,
-    (State.STAGED, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.STAGED, Event.RESTARTED): State.STAGED,
-    (State.BUILDING, Event.BUILT): State.GOLDEN_CHECK,
-    (State.BUILDING, Event.ASSIGNED): State.DOWNLOADING,
-    (State.BUILDING, Event.FAILED): State.FAILED,
-    (State.BUILDING, Event.WITHDRAWN): State.FAILED,
-    (State.BUILDING, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.BUILDING, Event.ENDLESS): State.FAILED,
-    (State.BUILDING, Event.PAUSED): State.BUILDING,
-    (State.BUILDING, Event.RESUMED): State.BUILDING,
-    (State.BUILDING, Event.RESTARTED): State.BUILDING,
-    (State.GOLDEN_CHECK, Event.MATCHED): State.READY,
-    (State.GOLDEN_CHECK, Event.ASSIGNED): State.DOWNLOADING,
-    (State.GOLDEN_CHECK, Event.FAILED): State.FAILED,
-    (State.GOLDEN_CHECK, Event.WITHDRAWN): State.FAILED,
-    (State.GOLDEN_CHECK, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.GOLDEN_CHECK, Event.ENDLESS): State.FAILED,
-    (State.GOLDEN_CHECK, Event.PAUSED): State.GOLDEN_CHECK,
-    (State.GOLDEN_CHECK, Event.RESUMED): State.GOLDEN_CHECK,
-    (State.GOLDEN_CHECK, Event.RESTARTED): State.GOLDEN_CHECK,
-    (State.READY, Event.CLEARED): State.ACTIVATING,
-    (State.READY, Event.ASSIGNED): State.DOWNLOADING,
-    (State.READY, Event.FAILED): State.FAILED,
-    (State.READY, Event.WITHDRAWN): State.FAILED,
-    (State.READY, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.READY, Event.RESTARTED): State.READY,
-    (State.ACTIVATING, Event.ACTIVATED): State.PROBATION,
-    (State.ACTIVATING, Event.FAILED): State.ROLLING_BACK,
-    (State.ACTIVATING, Event.ENDLESS): State.ROLLING_BACK,
-    (State.ACTIVATING, Event.RESTARTED): State.ACTIVATING,
-    (State.PROBATION, Event.PROVEN): State.COMMITTED,
-    (State.PROBATION, Event.FAILED): State.ROLLING_BACK,
-    (State.PROBATION, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.PROBATION, Event.ENDLESS): State.ROLLING_BACK,
-    (State.PROBATION, Event.STEADY): State.PROBATION,
-    (State.PROBATION, Event.RESTARTED): State.PROBATION,
-    (State.COMMITTED, Event.SETTLED): State.IDLE,
-    (State.COMMITTED, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.COMMITTED, Event.PAUSED): State.COMMITTED,
-    (State.COMMITTED, Event.RESUMED): State.COMMITTED,
-    (State.COMMITTED, Event.RESTARTED): State.COMMITTED,
-    (State.ROLLING_BACK, Event.RETURNED): State.FAILED,
-    (State.ROLLING_BACK, Event.PAUSED): State.ROLLING_BACK,
-    (State.ROLLING_BACK, Event.RESUMED): State.ROLLING_BACK,
-    (State.ROLLING_BACK, Event.RESTARTED): State.ROLLING_BACK,
-    (State.FAILED, Event.SETTLED): State.IDLE,
-    (State.FAILED, Event.ROLLBACK_ASKED): State.ROLLING_BACK,
-    (State.FAILED, Event.PAUSED): State.FAILED,
-    (State.FAILED, Event.RESUMED): State.FAILED,
-    (State.FAILED, Event.RESTARTED): State.FAILED,
+TABLE: dict[tuple[UpdateState, Event], UpdateState] = {
+    (UpdateState.IDLE, Event.ASSIGNED): UpdateState.DOWNLOADING,
+    (UpdateState.IDLE, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.IDLE, Event.RESTARTED): UpdateState.IDLE,
+    (UpdateState.DOWNLOADING, Event.FETCHED): UpdateState.VERIFYING,
+    (UpdateState.DOWNLOADING, Event.ASSIGNED): UpdateState.DOWNLOADING,
+    (UpdateState.DOWNLOADING, Event.WITHDRAWN): UpdateState.FAILED,
+    (UpdateState.DOWNLOADING, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.DOWNLOADING, Event.PAUSED): UpdateState.DOWNLOADING,
+    (UpdateState.DOWNLOADING, Event.RESUMED): UpdateState.DOWNLOADING,
+    (UpdateState.DOWNLOADING, Event.RESTARTED): UpdateState.DOWNLOADING,
+    (UpdateState.VERIFYING, Event.VERIFIED): UpdateState.STAGED,
+    (UpdateState.VERIFYING, Event.ALTERED): UpdateState.DOWNLOADING,
+    (UpdateState.VERIFYING, Event.ASSIGNED): UpdateState.DOWNLOADING,
+    (UpdateState.VERIFYING, Event.FAILED): UpdateState.FAILED,
+    (UpdateState.VERIFYING, Event.WITHDRAWN): UpdateState.FAILED,
+    (UpdateState.VERIFYING, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.VERIFYING, Event.ENDLESS): UpdateState.FAILED,
+    (UpdateState.VERIFYING, Event.PAUSED): UpdateState.VERIFYING,
+    (UpdateState.VERIFYING, Event.RESUMED): UpdateState.VERIFYING,
+    (UpdateState.VERIFYING, Event.RESTARTED): UpdateState.VERIFYING,
+    (UpdateState.STAGED, Event.ADMITTED): UpdateState.BUILDING,
+    (UpdateState.STAGED, Event.ASSIGNED): UpdateState.DOWNLOADING,
+    (UpdateState.STAGED, Event.FAILED): UpdateState.FAILED,
+    (UpdateState.STAGED, Event.WITHDRAWN): UpdateState.FAILED,
+    (UpdateState.STAGED, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.STAGED, Event.RESTARTED): UpdateState.STAGED,
+    (UpdateState.BUILDING, Event.BUILT): UpdateState.GOLDEN_CHECK,
+    (UpdateState.BUILDING, Event.ASSIGNED): UpdateState.DOWNLOADING,
+    (UpdateState.BUILDING, Event.FAILED): UpdateState.FAILED,
+    (UpdateState.BUILDING, Event.WITHDRAWN): UpdateState.FAILED,
+    (UpdateState.BUILDING, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.BUILDING, Event.ENDLESS): UpdateState.FAILED,
+    (UpdateState.BUILDING, Event.PAUSED): UpdateState.BUILDING,
+    (UpdateState.BUILDING, Event.RESUMED): UpdateState.BUILDING,
+    (UpdateState.BUILDING, Event.RESTARTED): UpdateState.BUILDING,
+    (UpdateState.GOLDEN_CHECK, Event.MATCHED): UpdateState.READY,
+    (UpdateState.GOLDEN_CHECK, Event.ASSIGNED): UpdateState.DOWNLOADING,
+    (UpdateState.GOLDEN_CHECK, Event.FAILED): UpdateState.FAILED,
+    (UpdateState.GOLDEN_CHECK, Event.WITHDRAWN): UpdateState.FAILED,
+    (UpdateState.GOLDEN_CHECK, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.GOLDEN_CHECK, Event.ENDLESS): UpdateState.FAILED,
+    (UpdateState.GOLDEN_CHECK, Event.PAUSED): UpdateState.GOLDEN_CHECK,
+    (UpdateState.GOLDEN_CHECK, Event.RESUMED): UpdateState.GOLDEN_CHECK,
+    (UpdateState.GOLDEN_CHECK, Event.RESTARTED): UpdateState.GOLDEN_CHECK,
+    (UpdateState.READY, Event.CLEARED): UpdateState.ACTIVATING,
+    (UpdateState.READY, Event.ASSIGNED): UpdateState.DOWNLOADING,
+    (UpdateState.READY, Event.FAILED): UpdateState.FAILED,
+    (UpdateState.READY, Event.WITHDRAWN): UpdateState.FAILED,
+    (UpdateState.READY, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.READY, Event.RESTARTED): UpdateState.READY,
+    (UpdateState.ACTIVATING, Event.ACTIVATED): UpdateState.PROBATION,
+    (UpdateState.ACTIVATING, Event.FAILED): UpdateState.ROLLING_BACK,
+    (UpdateState.ACTIVATING, Event.ENDLESS): UpdateState.ROLLING_BACK,
+    (UpdateState.ACTIVATING, Event.RESTARTED): UpdateState.ACTIVATING,
+    (UpdateState.PROBATION, Event.PROVEN): UpdateState.COMMITTED,
+    (UpdateState.PROBATION, Event.FAILED): UpdateState.ROLLING_BACK,
+    (UpdateState.PROBATION, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.PROBATION, Event.ENDLESS): UpdateState.ROLLING_BACK,
+    (UpdateState.PROBATION, Event.STEADY): UpdateState.PROBATION,
+    (UpdateState.PROBATION, Event.RESTARTED): UpdateState.PROBATION,
+    (UpdateState.COMMITTED, Event.SETTLED): UpdateState.IDLE,
+    (UpdateState.COMMITTED, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.COMMITTED, Event.PAUSED): UpdateState.COMMITTED,
+    (UpdateState.COMMITTED, Event.RESUMED): UpdateState.COMMITTED,
+    (UpdateState.COMMITTED, Event.RESTARTED): UpdateState.COMMITTED,
+    (UpdateState.ROLLING_BACK, Event.RETURNED): UpdateState.FAILED,
+    (UpdateState.ROLLING_BACK, Event.PAUSED): UpdateState.ROLLING_BACK,
+    (UpdateState.ROLLING_BACK, Event.RESUMED): UpdateState.ROLLING_BACK,
+    (UpdateState.ROLLING_BACK, Event.RESTARTED): UpdateState.ROLLING_BACK,
+    (UpdateState.FAILED, Event.SETTLED): UpdateState.IDLE,
+    (UpdateState.FAILED, Event.ROLLBACK_ASKED): UpdateState.ROLLING_BACK,
+    (UpdateState.FAILED, Event.PAUSED): UpdateState.FAILED,
+    (UpdateState.FAILED, Event.RESUMED): UpdateState.FAILED,
+    (UpdateState.FAILED, Event.RESTARTED): UpdateState.FAILED,
 }
 
-ENTRY: dict[State, tuple[Effect, ...]] = {
-    State.IDLE: (),
-    State.DOWNLOADING: (Effect.FETCH,),
-    State.VERIFYING: (Effect.VERIFY,),
-    State.STAGED: (),
-    State.BUILDING: (Effect.BUILD,),
-    State.GOLDEN_CHECK: (Effect.GOLDEN_CHECK,),
-    State.READY: (),
-    State.ACTIVATING: (Effect.POINT, Effect.SERVE),
-    State.PROBATION: (),
-    State.COMMITTED: (Effect.COMMIT, Effect.COLLECT),
+ENTRY: dict[UpdateState, tuple[Effect, ...]] = {
+    UpdateState.IDLE: (),
+    UpdateState.DOWNLOADING: (Effect.FETCH,),
+    UpdateState.VERIFYING: (Effect.VERIFY,),
+    UpdateState.STAGED: (),
+    UpdateState.BUILDING: (Effect.BUILD,),
+    UpdateState.GOLDEN_CHECK: (Effect.GOLDEN_CHECK,),
+    UpdateState.READY: (),
+    UpdateState.ACTIVATING: (Effect.POINT, Effect.SERVE),
+    UpdateState.PROBATION: (),
+    UpdateState.COMMITTED: (Effect.COMMIT, Effect.COLLECT),
     # What misbehaves is taken off the robot first; the pointer follows.
-    State.ROLLING_BACK: (Effect.SERVE, Effect.POINT_BACK),
-    State.FAILED: (Effect.DISCARD, Effect.COLLECT),
+    UpdateState.ROLLING_BACK: (Effect.SERVE, Effect.POINT_BACK),
+    UpdateState.FAILED: (Effect.DISCARD, Effect.COLLECT),
 }
 
-DONE: dict[State, Event] = {
-    State.DOWNLOADING: Event.FETCHED,
-    State.VERIFYING: Event.VERIFIED,
-    State.BUILDING: Event.BUILT,
-    State.GOLDEN_CHECK: Event.MATCHED,
-    State.ACTIVATING: Event.ACTIVATED,
-    State.COMMITTED: Event.SETTLED,
-    State.ROLLING_BACK: Event.RETURNED,
-    State.FAILED: Event.SETTLED,
+DONE: dict[UpdateState, Event] = {
+    UpdateState.DOWNLOADING: Event.FETCHED,
+    UpdateState.VERIFYING: Event.VERIFIED,
+    UpdateState.BUILDING: Event.BUILT,
+    UpdateState.GOLDEN_CHECK: Event.MATCHED,
+    UpdateState.ACTIVATING: Event.ACTIVATED,
+    UpdateState.COMMITTED: Event.SETTLED,
+    UpdateState.ROLLING_BACK: Event.RETURNED,
+    UpdateState.FAILED: Event.SETTLED,
 }
 """What it means that the effects of a state are done. A state that is not here waits for somebody."""
 
-RESTARTS_MAX: dict[State, int] = {
-    State.VERIFYING: 5,
-    State.BUILDING: 5,
-    State.GOLDEN_CHECK: 5,
-    State.ACTIVATING: 3,
-    State.PROBATION: 5,
+RESTARTS_MAX: dict[UpdateState, int] = {
+    UpdateState.VERIFYING: 5,
+    UpdateState.BUILDING: 5,
+    UpdateState.GOLDEN_CHECK: 5,
+    UpdateState.ACTIVATING: 3,
+    UpdateState.PROBATION: 5,
 }
 """How often a process may come back in a state before the update is taken for the cause. No limit where it is not to
 blame (weeks of downloading with a robot that is switched off every night) or where giving up leads nowhere better. An
@@ -211,7 +212,9 @@ def advance(
         raise ValueError(f"{event} cannot happen in {journal.state}")
     if event is Event.PAUSED:
         # Why it goes back is what people will ask, not what held it up.
-        return Step(replace(journal, reason=reason if journal.state is not State.ROLLING_BACK else journal.reason), ())
+        return Step(
+            replace(journal, reason=reason if journal.state is not UpdateState.ROLLING_BACK else journal.reason), ()
+        )
     if event is Event.ASSIGNED:
         if update is None:
             raise ValueError("assigned without an update")
@@ -220,16 +223,16 @@ def advance(
         restarts = 0 if event is Event.STEADY else journal.restarts + died
         kept = "" if restarts_max is not None else journal.reason
         return Step(replace(journal, reason=kept, restarts=restarts), ENTRY[target])
-    if target is State.IDLE:
-        reason = journal.reason if journal.state is State.FAILED else ""
+    if target is UpdateState.IDLE:
+        reason = journal.reason if journal.state is UpdateState.FAILED else ""
         return Step(Journal(reason=reason, refused=journal.refused), ENTRY[target])
-    given_up = target is State.FAILED and event is not Event.WITHDRAWN
+    given_up = target is UpdateState.FAILED and event is not Event.WITHDRAWN
     return Step(
         Journal(
             state=target,
             update=update or journal.update,
-            back_to=back_to if target is State.ROLLING_BACK else "",
-            reason=reason or (journal.reason if target is State.FAILED else ""),
+            back_to=back_to if target is UpdateState.ROLLING_BACK else "",
+            reason=reason or (journal.reason if target is UpdateState.FAILED else ""),
             steps=journal.steps + 1,
             refused=journal.update if given_up else journal.refused,
         ),

@@ -21,7 +21,8 @@ from edge_runtime.bundles.installed import Installed
 from edge_runtime.bundles.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
 from edge_runtime.contracts.errors import EdgeError, OtaError, OtaRefusal
 from edge_runtime.contracts.release import ReleaseManifest, load
-from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, State, Update
+from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, Update
 from edge_runtime.ota.lifecycle.lifecycle import DONE, TABLE, Effect, Event, Step, advance
 from edge_runtime.ota.transfer.blobs import BlobStore
 from edge_runtime.ota.transfer.staging import Staging, begin
@@ -30,10 +31,6 @@ from edge_runtime.storage.durable import make_folder, refusal_of, write_durably
 
 _PASSES = frozenset({OtaRefusal.NO_SPACE, OtaRefusal.STORAGE_FAULT, OtaRefusal.NOT_NOW, OtaRefusal.AT_WORK})
 """What says nothing about the bundle."""
-PREPARING = frozenset(
-    {State.DOWNLOADING, State.VERIFYING, State.STAGED, State.BUILDING, State.GOLDEN_CHECK, State.READY}
-)
-"""States of an update that is not yet on trial, and gives way."""
 
 
 class Robot(Protocol):
@@ -169,7 +166,7 @@ class Runner:
         slot = Slot(update.bundle, update.release_counter)
         known = self.journal.update
         if (update.release, release_counter) == (known.release, known.release_counter):
-            if self.journal.state in (State.DOWNLOADING, State.VERIFYING):
+            if self.journal.state in (UpdateState.DOWNLOADING, UpdateState.VERIFYING):
                 self._keep(release)
             return self.resume()
         if slot == self.slots.committed:
@@ -249,7 +246,7 @@ class Runner:
             try:
                 self._persist(step)
             except OtaError as error:
-                if self.journal.state is not State.ACTIVATING:
+                if self.journal.state is not UpdateState.ACTIVATING:
                     raise
                 # Who cannot write down that a bundle is on trial must not leave it running.
                 event, reason = Event.FAILED, str(error.refusal)
@@ -262,7 +259,7 @@ class Runner:
             try:
                 self._journal_file.write(step.journal)
             except OtaError:
-                if step.journal.state is not State.ROLLING_BACK:
+                if step.journal.state is not UpdateState.ROLLING_BACK:
                     raise
         self.journal = step.journal
 
@@ -270,7 +267,7 @@ class Runner:
         """Do the effects; returns what came of them, and why."""
         fault: EdgeError | None = None
         for effect in step.effects:
-            if fault is None or self.journal.state is State.ROLLING_BACK:
+            if fault is None or self.journal.state is UpdateState.ROLLING_BACK:
                 try:
                     self._effects[effect]()
                 except EdgeError as error:
@@ -285,13 +282,13 @@ class Runner:
         state = self.journal.state
         refusal = fault.refusal if isinstance(fault, OtaError) else None
         if (
-            state is State.VERIFYING
+            state is UpdateState.VERIFYING
             and refusal is OtaRefusal.BUNDLE_ALTERED
             and self._staging
             and self._staging.missing
         ):
             return Event.ALTERED
-        waits = state is State.DOWNLOADING or refusal in _PASSES or (state, Event.FAILED) not in TABLE
+        waits = state is UpdateState.DOWNLOADING or refusal in _PASSES or (state, Event.FAILED) not in TABLE
         return Event.PAUSED if waits and (state, Event.PAUSED) in TABLE else Event.FAILED
 
     def _read_state(self) -> Journal:
@@ -303,7 +300,7 @@ class Runner:
             self.slots = Slots()
             self._slot_file.write(self.slots)
             return Journal(reason=torn)
-        back = Journal(State.ROLLING_BACK, back_to=self.slots.committed.bundle, reason=torn)
+        back = Journal(UpdateState.ROLLING_BACK, back_to=self.slots.committed.bundle, reason=torn)
         try:
             journal = self._journal_file.read()
         except OtaError:
@@ -313,16 +310,16 @@ class Runner:
         slots = self.slots
         staged = "" if slots.staged is None else slots.staged.bundle
         needed = {
-            State.STAGED: staged,
-            State.BUILDING: staged,
-            State.GOLDEN_CHECK: staged,
-            State.READY: staged,
-            State.ACTIVATING: staged,
-            State.PROBATION: slots.active.bundle,
-            State.COMMITTED: staged or slots.committed.bundle,
+            UpdateState.STAGED: staged,
+            UpdateState.BUILDING: staged,
+            UpdateState.GOLDEN_CHECK: staged,
+            UpdateState.READY: staged,
+            UpdateState.ACTIVATING: staged,
+            UpdateState.PROBATION: slots.active.bundle,
+            UpdateState.COMMITTED: staged or slots.committed.bundle,
         }
         if needed.get(journal.state, journal.update.bundle) != journal.update.bundle:
-            return Journal(State.ROLLING_BACK, journal.update, self.slots.committed.bundle, torn)
+            return Journal(UpdateState.ROLLING_BACK, journal.update, self.slots.committed.bundle, torn)
         return journal
 
     def _point(self, slots: Slots) -> None:
@@ -377,11 +374,11 @@ class Runner:
             raise refusal_of(error, "raising the floor") from error
 
     def _collect(self) -> None:
-        wanted = {self.journal.update.bundle} if self.journal.state is State.DOWNLOADING else set()
+        wanted = {self.journal.update.bundle} if self.journal.state is UpdateState.DOWNLOADING else set()
         self.store.collect(self.slots.bundles | wanted)
         try:
             for path in self._releases.iterdir():
-                if path.stem != self.journal.update.release_digest or self.journal.state is not State.DOWNLOADING:
+                if path.stem != self.journal.update.release_digest or self.journal.state is not UpdateState.DOWNLOADING:
                     path.unlink()
         except OSError as error:
             raise refusal_of(error, "collecting releases") from error
