@@ -203,9 +203,9 @@ class KernelConfig:
         That is `frozen_travel_rad`, a tick's way, and twice what remembered commands may be off: once because the
         kernel allows for it, once because it may hide as much of the travel.
         """
-        apart_s = (self.feedback_max_age_ns // (lib.KERNEL_TRAIL - 2) + self.tick_ns) * 1e-9
+        apart_s = float(self.feedback_max_age_ns // (lib.KERNEL_TRAIL - 2) + self.tick_ns) * 1e-9
         limits = zip(self.dq_max_rad_s, self.ddq_max_rad_s2, strict=True)
-        return self.frozen_travel_rad + max(v * self.tick_ns * 1e-9 + 0.5 * a * apart_s**2 for v, a in limits)
+        return self.frozen_travel_rad + max(v * self.tick_ns * 1e-9 + 0.5 * a * apart_s * apart_s for v, a in limits)
 
     @property
     def torque_limits_nm(self) -> tuple[float, ...]:

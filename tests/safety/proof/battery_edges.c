@@ -66,7 +66,7 @@ static void ask_checks(uint32_t variant, answer *a) {
         ask_following(a);
         stand(0);
         /* The measurement has not changed; the command has, before this was sampled, or seen before. */
-        state.trail_rad[0][joint] = state.trail_rad[1][joint] = travel[k];
+        for (uint32_t place = 0; place < KERNEL_TRAIL; place++) state.trail_rad[place][joint] = travel[k];
         ask_following(a);
         feedback.seq = 0u;
         ask_following(a);
