@@ -83,7 +83,7 @@ static double told_rad(const kernel_state *state, trail_place at, uint32_t i) {
  * between two places of the trail, by A h^2 / 8 for an acceleration A and a time h; that at the least of one sample and at
  * the most of another comes on top of the travel.
  *
- * Found, where the command goes one way: by the first sample whose predecessor came after that travel. */
+ * Found, where the command goes one way: by the first sample whose predecessor came a tick or more after that travel. */
 static int is_frozen(kernel_state *state, const kernel_config *config, double measured_rad, uint32_t i,
                      trail_place before, trail_place now) {
     double least = smaller(told_rad(state, before, i), told_rad(state, now, i));
