@@ -75,7 +75,7 @@ def _at_rest(config: Any, posture_rad: NDArray[np.float64]) -> Any:
     """A kernel that holds the robot there."""
     state = ffi.new("kernel_state *")
     lib.kernel_init(state, config)
-    for values in (state.q_rad, state.target_rad, state.measured_rad, state.moved_from_rad):
+    for values in (state.q_rad, state.target_rad, state.measured_rad, state.shown_least_rad, state.shown_most_rad):
         values[0 : len(posture_rad)] = posture_rad.tolist()
     state.state, state.has_now, state.has_command = int(State.HOLDING), 1, 1
     return state

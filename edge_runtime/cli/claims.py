@@ -17,6 +17,7 @@ from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.control.limits import TICK_S, kernel_config, kinematics_of
+from edge_runtime.safety import KernelConfig
 from edge_runtime.safety.kinematics import BASE, KinematicsFile, Watch
 
 _MAY = (
@@ -57,11 +58,11 @@ def claims_sheet(config: RobotConfig) -> str:
         ConfigError: limits that the kernel can't hold.
     """
     # Nothing is claimed of limits that the kernel would refuse.
-    kernel_config(config.safety, config.embodiment)
-    return "\n".join(_lines(config)) + "\n"
+    held = kernel_config(config.safety, config.embodiment)
+    return "\n".join(_lines(config, held)) + "\n"
 
 
-def _lines(config: RobotConfig) -> Iterator[str]:
+def _lines(config: RobotConfig, held: KernelConfig) -> Iterator[str]:
     safety, embodiment = config.safety, config.embodiment
     yield f"# What may be claimed of {config.robot.name}"
     yield ""
@@ -117,7 +118,7 @@ def _lines(config: RobotConfig) -> Iterator[str]:
         yield from _list(tuple(not_kept_apart(*body, safety.geometry)) or ("nothing: every link is",))
     yield ""
     yield "## Stops the robot, and latches"
-    yield from _list(_trips(config))
+    yield from _list(_trips(config, held))
     yield ""
     yield "## Without a policy"
     yield from _list(_fallback(safety, embodiment))
@@ -166,7 +167,7 @@ def _vector(values: Vector) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _trips(config: RobotConfig) -> tuple[str, ...]:
+def _trips(config: RobotConfig, held: KernelConfig) -> tuple[str, ...]:
     safety, line = config.safety, config.stop_line
     contact = safety.contact
     lines_read = "an open stop line, where the driver has one"
@@ -175,7 +176,8 @@ def _trips(config: RobotConfig) -> tuple[str, ...]:
     lines = [
         f"feedback older than {safety.feedback_timeout_s:g} s, malformed, or going backwards",
         f"a joint measured further than {safety.tracking_error_max_rad:g} rad from what it was told at that instant",
-        f"samples that repeat themselves to the bit over {safety.frozen_encoder_travel_rad:g} rad of command",
+        "an encoder whose samples, three or more, repeat each other to the bit while its joint is told to move: by the "
+        f"second sample after its command has gone {held.frozen_found_rad:.3g} rad one way",
         lines_read,
         "a driver's fault, the operator's stop",
         "a clock that goes back, or leaps by more than the driver's watchdog",
@@ -230,7 +232,10 @@ def features_off(config: RobotConfig) -> Iterator[str]:
 def not_kept_apart(file: KinematicsFile, watch: Watch, geometry: GeometrySection) -> Iterator[str]:
     """Everything of the body that nothing keeps apart, or off planes and zones, by name and with the reason."""
     if watch.neighbours:
-        yield f"on neighbouring links, overlapping at home around their joint: {_names(watch.neighbours)}"
+        yield (
+            f"on neighbouring links, overlapping at home around their joint: {_names(watch.neighbours)}; how deep such "
+            "a pair folds into each other is bounded by nothing but its joint's range"
+        )
     if watch.apart:
         yield (
             f"proved never to be within {geometry.clearance_min_m * 1e3:g} mm inside the joints' ranges: "

@@ -159,11 +159,11 @@ class GeometrySection(Section, frozen=True):
 class SafetyFile(Section, frozen=True):
     """`safety.toml` as written.
 
-    `frozen_encoder_travel_rad`: a joint commanded so far while sample after sample repeats itself to the bit stops the
-    robot. `rest_speed_rad_s`: arming and reset are refused above. `reset_tolerance_rad`: a reset is refused with the
-    robot further than this from where it was told to be. `start_tolerance_rad`, `start_tolerance_m`: a joint, and the
-    gripper, measured so far outside its range may be armed, and starts at its end; so do joints that are so near to
-    where control left them start there.
+    `frozen_encoder_travel_rad`: a joint commanded so far while three samples or more repeat each other to the bit stops
+    the robot; no less than a step of the coarsest encoder. `rest_speed_rad_s`: arming and reset are refused above.
+    `reset_tolerance_rad`: a reset is refused with the robot further than this from where it was told to be.
+    `start_tolerance_rad`, `start_tolerance_m`: a joint, and the gripper, measured so far outside its range may be
+    armed, and starts at its end; so do joints that are so near to where control left them start there.
     """
 
     joints: dict[str, JointSection]

@@ -92,7 +92,8 @@ class KernelConfig:
         start_tolerance_rad: a joint measured so far outside its range may be armed, and starts at the end of it; a
             robot measured so near to where it was left, in all joints, starts there. 0 to 0.01.
         start_tolerance_m: likewise the gripper outside its range, 0 to 0.01.
-        frozen_travel_rad: a joint commanded so far while sample after sample repeats itself to the bit stops the robot.
+        frozen_travel_rad: a joint commanded so far while three samples or more repeat each other to the bit stops the
+            robot; no less than a step of the coarsest encoder.
         force_max_n, moment_max_nm: largest measured force and moment at the tool while armed.
         tool_speed_max_m_s: of the tool point; acts with geometry only.
         manipulability_slow_below, manipulability_stop_below: speed is scaled down between the two, to a tenth at the
@@ -194,6 +195,17 @@ class KernelConfig:
     def retracts(self) -> bool:
         """Whether there is a posture to go to when held too long."""
         return bool(self.retract_rad)
+
+    @property
+    def frozen_found_rad(self) -> float:
+        """A frozen encoder is found by the second sample after its joint's command has gone so far one way.
+
+        That is `frozen_travel_rad`, a tick's way, and twice what remembered commands may be off: once because the
+        kernel allows for it, once because it may hide as much of the travel.
+        """
+        apart_s = float(self.feedback_max_age_ns // (lib.KERNEL_TRAIL - 2) + self.tick_ns) * 1e-9
+        limits = zip(self.dq_max_rad_s, self.ddq_max_rad_s2, strict=True)
+        return self.frozen_travel_rad + max(v * self.tick_ns * 1e-9 + 0.5 * a * apart_s * apart_s for v, a in limits)
 
     @property
     def torque_limits_nm(self) -> tuple[float, ...]:

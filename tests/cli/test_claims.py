@@ -55,6 +55,14 @@ def test_the_tolerance_of_arming_is_on_the_sheet() -> None:
     assert "outside by at most 0.0042 rad and 0.0017 m" in limits
 
 
+def test_how_a_frozen_encoder_is_found_is_on_the_sheet() -> None:
+    safety = msgspec.structs.replace(CONFIG.safety, frozen_encoder_travel_rad=0.2, feedback_timeout_s=0.3)
+    trips = section(claims_sheet(msgspec.structs.replace(CONFIG, safety=safety)), "Stops the robot, and latches")
+    # A tick at 2.349 rad/s, and twice 18 rad/s² over a sixth of 0.3 s and a tick, by four: 2.3 mrad and 23.4.
+    assert "three or more, repeat each other to the bit" in trips
+    assert "by the second sample after its command has gone 0.226 rad one way" in trips
+
+
 def test_rated_functions_are_named_only_to_be_denied() -> None:
     sheet = claims_sheet(CONFIG)
     assert "Not safety-rated" in sheet
@@ -91,6 +99,7 @@ def test_what_the_kinematics_file_leaves_out_of_the_body_is_listed_by_name(tmp_p
     left_out = section(sheet, "Not kept apart")
     for words in (
         "neighbouring links, overlapping at home around their joint: link0 and link1, link1 and link2, ",
+        "link5 and link6; how deep such a pair folds into each other is bounded by nothing but its joint's range\n",
         "proved never to be within 8 mm inside the joints' ranges: link0 and link2, ",
         "touch at home, proved never to overlap by more than: link1 and link3 (2 mm)",
         "may touch, because this robot's safety file says so**: link0 and hand\n",

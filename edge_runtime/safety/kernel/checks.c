@@ -67,21 +67,40 @@ static trail_place when(const kernel_state *state, int64_t stamp_ns) {
     return (trail_place){older, clamp((double)elapsed(stamp_ns, state->trail_ns[older]) / gap, 0.0, 1.0)};
 }
 
-/* told_rad: what the joint had been told when the sample was taken. A sample that comes by again, under its number or with
- * its stamp, says nothing more. */
-static uint64_t check_joint(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
-                            uint32_t i, double told_rad, int again) {
-    const uint64_t reasons = magnitude(told_rad - feedback->q_rad[i]) > config->tracking_max_rad[i]
-                                 ? KERNEL_BIT(TRACKING_ERROR)
-                                 : 0u;
-    if (again) return reasons;
-    if (feedback->q_rad[i] != state->measured_rad[i]) {
-        state->measured_rad[i] = feedback->q_rad[i];
-        state->moved_from_rad[i] = told_rad;
+int64_t trail_step_ns(const kernel_config *config) { return config->feedback_max_age_ns / (KERNEL_TRAIL - 2); }
+
+static double told_rad(const kernel_state *state, trail_place at, uint32_t i) {
+    return at.part * state->trail_rad[at.older - 1u][i] + (1.0 - at.part) * state->trail_rad[at.older][i];
+}
+
+/* A joint that works, and lags by one sample of its driver at most, shows in each sample something that it was told since
+ * the sample before, but for a step of its encoder. So a sample tells the least and the most that the joint can be at, and
+ * samples that repeat each other to the bit tell it of one position. Where one of them needs more than another allows, by
+ * more than frozen_travel_rad, no position is left: the encoder is frozen.
+ *
+ * No false alarm, while that step is no larger than the travel: two samples in a row share the command of the first one's
+ * instant, so it takes three, and a turning point between them only widens what they allow. What is remembered may be off
+ * between two places of the trail, by A h^2 / 8 for an acceleration A and a time h; that at the least of one sample and at
+ * the most of another comes on top of the travel.
+ *
+ * Found, where the command goes one way: by the first sample whose predecessor came a tick or more after that travel. */
+static int is_frozen(kernel_state *state, const kernel_config *config, double measured_rad, uint32_t i,
+                     trail_place before, trail_place now) {
+    double least = smaller(told_rad(state, before, i), told_rad(state, now, i));
+    double most = larger(told_rad(state, before, i), told_rad(state, now, i));
+    for (uint32_t k = now.older; k < before.older; k++) {
+        least = smaller(least, state->trail_rad[k][i]);
+        most = larger(most, state->trail_rad[k][i]);
     }
-    if (magnitude(told_rad - state->moved_from_rad[i]) > config->frozen_travel_rad)
-        return reasons | KERNEL_BIT(ENCODER_FROZEN);
-    return reasons;
+    if (measured_rad == state->measured_rad[i]) {
+        least = larger(least, state->shown_least_rad[i]);
+        most = smaller(most, state->shown_most_rad[i]);
+    }
+    state->measured_rad[i] = measured_rad;
+    state->shown_least_rad[i] = least;
+    state->shown_most_rad[i] = most;
+    const double apart_s = (double)(trail_step_ns(config) + config->tick_ns) * 1e-9;
+    return least - most > config->frozen_travel_rad + 0.25 * config->ddq_max_rad_s2[i] * apart_s * apart_s;
 }
 
 /* Whether samples too large have come for as long as the debounce time, to the nearest tick. One sample alone is that only
@@ -94,14 +113,18 @@ static int lasts(const kernel_config *config, int over, uint32_t *was_over, int6
 }
 
 uint64_t check_following(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
+    /* A sample that comes by again, under its number or with its stamp, says nothing more. */
     const int again = feedback->seq == state->feedback_seq || feedback->stamp_ns == state->feedback_stamp_ns;
-    const trail_place place = when(state, feedback->stamp_ns);
+    /* A joint keeps what it is told for a tick. */
+    const trail_place before = when(state, elapsed(state->feedback_stamp_ns, config->tick_ns));
+    const trail_place now = when(state, feedback->stamp_ns);
     uint64_t reasons = 0u;
     int over_torque = 0;
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        const double told = place.part * state->trail_rad[place.older - 1u][i] +
-                            (1.0 - place.part) * state->trail_rad[place.older][i];
-        reasons |= check_joint(state, config, feedback, i, told, again);
+        const double measured_rad = feedback->q_rad[i];
+        if (magnitude(told_rad(state, now, i) - measured_rad) > config->tracking_max_rad[i])
+            reasons |= KERNEL_BIT(TRACKING_ERROR);
+        if (!again && is_frozen(state, config, measured_rad, i, before, now)) reasons |= KERNEL_BIT(ENCODER_FROZEN);
         over_torque |= feedback->has_torque && magnitude(feedback->tau_nm[i]) > config->tau_max_nm[i];
     }
     const int over_force = feedback->has_wrench && (length(feedback->wrench) > config->force_max_n ||

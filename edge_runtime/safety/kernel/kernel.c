@@ -72,8 +72,7 @@ void kernel_init(kernel_state *state, const kernel_config *config) {
 /* Remembers what is commanded from now on: a place of its own for every so many ticks, so that together they reach back to
  * the oldest sample that counts as feedback. */
 static void leave_trail(kernel_state *state, const kernel_config *config, int64_t now_ns) {
-    const int64_t step_ns = config->feedback_max_age_ns / (KERNEL_TRAIL - 2);
-    if (elapsed(state->trail_ns[0], state->trail_ns[1]) >= step_ns)
+    if (elapsed(state->trail_ns[0], state->trail_ns[1]) >= trail_step_ns(config))
         for (uint32_t k = KERNEL_TRAIL - 1u; k > 0u; k--) {
             state->trail_ns[k] = state->trail_ns[k - 1u];
             for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[k][i] = state->trail_rad[k - 1u][i];
@@ -96,7 +95,6 @@ static void copy_measurement(kernel_state *state, const kernel_config *config, c
         state->dq_rad_s[i] = 0.0;
         state->ddq_rad_s2[i] = 0.0;
         state->measured_rad[i] = feedback->q_rad[i];
-        state->moved_from_rad[i] = feedback->q_rad[i];
     }
     state->gripper_m = feedback->gripper_m;
     state->has_target = 0u;
@@ -282,7 +280,8 @@ static int request_arm(kernel_state *state, const kernel_config *config, const k
     const int posture = start_posture(state, config, feedback, joints);
     if (posture != KERNEL_DONE) return posture;
     copy_measurement(state, config, feedback);
-    for (uint32_t i = 0u; i < config->n_joints; i++) state->q_rad[i] = state->moved_from_rad[i] = joints[i].q;
+    for (uint32_t i = 0u; i < config->n_joints; i++)
+        state->q_rad[i] = state->shown_least_rad[i] = state->shown_most_rad[i] = joints[i].q;
     begin_trail(state, config, now_ns);
     state->gripper_m = clamp(feedback->gripper_m, config->gripper_min_m, config->gripper_max_m);
     state->has_command = 1u;

@@ -92,7 +92,7 @@ typedef enum {
     KERNEL_REASON_FEEDBACK_FUTURE = 27,
     KERNEL_REASON_FEEDBACK_SEQUENCE = 28,  /* number or stamp went back */
     KERNEL_REASON_TRACKING_ERROR = 29,     /* measurement too far from the command of its instant */
-    KERNEL_REASON_ENCODER_FROZEN = 30,     /* sample after sample repeats itself to the bit while the command moves away */
+    KERNEL_REASON_ENCODER_FROZEN = 30,     /* samples repeat each other to the bit, three or more, while the command moves away */
     KERNEL_REASON_TORQUE = 31,             /* a joint's torque, measured to be too large over the debounce time */
     KERNEL_REASON_FORCE = 32,              /* the measured force or moment at the tool, likewise */
     KERNEL_REASON_STOP_LINE = 33,
@@ -192,7 +192,7 @@ typedef struct {
     double reset_tolerance_rad; /* reset: largest |held command - measurement| */
     double start_tolerance_rad; /* arming: a joint measured so far outside its range, or from where it was left, starts there */
     double start_tolerance_m;   /* likewise the gripper outside its range */
-    double frozen_travel_rad;   /* a joint commanded so far between samples that repeat the same bits is frozen */
+    double frozen_travel_rad;   /* a joint commanded so far between samples that repeat each other to the bit is frozen */
     double force_max_n;         /* at the tool, where the driver offers it */
     double moment_max_nm;
     double tool_speed_max_m_s;  /* with geometry only */
@@ -259,8 +259,9 @@ typedef struct {
     double ddq_rad_s2[KERNEL_MAX_JOINTS];     /* its acceleration over the last tick */
     double target_rad[KERNEL_MAX_JOINTS];     /* last accepted setpoint, inside the range */
     double target_rad_s[KERNEL_MAX_JOINTS];   /* its speed over the last tick */
-    double measured_rad[KERNEL_MAX_JOINTS];   /* last measurement, and what was commanded when it last changed */
-    double moved_from_rad[KERNEL_MAX_JOINTS];
+    double measured_rad[KERNEL_MAX_JOINTS];   /* last measurement */
+    double shown_least_rad[KERNEL_MAX_JOINTS]; /* where the joint can be, by every sample since it last changed: from the */
+    double shown_most_rad[KERNEL_MAX_JOINTS];  /* one to the other; frozen if the other way round by too much */
     double left_rad[KERNEL_MAX_JOINTS];       /* last command to an armed robot */
     double trail_rad[KERNEL_TRAIL][KERNEL_MAX_JOINTS]; /* commands of the time that feedback may come from, newest first */
     double gripper_m;

@@ -58,6 +58,9 @@ uint64_t check_feedback(const kernel_state *state, const kernel_config *config, 
                         int64_t now_ns);
 uint64_t check_stop_inputs(const kernel_feedback *feedback);
 
+/* Time between two places of the trail of commands, but for the tick that ends it. */
+int64_t trail_step_ns(const kernel_config *config);
+
 /* Of good feedback, while armed: tracking, frozen encoders, torque and force, against the commands of the time when it was
  * sampled. Remembers in state; whether the sample is a new one is told from the number and stamp of the last one there. */
 uint64_t check_following(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback);

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from edge_runtime.safety.kernel_binding import Measurement, Target
-from edge_runtime.safety.reference.number import clamp, divide, elapsed, finite_number, magnitude
+from edge_runtime.safety.reference.number import clamp, divide, elapsed, finite_number, larger, magnitude, smaller
 from edge_runtime.safety.reference.structs import NONE, TRAIL, Config, KernelState
 from edge_runtime.safety.states import Policy, Reason
 
@@ -79,18 +79,31 @@ def _when(state: KernelState, stamp_ns: int) -> tuple[int, float]:
     return older, clamp(divide(float(elapsed(stamp_ns, state.trail_ns[older])), gap), 0.0, 1.0)
 
 
-def _check_joint(
-    state: KernelState, config: Config, feedback: Measurement, i: int, told_rad: float, again: bool
-) -> Reason:
-    reasons = Reason.TRACKING_ERROR if magnitude(told_rad - feedback.q_rad[i]) > config.tracking_max_rad[i] else NONE
-    if again:
-        return reasons
-    if feedback.q_rad[i] != state.measured_rad[i]:
-        state.measured_rad[i] = feedback.q_rad[i]
-        state.moved_from_rad[i] = told_rad
-    if magnitude(told_rad - state.moved_from_rad[i]) > config.frozen_travel_rad:
-        return reasons | Reason.ENCODER_FROZEN
-    return reasons
+def trail_step_ns(config: Config) -> int:
+    """`trail_step_ns` of `motion.h`."""
+    return config.feedback_max_age_ns // (TRAIL - 2)
+
+
+def _told_rad(state: KernelState, older: int, part: float, i: int) -> float:
+    return part * state.trail_rad[older - 1][i] + (1.0 - part) * state.trail_rad[older][i]
+
+
+def _is_frozen(
+    state: KernelState, config: Config, measured_rad: float, i: int, before: tuple[int, float], now: tuple[int, float]
+) -> bool:
+    least = smaller(_told_rad(state, *before, i), _told_rad(state, *now, i))
+    most = larger(_told_rad(state, *before, i), _told_rad(state, *now, i))
+    for k in range(now[0], before[0]):
+        least = smaller(least, state.trail_rad[k][i])
+        most = larger(most, state.trail_rad[k][i])
+    if measured_rad == state.measured_rad[i]:
+        least = larger(least, state.shown_least_rad[i])
+        most = smaller(most, state.shown_most_rad[i])
+    state.measured_rad[i] = measured_rad
+    state.shown_least_rad[i] = least
+    state.shown_most_rad[i] = most
+    apart_s = float(trail_step_ns(config) + config.tick_ns) * 1e-9
+    return least - most > config.frozen_travel_rad + 0.25 * config.ddq_max_rad_s2[i] * apart_s * apart_s
 
 
 def _lasts(config: Config, over: bool, was_over: bool, since_ns: int, stamp_ns: int) -> tuple[bool, int]:
@@ -104,12 +117,16 @@ def _lasts(config: Config, over: bool, was_over: bool, since_ns: int, stamp_ns: 
 def check_following(state: KernelState, config: Config, feedback: Measurement) -> Reason:
     """`check_following` of `motion.h`."""
     again = feedback.seq == state.feedback_seq or feedback.stamp_ns == state.feedback_stamp_ns
-    older, part = _when(state, feedback.stamp_ns)
+    before = _when(state, elapsed(state.feedback_stamp_ns, config.tick_ns))
+    now = _when(state, feedback.stamp_ns)
     reasons = NONE
     over_torque = False
     for i in range(config.n_joints):
-        told_rad = part * state.trail_rad[older - 1][i] + (1.0 - part) * state.trail_rad[older][i]
-        reasons |= _check_joint(state, config, feedback, i, told_rad, again)
+        measured_rad = feedback.q_rad[i]
+        if magnitude(_told_rad(state, *now, i) - measured_rad) > config.tracking_max_rad[i]:
+            reasons |= Reason.TRACKING_ERROR
+        if not again and _is_frozen(state, config, measured_rad, i, before, now):
+            reasons |= Reason.ENCODER_FROZEN
         over_torque |= feedback.tau_nm is not None and magnitude(feedback.tau_nm[i]) > config.tau_max_nm[i]
     wrench = feedback.wrench
     over_force = wrench is not None and (

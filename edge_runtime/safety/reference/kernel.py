@@ -15,6 +15,7 @@ from edge_runtime.safety.reference.checks import (
     check_setpoint,
     check_stop_inputs,
     check_values,
+    trail_step_ns,
 )
 from edge_runtime.safety.reference.motion import (
     motion_at_rest,
@@ -61,7 +62,8 @@ def kernel_init(config: Config) -> KernelState:
         target_rad=[0.0] * n,
         target_rad_s=[0.0] * n,
         measured_rad=[0.0] * n,
-        moved_from_rad=[0.0] * n,
+        shown_least_rad=[0.0] * n,
+        shown_most_rad=[0.0] * n,
         left_rad=[0.0] * n,
         trail_rad=[[0.0] * n for _ in range(TRAIL)],
         tightening=Tightening(1.0, config.tool_speed_max_m_s),
@@ -69,8 +71,7 @@ def kernel_init(config: Config) -> KernelState:
 
 
 def _leave_trail(state: KernelState, config: Config, now_ns: int) -> None:
-    step_ns = config.feedback_max_age_ns // (TRAIL - 2)
-    if elapsed(state.trail_ns[0], state.trail_ns[1]) >= step_ns:
+    if elapsed(state.trail_ns[0], state.trail_ns[1]) >= trail_step_ns(config):
         for k in range(TRAIL - 1, 0, -1):
             state.trail_ns[k] = state.trail_ns[k - 1]
             state.trail_rad[k] = list(state.trail_rad[k - 1])
@@ -90,7 +91,6 @@ def _copy_measurement(state: KernelState, config: Config, feedback: Measurement)
         state.dq_rad_s[i] = 0.0
         state.ddq_rad_s2[i] = 0.0
         state.measured_rad[i] = feedback.q_rad[i]
-        state.moved_from_rad[i] = feedback.q_rad[i]
     state.gripper_m = feedback.gripper_m
     state.has_target = False
     state.has_command = False
@@ -279,7 +279,7 @@ def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_
         return result
     _copy_measurement(state, config, feedback)
     for i in range(config.n_joints):
-        state.q_rad[i] = state.moved_from_rad[i] = joints[i].q
+        state.q_rad[i] = state.shown_least_rad[i] = state.shown_most_rad[i] = joints[i].q
     _begin_trail(state, now_ns)
     state.gripper_m = clamp(feedback.gripper_m, config.gripper_min_m, config.gripper_max_m)
     state.has_command = True

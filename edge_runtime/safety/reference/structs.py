@@ -104,7 +104,8 @@ class KernelState:
     target_rad: list[float]
     target_rad_s: list[float]
     measured_rad: list[float]
-    moved_from_rad: list[float]
+    shown_least_rad: list[float]
+    shown_most_rad: list[float]
     left_rad: list[float]
     trail_rad: list[list[float]]
     tightening: Tightening

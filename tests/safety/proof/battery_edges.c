@@ -53,7 +53,9 @@ static void ask_following(answer *a) {
 }
 
 static void ask_checks(uint32_t variant, answer *a) {
-    const double tracking[] = ON(0.25), travel[] = ON(0.03125), torque[] = ON(16.0), step[] = ON(0.5);
+    const double apart_s = (double)(20 * MS / 6 + MS) * 1e-9;
+    const double frozen = 0.03125 + 0.25 * 8.0 * apart_s * apart_s;
+    const double tracking[] = ON(0.25), travel[] = ON(frozen), torque[] = ON(16.0), step[] = ON(0.5);
     /* Three ticks, to the nearest one. */
     static const int64_t lasted[] = {0, 3 * MS / 2 - 1, 3 * MS / 2, 3 * MS / 2 + 1, 9 * MS};
     const uint32_t joint = variant % 2u;
@@ -63,8 +65,8 @@ static void ask_checks(uint32_t variant, answer *a) {
         feedback.q_rad[joint] = tracking[k];
         ask_following(a);
         stand(0);
-        /* The measurement has not changed; the command has, and so it had when this was sampled, or seen before. */
-        state.trail_rad[0][joint] = travel[k];
+        /* The measurement has not changed; the command has, before this was sampled, or seen before. */
+        for (uint32_t place = 0; place < KERNEL_TRAIL; place++) state.trail_rad[place][joint] = travel[k];
         ask_following(a);
         feedback.seq = 0u;
         ask_following(a);
@@ -72,7 +74,9 @@ static void ask_checks(uint32_t variant, answer *a) {
         feedback.stamp_ns = 0;
         ask_following(a);
         feedback.stamp_ns = 1;
-        state.moved_from_rad[joint] = 0.015625;
+        state.shown_least_rad[joint] = 0.015625;
+        ask_following(a);
+        state.shown_most_rad[joint] = 0.015625;
         ask_following(a);
         feedback.q_rad[joint] = 1e-9;
         ask_following(a);
@@ -106,20 +110,21 @@ static void ask_checks(uint32_t variant, answer *a) {
     }
 }
 
-/* Samples from before, between and after the commands that are remembered. */
+/* Samples from before, between and after the commands that are remembered, and others before them. */
 static void ask_trail(uint32_t variant, answer *a) {
     static const int64_t stamps_ns[] = {1, 0, -1, -5, -10, -11, -25, -30, -59, -60, -61, -69, -70, -71, -100, INT64_MIN};
-    for (size_t n = 0; n < sizeof stamps_ns / sizeof *stamps_ns; n++) {
+    const size_t count = sizeof stamps_ns / sizeof *stamps_ns;
+    for (size_t n = 0; n < count * count; n++) {
         stand(0);
         for (int32_t k = 0; k < KERNEL_TRAIL; k++) {
             state.trail_ns[k] = variant == 1u ? 0 : -10 * k;
             state.trail_rad[k][0] = 0.0078125 * (double)(k * k);
-            state.trail_rad[k][1] = variant == 2u ? 0.001 * (double)k : -0.3 + 0.1 * (double)k;
+            state.trail_rad[k][1] = variant == 2u ? 0.001 * (double)k : -0.3 + 0.1 * (double)(k * 5 % 8);
         }
         if (variant == 3u) state.trail_ns[0] = INT64_MAX, state.trail_ns[7] = INT64_MIN;
-        state.feedback_stamp_ns = 7;
+        state.feedback_stamp_ns = stamps_ns[n / count];
         state.measured_rad[0] = state.measured_rad[1] = 1.0;
-        feedback.stamp_ns = stamps_ns[n];
+        feedback.stamp_ns = stamps_ns[n % count];
         ask_following(a);
     }
 }
