@@ -35,6 +35,7 @@ class EngineStatus(Message, frozen=True):
         latency_ns: from the exposure of an observation to the chunk, median of the last ones; of trials before there
             are any.
         horizon_ns: how far beyond that exposure a chunk reaches.
+        not_finite: answers of `bundle` that were kept back because they held no numbers, since it began to act.
     """
 
     stamp_ns: int
@@ -44,12 +45,13 @@ class EngineStatus(Message, frozen=True):
     answer: InstructionAnswer
     latency_ns: int
     horizon_ns: int
+    not_finite: int = 0
     asked: str = ""
     instruction: str = ""
     detail: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("stamp_ns", "instruction_id", "latency_ns", "horizon_ns"):
+        for name in ("stamp_ns", "instruction_id", "latency_ns", "horizon_ns", "not_finite"):
             if not 0 <= getattr(self, name) < 2**63:
                 raise ValueError(f"{name} must be a non-negative 63-bit number")
         if not 0 <= self.pid < 2**31:

@@ -123,6 +123,7 @@ class Planner:
         self._consistency = ChunkConsistency(policy.action_scale_rad, policy.action_dt_ns)
         self._confidence: dict[str, float] = {}
         self._deviation_rad: float | None = None
+        self._not_finite = 0
         self._inference, self._model, self._overhead = LatencyWindow(), LatencyWindow(), LatencyWindow()
 
     def instruct(self, command: OperatorCommand) -> bool:
@@ -189,6 +190,7 @@ class Planner:
             return None
         self._used_exposure_ns = observation.exposure_ns
         if not (np.isfinite(actions.position_rad).all() and np.isfinite(actions.gripper_opening_m).all()):
+            self._not_finite += 1
             self._refuse(ACTION_CHUNK.name, Refusal.NOT_FINITE, f"not finite, {observation.sequence}")
             return None
         # In virtual time the plant waits for an answer to what was asked before.
@@ -254,6 +256,7 @@ class Planner:
             answer=answer,
             latency_ns=self._latency_ns,
             horizon_ns=self._policy.horizon * self._policy.action_dt_ns,
+            not_finite=self._not_finite,
             asked=self._asked,
             instruction=self._instruction,
             detail=self._unreadable,

@@ -194,6 +194,9 @@ def test_an_answer_that_is_not_finite_is_not_sent(bench: Bench, value: float) ->
     bench.policy.value_of_nowhere = value
     assert bench.planner.answer([bench.observe(1)]) is None
     assert bench.refusals.as_dict() == {"action_chunk.not_finite": 1}
+    assert bench.planner.status().not_finite == 1
+    bench.planner.change(StillPolicy())
+    assert bench.planner.status().not_finite == 0, "of the one that acts"
     assert bench.planner.counters["inferences"] == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
 from edge_runtime.contracts.messages import (
     ChunkReceipt,
     ControlState,
@@ -13,6 +14,7 @@ from edge_runtime.contracts.messages import (
 )
 from edge_runtime.contracts.topics import (
     CHUNK_RECEIPT,
+    ENGINE_STATUS,
     EPISODE,
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
@@ -159,15 +161,27 @@ class TalkingRobot:
 
     def heartbeat(self, process: str, pid: int) -> Heartbeat:
         """A sign of life."""
-        refusals = {"action_chunk.not_finite": self.not_finite} if process == "engine" else {}
         return Heartbeat(
             process=process,
             pid=pid,
             stamp_ns=self.now_ns,
             sequence=self._steps,
             counters={},
-            refusals=refusals,
+            refusals={},
             gauges={},
+        )
+
+    def work(self) -> EngineStatus:
+        """What the engine says of its work."""
+        return EngineStatus(
+            stamp_ns=self.now_ns,
+            pid=self.engine or 0,
+            bundle=self.bundle,
+            instruction_id=0,
+            answer=InstructionAnswer.NONE,
+            latency_ns=0,
+            horizon_ns=0,
+            not_finite=self.not_finite,
         )
 
     def _report(self) -> None:
@@ -190,4 +204,5 @@ class TalkingRobot:
         if self.engine is not None:
             if self.says_status:
                 self.hear(POLICY_STATUS, self.status())
+            self.hear(ENGINE_STATUS, self.work())
             self.hear(CHUNK_RECEIPT, self.receipt())

@@ -6,7 +6,7 @@ import pytest
 
 from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import ControlState, GateState
-from edge_runtime.contracts.topics import CHUNK_RECEIPT, EPISODE, HEARTBEAT_ENGINE, POLICY_STATUS
+from edge_runtime.contracts.topics import CHUNK_RECEIPT, ENGINE_STATUS, EPISODE, POLICY_STATUS
 from edge_runtime.contracts.updates import EpisodeOutcome
 from edge_runtime.ota.probation.bundle_stats import Record
 from edge_runtime.ota.probation.observer import Observer
@@ -283,19 +283,25 @@ def test_outputs_that_are_no_numbers_are_counted_since_the_last_time(robot: Talk
     robot.not_finite = 8
     robot.run(1.0)
     assert observer.record(OLD).not_finite == 1
-    overtaken = robot.heartbeat("engine", 100)
-    robot.not_finite = 2**63
+    overtaken = robot.work()
+    robot.not_finite = 2**63 - 1
     robot.run(1.0)
-    robot.hear(HEARTBEAT_ENGINE, overtaken)
+    robot.hear(ENGINE_STATUS, overtaken)
     robot.run(1.0)
     assert observer.record(OLD).not_finite == 2
 
 
-def test_outputs_between_two_policies_are_nobodys(robot: TalkingRobot, observer: Observer) -> None:
+def test_outputs_belong_to_the_bundle_that_gave_them(robot: TalkingRobot, observer: Observer) -> None:
+    robot.not_finite = 3
     robot.run(1.0)
     robot.bundle, robot.not_finite = NEW, 1
     robot.run(1.0)
-    assert observer.record(OLD).not_finite == observer.record(NEW).not_finite == 0
+    assert (observer.record(OLD).not_finite, observer.record(NEW).not_finite) == (0, 1)
+    robot.bundle, robot.not_finite = OLD, 0
+    robot.run(1.0)
+    robot.engine, robot.not_finite = 101, 5
+    robot.run(1.0)
+    assert observer.record(OLD).not_finite == 0, "what another engine had counted before is not known to be of now"
 
 
 def test_a_trial_begins_with_an_empty_record(robot: TalkingRobot, observer: Observer) -> None:

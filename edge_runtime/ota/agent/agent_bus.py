@@ -17,6 +17,7 @@ from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.messages import ControlState, Heartbeat, Message, SafetyReport
 from edge_runtime.contracts.topics import (
     CHUNK_RECEIPT,
+    ENGINE_STATUS,
     EPISODE,
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
@@ -55,6 +56,7 @@ _TOPICS = (
     HEARTBEAT_DRIVER,
     HEARTBEAT_CONTROL,
     HEARTBEAT_ENGINE,
+    ENGINE_STATUS,
     POLICY_STATUS,
     UPDATE_COMMAND,
     EPISODE,

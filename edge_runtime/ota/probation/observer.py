@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edge_runtime.contracts.engine_status import EngineStatus
 from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import ChunkReceipt, ControlState, GateState, Heartbeat, Message, SafetyReport
 from edge_runtime.contracts.updates import EpisodeOutcome, PolicyStatus
@@ -42,7 +43,6 @@ _KEPT_AT_REST = _WITHHELD - {str(Refusal.UNSURE)}
 _CHUNKS_A_WINDOW = 100
 """As many as come in `WINDOW_NS`."""
 _AGED = _WITHHELD | {None, str(Refusal.STALE)}
-_NOT_FINITE = f"action_chunk.{Refusal.NOT_FINITE}"
 _MAX_BUNDLES = 8
 _REMEMBERED = 64
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -88,7 +88,7 @@ class Observer:
         self._kept_at_rest = ("", 0)
         self._outcomes: deque[int] = deque(maxlen=_REMEMBERED)
         self._status_ns = 0
-        self._not_finite: tuple[int, str, int, bool] | None = None
+        self._work: EngineStatus | None = None
 
     def boots(self, bundle: str, *, on_trial: bool = False) -> None:
         """What an engine that starts will run, as the pointer says: it answers for one that never comes up.
@@ -110,12 +110,12 @@ class Observer:
             self._take_receipt(message)
         elif isinstance(message, EpisodeOutcome):
             self._take_outcome(message)
+        elif isinstance(message, EngineStatus):
+            self._take_work(message)
         elif isinstance(message, Heartbeat | PolicyStatus):
             self._blame(self._watch.take(message, now_s))
             if isinstance(message, PolicyStatus):
                 self._take_status(message)
-            elif message.process == "engine":
-                self._take_engine(message)
         self.look(now_s)
 
     def look(self, now_s: float) -> None:
@@ -234,16 +234,16 @@ class Observer:
         if len(moved) == 1 and served <= moved:
             self._add(Record(bundle=moved.pop(), episodes=1, failures=int(not outcome.success)))
 
-    def _take_engine(self, heartbeat: Heartbeat) -> None:
-        count = min(max(heartbeat.refusals.get(_NOT_FINITE, 0), 0), 2**53)
-        bundle, before = self._watch.serving, self._not_finite
-        is_more = False
-        if before is not None and before[:2] == (heartbeat.pid, bundle):
-            # A heartbeat late: by now it would be known if another policy had served.
-            if before[3] and bundle:
-                self._add(Record(bundle=bundle, not_finite=1))
-            is_more, count = count > before[2], max(count, before[2])
-        self._not_finite = (heartbeat.pid, bundle, count, is_more)
+    def _take_work(self, work: EngineStatus) -> None:
+        before = self._work
+        if before is not None and before.pid == work.pid and work.stamp_ns <= before.stamp_ns:
+            return  # said again, or overtaken
+        self._work = work
+        if before is None or before.pid != work.pid or not _DIGEST.fullmatch(work.bundle):
+            return  # what it has counted is from before
+        counted = before.not_finite if before.bundle == work.bundle else 0
+        if work.not_finite > counted:
+            self._add(Record(bundle=work.bundle, not_finite=1))
 
     def _blame(self, bundles: Iterable[str]) -> None:
         for bundle in bundles:
