@@ -24,7 +24,7 @@ from edge_runtime.client.status_lines import (
     verdicts_line,
 )
 from edge_runtime.contracts.errors import OperatorError
-from edge_runtime.contracts.messages import Asker
+from edge_runtime.contracts.messages import Asker, SafetyReport
 from edge_runtime.contracts.text import printable, printable_lines
 
 _SERVICE = Path("/run/edge-runtime")
@@ -122,21 +122,23 @@ def _record(one: Operator, _options: argparse.Namespace, _run_dir: Path) -> str:
     one.record()
     if not one.wait_until(lambda: _recordings(one) != before, _WRITTEN_S):
         raise OperatorError("control", "record", f"has not written within {_WRITTEN_S:g} s", answered=False)
-    if _recordings(one)[1] != before[1]:
-        note = one.watcher.heartbeats["control"].note
-        raise OperatorError("control", "record", f"could not write: {note}", answered=True)
-    # Reports come more often than the heartbeats that told of it.
-    one.wait_until(lambda: False, 0.1)
-    path = printable(one.watcher.report.recording, None) if one.watcher.report is not None else ""
+    report = _report(one)
+    if report.recordings_failed != before[1]:
+        raise OperatorError("control", "record", f"could not write: {report.recording_problem}", answered=True)
+    path = printable(report.recording, None)
     return f"recorded: {path}\nto look at it: edge-runtime replay {path}"
 
 
 def _recordings(one: Operator) -> tuple[int, int]:
     """Files that control has written, and those it could not."""
-    if not one.wait_until(lambda: one.watcher.alive("control"), _HEARD_S):
+    report = _report(one)
+    return report.recordings_written, report.recordings_failed
+
+
+def _report(one: Operator) -> SafetyReport:
+    if not one.wait_until(lambda: one.watcher.control_state != "unknown", _HEARD_S) or one.watcher.report is None:
         raise OperatorError("control", "record", f"has not been heard for {_HEARD_S:g} s", answered=False)
-    counters = one.watcher.heartbeats["control"].counters
-    return counters["black_box_written"], counters["black_box_failed"]
+    return one.watcher.report
 
 
 def _instruct(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:

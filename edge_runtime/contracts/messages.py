@@ -305,6 +305,8 @@ class SafetyReport(Message, frozen=True):
         grade_speed_scale: of the joints' velocity limits, as that grade sets it; 0 arms nothing.
         reduced: reduced-speed mode, None while it is off.
         recording: path of the black box's newest file; empty before control has written one.
+        recordings_written, recordings_failed: files of the black box since control started.
+        recording_problem: why the last one could not be written; empty once one could.
         stopped_by: the stop that a person has to end, by `reset` (where it is latched) and `arm`; None without one.
     """
 
@@ -335,12 +337,20 @@ class SafetyReport(Message, frozen=True):
     reduced: ReducedSpeed | None = None
     stopped_by: StopCause | None = None
     recording: str = ""
+    recordings_written: int = 0
+    recordings_failed: int = 0
+    recording_problem: str = ""
 
     def __post_init__(self) -> None:
         if len(self.answers) > MAX_ANSWERS:
             raise ValueError(f"shape: more than {MAX_ANSWERS} answers")
         if len(self.recording) > MAX_PATH_CHARS:
             raise ValueError(f"recording: longer than {MAX_PATH_CHARS} characters")
+        if len(self.recording_problem) > MAX_DETAIL_CHARS:
+            raise ValueError(f"recording_problem: longer than {MAX_DETAIL_CHARS} characters")
+        for name in ("recordings_written", "recordings_failed"):
+            if not 0 <= getattr(self, name) < 2**63:
+                raise ValueError(f"{name} must be a non-negative 63-bit number")
 
     def answer_to(self, command: OperatorCommand) -> Answer | None:
         """What became of `command`; None while it has not arrived, or when too many came after it."""

@@ -131,6 +131,16 @@ class BlackBox:
         }
 
     @property
+    def written(self) -> int:
+        """Files that were written."""
+        return self._written
+
+    @property
+    def failed(self) -> int:
+        """Files that could not be written."""
+        return self._failed
+
+    @property
     def problem(self) -> str:
         """Why the last file could not be written; empty once one could."""
         return self._problem

@@ -13,6 +13,7 @@ from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
 from edge_runtime.contracts.errors import Refusal, SafetyError
 from edge_runtime.contracts.messages import (
+    MAX_DETAIL_CHARS,
     MAX_PATH_CHARS,
     ActionChunk,
     Asker,
@@ -391,6 +392,9 @@ class Supervisor:
             reduced=self._speed.reduced,
             stopped_by=self._orders.stopped_by,
             recording=self._black_box.newest[-MAX_PATH_CHARS:],
+            recordings_written=self._black_box.written,
+            recordings_failed=self._black_box.failed,
+            recording_problem=self._black_box.problem[:MAX_DETAIL_CHARS],
             gate=self._pipeline.gate,
             confidence=self._pipeline.confidence,
         )

@@ -348,6 +348,7 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
             "reduced": ReducedSpeed(tool_speed_max_m_s=0.1, speed_scale=0.1),
             "stopped_by": StopCause.OPERATOR_DISARM,
             "recording": "🦾" * MAX_PATH_CHARS,
+            "recording_problem": "🦾" * MAX_DETAIL_CHARS,
         },
         ENGINE_STATUS: {"asked": text, "instruction": text, "detail": "\U0001f534" * MAX_READING_CHARS},
         POLICY_STATUS: {"loading": "c" * 64, "failed": "d" * 64, "problem": text, "proof_detail": text},
