@@ -45,7 +45,7 @@ def check(options: argparse.Namespace, console: Console) -> int:
     config = load_config(options.config)
     rows = list(rows_of(LOOKS, config))
     if options.json:
-        sys.stdout.write(json.dumps(_report(config, rows), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_report(config, rows), indent=2) + "\n")
     else:
         console.print(_table(config, rows))
         for row in rows:
