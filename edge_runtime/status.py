@@ -27,7 +27,7 @@ from contracts.topics import (
     UPDATE_STATUS,
 )
 from contracts.updates import PolicyStatus, UpdateStatus
-from edge_runtime.bus import Subscriber
+from edge_runtime.bus import Subscriber, require_access
 from edge_runtime.processes import PROCESSES
 
 ALIVE_S = 1.0
@@ -117,9 +117,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watcher:
-    """Listens to one robot; use it from one thread, and call `receive` often."""
+    """Listens to one robot; use it from one thread, and call `receive` often.
+
+    Raises:
+        ProcessError: the robot belongs to another user.
+    """
 
     def __init__(self, run_dir: Path) -> None:
+        for topic in _TOPICS:
+            require_access(topic.socket_path(run_dir))
         self._subscriber = Subscriber(_TOPICS, run_dir)
         self._heard_s: dict[str, float] = {}
         self._refusals: dict[tuple[str, int], dict[str, int]] = {}
