@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_runtime.explanations import GATES, MESSAGES, REASONS, STATES, STOPS, Explanation, explain, in_full
+from edge_runtime.explanations import GATES, MESSAGES, NO_TASK, REASONS, STATES, STOPS, Explanation, explain, in_full
 from edge_runtime.status import Status
 
 _SHOWN = 3
@@ -36,7 +36,14 @@ def state_line(status: Status) -> str:
         causes = [f"{status.stopped_by.value}: {STOPS[status.stopped_by].meaning}"]
     if causes:
         return f"{status.state} ({'; '.join(causes)})"
+    if _has_no_task(status):
+        return f"{status.state}: {NO_TASK.meaning}"
     return explain(status.state, STATES)
+
+
+def _has_no_task(status: Status) -> bool:
+    """Whether it would move, and nobody has told it what to do, or in words that it can't read."""
+    return status.state == "holding" and not status.instruction and status.alive.get("engine", False)
 
 
 def why_interrupted(status: Status) -> str:
@@ -62,6 +69,8 @@ def next_step(status: Status, run_dir: Path | None = None) -> str:
         step = "To continue: [arm]."
     elif status.gate in GATES and GATES[status.gate].next_step:
         step = GATES[status.gate].next_step
+    elif _has_no_task(status):
+        step = NO_TASK.next_step
     else:
         step = STATES.get(status.state, _NO_MEANING).next_step
     return in_full(step, run_dir)

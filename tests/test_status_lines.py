@@ -100,6 +100,18 @@ def test_a_robot_that_waits_for_a_person_says_why_and_what_she_can_do(
     assert next_step(working) == ""
 
 
+def test_a_robot_that_nobody_has_told_anything_says_so(working: Status) -> None:
+    alive = {"driver": True, "control": True, "engine": True}
+    idle = msgspec.structs.replace(working, state="holding", alive=alive)
+    assert state_line(idle) == "holding: armed, standing still without an instruction"
+    assert next_step(idle).startswith("To let it move: `edge-runtime operator instruct`, with a sentence.")
+    told = msgspec.structs.replace(idle, instruction="touch the red cube")
+    assert state_line(told) == "holding: armed, standing still, waiting for a plan of the policy"
+    assert next_step(told) == ""
+    # What an engine that is not heard was told is not known.
+    assert "waiting" in state_line(msgspec.structs.replace(idle, alive={**alive, "engine": False}))
+
+
 def test_an_interrupted_episode_names_its_cause_and_not_what_the_kernel_smoothed(working: Status) -> None:
     smoothed = ("setpoint_none", "limit_acceleration", "limit_jerk", "limit_gripper")
     stopped = {"state": "fault", "faults": ("operator_stop",), "verdicts": (*smoothed, "operator_stop")}
