@@ -305,6 +305,7 @@ class SafetyReport(Message, frozen=True):
         grade_speed_scale: of the joints' velocity limits, as that grade sets it; 0 arms nothing.
         reduced: reduced-speed mode, None while it is off.
         recording: path of the black box's newest file; empty before control has written one.
+        too_slow: why the policy can't act at the pace that it has here; empty while it can, or nobody knows yet.
         stopped_by: the stop that a person has to end, by `reset` (where it is latched) and `arm`; None without one.
     """
 
@@ -335,10 +336,13 @@ class SafetyReport(Message, frozen=True):
     reduced: ReducedSpeed | None = None
     stopped_by: StopCause | None = None
     recording: str = ""
+    too_slow: str = ""
 
     def __post_init__(self) -> None:
         if len(self.answers) > MAX_ANSWERS:
             raise ValueError(f"shape: more than {MAX_ANSWERS} answers")
+        if len(self.too_slow) > MAX_DETAIL_CHARS:
+            raise ValueError(f"too_slow: longer than {MAX_DETAIL_CHARS} characters")
         if len(self.recording) > MAX_PATH_CHARS:
             raise ValueError(f"recording: longer than {MAX_PATH_CHARS} characters")
 

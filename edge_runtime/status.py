@@ -62,7 +62,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `ticks_watched`: of the control loop, while `interventions` were counted. `plans_taken`: by control since its start.
     `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `proof`: whether
     it does on this machine what it was trained to, a `ProofVerdict`, empty before the engine has said so, with its
-    `proof_detail`. `update`: what the update agent says, None where it has not been heard for a second.
+    `proof_detail`. `cannot_act`: why the policy may not act here, so that nobody can arm the robot; empty where it may,
+    or that is not known yet. `update`: what the update agent says, None where it has not been heard for a second.
     """
 
     instruction: str
@@ -101,6 +102,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     standby: str
     proof: str
     proof_detail: str
+    cannot_act: str
     update: UpdateStatus | None
 
     @property
@@ -253,8 +255,14 @@ class Watcher:
             standby=self.policy.standby if self.policy is not None else "",
             proof=self._proof.proof.value if self._proof is not None else "",
             proof_detail=self._proof.proof_detail if self._proof is not None else "",
+            cannot_act=self._why_it_cannot_act(),
             update=self.update,
         )
+
+    def _why_it_cannot_act(self) -> str:
+        if self._proof is not None and self._proof.proof is ProofVerdict.DIFFERS:
+            return self._proof.proof_detail
+        return self.report.too_slow if self.report is not None else ""
 
     def _bundle(self) -> str:
         if self.policy is not None:

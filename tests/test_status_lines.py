@@ -112,6 +112,15 @@ def test_a_robot_that_nobody_has_told_anything_says_so(working: Status) -> None:
     assert "waiting" in state_line(msgspec.structs.replace(idle, alive={**alive, "engine": False}))
 
 
+def test_a_robot_whose_policy_may_not_act_does_not_say_that_it_can_be_armed(working: Status) -> None:
+    slow = msgspec.structs.replace(working, state="ready", cannot_act="a chunk takes 0.96 s here")
+    assert next_step(slow) == "It can't be armed: a chunk takes 0.96 s here. `edge-runtime check` says what to change."
+    assert wants_a_person(slow)
+    assert policy_line(slow) == "can't act here: a chunk takes 0.96 s here; confidence of its newest plan 0.93"
+    stopped = msgspec.structs.replace(slow, stopped_by=StopCause.OPERATOR_DISARM)
+    assert next_step(stopped).startswith("It can't be armed")
+
+
 def test_an_interrupted_episode_names_its_cause_and_not_what_the_kernel_smoothed(working: Status) -> None:
     smoothed = ("setpoint_none", "limit_acceleration", "limit_jerk", "limit_gripper")
     stopped = {"state": "fault", "faults": ("operator_stop",), "verdicts": (*smoothed, "operator_stop")}

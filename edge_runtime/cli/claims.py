@@ -13,6 +13,7 @@ from rich.console import Console
 from contracts.embodiment import Embodiment
 from contracts.errors import BundleError
 from contracts.manifest import read_manifest
+from contracts.text import printable
 from edge_runtime.config import RobotConfig, load_config
 from edge_runtime.control.limits import TICK_S, kernel_config, kinematics_of
 from edge_runtime.installed import Installed
@@ -58,7 +59,7 @@ def claims_sheet(config: RobotConfig) -> str:
     """
     # Nothing is claimed of limits that the kernel would refuse.
     kernel_config(config.safety, config.embodiment)
-    return "\n".join(_lines(config)) + "\n"
+    return "\n".join(printable(line, None) for line in _lines(config)) + "\n"
 
 
 def _lines(config: RobotConfig) -> Iterator[str]:

@@ -12,6 +12,7 @@ import time
 from contracts.engine_status import EngineStatus, InstructionAnswer
 from contracts.errors import Refusal, SafetyError
 from contracts.messages import (
+    MAX_DETAIL_CHARS,
     MAX_PATH_CHARS,
     ActionChunk,
     Asker,
@@ -390,6 +391,7 @@ class Supervisor:
             grade_speed_scale=self._speed.grade_scale,
             reduced=self._speed.reduced,
             stopped_by=self._orders.stopped_by,
+            too_slow="" if self._clock.virtual else self._pace.detail[:MAX_DETAIL_CHARS],
             recording=self._black_box.newest[-MAX_PATH_CHARS:],
             gate=self._intake.gate,
             confidence=self._intake.confidence,

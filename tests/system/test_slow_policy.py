@@ -16,6 +16,7 @@ from contracts.messages import Heartbeat, SafetyReport
 from edge_runtime.config import load_config
 from edge_runtime.pace import PaceProblem, pace_of
 from edge_runtime.processes import ENGINE
+from edge_runtime.status_lines import next_step
 from tests.cli.conftest import Command, edge_runtime
 from tests.system.conftest import Robot
 from tests.system.slow_bundle import HANG_WORD, write_slow_robot
@@ -169,6 +170,9 @@ class TestOneThatCannotAct:
             robot.operator.arm()
         assert caught.value.answer == "refused_pace"
         assert robot.operator.watcher.control_state == "ready"
+        # Nobody has to try in order to know.
+        robot.until(lambda: robot.operator.watcher.status().cannot_act != "")
+        assert "it reaches 0.80 s" in next_step(robot.operator.watcher.status())
 
     def test_check_says_that_it_cannot_act_and_what_to_do(self, edge_runtime: Command, robot_toml: Path) -> None:
         process = edge_runtime("check", "--config", robot_toml)
