@@ -16,6 +16,7 @@ from edge_runtime.contracts.installation import is_there, not_installed
 from edge_runtime.drivers.declaration import declaration_of
 from edge_runtime.ipc.frames import ring_bytes
 
+_BASE = ("msgspec", "numpy", "zmq")
 _ENGINE = ("cv2", "onnxruntime")
 _TENSORRT = ("cuda", "tensorrt")
 _UPDATES = ("httpx", "securesystemslib", "tuf", "zstandard")
@@ -46,7 +47,7 @@ def missing_packages(config: RobotConfig) -> MissingPackageError | None:
         ConfigError: there is no such driver.
     """
     driver = declaration_of(config.robot.driver)
-    packages, extras = [*_ENGINE, *driver.packages], ["robot", *driver.extras]
+    packages, extras = [*_BASE, *_ENGINE, *driver.packages], ["robot", *driver.extras]
     if config.engine.backend == "tensorrt":
         packages += _TENSORRT
         extras.append("jetson")

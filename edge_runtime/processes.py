@@ -44,7 +44,7 @@ a section [ota]."""
 
 def command_line(process: Process, config: RobotConfig, run_dir: Path, *, lockstep: bool) -> list[str]:
     """Arguments after ``python`` that start `process` for this robot."""
-    arguments = ["-m", process.module, "--config", str(config.path), "--run-dir", str(run_dir)]
+    arguments = ["-m", process.module, "--config", str(config.path), f"--run-dir={run_dir}"]
     return [*arguments, "--lockstep"] if lockstep else arguments
 
 

@@ -23,9 +23,10 @@ from rich.text import Text
 
 from edge_runtime.contracts.command_line import VersionAction, explained
 from edge_runtime.contracts.console import EXIT_CODES
-from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.errors import BundleError, EdgeError
 from edge_runtime.contracts.installation import checkout
 from edge_runtime.contracts.release import Compatibility, Name, VersionRange, load
+from edge_runtime.contracts.text import printable_lines
 
 _SHIPPED = Path(__file__).parents[1] / "edge_runtime" / "drivers" / "sim" / "bundles" / "pocket_vla"
 _CHECKOUT = checkout()
@@ -47,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def say(text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - started), 60)
-        console.print(f"[dim]{minutes:3d}:{seconds:02d}[/dim] {text}", soft_wrap=True)
+        # As `Text`: a path may hold brackets, which markup would swallow.
+        console.print(
+            Text.assemble((f"{minutes:3d}:{seconds:02d}", "dim"), f" {printable_lines(text)}"), soft_wrap=True
+        )
 
     try:
         if arguments.command == "build":
@@ -65,7 +69,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     except (EdgeError, OSError) as error:
         line, _ = explained("edge-export", error)
-        # As `Text`: a path may hold brackets, which markup would swallow.
         Console(stderr=True, highlight=False).print(Text.assemble(("failed:", "red"), f" {line}"), soft_wrap=True)
         return 1
     return 0
@@ -185,8 +188,11 @@ def _export(arguments: argparse.Namespace, say: object) -> None:
 
     assert callable(say)
     stored = arguments.out / "training.json"
-    figures = json.loads(stored.read_text()) if stored.exists() else {}
-    recipe = Recipe(**figures["recipe"]) if "recipe" in figures else Recipe()
+    try:
+        figures = dict(json.loads(stored.read_bytes())) if stored.exists() else {}
+        recipe = Recipe(**figures["recipe"]) if "recipe" in figures else Recipe()
+    except (ValueError, TypeError) as error:
+        raise BundleError(f"{stored}: not the figures of a training: {error}; move it away, or mend it") from error
     if arguments.episodes is not None:
         recipe = replace(recipe, closed_loop_episodes=arguments.episodes)
     export_bundle(load_weights(arguments.weights), recipe, figures, arguments.out, _command_line(), say)
@@ -254,16 +260,13 @@ def _pack(arguments: argparse.Namespace, say: object, console: Console) -> None:
 
 def _sign(arguments: argparse.Namespace, say: object) -> None:
     from edge_runtime.contracts.errors import ConfigError
-    from edge_runtime.releases.key_files import load_signer
+    from edge_runtime.releases.key_files import load_signer, read_passphrase
     from edge_runtime.releases.sign import draft_release, newest_releases, renew, sign_draft, write_draft
 
     assert callable(say)
     if arguments.renew == (arguments.release is not None):
         raise ConfigError("release", "name a release manifest, or --renew")
-    passphrase = None
-    if arguments.passphrase_file is not None:
-        passphrase = arguments.passphrase_file.read_text().partition("\n")[0]
-    signer = load_signer(arguments.key, passphrase)
+    signer = load_signer(arguments.key, read_passphrase(arguments.passphrase_file))
     current = newest_releases(arguments.metadata)
     now_s = time.time()
     if arguments.renew:

@@ -15,7 +15,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 from edge_runtime.contracts.assignment import AssignmentTerms, ReleaseTerms, read_terms
 from edge_runtime.contracts.errors import SigningError
 from edge_runtime.contracts.text import printable
-from edge_runtime.releases.key_files import create_key, load_public, load_signer
+from edge_runtime.releases.key_files import create_key, load_public, load_signer, read_passphrase
 from edge_runtime.releases.sign import RELEASES, read_draft, releases_of, sign_draft, write_draft
 from hub.hub import DEVELOPMENT_WARNING, Hub, make_development_hub
 from hub.keys import first_root, next_root, next_targets, require_peoples_targets, revoke
@@ -138,7 +138,7 @@ def _approve(arguments: argparse.Namespace, say: Say) -> None:
     draft = read_draft(arguments.draft)
     before = () if arguments.published is None else tuple(releases_of(read_draft(arguments.published)).targets)
     _list_releases(releases_of(draft), before, say)
-    sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
+    sign_draft(draft, load_signer(arguments.key, read_passphrase(arguments.passphrase_file)))
     write_draft(arguments.draft, draft)
     say(f"approved: {arguments.draft} has {_signatures(draft)}")
 
@@ -146,7 +146,7 @@ def _approve(arguments: argparse.Namespace, say: Say) -> None:
 def keys_create(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     """A new key."""
     del now_s
-    passphrase = _passphrase(arguments)
+    passphrase = read_passphrase(arguments.passphrase_file)
     public = create_key(arguments.folder, arguments.name, passphrase)
     place = arguments.folder / arguments.name
     say(f"{public.keyid}\nsecret: {place}.key, public: {place}.pub")
@@ -175,7 +175,7 @@ def keys_sign(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     del now_s
     with signing(arguments.draft):
         draft = read_draft(arguments.draft)
-        sign_draft(draft, load_signer(arguments.key, _passphrase(arguments)))
+        sign_draft(draft, load_signer(arguments.key, read_passphrase(arguments.passphrase_file)))
         write_draft(arguments.draft, draft)
     say(f"{arguments.draft} has {_signatures(draft)}")
 
@@ -292,14 +292,3 @@ def _write(draft: Metadata[Any], path: Path, say: Say) -> None:
         raise SigningError(str(path), "is there already; a draft that others may have signed is not written over")
     write_draft(path, draft)
     say(f"draft, to be signed: {path}")
-
-
-def _passphrase(arguments: argparse.Namespace) -> str | None:
-    if arguments.passphrase_file is None:
-        return None
-    try:
-        return str(arguments.passphrase_file.read_text().partition("\n")[0])
-    except OSError as error:
-        raise SigningError(str(arguments.passphrase_file), f"{error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SigningError(str(arguments.passphrase_file), "is no text") from error

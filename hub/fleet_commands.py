@@ -26,12 +26,18 @@ from hub.trouble import DIRECTOR_ROOT, IMAGE, robots_in_words, troubled
 Say = Callable[[str], None]
 
 
+def _port(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and len(text) <= 5 and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError("must lie between 0 and 65535")
+    return int(text)
+
+
 def add_parsers(rooms: Any) -> None:
     """Add the three to the command line."""
     serving = rooms.add_parser("serve", help="files, reports and the operator's side over HTTP")
     serving.add_argument("hub", type=Path, help="the hub's folder")
     serving.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
-    serving.add_argument("--port", type=int, default=8300, help="0: any that is free (default 8300)")
+    serving.add_argument("--port", type=_port, default=8300, help="0: any that is free (default 8300)")
     serving.add_argument("--tls-certificate", type=Path, metavar="PEM", help="without, put a proxy with TLS in front")
     serving.add_argument("--tls-key", type=Path, metavar="PEM")
     serving.set_defaults(run=_serve)

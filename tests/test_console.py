@@ -100,6 +100,69 @@ def test_a_reader_that_leaves_is_no_traceback(lines: int, tmp_path: Path) -> Non
     assert (process.returncode, err) == (1, "")
 
 
+TALK = "from edge_runtime.contracts.console import run_command; run_command('talker')"
+
+
+def talk(folder: Path, says: str, shell: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a command that prints `says` does in a shell, `shell` standing behind it."""
+    (folder / "talker.py").write_text(
+        f"from edge_runtime.contracts.command_line import exit_code\ndef main():\n"
+        f"    return exit_code('talker', lambda: print({says!r}))\n"
+    )
+    return subprocess.run(
+        ["sh", "-c", f'"$0" -c "{TALK}" {shell}', sys.executable],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("shell", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_an_output_that_is_closed_hears_nothing_and_is_no_traceback(shell: str, tmp_path: Path) -> None:
+    done = talk(tmp_path, "word", shell)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "" if ">&-" in shell.split() else "word\n", "")
+
+
+def test_an_output_without_room_is_one_line(tmp_path: Path) -> None:
+    """Whether that is found while the command prints, or when what it has printed is written out."""
+    full = "No space left on device\n"
+    done = talk(tmp_path, "word", "> /dev/full", PYTHONUNBUFFERED="")
+    assert (done.returncode, done.stderr) == (1, f"error: what was to be said could not be written: {full}")
+    done = talk(tmp_path, "word", "> /dev/full", PYTHONUNBUFFERED="1")
+    assert done.returncode == 1
+    assert done.stderr.endswith(full)
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_lacks_a_sign_is_shown_its_escape(encoding: str, tmp_path: Path) -> None:
+    done = talk(tmp_path, "3 – 5 rad", "", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "3 \\u2013 5 rad\n", "")
+
+
+@pytest.mark.parametrize("module", ["edge_runtime.entry", "hub.entry", "export_tools.entry"])
+def test_nothing_that_takes_its_time_is_loaded_before_an_interrupt_is_quiet(module: str) -> None:
+    program = (
+        "import signal, sys, typing\nbefore = set(sys.modules)\n"
+        f"import {module} as entry\nprint(*(name for name in set(sys.modules) - before))\n"
+        "import edge_runtime.contracts.console as console\n"
+        "console.run_command = lambda *_: print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)\n"
+        "entry.main()\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "console.run_command = lambda *_: print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)\n"
+        "entry.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded, *quiet = done.stdout.splitlines()
+    room, first = module.partition(".")[0], ("edge_runtime.contracts", "edge_runtime.contracts.first")
+    assert set(loaded.split()) == {room, module, "edge_runtime", *first}
+    assert quiet == ["True", "True"]
+
+
 def test_an_interrupt_inside_of_an_import_waits_for_its_end(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.2)\nprint(1)\n"

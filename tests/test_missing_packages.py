@@ -146,6 +146,21 @@ def test_what_needs_no_optional_package_works_without(command: tuple[str, ...], 
     assert done.stderr.count("\n") <= 1
 
 
+@pytest.mark.parametrize("package", ["msgspec", "numpy", "zmq", "rich"])
+@pytest.mark.parametrize("command", [("check",), ("operator", "status")])
+def test_a_package_that_everything_needs_is_one_line_too(
+    package: str, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    starts = "from edge_runtime.entry import main; main()"
+    done = run_without([package], ("-c", starts, *command), tmp_path, ROOT)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 1
+    if (package, command[0]) == ("zmq", "check"):
+        assert "not fit: packages" in done.stdout
+    elif package in ("msgspec", "zmq"):
+        assert done.stderr.startswith(f"error: {package} is not installed; to install: ")
+
+
 @pytest.mark.parametrize("hidden", [OPTIONAL, ["mujoco"], ["onnxruntime"], ["cv2"]], ids=["all", "sim", "ort", "cv2"])
 def test_check_is_not_fit_without_what_the_robot_needs_and_says_what_installs_it(
     hidden: list[str], tmp_path: Path

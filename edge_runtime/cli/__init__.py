@@ -117,7 +117,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_run_dir(monitor)
-    monitor.add_argument("--seconds", type=float, metavar="T", help="end after so long (default: Ctrl-C)")
+    monitor.add_argument("--seconds", type=_seconds, metavar="T", help="end after so long (default: Ctrl-C)")
 
     _add_operator(commands)
     _add_ota(commands)
@@ -365,15 +365,23 @@ def _run_dir(text: str) -> Path:
 
 
 def _instruction(text: str) -> str:
+    _require_text(text)
     if not text.strip() or len(text) > MAX_INSTRUCTION_CHARS:
         raise argparse.ArgumentTypeError(f"a sentence is due, of {MAX_INSTRUCTION_CHARS} characters at most")
     return text
 
 
 def _words(text: str) -> str:
+    _require_text(text)
     if len(text) > MAX_WORDS_CHARS:
         raise argparse.ArgumentTypeError(f"at most {MAX_WORDS_CHARS} characters")
     return text
+
+
+def _require_text(text: str) -> None:
+    """Bytes that are no UTF-8 come in as lone surrogates, which no message can hold."""
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise argparse.ArgumentTypeError("these bytes are no text in UTF-8: type it again")
 
 
 def _seconds(text: str) -> float:

@@ -16,6 +16,7 @@ from edge_runtime.config.safety_file import GeometrySection, JointLimits, Safety
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.text import printable
 from edge_runtime.control.limits import TICK_S, kernel_config, kinematics_of
 from edge_runtime.safety import KernelConfig
 from edge_runtime.safety.kinematics import BASE, KinematicsFile, Watch
@@ -59,7 +60,7 @@ def claims_sheet(config: RobotConfig) -> str:
     """
     # Nothing is claimed of limits that the kernel would refuse.
     held = kernel_config(config.safety, config.embodiment)
-    return "\n".join(_lines(config, held)) + "\n"
+    return "\n".join(printable(line, None) for line in _lines(config, held)) + "\n"
 
 
 def _lines(config: RobotConfig, held: KernelConfig) -> Iterator[str]:

@@ -65,9 +65,15 @@ def _what_next(error: OperatorError, one: Operator, run_dir: Path) -> str:
 def _arm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     known = one.arm()
     said = f"armed: control is {one.watcher.control_state}; the robot follows its policy"
+    is_run = gives_instructions(run_dir)
+    if not is_run and one.wait_until(lambda: one.watcher.engine is not None, _HEARD_S):
+        instruction = one.watcher.status().instruction
+        said += (
+            f": {instruction!r}" if instruction else f" once it has an instruction: {in_full('[instruct]', run_dir)}"
+        )
     if known:
         said += f"\nnote: {printable(known, None)}"
-    return f"{said}\n{_A_RUN}: it goes on now, with its next episode" if gives_instructions(run_dir) else said
+    return f"{said}\n{_A_RUN}: it goes on now, with its next episode" if is_run else said
 
 
 def _disarm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:

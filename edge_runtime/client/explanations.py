@@ -56,6 +56,12 @@ STATES: dict[str, Explanation] = {
 }
 """Of `ControlState`, and "unknown"."""
 
+NO_TASK = Explanation(
+    "armed, standing still without an instruction",
+    "To let it move: [instruct], with a sentence. To end this: [disarm].",
+)
+"""In the place of "holding", where there is nothing to wait for."""
+
 STOPS: dict[StopCause, Explanation] = {
     StopCause.OPERATOR_STOP: _wrong("stopped by an operator", _GO_ON),
     StopCause.OPERATOR_DISARM: _wrong("disarmed by an operator", "To continue: [arm]."),

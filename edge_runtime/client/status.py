@@ -35,7 +35,7 @@ from edge_runtime.contracts.topics import (
     UPDATE_STATUS,
 )
 from edge_runtime.contracts.updates import PolicyStatus, UpdateStatus
-from edge_runtime.ipc.bus import Subscriber
+from edge_runtime.ipc.bus import Subscriber, require_access
 from edge_runtime.processes import PROCESSES
 
 ALIVE_S = 1.0
@@ -70,7 +70,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `ticks_watched`: of the control loop, while `interventions` were counted. `plans_taken`: by control since its start.
     `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `proof`: whether
     it does on this machine what it was trained to, a `ProofVerdict`, empty before the engine has said so, with its
-    `proof_detail`. `update`: what the update agent says, None where it has not been heard for a second.
+    `proof_detail`. `cannot_act`: why the policy may not act here, so that nobody can arm the robot; empty where it may,
+    or that is not known yet. `update`: what the update agent says, None where it has not been heard for a second.
     """
 
     instruction: str
@@ -109,6 +110,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     standby: str
     proof: str
     proof_detail: str
+    cannot_act: str
     update: UpdateStatus | None
 
     @property
@@ -125,9 +127,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watcher:
-    """Listens to one robot; use it from one thread, and call `receive` often."""
+    """Listens to one robot; use it from one thread, and call `receive` often.
+
+    Raises:
+        ProcessError: the robot belongs to another user.
+    """
 
     def __init__(self, run_dir: Path) -> None:
+        for topic in _TOPICS:
+            require_access(topic.socket_path(run_dir))
         self._subscriber = Subscriber(_TOPICS, run_dir)
         self._heard_s: dict[str, float] = {}
         self._refusals: dict[tuple[str, int], dict[str, int]] = {}
@@ -255,8 +263,14 @@ class Watcher:
             standby=self.policy.standby if self.policy is not None else "",
             proof=self._proof.proof.value if self._proof is not None else "",
             proof_detail=self._proof.proof_detail if self._proof is not None else "",
+            cannot_act=self._why_it_cannot_act(),
             update=self.update,
         )
+
+    def _why_it_cannot_act(self) -> str:
+        if self._proof is not None and self._proof.proof is ProofVerdict.DIFFERS:
+            return self._proof.proof_detail
+        return self.report.too_slow if self.report is not None else ""
 
     def _bundle(self) -> str:
         if self.policy is not None:

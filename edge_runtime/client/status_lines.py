@@ -6,7 +6,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_runtime.client.explanations import GATES, MESSAGES, REASONS, STATES, STOPS, Explanation, explain, in_full
+from edge_runtime.client.explanations import (
+    GATES,
+    MESSAGES,
+    NO_TASK,
+    REASONS,
+    STATES,
+    STOPS,
+    Explanation,
+    explain,
+    in_full,
+)
 from edge_runtime.client.status import Status
 
 _SHOWN = 3
@@ -36,7 +46,19 @@ def state_line(status: Status) -> str:
         causes = [f"{status.stopped_by.value}: {STOPS[status.stopped_by].meaning}"]
     if causes:
         return f"{status.state} ({'; '.join(causes)})"
+    if _has_no_task(status):
+        return f"{status.state}: {NO_TASK.meaning}"
     return explain(status.state, STATES)
+
+
+def _has_no_task(status: Status) -> bool:
+    """Whether it would move, and nobody has told it what to do, or in words that it can't read."""
+    return status.state == "holding" and not status.instruction and status.alive.get("engine", False)
+
+
+def _cannot_be_armed(status: Status) -> bool:
+    """Whether a person who armed it now would be refused for its policy's sake."""
+    return status.state == "ready" and bool(status.cannot_act)
 
 
 def why_interrupted(status: Status) -> str:
@@ -58,10 +80,14 @@ def next_step(status: Status, run_dir: Path | None = None) -> str:
     elif status.state == "fault":
         steps = [REASONS.get(fault, _NO_MEANING).next_step for fault in status.faults]
         step = next(filter(None, steps), STATES["fault"].next_step)
+    elif _cannot_be_armed(status):
+        step = f"It can't be armed: {status.cannot_act}. `edge-runtime check` says what to change."
     elif status.stopped_by is not None and status.state == "ready":
         step = "To continue: [arm]."
     elif status.gate in GATES and GATES[status.gate].next_step:
         step = GATES[status.gate].next_step
+    elif _has_no_task(status):
+        step = NO_TASK.next_step
     else:
         step = STATES.get(status.state, _NO_MEANING).next_step
     return in_full(step, run_dir)
@@ -69,7 +95,7 @@ def next_step(status: Status, run_dir: Path | None = None) -> str:
 
 def wants_a_person(status: Status) -> bool:
     """Whether the robot does nothing before a person has done something: what a display must not hide."""
-    waits = status.stopped_by is not None or status.gate in ("asking", "escalated")
+    waits = status.stopped_by is not None or _cannot_be_armed(status) or status.gate in ("asking", "escalated")
     return waits or (STATES.get(status.state, _NO_MEANING).is_alarming and not _is_starting(status))
 
 
@@ -111,6 +137,8 @@ def policy_line(status: Status) -> str:
     confidence = f"confidence of its newest plan {number(status.confidence, '', 2).strip()}"
     if status.policy in _DEAD:
         return f"{REASONS[f'policy_{status.policy}'].meaning}; {confidence}"
+    if status.cannot_act:
+        return f"can't act here: {status.cannot_act}; {confidence}"
     gate = GATES.get(status.gate)
     return f"{gate.meaning if gate is not None else status.policy or 'unknown'}; {confidence}"
 

@@ -33,6 +33,10 @@ class RobotSection(Section, frozen=True):
     safety: str
     bundle: str
 
+    def __post_init__(self) -> None:
+        if not (1 <= len(self.name) <= 64 and self.name.isprintable() and not self.name.isspace()):
+            raise ValueError(f"name must be 1 to 64 visible characters, got {self.name[:64]!r}")
+
 
 class EngineSection(Section, frozen=True):
     """`[engine]`: how the policy runs. `backend = "tensorrt"` needs an NVIDIA GPU and TensorRT on this robot.
@@ -90,6 +94,8 @@ class ControlSection(Section, frozen=True):
             raise ValueError("blend_s must lie between 0 and 1")
         if not 0 <= self.realtime_priority <= 98:
             raise ValueError("realtime_priority must lie between 0 (none) and 98")
+        if not -1 <= self.cpu < 4096:
+            raise ValueError(f"cpu must be the number of a core, or -1 for no pinning, got {self.cpu}")
 
 
 class ConfidenceSection(Section, frozen=True):
@@ -234,7 +240,9 @@ class LockstepSection(Section, frozen=True):
     inference_latency_s: float = 0.1
 
     def __post_init__(self) -> None:
-        require_positive(self, "observation_interval_s", "inference_latency_s")
+        for name in ("observation_interval_s", "inference_latency_s"):
+            if not 1e-3 <= getattr(self, name) <= 60.0:
+                raise ValueError(f"{name} must lie between 0.001 and 60, got {getattr(self, name)!r}")
 
 
 class RobotFile(Section, frozen=True):

@@ -25,6 +25,7 @@ Vector = tuple[float, float, float]
 START_TOLERANCE_MAX = 0.01
 """Of both start tolerances, rad and m, as in the kernel: arming moves the command by as much at once."""
 
+_YEAR_S = 31_536_000.0
 _LOWER = ("position_min_rad",)
 _UPPER = ("position_max_rad", "velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3", "torque_max_nm")
 
@@ -61,6 +62,9 @@ class FallbackSection(Section, frozen=True):
 
     def __post_init__(self) -> None:
         require_positive(self, "hold_timeout_s", "retract_timeout_s")
+        for name in ("hold_timeout_s", "retract_timeout_s"):
+            if getattr(self, name) > _YEAR_S:
+                raise ValueError(f"{name} must be at most {_YEAR_S:.0f}, a year, got {getattr(self, name)!r}")
         if not 0.0 <= self.play_max_s <= 60.0:
             raise ValueError("play_max_s must lie between 0 and 60")
         if not 0.1 <= self.observation_age_max_s <= 60.0:
@@ -82,6 +86,8 @@ class ContactSection(Section, frozen=True):
 
     def __post_init__(self) -> None:
         require_positive(self, "force_max_n", "moment_max_nm", "debounce_s")
+        if self.debounce_s > 1.0:
+            raise ValueError(f"debounce_s must be at most 1, got {self.debounce_s!r}")
 
 
 class BoxSection(Section, frozen=True):

@@ -94,7 +94,11 @@ def _explained(program: str, error: Exception, extras: Sequence[str]) -> tuple[s
 
 def _of_system(error: OSError) -> str:
     names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
-    return f"{', '.join(names)}: {error.strerror}" if names and error.strerror else str(error) or type(error).__name__
+    return f"{', '.join(names)}: {error.strerror}" if names and error.strerror else _reason_of(error)
+
+
+def _reason_of(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
 
 
 def _written(program: str, error: Exception) -> str:

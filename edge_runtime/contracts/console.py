@@ -8,6 +8,7 @@ first second, while libraries are loaded, is as quiet as one later.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -74,6 +75,7 @@ def run_command(module: str, program: str = "", extras: Sequence[str] = ()) -> N
         extras: of this project, that `module` needs, for advice where a package is missing.
     """
     code: int | str | None
+    _require_outputs()
     try:
         with loading():
             main = import_module(module).main
@@ -94,7 +96,26 @@ def run_command(module: str, program: str = "", extras: Sequence[str] = ()) -> N
         signal.signal(number, signal.SIG_IGN)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: what was to be said could not be written: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     sys.exit(code)
+
+
+def _require_outputs() -> None:
+    """Something to write to, and to write any character to: what a terminal's encoding lacks is shown as its escape.
+
+    Whoever closed an output (`>&-`) wants to hear nothing; the next file that is opened may not become that output.
+    """
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != descriptor:
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+            setattr(sys, name, open(descriptor, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

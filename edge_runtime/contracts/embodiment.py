@@ -26,6 +26,7 @@ _RANGE_MAX_RAD = 4.0 * math.pi + 1e-3
 _SPEED_MAX_RAD_S = 30.0
 _OPENING_MAX_M = 1.0
 _GRIPPER_SPEED_MAX_M_S = 5.0
+_RATE_MIN_HZ, _RATE_MAX_HZ = 0.01, 10_000.0
 
 
 def looks_like_degrees(low_rad: float | None, high_rad: float | None, speed_rad_s: float | None) -> str | None:
@@ -103,8 +104,9 @@ class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError(f"camera {self.name!r}: a name has 1 to 32 letters, digits, dashes or underscores")
         if not (1 <= self.width_px <= MAX_SIDE_PX and 1 <= self.height_px <= MAX_SIDE_PX):
             raise ValueError(f"camera {self.name}: width_px and height_px must lie between 1 and {MAX_SIDE_PX}")
-        if not (math.isfinite(self.rate_hz) and self.rate_hz > 0.0):
-            raise ValueError(f"camera {self.name}: rate_hz must be finite and above zero, got {self.rate_hz!r}")
+        if not _RATE_MIN_HZ <= self.rate_hz <= _RATE_MAX_HZ:
+            between = f"between {_RATE_MIN_HZ:g} and {_RATE_MAX_HZ:g}"
+            raise ValueError(f"camera {self.name}: rate_hz must lie {between}, got {self.rate_hz!r}")
 
 
 class Embodiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -58,7 +58,8 @@ class GoldenReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """What the engine of this machine made of a bundle's golden pairs.
 
     `error_p99_rad` has one value for each of `joint_names`; `bound_p99_rad` is the one the bundle was exported under.
-    `gripper_flips` counts actions on the other side of half-open. A plan matches with no flip and every joint within.
+    `gripper_flips` counts actions on the other side of half-open, `gripper_error_p99_m` is of the opening and held to
+    `gripper_bound_p99_m`. A plan matches with no flip and everything within.
     """
 
     bundle: str
@@ -68,6 +69,8 @@ class GoldenReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     error_p99_rad: tuple[float, ...] = ()
     bound_p99_rad: float = 0.0
     gripper_flips: int = 0
+    gripper_error_p99_m: float = 0.0
+    gripper_bound_p99_m: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.joint_names) != len(self.error_p99_rad):
@@ -81,5 +84,8 @@ class GoldenReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         joint = max(range(len(self.error_p99_rad)), key=self.error_p99_rad.__getitem__)
         name, error_rad = self.joint_names[joint], self.error_p99_rad[joint]
         off = f"{error_rad:.4f} rad" if error_rad < NOT_FINITE else "no finite number"
-        flips = f", {self.gripper_flips} gripper flips" if self.gripper_flips else ""
-        return f"{name} is off by {off} (p99), {self.bound_p99_rad:g} is allowed{flips}, in {self.cases} golden pairs"
+        gripper = f", {self.gripper_flips} gripper flips" if self.gripper_flips else ""
+        if self.gripper_error_p99_m > self.gripper_bound_p99_m:
+            far = f"{self.gripper_error_p99_m * 1e3:.1f} mm" if self.gripper_error_p99_m < NOT_FINITE else "no number"
+            gripper += f", the gripper by {far} (p99), {self.gripper_bound_p99_m * 1e3:g} mm are allowed"
+        return f"{name} is off by {off} (p99), {self.bound_p99_rad:g} is allowed{gripper}, in {self.cases} golden pairs"

@@ -10,12 +10,11 @@ import re
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
-
-import msgspec
 
 from edge_runtime.contracts.errors import MissingPackageError
 
@@ -150,7 +149,10 @@ def _requirements_of(extra: str) -> Iterator[tuple[str, str]]:
 def _extras() -> dict[str, list[str]]:
     """Requirements by extra; those of "" are always installed. What only some versions of Python need is left out."""
     folder = checkout()
-    if folder is not None:
+    msgspec = None
+    with suppress(ImportError):  # what can't be read without it, it may be that has to be installed
+        msgspec = import_module("msgspec")
+    if folder is not None and msgspec is not None:
         # What the advised command will read, which may be newer than what was installed from it.
         project = msgspec.toml.decode((folder / "pyproject.toml").read_bytes())["project"]
         declared = {"": project["dependencies"], **project["optional-dependencies"]}

@@ -307,6 +307,7 @@ class SafetyReport(Message, frozen=True):
         recording: path of the black box's newest file; empty before control has written one.
         recordings_written, recordings_failed: files of the black box since control started.
         recording_problem: why the last one could not be written; empty once one could.
+        too_slow: why the policy can't act at the pace that it has here; empty while it can, or nobody knows yet.
         stopped_by: the stop that a person has to end, by `reset` (where it is latched) and `arm`; None without one.
     """
 
@@ -340,10 +341,13 @@ class SafetyReport(Message, frozen=True):
     recordings_written: int = 0
     recordings_failed: int = 0
     recording_problem: str = ""
+    too_slow: str = ""
 
     def __post_init__(self) -> None:
         if len(self.answers) > MAX_ANSWERS:
             raise ValueError(f"shape: more than {MAX_ANSWERS} answers")
+        if len(self.too_slow) > MAX_DETAIL_CHARS:
+            raise ValueError(f"too_slow: longer than {MAX_DETAIL_CHARS} characters")
         if len(self.recording) > MAX_PATH_CHARS:
             raise ValueError(f"recording: longer than {MAX_PATH_CHARS} characters")
         if len(self.recording_problem) > MAX_DETAIL_CHARS:

@@ -391,6 +391,7 @@ class Supervisor:
             grade_speed_scale=self._speed.grade_scale,
             reduced=self._speed.reduced,
             stopped_by=self._orders.stopped_by,
+            too_slow="" if self._clock.virtual else self._pace.detail[:MAX_DETAIL_CHARS],
             recording=self._black_box.newest[-MAX_PATH_CHARS:],
             recordings_written=self._black_box.written,
             recordings_failed=self._black_box.failed,

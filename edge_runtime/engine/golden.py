@@ -35,6 +35,8 @@ from edge_runtime.engine.engines import Engines
 MAX_CASES = 64
 MAX_BYTES = 512 << 20
 """Unpacked: 64 pictures of three cameras of 1280 x 720."""
+GRIPPER_BOUND = 0.1
+"""How far the opening may be from the trained policy's, of the widest: parity reports have no bound of their own."""
 _FORMAT, _STATE, _PLAN, _INSTRUCTION = "format", "state", "plan", "instruction"
 
 
@@ -66,8 +68,12 @@ def run_pairs(policy: BundlePolicy, folder: Path, embodiment: Embodiment) -> Gol
     error_p99_rad = np.where(np.isfinite(error_rad).all(axis=0), np.percentile(error_rad, 99, axis=0), NOT_FINITE)
     half_open_m = embodiment.gripper.opening_max_m / 2.0
     flips = int(((plans[..., -1] > half_open_m) != (data[_PLAN][..., -1] > half_open_m)).sum())
+    gripper_m = np.abs(plans[..., -1] - data[_PLAN][..., -1])
+    gripper_p99_m = float(np.percentile(gripper_m, 99)) if np.isfinite(gripper_m).all() else NOT_FINITE
+    gripper_bound_m = GRIPPER_BOUND * embodiment.gripper.opening_max_m
     bound_p99_rad = policy.manifest.parity.bound_p99_rad
-    matched = bool(np.isfinite(plans).all()) and flips == 0 and bool((error_p99_rad <= bound_p99_rad).all())
+    is_near = bool((error_p99_rad <= bound_p99_rad).all()) and gripper_p99_m <= gripper_bound_m
+    matched = bool(np.isfinite(plans).all()) and flips == 0 and is_near
     return GoldenReport(
         bundle=policy.digest,
         verdict="matched" if matched else "differs",
@@ -76,6 +82,8 @@ def run_pairs(policy: BundlePolicy, folder: Path, embodiment: Embodiment) -> Gol
         error_p99_rad=tuple(np.minimum(error_p99_rad, NOT_FINITE).tolist()),
         bound_p99_rad=bound_p99_rad,
         gripper_flips=flips,
+        gripper_error_p99_m=gripper_p99_m,
+        gripper_bound_p99_m=gripper_bound_m,
     )
 
 

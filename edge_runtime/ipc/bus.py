@@ -8,6 +8,7 @@ kind, and the next ones are looked at. Nobody is trusted: not lengths, not types
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pwd
@@ -63,9 +64,7 @@ class Publisher:
         self._topic = topic
         endpoint = topic.endpoint(run_dir)
         self._lock = claim(run_dir, topic.name, "sends this topic")
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
-        self._socket.setsockopt(zmq.SNDHWM, _QUEUE_LENGTH)
-        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket = _sending_socket(run_dir)
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -135,10 +134,8 @@ class Sender:
     def __init__(self, topic: Topic, run_dir: Path) -> None:
         self._topic = topic
         for receiver in topic.receivers:
-            _require_access(topic.socket_path(run_dir, receiver))
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
-        self._socket.setsockopt(zmq.SNDHWM, _QUEUE_LENGTH)
-        self._socket.setsockopt(zmq.LINGER, 0)
+            require_access(topic.socket_path(run_dir, receiver))
+        self._socket = _sending_socket(run_dir)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
         # Nothing waits in a queue for a process that is down: an arm from before it died may not reach its successor.
@@ -161,8 +158,27 @@ class Sender:
         self.close()
 
 
-def _require_access(path: Path) -> None:
-    """ZeroMQ would try again and again, and say nothing."""
+def _sending_socket(run_dir: Path) -> zmq.Socket[bytes]:
+    try:
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+    except zmq.ZMQError as error:
+        raise _no_connection(run_dir, error) from error
+    socket.setsockopt(zmq.SNDHWM, _QUEUE_LENGTH)
+    socket.setsockopt(zmq.LINGER, 0)
+    return socket
+
+
+def _no_connection(run_dir: Path, error: zmq.ZMQError) -> ProcessError:
+    remedy = "; raise the limit of this shell: ulimit -n 1024" if error.errno in (errno.EMFILE, errno.ENFILE) else ""
+    return ProcessError(f"no connection to the robot in {run_dir} can be made: {error}{remedy}")
+
+
+def require_access(path: Path) -> None:
+    """Raise if this user may not connect to the socket `path`, where there is one: ZeroMQ would try again and again.
+
+    Raises:
+        ProcessError: names whose robot it is.
+    """
     try:
         owner = path.stat().st_uid
     except PermissionError as error:
@@ -294,6 +310,9 @@ class Subscriber:
         try:
             for topic in topics:
                 self._listen(topic, run_dir, process)
+        except zmq.ZMQError as error:  # of a process that may have no more open files
+            self.close()
+            raise _no_connection(run_dir, error) from error
         except BaseException:
             self.close()
             raise

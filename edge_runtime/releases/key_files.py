@@ -70,6 +70,22 @@ def load_signer(path: Path, passphrase: str | None = None) -> CryptoSigner:
     return CryptoSigner(private)
 
 
+def read_passphrase(path: Path | None) -> str | None:
+    """The first line of the file `path`; None without one.
+
+    Raises:
+        SigningError: it can't be read, or is no text.
+    """
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0]
+    except OSError as error:
+        raise SigningError(str(path), f"{error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SigningError(str(path), "is no text") from error
+
+
 def load_public(path: Path) -> SSlibKey:
     """The public key in the file `path`.
 

@@ -65,6 +65,7 @@ READ = (
     ("edge-export", "pack", "{}", "-o", "/dev/full/out"),
     ("edge-export", "pack", str(SIM_BUNDLE), "--base", "{}", "--base-store", "{}", "-o", "/dev/full/out"),
     ("edge-export", "sign", "{}", "--key", "{}", "--metadata", "{}", "--hardware", "x", "-o", "/dev/full/out"),
+    ("edge-export", "sign", "--renew", "--key", "k", "--passphrase-file", "{}", "--metadata", "m", "-o", "/dev/full/o"),
     ("edge-hub", "show", "{}"),
     ("edge-hub", "status", "{}"),
     ("edge-hub", "serve", "{}", "--port", "0"),
@@ -99,3 +100,32 @@ def test_a_bad_path_is_one_line(
     lines = [line for line in err.splitlines() if not line.startswith("usage: ")]
     assert len(lines) == 1, err
     assert len(lines[0]) > 10
+
+
+def test_a_folder_in_brackets_is_written_to_and_named_as_it_is(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "[/red] is no markup"
+    assert export_tools.cli.main(["pack", str(SIM_BUNDLE), "-o", str(folder)]) == 0
+    out, err = capfd.readouterr()
+    assert f"to sign: {folder}/bundles/pocket_vla/" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize("figures", [b"{", b"\xff", b'{"recipe": {"unheard_of": 1}}', b"[1]", b'{"recipe": 5}'])
+def test_figures_of_a_training_that_are_none_are_named(
+    figures: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "training.json").write_bytes(figures)
+    assert export_tools.cli.main(["export", "--out", str(tmp_path), "--weights", str(tmp_path / "w")]) == 1
+    assert "training.json: not the figures of a training" in capfd.readouterr().err.replace("\n", "")
+
+
+def test_a_port_that_is_none_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Taken as it was typed it would be another one: 99999999 is 57599."""
+    for port in ("99999999", "65536", "-1", "x"):
+        with pytest.raises(SystemExit) as ended:
+            hub.cli.main(["serve", "nowhere", f"--port={port}"])
+        assert ended.value.code == 2
+        assert "between 0 and 65535" in capsys.readouterr().err

@@ -114,6 +114,15 @@ def test_a_machine_that_is_too_slow_to_be_armed_is_not_fit(robot_toml: Path, mon
     assert verdict(list(rows.values())).startswith("not fit: loop, 2 s at 1 kHz")
 
 
+@pytest.mark.realtime
+def test_a_core_that_the_loop_can_not_have_is_named(robot_toml: Path) -> None:
+    replace(robot_toml, r"^cpu = .*", "cpu = 4000")
+    rows = {row.name: row for row in timing.loop(load_config(robot_toml))}
+    row = rows["core of the loop"]
+    assert row.level is Level.WARN
+    assert row.found.startswith("core 4000 can't be had; there are: ")
+
+
 def never_late(line: grade.Grade) -> grade.Grade:
     """The same grade, for a machine that is never late at all."""
     return grade.Grade(line.name, line.speed_scale, 0.0, 1e-6, line.gap_max_watchdogs)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
+from edge_runtime.cli import check as check_package
 from edge_runtime.cli import pace
+from edge_runtime.cli.check import LOOKS, check
 from edge_runtime.cli.check.policy import bundle, inference
 from edge_runtime.cli.check.row import Level
+from edge_runtime.cli.claims import claims
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import FlowSampler, read_manifest
@@ -41,6 +46,24 @@ def test_it_looks_at_what_boots_and_tells_what_had_to_be_passed_over(tmp_path: P
     (config.bundle_dir / "encode.onnx").unlink()
     with pytest.raises(BundleError):
         list(bundle(config))
+
+
+def test_names_in_a_bundle_command_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_robot(tmp_path / "config")
+    manifest = tmp_path / "config" / "bundle" / "manifest.json"
+    text = manifest.read_text("utf-8")
+    name = read_manifest(manifest.parent).name
+    manifest.write_text(text.replace(f'"name": "{name}"', '"name": "x\\u001b[31m\\u202e\\nfit"', 1), "utf-8")
+    assert read_manifest(manifest.parent).name == "x\x1b[31m\u202e\nfit"
+    options = argparse.Namespace(config=path, json=False)
+    looks = tuple(look for look in LOOKS if look.name in ("driver", "bundle"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check_package, "LOOKS", looks)
+        check(options, Console(width=200))
+    claims(argparse.Namespace(config=path), Console(width=200))
+    out = capsys.readouterr().out
+    assert out.count(r"x\x1b[31m\u202e\nfit") == 2
+    assert not {"\x1b", "\u202e"} & set(out)
 
 
 def test_threads_that_no_processor_is_for_are_named_and_not_advised() -> None:

@@ -62,10 +62,17 @@ def test_a_robot_is_operated_from_the_command_line_alone(robot: ProcessTable, as
     assert err.startswith("error: reset: control refused: refused_state")
     assert f"There is nothing to reset. To start: `edge-runtime operator arm --run-dir {run_dir}`." in err
 
+    code, out, err = ask("arm")
+    assert code == 0, err
+    assert "the robot follows its policy once it has an instruction: `edge-runtime operator instruct" in out
+    assert "state       holding: armed, standing still without an instruction\n" in ask("status")[1]
+    assert ask("disarm")[0] == 0
+
     assert ask("instruct", "touch the red cube")[0] == 0
     code, out, err = ask("arm")
     assert code == 0, err
     assert out.startswith(("armed: control is holding", "armed: control is active"))
+    assert "the robot follows its policy: 'touch the red cube'\n" in out
     with Watcher(run_dir) as watcher:
         deadline_s = time.monotonic() + 10.0
         while watcher.control_state != "active":

@@ -100,6 +100,27 @@ def test_a_robot_that_waits_for_a_person_says_why_and_what_she_can_do(
     assert next_step(working) == ""
 
 
+def test_a_robot_that_nobody_has_told_anything_says_so(working: Status) -> None:
+    alive = {"driver": True, "control": True, "engine": True}
+    idle = msgspec.structs.replace(working, state="holding", alive=alive)
+    assert state_line(idle) == "holding: armed, standing still without an instruction"
+    assert next_step(idle).startswith("To let it move: `edge-runtime operator instruct`, with a sentence.")
+    told = msgspec.structs.replace(idle, instruction="touch the red cube")
+    assert state_line(told) == "holding: armed, standing still, waiting for a plan of the policy"
+    assert next_step(told) == ""
+    # What an engine that is not heard was told is not known.
+    assert "waiting" in state_line(msgspec.structs.replace(idle, alive={**alive, "engine": False}))
+
+
+def test_a_robot_whose_policy_may_not_act_does_not_say_that_it_can_be_armed(working: Status) -> None:
+    slow = msgspec.structs.replace(working, state="ready", cannot_act="a chunk takes 0.96 s here")
+    assert next_step(slow) == "It can't be armed: a chunk takes 0.96 s here. `edge-runtime check` says what to change."
+    assert wants_a_person(slow)
+    assert policy_line(slow) == "can't act here: a chunk takes 0.96 s here; confidence of its newest plan 0.93"
+    stopped = msgspec.structs.replace(slow, stopped_by=StopCause.OPERATOR_DISARM)
+    assert next_step(stopped).startswith("It can't be armed")
+
+
 def test_an_interrupted_episode_names_its_cause_and_not_what_the_kernel_smoothed(working: Status) -> None:
     smoothed = ("setpoint_none", "limit_acceleration", "limit_jerk", "limit_gripper")
     stopped = {"state": "fault", "faults": ("operator_stop",), "verdicts": (*smoothed, "operator_stop")}

@@ -97,6 +97,8 @@ def test_a_joint_that_the_embodiment_lists_twice(robot: Path) -> None:
         (r'^name = "wrist"', 'name = "on the wrist"', "'on the wrist'"),
         (r"^width_px = [0-9]+", "width_px = 0", "width_px"),
         (r"^rate_hz = [0-9.]+", "rate_hz = 0.0", "rate_hz"),
+        (r"^rate_hz = [0-9.]+", "rate_hz = 1e-320", "rate_hz must lie between"),
+        (r"^rate_hz = [0-9.]+", "rate_hz = 1e308", "rate_hz must lie between"),
         (r"^opening_max_m = [0-9.]+", "opening_max_m = nan", "opening_max_m"),
     ],
 )
@@ -105,6 +107,39 @@ def test_a_camera_or_gripper_that_cannot_be(robot: Path, pattern: str, text: str
     error = problem_of(robot)
     assert hint in error.problem
     assert "embodiment.toml" in error.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a = " + "[" * 50_000, "nested too deeply"),
+        ("[robot]\nname = 1" + "0" * 6_000, "not valid TOML"),
+        ("[robot\n", "not valid TOML"),
+    ],
+)
+def test_a_file_that_no_parser_gets_through_is_named(robot: Path, text: str, hint: str) -> None:
+    robot.write_text(text, encoding="utf-8")
+    error = problem_of(robot)
+    assert error.key.endswith("robot.toml")
+    assert hint in error.problem
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "key"),
+    [
+        (r'^name = ".*"', 'name = ""', "name must be 1 to 64 visible characters"),
+        (r'^name = ".*"', 'name = "arm\\t"', "name must be 1 to 64 visible characters"),
+        (r"^cpu = -1", "cpu = 1000000000000000000000000000000", "cpu must be the number of a core"),
+        (r"^cpu = -1", "cpu = -2", "cpu must be the number of a core"),
+        (r"^observation_interval_s = .*", "observation_interval_s = 1e308", "must lie between 0.001 and 60"),
+        (r"^inference_latency_s = .*", "inference_latency_s = nan", "must lie between 0.001 and 60"),
+    ],
+)
+def test_a_value_that_no_machine_could_follow(robot: Path, pattern: str, text: str, key: str) -> None:
+    replace(robot, pattern, text)
+    error = problem_of(robot)
+    assert key in error.problem
+    assert "robot.toml" in error.problem
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -119,7 +154,7 @@ def test_the_process_table_starts_the_driver_first(robot: Path) -> None:
     line = command_line(DRIVER, config, Path("run"), lockstep=True)
     assert line[:2] == ["-m", "edge_runtime.drivers"]
     assert line[-1] == "--lockstep"
-    assert command_line(ENGINE, config, Path("run"), lockstep=False)[-1] == "run"
+    assert command_line(ENGINE, config, Path("run"), lockstep=False)[-1] == "--run-dir=run"
 
 
 def test_runs_in_different_folders_have_different_ports() -> None:

@@ -75,6 +75,8 @@ def with_joint1(**values: float | None) -> SafetyFile:
         (r"^tracking_error_max_rad = [0-9.]+", "tracking_error_max_rad = 9", "safety.toml", "at most 1.0, got 9.0"),
         (r"^hold_timeout_s = [0-9.]+", "hold_timeout_ms = 60000", "fallback.hold_timeout_ms", "`hold_timeout_s`"),
         (r"^hold_timeout_s = [0-9.]+", "hold_timeout_s = 0", "fallback", "above zero"),
+        (r"^hold_timeout_s = [0-9.]+", "hold_timeout_s = 1e308", "fallback", "a year"),
+        (r"^retract_timeout_s = [0-9.]+", "retract_timeout_s = 1e308", "fallback", "a year"),
         (r"^play_max_s = [0-9.]+", "play_max_s = -1", "fallback", "between 0 and 60"),
         (r"^retract_speed_scale = [0-9.]+", "retract_speed_scale = 1.5", "fallback", "at most at 1"),
         (r"^retract_rad = \[0.0", "retract_rad = [3.0", "fallback.retract_rad", "3.0 is outside the limits of joint1"),
@@ -82,6 +84,7 @@ def with_joint1(**values: float | None) -> SafetyFile:
         (r"^\[fallback\]", "[contact]\nforce_max_n = 0\n[fallback]", "contact", "force_max_n"),
         (r"^\[fallback\]", "[contact]\nforce_max_kn = 1\n[fallback]", "contact.force_max_kn", "`force_max_n`"),
         (r"^\[fallback\]", "[contact]\ndebounce_s = nan\n[fallback]", "contact", "debounce_s"),
+        (r"^\[fallback\]", "[contact]\ndebounce_s = 1e308\n[fallback]", "contact", "debounce_s must be at most 1"),
     ],
 )
 def test_a_wrong_line_in_safety_toml(robot: Path, pattern: str, text: str, key: str, hint: str) -> None:

@@ -48,6 +48,19 @@ def test_a_gripper_on_the_other_side_differs(tmp_path: Path, embodiment: Embodim
     assert (report.verdict, report.gripper_flips) == ("differs", 1)
 
 
+def test_a_gripper_that_opens_less_far_than_it_was_trained_to_differs(tmp_path: Path, embodiment: Embodiment) -> None:
+    """On the right side of half-open, and yet not what was trained: as from statistics that somebody altered."""
+    folder = copy_with(tmp_path / "bundle")
+    policy = read_manifest(folder).policy
+    mean = (*policy.action_normalization.mean[:-1], 0.3 * embodiment.gripper.opening_max_m)
+    statistics = msgspec.structs.replace(policy.action_normalization, mean=mean)
+    report = checked(seal(folder, policy=msgspec.structs.replace(policy, action_normalization=statistics)), embodiment)
+    assert (report.verdict, report.gripper_flips) == ("differs", 0)
+    assert report.gripper_error_p99_m > report.gripper_bound_p99_m
+    assert "the gripper by 2" in report.worst
+    assert " mm (p99)" in report.worst
+
+
 def test_without_pairs_there_is_nothing_to_say(tmp_path: Path, embodiment: Embodiment) -> None:
     assert checked(copy_with(tmp_path / "bundle", Arrays.clear), embodiment).verdict == "no_data"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+import resource
 import socket
 import subprocess
 import sys
@@ -16,9 +18,10 @@ import msgspec
 import pytest
 import zmq
 
+from edge_runtime.client.status import Watcher
 from edge_runtime.contracts.errors import ProcessError
 from edge_runtime.contracts.messages import OperatorCommand, OperatorKind, SceneCommand
-from edge_runtime.contracts.topics import OPERATOR, SCENE_COMMAND, encode
+from edge_runtime.contracts.topics import OPERATOR, SAFETY_REPORT, SCENE_COMMAND, encode
 from edge_runtime.ipc.bus import Publisher, Sender, Subscriber, claim
 
 SAID = dataclasses.replace(OPERATOR, receivers=())
@@ -294,3 +297,37 @@ def test_a_claim_is_of_one_process_at_a_time(tmp_path: Path) -> None:
     with claim(tmp_path, "run", "runs this robot"), pytest.raises(ProcessError, match="already runs this robot"):
         claim(tmp_path, "run", "runs this robot")
     claim(tmp_path, "run", "runs this robot").close()
+
+
+@pytest.mark.parametrize("files", [18, 20, 24, 32])
+@pytest.mark.parametrize("command", [("monitor", "--seconds", "0.1"), ("operator", "status")])
+def test_a_process_that_may_open_no_more_files_says_so(command: tuple[str, ...], files: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from edge_runtime.entry import main; main()", *command, "--run-dir", str(tmp_path)],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.search(r"Too many open files.*ulimit -n|has not been heard|^$", done.stderr), done.stderr
+    if files == 18:
+        assert done.stderr.startswith("error: no connection to the robot in ")
+
+
+def test_who_may_not_listen_is_told_whose_robot_it_is() -> None:
+    is_root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory(prefix="edge-") as name:
+        run_dir = Path(name)
+        run_dir.chmod(0o755)
+        with Publisher(SAFETY_REPORT, run_dir):
+            SAFETY_REPORT.socket_path(run_dir).chmod(0o500)
+            if is_root:
+                os.seteuid(65534)
+            try:
+                with pytest.raises(ProcessError, match=r"safety_report\.ipc: belongs to .*sudo -u"):
+                    Watcher(run_dir)
+            finally:
+                if is_root:
+                    os.seteuid(0)

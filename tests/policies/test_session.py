@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,19 @@ def _adder(size: int | str = 3, kind: int = TensorProto.FLOAT) -> onnx.ModelProt
         [helper.make_tensor_value_info(name, kind, [size]) for name in ("sum", "difference")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+@pytest.mark.parametrize("module", ["edge_runtime.policies.session", "export_tools.quantize"])
+def test_the_library_reports_to_nobody(module: str, tmp_path: Path) -> None:
+    """ONNX Runtime 1.32 keeps a number of the machine and what it wants to send in the home folder, if it may."""
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", f"import {module}; import edge_runtime.policies.session as s; s.int8_saturates()"],
+        env={**environment, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        check=True,
+        timeout=120,
+    )
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name or "Microsoft" in path.name]
 
 
 def test_outputs_come_by_name() -> None:

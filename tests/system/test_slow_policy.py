@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.client.status_lines import next_step
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import Heartbeat, SafetyReport
@@ -169,6 +170,9 @@ class TestOneThatCannotAct:
             robot.operator.arm()
         assert caught.value.answer == "refused_pace"
         assert robot.operator.watcher.control_state == "ready"
+        # Nobody has to try in order to know.
+        robot.until(lambda: robot.operator.watcher.status().cannot_act != "")
+        assert "it reaches 0.80 s" in next_step(robot.operator.watcher.status())
 
     def test_check_says_that_it_cannot_act_and_what_to_do(self, edge_runtime: Command, robot_toml: Path) -> None:
         process = edge_runtime("check", "--config", robot_toml)

@@ -19,6 +19,7 @@ from rich.text import Text
 from edge_runtime.cli.check import machine, policy, proof, robot, timing
 from edge_runtime.cli.check.row import Level, Look, Row, rows_of
 from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.contracts.text import printable
 
 LOOKS: tuple[Look, ...] = (
     Look("Python", machine.python),
@@ -45,13 +46,13 @@ def check(options: argparse.Namespace, console: Console) -> int:
     config = load_config(options.config)
     rows = list(rows_of(LOOKS, config))
     if options.json:
-        sys.stdout.write(json.dumps(_report(config, rows), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(_report(config, rows), indent=2) + "\n")
     else:
         console.print(_table(config, rows))
         for row in rows:
             if row.remedy:
                 # Whole, however narrow the terminal is: what is to be pasted may not be cut.
-                console.print(Text(f"{row.name}: {row.remedy}"), soft_wrap=True)
+                console.print(Text(printable(f"{row.name}: {row.remedy}", None)), soft_wrap=True)
             if row.command:
                 console.print(Text(f"    {row.command}"), soft_wrap=True)
         console.print(verdict(rows), highlight=False, markup=False, soft_wrap=True)
@@ -88,6 +89,7 @@ def _table(config: RobotConfig, rows: Sequence[Row]) -> Table:
         table.add_column(column, overflow="fold")
     styles = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red", Level.SKIP: "dim"}
     for row in rows:
-        # As `Text`: names of sections and extras stand in brackets, which markup would swallow.
-        table.add_row(Text(row.level.value, styles[row.level]), row.name, Text(row.found))
+        # Words of a bundle may mean to command a terminal. As `Text`: names of sections and extras stand in brackets,
+        # which markup would swallow.
+        table.add_row(Text(row.level.value, styles[row.level]), row.name, Text(printable(row.found, None)))
     return table

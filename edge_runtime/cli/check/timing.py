@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -62,6 +63,10 @@ def loop(config: RobotConfig) -> Iterator[Row]:
     else:
         remedy = f"write access to {_DMA_LATENCY} for this user, after a restart (docker: --device {_DMA_LATENCY})"
         yield Row("CPU sleep", Level.WARN, f"{_DMA_LATENCY} can't be opened", remedy, udev_line("cpu_dma_latency"))
+    if config.control.cpu >= 0 and Granted.CPU not in granted:
+        cores = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
+        remedy = "[control] cpu in robot.toml: one of them, or -1 for no pinning"
+        yield Row("core of the loop", Level.WARN, f"core {config.control.cpu} can't be had; there are: {cores}", remedy)
     lateness_us = np.concatenate(lateness_ns) / 1e3
     p50_us, p99_us = np.percentile(lateness_us, (50, 99)).tolist()
     found = f"{p50_us:.0f} / {p99_us:.0f} / {lateness_us.max():.0f} µs late (p50 / p99 / max), {overruns} overruns"
