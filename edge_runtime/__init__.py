@@ -40,7 +40,7 @@ _HOMES = {
     "read_manifest": "contracts.manifest",
     "verify_bundle": "contracts.manifest",
 }
-__all__ = sorted(_HOMES)  # noqa: PLE0605
+__all__ = sorted(_HOMES)
 
 if sys.argv[:1] == ["-m"]:
     # One of the robot's processes: a package that is missing at its first lines is said in one line, too.
