@@ -15,7 +15,7 @@ from edge_runtime.contracts.release import ReleaseManifest
 from edge_runtime.ota.lifecycle.journal import State
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.trust.rollback_protection import Floor
-from tests.ota.small_bundles import Arm, release_of, small_bundle
+from edge_runtime.testing.small_bundles import Arm, release_of, small_bundle
 
 VERSIONS = ("0", "1", "2", "3", "4")
 """Version 0 is shipped; the others are released under their number as counter."""

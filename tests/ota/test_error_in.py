@@ -11,7 +11,7 @@ from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.lifecycle.journal import Journal, State
 from edge_runtime.ota.transfer.staging import Staging
 from edge_runtime.ota.trust.rollback_protection import Floor
-from tests.ota.small_bundles import Arm
+from edge_runtime.testing.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, install, make_bundles, open_runner, release
 from tests.ota.updates import assign_2, come_back, to_probation, update_2
 

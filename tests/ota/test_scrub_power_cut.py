@@ -15,9 +15,9 @@ import pytest
 from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.ota.store.scrub_state import read_state
 from edge_runtime.ota.transfer.blobs import sha256_of
+from edge_runtime.testing.web_server import WebServer
 from tests.ota import power_cut
 from tests.ota.scrubbed_robot import NOW_S, ScrubbedRobot, spoil
-from tests.simulators.web_server import WebServer
 
 LATER_S = NOW_S + 90_000.0
 WORKERS = 2
