@@ -32,7 +32,7 @@ from edge_runtime.contracts.release import MAX_BLOBS, Compatibility, Pack, Relea
 from edge_runtime.ota.transfer.fetch import BlobFetcher, FetchSettings
 from edge_runtime.ota.transfer.schedule import SystemClock
 from edge_runtime.ota.transfer.transport import Reply, Span
-from tests.simulators.web_server import Behaviour, Request, Source, WebServer
+from edge_runtime.testing.web_server import Behaviour, Request, Source, WebServer
 
 BLOB_BYTES = 8 << 20
 PACK_BYTES = 64_000_000

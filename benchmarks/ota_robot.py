@@ -23,9 +23,9 @@ from edge_runtime.processes import OTA, PROCESSES
 from edge_runtime.releases.key_files import load_signer
 from edge_runtime.releases.pack import pack_bundle
 from edge_runtime.releases.sign import draft_release, sign_draft
+from edge_runtime.testing.web_server import Behaviour, Exchange, FolderObjects, Request, WebServer
 from hub.hub import make_development_hub
 from scripts.demo.bundles import quicker
-from tests.simulators.web_server import Behaviour, Exchange, FolderObjects, Request, WebServer
 
 ROBOT, HARDWARE = "arm-1", "sim_arm"
 _SILENCE_S = 5.0

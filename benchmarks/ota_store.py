@@ -26,7 +26,7 @@ from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.blobs import BlobStore
 from edge_runtime.ota.transfer.staging import begin
 from edge_runtime.ota.trust.rollback_protection import Floor
-from tests.ota.small_bundles import Arm, release_of, small_bundle
+from edge_runtime.testing.small_bundles import Arm, release_of, small_bundle
 
 WEIGHTS_BYTES = 56 << 20
 PIECE_BYTES = 8 << 20

@@ -22,7 +22,7 @@ from benchmarks.record import record
 from benchmarks.robot_in_motion import RobotInMotion, copy_shipped_settings
 from edge_runtime.contracts.manifest import FlowSampler
 from edge_runtime.processes import ENGINE
-from tests.two_bundles import Orders, TwoBundles, variant_of
+from edge_runtime.testing.two_bundles import Orders, TwoBundles, variant_of
 
 WINDOW_S = 1.0
 ROUNDS_PER_SCENE = 4

@@ -10,7 +10,7 @@ from edge_runtime.bundles.installed import Installed, bundle_folder
 from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots
 from edge_runtime.contracts.errors import EngineError, OtaError, OtaRefusal
 from edge_runtime.contracts.manifest import read_manifest
-from tests.ota.small_bundles import small_bundle
+from edge_runtime.testing.small_bundles import small_bundle
 
 
 @pytest.fixture

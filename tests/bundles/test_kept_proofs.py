@@ -13,8 +13,8 @@ import pytest
 from edge_runtime.bundles.kept_proofs import PROOFS_NAME, KeptProofs, ProofKey
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.golden import GoldenReport
+from edge_runtime.testing.two_bundles import TwoBundles
 from tests.system.drift_bundle import write_robot
-from tests.two_bundles import TwoBundles
 
 KEY = ProofKey(
     bundle="a" * 64,

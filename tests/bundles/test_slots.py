@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots, boot
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from tests.ota.small_bundles import release_of, small_bundle
+from edge_runtime.testing.small_bundles import release_of, small_bundle
 
 A, B, C = (Slot(letter * 64, number) for number, letter in enumerate("abc", 1))
 

@@ -19,8 +19,8 @@ from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import FlowSampler, read_manifest
 from edge_runtime.policies.processor import allowed
+from edge_runtime.testing.two_bundles import TwoBundles, variant_of
 from tests.system.drift_bundle import write_robot
-from tests.two_bundles import TwoBundles, variant_of
 
 
 def test_it_looks_at_what_boots_and_tells_what_had_to_be_passed_over(tmp_path: Path) -> None:

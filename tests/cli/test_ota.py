@@ -14,9 +14,9 @@ from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile
 from edge_runtime.cli import main
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, Update
+from edge_runtime.testing.web_server import WebServer
 from tests.ota.updated_robot import Scene
 from tests.settings import copy_settings
-from tests.simulators.web_server import WebServer
 
 
 @pytest.fixture

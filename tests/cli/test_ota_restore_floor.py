@@ -12,9 +12,9 @@ import pytest
 
 from edge_runtime.ota.trust.rollback_protection import Floor, ReleaseFloor
 from edge_runtime.ota.trust.versions import Versions
+from edge_runtime.testing.web_server import WebServer
 from tests.cli.test_ota import say
 from tests.ota.updated_robot import Scene
-from tests.simulators.web_server import WebServer
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from edge_runtime.contracts import release as format_
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.manifest import MotionLimits, read_manifest
 from edge_runtime.contracts.release import Compatibility, SafetyNeeds, load
-from tests.ota.small_bundles import small_bundle
+from edge_runtime.testing.small_bundles import small_bundle
 
 A, B, C, D = (hashlib.sha256(letter).hexdigest() for letter in (b"a", b"b", b"c", b"d"))
 

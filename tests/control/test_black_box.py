@@ -50,7 +50,7 @@ class Ring:
 
 def is_whole(records: np.ndarray[Any, Any]) -> bool:
     """Whether every record is what `Ring.write` made of its own number."""
-    raw = records.view("u1").reshape(len(records), -1)
+    raw = records.view("u1").reshape(len(records), RECORD_DTYPE.itemsize)
     assert RECORD_DTYPE.fields is not None
     content = raw[:, RECORD_DTYPE.fields["before"][1] :]
     return bool((content == (records["seq"] % 251).astype("u1")[:, None]).all()) and bool(

@@ -13,7 +13,7 @@ from edge_runtime.bundles.slots import Slot, SlotFile, Slots
 from edge_runtime.contracts.errors import HandshakeError
 from edge_runtime.contracts.manifest import Manifest, read_manifest
 from edge_runtime.control.known_bundles import KnownBundles
-from tests.ota.small_bundles import small_bundle
+from edge_runtime.testing.small_bundles import small_bundle
 
 SECOND_NS = 1_000_000_000
 

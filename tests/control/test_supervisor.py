@@ -39,11 +39,11 @@ from edge_runtime.ipc.clock import Clock, VirtualClock
 from edge_runtime.ipc.port import FeedbackFlag
 from edge_runtime.safety import State
 from edge_runtime.safety.recording import read_recording
+from edge_runtime.testing.small_bundles import small_bundle
 from tests.control.control_process import make_config
 from tests.control.stepped import SteppedLoop
 from tests.control.test_chunk_buffer import make_chunk
 from tests.control.test_chunk_pipeline import EMBODIMENT
-from tests.ota.small_bundles import small_bundle
 
 CONFIG = msgspec.structs.replace(load_config(SIM_CONFIG), embodiment=EMBODIMENT)
 SHIPPED = read_manifest(CONFIG.bundle_dir).digest

@@ -29,7 +29,7 @@ from edge_runtime.contracts.tokenizer import read_tokenizer, write_tokenizer
 from edge_runtime.engine import bundle_policy
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.ipc.frames import FrameRing, ring_name
-from tests.golden_bundles import copy_with, seal
+from edge_runtime.testing.golden_bundles import copy_with, seal
 
 BundleWriter = Callable[..., Path]
 OFFSET_STD = 0.1

@@ -33,8 +33,8 @@ from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
 from edge_runtime.engine.warm_standby import WarmStandby
 from edge_runtime.ipc.bus import Publisher, Refusals, Sender, Subscriber
+from edge_runtime.testing.small_bundles import small_bundle
 from tests.engine.test_planner import Bench, HandClock, StillPolicy
-from tests.ota.small_bundles import small_bundle
 
 PATIENCE_S = 20.0
 

@@ -19,7 +19,7 @@ from edge_runtime.engine.golden import plan_of
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
 from edge_runtime.policies.processor import describe
 from edge_runtime.policies.session import optimize, settings
-from tests.golden_bundles import SHIPPED, pairs
+from edge_runtime.testing.golden_bundles import SHIPPED, pairs
 
 DIGEST = read_manifest(SHIPPED).digest
 GRAPHS = ("encode.onnx", "denoise.onnx")

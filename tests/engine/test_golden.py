@@ -15,7 +15,7 @@ from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport, picture_key
 from edge_runtime.contracts.manifest import ImageInput, read_manifest
 from edge_runtime.engine.golden import check
-from tests.golden_bundles import SHIPPED, Arrays, copy_with, seal
+from edge_runtime.testing.golden_bundles import SHIPPED, Arrays, copy_with, seal
 
 
 def checked(folder: Path, embodiment: Embodiment) -> GoldenReport:

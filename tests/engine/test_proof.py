@@ -18,10 +18,10 @@ from edge_runtime.engine.engines import Engines, OnnxRuntimeBackend
 from edge_runtime.engine.proof import load_proved
 from edge_runtime.policies.processor import allowed
 from edge_runtime.policies.session import optimize
-from tests.golden_bundles import SHIPPED, Arrays, copy_with, seal
+from edge_runtime.testing.golden_bundles import SHIPPED, Arrays, copy_with, seal
+from edge_runtime.testing.two_bundles import TwoBundles
 from tests.saturating import plant, saturating
 from tests.system.drift_bundle import write_robot
-from tests.two_bundles import TwoBundles
 
 
 def two_pairs(data: Arrays) -> None:

@@ -19,9 +19,9 @@ from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.ipc.bus import Subscriber
 from edge_runtime.ipc.port import DriverPort
 from edge_runtime.processes import port_name
+from edge_runtime.testing.golden_bundles import seal
+from edge_runtime.testing.two_bundles import Orders, TwoBundles, variant_of
 from tests.engine.test_engine_process import PATIENCE_S, Start, Surroundings, config, start, surroundings
-from tests.golden_bundles import seal
-from tests.two_bundles import Orders, TwoBundles, variant_of
 
 __all__ = ["config", "start", "surroundings"]
 

@@ -24,7 +24,7 @@ from edge_runtime.contracts.updates import PolicyOrder, PolicyStatus
 from edge_runtime.engine.policy import Actions
 from edge_runtime.engine.warm_standby import WarmStandby, boot
 from edge_runtime.ipc.bus import Refusals
-from tests.ota.small_bundles import small_bundle
+from edge_runtime.testing.small_bundles import small_bundle
 
 PATIENCE_S = 20.0
 

@@ -15,12 +15,12 @@ from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.contracts.tokenizer import read_tokenizer
 from edge_runtime.drivers.sim.declaration import JOINT_NAMES
+from edge_runtime.testing.golden_bundles import Arrays, copy_with
 from export_tools.cli import main
 from export_tools.families.pocket_vla.golden import check_bundle
 from export_tools.families.pocket_vla.language import build_tokenizer
 from export_tools.families.pocket_vla.runner import NOISE_SEED
 from export_tools.graph_notes import notes_in
-from tests.golden_bundles import Arrays, copy_with
 
 
 def test_digests_hold_and_it_is_small() -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from rich.console import Console
 
 from benchmarks.record import record
-from tests.hub.hub_cuts import COMMANDS, DONE, STORAGE_REFUSED, Field, Warm
+from tests.hub.hub_cuts import COMMANDS, DONE, STORAGE_REFUSED, Field
 from tests.ota.power_cut import HOW_TO_GET_STRACE, have_strace, scratch_folder
 
 KILLED = -9
@@ -27,8 +27,8 @@ def main() -> int:
         console.print(HOW_TO_GET_STRACE)
         return 1
     figures: Counter[str] = Counter()
-    with scratch_folder() as folder, Warm() as warm:
-        field = Field(folder, warm)
+    with scratch_folder() as folder:
+        field = Field(folder)
         for phase in COMMANDS:
             points = field.points_of(phase)
             for fault, allowed in FAULTS.items():

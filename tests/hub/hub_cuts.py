@@ -1,22 +1,16 @@
 """Cuts the power of an `edge-hub` command at chosen system calls, and says what must hold after each.
 
-The commands run in processes that a warm one forks (``python -m tests.hub.hub_cuts``), and strace takes hold of them
-before they begin: loading Python for each cut would take longer than all the rest. A cut is SIGKILL on entering a
-system call that changes the disk.
+The commands run in processes that a warm one forks, and strace takes hold of them before they begin. A cut is SIGKILL
+on entering a system call that changes the disk.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
-import os
 import re
 import shlex
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -33,14 +27,13 @@ from edge_runtime.releases.sign import draft_release, newest_releases, sign_draf
 from hub.cli import main as edge_hub
 from hub.hub import Hub, make_development_hub
 from hub.keys import revoke
-from tests.ota.power_cut import CHANGING, ROOT, Point
+from tests.ota.power_cut import CHANGING, Point
 from tests.ota.repositories import HARDWARE, NETWORK, Site, packed_release
+from tests.warm import Warm
 
 AGED_S, TIMESTAMP_AGED_S = 4 * 86_400, 0.9 * 86_400
 """How old the hub is: all that is signed online is due, and still good."""
 DONE, REFUSED, STORAGE_REFUSED = 0, 1, 3
-_LONGEST_S = 60
-_PR_SET_PTRACER, _ANYBODY = 0x59616D61, -1
 
 COMMANDS = {
     "refresh": "refresh {0}/hub",
@@ -126,71 +119,13 @@ def _sign(hub: Hub, draft: object, *names: str) -> None:
         sign_draft(draft, load_signer(hub.development_keys / f"{name}.key"))  # type: ignore[arg-type]
 
 
-class Warm:
-    """The process that forks. Use as a context manager."""
-
-    def __enter__(self) -> Warm:
-        self._process = subprocess.Popen(
-            [sys.executable, "-B", "-m", "tests.hub.hub_cuts"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def run(self, words: list[str], *strace: str) -> int:
-        """Run an `edge-hub` command, held by strace from its first line on; its exit status."""
-        asking, saying = self._process.stdin, self._process.stdout
-        assert asking is not None
-        assert saying is not None
-        asking.write(shlex.join(words) + "\n")
-        asking.flush()
-        pid = int(saying.readline())
-        command = ["strace", "-p", str(pid), *strace]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tracer:
-            assert tracer.stderr is not None
-            said = tracer.stderr.readline()
-            if "attached" not in said:
-                raise PermissionError(said)
-            asking.write("go\n")
-            asking.flush()
-            status = int(saying.readline())
-            tracer.wait(30.0)
-        return status
-
-
-def _serve() -> None:
-    """Fork for each line, let the child go on the next one, and say how it ended."""
-    for line in sys.stdin:
-        held, go = os.pipe()
-        pid = os.fork()
-        if not pid:
-            _child(held, shlex.split(line))
-        print(pid, flush=True)
-        if not sys.stdin.readline():
-            return
-        os.write(go, b"!")
-        status = os.waitpid(pid, 0)[1]
-        os.close(held)
-        os.close(go)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-def _child(held: int, words: list[str]) -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(_ANYBODY), 0, 0, 0)
-    signal.alarm(_LONGEST_S)
-    os.read(held, 1)
+def command(words: list[str]) -> int:
+    """Run an `edge-hub` command without a word; its exit status, or that the disk refused."""
     said = io.StringIO()
-    status = 70
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         status = edge_hub(words)
     named = re.match(r"refused: (no_space|storage_fault): ", said.getvalue())
-    os._exit(STORAGE_REFUSED if status and named else status)
+    return STORAGE_REFUSED if status and named else status
 
 
 class Robots:
@@ -226,10 +161,14 @@ class Robots:
 
 
 class Field:
-    """Where commands are cut: one start for all, a web server over the folders of all cuts."""
+    """Where commands are cut: one start for all, a web server over the folders of all cuts.
 
-    def __init__(self, folder: Path, warm: Warm) -> None:
-        self._folder, self._warm = folder, warm
+    Raises PermissionError where strace may not take hold of processes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._warm = folder, Warm("tests.hub.hub_cuts:command")
+        self._warm.run(["init", str(folder / "tried")], "-o", "/dev/null")
         self._site = Site(folder)
         self._starts = Starts(folder, self._site)
         self._cuts = 0
@@ -242,11 +181,12 @@ class Field:
         """Every system call of a phase that changes the disk."""
         work, log = self._folder / "clean", self._folder / "strace"
         shutil.copytree(self._starts.of(phase), work)
-        assert self._warm.run(self._starts.words(phase, work), "-o", str(log), "-e", f"trace={CHANGING}") == DONE
+        done = self._warm.run(self._starts.words(phase, work), "-o", str(log), "-e", f"trace={CHANGING}")
+        assert done.status == DONE, done.said
         shutil.rmtree(work)
         seen: Counter[str] = Counter()
         points = []
-        for name in re.findall(r"^(\w+)\(", log.read_text(), flags=re.MULTILINE):
+        for name in re.findall(r"^\d+ +(\w+)\(", log.read_text(), flags=re.MULTILINE):
             seen[name] += 1
             points.append((name, seen[name]))
         return points
@@ -261,7 +201,7 @@ class Field:
         shutil.copytree(self._starts.of(phase), work)
         name, number = point
         inject = ("-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:{fault}:when={number}")
-        status = self._warm.run(self._starts.words(phase, work), *inject)
+        status = self._warm.run(self._starts.words(phase, work), *inject).status
         robots = Robots(self._starts, self._site, work)
         robots.require_sound(phase)
         require_goes_on(self._starts, phase, work, robots)
@@ -302,7 +242,3 @@ def require_goes_on(starts: Starts, phase: str, work: Path, robots: Robots) -> N
         assert edge_hub(assign) == DONE, said.getvalue()
     assert robots.counter(work / "robot") == robots.counter(work / "another") == counter
     assert not list(work.glob("*/**/*.new"))
-
-
-if __name__ == "__main__":
-    _serve()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hub.hub_cuts import COMMANDS, DONE, STORAGE_REFUSED, Field, Warm
+from tests.hub.hub_cuts import COMMANDS, DONE, STORAGE_REFUSED, Field
 from tests.ota import power_cut
 
 EVERY = {"refresh": 4, "approve": 1, "publish": 4, "assign": 7, "install": 5, "init": 29}
@@ -20,12 +20,11 @@ EVERY = {"refresh": 4, "approve": 1, "publish": 4, "assign": 7, "install": 5, "i
 def field() -> Iterator[Field]:
     if not power_cut.have_strace():
         pytest.skip(power_cut.HOW_TO_GET_STRACE)
-    with power_cut.scratch_folder() as folder, Warm() as warm:
+    with power_cut.scratch_folder() as folder:
         try:
-            warm.run(["init", str(folder / "tried")], "-o", "/dev/null")
+            field = Field(folder)
         except PermissionError as error:
             pytest.skip(f"strace may not take hold of processes here: {error}")
-        field = Field(folder, warm)
         yield field
         field.close()
 

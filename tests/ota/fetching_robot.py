@@ -15,8 +15,8 @@ from edge_runtime.ota.transfer.retry import Patience
 from edge_runtime.ota.transfer.schedule import Progress
 from edge_runtime.ota.transfer.staging import Staging, begin
 from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings
+from edge_runtime.testing.web_server import Behaviour, Request, WebServer
 from tests.ota.packed_releases import LeapingClock, Packed
-from tests.simulators.web_server import Behaviour, Request, WebServer
 
 STEADY = NetworkSettings()
 QUICK = NetworkSettings(connect_s=2.0, silence_s=0.6, least_bytes_s=20_000.0, window_s=0.6)

@@ -104,7 +104,7 @@ class Log:
         self._read_disk()
         path = scratch.with_suffix(".calls")
         done = power_cut.exercise(scratch, phase, "-o", str(path), "-xx", "-s", "1000000", "-e", f"trace={TRACED}")
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.said
         descriptors: dict[str, int] = {}
         for line in path.read_text().splitlines():
             found = _CALL.match(line)

@@ -27,8 +27,8 @@ from tests.ota.lost_writes import Disk, Log, cuts
 from tests.ota.power_cut import Point
 from tests.ota.store_exercise import PHASES, VERSIONS
 from tests.ota.test_power_cut import ALLOWED
+from tests.warm import ROOT
 
-WORKERS = 2
 LONGEST_S = 0.12
 """A phase takes about half of that; a kill that comes later finds nothing to kill and is counted as none."""
 
@@ -67,7 +67,7 @@ def _kill_after(phase: str, before: Path, waits_s: list[float], work: Path) -> i
     killed = 0
     for number, wait_s in enumerate(waits_s):
         command = [sys.executable, "-B", "-m", "tests.ota.store_exercise", str(work), "recover" if number else phase]
-        process = subprocess.Popen(command, cwd=power_cut.ROOT, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
         time.sleep(wait_s)
         process.kill()
         killed += process.wait(10) == -9
@@ -121,7 +121,7 @@ def run(jobs: Iterator[Job], ends: dict[str | None, Path], scratch: Path) -> int
 
     total = 0
     numbered = enumerate(jobs)
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(power_cut.WORKERS) as pool:
         # In portions: a disk of the model is a copy, and all of them at once would be many.
         while portion := list(islice(numbered, 64)):
             total += sum(pool.map(one, portion))

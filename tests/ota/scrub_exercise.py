@@ -1,18 +1,14 @@
-"""What a process does that may be killed while it heals: ``python -m tests.ota.scrub_exercise FOLDER URL``."""
+"""What a process does that may be killed while it heals: `main` with a folder and the hub's address."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from tests.ota.scrubbed_robot import NOW_S, ScrubbedRobot
 
 
-def main() -> int:
+def main(words: list[str]) -> int:
     """Read everything, heal what is altered."""
-    ScrubbedRobot(Path(sys.argv[1])).run(sys.argv[2], NOW_S)
+    folder, url = words
+    ScrubbedRobot(Path(folder)).run(url, NOW_S)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,9 +17,9 @@ from edge_runtime.ota.transfer.fetch import FetchSettings
 from edge_runtime.ota.transfer.schedule import AllowedHours, Clock
 from edge_runtime.ota.transfer.staging import begin
 from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings
+from edge_runtime.testing.small_bundles import release_of, small_bundle
+from edge_runtime.testing.web_server import Source
 from tests.ota.packed_releases import LeapingClock
-from tests.ota.small_bundles import release_of, small_bundle
-from tests.simulators.web_server import Source
 
 VERSIONS = ("previous", "committed", "staged")
 NOW_S = 1_800_000_000.0

@@ -15,7 +15,7 @@ from edge_runtime.contracts.release import ReleaseManifest
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.trust.rollback_protection import Floor
-from tests.ota.small_bundles import Arm, release_of, small_bundle
+from edge_runtime.testing.small_bundles import Arm, release_of, small_bundle
 
 VERSIONS = ("0", "1", "2", "3", "4")
 """Version 0 is shipped; the others are released under their number as counter."""
@@ -90,9 +90,9 @@ PHASES: dict[str, tuple[str | None, Callable[[Runner, Path], None]]] = {
 """What is done, and the phase whose end it starts from."""
 
 
-def main() -> int:
+def main(words: list[str]) -> int:
     """Recover, then do one phase; `recover` alone does no more than that."""
-    work, phase = Path(sys.argv[1]), sys.argv[2]
+    work, phase = Path(words[0]), words[1]
     with open_runner(work) as runner:
         runner.recover()
         if phase != "recover":
@@ -101,4 +101,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -20,8 +20,8 @@ from edge_runtime.ota.lifecycle.child import never
 from edge_runtime.ota.lifecycle.effects import EndableClock
 from edge_runtime.ota.lifecycle.golden import GoldenCheck
 from edge_runtime.ota.trust.rollback_protection import Floor
+from edge_runtime.testing.web_server import WebServer
 from tests.ota.updated_robot import Plans, Scene
-from tests.simulators.web_server import WebServer
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from edge_runtime.contracts.updates import UpdateCommand, UpdateKind, UpdateStat
 from edge_runtime.ipc.bus import Sender, Subscriber
 from edge_runtime.ota.agent.history import History
 from edge_runtime.ota.lifecycle.journal import JournalFile
+from edge_runtime.testing.web_server import WebServer
 from tests.ota.bus_robot import BusRobot
 from tests.ota.updated_robot import Scene
-from tests.simulators.web_server import WebServer
 
 pytestmark = pytest.mark.realtime
 PATIENCE_S = 60.0

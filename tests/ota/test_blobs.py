@@ -11,7 +11,7 @@ from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.ota.transfer.blobs import BlobStore
 from edge_runtime.ota.transfer.staging import begin
-from tests.ota.small_bundles import release_of, small_bundle
+from edge_runtime.testing.small_bundles import release_of, small_bundle
 from tests.storage.test_durable import files_no_larger_than
 
 

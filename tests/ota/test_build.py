@@ -24,7 +24,7 @@ from edge_runtime.engine.engines import Engines
 from edge_runtime.ota.lifecycle.build import EngineBuild
 from edge_runtime.ota.lifecycle.golden import GoldenCheck
 from edge_runtime.policies.session import optimize
-from tests.golden_bundles import SHIPPED, copy_with
+from edge_runtime.testing.golden_bundles import SHIPPED, copy_with
 from tests.ota.store_exercise import VERSIONS, digest_of, install, open_runner
 from tests.settings import copy_settings
 

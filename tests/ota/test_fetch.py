@@ -16,9 +16,9 @@ from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.transfer.fetch import FetchSettings
 from edge_runtime.ota.transfer.retry import Patience
 from edge_runtime.ota.transfer.transport import NetworkSettings
+from edge_runtime.testing.web_server import Behaviour, Exchange, Request, WebServer, always, in_turn
 from tests.ota.fetching_robot import PATIENCE, QUICK, STEADY, Robot, Site, Start
 from tests.ota.packed_releases import BLOB_BYTES, Packed, packed, sha256, weights
-from tests.simulators.web_server import Behaviour, Exchange, Request, WebServer, always, in_turn
 
 BLOBS = 10
 

@@ -13,9 +13,9 @@ from edge_runtime.ota.transfer.fetch import BlobFetcher, FetchSettings, HeldInSt
 from edge_runtime.ota.transfer.schedule import AllowedHours
 from edge_runtime.ota.transfer.staging import Staging, begin
 from edge_runtime.ota.transfer.transport import HttpTransport
+from edge_runtime.testing.web_server import WebServer, in_turn
 from tests.ota.fetching_robot import PATIENCE, STEADY, Robot, Site, Start
 from tests.ota.packed_releases import BLOB_BYTES, LeapingClock, Packed, packed, sha256, weights
-from tests.simulators.web_server import WebServer, in_turn
 
 BLOBS = 10
 

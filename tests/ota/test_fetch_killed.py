@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edge_runtime.ota.transfer.blobs import BlobStore
 from edge_runtime.ota.transfer.staging import begin
+from edge_runtime.testing.web_server import WebServer, always
 from tests.ota.packed_releases import BLOB_BYTES, packed, weights
-from tests.simulators.web_server import WebServer, always
 
 KILLS = 6
 

@@ -12,7 +12,7 @@ from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.ota.lifecycle.golden import GoldenCheck
-from tests.golden_bundles import SHIPPED, Arrays, copy_with
+from edge_runtime.testing.golden_bundles import SHIPPED, Arrays, copy_with
 
 ENGINE = GoldenCheck.of(SIM_CONFIG, required=True)
 

@@ -16,7 +16,7 @@ from edge_runtime.ota.lifecycle.journal import Journal, JournalFile
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.staging import Staging
 from edge_runtime.ota.trust.rollback_protection import Floor
-from tests.ota.small_bundles import Arm
+from edge_runtime.testing.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, install, open_runner, release
 from tests.ota.updates import assign_2, come_back, to_probation, update_2, write_state
 

@@ -12,7 +12,7 @@ from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.transfer.pack_reader import PackReader
 from edge_runtime.ota.transfer.schedule import SystemClock
 from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings, Span, TransferError
-from tests.simulators.web_server import Exchange, WebServer, always, in_turn
+from edge_runtime.testing.web_server import Exchange, WebServer, always, in_turn
 
 DATA = b"".join(number.to_bytes(4, "big") for number in range(60_000))
 END = 200_000

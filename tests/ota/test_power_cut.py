@@ -26,8 +26,6 @@ ALLOWED = {
 }
 """Versions that may boot after a cut in each phase: the one before, and the one after where the phase changes it."""
 
-WORKERS = 2
-
 
 @pytest.fixture(scope="module")
 def ends() -> Iterator[dict[str | None, Path]]:
@@ -47,7 +45,7 @@ def scratch() -> Iterator[Path]:
 
 def at_each(points: list[Point], body: Callable[[Point, Path], None], scratch: Path) -> None:
     """Run `body` for each point in a folder of its own, two at a time."""
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(power_cut.WORKERS) as pool:
         for _ in pool.map(lambda point: body(point, scratch / f"{point[0]}-{point[1]}"), points):
             pass
 

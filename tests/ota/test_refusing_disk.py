@@ -18,7 +18,7 @@ from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.lifecycle.journal import Journal
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.trust.rollback_protection import Floor
-from tests.ota.small_bundles import Arm
+from edge_runtime.testing.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, open_runner, release
 from tests.ota.updates import assign_2, come_back, to_probation, try_out, update_2
 

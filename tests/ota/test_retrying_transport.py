@@ -9,8 +9,8 @@ import pytest
 from edge_runtime.contracts.errors import OtaRefusal
 from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
 from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings, Span, TransferError
+from edge_runtime.testing.web_server import Behaviour, Exchange, Request, WebServer, always, in_turn
 from tests.ota.packed_releases import LeapingClock
-from tests.simulators.web_server import Behaviour, Exchange, Request, WebServer, always, in_turn
 
 DATA = bytes(range(256)) * 600
 NETWORK = NetworkSettings(silence_s=3.0)

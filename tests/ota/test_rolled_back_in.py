@@ -14,7 +14,7 @@ from edge_runtime.ota.lifecycle.journal import Journal, Update
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.staging import Staging
 from edge_runtime.ota.trust.rollback_protection import Floor
-from tests.ota.small_bundles import Arm
+from edge_runtime.testing.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, install, open_runner, release
 
 

@@ -18,10 +18,10 @@ from edge_runtime.ota.lifecycle.child import never
 from edge_runtime.ota.store.scrub import FIRST_WAIT_S, LONGEST_WAIT_S
 from edge_runtime.ota.store.scrub_state import ScrubState, read_state, words_of, write_state
 from edge_runtime.ota.transfer.schedule import AllowedHours
+from edge_runtime.testing.web_server import Exchange, Request, WebServer
 from tests.ota.packed_releases import LeapingClock
 from tests.ota.power_cut import scratch_folder
 from tests.ota.scrubbed_robot import NOW_S, VERSIONS, ScrubbedRobot, flip, spoil
-from tests.simulators.web_server import Exchange, Request, WebServer
 from tests.storage.test_durable import files_no_larger_than
 
 LATER_S = NOW_S + 86_400.0 + 60.0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,12 +13,13 @@ import pytest
 from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.ota.store.scrub_state import read_state
 from edge_runtime.ota.transfer.blobs import sha256_of
+from edge_runtime.testing.web_server import WebServer
 from tests.ota import power_cut
 from tests.ota.scrubbed_robot import NOW_S, ScrubbedRobot, spoil
-from tests.simulators.web_server import WebServer
+from tests.warm import Warm
 
 LATER_S = NOW_S + 90_000.0
-WORKERS = 2
+SCRUBS = Warm("tests.ota.scrub_exercise:main", power_cut.WORKERS)
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +41,9 @@ def hub(damaged: ScrubbedRobot) -> Iterator[WebServer]:
 
 def scrubs(folder: Path, hub: WebServer, *strace: str) -> int:
     """Scrub in a process of its own under strace; the exit code."""
-    command = ["strace", "-f", "-qq", *strace, sys.executable, "-B", "-m", "tests.ota.scrub_exercise", str(folder)]
-    done = subprocess.run(
-        [*command, hub.url], cwd=power_cut.ROOT, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode in (0, -9, 137), done.stderr
-    return done.returncode
+    done = SCRUBS.run([str(folder), hub.url], *strace)
+    assert done.status in (0, -9), done.said
+    return done.status
 
 
 def points_of(damaged: ScrubbedRobot, hub: WebServer, scratch: Path) -> list[power_cut.Point]:
@@ -64,7 +60,7 @@ def points_of(damaged: ScrubbedRobot, hub: WebServer, scratch: Path) -> list[pow
 
 
 def at_each(points: list[power_cut.Point], body: Callable[[power_cut.Point], None]) -> None:
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(power_cut.WORKERS) as pool:
         for _ in pool.map(body, points):
             pass
 

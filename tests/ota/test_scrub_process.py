@@ -12,9 +12,9 @@ import pytest
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.ota.agent.history import History
+from edge_runtime.testing.web_server import WebServer
 from tests.ota.scrubbed_robot import flip
 from tests.ota.updated_robot import Scene
-from tests.simulators.web_server import WebServer
 
 PATIENCE_S = 60.0
 

@@ -25,13 +25,13 @@ from edge_runtime.ota.lifecycle.effects import EndableClock
 from edge_runtime.ota.lifecycle.journal import Journal, Update
 from edge_runtime.ota.transfer.transport import HttpTransport
 from edge_runtime.releases.key_files import create_key, load_signer
+from edge_runtime.testing.web_server import WebServer
 from hub.db.connection import open_database
 from hub.reports import Reports
 from tests.hub.served import ServedHub
 from tests.ota.repositories import IMPATIENT, NETWORK
 from tests.ota.store_exercise import arm_of, open_runner, release
 from tests.ota.updated_robot import ROBOT, Scene
-from tests.simulators.web_server import WebServer
 
 UPDATE = Update("bundles/toy/" + "1" * 64 + ".json", "2" * 64, 7)
 

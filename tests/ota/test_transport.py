@@ -15,7 +15,7 @@ from edge_runtime.contracts.errors import OtaRefusal
 from edge_runtime.ota.transfer.schedule import SystemClock
 from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings, Span, TransferError
 from edge_runtime.ota.trust.repository import read_whole
-from tests.simulators.web_server import Behaviour, Exchange, WebServer, always
+from edge_runtime.testing.web_server import Behaviour, Exchange, WebServer, always
 
 DATA = bytes(range(256)) * 1024
 STEADY = NetworkSettings()

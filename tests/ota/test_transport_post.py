@@ -10,7 +10,7 @@ import pytest
 from edge_runtime.contracts.errors import OtaRefusal
 from edge_runtime.ota.transfer.schedule import SystemClock
 from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings, Span, TransferError
-from tests.simulators.web_server import Behaviour, Exchange, WebServer, always
+from edge_runtime.testing.web_server import Behaviour, Exchange, WebServer, always
 
 STEADY = NetworkSettings()
 QUICK = NetworkSettings(connect_s=2.0, silence_s=0.5, least_bytes_s=2000.0, window_s=0.5)

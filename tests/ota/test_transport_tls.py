@@ -18,8 +18,8 @@ from cryptography.x509.oid import NameOID
 from edge_runtime.contracts.errors import OtaRefusal
 from edge_runtime.ota.transfer.schedule import SystemClock
 from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings, Span, TransferError
+from edge_runtime.testing.web_server import WebServer, in_turn
 from tests.ota.test_transport import DATA, PART, PATH, QUICK, answer, read
-from tests.simulators.web_server import WebServer, in_turn
 
 
 @pytest.fixture

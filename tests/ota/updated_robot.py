@@ -32,11 +32,11 @@ from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.releases.key_files import load_signer
 from edge_runtime.releases.pack import pack_bundle
 from edge_runtime.releases.sign import draft_release, sign_draft
+from edge_runtime.testing.web_server import FolderObjects, WebServer
 from hub.hub import make_development_hub
 from tests import onnx_bundle
 from tests.engine.conftest import HORIZON, MAX_TOKENS, WORDS, _encode
 from tests.settings import copy_settings
-from tests.simulators.web_server import FolderObjects, WebServer
 
 ROBOT, HARDWARE = "arm-1", "sim_arm"
 CASES = 3

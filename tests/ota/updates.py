@@ -8,7 +8,7 @@ from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, Update
 from edge_runtime.ota.lifecycle.runner import Runner
-from tests.ota.small_bundles import Arm
+from edge_runtime.testing.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, open_runner, release
 
 

@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.golden_bundles import SHIPPED
+from edge_runtime.testing.golden_bundles import SHIPPED
 
 Array = NDArray[Any]
 SIZES = (  # rows, depth, columns: one row, odd ones, fewer and more than a kernel's block, deeper than its stride

@@ -28,14 +28,18 @@ def verdict_bits(verdict: Verdict) -> bytes:
 
 
 def bits(value: Any) -> object:
-    """A number so that equal means the same bits; arrays and structs as tuples of such."""
+    """A number so that equal means the same bits; arrays of floating-point numbers together, others as tuples of such."""
     if isinstance(value, float):
         return struct.pack("d", value)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, list):
+        if value and all(type(one) is float for one in value):
+            return struct.pack(f"{len(value)}d", *value)
         return tuple(bits(one) for one in value)
     if isinstance(value, ffi.CData) and ffi.typeof(value).kind == "array":
+        if ffi.typeof(value).item.cname == "double":
+            return bytes(ffi.buffer(value))
         return tuple(bits(one) for one in value)
     names = [name for name, _ in ffi.typeof(value).fields] if isinstance(value, ffi.CData) else value.__slots__
     return {name: bits(getattr(value, name)) for name in names}
@@ -46,15 +50,14 @@ def native_state(kernel: Kernel, n: int) -> object:
     state = bits(kernel._state[0])
     assert isinstance(state, dict)
     del state["reserved"]
-    unused: set[object] = set()
+    used = n * len(struct.pack("d", 0.0))
     for name, values in state.items():
         if name == "trail_rad":
-            unused |= {value for row in values for value in row[n:]}
-            state[name] = tuple(row[:n] for row in values)
+            assert not any(any(row[used:]) for row in values)
+            state[name] = tuple(row[:used] for row in values)
         elif name.endswith(("_rad", "_rad_s", "_rad_s2")):
-            unused |= set(values[n:])
-            state[name] = values[:n]
-    assert unused <= {bits(0.0)}
+            assert not any(values[used:])
+            state[name] = values[:used]
     return state
 
 

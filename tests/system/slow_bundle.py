@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -33,9 +34,7 @@ def write_slow_robot(folder: Path, took_s: float, *, horizon: int, dt_s: float) 
     path = write_robot(folder)
     embodiment = msgspec.toml.decode((SIM_CONFIG.parent / "embodiment.toml").read_bytes(), type=Embodiment)
     width = len(embodiment.joints) + 1
-    passes = _TRIAL_PASSES
-    for runs in (5, 1, 1):
-        passes = max(1, round(passes * took_s / _seconds_of(_encode(width, horizon, dt_s, passes), runs)))
+    passes = _passes_for(took_s, width, horizon, dt_s)
     shutil.rmtree(folder / "bundle")
     onnx_bundle.write(
         folder / "bundle",
@@ -47,6 +46,14 @@ def write_slow_robot(folder: Path, took_s: float, *, horizon: int, dt_s: float) 
         changes={"action_dt_ns": round(dt_s * 1e9)},
     )
     return path
+
+
+@cache
+def _passes_for(took_s: float, width: int, horizon: int, dt_s: float) -> int:
+    passes = _TRIAL_PASSES
+    for runs in (5, 1, 1):
+        passes = max(1, round(passes * took_s / _seconds_of(_encode(width, horizon, dt_s, passes), runs)))
+    return passes
 
 
 def _seconds_of(encode: onnx.ModelProto, runs: int) -> float:

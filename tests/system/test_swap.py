@@ -19,10 +19,10 @@ from edge_runtime.ipc.bus import Subscriber
 from edge_runtime.safety import State
 from edge_runtime.safety.recording import KIND_TICK, Recording, read_recording
 from edge_runtime.safety.replay import replay
+from edge_runtime.testing.two_bundles import Orders, TwoBundles, variant_of
 from tests.settings import replace
 from tests.system.conftest import Robot
 from tests.system.drift_bundle import write_robot
-from tests.two_bundles import Orders, TwoBundles, variant_of
 
 pytestmark = pytest.mark.realtime
 

@@ -22,11 +22,11 @@ from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.golden import ProofVerdict
 from edge_runtime.processes import ENGINE
-from tests.golden_bundles import Arrays, copy_with
+from edge_runtime.testing.golden_bundles import Arrays, copy_with
+from edge_runtime.testing.two_bundles import TwoBundles
 from tests.saturating import plant
 from tests.system.conftest import Robot
 from tests.system.drift_bundle import write_robot
-from tests.two_bundles import TwoBundles
 
 pytestmark = pytest.mark.realtime
 

@@ -15,8 +15,8 @@ from edge_runtime.contracts.topics import POLICY_STATUS, UPDATE_STATUS
 from edge_runtime.contracts.updates import PolicyStatus, UpdateStatus
 from edge_runtime.ipc.bus import Subscriber
 from edge_runtime.processes import BESIDE, ENGINE, PROCESSES
+from edge_runtime.testing.web_server import WebServer
 from tests.ota.updated_robot import Scene
-from tests.simulators.web_server import WebServer
 
 pytestmark = pytest.mark.realtime
 PATIENCE_S = 90.0

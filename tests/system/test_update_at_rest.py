@@ -11,8 +11,8 @@ from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import Operator
 from edge_runtime.contracts.updates import WaitsFor
 from edge_runtime.processes import BESIDE, PROCESSES
+from edge_runtime.testing.web_server import WebServer
 from tests.ota.updated_robot import Scene
-from tests.simulators.web_server import WebServer
 
 pytestmark = pytest.mark.realtime
 PATIENCE_S = 150.0

@@ -4,12 +4,13 @@
  *
  * A mutant answers in a process of its own, so that it may crash; one that takes far longer than the kernel is known to
  * be different too. */
-#define _XOPEN_SOURCE 700 /* timers and processes, which C11 alone has not */
+#define _DEFAULT_SOURCE /* timers, processes and memory that they share, which C11 alone has not */
 #include "battery.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,6 +19,7 @@
 #define PATIENCE 5.0
 #define PATIENCE_LEAST_S 0.02
 #define MAX_QUESTIONS 4096
+#define QUICK_S 1e-3
 
 int mutant_id = 0;
 
@@ -30,6 +32,8 @@ typedef struct {
 
 static question questions[MAX_QUESTIONS];
 static uint32_t n_questions;
+/* Which question a child is at, where its parent sees it. */
+static uint32_t *asking;
 
 void answer_bytes(answer *a, const void *bytes, size_t size) {
     const unsigned char *next = bytes;
@@ -87,9 +91,19 @@ static void answer_all(int mutant) {
         const double patience = PATIENCE * questions[i].cost_s + PATIENCE_LEAST_S;
         const struct itimerval timer = {{0, 0}, {(time_t)patience, (suseconds_t)(1e6 * (patience - (double)(time_t)patience))}};
         (void)setitimer(ITIMER_PROF, &timer, NULL);
+        *asking = i;
         if (ask(&questions[i]) != questions[i].expected) _exit(1);
     }
     _exit(0);
+}
+
+/* A question that has told one mutant apart is asked first from now on, if it is a quick one: the next mutant is a change of
+ * the same line or of one nearby. Each mutant is asked the same questions, until one tells it apart. */
+static void ask_sooner(uint32_t at) {
+    const question quick = questions[at];
+    if (quick.cost_s > QUICK_S) return;
+    (void)memmove(&questions[1], &questions[0], at * sizeof *questions);
+    questions[0] = quick;
 }
 
 static int survives(int mutant) {
@@ -101,7 +115,9 @@ static int survives(int mutant) {
     }
     if (child == 0) answer_all(mutant);
     if (waitpid(child, &status, 0) != child) exit(2);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    const int survived = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!survived) ask_sooner(*asking);
+    return survived;
 }
 
 int main(int argc, char **argv) {
@@ -111,6 +127,8 @@ int main(int argc, char **argv) {
     collect(battery_parts, battery_parts_count);
     collect(battery_motion, battery_motion_count);
     qsort(questions, n_questions, sizeof *questions, sooner);
+    asking = mmap(NULL, sizeof *asking, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (asking == MAP_FAILED) return 2;
     double cost_s = 0.0;
     for (uint32_t i = 0; i < n_questions; i++) cost_s += questions[i].cost_s;
     (void)fprintf(stderr, "%u questions, %.3f s\n", n_questions, cost_s);

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,20 @@ def survivors(program: Path, numbers: list[int], **environment: str) -> list[int
         return sorted(number for alive in workers.map(ask, parts) for number in alive)
 
 
+@dataclass(frozen=True)
+class Mutants:
+    """All of them, the C files that have them, and the program that asks them."""
+
+    known: list[Mutant]
+    files: list[Path]
+    program: Path
+
+
 @pytest.fixture(scope="module")
-def mutants(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Mutant], list[Path]]:
+def mutants(tmp_path_factory: pytest.TempPathFactory) -> Mutants:
     folder = tmp_path_factory.mktemp("mutants")
-    return mutate([*kernel_sources(), HERE / "proof" / "exports.c"], KERNEL, folder)
+    known, files = mutate([*kernel_sources(), HERE / "proof" / "exports.c"], KERNEL, folder)
+    return Mutants(known, files, battery(folder, files))
 
 
 def battery(folder: Path, files: list[Path], *flags: str) -> Path:
@@ -63,16 +74,13 @@ def allowed() -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(900)
-def test_no_mutant_survives(mutants: tuple[list[Mutant], list[Path]], tmp_path: Path) -> None:
-    known, files = mutants
-    by_number = {mutant.id: mutant for mutant in known}
-    assert {mutant.file for mutant in known} == {path.name for path in (*kernel_sources(), KERNEL / "number.h")}
-    assert len(known) > 2500
-    alive = survivors(battery(tmp_path, files), sorted(by_number))
+def test_no_mutant_survives(mutants: Mutants, tmp_path: Path) -> None:
+    by_number = {mutant.id: mutant for mutant in mutants.known}
+    assert {mutant.file for mutant in mutants.known} == {path.name for path in (*kernel_sources(), KERNEL / "number.h")}
+    assert len(mutants.known) > 2500
+    alive = survivors(mutants.program, sorted(by_number))
     if alive:
-        watched = tmp_path / "watched"
-        watched.mkdir()
-        alive = survivors(battery(watched, files, *WATCHED), alive, ASAN_OPTIONS="detect_leaks=0")
+        alive = survivors(battery(tmp_path, mutants.files, *WATCHED), alive, ASAN_OPTIONS="detect_leaks=0")
     excused = {(one["file"], one["before"], one["after"]) for one in allowed()}
     left = [by_number[number] for number in alive]
     unexcused = [str(mutant) for mutant in left if (mutant.file, mutant.before, mutant.after) not in excused]
@@ -85,11 +93,9 @@ def test_the_list_of_what_is_allowed_is_short_and_says_why() -> None:
     assert all(len(one["reason"]) > 40 for one in allowed())
 
 
-def test_what_is_not_switched_on_is_the_kernel(mutants: tuple[list[Mutant], list[Path]], tmp_path: Path) -> None:
+def test_what_is_not_switched_on_is_the_kernel(mutants: Mutants) -> None:
     """The program full of mutants passes its own battery, and the battery sees one that is known to be wrong."""
-    known, files = mutants
-    program = battery(tmp_path, files)
-    assert survivors(program, []) == []
-    wrong = next(mutant for mutant in known if mutant.file == "number.h" and mutant.before == "b < a")
-    assert survivors(program, [wrong.id]) == []
-    assert survivors(program, [0]) == [0]
+    assert survivors(mutants.program, []) == []
+    wrong = next(mutant for mutant in mutants.known if mutant.file == "number.h" and mutant.before == "b < a")
+    assert survivors(mutants.program, [wrong.id]) == []
+    assert survivors(mutants.program, [0]) == [0]

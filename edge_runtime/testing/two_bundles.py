@@ -17,7 +17,7 @@ from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.topics import POLICY_ORDER
 from edge_runtime.contracts.updates import PolicyOrder
 from edge_runtime.ipc.bus import Publisher
-from tests.golden_bundles import agree, seal
+from edge_runtime.testing.golden_bundles import agree, seal
 
 _OTA = """
 [ota]
