@@ -32,7 +32,7 @@ from edge_runtime.releases.key_files import load_public, load_signer
 from edge_runtime.releases.sign import draft_release, newest_releases, sign_draft, write_draft
 from hub.cli import main as edge_hub
 from hub.hub import Hub, make_development_hub
-from hub.keys import revoke
+from hub.tuf.keys import revoke
 from tests.ota.power_cut import CHANGING, ROOT, Point
 from tests.ota.repositories import HARDWARE, NETWORK, Site, packed_release
 

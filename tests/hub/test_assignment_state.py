@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from edge_runtime.contracts.report import StatusReport, UpdateState
-from hub.assignment_state import Standing, standing
+from hub.fleet.assignment_state import Standing, standing
 
 TOLD, OLD = "a" * 64, "b" * 64
 GOING_ON = ("downloading", "verifying", "staged", "building", "golden_check", "ready", "activating", "probation")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from hub.api.duty import Duty
 from hub.cli import main as edge_hub
-from hub.duty import Duty
 from hub.hub import make_development_hub
 from tests.hub.served import ServedHub
 

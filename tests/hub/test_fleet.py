@@ -13,9 +13,9 @@ import pytest
 from edge_runtime.contracts.errors import OtaRefusal, SigningError
 from edge_runtime.releases.key_files import create_key
 from hub.cli import main as edge_hub
+from hub.fleet.selection import read_names, select
 from hub.hub import make_development_hub
 from hub.lock import signing, writing
-from hub.selection import read_names, select
 from hub.storage import storage_refusal
 from tests.hub.served import ServedHub
 from tests.ota.repositories import HARDWARE

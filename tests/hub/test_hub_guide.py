@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from edge_runtime.contracts.errors import ReportRefusal
-from hub.assignment_state import Standing
-from hub.static_files import NOT_THERE, cache_control
+from hub.api.static_files import NOT_THERE, cache_control
+from hub.fleet.assignment_state import Standing
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "hub.md").read_text()
 

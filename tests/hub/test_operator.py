@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from edge_runtime.contracts.errors import ConfigError, SigningError
+from hub.api.server import ServeSettings, operator_token
 from hub.cli import main as edge_hub
 from hub.hub import make_development_hub
 from hub.lock import writing
-from hub.server import ServeSettings, operator_token
 from tests.hub.served import ServedHub
 
 ASKED = (("GET", "releases"), ("POST", "releases"), ("GET", "assignments"), ("POST", "assignments"), ("GET", "robots"))

@@ -12,12 +12,12 @@ from sqlalchemy import select
 
 from edge_runtime.contracts.errors import ReportError, ReportRefusal, SigningError
 from edge_runtime.releases.key_files import create_key, load_signer
-from hub import reports as reports_module
 from hub.db.connection import open_database
 from hub.db.schema import REPORTS
-from hub.nonces import NONCE_LIFE_S, issued_ns_of, make_nonce
-from hub.reports import Reports
-from hub.robots import Robots
+from hub.fleet import reports as reports_module
+from hub.fleet.nonces import NONCE_LIFE_S, issued_ns_of, make_nonce
+from hub.fleet.reports import Reports
+from hub.fleet.robots import Robots
 from tests.hub.served import ServedHub, signed
 
 START_NS = 1_800_000_000_000_000_000

@@ -15,8 +15,8 @@ from edge_runtime.contracts.assignment import ReleaseTerms, custom_of
 from edge_runtime.contracts.errors import OtaError, SigningError
 from edge_runtime.releases.key_files import PUBLIC_SUFFIX, create_key, load_public, load_signer
 from edge_runtime.releases.sign import draft_release, read_draft, releases_of, renew
-from hub.keys import first_root, next_root, next_targets
-from hub.repository import KEPT_VERSIONS
+from hub.tuf.keys import first_root, next_root, next_targets
+from hub.tuf.repository import KEPT_VERSIONS
 from tests.ota.repositories import HARDWARE, ROBOT, World, packed_release, world_in
 
 Change = Callable[[dict[str, Any], str], None]

@@ -17,11 +17,11 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Engine, text
 
 from edge_runtime.contracts.text import printable, printable_json
-from hub import operator_api, robot_api
-from hub.checkup import Checkup
-from hub.declined import add_handlers, answers
+from hub.api import operator_api, robot_api
+from hub.api.checkup import Checkup
+from hub.api.declined import add_handlers, answers
+from hub.api.static_files import read_public
 from hub.hub import Hub
-from hub.static_files import read_public
 
 _DESCRIPTION = """\
 Publishes what robots may install, tells each robot what to run, and takes their signed word for what does run.

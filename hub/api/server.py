@@ -20,17 +20,17 @@ import uvicorn
 
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.contracts.text import printable
-from hub.app import make_app
-from hub.checkup import Checkup
-from hub.connections import Connections, Limits, Tended, listen
+from hub.api.app import make_app
+from hub.api.checkup import Checkup
+from hub.api.connections import Connections, Limits, Tended, listen
+from hub.api.duty import Duty
+from hub.api.logs import LOGGING
 from hub.db.connection import open_database
-from hub.duty import Duty
 from hub.hub import Hub
 from hub.lock import serving, writing
-from hub.logs import LOGGING
+from hub.services.uploads import UPLOADS, UPLOADS_KEPT_S, clear_uploads
 from hub.storage import storage_refusal
 from hub.trouble import SIGNING, Trouble
-from hub.uploads import UPLOADS, UPLOADS_KEPT_S, clear_uploads
 
 TOKEN_NAME = "operator_token"
 LEAST_TOKEN_CHARACTERS = 32

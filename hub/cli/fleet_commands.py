@@ -13,14 +13,14 @@ import msgspec
 from edge_runtime.contracts.errors import SigningError
 from edge_runtime.contracts.text import printable, printable_json
 from edge_runtime.releases.key_files import PUBLIC_SUFFIX, load_public
-from hub.assignment_state import BEHIND, Standing
 from hub.db.connection import open_database, open_to_read
+from hub.fleet.assignment_state import BEHIND, Standing
+from hub.fleet.overview import Progress, RobotStatus, progress, robots
+from hub.fleet.reports import Reports
+from hub.fleet.robots import Robots
+from hub.fleet.selection import did_you_mean
 from hub.hub import Hub
 from hub.lock import writing
-from hub.overview import Progress, RobotStatus, progress, robots
-from hub.reports import Reports
-from hub.robots import Robots
-from hub.selection import did_you_mean
 from hub.trouble import DIRECTOR_ROOT, IMAGE, robots_in_words, troubled
 
 Say = Callable[[str], None]
@@ -72,7 +72,7 @@ def add_parsers(rooms: Any) -> None:
 
 def _serve(arguments: argparse.Namespace, now_s: float, say: Say) -> None:
     # Only here: a web server takes longer to load than any other command to run.
-    from hub.server import ServeSettings, serve
+    from hub.api.server import ServeSettings, serve
 
     del now_s
     settings = ServeSettings(

@@ -15,7 +15,7 @@ from tuf.api.metadata import DelegatedRole, Delegations, Key, Metadata, Root, Sn
 from edge_runtime.contracts.assignment import SIGNED_AT_FIELD
 from edge_runtime.contracts.errors import SigningError
 from edge_runtime.releases.sign import RELEASES, expiry, renew
-from hub.repository import ROOT_EXPIRES_DAYS, TARGETS_EXPIRE_DAYS
+from hub.tuf.repository import ROOT_EXPIRES_DAYS, TARGETS_EXPIRE_DAYS
 
 ROLES = (Root.type, Targets.type, Snapshot.type, Timestamp.type)
 ONLINE_ROLES = (Snapshot.type, Timestamp.type)

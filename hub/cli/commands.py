@@ -17,13 +17,13 @@ from edge_runtime.contracts.errors import SigningError
 from edge_runtime.contracts.text import printable
 from edge_runtime.releases.key_files import create_key, load_public, load_signer
 from edge_runtime.releases.sign import RELEASES, read_draft, releases_of, sign_draft, write_draft
+from hub.fleet.robots import enrolled_in
+from hub.fleet.selection import EVERY, read_names, select
 from hub.hub import DEVELOPMENT_WARNING, Hub, make_development_hub
-from hub.keys import first_root, next_root, next_targets, require_peoples_targets, revoke
 from hub.lock import signing
-from hub.robots import enrolled_in
-from hub.selection import EVERY, read_names, select
 from hub.trouble import IMAGE as IMAGE_PART
 from hub.trouble import Trouble, robots_in_words, troubled
+from hub.tuf.keys import first_root, next_root, next_targets, require_peoples_targets, revoke
 
 IMAGE = "image"
 DIRECTOR = "director"

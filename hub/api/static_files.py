@@ -13,7 +13,7 @@ from pathlib import Path
 
 from starlette.responses import FileResponse, Response
 
-from hub.declined import decline
+from hub.api.declined import decline
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}"
 _HASH = r"[0-9a-f]{64}"

@@ -19,8 +19,8 @@ from edge_runtime.contracts.errors import ReportError, ReportRefusal
 from edge_runtime.contracts.report import SignedReport, StatusReport, load
 from hub.db.connection import nonce_secret
 from hub.db.schema import REPORTS, ROBOTS
-from hub.nonces import NONCE_LIFE_S, issued_ns_of, make_nonce
-from hub.robots import Robot, Robots
+from hub.fleet.nonces import NONCE_LIFE_S, issued_ns_of, make_nonce
+from hub.fleet.robots import Robot, Robots
 
 KEPT_REPORTS = 1000
 """Of each robot; the oldest go first."""

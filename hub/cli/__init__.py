@@ -16,7 +16,7 @@ from edge_runtime.contracts.console import EXIT_CODES
 from edge_runtime.contracts.errors import EdgeError, SigningError
 from edge_runtime.contracts.text import printable, printable_lines
 from edge_runtime.storage.lasting import make_folder
-from hub import commands, fleet_commands
+from hub.cli import commands, fleet_commands
 from hub.lock import writing
 from hub.storage import storage_refusal
 

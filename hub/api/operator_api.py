@@ -28,16 +28,16 @@ from edge_runtime.contracts.errors import SigningError
 from edge_runtime.contracts.release import MAX_BUNDLE_BYTES, MAX_PACK_BYTES, MAX_RELEASE_BYTES, load
 from edge_runtime.contracts.text import printable, printable_json
 from edge_runtime.storage.lasting import make_folder, put_in_place
-from hub.assignment_state import Standing
-from hub.declined import answers, unauthorised
+from hub.api.declined import answers, unauthorised
+from hub.api.request_body import parts_of, whole_body
+from hub.fleet.assignment_state import Standing
+from hub.fleet.overview import progress, releases, robots
+from hub.fleet.reports import Reports
+from hub.fleet.robots import Robots
+from hub.fleet.selection import select
 from hub.hub import Hub
 from hub.lock import writing
-from hub.overview import progress, releases, robots
-from hub.reports import Reports
-from hub.request_body import parts_of, whole_body
-from hub.robots import Robots
-from hub.selection import select
-from hub.uploads import UPLOADS, held_bytes
+from hub.services.uploads import UPLOADS, held_bytes
 
 MAX_DRAFT_BYTES = 5_000_000
 MAX_ASKED_BYTES = 200_000

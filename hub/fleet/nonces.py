@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-SECRET_BYTES = 32
 NONCE_LIFE_S = 300
 _TIME_BYTES = 8
 

@@ -13,10 +13,10 @@ from edge_runtime.contracts.assignment import Assignment, ReleaseTerms, read_ter
 from edge_runtime.contracts.errors import EdgeError
 from edge_runtime.contracts.release import load
 from edge_runtime.contracts.report import StatusReport
-from hub.assignment_state import Standing, standing
+from hub.fleet.assignment_state import Standing, standing
+from hub.fleet.reports import Reports
+from hub.fleet.robots import Robots
 from hub.hub import Hub
-from hub.reports import Reports
-from hub.robots import Robots
 from hub.trouble import looked
 
 Thing = TypeVar("Thing", Standing, str)

@@ -25,11 +25,11 @@ from edge_runtime.releases.packs import bring_pack
 from edge_runtime.releases.sign import RELEASES, counters_of, read_signed, releases_of
 from edge_runtime.releases.unpack import PackReader
 from edge_runtime.storage.lasting import make_folder, put_in_place, replace_file
-from hub.admission import copy_plain, read_plain, require_target
-from hub.metadata_names import versions_of
-from hub.online_keys import Online
-from hub.repository import MetadataRepository
-from hub.roots import require_roots
+from hub.tuf.admission import copy_plain, read_plain, require_target
+from hub.tuf.metadata_names import versions_of
+from hub.tuf.online_keys import Online
+from hub.tuf.repository import MetadataRepository
+from hub.tuf.roots import require_roots
 
 _READ_BYTES = 1 << 20
 

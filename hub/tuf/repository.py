@@ -24,10 +24,10 @@ from edge_runtime.contracts.assignment import ROBOT_FIELD, SIGNED_AT_FIELD
 from edge_runtime.contracts.errors import SigningError
 from edge_runtime.releases.sign import expiry, read_signed
 from edge_runtime.storage.lasting import replace_file
-from hub.ledger import Ledger, read_ledger, write_ledger
-from hub.metadata_names import highest_near, newest_in_turn, versions_of
-from hub.online_keys import Online
-from hub.set_aside import make_way
+from hub.tuf.ledger import Ledger, read_ledger, write_ledger
+from hub.tuf.metadata_names import highest_near, newest_in_turn, versions_of
+from hub.tuf.online_keys import Online
+from hub.tuf.set_aside import make_way
 
 ROOT_EXPIRES_DAYS = 365
 TARGETS_EXPIRE_DAYS = 180

@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Engine
 
 from edge_runtime.contracts.report import MAX_REPORT_BYTES
-from hub.declined import answers
-from hub.nonces import NONCE_LIFE_S
-from hub.reports import Reports
-from hub.request_body import whole_body
+from hub.api.declined import answers
+from hub.api.request_body import whole_body
+from hub.fleet.nonces import NONCE_LIFE_S
+from hub.fleet.reports import Reports
 
 _REPORT_WITHIN_S = 30.0
 

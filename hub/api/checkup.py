@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from hub.duty import Duty
+from hub.api.duty import Duty
 from hub.hub import Hub
 from hub.trouble import Trouble
 

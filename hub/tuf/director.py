@@ -25,14 +25,14 @@ from edge_runtime.contracts.errors import SigningError
 from edge_runtime.contracts.release import Name
 from edge_runtime.releases.sign import expiry, read_signed
 from edge_runtime.storage.lasting import replace_file
-from hub.image_repository import ImageRepository
-from hub.metadata_names import versions_of
-from hub.online_keys import Online
-from hub.repository import MetadataRepository, is_signed, lasts
-from hub.roots import SoundRoot, repair_roots, sound_roots
-from hub.set_aside import make_way, remove
 from hub.storage import storage_refusal
 from hub.trouble import words_of
+from hub.tuf.image_repository import ImageRepository
+from hub.tuf.metadata_names import versions_of
+from hub.tuf.online_keys import Online
+from hub.tuf.repository import MetadataRepository, is_signed, lasts
+from hub.tuf.roots import SoundRoot, repair_roots, sound_roots
+from hub.tuf.set_aside import make_way, remove
 
 DIRECTED_EXPIRES_DAYS = 7
 
