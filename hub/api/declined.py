@@ -11,7 +11,15 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from edge_runtime.contracts.errors import EdgeError, OtaError, OtaRefusal, ReportError, ReportRefusal
+from edge_runtime.contracts.errors import (
+    EdgeError,
+    HubError,
+    HubRefusal,
+    OtaError,
+    OtaRefusal,
+    ReportError,
+    ReportRefusal,
+)
 from edge_runtime.contracts.text import printable
 from hub.storage import storage_refusal
 
@@ -23,6 +31,7 @@ _REPORT = {
     ReportRefusal.SPENT_NONCE: 409,
     ReportRefusal.EXPIRED_NONCE: 409,
 }
+_HUB = {HubRefusal.IN_USE: 503, HubRefusal.UPLOADS_FULL: 507}
 _NAMES = {
     400: "broken_off",
     401: "unauthorised",
@@ -41,8 +50,8 @@ _SAID = {
     413: "the body is too large",
     422: "not as it should be; the detail says what",
     500: "a fault of the hub or of its disk",
-    503: "all connections are taken; ask again",
-    507: "no space left",
+    503: "all connections are taken, or somebody else writes to the hub; ask again",
+    507: "no space left, on the disk or for uploads",
 }
 
 
@@ -77,6 +86,8 @@ def _declined(_: Request, error: Exception) -> JSONResponse:
         return decline(507 if fault.refusal is OtaRefusal.NO_SPACE else 500, fault.refusal.value, fault.detail)
     if isinstance(error, ReportError):
         return decline(_REPORT.get(error.refusal, 403), error.refusal.value, error.detail)
+    if isinstance(error, HubError):
+        return decline(_HUB.get(error.refusal, 422), error.refusal.value, error)
     if isinstance(error, OtaError):
         return decline(422, error.refusal.value, error.detail)
     if isinstance(error, EdgeError):

@@ -6,38 +6,33 @@ public only once exporter and approver signed for it.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
 from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import Engine
 from starlette.concurrency import run_in_threadpool
-from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata
 
-from edge_runtime.contracts.assignment import AssignmentTerms
-from edge_runtime.contracts.errors import SigningError
-from edge_runtime.contracts.release import MAX_BUNDLE_BYTES, MAX_PACK_BYTES, MAX_RELEASE_BYTES, load
+from edge_runtime.contracts.errors import HubError, HubRefusal
+from edge_runtime.contracts.release import MAX_PACK_BYTES, MAX_RELEASE_BYTES
 from edge_runtime.contracts.text import printable, printable_json
-from edge_runtime.storage.lasting import make_folder, put_in_place
 from hub.api.declined import answers, unauthorised
 from hub.api.request_body import parts_of, whole_body
-from hub.fleet.assignment_state import Standing
-from hub.fleet.overview import progress, releases, robots
-from hub.fleet.reports import Reports
-from hub.fleet.robots import Robots
-from hub.fleet.selection import select
+from hub.fleet.assignment_state import AssignmentState
+from hub.fleet.overview import progress, releases
 from hub.hub import Hub
-from hub.lock import writing
-from hub.services.uploads import UPLOADS, held_bytes
+from hub.services.assignments import DEFAULT_PROBATION_S, MANUAL_ROLLOUT, Order, assign, assignments
+from hub.services.fleet_status import robot_statuses
+from hub.services.publishing import draft_in, publish_uploaded
+from hub.services.unit_of_work import unit_of_work
+from hub.services.uploads import Upload
 
 MAX_DRAFT_BYTES = 5_000_000
 MAX_ASKED_BYTES = 200_000
@@ -63,17 +58,30 @@ class AssignmentRequest(BaseModel, extra="forbid"):
     hardware: str = Field(description="what the robots are, as the release was signed for", examples=["sim_arm"])
     counter: int | None = Field(None, description="release counter; without, the newest approved for the release")
     not_before_s: int | None = Field(None, description="earliest install, Unix seconds; without, now")
-    rollout: str = Field("manual", description="name under which this is counted")
-    probation_s: int = Field(600, description="seconds in which the release has to prove itself")
+    rollout: str = Field(MANUAL_ROLLOUT, description="name under which this is counted")
+    probation_s: int = Field(DEFAULT_PROBATION_S, description="seconds in which the release has to prove itself")
+
+    def order(self) -> Order:
+        """The same for the service."""
+        return Order(
+            release=self.release,
+            robots=tuple(self.robots),
+            hardware=self.hardware,
+            counter=self.counter,
+            not_before_s=self.not_before_s,
+            rollout_id=self.rollout,
+            probation_s=self.probation_s,
+            not_enrolled=self.not_enrolled,
+        )
 
 
-class Published(BaseModel):
+class PublishAnswer(BaseModel):
     """What a draft brought."""
 
     new: list[str] = Field(description="paths of releases that were not there before")
 
 
-class Assigned(BaseModel):
+class AssignmentAnswer(BaseModel):
     """What was assigned."""
 
     counter: int = Field(description="release counter that the robots were given")
@@ -94,7 +102,8 @@ async def _asked(request: Request) -> AssignmentRequest:
         return AssignmentRequest.model_validate_json(await whole_body(request, MAX_ASKED_BYTES, _DRAFT_WITHIN_S))
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors())
-        raise SigningError("the assignment", f"is not as it should be: {'; '.join(faults)}") from error
+        problem = f"is not as it should be: {'; '.join(faults)}"
+        raise HubError(HubRefusal.MALFORMED, "the assignment", problem) from error
 
 
 def routes(hub: Hub, engine: Engine, token: str) -> APIRouter:
@@ -110,26 +119,23 @@ def routes(hub: Hub, engine: Engine, token: str) -> APIRouter:
         prefix="/v1", tags=["operators"], dependencies=[Depends(authorised)], responses=answers(401, 507)
     )
     _add_releases(router, hub)
-    registry, reports = Robots(engine), Reports(engine)
-    _add_assignments(router, hub, registry)
+    _add_assignments(router, hub, engine)
 
     @router.get("/robots", summary="How every robot stands to its assignment, by its own signed word")
     def get_robots(
-        standing: Annotated[list[Standing] | None, Query(description="only these; may be given again")] = None,
+        standing: Annotated[list[AssignmentState] | None, Query(description="only these; may be given again")] = None,
     ) -> Response:
-        listed = robots(hub, registry, reports)
+        listed = robot_statuses(hub, engine)
         return _json([status for status in listed if not standing or status.standing in standing])
 
     @router.get("/progress", summary="How far every update is over the robots that were told to run it")
     def get_progress() -> Response:
-        return _json(progress(robots(hub, registry, reports)))
+        return _json(progress(robot_statuses(hub, engine)))
 
     return router
 
 
 def _add_releases(router: APIRouter, hub: Hub) -> None:
-    incoming = hub.folder / UPLOADS
-
     @router.get("/releases", summary="Every release that exporter and approver signed")
     def get_releases() -> Response:
         return _json(releases(hub))
@@ -141,7 +147,7 @@ def _add_releases(router: APIRouter, hub: Hub) -> None:
         responses=answers(400, 408, 413),
     )
     async def put_pack(digest: _Digest, request: Request) -> None:
-        await _receive(request, incoming, Path("packs") / f"{digest}.pack", digest, MAX_PACK_BYTES)
+        await _receive(request, hub, Path("packs") / f"{digest}.pack", digest, MAX_PACK_BYTES)
 
     @router.put(
         "/bundles/{name}/{digest}.json",
@@ -150,7 +156,7 @@ def _add_releases(router: APIRouter, hub: Hub) -> None:
         responses=answers(400, 408, 413),
     )
     async def put_manifest(name: _Name, digest: _Digest, request: Request) -> None:
-        await _receive(request, incoming, Path("bundles") / name / f"{digest}.json", digest, MAX_RELEASE_BYTES)
+        await _receive(request, hub, Path("bundles") / name / f"{digest}.json", digest, MAX_RELEASE_BYTES)
 
     @router.post(
         "/releases",
@@ -162,21 +168,16 @@ def _add_releases(router: APIRouter, hub: Hub) -> None:
         openapi_extra=_body_of({"type": "object"}),
         responses=answers(400, 408, 413),
     )
-    def post_release(body: Annotated[bytes, Depends(_draft)]) -> Published:
-        try:
-            draft: Metadata[Any] = Metadata.from_bytes(body)
-        except RepositoryError as error:
-            raise SigningError("the draft", f"is no metadata: {error}") from error
-        with writing(hub.folder, "an operator who publishes", _LOCK_PATIENCE_S):
-            fresh = hub.image.publish_release(draft, incoming, hub.online(), time.time())
-            _clear(hub, incoming, fresh)
-        return Published(new=list(fresh))
+    def post_release(body: Annotated[bytes, Depends(_draft)]) -> PublishAnswer:
+        draft = draft_in(body)
+        with unit_of_work(hub, "an operator who publishes", time.time(), patience_s=_LOCK_PATIENCE_S) as work:
+            return PublishAnswer(new=[fresh.release for fresh in publish_uploaded(work, draft)])
 
 
-def _add_assignments(router: APIRouter, hub: Hub, registry: Robots) -> None:
+def _add_assignments(router: APIRouter, hub: Hub, engine: Engine) -> None:
     @router.get("/assignments", summary="What every robot is told to run, as far as its files can be read")
     def get_assignments() -> Response:
-        return _json([known for robot_id in hub.director.robots() if (known := hub.director.known(robot_id))])
+        return _json(assignments(hub))
 
     @router.post(
         "/assignments",
@@ -189,55 +190,19 @@ def _add_assignments(router: APIRouter, hub: Hub, registry: Robots) -> None:
         openapi_extra=_body_of(AssignmentRequest.model_json_schema()),
         responses=answers(400, 408, 413),
     )
-    def post_assignment(asked: Annotated[AssignmentRequest, Depends(_asked)]) -> Assigned:
-        now_s = time.time()
-        with writing(hub.folder, "an operator who assigns", _LOCK_PATIENCE_S):
-            counter = hub.image.newest(asked.release) if asked.counter is None else asked.counter
-            enrolled = [robot.robot_id for robot in registry.all() if robot.public_key]
-            told = [
-                AssignmentTerms(
-                    robot_id=robot_id,
-                    release_counter=counter,
-                    hardware=asked.hardware,
-                    not_before_s=int(now_s) if asked.not_before_s is None else asked.not_before_s,
-                    rollout_id=asked.rollout,
-                    probation_s=asked.probation_s,
-                )
-                for robot_id in select(asked.robots, enrolled, also_unknown=asked.not_enrolled)
-            ]
-            failed = hub.director.assign_all(asked.release, told, hub.image, hub.online(), now_s)
-        assigned = [terms.robot_id for terms in told if terms.robot_id not in failed]
-        return Assigned(
-            counter=counter, robots=assigned, failed={name: printable(why) for name, why in failed.items()} or None
-        )
+    def post_assignment(asked: Annotated[AssignmentRequest, Depends(_asked)]) -> AssignmentAnswer:
+        who, now_s = "an operator who assigns", time.time()
+        with unit_of_work(hub, who, now_s, engine=engine, patience_s=_LOCK_PATIENCE_S) as work:
+            assigned = assign(work, asked.order())
+        failed = {name: printable(why) for name, why in assigned.failed.items()}
+        return AssignmentAnswer(counter=assigned.counter, robots=list(assigned.robots), failed=failed or None)
 
 
-def _clear(hub: Hub, incoming: Path, published: tuple[str, ...]) -> None:
-    """Remove what was copied into the repository. What belongs to another release stays until that is published."""
-    for path in published:
-        for pack in load(hub.image.manifest(path)).packs:
-            (incoming / pack.path).unlink(missing_ok=True)
-        (incoming / path).unlink(missing_ok=True)
-
-
-async def _receive(request: Request, incoming: Path, path: Path, digest: str, ceiling_bytes: int) -> None:
-    """Keep an upload if its bytes have the hash that it was announced with."""
-    if held_bytes(incoming) + ceiling_bytes > MAX_BUNDLE_BYTES:
-        raise HTTPException(507, "too much is uploaded and not released; publish it or remove incoming/")
-    place = incoming / path
-    make_folder(place.parent)
-    beside = place.with_name(f".{place.name}.{time.monotonic_ns()}.new")
-    found = hashlib.sha256()
-    try:
-        with beside.open("xb") as file:
-            async for part in parts_of(request, ceiling_bytes, _UPLOAD_WITHIN_S):
-                found.update(part)
-                file.write(part)
-        if found.hexdigest() != digest:
-            raise SigningError(str(path), f"the bytes that came have the SHA-256 {found.hexdigest()}")
-        await run_in_threadpool(put_in_place, beside, place)
-    finally:
-        beside.unlink(missing_ok=True)
+async def _receive(request: Request, hub: Hub, path: Path, digest: str, ceiling_bytes: int) -> None:
+    with Upload(hub.folder, path, digest, ceiling_bytes) as upload:
+        async for part in parts_of(request, ceiling_bytes, _UPLOAD_WITHIN_S):
+            upload.write(part)
+        await run_in_threadpool(upload.keep)
 
 
 def _body_of(schema: dict[str, Any]) -> dict[str, Any]:

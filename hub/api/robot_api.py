@@ -60,7 +60,7 @@ def routes(engine: Engine) -> APIRouter:
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}},
     )
     def post_report(robot_id: RobotId, body: Annotated[bytes, Depends(_body)]) -> Accepted:
-        reports.take(robot_id, body)
+        reports.accept(robot_id, body)
         return Accepted(accepted=True)
 
     return router

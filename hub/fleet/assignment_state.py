@@ -11,7 +11,7 @@ from enum import Enum
 from edge_runtime.contracts.report import StatusReport
 
 
-class Standing(str, Enum):
+class AssignmentState(str, Enum):
     """Where a robot is on the way to its assignment."""
 
     UNASSIGNED = "unassigned"
@@ -26,22 +26,22 @@ class Standing(str, Enum):
         return self.value
 
 
-BEHIND = frozenset(Standing) - {Standing.UNASSIGNED, Standing.RUNS}
+BEHIND = frozenset(AssignmentState) - {AssignmentState.UNASSIGNED, AssignmentState.RUNS}
 """Told to run something, and does not say that it does."""
 _SETTLED = ("idle", "committed")
 _GOING_BACK = ("rolling_back", "failed")
 
 
-def standing(counter: int | None, bundle_digest: str | None, report: StatusReport | None) -> Standing:
+def assignment_state(counter: int | None, bundle_digest: str | None, report: StatusReport | None) -> AssignmentState:
     """Judge the newest report of a robot that was assigned `bundle_digest` under `counter` (None: nothing yet)."""
     if counter is None:
-        return Standing.UNASSIGNED
+        return AssignmentState.UNASSIGNED
     if report is None:
-        return Standing.SILENT
+        return AssignmentState.SILENT
     if report.refused_counter == counter or (report.update_counter == counter and report.state in _GOING_BACK):
-        return Standing.FAILED
+        return AssignmentState.FAILED
     if report.state in _SETTLED and (report.running_counter, report.running_bundle) == (counter, bundle_digest):
-        return Standing.RUNS
+        return AssignmentState.RUNS
     if report.update_counter == counter and report.state not in _SETTLED:
-        return Standing.UNDER_WAY
-    return Standing.WAITING
+        return AssignmentState.UNDER_WAY
+    return AssignmentState.WAITING

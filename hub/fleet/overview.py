@@ -13,13 +13,13 @@ from edge_runtime.contracts.assignment import Assignment, ReleaseTerms, read_ter
 from edge_runtime.contracts.errors import EdgeError
 from edge_runtime.contracts.release import load
 from edge_runtime.contracts.report import StatusReport
-from hub.fleet.assignment_state import Standing, standing
+from hub.fleet.assignment_state import AssignmentState, assignment_state
 from hub.fleet.reports import Reports
 from hub.fleet.robots import Robots
 from hub.hub import Hub
 from hub.trouble import looked
 
-Thing = TypeVar("Thing", Standing, str)
+Thing = TypeVar("Thing", AssignmentState, str)
 
 
 class RobotStatus(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class RobotStatus(msgspec.Struct, frozen=True):
 
     robot_id: str
     enrolled: bool
-    standing: Standing
+    standing: AssignmentState
     assignment: Assignment | None
     reported_s: float | None
     report: StatusReport | None
@@ -50,7 +50,7 @@ class Progress(msgspec.Struct, frozen=True):
     release: str
     counter: int
     robots: int
-    standings: dict[Standing, int]
+    standings: dict[AssignmentState, int]
     states: dict[str, int]
     waits: dict[str, int]
     reasons: dict[str, int]
@@ -77,15 +77,15 @@ def progress(statuses: Iterable[RobotStatus]) -> list[Progress]:
             counter=counter,
             robots=len(group),
             standings=_counted(status.standing for status in group),
-            states=_counted(_doing(said) for said in _reports(group, Standing.UNDER_WAY)),
-            waits=_counted(_cause(said) for said in _reports(group, Standing.WAITING) if said.reason),
-            reasons=_counted(_cause(said) or "unsaid" for said in _reports(group, Standing.FAILED)),
+            states=_counted(_doing(said) for said in _reports(group, AssignmentState.UNDER_WAY)),
+            waits=_counted(_cause(said) for said in _reports(group, AssignmentState.WAITING) if said.reason),
+            reasons=_counted(_cause(said) or "unsaid" for said in _reports(group, AssignmentState.FAILED)),
         )
         for (counter, path), group in sorted(groups.items(), reverse=True)
     ]
 
 
-def _reports(group: Iterable[RobotStatus], standing: Standing) -> Iterator[StatusReport]:
+def _reports(group: Iterable[RobotStatus], standing: AssignmentState) -> Iterator[StatusReport]:
     return (status.report for status in group if status.standing is standing and status.report is not None)
 
 
@@ -130,7 +130,7 @@ def robots(hub: Hub, robots: Robots, reports: Reports) -> list[RobotStatus]:
             RobotStatus(
                 robot_id=robot_id,
                 enrolled=robot_id in enrolled and enrolled[robot_id].public_key is not None,
-                standing=Standing.DAMAGED if trouble else standing(counter, bundle, report),
+                standing=AssignmentState.DAMAGED if trouble else assignment_state(counter, bundle, report),
                 assignment=assigned,
                 reported_s=None if stored is None else stored.received_s,
                 report=report,

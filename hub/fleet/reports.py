@@ -54,7 +54,7 @@ class Reports:
         # Also after a clock that was set back, a new nonce is younger than the last one that was spent.
         return make_nonce(self._secret, robot_id, max(self._now_ns(), robot.spent_nonce_ns + 1))
 
-    def take(self, robot_id: str, data: bytes) -> StatusReport:
+    def accept(self, robot_id: str, data: bytes) -> StatusReport:
         """Verify and store what came as a report of `robot_id`.
 
         Raises:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from securesystemslib.signer import SSlibKey
 from sqlalchemy import Engine, insert, select, update
 
-from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
 from edge_runtime.contracts.release import Name
-from hub.db.connection import open_to_read
 from hub.db.schema import ROBOTS
 
 
@@ -31,35 +31,44 @@ class Robots:
         self._engine = engine
 
     def enrol(self, robot_id: str, key: SSlibKey, now_s: float) -> None:
-        """From now on a robot's reports are signed with `key`; one that it had before counts no more.
+        """Take a robot's reports from now on if they are signed with `key`; raises as `enrol_all`."""
+        self.enrol_all({robot_id: key}, now_s)
+
+    def enrol_all(self, keys: Mapping[str, SSlibKey], now_s: float) -> None:
+        """Take the reports of robots from now on if they are signed with these keys; older keys of theirs end.
+
+        All of them are enrolled, or nobody.
 
         Raises:
-            SigningError: no robot's name, not an Ed25519 key, or the key of another robot.
+            HubError: NO_ROBOT_NAME, or KEY_TAKEN by another robot.
+            SigningError: not an Ed25519 key.
         """
-        _require_name(robot_id)
-        if (key.keytype, key.scheme) != ("ed25519", "ed25519"):
-            raise SigningError(key.keyid, f"is a {key.keytype} key; Ed25519 is asked for")
-        values = {"public_key": bytes.fromhex(key.keyval["public"]), "key_id": key.keyid, "enrolled_s": now_s}
+        rows = {robot_id: _values(robot_id, key, now_s) for robot_id, key in keys.items()}
         with self._engine.begin() as connection:
-            # The write comes first: it takes the lock, and what is read after it stays true until the end.
-            changed = connection.execute(update(ROBOTS).where(ROBOTS.c.robot_id == robot_id).values(**values)).rowcount
-            if not changed:
-                connection.execute(insert(ROBOTS).values(robot_id=robot_id, spent_nonce_ns=0, **values))
-            holders = connection.execute(select(ROBOTS.c.robot_id).where(ROBOTS.c.public_key == values["public_key"]))
-            other = next((holder for holder in holders.scalars() if holder != robot_id), None)
-            if other is not None:
-                raise SigningError(key.keyid, f"is the key of {other}; every robot has one of its own")
+            # The writes come first: they take the lock, and what is read after them stays true until the end.
+            for robot_id, values in rows.items():
+                change = update(ROBOTS).where(ROBOTS.c.robot_id == robot_id).values(**values)
+                if not connection.execute(change).rowcount:
+                    connection.execute(insert(ROBOTS).values(robot_id=robot_id, spent_nonce_ns=0, **values))
+            holders: dict[bytes, list[str]] = {}
+            for holder, held in connection.execute(select(ROBOTS.c.robot_id, ROBOTS.c.public_key)):
+                holders.setdefault(held, []).append(holder)
+            for robot_id, values in rows.items():
+                other = next((holder for holder in holders[values["public_key"]] if holder != robot_id), None)
+                if other is not None:
+                    problem = f"is the key of {other}; every robot has one of its own"
+                    raise HubError(HubRefusal.KEY_TAKEN, values["key_id"], problem)
 
     def retire(self, robot_id: str) -> None:
         """Take no more reports of a robot; those it made stay.
 
         Raises:
-            SigningError: there is no such robot.
+            HubError: NOT_ENROLLED: there is no such robot.
         """
         with self._engine.begin() as connection:
             statement = update(ROBOTS).where(ROBOTS.c.robot_id == robot_id).values(public_key=None, key_id=None)
             if not connection.execute(statement).rowcount:
-                raise SigningError(robot_id, "was never enrolled")
+                raise HubError(HubRefusal.NOT_ENROLLED, robot_id, "was never enrolled")
 
     def get(self, robot_id: str) -> Robot | None:
         """A robot that is or was enrolled."""
@@ -67,22 +76,23 @@ class Robots:
             row = connection.execute(select(ROBOTS).where(ROBOTS.c.robot_id == robot_id)).first()
         return None if row is None else Robot(*row)
 
+    def enrolled(self) -> list[str]:
+        """Robots whose reports count, by name."""
+        with self._engine.connect() as connection:
+            have_keys = select(ROBOTS.c.robot_id).where(ROBOTS.c.public_key.is_not(None))
+            return list(connection.execute(have_keys.order_by(ROBOTS.c.robot_id)).scalars())
+
     def all(self) -> list[Robot]:
         """Every robot, by name."""
         with self._engine.connect() as connection:
             return [Robot(*row) for row in connection.execute(select(ROBOTS).order_by(ROBOTS.c.robot_id))]
 
 
-def enrolled_in(folder: Path) -> list[str]:
-    """The robots whose reports count at the hub in `folder`; none where nobody was ever enrolled."""
-    engine = open_to_read(folder)
-    if engine is None:
-        return []
-    return [robot.robot_id for robot in Robots(engine).all() if robot.public_key is not None]
-
-
-def _require_name(robot_id: str) -> None:
+def _values(robot_id: str, key: SSlibKey, now_s: float) -> dict[str, Any]:
     try:
         msgspec.convert(robot_id, type=Name)
     except msgspec.ValidationError as error:
-        raise SigningError(robot_id, f"is no robot's name: {error}") from error
+        raise HubError(HubRefusal.NO_ROBOT_NAME, robot_id, f"is no robot's name: {error}") from error
+    if (key.keytype, key.scheme) != ("ed25519", "ed25519"):
+        raise SigningError(key.keyid, f"is a {key.keytype} key; Ed25519 is asked for")
+    return {"public_key": bytes.fromhex(key.keyval["public"]), "key_id": key.keyid, "enrolled_s": now_s}

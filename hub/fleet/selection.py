@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
 from edge_runtime.contracts.text import printable
 
 EVERY = "*"
@@ -18,8 +18,8 @@ def select(asked: Iterable[str], known: Iterable[str], *, also_unknown: bool = F
     """Robots by name, each once, in the order asked. A pattern (`*`, `?`, `[…]`) stands for the known that match.
 
     Raises:
-        SigningError: names that are not known, unless `also_unknown`, and patterns that no known robot matches: all of
-            them, each with what it may have been meant to be.
+        HubError: NOT_ENROLLED: names that are not known, unless `also_unknown`, and patterns that no known robot
+            matches: all of them, each with what it may have been meant to be.
     """
     names = sorted(known)
     chosen: dict[str, None] = {}
@@ -35,7 +35,8 @@ def select(asked: Iterable[str], known: Iterable[str], *, also_unknown: bool = F
         else:
             wrong[words] = f"is not enrolled{did_you_mean(words, names)}"
     if wrong:
-        raise SigningError("robots", "; ".join(f"{printable(words, 80)} {problem}" for words, problem in wrong.items()))
+        named = "; ".join(f"{printable(words, 80)} {problem}" for words, problem in wrong.items())
+        raise HubError(HubRefusal.NOT_ENROLLED, "robots", named)
     return list(chosen)
 
 

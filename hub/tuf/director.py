@@ -16,25 +16,31 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from edge_runtime.contracts.assignment import Assignment, AssignmentTerms, ReleaseTerms, custom_of, read_terms
-from edge_runtime.contracts.errors import SigningError
-from edge_runtime.contracts.release import Name
-from edge_runtime.releases.sign import expiry, read_signed
+from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
+from edge_runtime.releases.sign import read_signed
 from edge_runtime.storage.lasting import replace_file
 from hub.storage import storage_refusal
 from hub.trouble import words_of
+from hub.tuf.directed import (
+    DIRECTED_EXPIRES_DAYS,
+    assignment_in,
+    directed,
+    goes_back,
+    is_name,
+    require_approved,
+    target_of,
+)
 from hub.tuf.image_repository import ImageRepository
+from hub.tuf.metadata_checks import is_signed, lasts
 from hub.tuf.metadata_names import versions_of
 from hub.tuf.online_keys import Online
-from hub.tuf.repository import MetadataRepository, is_signed, lasts
+from hub.tuf.repository import MetadataRepository
 from hub.tuf.roots import SoundRoot, repair_roots, sound_roots
 from hub.tuf.set_aside import make_way, remove
-
-DIRECTED_EXPIRES_DAYS = 7
 
 
 class Refreshed(NamedTuple):
@@ -90,8 +96,8 @@ class Director:
             found.update(path.name for path in self._robots.iterdir() if self._was_told_in(path))
         with contextlib.suppress(OSError):
             noted = {path.stem for path in self._ledgers.iterdir() if path.suffix == ".json"} - found
-            found.update(name for name in noted if _is_name(name) and self._was_told(name))
-        return (name for name in sorted(found) if _is_name(name))
+            found.update(name for name in noted if is_name(name) and self._was_told(name))
+        return (name for name in sorted(found) if is_name(name))
 
     def assignment(self, robot_id: str) -> Assignment | None:
         """What a robot is assigned, None if it never was.
@@ -102,7 +108,7 @@ class Director:
         repository = self._repository(robot_id)
         if not repository.exists or not self._was_told(robot_id):
             return None
-        return _assignment_in(repository.role(Targets.type))
+        return assignment_in(repository.role(Targets.type))
 
     def look(self, robot_id: str) -> tuple[Path, ...]:
         """Read all that a robot with an assignment is served, as it would; returns the files.
@@ -120,17 +126,17 @@ class Director:
             if _bytes_of(repository.folder / name) != sound.data:
                 raise SigningError(str(repository.folder / name), "is missing, or is not the director's")
         there = repository.published()
-        assigned = _assignment_in(there.roles[Targets.type])
+        assigned = assignment_in(there.roles[Targets.type])
         return assigned, (*(repository.folder / name for name in roots), *repository.files_of(there))
 
     def assign(self, path: str, terms: AssignmentTerms, image: ImageRepository, online: Online, now_s: float) -> None:
         """Tell one robot to run a release; see `assign_all`.
 
         Raises:
-            SigningError: as there, and where the robot's files could not be made anew.
+            HubError: as there, and DAMAGED where the robot's files could not be made anew.
         """
         for robot_id, problem in self.assign_all(path, (terms,), image, online, now_s).items():
-            raise SigningError(robot_id, problem)
+            raise HubError(HubRefusal.DAMAGED, robot_id, problem)
 
     def assign_all(
         self, path: str, told: Sequence[AssignmentTerms], image: ImageRepository, online: Online, now_s: float
@@ -141,8 +147,9 @@ class Director:
 
         Raises:
             OtaError: METADATA_MALFORMED: no robot would read these terms.
-            SigningError: the release is not approved for that hardware or counter, or a robot was given a higher
-                counter before, or that counter for another release. Nobody was told anything.
+            HubError: NEVER_RELEASED, OTHER_HARDWARE, COUNTER_NOT_APPROVED, NO_ROBOT_NAME; COUNTER_GOES_BACK where a
+                robot was given a higher counter before, or that counter for another release. Nobody was told anything.
+            SigningError: an online key is missing. Nobody was told anything.
             OSError: some were told, each of them whole; the same again tells the others.
         """
         released = image.released(path)
@@ -150,20 +157,18 @@ class Director:
         damaged: set[str] = set()
         for terms in told:
             read_terms(custom_of(terms), AssignmentTerms)
-            _require_approved(path, terms, approved)
+            require_approved(path, terms, approved)
             before, is_whole = self._told(terms.robot_id)
             if not is_whole:
                 damaged.add(terms.robot_id)
-            if before is not None and _goes_back(before, path, terms):
-                raise SigningError(
-                    terms.robot_id,
-                    f"was given counter {before.terms.release_counter}; to go back, release the bundle under a new one",
-                )
+            if before is not None and goes_back(before, path, terms):
+                problem = f"was given counter {before.terms.release_counter}"
+                remedy = "to go back, release the bundle under a new one"
+                raise HubError(HubRefusal.COUNTER_GOES_BACK, terms.robot_id, f"{problem}; {remedy}")
         self._require_keys(online)
         troubles: dict[str, str] = {}
         for terms in told:
-            target = TargetFile(released.length, dict(released.hashes), path)
-            target.unrecognized_fields["custom"] = custom_of(terms)
+            target = target_of(path, released, terms)
             publish = self._publish_anew if terms.robot_id in damaged else self._publish
             _attempt(terms.robot_id, partial(publish, terms.robot_id, {path: target}, online, now_s), troubles)
         return troubles
@@ -195,15 +200,15 @@ class Director:
         """Make the files of a robot anew: the assignment it had, under numbers above all that it has seen.
 
         Raises:
-            SigningError: nothing is left that says what it was told, or that is no longer released.
+            HubError: DAMAGED: nothing is left that says what it was told; or that is no longer released.
         """
         known = self.known(robot_id)
         if known is None:
-            raise SigningError(robot_id, "nothing is left that says what it was told: assign it again")
+            problem = "nothing is left that says what it was told: assign it again"
+            raise HubError(HubRefusal.DAMAGED, robot_id, problem)
         released = image.released(known.path)
-        _require_approved(known.path, known.terms, read_terms(released.custom, ReleaseTerms))
-        target = TargetFile(released.length, dict(released.hashes), known.path)
-        target.unrecognized_fields["custom"] = custom_of(known.terms)
+        require_approved(known.path, known.terms, read_terms(released.custom, ReleaseTerms))
+        target = target_of(known.path, released, known.terms)
         self._publish_anew(robot_id, {known.path: target}, online, now_s)
         return known
 
@@ -225,12 +230,12 @@ class Director:
         """Take a robot's files away; the ledger keeps their numbers, for whoever assigns it something again.
 
         Raises:
-            SigningError: it was never assigned anything.
+            HubError: NEVER_ASSIGNED.
             OSError: they could not be removed.
         """
         repository = self._repository(robot_id)
         if robot_id not in set(self.robots()):
-            raise SigningError(robot_id, "was never assigned anything")
+            raise HubError(HubRefusal.NEVER_ASSIGNED, robot_id, "was never assigned anything")
         repository.forget_content()
         remove(self._robots / robot_id)
 
@@ -241,7 +246,7 @@ class Director:
         self._give_roots(repository.folder)
         there = repository.published()
         targets = there.roles[Targets.type]
-        _assignment_in(targets)
+        assignment_in(targets)
         is_kept = is_signed(repository.root().signed, Targets.type, targets)
         if is_kept and lasts(targets, DIRECTED_EXPIRES_DAYS / 2, now_s):
             repository.refresh(online, now_s, there)
@@ -252,7 +257,7 @@ class Director:
         repository = self._repository(robot_id)
         self._give_roots(repository.folder)
         version = repository.role(Targets.type).signed.version + 1 if repository.exists else 1
-        draft = _directed(version, listed, now_s)
+        draft = directed(version, listed, now_s)
         online.sign(repository.root().signed, Targets.type, draft)
         repository.publish((draft,), (Targets.type,), online, now_s)
 
@@ -260,7 +265,7 @@ class Director:
         repository = self._repository(robot_id)
         make_way(repository.folder / "timestamp.json")
         self._give_roots(repository.folder)
-        draft = _directed(repository.next_version(Targets.type), listed, now_s)
+        draft = directed(repository.next_version(Targets.type), listed, now_s)
         online.sign(repository.root().signed, Targets.type, draft)
         repository.rebuild({Targets.type: draft}, online, now_s)
 
@@ -291,7 +296,7 @@ class Director:
         known: list[Assignment] = []
         for targets in found:
             with contextlib.suppress(Exception):
-                assigned = _assignment_in(targets)
+                assigned = assignment_in(targets)
                 if assigned.terms.robot_id == robot_id and self._ever_signed(targets):
                     known.append(assigned)
         return max(known, key=lambda assigned: assigned.terms.release_counter, default=None)
@@ -333,8 +338,9 @@ class Director:
 
     def _repository(self, robot_id: str) -> MetadataRepository:
         # The name becomes a folder's name: the rule for names keeps it inside.
-        if not _is_name(robot_id):
-            raise SigningError(robot_id, "is no robot's name: letters, digits and . _ + -, at most 64")
+        if not is_name(robot_id):
+            problem = "is no robot's name: letters, digits and . _ + -, at most 64"
+            raise HubError(HubRefusal.NO_ROBOT_NAME, robot_id, problem)
         folder, ledger = self._robots / robot_id / "metadata", self._ledgers / f"{robot_id}.json"
         return MetadataRepository(folder, robot_id=robot_id, ledger=ledger)
 
@@ -356,28 +362,6 @@ def _attempt(robot_id: str, act: Callable[[], None], troubles: dict[str, str]) -
     return True
 
 
-def _directed(version: int, listed: dict[str, TargetFile], now_s: float) -> Metadata[Targets]:
-    return Metadata(Targets(version=version, expires=expiry(now_s, DIRECTED_EXPIRES_DAYS), targets=dict(listed)))
-
-
-def _assignment_in(targets: Metadata[Targets]) -> Assignment:
-    """The one assignment that signed targets hold.
-
-    Raises:
-        SigningError: there is none, or several.
-        OtaError: its terms are none.
-    """
-    listed = targets.signed.targets
-    if len(listed) != 1:
-        raise SigningError(Targets.type, f"the director's targets name {len(listed)} releases, one is due")
-    path, target = next(iter(listed.items()))
-    terms = read_terms(target.custom, AssignmentTerms)
-    sha256 = target.hashes.get("sha256")
-    if sha256 is None:
-        raise SigningError(Targets.type, f"{path} has no SHA-256")
-    return Assignment(path=path, length_bytes=target.length, sha256=sha256, terms=terms)
-
-
 def _stamps(folder: Path) -> object:
     found = []
     for path in sorted(folder.glob("*.root.json")):
@@ -392,24 +376,3 @@ def _bytes_of(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
-
-
-def _is_name(robot_id: str) -> bool:
-    try:
-        msgspec.convert(robot_id, type=Name)
-    except msgspec.ValidationError:
-        return False
-    return True
-
-
-def _require_approved(path: str, terms: AssignmentTerms, approved: ReleaseTerms) -> None:
-    if terms.hardware not in approved.hardware:
-        raise SigningError(path, f"is released for {', '.join(approved.hardware)}, not for {terms.hardware}")
-    if terms.release_counter not in approved.release_counters:
-        raise SigningError(path, f"counter {terms.release_counter} was never approved for it")
-
-
-def _goes_back(before: Assignment, path: str, terms: AssignmentTerms) -> bool:
-    if terms.release_counter == before.terms.release_counter:
-        return path != before.path
-    return terms.release_counter < before.terms.release_counter

@@ -18,7 +18,7 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 
 from edge_runtime.contracts.assignment import ReleaseTerms, read_terms
-from edge_runtime.contracts.errors import BundleError, OtaError, SigningError
+from edge_runtime.contracts.errors import BundleError, HubError, HubRefusal, OtaError, SigningError
 from edge_runtime.contracts.release import Pack, load
 from edge_runtime.releases.installable import require_installable
 from edge_runtime.releases.packs import bring_pack
@@ -62,19 +62,19 @@ class ImageRepository:
         """A release that exporter and approver signed.
 
         Raises:
-            SigningError: there is none at `path`.
+            HubError: NEVER_RELEASED: there is none at `path`.
         """
         releases = self.releases()
         target: TargetFile | None = releases.signed.targets.get(path) if releases is not None else None
         if target is None:
-            raise SigningError(path, "was never released")
+            raise HubError(HubRefusal.NEVER_RELEASED, path, "was never released")
         return target
 
     def newest(self, path: str) -> int:
         """The highest counter that was approved for a release.
 
         Raises:
-            SigningError: there is no release at `path`.
+            HubError: NEVER_RELEASED: there is no release at `path`.
         """
         return max(read_terms(self.released(path).custom, ReleaseTerms).release_counters)
 
@@ -82,7 +82,8 @@ class ImageRepository:
         """The release manifest at `path`.
 
         Raises:
-            SigningError: never released, or no longer there as it was signed.
+            HubError: NEVER_RELEASED.
+            SigningError: no longer there as it was signed.
         """
         target = self.released(path)
         place = self._targets / target.get_prefixed_paths()[0]

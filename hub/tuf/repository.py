@@ -16,15 +16,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tuf.api.exceptions import LengthOrHashMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
-from tuf.ngclient import UpdaterConfig
 
 from edge_runtime.contracts.assignment import ROBOT_FIELD, SIGNED_AT_FIELD
 from edge_runtime.contracts.errors import SigningError
 from edge_runtime.releases.sign import expiry, read_signed
 from edge_runtime.storage.lasting import replace_file
 from hub.tuf.ledger import Ledger, read_ledger, write_ledger
+from hub.tuf.metadata_checks import is_signed, lasts, names_of, require_announced, require_signed, require_size, role_of
 from hub.tuf.metadata_names import highest_near, newest_in_turn, versions_of
 from hub.tuf.online_keys import Online
 from hub.tuf.set_aside import make_way
@@ -38,9 +37,6 @@ KEPT_VERSIONS = 8
 UNKNOWN_TIMESTAMPS = 10_000
 """How many times a timestamp may have been signed since the ledger was written, which is at least twice a week."""
 _TIMESTAMP = "timestamp.json"
-_ROBOT = UpdaterConfig()
-_CEILINGS_BYTES = {Root.type: _ROBOT.root_max_length, Snapshot.type: _ROBOT.snapshot_max_length}
-"""What robots take of a file; of targets and what they delegate to, `targets_max_length`."""
 
 
 class Published(NamedTuple):
@@ -114,12 +110,12 @@ class MetadataRepository:
         snapshot = self._read_snapshot(timestamp)
         roles = {}
         for file_name, meta in snapshot.signed.meta.items():
-            roles[_role_of(file_name)] = self._role(_role_of(file_name), meta)
+            roles[role_of(file_name)] = self._role(role_of(file_name), meta)
         return Published(root, timestamp, snapshot, roles)
 
     def files_of(self, there: Published) -> tuple[Path, ...]:
         """The files of what is published but its roots, and the folder that they lie in."""
-        names = _names_of(there.snapshot, there.roles)
+        names = names_of(there.snapshot, there.roles)
         return (
             self.folder,
             self.folder / _TIMESTAMP,
@@ -134,7 +130,7 @@ class MetadataRepository:
                 repository inconsistent.
         """
         for name, draft in drafts.items():
-            _require_size(name, draft)
+            require_size(name, draft)
         new_root = drafts.get(Root.type)
         root = self.check_root(new_root) if new_root is not None else self.root()
         return root, self._next_roles(root.signed, {name: draft for name, draft in drafts.items() if name != Root.type})
@@ -180,7 +176,7 @@ class MetadataRepository:
         timestamp = self._timestamp(root, last.version + 1, last.snapshot_meta, online, now_s)
         replace_file(self.folder / _TIMESTAMP, timestamp.to_bytes())
         ledger = self.ledger
-        if ledger is None or ledger.names != _names_of(there.snapshot, there.roles):
+        if ledger is None or ledger.names != names_of(there.snapshot, there.roles):
             self._remember(there.roles, there.snapshot, timestamp)
 
     def signed_at_s(self) -> float:
@@ -210,7 +206,7 @@ class MetadataRepository:
         root = self.root()
         top = roles[Targets.type].signed
         for name, metadata in roles.items():
-            _require_signed(root.signed if name == Targets.type else top, name, metadata)
+            require_signed(root.signed if name == Targets.type else top, name, metadata)
         ledger = self.ledger
         known = 0 if ledger is None else ledger.versions.get(_TIMESTAMP, 0)
         try:
@@ -287,7 +283,7 @@ class MetadataRepository:
         meta = timestamp.signed.snapshot_meta
         path = self.folder / f"{meta.version}.snapshot.json"
         snapshot = read_signed(path, Snapshot, meta.version)
-        _require_announced(path, meta)
+        require_announced(path, meta)
         return snapshot
 
     def _announced(self) -> Mapping[str, MetaFile]:
@@ -299,13 +295,13 @@ class MetadataRepository:
     def _role(self, name: str, meta: MetaFile) -> Metadata[Targets]:
         path = self.folder / f"{meta.version}.{name}.json"
         role = read_signed(path, Targets, meta.version)
-        _require_announced(path, meta)
+        require_announced(path, meta)
         return role
 
     def _next_roles(self, root: Root, drafts: Mapping[str, Metadata[Any]]) -> dict[str, Metadata[Targets]]:
         """All roles as they will be; each is checked under the keys that will then hold."""
         announced = self._announced()
-        roles = {_role_of(file): self._role(_role_of(file), meta) for file, meta in announced.items()}
+        roles = {role_of(file): self._role(role_of(file), meta) for file, meta in announced.items()}
         for name, draft in drafts.items():
             meta = announced.get(f"{name}.json")
             expected = meta.version + 1 if meta is not None else 1
@@ -317,7 +313,7 @@ class MetadataRepository:
             raise SigningError(Targets.type, "comes with the first root")
         for name, metadata in roles.items():
             delegator: Root | Targets = root if name == Targets.type else top.signed
-            _require_signed(delegator, name, metadata)
+            require_signed(delegator, name, metadata)
         return roles
 
     def _announce(
@@ -372,7 +368,7 @@ class MetadataRepository:
         before = self.ledger or Ledger()
         top = roles.get(Targets.type)
         directed = before.directed if top is None or self._robot_id is None else top.to_bytes().decode()
-        versions = {**_names_of(snapshot, roles), _TIMESTAMP: timestamp.signed.version}
+        versions = {**names_of(snapshot, roles), _TIMESTAMP: timestamp.signed.version}
         # It is published already: a ledger that can't be written now is written when it is signed anew.
         with contextlib.suppress(OSError):
             write_ledger(self._ledger, Ledger(versions=versions, directed=directed), is_to_last=False)
@@ -386,50 +382,3 @@ class MetadataRepository:
     def _said_of(self, now_s: float) -> dict[str, Any]:
         robot = {} if self._robot_id is None else {ROBOT_FIELD: self._robot_id}
         return {SIGNED_AT_FIELD: int(now_s), **robot}
-
-
-def lasts(metadata: Metadata[Any], days: float, now_s: float) -> bool:
-    """Whether metadata expires more than `days` from now."""
-    expires: float = metadata.signed.expires.timestamp()
-    return expires - now_s > days * 86_400
-
-
-def is_signed(root: Root, role: str, metadata: Metadata[Any]) -> bool:
-    """Whether metadata is signed by the keys that the root asks for now."""
-    return root.get_verification_result(role, metadata.signed_bytes, metadata.signatures).verified
-
-
-def _names_of(snapshot: Metadata[Snapshot], roles: Mapping[str, Metadata[Any]]) -> dict[str, int]:
-    announced = {_role_of(file): meta.version for file, meta in snapshot.signed.meta.items()}
-    brought = {name: role.signed.version for name, role in roles.items()}
-    return {**announced, **brought, Snapshot.type: snapshot.signed.version}
-
-
-def _role_of(file_name: str) -> str:
-    return file_name.removesuffix(".json")
-
-
-def _require_announced(path: Path, meta: MetaFile) -> None:
-    try:
-        meta.verify_length_and_hashes(path.read_bytes())
-    except OSError as error:
-        raise SigningError(str(path), f"{error.strerror}") from error
-    except LengthOrHashMismatchError as error:
-        raise SigningError(str(path), f"is not what was published: {error}") from error
-
-
-def _require_size(name: str, draft: Metadata[Any]) -> None:
-    size_bytes, most = len(draft.to_bytes()), _CEILINGS_BYTES.get(name, _ROBOT.targets_max_length)
-    if size_bytes > most:
-        raise SigningError(name, f"has {size_bytes} bytes, and robots take no more than {most}")
-
-
-def _require_signed(delegator: Root | Targets, role: str, metadata: Metadata[Any]) -> None:
-    try:
-        result = delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
-    except (ValueError, RepositoryError) as error:
-        raise SigningError(role, f"nobody delegates to it: {error}") from error
-    if not result:
-        raise SigningError(
-            role, f"{len(result.signed)} of the {result.threshold} signatures that it needs by the keys that now hold"
-        )

@@ -189,7 +189,7 @@ def _child(held: int, words: list[str]) -> None:
     status = 70
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         status = edge_hub(words)
-    named = re.match(r"refused: (no_space|storage_fault): ", said.getvalue())
+    named = re.match(r"error: (no_space|storage_fault): ", said.getvalue())
     os._exit(STORAGE_REFUSED if status and named else status)
 
 

@@ -102,7 +102,7 @@ def test_a_path_that_leads_elsewhere_writes_nothing(
     before = tree(tmp_path)
     assert edge_hub(["publish", str(hub.folder), str(tmp_path / "draft.json"), str(packed)]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("refused: ")
+    assert said.startswith("error: ")
     assert said.count("\n") == 1
     assert "\x1b" not in said
     assert tree(tmp_path) == before

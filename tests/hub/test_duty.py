@@ -139,7 +139,7 @@ def test_one_process_serves_a_hub(served: ServedHub) -> None:
         timeout=60.0,
         check=False,
     )
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert second.stderr.count("\n") == 1
     assert "is served already, by edge-hub serve (process " in second.stderr
     assert health(served) == {}
@@ -158,7 +158,7 @@ def test_a_port_that_is_taken_is_said_in_a_line(served: ServedHub, tmp_path: Pat
         timeout=60.0,
         check=False,
     )
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert second.stderr.startswith(f"refused: 127.0.0.1:{port}: nobody can listen there: Address already in use")
     assert second.stderr.count("\n") == 1
 

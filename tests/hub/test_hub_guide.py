@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_runtime.contracts.errors import ReportRefusal
 from hub.api.static_files import NOT_THERE, cache_control
-from hub.fleet.assignment_state import Standing
+from hub.fleet.assignment_state import AssignmentState
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "hub.md").read_text()
 
@@ -22,7 +22,7 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 def test_every_refusal_and_standing_is_explained() -> None:
     assert set(rows("refusal")) == {refusal.value for refusal in ReportRefusal}
-    assert set(rows("standing")) == {standing.value for standing in Standing}
+    assert set(rows("standing")) == {standing.value for standing in AssignmentState}
 
 
 def test_caching_rules_are_those_of_the_server() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edge_runtime.contracts.errors import ConfigError, SigningError
+from edge_runtime.contracts.errors import ConfigError, HubError
 from hub.api.server import ServeSettings, operator_token
 from hub.cli import main as edge_hub
 from hub.hub import make_development_hub
@@ -174,7 +174,7 @@ def test_commands_and_server_take_turns(tmp_path: Path) -> None:
     make_development_hub(tmp_path / "hub", 1.0)
     with (
         writing(tmp_path / "hub", "somebody"),
-        pytest.raises(SigningError, match="in use by somebody"),
+        pytest.raises(HubError, match="in use by somebody"),
         writing(tmp_path / "hub", "another", 0.1),
     ):
         pass
