@@ -67,6 +67,11 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Declined, "description": _SAID[status]} for status in sorted({422, 500, 503, *statuses})}
 
 
+def status_of(refusal: HubRefusal) -> int:
+    """The status that goes with a refusal."""
+    return _HUB.get(refusal, 422)
+
+
 def decline(status: int, refusal: str, detail: object, headers: dict[str, str] | None = None) -> JSONResponse:
     """The answer. What a peer has put into `detail` is shown, and does nothing."""
     return JSONResponse({"refusal": refusal, "detail": printable(detail, _DETAIL_CHARACTERS)}, status, headers)
@@ -87,7 +92,7 @@ def _declined(_: Request, error: Exception) -> JSONResponse:
     if isinstance(error, ReportError):
         return decline(_REPORT.get(error.refusal, 403), error.refusal.value, error.detail)
     if isinstance(error, HubError):
-        return decline(_HUB.get(error.refusal, 422), error.refusal.value, error)
+        return decline(status_of(error.refusal), error.refusal.value, error)
     if isinstance(error, OtaError):
         return decline(422, error.refusal.value, error.detail)
     if isinstance(error, EdgeError):

@@ -66,7 +66,7 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
 
     Raises:
         ConfigError: the token is too short.
-        SigningError: somebody else holds the hub's folder.
+        HubError: IN_USE: somebody else holds the hub's folder.
     """
     with serving(hub.folder), contextlib.ExitStack() as stack:
         with writing(hub.folder, "edge-hub serve"):

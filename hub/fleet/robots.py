@@ -10,8 +10,8 @@ from securesystemslib.signer import SSlibKey
 from sqlalchemy import Engine, insert, select, update
 
 from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
-from edge_runtime.contracts.release import Name
 from hub.db.schema import ROBOTS
+from hub.robot_names import require_robot_names
 
 
 class Robot(msgspec.Struct, frozen=True):
@@ -43,7 +43,8 @@ class Robots:
             HubError: NO_ROBOT_NAME, or KEY_TAKEN by another robot.
             SigningError: not an Ed25519 key.
         """
-        rows = {robot_id: _values(robot_id, key, now_s) for robot_id, key in keys.items()}
+        require_robot_names(keys)
+        rows = {robot_id: _values(key, now_s) for robot_id, key in keys.items()}
         with self._engine.begin() as connection:
             # The writes come first: they take the lock, and what is read after them stays true until the end.
             for robot_id, values in rows.items():
@@ -88,11 +89,7 @@ class Robots:
             return [Robot(*row) for row in connection.execute(select(ROBOTS).order_by(ROBOTS.c.robot_id))]
 
 
-def _values(robot_id: str, key: SSlibKey, now_s: float) -> dict[str, Any]:
-    try:
-        msgspec.convert(robot_id, type=Name)
-    except msgspec.ValidationError as error:
-        raise HubError(HubRefusal.NO_ROBOT_NAME, robot_id, f"is no robot's name: {error}") from error
+def _values(key: SSlibKey, now_s: float) -> dict[str, Any]:
     if (key.keytype, key.scheme) != ("ed25519", "ed25519"):
         raise SigningError(key.keyid, f"is a {key.keytype} key; Ed25519 is asked for")
     return {"public_key": bytes.fromhex(key.keyval["public"]), "key_id": key.keyid, "enrolled_s": now_s}

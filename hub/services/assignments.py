@@ -8,6 +8,7 @@ from edge_runtime.contracts.assignment import Assignment, AssignmentTerms
 from edge_runtime.contracts.errors import HubError, HubRefusal
 from hub.fleet.selection import select
 from hub.hub import Hub
+from hub.robot_names import require_robot_names
 from hub.services.unit_of_work import UnitOfWork
 
 MANUAL_ROLLOUT = "manual"
@@ -67,6 +68,8 @@ def assign(work: UnitOfWork, order: Order) -> Assigned:
     if not order.robots:
         raise HubError(HubRefusal.NOBODY_NAMED, "robots", "name at least one, or a pattern")
     hub = work.hub
+    names = select(order.robots, work.enrolled(), also_unknown=order.not_enrolled)
+    require_robot_names(names)
     counter = hub.image.newest(order.release) if order.counter is None else order.counter
     told = [
         AssignmentTerms(
@@ -77,11 +80,11 @@ def assign(work: UnitOfWork, order: Order) -> Assigned:
             rollout_id=order.rollout_id,
             probation_s=order.probation_s,
         )
-        for robot_id in select(order.robots, work.enrolled(), also_unknown=order.not_enrolled)
+        for robot_id in names
     ]
     failed = hub.director.assign_all(order.release, told, hub.image, work.online(), work.now_s)
-    names = tuple(terms.robot_id for terms in told if terms.robot_id not in failed)
-    return Assigned(release=order.release, counter=counter, robots=names, failed=failed)
+    assigned = tuple(name for name in names if name not in failed)
+    return Assigned(release=order.release, counter=counter, robots=assigned, failed=failed)
 
 
 def assignments(hub: Hub) -> list[Assignment]:

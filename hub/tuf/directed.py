@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
 from tuf.api.metadata import Metadata, TargetFile, Targets
 
 from edge_runtime.contracts.assignment import Assignment, AssignmentTerms, ReleaseTerms, custom_of, read_terms
 from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
-from edge_runtime.contracts.release import Name
 from edge_runtime.releases.sign import expiry
 
 DIRECTED_EXPIRES_DAYS = 7
@@ -41,15 +39,6 @@ def assignment_in(targets: Metadata[Targets]) -> Assignment:
     if sha256 is None:
         raise SigningError(Targets.type, f"{path} has no SHA-256")
     return Assignment(path=path, length_bytes=target.length, sha256=sha256, terms=terms)
-
-
-def is_name(robot_id: str) -> bool:
-    """Whether a robot may have that name."""
-    try:
-        msgspec.convert(robot_id, type=Name)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 def require_approved(path: str, terms: AssignmentTerms, approved: ReleaseTerms) -> None:

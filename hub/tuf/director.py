@@ -23,6 +23,7 @@ from edge_runtime.contracts.assignment import Assignment, AssignmentTerms, Relea
 from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
 from edge_runtime.releases.sign import read_signed
 from edge_runtime.storage.lasting import replace_file
+from hub.robot_names import is_robot_name, require_robot_names
 from hub.storage import storage_refusal
 from hub.trouble import words_of
 from hub.tuf.directed import (
@@ -30,7 +31,6 @@ from hub.tuf.directed import (
     assignment_in,
     directed,
     goes_back,
-    is_name,
     require_approved,
     target_of,
 )
@@ -96,8 +96,8 @@ class Director:
             found.update(path.name for path in self._robots.iterdir() if self._was_told_in(path))
         with contextlib.suppress(OSError):
             noted = {path.stem for path in self._ledgers.iterdir() if path.suffix == ".json"} - found
-            found.update(name for name in noted if is_name(name) and self._was_told(name))
-        return (name for name in sorted(found) if is_name(name))
+            found.update(name for name in noted if is_robot_name(name) and self._was_told(name))
+        return (name for name in sorted(found) if is_robot_name(name))
 
     def assignment(self, robot_id: str) -> Assignment | None:
         """What a robot is assigned, None if it never was.
@@ -147,8 +147,8 @@ class Director:
 
         Raises:
             OtaError: METADATA_MALFORMED: no robot would read these terms.
-            HubError: NEVER_RELEASED, OTHER_HARDWARE, COUNTER_NOT_APPROVED, NO_ROBOT_NAME; COUNTER_GOES_BACK where a
-                robot was given a higher counter before, or that counter for another release. Nobody was told anything.
+            HubError: NEVER_RELEASED, OTHER_HARDWARE, COUNTER_NOT_APPROVED; COUNTER_GOES_BACK where a robot was
+                given a higher counter before, or that counter for another release. Nobody was told anything.
             SigningError: an online key is missing. Nobody was told anything.
             OSError: some were told, each of them whole; the same again tells the others.
         """
@@ -338,9 +338,7 @@ class Director:
 
     def _repository(self, robot_id: str) -> MetadataRepository:
         # The name becomes a folder's name: the rule for names keeps it inside.
-        if not is_name(robot_id):
-            problem = "is no robot's name: letters, digits and . _ + -, at most 64"
-            raise HubError(HubRefusal.NO_ROBOT_NAME, robot_id, problem)
+        require_robot_names((robot_id,))
         folder, ledger = self._robots / robot_id / "metadata", self._ledgers / f"{robot_id}.json"
         return MetadataRepository(folder, robot_id=robot_id, ledger=ledger)
 

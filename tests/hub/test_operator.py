@@ -91,7 +91,7 @@ def test_assignments_and_how_they_are_refused(served: ServedHub) -> None:
     ]
     for changes, words in (
         ({"release": first.target_path}, "to go back, release"),
-        ({"robots": ["../evil"], "not_enrolled": True}, "robot_id"),
+        ({"robots": ["../evil"], "not_enrolled": True}, "../evil: is no robot's name"),
         ({"robots": ["arm-3"]}, "arm-3 is not enrolled (did you mean arm-"),
         ({"robots": ["leg-*"]}, "leg-* matches none of the 2"),
         ({"hardware": "other_arm"}, "not for other_arm"),
