@@ -28,13 +28,13 @@ from edge_runtime.contracts.errors import EdgeError, SigningError
 from edge_runtime.releases.key_files import SECRET_SUFFIX, create_key, load_signer
 from edge_runtime.releases.sign import sign_draft
 from edge_runtime.storage.lasting import replace_file
-from hub.director import Director
-from hub.image_repository import ImageRepository
-from hub.keys import first_root, next_targets, require_peoples_targets
-from hub.online_keys import Online
-from hub.roots import repair_roots, require_roots
 from hub.storage import storage_refusal
 from hub.trouble import DIRECTOR_ROOT, IMAGE, SIGNING, Trouble, TroubleReport, looked
+from hub.tuf.director import Director
+from hub.tuf.image_repository import ImageRepository
+from hub.tuf.keys import first_root, next_targets, require_peoples_targets
+from hub.tuf.online_keys import Online
+from hub.tuf.roots import repair_roots, require_roots
 
 DEVELOPMENT_WARNING = (
     "DEVELOPMENT KEYS: every key of this hub, those of its root included, was made in one step and lies unencrypted on "

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
 from edge_runtime.contracts.text import printable
 
 PATIENCE_S = 60.0
@@ -24,14 +24,15 @@ def writing(folder: Path, who: str, patience_s: float = PATIENCE_S) -> Iterator[
     """Hold the hub in `folder`, which exists, for the block; `who` is what others are told meanwhile.
 
     Raises:
-        SigningError: somebody else held it for longer than `patience_s`; says who.
+        HubError: IN_USE: somebody else held it for longer than `patience_s`; says who.
         OSError: the folder takes no lock.
     """
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not _take(descriptor, patience_s):
+        if not _acquire(descriptor, patience_s):
             holder = _read_note(descriptor)
-            raise SigningError(str(folder), f"is in use by {holder}; waited for {patience_s:.0f} s")
+            problem = f"is in use by {holder}; waited for {patience_s:.0f} s"
+            raise HubError(HubRefusal.IN_USE, str(folder), problem)
         _write_note(descriptor, who)
         yield
     finally:
@@ -43,13 +44,13 @@ def serving(folder: Path) -> Iterator[None]:
     """Be the one process that serves the hub in `folder`, for the block.
 
     Raises:
-        SigningError: another one does; says which.
+        HubError: IN_USE: another one does; says which.
         OSError: the folder takes no lock.
     """
     descriptor = os.open(folder / ".serving", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not _is_taken(descriptor):
-            raise SigningError(str(folder), f"is served already, by {_read_note(descriptor)}")
+        if not _is_acquired(descriptor):
+            raise HubError(HubRefusal.IN_USE, str(folder), f"is served already, by {_read_note(descriptor)}")
         _write_note(descriptor, "edge-hub serve")
         yield
     finally:
@@ -68,7 +69,7 @@ def signing(draft: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
     except OSError as error:
         raise SigningError(str(draft), f"{error.strerror}") from error
     try:
-        if not _take(descriptor, patience_s):
+        if not _acquire(descriptor, patience_s):
             raise SigningError(str(draft), f"another process signs in its folder; waited for {patience_s:.0f} s")
         yield
     finally:
@@ -86,16 +87,16 @@ def _write_note(descriptor: int, who: str) -> None:
         os.pwrite(descriptor, f"{who} (process {os.getpid()}, since {now})".encode()[:_NOTE_BYTES_MAX], 0)
 
 
-def _take(descriptor: int, patience_s: float) -> bool:
+def _acquire(descriptor: int, patience_s: float) -> bool:
     deadline_s = time.monotonic() + patience_s
-    while not _is_taken(descriptor):
+    while not _is_acquired(descriptor):
         if time.monotonic() >= deadline_s:
             return False
         time.sleep(_LOOK_EVERY_S)
     return True
 
 
-def _is_taken(descriptor: int) -> bool:
+def _is_acquired(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

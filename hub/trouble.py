@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.contracts.errors import EdgeError, SigningError
+from edge_runtime.contracts.errors import EdgeError, HubError, HubRefusal
 from edge_runtime.contracts.text import printable
 
 IMAGE = "image repository"
@@ -42,10 +42,10 @@ def words_of(error: Exception) -> str:
     return str(error) if isinstance(error, EdgeError | OSError) else f"{type(error).__name__}: {error}"
 
 
-def troubled(what: str, troubles: Iterable[Trouble]) -> SigningError:
+def troubled(what: str, troubles: Iterable[Trouble]) -> HubError:
     """The error that names all of them, for the end of a command that has done the rest."""
     named = "; ".join(f"{trouble.what}: {printable(trouble.problem)}" for trouble in troubles)
-    return SigningError(what, f"{named}. `edge-hub repair` makes anew what can be")
+    return HubError(HubRefusal.DAMAGED, what, f"{named}. `edge-hub repair` makes anew what can be")
 
 
 def robots_in_words(count: int) -> str:

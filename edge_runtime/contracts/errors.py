@@ -9,6 +9,7 @@
     │   └── UnprovenError           one that is whole and does something else on this machine (names joint and angle)
     ├── OtaError                    an update that was refused (names the reason, an `OtaRefusal`)
     ├── ReportError                 a robot's report that the hub declined (names the reason, a `ReportRefusal`)
+    ├── HubError                    what an operator asked of the hub and can't have (names the reason, a `HubRefusal`)
     ├── SigningError                a key, a signature or metadata that may not be used like this (names it)
     ├── EngineError                 an inference session that cannot be built or fails to run
     ├── FrameError                  a camera frame that is gone, torn or not as its reference says
@@ -163,6 +164,28 @@ class ReportRefusal(str, Enum):
         return self.value
 
 
+class HubRefusal(str, Enum):
+    """Why the hub declined what an operator asked. Stable strings: they are answered to programs."""
+
+    NO_HUB = "no_hub"
+    IN_USE = "in_use"
+    MALFORMED = "malformed"
+    NOBODY_NAMED = "nobody_named"
+    NOT_ENROLLED = "not_enrolled"
+    NO_ROBOT_NAME = "no_robot_name"
+    KEY_TAKEN = "key_taken"
+    NEVER_RELEASED = "never_released"
+    OTHER_HARDWARE = "other_hardware"
+    COUNTER_NOT_APPROVED = "counter_not_approved"
+    COUNTER_GOES_BACK = "counter_goes_back"
+    NEVER_ASSIGNED = "never_assigned"
+    UPLOADS_FULL = "uploads_full"
+    DAMAGED = "damaged"
+
+    def __str__(self) -> str:
+        return self.value
+
+
 class EdgeError(Exception):
     """Base of everything this project raises on purpose."""
 
@@ -251,6 +274,22 @@ class ReportError(EdgeError):
         super().__init__(f"{refusal}: {detail}")
         self.refusal = refusal
         self.detail = detail
+
+
+class HubError(EdgeError):
+    """What an operator asked of the hub and can't have.
+
+    Attributes:
+        refusal: the reason, for programs.
+        subject: the robots, the release or the folder that it is about.
+        problem: what is wrong and what to do about it.
+    """
+
+    def __init__(self, refusal: HubRefusal, subject: str, problem: str) -> None:
+        super().__init__(f"{subject}: {problem}")
+        self.refusal = refusal
+        self.subject = subject
+        self.problem = problem
 
 
 class SigningError(EdgeError):

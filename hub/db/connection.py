@@ -14,12 +14,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select
 
 from hub.db.schema import HEAD, SECRETS
-from hub.nonces import SECRET_BYTES
 
 DATABASE_NAME = "hub.sqlite"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_S = 10.0
 _NONCES = "nonces"
+_SECRET_BYTES = 32
 
 
 def open_database(folder: Path) -> Engine:
@@ -38,7 +38,7 @@ def open_database(folder: Path) -> Engine:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         if connection.execute(select(SECRETS.c.name).where(SECRETS.c.name == _NONCES)).first() is None:
-            value = secrets.token_bytes(SECRET_BYTES)
+            value = secrets.token_bytes(_SECRET_BYTES)
             connection.execute(insert(SECRETS).values(name=_NONCES, value=value))
     return engine
 

@@ -26,7 +26,7 @@ from edge_runtime.releases.key_files import load_public, load_signer
 from edge_runtime.releases.sign import draft_release, newest_releases, sign_draft, write_draft
 from hub.cli import main as edge_hub
 from hub.hub import Hub, make_development_hub
-from hub.keys import revoke
+from hub.tuf.keys import revoke
 from tests.ota.power_cut import CHANGING, Point
 from tests.ota.repositories import HARDWARE, NETWORK, Site, packed_release
 from tests.warm import Warm
@@ -124,7 +124,7 @@ def command(words: list[str]) -> int:
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         status = edge_hub(words)
-    named = re.match(r"refused: (no_space|storage_fault): ", said.getvalue())
+    named = re.match(r"error: (no_space|storage_fault): ", said.getvalue())
     return STORAGE_REFUSED if status and named else status
 
 

@@ -21,9 +21,9 @@ from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.ota.trust.trust import Trust, TrustSettings
 from edge_runtime.releases.key_files import create_key, load_signer
 from edge_runtime.releases.sign import draft_release, sign_draft
+from hub.api.server import TOKEN_NAME
 from hub.cli import main as edge_hub
 from hub.hub import Hub, make_development_hub
-from hub.server import TOKEN_NAME
 from tests.ota.repositories import HARDWARE, NETWORK, packed_release
 
 

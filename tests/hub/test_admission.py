@@ -19,9 +19,9 @@ from edge_runtime.contracts.errors import SigningError
 from edge_runtime.contracts.release import Pack, ReleaseManifest, StoredDelta
 from edge_runtime.releases.key_files import load_signer
 from edge_runtime.releases.sign import draft_release, renew, sign_draft
+from hub.api.server import ServeSettings, serve
 from hub.cli import main as edge_hub
 from hub.hub import Hub, make_development_hub
-from hub.server import ServeSettings, serve
 from tests.hub.served import ServedHub
 from tests.ota.repositories import HARDWARE, packed_release, release_of_files, tiny_manifest
 
@@ -102,7 +102,7 @@ def test_a_path_that_leads_elsewhere_writes_nothing(
     before = tree(tmp_path)
     assert edge_hub(["publish", str(hub.folder), str(tmp_path / "draft.json"), str(packed)]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("refused: ")
+    assert said.startswith("error: ")
     assert said.count("\n") == 1
     assert "\x1b" not in said
     assert tree(tmp_path) == before

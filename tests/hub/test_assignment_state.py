@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime.contracts.report import StatusReport
 from edge_runtime.contracts.states import UpdateState
-from hub.assignment_state import Standing, standing
+from hub.fleet.assignment_state import AssignmentState, assignment_state
 
 TOLD, OLD = "a" * 64, "b" * 64
 GOING_ON = ("downloading", "verifying", "staged", "building", "golden_check", "ready", "activating", "probation")
@@ -30,34 +30,34 @@ def report(state: str, bundle: str = OLD, counter: int = 1, update: int = 0, ref
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (report("idle", TOLD, 2), Standing.RUNS),
-        (report("committed", TOLD, 2, update=2), Standing.RUNS),
-        (report("idle", TOLD, 2, refused=1), Standing.RUNS),
-        (report("idle", TOLD, 1), Standing.WAITING),
-        (report("idle", OLD, 2), Standing.WAITING),
-        (report("idle", "shipped", 0), Standing.WAITING),
-        (report("downloading", update=1), Standing.WAITING),
+        (report("idle", TOLD, 2), AssignmentState.RUNS),
+        (report("committed", TOLD, 2, update=2), AssignmentState.RUNS),
+        (report("idle", TOLD, 2, refused=1), AssignmentState.RUNS),
+        (report("idle", TOLD, 1), AssignmentState.WAITING),
+        (report("idle", OLD, 2), AssignmentState.WAITING),
+        (report("idle", "shipped", 0), AssignmentState.WAITING),
+        (report("downloading", update=1), AssignmentState.WAITING),
         # It runs, and already goes on to something newer that it was told before: that is no success of this one.
-        (report("downloading", TOLD, 2, update=3), Standing.WAITING),
-        (report("idle", update=2), Standing.WAITING),
-        (report("idle", refused=2), Standing.FAILED),
-        (report("idle", TOLD, 2, refused=2), Standing.FAILED),
-        (report("rolling_back", TOLD, 2, update=2), Standing.FAILED),
-        (report("failed", update=2), Standing.FAILED),
-        (report("failed", update=1, refused=1), Standing.WAITING),
+        (report("downloading", TOLD, 2, update=3), AssignmentState.WAITING),
+        (report("idle", update=2), AssignmentState.WAITING),
+        (report("idle", refused=2), AssignmentState.FAILED),
+        (report("idle", TOLD, 2, refused=2), AssignmentState.FAILED),
+        (report("rolling_back", TOLD, 2, update=2), AssignmentState.FAILED),
+        (report("failed", update=2), AssignmentState.FAILED),
+        (report("failed", update=1, refused=1), AssignmentState.WAITING),
     ],
 )
-def test_what_a_report_amounts_to(said: StatusReport, expected: Standing) -> None:
-    assert standing(2, TOLD, said) is expected
+def test_what_a_report_amounts_to(said: StatusReport, expected: AssignmentState) -> None:
+    assert assignment_state(2, TOLD, said) is expected
 
 
 def test_no_state_on_the_way_is_a_success() -> None:
     assert set(GOING_ON) | {"idle", "committed", "rolling_back", "failed"} == set(UpdateState)
     for state in GOING_ON:
         said: dict[str, Any] = {"bundle": TOLD, "counter": 2, "update": 2}
-        assert standing(2, TOLD, report(state, **said)) is Standing.UNDER_WAY
+        assert assignment_state(2, TOLD, report(state, **said)) is AssignmentState.UNDER_WAY
 
 
 def test_without_assignment_or_report() -> None:
-    assert standing(None, None, report("idle", TOLD, 2)) is Standing.UNASSIGNED
-    assert standing(2, TOLD, None) is Standing.SILENT
+    assert assignment_state(None, None, report("idle", TOLD, 2)) is AssignmentState.UNASSIGNED
+    assert assignment_state(2, TOLD, None) is AssignmentState.SILENT

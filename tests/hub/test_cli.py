@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from edge_runtime.releases.sign import read_draft
 from export_tools.cli import main as edge_export
 from hub.cli import main as edge_hub
 from tests.ota.repositories import HARDWARE, packed_release
@@ -19,7 +24,7 @@ def test_init_says_loudly_what_it_made(tmp_path: Path, capsys: pytest.CaptureFix
         assert (tmp_path / "hub" / "robot" / robot_has).exists()
     for command in ("show", "refresh"):
         assert edge_hub([command, str(tmp_path / "hub")]) == 0
-        assert "development keys" in capsys.readouterr().out
+        assert "development keys" in capsys.readouterr().err
     assert edge_hub(["init", str(tmp_path / "hub")]) == 1
     assert "holds a hub already" in capsys.readouterr().err
 
@@ -29,6 +34,51 @@ def test_secret_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
     secrets = [*tmp_path.rglob("*.key")]
     assert len(secrets) == 14
     assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
+
+
+def test_a_passphrase_is_asked_for_at_a_terminal(tmp_path: Path) -> None:
+    words, hub, draft = "correct horse battery", tmp_path / "hub", tmp_path / "next.json"
+    (tmp_path / "passphrase").write_text(words)
+    assert edge_hub(["init", str(hub)]) == 0
+    assert edge_hub(["keys", "create", str(tmp_path), "kim", "--passphrase-file", str(tmp_path / "passphrase")]) == 0
+    assert edge_hub(["keys", "rotate-root", str(hub), "image", "--out", str(draft)]) == 0
+    sign = ["keys", "sign", str(draft), "--key", str(tmp_path / "kim.key")]
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "hub", *sign]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    shown = b""
+    while b"passphrase of" not in shown:
+        shown += os.read(ours, 1000)
+    os.write(ours, f"{words}\n".encode())
+    assert process.wait(60.0) == 0
+    os.close(ours)
+    assert len(read_draft(draft).signatures) == 1
+    # Nobody is there to be asked: the key is named, and nothing waits.
+    unasked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    assert (unasked.returncode, "needs its passphrase" in unasked.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("published", ["", "2.releases.json"])
+def test_what_is_new_is_marked_before_it_is_approved(
+    published: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub, packed, draft = tmp_path / "hub", tmp_path / "packed", tmp_path / "draft.json"
+    edge_hub(["init", str(hub)])
+    metadata, keys = hub / "image" / "metadata", hub / "development_keys"
+    listed = []
+    for words in ("first", "second", "third"):
+        draft.unlink(missing_ok=True)
+        release = packed_release(packed, words).target_path
+        sign = ["sign", str(packed / release), "--metadata", str(metadata), "-o", str(draft), "--hardware", HARDWARE]
+        assert edge_export([*sign, "--key", str(keys / "exporter.key")]) == 0
+        capsys.readouterr()
+        approve = ["approve", str(draft), "--key", str(keys / "approver.key")]
+        assert edge_hub([*approve, "--published", str(metadata / published if words == "third" else metadata)]) == 0
+        listed.append((release, capsys.readouterr().out))
+        assert edge_hub(["publish", str(hub), str(draft), str(packed)]) == 0
+    (first, _), (second, _), (third, said) = listed
+    assert {f"= {first}", f"= {second}", f"+ {third}"} <= set(said.splitlines())
 
 
 def test_a_release_by_development_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +107,7 @@ def test_a_release_by_development_keys(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--robot", "../evil", "robot_id"),
+        ("--robot", "../evil", "../evil: is no robot's name"),
         ("--hardware", "other_arm", "not for other_arm"),
         ("--counter", "7", "never approved"),
         ("--probation", "0", "metadata_malformed"),
@@ -91,7 +141,7 @@ def test_assignments_that_are_refused(
 def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     (tmp_path / "short").write_text("short")
     assert edge_hub([argument.format(tmp_path) for argument in arguments]) == 1
-    assert "refused:" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_edge_export_sign_asks_for_what_it_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 import uvicorn
 
-from hub.connections import Connections, Limits, Message, Receive, Send, Tended, listen
+from hub.api.connections import Connections, Limits, Message, Receive, Send, Tended, listen
 from tests.hub.served import ServedHub
 
 TOKEN = "t" * 32

@@ -70,7 +70,7 @@ def test_each_operation_has_a_name_of_its_own(described: dict[str, Any]) -> None
 
 
 def test_making_the_description_warns_of_nothing(served: ServedHub) -> None:
-    from hub.app import make_app
+    from hub.api.app import make_app
     from hub.db.connection import open_database
 
     engine = open_database(served.hub.folder)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.contracts.errors import OtaRefusal, SigningError
+from edge_runtime.contracts.errors import HubError, OtaRefusal, SigningError
 from edge_runtime.releases.key_files import create_key
 from hub.cli import main as edge_hub
+from hub.fleet.selection import read_names, select
 from hub.hub import make_development_hub
 from hub.lock import signing, writing
-from hub.selection import read_names, select
 from hub.storage import storage_refusal
 from tests.hub.served import ServedHub
 from tests.ota.repositories import HARDWARE
@@ -26,9 +26,9 @@ ROBOTS = ("arm-1", "arm-2", "cart-1", "cart-2")
 def test_names_and_patterns_each_robot_once(tmp_path: Path) -> None:
     assert select(["arm-2", "arm-*", "new"], ROBOTS, also_unknown=True) == ["arm-2", "arm-1", "new"]
     assert select(["*-[12]"], ROBOTS) == list(ROBOTS)
-    with pytest.raises(SigningError, match="matches none of the 4"):
+    with pytest.raises(HubError, match="matches none of the 4"):
         select(["leg-?"], ROBOTS, also_unknown=True)
-    with pytest.raises(SigningError) as refused:
+    with pytest.raises(HubError) as refused:
         select(["arm-1", "amr-2", "leg-?", "x"], ROBOTS)
     said = str(refused.value)
     assert "amr-2 is not enrolled (did you mean arm-2" in said
@@ -112,7 +112,7 @@ def test_who_writes_takes_turns_and_who_reads_does_not(tmp_path: Path, capsys: p
         for reads in (["show"], ["keys", "rotate-root"]):
             rest = ["image", "--out", str(tmp_path / "draft.json")] if reads[0] == "keys" else []
             assert edge_hub([*reads, str(hub.folder), *rest]) == 0
-        with pytest.raises(SigningError) as refused, writing(hub.folder, "edge-hub assign", 0.1):
+        with pytest.raises(HubError) as refused, writing(hub.folder, "edge-hub assign", 0.1):
             pass
     assert f"in use by edge-hub publish (process {os.getpid()}, since 20" in str(refused.value)
     # The lock is the process's: it ends with it, however that ends.

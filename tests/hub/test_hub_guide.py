@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from edge_runtime.contracts.errors import ReportRefusal
-from hub.assignment_state import Standing
-from hub.static_files import NOT_THERE, cache_control
+from edge_runtime.contracts.errors import HubRefusal, ReportRefusal
+from hub.api.declined import status_of
+from hub.api.static_files import NOT_THERE, cache_control
+from hub.fleet.assignment_state import AssignmentState
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "hub.md").read_text()
 
@@ -22,7 +23,10 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 def test_every_refusal_and_standing_is_explained() -> None:
     assert set(rows("refusal")) == {refusal.value for refusal in ReportRefusal}
-    assert set(rows("standing")) == {standing.value for standing in Standing}
+    assert {name: int(row[0]) for name, row in rows("declined").items()} == {
+        refusal.value: status_of(refusal) for refusal in HubRefusal
+    }
+    assert set(rows("standing")) == {standing.value for standing in AssignmentState}
 
 
 def test_caching_rules_are_those_of_the_server() -> None:

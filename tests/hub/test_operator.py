@@ -13,11 +13,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edge_runtime.contracts.errors import ConfigError, SigningError
+from edge_runtime.contracts.errors import ConfigError, HubError
+from hub.api.server import ServeSettings, operator_token
 from hub.cli import main as edge_hub
 from hub.hub import make_development_hub
 from hub.lock import writing
-from hub.server import ServeSettings, operator_token
 from tests.hub.served import ServedHub
 
 ASKED = (("GET", "releases"), ("POST", "releases"), ("GET", "assignments"), ("POST", "assignments"), ("GET", "robots"))
@@ -91,7 +91,7 @@ def test_assignments_and_how_they_are_refused(served: ServedHub) -> None:
     ]
     for changes, words in (
         ({"release": first.target_path}, "to go back, release"),
-        ({"robots": ["../evil"], "not_enrolled": True}, "robot_id"),
+        ({"robots": ["../evil"], "not_enrolled": True}, "../evil: is no robot's name"),
         ({"robots": ["arm-3"]}, "arm-3 is not enrolled (did you mean arm-"),
         ({"robots": ["leg-*"]}, "leg-* matches none of the 2"),
         ({"hardware": "other_arm"}, "not for other_arm"),
@@ -174,7 +174,7 @@ def test_commands_and_server_take_turns(tmp_path: Path) -> None:
     make_development_hub(tmp_path / "hub", 1.0)
     with (
         writing(tmp_path / "hub", "somebody"),
-        pytest.raises(SigningError, match="in use by somebody"),
+        pytest.raises(HubError, match="in use by somebody"),
         writing(tmp_path / "hub", "another", 0.1),
     ):
         pass

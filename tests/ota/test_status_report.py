@@ -27,7 +27,7 @@ from edge_runtime.ota.transfer.transport import HttpTransport
 from edge_runtime.releases.key_files import create_key, load_signer
 from edge_runtime.testing.web_server import WebServer
 from hub.db.connection import open_database
-from hub.reports import Reports
+from hub.fleet.reports import Reports
 from tests.hub.served import ServedHub
 from tests.ota.repositories import IMPATIENT, NETWORK
 from tests.ota.store_exercise import arm_of, open_runner, release

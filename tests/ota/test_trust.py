@@ -16,7 +16,7 @@ from edge_runtime.contracts.assignment import ROBOT_FIELD
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.transfer.schedule import SystemClock
 from edge_runtime.ota.transfer.transport import HttpTransport
-from hub.keys import next_root
+from hub.tuf.keys import next_root
 from tests.ota.attacking import (
     DIRECTOR_TIMESTAMP,
     IMAGE_TIMESTAMP,

@@ -14,7 +14,7 @@ from tuf.api.metadata import MetaFile
 from edge_runtime.contracts.errors import OtaRefusal
 from edge_runtime.releases.key_files import create_key, load_signer
 from edge_runtime.releases.sign import draft_release, read_draft, sign_draft
-from hub.keys import next_root, revoke
+from hub.tuf.keys import next_root, revoke
 from tests.ota.attacking import (
     DIRECTOR_TIMESTAMP,
     IMAGE_TIMESTAMP,

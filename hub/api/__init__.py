@@ -1,0 +1,1 @@
+"""The hub over HTTP: requests in, answers out."""

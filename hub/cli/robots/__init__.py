@@ -1,0 +1,28 @@
+"""`edge-hub robots`: whose reports count."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from hub.cli.repair import add_for_robots
+from hub.cli.robots import enrol, retire
+from hub.cli.subcommand import explained
+
+if TYPE_CHECKING:
+    from hub.cli.subcommand import Subcommands
+
+
+def add(commands: Subcommands) -> None:
+    """Add it to the command line."""
+    group = commands.add_parser(
+        "robots",
+        help="whose reports count: enrol, retire",
+        description="Which robots the hub knows, by their keys; and their damaged files.",
+        epilog=explained("edge-hub robots enrol hub arm-1 arm-1.pub\nedge-hub robots retire hub arm-1"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    steps = group.add_subparsers(dest="step", required=True, metavar="STEP")
+    enrol.add(steps)
+    add_for_robots(steps)
+    retire.add(steps)
