@@ -29,8 +29,8 @@ from edge_runtime.contracts.errors import FrameError
 from edge_runtime.contracts.manifest import ImageInput
 from edge_runtime.contracts.messages import FrameRef, Observation
 from edge_runtime.contracts.topics import OBSERVATION, decode, encode
-from edge_runtime.engine.transforms import ImageTransform
 from edge_runtime.ipc.frames import FrameReader, FrameRing, ring_name
+from edge_runtime.policies.transforms import ImageTransform
 
 CAMERAS = ("left", "right", "wrist")
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 1280, 720, 30.0

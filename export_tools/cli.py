@@ -27,7 +27,8 @@ from edge_runtime.contracts.errors import EdgeError
 from edge_runtime.contracts.installation import checkout
 from edge_runtime.contracts.release import Compatibility, Name, VersionRange, load
 
-_SHIPPED = Path(__file__).parents[1] / "edge_runtime" / "drivers" / "sim" / "bundles" / "pocket_vla"
+_SIMULATED = Path(__file__).parents[1] / "edge_runtime" / "drivers" / "sim"
+_SHIPPED, _EMBODIMENT = _SIMULATED / "bundles" / "pocket_vla", _SIMULATED / "config" / "embodiment.toml"
 _CHECKOUT = checkout()
 # A rebuild in a checkout replaces what ships; from an installed package it goes into the current folder.
 _BUNDLE = _SHIPPED if _CHECKOUT else Path("pocket_vla")
@@ -94,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="verify digests and run the parity gate on the bundle's golden pairs")
     check.add_argument(
         "bundle", type=Path, nargs="?", default=_SHIPPED, help="folder of the bundle (default: the one that ships)"
+    )
+    check.add_argument(
+        "--embodiment",
+        type=Path,
+        default=_EMBODIMENT,
+        metavar="FILE",
+        help="embodiment.toml of the robot type that it is for (default: the simulated arm's)",
     )
     pack = commands.add_parser("pack", help="make a release of a bundle: packs and the manifest that is signed")
     pack.add_argument("bundle", type=Path, help="folder of the bundle")
@@ -194,11 +202,11 @@ def _export(arguments: argparse.Namespace, say: object) -> None:
 
 
 def _check(arguments: argparse.Namespace, say: object) -> None:
-    from export_tools.families.pocket_vla.golden import check_bundle
+    from export_tools.check import check_bundle, read_embodiment
 
     assert callable(say)
-    report = check_bundle(arguments.bundle)
-    say(f"{arguments.bundle}: digests hold; golden pairs within {max(report.error_p99_rad):.4f} rad (p99)")
+    report = check_bundle(arguments.bundle, read_embodiment(arguments.embodiment))
+    say(f"{arguments.bundle}: digests hold; {report.worst}")
 
 
 def _pack(arguments: argparse.Namespace, say: object, console: Console) -> None:

@@ -15,7 +15,7 @@ from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.engine.golden import plan_of
+from edge_runtime.policies.golden import plan_of
 
 SHIPPED: Path = load_config(SIM_CONFIG).bundle_dir
 Arrays = dict[str, Any]

@@ -27,7 +27,7 @@ from edge_runtime.contracts.manifest import (
     blob_of,
     write_manifest,
 )
-from edge_runtime.contracts.tokenizer import WordTokenizer, write_tokenizer
+from edge_runtime.policies.tokenizers import WordTokenizer, write_tokenizer
 
 SIDE_PX = 32
 CAMERAS = ("scene", "wrist")

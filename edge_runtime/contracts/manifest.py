@@ -132,7 +132,7 @@ class Tokenizer(_Part, frozen=True):
 
 
 class SentenceContract(_Part, frozen=True, omit_defaults=True):
-    """Which sentences the policy may act on, see `contracts.sentences`. A bundle without it gets the defaults.
+    """Which sentences the policy may act on, see `policies.sentences`. A bundle without it gets the defaults.
 
     `unknown_words_max` words may be missing from its vocabulary, `cut_words_max` may stand behind the last one that it
     reads. `negation`: it was trained to tell "touch" from "do not touch".

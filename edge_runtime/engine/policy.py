@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contracts.golden import Proof
 from edge_runtime.contracts.messages import Observation
-from edge_runtime.contracts.sentences import Reading
+from edge_runtime.policies.sentences import Reading
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from edge_runtime.contracts.manifest import (
     write_manifest,
 )
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.engine.golden import plan_of
+from edge_runtime.policies.golden import plan_of
 from export_tools.parity import compare, require_parity
 
 QUICKER, MIXED_UP = "quicker", "mixed-up"

@@ -11,9 +11,9 @@ from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import read_manifest, verify_bundle
-from edge_runtime.contracts.tokenizer import read_tokenizer
 from edge_runtime.drivers.sim.task import all_phrases
 from edge_runtime.engine.golden import check
+from edge_runtime.policies.tokenizers import read_tokenizer
 from scripts.demo import bundles
 
 CONFIG = load_config(SIM_CONFIG)

@@ -25,10 +25,10 @@ from edge_runtime.contracts.manifest import (
     write_manifest,
 )
 from edge_runtime.contracts.messages import FrameRef, Observation
-from edge_runtime.contracts.tokenizer import read_tokenizer, write_tokenizer
-from edge_runtime.engine import bundle_policy
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.ipc.frames import FrameRing, ring_name
+from edge_runtime.policies import runner
+from edge_runtime.policies.tokenizers import read_tokenizer, write_tokenizer
 from tests.golden_bundles import copy_with, seal
 
 BundleWriter = Callable[..., Path]
@@ -222,7 +222,7 @@ def test_a_word_beyond_the_table_that_words_are_looked_up_in_is_refused_by_name(
 def test_more_steps_than_a_chunk_has_time_for_are_refused_with_both_times(
     tmp_path: Path, embodiment: Embodiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_policy, "_CHUNK_MAX_S", 0.0)
+    monkeypatch.setattr(runner, "_CHUNK_MAX_S", 0.0)
     folder = copy_with(tmp_path / "bundle")
     policy = read_manifest(folder).policy
     sampler = msgspec.structs.replace(policy.sampler, steps=256)

@@ -12,8 +12,9 @@ import torch
 
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import ParityReport, verify_bundle
-from edge_runtime.contracts.sentences import read_sentence
 from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, all_phrases
+from edge_runtime.policies.sentences import read_sentence
+from export_tools.check import check_bundle
 from export_tools.families.pocket_vla.build import (
     Recipe,
     Trained,
@@ -21,8 +22,8 @@ from export_tools.families.pocket_vla.build import (
     load_weights,
     store_weights,
 )
+from export_tools.families.pocket_vla.contract import embodiment
 from export_tools.families.pocket_vla.demonstrations import Demonstrations, record
-from export_tools.families.pocket_vla.golden import check_bundle
 from export_tools.families.pocket_vla.language import MAX_TOKENS, PAD, UNKNOWN, SentenceTable, build_tokenizer
 from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
 from export_tools.families.pocket_vla.train import BatchMaker, flow_loss, head_loss, scaling_of
@@ -125,12 +126,12 @@ def test_untrained_model_passes_the_whole_export(data: Demonstrations, tmp_path:
     assert manifest.parity.inert_inputs == ()
     assert [image.trained_on.pictures for image in manifest.policy.images if image.trained_on is not None] == [24, 24]
     assert 5_000_000 <= manifest.parameters <= 20_000_000
-    check_bundle(place)
+    check_bundle(place, embodiment())
     assert [notes for path in place.glob("*.onnx") for notes in notes_in(path)] == []
     blob = place / "denoise.onnx"
     blob.write_bytes(blob.read_bytes()[:-1] + b"x")
     with pytest.raises(BundleError, match=r"denoise\.onnx"):
-        check_bundle(place)
+        check_bundle(place, embodiment())
 
 
 def test_each_parity_gate_can_fail() -> None:

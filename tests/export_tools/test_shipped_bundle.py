@@ -13,12 +13,12 @@ from edge_runtime.config.robot_file import SIM_BUNDLE as BUNDLE
 from edge_runtime.contracts.embodiment import joint_order_digest
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import verify_bundle
-from edge_runtime.contracts.tokenizer import read_tokenizer
 from edge_runtime.drivers.sim.declaration import JOINT_NAMES
+from edge_runtime.policies.tokenizers import read_tokenizer
+from export_tools.check import check_bundle
 from export_tools.cli import main
-from export_tools.families.pocket_vla.golden import check_bundle
+from export_tools.families.pocket_vla.contract import NOISE_SEED, embodiment
 from export_tools.families.pocket_vla.language import build_tokenizer
-from export_tools.families.pocket_vla.runner import NOISE_SEED
 from export_tools.graph_notes import notes_in
 from tests.golden_bundles import Arrays, copy_with
 
@@ -33,8 +33,8 @@ def test_digests_hold_and_it_is_small() -> None:
 
 
 def test_golden_pairs_hold_on_this_machine() -> None:
-    report = check_bundle(BUNDLE)
-    assert report.samples == 8
+    report = check_bundle(BUNDLE, embodiment())
+    assert (report.verdict, report.cases) == ("matched", 8)
 
 
 def test_vocabulary_is_the_grammar_s() -> None:
@@ -72,4 +72,4 @@ def test_a_bundle_that_cannot_read_its_own_sentences_is_refused(tmp_path: Path) 
 
     folder = copy_with(tmp_path / "bundle", say_what_nobody_knows)
     with pytest.raises(BundleError, match="golden sentence 'pick up the mug': the policy does not know: pick, up, mug"):
-        check_bundle(folder)
+        check_bundle(folder, embodiment())

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from edge_runtime.contracts.manifest import ImageInput, Normalization, PolicyContract, SentenceContract
 from edge_runtime.contracts.messages import Observation
-from edge_runtime.contracts.sentences import Reading, read_sentence
-from edge_runtime.contracts.tokenizer import WordTokenizer
+from edge_runtime.policies.sentences import Reading, read_sentence
+from edge_runtime.policies.tokenizers import WordTokenizer
 
 Pixels = NDArray[np.uint8]
 Float32 = NDArray[np.float32]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edge_runtime.contracts.manifest import SentenceContract
-from edge_runtime.contracts.tokenizer import WordTokenizer
+from edge_runtime.policies.tokenizers import WordTokenizer
 
 NEGATIONS = frozenset(
     [

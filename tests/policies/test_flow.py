@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.contracts.manifest import FlowSampler
-from edge_runtime.engine.sampler import Float32, initial_noise, integrate_flow
+from edge_runtime.policies.decoders.flow import Float32, initial_noise, integrate_flow
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import ImageInput, Normalization
-from edge_runtime.contracts.tokenizer import WordTokenizer, read_tokenizer, write_tokenizer
-from edge_runtime.engine.transforms import ImageTransform, InstructionTransform, Normalizer
+from edge_runtime.policies.tokenizers import WordTokenizer, read_tokenizer, write_tokenizer
+from edge_runtime.policies.transforms import ImageTransform, InstructionTransform, Normalizer
 
 _FINITE = st.floats(-100, 100)
 _STD = st.floats(0.01, 10)

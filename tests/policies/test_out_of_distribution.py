@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.golden import picture_key
 from edge_runtime.contracts.manifest import PictureFigures, PictureRange, read_manifest
-from edge_runtime.engine.out_of_distribution import figures_of, strangeness
+from edge_runtime.policies.out_of_distribution import figures_of, strangeness
 from export_tools.pictures import range_of
 
 Pixels = NDArray[np.uint8]

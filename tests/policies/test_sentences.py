@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from edge_runtime.config.robot_file import SIM_BUNDLE as SHIPPED
 from edge_runtime.contracts.manifest import SentenceContract, read_manifest, write_manifest
-from edge_runtime.contracts.sentences import NEGATIONS, SentenceProblem, read_sentence
-from edge_runtime.contracts.tokenizer import WordTokenizer, read_tokenizer
 from edge_runtime.drivers.sim.task import all_phrases
+from edge_runtime.policies.sentences import NEGATIONS, SentenceProblem, read_sentence
+from edge_runtime.policies.tokenizers import WordTokenizer, read_tokenizer
 
 WORDS = ("touch", "the", "red", "cube", "not", "don't", "robot's", "and")
 TOKENIZER = WordTokenizer(
