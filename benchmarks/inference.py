@@ -33,7 +33,7 @@ from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.ipc.frames import FrameRing, ring_name
 from edge_runtime.policies import session
 from edge_runtime.policies.runner import PolicyRunner
-from edge_runtime.policies.tokenizers import read_tokenizer
+from edge_runtime.policies.tokenizers.seam import open_tokenizer
 from export_tools.families.pocket_vla.build import load_weights
 from export_tools.families.pocket_vla.sessions import torch_sessions
 
@@ -67,7 +67,8 @@ def _torch_policy(folder: Path, weights: Path, manifest: Manifest, embodiment: E
     if parameters != manifest.parameters:
         raise SystemExit(f"{folder} has {manifest.parameters} parameters, {weights} {parameters}: not the same policy")
     sessions = torch_sessions(model, manifest.policy)
-    tokenizer = read_tokenizer(folder / manifest.policy.tokenizer.path)
+    text = manifest.policy.inputs.text
+    tokenizer = None if text is None else open_tokenizer(text, folder)
     runner = PolicyRunner(manifest.name, manifest.policy, sessions, tokenizer, embodiment, time.monotonic_ns)
     return BundlePolicy(manifest, runner, {})
 
@@ -172,9 +173,7 @@ def main() -> None:
     folder = arguments.bundle or config.bundle_dir
     results = _measure(folder, arguments.weights, config.embodiment, arguments.threads, arguments.turns)
     manifest = verify_bundle(folder)
-    table = Table(
-        title=f"{manifest.name} {manifest.version}: one chunk, {manifest.policy.sampler.steps} flow steps, ms"
-    )
+    table = Table(title=f"{manifest.name} {manifest.version}: one chunk, ms")
     for column in ("policy", "threads", "p50 / p99", "model p50", "rest p50 / p99", "speed-up"):
         table.add_column(column, justify="left" if column == "policy" else "right")
     for result in results:

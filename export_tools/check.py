@@ -13,7 +13,7 @@ from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport
 from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.policies.golden import read_pairs, run_pairs
 from edge_runtime.policies.runner import PolicyRunner
-from edge_runtime.policies.tokenizers import read_tokenizer
+from edge_runtime.policies.tokenizers.seam import open_tokenizer
 from export_tools.sessions import exported_sessions
 
 
@@ -43,8 +43,9 @@ def check_bundle(folder: Path, embodiment: Embodiment) -> GoldenReport:
     manifest = verify_bundle(folder)
     manifest.require_fit(embodiment)
     contract = manifest.policy
-    sessions = exported_sessions(folder, (contract.graphs.encode, contract.graphs.denoise))
-    tokenizer = read_tokenizer(folder / contract.tokenizer.path)
+    sessions = exported_sessions(folder, [graph.path for graph in contract.graphs])
+    text = contract.inputs.text
+    tokenizer = None if text is None else open_tokenizer(text, folder)
     runner = PolicyRunner(manifest.name, contract, sessions, tokenizer, embodiment, time.monotonic_ns)
     report = run_pairs(runner, manifest, folder, embodiment)
     if report.verdict == "no_data":
@@ -52,7 +53,7 @@ def check_bundle(folder: Path, embodiment: Embodiment) -> GoldenReport:
             f"{folder}: it carries no golden pairs ({GOLDEN_NAME}), so nobody can tell whether it does what it was "
             "trained to: let the exporter write them"
         )
-    for sentence in map(str, read_pairs(folder / GOLDEN_NAME, contract)["instruction"]):
+    for sentence in map(str, read_pairs(folder / GOLDEN_NAME, contract).get("instruction", ())):
         reading = runner.read(sentence)
         if not reading.is_readable:
             raise BundleError(f"{folder}: a robot would refuse its own golden sentence {sentence!r}: {reading.detail}")

@@ -22,7 +22,7 @@ from edge_runtime.ipc.clock import MonotonicClock
 from edge_runtime.ipc.frames import FrameReader
 from edge_runtime.policies.runner import PolicyRunner
 from edge_runtime.policies.sentences import Reading
-from edge_runtime.policies.tokenizers import read_tokenizer
+from edge_runtime.policies.tokenizers.seam import open_tokenizer
 
 
 class BundlePolicy:
@@ -62,9 +62,12 @@ class BundlePolicy:
         manifest.require_fit(embodiment)
         engines, contract = engines or Engines(), manifest.policy
         sessions, digests = {}, {}
-        for path in (contract.graphs.encode, contract.graphs.denoise):
-            sessions[path], digests[path] = engines.loaded(manifest.digest, folder, path, threads=threads)
-        tokenizer = read_tokenizer(folder / contract.tokenizer.path)
+        for graph in contract.graphs:
+            sessions[graph.path], digests[graph.path] = engines.loaded(
+                manifest.digest, folder, graph.path, threads=threads
+            )
+        text = contract.inputs.text
+        tokenizer = None if text is None else open_tokenizer(text, folder)
         runner = PolicyRunner(manifest.name, contract, sessions, tokenizer, embodiment, MonotonicClock().now_ns)
         return cls(manifest, runner, digests)
 
@@ -102,6 +105,11 @@ class BundlePolicy:
     def cameras(self) -> tuple[str, ...]:
         """The cameras it looks at."""
         return self.runner.cameras
+
+    @property
+    def reads_instructions(self) -> bool:
+        """See `Policy.reads_instructions`."""
+        return self.runner.reads_instructions
 
     @property
     def counters(self) -> Mapping[str, int]:

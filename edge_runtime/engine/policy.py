@@ -67,6 +67,10 @@ class Policy(Protocol):
         """The cameras it looks at."""
 
     @property
+    def reads_instructions(self) -> bool:
+        """Whether it is told what to do; one that is not does what it was trained for whenever the robot is armed."""
+
+    @property
     def counters(self) -> Mapping[str, int]:
         """What it counted since it was made."""
 

@@ -23,7 +23,7 @@ from edge_runtime.contracts import golden
 from edge_runtime.contracts.errors import UnprovenError
 from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport, Proof, ProofVerdict
 from edge_runtime.contracts.manifest import Manifest, read_manifest
-from edge_runtime.contracts.soundness import is_measured
+from edge_runtime.contracts.manifest.soundness import is_measured
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
 from edge_runtime.policies.golden import run_pairs

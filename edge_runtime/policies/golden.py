@@ -78,7 +78,8 @@ def plan_of(
     """
     observation = observation_of(embodiment, data[_STATE][case])
     pictures = {camera: data[picture_key(camera)][case] for camera in policy.cameras}
-    position_rad, gripper_m = policy.answer_pictures(observation, pictures, str(data[_INSTRUCTION][case]))
+    instruction = str(data[_INSTRUCTION][case]) if _INSTRUCTION in data else ""
+    position_rad, gripper_m = policy.answer_pictures(observation, pictures, instruction)
     return np.column_stack((position_rad, gripper_m))
 
 
@@ -120,12 +121,13 @@ def read_pairs(path: Path, contract: PolicyContract) -> dict[str, NDArray[Any]]:
     if (found := int(data[_FORMAT])) != GOLDEN_FORMAT:
         raise BundleError(f"{path}: golden pairs of format {found}, this software reads {GOLDEN_FORMAT}: update it")
     width, cases = len(contract.joint_names) + 1, _length(data.get(_PLAN))
-    pictures = {picture_key(image.camera) for image in contract.images}
-    expected = {
+    pictures = {picture_key(camera.camera) for camera in contract.inputs.cameras}
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
         _STATE: ("f", (cases, width)),
         _PLAN: ("f", (cases, contract.horizon, width)),
-        _INSTRUCTION: ("U", (cases,)),
     }
+    if contract.inputs.text is not None:
+        expected[_INSTRUCTION] = ("U", (cases,))
     asked = {_FORMAT, *expected, *pictures}
     if not 1 <= cases <= MAX_CASES or data.keys() != asked:
         raise BundleError(f"{path}: {cases} cases of {sorted(data)}; 1 to {MAX_CASES} of {sorted(asked)} are asked")

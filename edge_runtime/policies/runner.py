@@ -1,8 +1,8 @@
 """What a bundle's manifest describes, as a function: pictures, posture and an instruction in, joint positions out.
 
 The one place where a policy is run: by the engine on the robot and by the exporter, over whatever sessions they give
-it. Guarantees that the graphs have the tensors that the contract names. Reads no frame, no clock of its own and, the
-vocabulary aside, no file.
+it. Guarantees that the graphs have the tensors that the contract names, and that what the contract asks for and this
+software can't do is refused by name. Reads no frame, no clock of its own and no file.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError, EngineError
-from edge_runtime.contracts.manifest import PolicyContract
+from edge_runtime.contracts.manifest import GraphRole, PolicyContract
 from edge_runtime.contracts.messages import Observation
-from edge_runtime.policies.decoders.flow import initial_noise, integrate_flow
+from edge_runtime.policies.decoders import decoding_of
 from edge_runtime.policies.golden import observation_of
 from edge_runtime.policies.out_of_distribution import figures_of, strangeness
 from edge_runtime.policies.sentences import Reading
-from edge_runtime.policies.session import Session, TensorSpec
-from edge_runtime.policies.tokenizers import WordTokenizer
-from edge_runtime.policies.transforms import ActionTransform, ImageTransform, InstructionTransform, Normalizer, state_of
+from edge_runtime.policies.session import Session
+from edge_runtime.policies.signature import require_signature
+from edge_runtime.policies.tokenizers.seam import Tokenizer
+from edge_runtime.policies.transforms import ActionTransform, ImageTransform, InstructionTransform, StateTransform
 
 _WARM_UP_RUNS = 3
 _TRIAL_NS = 10_000_000_000
@@ -45,10 +46,12 @@ class PolicyRunner:
     Args:
         name: what errors call it.
         sessions: of the contract's graphs, by path.
+        tokenizer: None where the contract has no text.
+        embodiment: a robot that the contract fits.
         stopwatch: what durations are read from.
 
     Raises:
-        BundleError: the graphs are not what the contract says.
+        BundleError: the graphs are not what the contract says, or it asks for what this software can't do.
     """
 
     def __init__(
@@ -56,21 +59,36 @@ class PolicyRunner:
         name: str,
         contract: PolicyContract,
         sessions: Mapping[str, Session],
-        tokenizer: WordTokenizer,
+        tokenizer: Tokenizer | None,
         embodiment: Embodiment,
         stopwatch: Stopwatch,
     ) -> None:
+        _require_known(name, contract)
+        require_signature(contract, sessions)
         self._name, self._contract = name, contract
-        self._encode, self._denoise = sessions[contract.graphs.encode], sessions[contract.graphs.denoise]
-        _require_signature(contract, self._encode, self._denoise)
         self._embodiment = embodiment
+        inputs = contract.inputs
         self._stopwatch = stopwatch
-        self._images = {image.camera: ImageTransform(image) for image in contract.images}
-        self._state = Normalizer(contract.state_normalization)
+        self._timed = {graph.path: _Timed(sessions[graph.path], stopwatch) for graph in contract.graphs}
+        self._encode = [self._timed[graph.path] for graph in contract.graphs if graph.role is GraphRole.ENCODE]
+        step = next((graph for graph in contract.graphs if graph.role is GraphRole.STEP), None)
+        self._decoding = decoding_of(
+            contract.decoder,
+            None if step is None else self._timed[step.path].run,
+            () if step is None else step.cache,
+            (1, contract.horizon, contract.outputs.width),
+        )
+        self._images = {camera.camera: ImageTransform(camera) for camera in inputs.cameras}
+        self._state = (
+            None if inputs.state is None else StateTransform(inputs.state.groups, embodiment, inputs.state.padded_to)
+        )
         self._tokenizer = tokenizer
-        self._instruction = InstructionTransform(tokenizer, contract.tokenizer.max_tokens, contract.sentences)
-        self._actions = ActionTransform(contract, embodiment.gripper.opening_max_m)
-        self._chunk_shape = (1, contract.horizon, len(contract.joint_names) + 1)
+        self._instruction: InstructionTransform | None = None
+        if inputs.text is not None:
+            if tokenizer is None:
+                raise BundleError(f"{name}: its text needs a tokenizer")
+            self._instruction = InstructionTransform(inputs.text, tokenizer, embodiment)
+        self._actions = ActionTransform(contract.outputs, embodiment)
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -78,21 +96,30 @@ class PolicyRunner:
         return tuple(self._images)
 
     @property
+    def reads_instructions(self) -> bool:
+        """Whether it is told what to do; one that is not does what it was trained for whenever it may."""
+        return self._instruction is not None
+
+    @property
     def action_scale_rad(self) -> NDArray[np.float64]:
-        """Standard deviation of the actions it was trained on."""
-        return np.array(self._contract.action_normalization.std[:-1], dtype=np.float64)
+        """(joints,) how far the actions that it was trained on usually reach, above zero."""
+        return self._actions.scale_rad
 
     @property
     def counters(self) -> Mapping[str, int]:
         """Words of instructions that the vocabulary lacks, and that did not fit."""
+        read = self._instruction
         return {
-            "words_unknown": self._instruction.unknown_words,
-            "words_truncated": self._instruction.truncated_words,
+            "words_unknown": 0 if read is None else read.unknown_words,
+            "words_truncated": 0 if read is None else read.truncated_words,
         }
 
     def read(self, sentence: str) -> Reading:
-        """What it can make of `sentence`; only one that is readable may be given to `inputs`."""
-        return self._instruction.read(sentence)
+        """What it can make of `sentence`; only one that is readable may be given to `inputs`.
+
+        One that reads no instructions makes of any what it makes of none.
+        """
+        return Reading(()) if self._instruction is None else self._instruction.read(sentence)
 
     def look(self, camera: str, pixels: NDArray[np.uint8]) -> None:
         """Take a picture of `camera`, (height, width, 3) RGB, in: it is not needed any more after this."""
@@ -100,55 +127,57 @@ class PolicyRunner:
 
     def strangeness(self) -> float | None:
         """Of the strangest picture that is about to be fed; None if the bundle does not say what it was trained on."""
-        known = [(image.camera, image.trained_on) for image in self._contract.images if image.trained_on is not None]
+        cameras = self._contract.inputs.cameras
+        known = [(camera.camera, camera.trained_on) for camera in cameras if camera.trained_on is not None]
         return max(
-            (strangeness(figures_of(self._images[camera].tensor[0]), trained_on) for camera, trained_on in known),
+            (strangeness(figures_of(self._images[camera].picture), trained_on) for camera, trained_on in known),
             default=None,
         )
 
     def inputs(self, observation: Observation, instruction: str) -> Tensors:
-        """What the first graph is fed, with the pictures that it looked at last."""
-        graphs = self._contract.graphs
-        return {
-            **{image.tensor: self._images[image.camera].tensor for image in self._contract.images},
-            graphs.tokens: self._instruction.token_ids(instruction),
-            graphs.state: self._state.normalize(state_of(observation))[np.newaxis],
-        }
+        """All that the graphs are fed, by name, with the pictures that it looked at last."""
+        contract, fed = self._contract.inputs, {}
+        for camera in contract.cameras:
+            fed[camera.tensor] = self._images[camera.camera].tensor
+            if camera.mask is not None:
+                fed[camera.mask] = np.ones(1, dtype=np.bool_)
+        if contract.text is not None and self._instruction is not None:
+            prompt = self._instruction.prompt(instruction, observation)
+            fed[contract.text.tensor] = prompt.ids
+            if contract.text.mask is not None:
+                fed[contract.text.mask] = prompt.mask
+        if contract.state is not None and self._state is not None:
+            fed[contract.state.tensor] = self._state(observation)[np.newaxis]
+        if contract.embodiment is not None:
+            fed[contract.embodiment.tensor] = np.array([contract.embodiment.value], dtype=np.int64)
+        return fed
 
     def run(
         self, inputs: Mapping[str, NDArray[Any]], chunk_sequence: int, at_most_ns: int | None = None
     ) -> tuple[Float32, int]:
-        """Normalized actions, (horizon, joints + 1), and the nanoseconds spent inside the sessions.
+        """Normalized actions, (horizon, width), and the nanoseconds spent inside the sessions.
 
         Raises:
             EngineError: the inference library failed, or no end was to be seen after `at_most_ns`.
         """
-        graphs, sampler = self._contract.graphs, self._contract.sampler
-        noise = initial_noise(sampler, chunk_sequence, self._chunk_shape)
-        begun_ns = started_ns = self._stopwatch()
-        prefix = self._encode.run(inputs)
-        model_ns = self._stopwatch() - started_ns
+        begun_ns, before_ns = self._stopwatch(), self._spent_ns()
 
-        def velocity(x: Float32, time: float) -> Float32:
-            nonlocal model_ns
+        def progress(done: float) -> None:
             if at_most_ns is not None and (took_ns := self._stopwatch() - begun_ns) > at_most_ns:
                 raise EngineError(
-                    f"{self._name}: a chunk takes more than {took_ns * 1e-9:.0f} s here, after {time:.1%} of "
-                    f"its {sampler.steps} steps, and its actions reach {self._horizon_ns * 1e-9:.2f} s: it can't act. "
-                    "A bundle with fewer sampler steps, a smaller policy, or a faster machine"
+                    f"{self._name}: a chunk takes more than {took_ns * 1e-9:.0f} s here, after {done:.1%} of "
+                    f"its {self._decoding.steps} steps, and its actions reach {self._horizon_ns * 1e-9:.2f} s: it "
+                    "can't act. A bundle with fewer sampler steps, a smaller policy, or a faster machine"
                 )
-            started_ns = self._stopwatch()
-            outputs = self._denoise.run({**prefix, graphs.x: x, graphs.time: np.array([time], dtype=np.float32)})
-            model_ns += self._stopwatch() - started_ns
-            return outputs[graphs.velocity]
 
-        return integrate_flow(velocity, noise, sampler.steps)[0], model_ns
+        actions = self._decoding.decode(self._encoded(inputs), chunk_sequence, progress)
+        return actions[0], self._spent_ns() - before_ns
 
     def to_physical(
         self, normalized: Float32, observation: Observation
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positions (horizon, joints) in rad and openings (horizon,) in m of what `run` gave for `observation`."""
-        return self._actions.to_physical(normalized, observation.position_rad)
+        return self._actions.to_physical(normalized, observation)
 
     def answer_pictures(
         self, observation: Observation, pictures: Mapping[str, NDArray[np.uint8]], instruction: str
@@ -169,8 +198,8 @@ class PolicyRunner:
             BundleError: a word or a chunk of it cannot be run, or what comes of it is not finite.
             EngineError: as `run`.
         """
-        for image in self._images.values():
-            image.tensor[:] = _GREY
+        for camera, image in self._images.items():
+            self.look(camera, np.full(image.picture.shape, _GREY, dtype=np.uint8))
         embodiment = self._embodiment
         home = np.array((*embodiment.home_rad, embodiment.gripper.opening_max_m))
         inputs = self.inputs(observation_of(embodiment, home), "")
@@ -189,54 +218,75 @@ class PolicyRunner:
     def _horizon_ns(self) -> int:
         return self._contract.horizon * self._contract.action_dt_ns
 
+    def _encoded(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
+        """What is fed and what the encoding graphs make of it, by name."""
+        pool = dict(inputs)
+        for session in self._encode:
+            pool |= session.run(pool)
+        return pool
+
+    def _spent_ns(self) -> int:
+        return sum(session.spent_ns for session in self._timed.values())
+
     def _require_every_word(self, inputs: Mapping[str, NDArray[Any]]) -> None:
         """A number beyond the table that the graph looks words up in would end the engine in the middle of its work."""
-        words, highest = self._tokenizer, self._tokenizer.size - 1
-        ids = np.full((1, self._contract.tokenizer.max_tokens), highest, dtype=np.int64)
+        text, tokenizer = self._contract.inputs.text, self._tokenizer
+        if text is None or tokenizer is None:
+            return
+        ids = np.full((1, text.max_tokens), tokenizer.highest, dtype=np.int64)
         try:
-            self._encode.run({**inputs, self._contract.graphs.tokens: ids})
+            self._encoded({**inputs, text.tensor: ids})
         except EngineError as error:
-            names = [word for word, number in words.words.items() if number == highest] or ["pad or unknown"]
             raise BundleError(
-                f"{self._contract.tokenizer.path}: {', '.join(names)} has the number {highest}, with which "
-                f"{self._contract.graphs.encode} cannot be run: {error}"
+                f"{text.tokenizer.path}: {tokenizer.name_of(tokenizer.highest)} has the number {tokenizer.highest}, "
+                f"with which {self._contract.graphs[0].path} cannot be run: {error}"
             ) from error
 
     def _require_affordable(self, inputs: Mapping[str, NDArray[Any]]) -> None:
         """A policy whose chunk is over before it is there can never act, and would be waited for at every check."""
-        graphs, sampler = self._contract.graphs, self._contract.sampler
-        x = initial_noise(sampler, 0, self._chunk_shape)
-        feed = {**self._encode.run(inputs), graphs.x: x, graphs.time: np.zeros(1, dtype=np.float32)}
+        steps = self._decoding.steps
+        if not steps:
+            return
+        pool = self._encoded(inputs)
         took_s = []
         for _ in range(2):
             started_ns = self._stopwatch()
-            self._denoise.run(feed)
+            self._decoding.try_step(pool)
             took_s.append((self._stopwatch() - started_ns) / 1e9)
-        plan_s = self._contract.horizon * self._contract.action_dt_ns / 1e9
-        chunk_s, most_s = sampler.steps * min(took_s), max(_CHUNK_MAX_S, plan_s)
+        plan_s = self._horizon_ns / 1e9
+        chunk_s, most_s = steps * min(took_s), max(_CHUNK_MAX_S, plan_s)
         if chunk_s > most_s:
             raise BundleError(
-                f"policy.sampler.steps: {sampler.steps} steps of {min(took_s) * 1e3:.0f} ms take {chunk_s:.1f} s here, "
+                f"{self._name}: {steps} steps of {min(took_s) * 1e3:.0f} ms take {chunk_s:.1f} s here, "
                 f"and a plan of {plan_s:g} s may take {most_s:g} s: fewer steps, or a faster backend"
             )
 
 
-def _require_signature(contract: PolicyContract, encode: Session, denoise: Session) -> None:
-    graphs = contract.graphs
-    width = len(contract.joint_names) + 1
-    float32, int64, uint8 = np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.uint8)
-    chunk = TensorSpec(float32, (1, contract.horizon, width))
-    encode_inputs = {
-        **{image.tensor: TensorSpec(uint8, (1, image.height_px, image.width_px, 3)) for image in contract.images},
-        graphs.tokens: TensorSpec(int64, (1, contract.tokenizer.max_tokens)),
-        graphs.state: TensorSpec(float32, (1, width)),
-    }
-    denoise_inputs = {**encode.outputs, graphs.x: chunk, graphs.time: TensorSpec(float32, (1,))}
-    for graph, actual, expected in (
-        (graphs.encode, encode.inputs, encode_inputs),
-        (graphs.denoise, denoise.inputs, denoise_inputs),
-        (graphs.denoise, denoise.outputs, {graphs.velocity: chunk}),
-    ):
-        for name in sorted(actual.keys() | expected.keys()):
-            if actual.get(name) != expected.get(name):
-                raise BundleError(f"{graph}: tensor {name}: expected {expected.get(name)}, found {actual.get(name)}")
+class _Timed:
+    """A session that is fed what it asks for, in the element types that it takes, and that says how long it took."""
+
+    def __init__(self, session: Session, stopwatch: Stopwatch) -> None:
+        self._session, self._stopwatch = session, stopwatch
+        self.spent_ns = 0
+
+    def run(self, pool: Tensors) -> Tensors:
+        fed = {name: pool[name].astype(spec.dtype, copy=False) for name, spec in self._session.inputs.items()}
+        started_ns = self._stopwatch()
+        outputs = self._session.run(fed)
+        self.spent_ns += self._stopwatch() - started_ns
+        return outputs
+
+
+def _require_known(name: str, contract: PolicyContract) -> None:
+    """Refuse by name what a contract can ask for and this software does not do."""
+    if contract.inputs.history is not None:
+        observations = contract.inputs.history.observations
+        raise BundleError(
+            f"{name}: policy.inputs.history asks for {observations} observations at once, and this software feeds one: "
+            "export a policy that looks at one, or update the software"
+        )
+    if contract.outputs.trained_delay:
+        raise BundleError(
+            f"{name}: policy.outputs.trained_delay is {contract.outputs.trained_delay}, and this software does not "
+            "feed what is under way: export it with a trained_delay of 0 if it can do without, or update the software"
+        )

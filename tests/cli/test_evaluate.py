@@ -20,7 +20,7 @@ import pytest
 from edge_runtime.cli import main
 from edge_runtime.cli.evaluate import _ResultFile
 from edge_runtime.client.status import Watcher
-from edge_runtime.policies.tokenizers import WordTokenizer, write_tokenizer
+from edge_runtime.policies.tokenizers.words import WordTokenizer, write_tokenizer
 from tests.cli.conftest import Command, traces
 from tests.golden_bundles import seal
 

@@ -19,7 +19,7 @@ from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
 from edge_runtime.ipc.bus import Refusals
 from edge_runtime.policies.sentences import Reading, read_sentence
-from edge_runtime.policies.tokenizers import WordTokenizer
+from edge_runtime.policies.tokenizers.words import WordTokenizer
 
 STEP_NS = 50_000_000
 MS = 1_000_000

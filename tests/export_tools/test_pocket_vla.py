@@ -124,7 +124,8 @@ def test_untrained_model_passes_the_whole_export(data: Demonstrations, tmp_path:
     manifest = verify_bundle(place)
     assert manifest.parity.quantized_weight_fraction > 0.95
     assert manifest.parity.inert_inputs == ()
-    assert [image.trained_on.pictures for image in manifest.policy.images if image.trained_on is not None] == [24, 24]
+    cameras = manifest.policy.inputs.cameras
+    assert [camera.trained_on.pictures for camera in cameras if camera.trained_on is not None] == [24, 24]
     assert 5_000_000 <= manifest.parameters <= 20_000_000
     check_bundle(place, embodiment())
     assert [notes for path in place.glob("*.onnx") for notes in notes_in(path)] == []

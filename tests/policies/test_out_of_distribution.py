@@ -27,7 +27,7 @@ def pictures() -> Pixels:
 
 @pytest.fixture(scope="module")
 def trained_on() -> PictureRange:
-    image = next(image for image in read_manifest(BUNDLE).policy.images if image.camera == "scene")
+    image = next(image for image in read_manifest(BUNDLE).policy.inputs.cameras if image.camera == "scene")
     assert image.trained_on is not None
     return image.trained_on
 

@@ -1,4 +1,4 @@
-"""Flow matching on the host: Euler steps from noise (t = 0) to an action (t = 1). Pure.
+"""Flow matching on the host: Euler steps from noise to an action, along whichever way the policy's time runs. Pure.
 
 The step count stays a choice of the bundle instead of being baked into a graph, and one step is one call of the
 velocity graph.
@@ -7,34 +7,50 @@ velocity graph.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_runtime.contracts.manifest import FlowSampler
-
-Float32 = NDArray[np.float32]
+from edge_runtime.contracts.manifest import FlowDecoder
+from edge_runtime.policies.decoders.noise import Float32, initial_noise
+from edge_runtime.policies.decoders.seam import Progress, Step, Tensors, column
 
 
-def initial_noise(sampler: FlowSampler, chunk_sequence: int, shape: tuple[int, ...]) -> Float32:
-    """Standard normal noise for chunk `chunk_sequence` (counted from 0), read-only; the same for the same chunk."""
-    return _noise(sampler.noise_seed if sampler.fixed_noise else sampler.noise_seed + chunk_sequence, shape)
+class FlowDecoding:
+    """See `decoders.seam.Decoding`."""
+
+    def __init__(self, decoder: FlowDecoder, step: Step, chunk_shape: tuple[int, ...]) -> None:
+        self._decoder, self._step, self._chunk_shape = decoder, step, chunk_shape
+        self.steps = decoder.steps
+
+    def decode(self, pool: Tensors, chunk_sequence: int, progress: Progress) -> Float32:
+        """See `Decoding.decode`."""
+        decoder = self._decoder
+
+        def velocity(x: Float32, time: float) -> Float32:
+            progress((time - decoder.time_from) / (decoder.time_to - decoder.time_from))
+            return self._step({**pool, decoder.x: x, decoder.time: column(time)})[decoder.velocity]
+
+        noise = initial_noise(decoder, chunk_sequence, self._chunk_shape)
+        return integrate_flow(velocity, noise, decoder.steps, decoder.time_from, decoder.time_to)
+
+    def try_step(self, pool: Tensors) -> None:
+        """See `Decoding.try_step`."""
+        decoder = self._decoder
+        noise = initial_noise(decoder, 0, self._chunk_shape)
+        self._step({**pool, decoder.x: noise, decoder.time: column(decoder.time_from)})
 
 
-@lru_cache(maxsize=1)
-def _noise(seed: int, shape: tuple[int, ...]) -> Float32:
-    noise = np.random.Generator(np.random.Philox(seed)).standard_normal(shape, dtype=np.float32)
-    noise.flags.writeable = False
-    return noise
+def integrate_flow(
+    velocity: Callable[[Float32, float], Float32],
+    noise: Float32,
+    steps: int,
+    time_from: float = 0.0,
+    time_to: float = 1.0,
+) -> Float32:
+    """``x += velocity(x, t) * dt`` in `steps` equal steps of t from `time_from`, where x is `noise`, to `time_to`.
 
-
-def integrate_flow(velocity: Callable[[Float32, float], Float32], noise: Float32, steps: int) -> Float32:
-    """``x += velocity(x, k / steps) / steps`` for k = 0 … steps - 1, from `noise`, which is not altered.
-
-    Source: Lipman et al., Flow Matching for Generative Modeling, 2022, with t running from noise to data.
+    `noise` is not altered. Source: Lipman et al., Flow Matching for Generative Modeling, 2022.
     """
     x: Float32 = noise.copy()
+    span = time_to - time_from
     for step in range(steps):
-        x += velocity(x, step / steps) * np.float32(1.0 / steps)
+        x += velocity(x, time_from + span * (step / steps)) * x.dtype.type(span / steps)
     return x

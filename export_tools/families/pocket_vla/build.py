@@ -22,7 +22,7 @@ from safetensors.numpy import load_file, save_file
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.golden import GOLDEN_FORMAT, picture_key
 from edge_runtime.contracts.manifest import Provenance
-from edge_runtime.policies.tokenizers import WordTokenizer, write_tokenizer
+from edge_runtime.policies.tokenizers.words import WordTokenizer, write_tokenizer
 from export_tools.bundle import replace_folder, seal, tool_versions
 from export_tools.families.pocket_vla.closed_loop import Tally, evaluate
 from export_tools.families.pocket_vla.contract import DENOISE, ENCODE, NAME, policy_contract

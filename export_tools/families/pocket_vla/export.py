@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_runtime.contracts.manifest import ParityReport, PolicyContract
 from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, SceneObject, phrase
-from edge_runtime.policies.tokenizers import WordTokenizer
+from edge_runtime.policies.tokenizers.words import WordTokenizer
 from export_tools.families.pocket_vla.contract import DENOISE, ENCODE
 from export_tools.families.pocket_vla.demonstrations import Demonstrations
 from export_tools.families.pocket_vla.model import ConvNorm, PocketVla

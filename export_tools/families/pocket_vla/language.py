@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, SceneObject, all_phrases, phrases_for
-from edge_runtime.policies.tokenizers import WordTokenizer
+from edge_runtime.policies.tokenizers.words import WordTokenizer
 
 MAX_TOKENS = 16
 PAD, UNKNOWN = 0, 1

@@ -16,7 +16,8 @@ from edge_runtime.contracts.manifest import PolicyContract
 from edge_runtime.policies.golden import observation_of
 from edge_runtime.policies.runner import PolicyRunner
 from edge_runtime.policies.session import Session, Tensors
-from edge_runtime.policies.tokenizers import WordTokenizer
+from edge_runtime.policies.tokenizers.seam import Words
+from edge_runtime.policies.tokenizers.words import WordTokenizer
 from export_tools.families.pocket_vla.contract import NAME, embodiment
 from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER
 
@@ -33,7 +34,7 @@ class Plans:
 
     def __init__(self, contract: PolicyContract, sessions: Mapping[str, Session], tokenizer: WordTokenizer) -> None:
         self._embodiment = embodiment()
-        self._runner = PolicyRunner(NAME, contract, sessions, tokenizer, self._embodiment, time.monotonic_ns)
+        self._runner = PolicyRunner(NAME, contract, sessions, Words(tokenizer), self._embodiment, time.monotonic_ns)
 
     def __call__(self, scene: Pixels, wrist: Pixels, words: str, state: FloatArray, _chunk: int = 0) -> FloatArray:
         """Absolute plan (16, 8) in rad and m, for pictures (1, 128, 128, 3) and a state (8,) in rad and m."""
