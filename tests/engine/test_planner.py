@@ -57,6 +57,7 @@ class StillPolicy:
     vocabulary: tuple[str, ...] = VOCABULARY
     horizon: int = 4
     trial_ns: int = 7 * MS
+    reads_instructions: bool = True
 
     def read(self, sentence: str) -> Reading:
         return read_sentence(sentence, tokenizer(self.vocabulary), 6)

@@ -1,0 +1,249 @@
+"""Policies of other kinds than the shipped one, as bundles: tiny ONNX graphs whose answers are known, on a robot of
+their own. Each is a manifest, its graphs and its golden pairs, and nothing else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from edge_runtime.contracts.embodiment import Camera, Embodiment, Gripper, Joint
+from edge_runtime.contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, picture_key
+from edge_runtime.contracts.manifest import (
+    CameraInput,
+    Graph,
+    GraphRole,
+    GripperOpening,
+    GripperState,
+    Inputs,
+    JointPositions,
+    JointPositionState,
+    Manifest,
+    MeanStd,
+    Outputs,
+    ParityReport,
+    PolicyContract,
+    Provenance,
+    RegressionDecoder,
+    ScaledPixels,
+    StateInput,
+    Stretch,
+    blob_of,
+    write_manifest,
+)
+from tests import onnx_bundle
+
+Float64 = NDArray[np.float64]
+
+# Two arms, of which the right one has the gripper; the left one's single finger is a joint as any other.
+LEFT = tuple(f"left_joint{number}" for number in range(1, 7))
+RIGHT = tuple(f"right_joint{number}" for number in range(1, 7))
+FINGER = "left_finger"
+JOINTS = (*RIGHT, *LEFT, FINGER)
+CAMERAS = ("high", "left_wrist", "right_wrist")
+WIDTH_PX, HEIGHT_PX = 32, 24
+CAMERA_PX = (64, 48)
+HORIZON, DT_NS = 100, 20_000_000
+OPENING_MAX_M = 0.1
+IMAGENET = ScaledPixels(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+WEIGHTS = (0.01, 0.02, 0.04)
+"""Of the cameras' mean: which one is which can be told from the answer."""
+
+CASES = 3
+
+
+def two_armed() -> Embodiment:
+    """13 joints, one gripper, three cameras."""
+    joints = tuple(
+        Joint(
+            name=name,
+            position_min_rad=-3.0,
+            position_max_rad=3.0,
+            velocity_max_rad_s=3.0,
+            acceleration_max_rad_s2=15.0,
+            jerk_max_rad_s3=8000.0,
+            torque_max_nm=40.0,
+        )
+        for name in JOINTS
+    )
+    return Embodiment(
+        name="two_armed",
+        joints=joints,
+        gripper=Gripper(opening_max_m=OPENING_MAX_M, speed_max_m_s=0.2),
+        cameras=tuple(
+            Camera(name=name, width_px=CAMERA_PX[0], height_px=CAMERA_PX[1], rate_hz=30.0) for name in CAMERAS
+        ),
+        home_rad=tuple(0.01 * number for number in range(len(JOINTS))),
+    )
+
+
+# The policy has its own order: left arm, finger, right arm, gripper.
+STATE_MEAN = tuple(0.02 * number for number in range(13))
+STATE_STD = tuple(0.5 + 0.01 * number for number in range(13))
+ACTION_MEAN = tuple(0.03 * number for number in range(13))
+ACTION_STD = tuple(0.2 + 0.01 * number for number in range(13))
+ORDER = (*LEFT, FINGER, *RIGHT)
+GRIPPER = MeanStd(mean=(0.5,), std=(0.25,))
+
+
+def camera_input(camera: str, **changes: Any) -> CameraInput:
+    """A picture as torchvision's models take it."""
+    fields: dict[str, Any] = {
+        "camera": camera,
+        "tensor": f"observation.images.{camera}",
+        "width_px": WIDTH_PX,
+        "height_px": HEIGHT_PX,
+        "resize": Stretch(),
+        "interpolation": "bilinear",
+        "antialias": "triangle",
+        "colours": "rgb",
+        "layout": "chw",
+        "scale": IMAGENET,
+    }
+    return CameraInput(**{**fields, **changes})
+
+
+def regression_contract(embodiment: Embodiment) -> PolicyContract:
+    """A regression head on three cameras and 14 numbers, without a word: a chunk of 100 absolute actions."""
+    return PolicyContract(
+        family="chunk_regression",
+        embodiment=embodiment.name,
+        joint_names=embodiment.joint_names,
+        joint_digest=embodiment.joint_digest,
+        inputs=Inputs(
+            cameras=tuple(map(camera_input, CAMERAS)),
+            state=StateInput(
+                tensor="observation.state",
+                groups=(
+                    JointPositionState(joints=ORDER, statistics=MeanStd(mean=STATE_MEAN, std=STATE_STD)),
+                    GripperState(unit="fraction_open", statistics=GRIPPER),
+                ),
+            ),
+        ),
+        graphs=(Graph(role=GraphRole.ENCODE, path="policy.onnx"),),
+        decoder=RegressionDecoder(actions="action"),
+        outputs=Outputs(
+            horizon=HORIZON,
+            action_dt_ns=DT_NS,
+            trained_delay=0,
+            groups=(
+                JointPositions(joints=ORDER, relative_to="zero", statistics=MeanStd(mean=ACTION_MEAN, std=ACTION_STD)),
+                GripperOpening(unit="fraction_open", statistics=GRIPPER),
+            ),
+        ),
+    )
+
+
+def regression_graph() -> onnx.ModelProto:
+    """action[k] = state + 0.001 k + the weighted means of the pictures, all normalized."""
+    node = helper.make_node
+    nodes, parts = [], []
+    for camera in CAMERAS:
+        nodes += [
+            node("ReduceMean", [f"observation.images.{camera}"], [f"mean_{camera}"], keepdims=0),
+            node("Mul", [f"mean_{camera}", f"weight_{camera}"], [f"part_{camera}"]),
+        ]
+        parts.append(f"part_{camera}")
+    nodes += [
+        node("Sum", parts, ["pictures"]),
+        node("Unsqueeze", ["observation.state", "axis"], ["row"]),
+        node("Add", ["row", "ramp"], ["rows"]),
+        node("Add", ["rows", "pictures"], ["action"]),
+    ]
+    pictures = [
+        onnx_bundle.tensor(f"observation.images.{camera}", TensorProto.FLOAT, 1, 3, HEIGHT_PX, WIDTH_PX)
+        for camera in CAMERAS
+    ]
+    ramp = np.repeat(0.001 * np.arange(HORIZON, dtype=np.float32)[None, :, None], 14, axis=2)
+    return onnx_bundle.model(
+        nodes,
+        [*pictures, onnx_bundle.tensor("observation.state", TensorProto.FLOAT, 1, 14)],
+        [onnx_bundle.tensor("action", TensorProto.FLOAT, 1, HORIZON, 14)],
+        axis=np.array([1], np.int64),
+        ramp=ramp,
+        **{f"weight_{camera}": np.array(weight, np.float32) for camera, weight in zip(CAMERAS, WEIGHTS, strict=True)},
+    )
+
+
+def regression_plan(greys: tuple[int, int, int], state: Float64) -> Float64:
+    """What the trained policy answers to pictures of one grey each, in physical units and the robot's order.
+
+    Args:
+        state: (14,) the robot's joints in its own order, rad, and the gripper's opening, m.
+    """
+    index = {name: number for number, name in enumerate(JOINTS)}
+    own = np.array([state[index[name]] for name in ORDER])
+    normalized = np.append((own - STATE_MEAN) / STATE_STD, (state[-1] / OPENING_MAX_M - 0.5) / 0.25)
+    seen = sum(
+        weight * float(np.mean((grey / 255.0 - np.array(IMAGENET.mean)) / np.array(IMAGENET.std)))
+        for grey, weight in zip(greys, WEIGHTS, strict=True)
+    )
+    rows = normalized + 0.001 * np.arange(HORIZON)[:, None] + seen
+    plan = np.empty_like(rows)
+    for number, name in enumerate(ORDER):
+        plan[:, index[name]] = rows[:, number] * ACTION_STD[number] + ACTION_MEAN[number]
+    plan[:, -1] = np.clip((rows[:, -1] * 0.25 + 0.5) * OPENING_MAX_M, 0.0, OPENING_MAX_M)
+    return plan
+
+
+def write(
+    folder: Path,
+    contract: PolicyContract,
+    graphs: dict[str, onnx.ModelProto],
+    golden: dict[str, Any] | None = None,
+    files: dict[str, bytes] | None = None,
+) -> Path:
+    """Write a bundle of format version 2 to the new `folder`, and return it."""
+    folder.mkdir(parents=True)
+    for path, graph in graphs.items():
+        onnx.save(graph, str(folder / path))
+    for path, data in (files or {}).items():
+        (folder / path).write_bytes(data)
+    if golden is not None:
+        np.savez_compressed(folder / GOLDEN_NAME, format=np.array(GOLDEN_FORMAT), **golden)
+    joints = len(contract.joint_names)
+    manifest = Manifest(
+        format_version=2,
+        name=contract.family,
+        version="1",
+        precision="fp32",
+        parameters=0,
+        policy=contract,
+        blobs=tuple(blob_of(folder, path.name) for path in sorted(folder.iterdir())),
+        provenance=Provenance(command="none", seed=0, versions={}),
+        parity=ParityReport(
+            samples=CASES,
+            error_max_rad=(1e-5,) * joints,
+            error_p99_rad=(1e-5,) * joints,
+            bound_p99_rad=0.001,
+            gripper_flips=0,
+            quantized_weight_fraction=0.0,
+            inert_inputs=(),
+        ),
+    )
+    write_manifest(folder, manifest)
+    return folder
+
+
+def regression_bundle(folder: Path, **changes: Any) -> Path:
+    """The second family's bundle, with the trained policy's answers; `changes` replace fields of its contract."""
+    embodiment = two_armed()
+    draw = np.random.default_rng(3)
+    greys = draw.integers(40, 200, (CASES, len(CAMERAS)))
+    state = np.column_stack((draw.uniform(-0.3, 0.3, (CASES, len(JOINTS))), draw.uniform(0.02, 0.08, CASES)))
+    golden = {
+        picture_key(camera): np.stack(
+            [np.full((CAMERA_PX[1], CAMERA_PX[0], 3), grey, dtype=np.uint8) for grey in greys[:, number]]
+        )
+        for number, camera in enumerate(CAMERAS)
+    }
+    plans = [regression_plan(tuple(map(int, greys[case])), state[case]) for case in range(CASES)]  # type: ignore[arg-type]
+    golden |= {"state": state, "plan": np.stack(plans)}
+    contract = msgspec.structs.replace(regression_contract(embodiment), **changes)
+    return write(folder, contract, {"policy.onnx": regression_graph()}, golden)
