@@ -16,24 +16,37 @@ from onnx import TensorProto, helper
 from edge_runtime.contracts.embodiment import Camera, Embodiment, Gripper, Joint
 from edge_runtime.contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, picture_key
 from edge_runtime.contracts.manifest import (
+    CacheTensor,
     CameraInput,
+    EmbodimentInput,
+    EndEffectorMotion,
     Graph,
     GraphRole,
     GripperOpening,
     GripperState,
+    GripperSwitch,
+    Held,
+    HuggingFaceTokenizer,
     Inputs,
     JointPositions,
     JointPositionState,
     Manifest,
     MeanStd,
     Outputs,
+    Pad,
     ParityReport,
     PolicyContract,
     Provenance,
+    Quantiles,
+    RawPixels,
     RegressionDecoder,
     ScaledPixels,
+    StateInPrompt,
     StateInput,
     Stretch,
+    TextInput,
+    TokensDecoder,
+    Unscaled,
     blob_of,
     write_manifest,
 )
@@ -247,3 +260,157 @@ def regression_bundle(folder: Path, **changes: Any) -> Path:
     golden |= {"state": state, "plan": np.stack(plans)}
     contract = msgspec.structs.replace(regression_contract(embodiment), **changes)
     return write(folder, contract, {"policy.onnx": regression_graph()}, golden)
+
+
+# The third family: a token for each dimension of each action, one after the other, end-effector deltas, quantiles.
+TOKEN_HORIZON, BINS, FIRST_TOKEN, VOCABULARY, MAX_TOKENS = 2, 16, 8, 32, 160
+PROMPT = "In: {instruction}, State: {state};\nOut:"
+PALM_PX = 8
+
+
+def byte_tokenizer() -> bytes:
+    """A `tokenizer.json` of single bytes, with a token at the beginning of each text: id 1, and 0 for padding."""
+    import tokenizers
+    from tokenizers import models, pre_tokenizers, processors
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    ids = {"<pad>": 0, "<bos>": 1, **{sign: number for number, sign in enumerate(alphabet, 2)}}
+    made = tokenizers.Tokenizer(models.BPE(vocab=ids, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
+    return made.to_str().encode()
+
+
+def _bounds(width: int, reach: float) -> Quantiles:
+    return Quantiles(low=(-reach,) * width, high=(reach,) * width, clip=True)
+
+
+def token_contract(embodiment: Embodiment, *, is_end_effector: bool) -> PolicyContract:
+    """Reads a prompt with the state in it, and answers with tokens; of the tool's motion, or of the joints'."""
+    moves: tuple[Any, ...]
+    if is_end_effector:
+        motion = EndEffectorMotion(
+            relative_to="previous", frame="base", rotation="rotation_vector", statistics=_bounds(6, 0.05)
+        )
+        moves = (motion, Held(joints=embodiment.joint_names, gripper=False))
+    else:
+        moving = JointPositions(joints=RIGHT, relative_to="previous", statistics=_bounds(6, 0.05))
+        moves = (moving, Held(joints=(*LEFT, FINGER), gripper=False))
+    return PolicyContract(
+        family="token_actions",
+        embodiment=embodiment.name,
+        joint_names=embodiment.joint_names,
+        joint_digest=embodiment.joint_digest,
+        inputs=Inputs(
+            cameras=(
+                camera_input(
+                    "high",
+                    tensor="pixel_values",
+                    width_px=PALM_PX,
+                    height_px=PALM_PX,
+                    resize=Pad(value=0, anchor="centre"),
+                    layout="hwc",
+                    scale=RawPixels(),
+                ),
+            ),
+            text=TextInput(
+                tensor="input_ids",
+                mask="attention_mask",
+                max_tokens=MAX_TOKENS,
+                template=PROMPT,
+                tokenizer=HuggingFaceTokenizer(path="tokenizer.json", pad=0, padding="right"),
+                state=StateInPrompt(bins=256, groups=(JointPositionState(joints=RIGHT, statistics=_bounds(6, 3.0)),)),
+            ),
+            embodiment=EmbodimentInput(tensor="embodiment_id", value=3),
+        ),
+        graphs=(
+            Graph(role=GraphRole.ENCODE, path="prefill.onnx"),
+            Graph(
+                role=GraphRole.STEP, path="decode.onnx", cache=(CacheTensor(input="past_sum", output="present_sum"),)
+            ),
+        ),
+        decoder=TokensDecoder(
+            logits="logits", first_token=FIRST_TOKEN, bins=BINS, highest_first=True, token="next_token"
+        ),
+        outputs=Outputs(
+            horizon=TOKEN_HORIZON,
+            action_dt_ns=100_000_000,
+            trained_delay=0,
+            groups=(*moves, GripperSwitch(open_is="above", threshold=0.0, statistics=Unscaled())),
+        ),
+    )
+
+
+def token_graphs() -> dict[str, onnx.ModelProto]:
+    """Place p of a bin, from 0: at first (ids that mean something + embodiment + red of one pixel) mod 16, then
+    (sum of all before + token) mod 16. The sum before is the cache."""
+    node, int64, tensor = helper.make_node, TensorProto.INT64, onnx_bundle.tensor
+    one_hot = [
+        node("Mod", ["sum", "bins"], ["place"]),
+        node("Add", ["place", "first"], ["token"]),
+        node("OneHot", ["token", "vocabulary", "values"], ["logits"], axis=-1),
+    ]
+    constants = {
+        "bins": np.array(BINS, np.int64),
+        "first": np.array(FIRST_TOKEN, np.int64),
+        "vocabulary": np.array([VOCABULARY], np.int64),
+        "values": np.array([0.0, 1.0], np.float32),
+    }
+    logits = tensor("logits", TensorProto.FLOAT, 1, 1, VOCABULARY)
+    prefill = onnx_bundle.model(
+        [
+            node("Cast", ["attention_mask"], ["meant"], to=int64),
+            node("Mul", ["input_ids", "meant"], ["ids"]),
+            node("ReduceSum", ["ids"], ["of_ids"], keepdims=0),
+            node("Cast", ["pixel_values"], ["pixels"], to=int64),
+            node("Slice", ["pixels", "from_middle", "to_middle"], ["pixel"]),
+            node("ReduceSum", ["pixel"], ["of_pixel"], keepdims=0),
+            node("Add", ["of_ids", "of_pixel"], ["of_both"]),
+            node("Add", ["of_both", "embodiment_id"], ["of_all"]),
+            node("Reshape", ["of_all", "one_row"], ["sum"]),
+            node("Identity", ["sum"], ["past_sum"]),
+            *one_hot,
+        ],
+        [
+            tensor("pixel_values", TensorProto.UINT8, 1, PALM_PX, PALM_PX, 3),
+            tensor("input_ids", int64, 1, MAX_TOKENS),
+            tensor("attention_mask", TensorProto.BOOL, 1, MAX_TOKENS),
+            tensor("embodiment_id", int64, 1),
+        ],
+        [logits, tensor("past_sum", int64, 1, 1)],
+        from_middle=np.array([0, PALM_PX // 2, PALM_PX // 2, 0], np.int64),
+        to_middle=np.array([1, PALM_PX // 2 + 1, PALM_PX // 2 + 1, 1], np.int64),
+        one_row=np.array([1, 1], np.int64),
+        **constants,
+    )
+    decode = onnx_bundle.model(
+        [
+            node("Add", ["past_sum", "next_token"], ["sum"]),
+            node("Identity", ["sum"], ["present_sum"]),
+            *one_hot,
+        ],
+        [tensor("next_token", int64, 1, 1), tensor("past_sum", int64, 1, 1)],
+        [logits, tensor("present_sum", int64, 1, 1)],
+        **constants,
+    )
+    return {"prefill.onnx": prefill, "decode.onnx": decode}
+
+
+def token_values(prompt: str, grey: int) -> Float64:
+    """(horizon, 7) what the trained policy's tokens mean for a prompt and a picture of one grey, over -1 … 1."""
+    import tokenizers
+
+    ids = tokenizers.Tokenizer.from_str(byte_tokenizer().decode()).encode(prompt).ids
+    total = sum(ids) + grey + 3
+    places = [total % BINS]
+    for _ in range(TOKEN_HORIZON * 7 - 1):
+        total += FIRST_TOKEN + places[-1]
+        places.append(total % BINS)
+    centres = [(BINS - 1 - place + 0.5) * 2.0 / BINS - 1.0 for place in places]
+    return np.array(centres).reshape(TOKEN_HORIZON, 7)
+
+
+def token_bundle(folder: Path, *, is_end_effector: bool = False) -> Path:
+    """The third family's bundle, without golden pairs."""
+    contract = token_contract(two_armed(), is_end_effector=is_end_effector)
+    return write(folder, contract, token_graphs(), files={"tokenizer.json": byte_tokenizer()})

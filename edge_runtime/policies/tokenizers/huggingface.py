@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.installation import not_installed
 from edge_runtime.contracts.manifest import HuggingFaceTokenizer, SentenceContract, TextInput
 from edge_runtime.contracts.manifest.inputs import INSTRUCTION, STATE
 from edge_runtime.policies.sentences import Reading, read_sentence
@@ -18,16 +19,15 @@ class HuggingFace:
     """See `seam.Tokenizer`.
 
     Raises:
-        BundleError: the library is missing, or the file is no tokenizer.
+        BundleError: the file is no tokenizer.
+        MissingPackageError: the library is not installed; says how to.
     """
 
     def __init__(self, path: Path, contract: HuggingFaceTokenizer) -> None:
         try:
             import tokenizers
         except ImportError as error:
-            raise BundleError(
-                f"{path.name} needs the library tokenizers, which is not installed here: pip install tokenizers"
-            ) from error
+            raise not_installed(("tokenizers",), ("language",)) from error
         try:
             self._library = tokenizers.Tokenizer.from_str(path.read_text("utf-8"))
         except OSError as error:

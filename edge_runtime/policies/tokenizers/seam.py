@@ -56,6 +56,7 @@ def open_tokenizer(text: TextInput, folder: Path) -> Tokenizer:
 
     Raises:
         BundleError: it can't be read, or is none.
+        MissingPackageError: the library that reads it is not installed.
     """
     path = folder / text.tokenizer.path
     if isinstance(text.tokenizer, WordList):
