@@ -43,7 +43,7 @@ def check_bundle(folder: Path, embodiment: Embodiment) -> GoldenReport:
     manifest = verify_bundle(folder)
     manifest.require_fit(embodiment)
     contract = manifest.policy
-    sessions = exported_sessions(folder, [graph.path for graph in contract.graphs])
+    sessions = exported_sessions(folder, contract.graphs)
     text = contract.inputs.text
     tokenizer = None if text is None else open_tokenizer(text, folder)
     runner = PolicyRunner(manifest.name, contract, sessions, tokenizer, embodiment, time.monotonic_ns)

@@ -30,9 +30,9 @@ from edge_runtime.contracts.release import Compatibility, Name, VersionRange, lo
 _SIMULATED = Path(__file__).parents[1] / "edge_runtime" / "drivers" / "sim"
 _SHIPPED, _EMBODIMENT = _SIMULATED / "bundles" / "pocket_vla", _SIMULATED / "config" / "embodiment.toml"
 _CHECKOUT = checkout()
-# A rebuild in a checkout replaces what ships; from an installed package it goes into the current folder.
-_BUNDLE = _SHIPPED if _CHECKOUT else Path("pocket_vla")
-_WEIGHTS = (_CHECKOUT / "assets" if _CHECKOUT else Path()) / "pocket_vla_train" / "weights_fp16.safetensors"
+# What ships is replaced by who names it: a command without arguments writes into the current folder.
+_BUNDLE, _NEW_WEIGHTS = Path("pocket_vla"), Path("pocket_vla_train") / "weights_fp16.safetensors"
+_WEIGHTS = (_CHECKOUT / "assets" if _CHECKOUT else Path()) / _NEW_WEIGHTS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     for command in (build, export):
         command.add_argument("family", nargs="?", choices=("pocket_vla",), default="pocket_vla", help="model family")
         command.add_argument("--out", type=Path, default=_BUNDLE, help=f"folder of the bundle (default {_BUNDLE})")
-        command.add_argument("--weights", type=Path, default=_WEIGHTS, help=f"stored weights (default {_WEIGHTS})")
+        weights = _NEW_WEIGHTS if command is build else _WEIGHTS
+        command.add_argument("--weights", type=Path, default=weights, help=f"stored weights (default {weights})")
         command.add_argument("--episodes", type=int, help="closed-loop episodes at the end; 0 for none")
     check = commands.add_parser("check", help="verify digests and run the parity gate on the bundle's golden pairs")
     check.add_argument(
@@ -161,6 +162,7 @@ def _converted(given: object, kind: type[_T]) -> _T:
 def _build(arguments: argparse.Namespace, say: object) -> None:
     from dataclasses import replace
 
+    from export_tools.bundle import require_replaceable
     from export_tools.families.pocket_vla.build import (
         Recipe,
         export_bundle,
@@ -170,6 +172,7 @@ def _build(arguments: argparse.Namespace, say: object) -> None:
     )
 
     assert callable(say)
+    require_replaceable(arguments.out)
     recipe = Recipe(seed=arguments.seed)
     asked = {
         "observations": arguments.observations,
@@ -189,11 +192,15 @@ def _export(arguments: argparse.Namespace, say: object) -> None:
     import json
     from dataclasses import replace
 
+    from export_tools.bundle import require_replaceable
     from export_tools.families.pocket_vla.build import Recipe, export_bundle, load_weights
 
     assert callable(say)
-    stored = arguments.out / "training.json"
-    figures = json.loads(stored.read_text()) if stored.exists() else {}
+    require_replaceable(arguments.out)
+    # The figures of the run that the weights are from, where a bundle of it is here.
+    beside = (folder / "training.json" for folder in (arguments.out, _SHIPPED))
+    stored = next((path for path in beside if path.exists()), None)
+    figures = {} if stored is None else json.loads(stored.read_text())
     recipe = Recipe(**figures["recipe"]) if "recipe" in figures else Recipe()
     if arguments.episodes is not None:
         recipe = replace(recipe, closed_loop_episodes=arguments.episodes)

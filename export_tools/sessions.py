@@ -8,18 +8,27 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edge_runtime.policies.session import OrtSession, Session, Tensors, TensorSpec
+from edge_runtime.contracts.manifest import Graph
+from edge_runtime.policies.session import OrtSession, Session, Tensors, TensorSpec, Weights
 
 THREADS = 2
 
 
-def exported_sessions(folder: Path, graphs: Iterable[str]) -> dict[str, Session]:
+def exported_sessions(folder: Path, graphs: Iterable[Graph]) -> dict[str, Session]:
     """Sessions of the graphs in `folder`, by their paths, as robots run them.
 
     Raises:
         EngineError: a graph that cannot be run.
     """
-    return {graph: OrtSession(graph, (folder / graph).read_bytes(), threads=THREADS) for graph in graphs}
+    return {
+        graph.path: OrtSession(
+            graph.path,
+            (folder / graph.path).read_bytes(),
+            threads=THREADS,
+            weights=Weights(folder, graph.external_data) if graph.external_data else None,
+        )
+        for graph in graphs
+    }
 
 
 class RecordedSession:

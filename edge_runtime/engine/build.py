@@ -31,10 +31,10 @@ def build(folder: Path, config: RobotConfig) -> BuildReport:
     """
     manifest = verify_bundle(folder)
     require_ours(manifest, config)
-    engines, graphs = Engines.of(config), [graph.path for graph in manifest.policy.graphs]
+    engines, graphs = Engines.of(config), manifest.policy.graphs
     report = BuildReport(bundle=manifest.digest, backend=engines.backend.name, device=engines.backend.device)
     try:
-        built = [engines.build(manifest.digest, folder, graph, _say) for graph in graphs]
+        built = [engines.build(manifest.digest, folder, graph.path, _say, graph.external_data) for graph in graphs]
     except OtaError as error:
         return msgspec.structs.replace(report, refusal=str(error.refusal), detail=error.detail)
     return msgspec.structs.replace(report, engines=tuple(built))

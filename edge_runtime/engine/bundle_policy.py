@@ -64,7 +64,7 @@ class BundlePolicy:
         sessions, digests = {}, {}
         for graph in contract.graphs:
             sessions[graph.path], digests[graph.path] = engines.loaded(
-                manifest.digest, folder, graph.path, threads=threads
+                manifest.digest, folder, graph.path, threads=threads, external_data=graph.external_data
             )
         text = contract.inputs.text
         tokenizer = None if text is None else open_tokenizer(text, folder)

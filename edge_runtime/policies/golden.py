@@ -51,11 +51,9 @@ def run_pairs(policy: Answering, manifest: Manifest, folder: Path, embodiment: E
         return GoldenReport(bundle=manifest.digest, verdict="no_data")
     data = read_pairs(folder / GOLDEN_NAME, manifest.policy)
     plans = np.stack([plan_of(policy, embodiment, data, case) for case in range(len(data[_PLAN]))])
-    error_rad = np.abs(plans[..., :-1] - data[_PLAN][..., :-1]).reshape(-1, len(embodiment.joints))
+    error_rad, flips = differences(data[_PLAN], plans, embodiment.gripper.opening_max_m)
     # The percentile passes over a few actions: none of them may be worse than merely far off.
     error_p99_rad = np.where(np.isfinite(error_rad).all(axis=0), np.percentile(error_rad, 99, axis=0), NOT_FINITE)
-    half_open_m = embodiment.gripper.opening_max_m / 2.0
-    flips = int(((plans[..., -1] > half_open_m) != (data[_PLAN][..., -1] > half_open_m)).sum())
     bound_p99_rad = manifest.parity.bound_p99_rad
     matched = bool(np.isfinite(plans).all()) and flips == 0 and bool((error_p99_rad <= bound_p99_rad).all())
     return GoldenReport(
@@ -67,6 +65,19 @@ def run_pairs(policy: Answering, manifest: Manifest, folder: Path, embodiment: E
         bound_p99_rad=bound_p99_rad,
         gripper_flips=flips,
     )
+
+
+def differences(
+    trained: NDArray[np.floating], run: NDArray[np.floating], opening_max_m: float
+) -> tuple[NDArray[np.float64], int]:
+    """How far plans are from those of the trained policy, both (cases, horizon, joints + 1) in rad and m.
+
+    Returns:
+        (cases * horizon, joints) in rad, and how many actions are on the other side of a half-open gripper.
+    """
+    error_rad = np.abs(np.asarray(run, np.float64) - trained)[..., :-1]
+    flips = (run[..., -1] > opening_max_m / 2.0) != (trained[..., -1] > opening_max_m / 2.0)
+    return error_rad.reshape(-1, error_rad.shape[-1]), int(flips.sum())
 
 
 def plan_of(

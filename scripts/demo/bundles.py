@@ -64,7 +64,7 @@ def quicker(bundle: Path, out: Path) -> Manifest:
     policy = msgspec.structs.replace(manifest.policy, decoder=msgspec.structs.replace(decoder, steps=_STEPS))
     manifest = _sealed(out, msgspec.structs.replace(manifest, policy=policy, version=VERSIONS[QUICKER]))
     parity = _parity(out, manifest, load_config(SIM_CONFIG).embodiment)
-    require_parity(parity)
+    require_parity(parity, manifest.precision)
     (out / _PARITY).write_text(json.dumps(msgspec.to_builtins(parity), indent=1) + "\n")
     return _sealed(out, msgspec.structs.replace(manifest, parity=parity))
 
@@ -106,7 +106,9 @@ def _parity(folder: Path, manifest: Manifest, embodiment: Embodiment) -> ParityR
         pairs: dict[str, NDArray[Any]] = dict(archive)
     plans = [plan_of(policy, embodiment, pairs, case) for case in range(len(pairs["plan"]))]
     before = manifest.parity
-    return compare(pairs["plan"], np.stack(plans), before.quantized_weight_fraction, before.inert_inputs)
+    opening_max_m = embodiment.gripper.opening_max_m
+    fraction, inert = before.quantized_weight_fraction, before.inert_inputs
+    return compare(pairs["plan"], np.stack(plans), opening_max_m, fraction, inert)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -145,9 +146,8 @@ def test_each_parity_gate_can_fail() -> None:
         quantized_weight_fraction=0.99,
         inert_inputs=(),
     )
-    require_parity(good)
-    import msgspec
-
+    require_parity(good, "int8")
+    require_parity(msgspec.structs.replace(good, quantized_weight_fraction=0.0), "fp32")
     for change, said in (
         ({"error_p99_rad": (0.02,)}, "p99"),
         ({"gripper_flips": 1}, "gripper"),
@@ -155,4 +155,4 @@ def test_each_parity_gate_can_fail() -> None:
         ({"inert_inputs": ("tokens",)}, "tokens"),
     ):
         with pytest.raises(BundleError, match=said):
-            require_parity(msgspec.structs.replace(good, **change))
+            require_parity(msgspec.structs.replace(good, **change), "int8")

@@ -13,9 +13,9 @@ class GraphRole(str, Enum):
     """When a graph is run. Stable strings.
 
     `encode`: once an observation, in the order in which they are listed; there may be any number of them.
-    `step`: again and again, by the decoder; there is one at most.
+    `step`: again and again, by the decoder; there is one at most, listed last.
 
-    What a graph returns is fed to those after it under the same name.
+    What a graph returns is fed to those after it under the same name; the decoder's result comes from the last one.
     """
 
     ENCODE = "encode"

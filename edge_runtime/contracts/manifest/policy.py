@@ -56,8 +56,8 @@ class PolicyContract(Part, frozen=True):
 
     def __post_init__(self) -> None:
         steps = sum(graph.role is GraphRole.STEP for graph in self.graphs)
-        if not self.graphs or steps > 1:
-            raise ValueError("a policy has graphs, and one of them at most is its step")
+        if not self.graphs or steps > 1 or any(graph.role is GraphRole.STEP for graph in self.graphs[:-1]):
+            raise ValueError("a policy has graphs, and one of them at most is its step, listed behind those it follows")
         if isinstance(self.decoder, (FlowDecoder, DiffusionDecoder)) and not steps:
             raise ValueError(f"decoder {self.decoder.__struct_config__.tag} needs a graph with the role step")
         if isinstance(self.decoder, RegressionDecoder) and steps:

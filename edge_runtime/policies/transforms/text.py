@@ -27,7 +27,7 @@ class InstructionTransform:
     """Turns an instruction into token ids, and keeps those of the last prompt.
 
     Attributes:
-        unknown_words, truncated_words: summed over all different prompts in a row.
+        unknown_words, truncated_words: summed over all different instructions in a row.
     """
 
     def __init__(self, text: TextInput, tokenizer: Tokenizer, embodiment: Embodiment | None = None) -> None:
@@ -35,6 +35,7 @@ class InstructionTransform:
         self._state: StateTransform | None = None
         if text.state is not None and embodiment is not None:
             self._state = StateTransform(text.state.groups, embodiment)
+        self._instruction: str | None = None
         self._said: str | None = None
         self._prompt = Prompt(
             np.zeros((1, text.max_tokens), dtype=np.int64), np.zeros((1, text.max_tokens), dtype=np.bool_)
@@ -58,6 +59,9 @@ class InstructionTransform:
             tokens = self._tokenizer.encode(said, self._text.max_tokens)
             self._said = said
             self._prompt = Prompt(np.array([tokens.ids], dtype=np.int64), np.array([tokens.mask], dtype=np.bool_))
-            self.unknown_words += tokens.unknown_words
-            self.truncated_words += tokens.truncated_words
+            # A prompt that differs in the state alone has been counted.
+            if instruction != self._instruction:
+                self._instruction = instruction
+                self.unknown_words += tokens.unknown_words
+                self.truncated_words += tokens.truncated_words
         return self._prompt

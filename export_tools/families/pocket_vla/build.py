@@ -25,7 +25,7 @@ from edge_runtime.contracts.manifest import Provenance
 from edge_runtime.policies.tokenizers.words import WordTokenizer, write_tokenizer
 from export_tools.bundle import replace_folder, seal, tool_versions
 from export_tools.families.pocket_vla.closed_loop import Tally, evaluate
-from export_tools.families.pocket_vla.contract import DENOISE, ENCODE, NAME, policy_contract
+from export_tools.families.pocket_vla.contract import NAME, policy_contract
 from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER, Demonstrations, record
 from export_tools.families.pocket_vla.export import (
     Sample,
@@ -38,7 +38,7 @@ from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
 from export_tools.families.pocket_vla.plans import Plans
 from export_tools.families.pocket_vla.sessions import torch_sessions
 from export_tools.families.pocket_vla.train import BatchMaker, Scaling, TrainingLog, horizon_scale_of, scaling_of, train
-from export_tools.parity import require_parity
+from export_tools.parity import INT8, require_parity
 from export_tools.pictures import range_of
 from export_tools.sessions import exported_sessions
 
@@ -193,10 +193,10 @@ def export_bundle(
         fresh.mkdir()
         say("exporting two graphs and quantizing them to INT8")
         covered = export_int8(trained.model, trained.tokenizer, contract, calibration, work, fresh)
-        exported = Plans(contract, exported_sessions(fresh, (ENCODE, DENOISE)), trained.tokenizer)
+        exported = Plans(contract, exported_sessions(fresh, contract.graphs), trained.tokenizer)
         reference = Plans(contract, torch_sessions(trained.model, contract), trained.tokenizer)
         parity = parity_report(reference, exported, held_out, covered)
-        require_parity(parity)
+        require_parity(parity, INT8)
         say(f"parity holds: p99 {max(parity.error_p99_rad):.4f} rad, {parity.quantized_weight_fraction:.1%} INT8")
         figures = {**figures, "export_minutes": round((time.monotonic() - started) / 60.0, 2)}
         if recipe.closed_loop_episodes:
@@ -209,6 +209,7 @@ def export_bundle(
             fresh,
             name=NAME,
             release=RELEASE,
+            precision=INT8,
             parameters=sum(p.numel() for p in trained.model.parameters()),
             policy=contract,
             provenance=Provenance(command=command, seed=recipe.seed, versions=tool_versions(PACKAGES)),

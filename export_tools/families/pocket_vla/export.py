@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from edge_runtime.contracts.manifest import ParityReport, PolicyContract
 from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, SceneObject, phrase
 from edge_runtime.policies.tokenizers.words import WordTokenizer
-from export_tools.families.pocket_vla.contract import DENOISE, ENCODE
+from export_tools.families.pocket_vla.contract import DENOISE, ENCODE, embodiment
 from export_tools.families.pocket_vla.demonstrations import Demonstrations
 from export_tools.families.pocket_vla.model import ConvNorm, PocketVla
 from export_tools.families.pocket_vla.plans import Plans
@@ -111,7 +111,7 @@ def export_int8(
 ) -> Coverage:
     """Write the INT8 `encode.onnx` and `denoise.onnx` to `target`; `work` keeps the floating-point ones."""
     encode, denoise = export_float(model, work)
-    recorded = {name: RecordedSession(session) for name, session in exported_sessions(work, (ENCODE, DENOISE)).items()}
+    recorded = {name: RecordedSession(session) for name, session in exported_sessions(work, contract.graphs).items()}
     run = Plans(contract, recorded, tokenizer)
     for s in calibration:
         run(s.scene, s.wrist, s.words, s.state)
@@ -134,4 +134,6 @@ def parity_report(reference: Plans, exported: Plans, held_out: list[Sample], cov
         "state": np.asarray(inputs["state"], np.float32) + np.float32(0.5),
     }
     inert = inert_inputs(exported.normalized, inputs, changed)
-    return compare(np.stack([a for a, _ in plans]), np.stack([b for _, b in plans]), covered.fraction, inert)
+    opening_max_m = embodiment().gripper.opening_max_m
+    pair = np.stack([a for a, _ in plans]), np.stack([b for _, b in plans])
+    return compare(*pair, opening_max_m, covered.fraction, inert)
