@@ -414,3 +414,45 @@ def token_bundle(folder: Path, *, is_end_effector: bool = False) -> Path:
     """The third family's bundle, without golden pairs."""
     contract = token_contract(two_armed(), is_end_effector=is_end_effector)
     return write(folder, contract, token_graphs(), files={"tokenizer.json": byte_tokenizer()})
+
+
+def blind_bundle(folder: Path, embodiment: Embodiment) -> Path:
+    """Neither camera nor word: from the joints alone, the first one creeps on by a thousandth of a radian an action."""
+    joints, horizon = embodiment.joint_names, 20
+    width = len(joints)
+    creep = np.zeros((1, horizon, width), np.float32)
+    creep[0, :, 0] = 0.001 * np.arange(1, horizon + 1)
+    node = helper.make_node
+    graph = onnx_bundle.model(
+        [
+            node("Mul", ["state", "zero"], ["still"]),
+            node("Unsqueeze", ["still", "axis"], ["row"]),
+            node("Add", ["row", "creep"], ["action"]),
+        ],
+        [onnx_bundle.tensor("state", TensorProto.FLOAT, 1, width)],
+        [onnx_bundle.tensor("action", TensorProto.FLOAT, 1, horizon, width)],
+        zero=np.array(0.0, np.float32),
+        axis=np.array([1], np.int64),
+        creep=creep,
+    )
+    contract = PolicyContract(
+        family="creeper",
+        embodiment=embodiment.name,
+        joint_names=joints,
+        joint_digest=embodiment.joint_digest,
+        inputs=Inputs(
+            state=StateInput(tensor="state", groups=(JointPositionState(joints=joints, statistics=Unscaled()),))
+        ),
+        graphs=(Graph(role=GraphRole.ENCODE, path="creep.onnx"),),
+        decoder=RegressionDecoder(actions="action"),
+        outputs=Outputs(
+            horizon=horizon,
+            action_dt_ns=50_000_000,
+            trained_delay=0,
+            groups=(
+                JointPositions(joints=joints, relative_to="observed", statistics=Unscaled()),
+                Held(joints=(), gripper=True),
+            ),
+        ),
+    )
+    return write(folder, contract, {"creep.onnx": graph})
