@@ -105,7 +105,7 @@ ORDER = (*LEFT, FINGER, *RIGHT)
 GRIPPER = MeanStd(mean=(0.5,), std=(0.25,))
 
 
-def camera_input(camera: str, **changes: Any) -> CameraInput:
+def camera_input(camera: str | None, **changes: Any) -> CameraInput:
     """A picture as torchvision's models take it."""
     fields: dict[str, Any] = {
         "camera": camera,
@@ -414,6 +414,65 @@ def token_bundle(folder: Path, *, is_end_effector: bool = False) -> Path:
     """The third family's bundle, without golden pairs."""
     contract = token_contract(two_armed(), is_end_effector=is_end_effector)
     return write(folder, contract, token_graphs(), files={"tokenizer.json": byte_tokenizer()})
+
+
+def one_eyed_bundle(folder: Path, embodiment: Embodiment) -> Path:
+    """Two places for cameras, of which the robot has one.
+
+    Each value of an action is 0.1 where the first is there and the other is not, and 0.001 for a grey level of either.
+    """
+    joints, horizon = embodiment.joint_names, 2
+    node, px = helper.make_node, (1, 4, 4, 3)
+    nodes = []
+    for place in ("first", "other"):
+        nodes += [
+            node("Cast", [place], [f"{place}_float"], to=TensorProto.FLOAT),
+            node("ReduceMean", [f"{place}_float"], [f"{place}_mean"], keepdims=0),
+            node("Cast", [f"{place}_mask"], [f"{place}_there"], to=TensorProto.FLOAT),
+        ]
+    nodes += [
+        node("Sum", ["first_mean", "other_mean"], ["grey"]),
+        node("Mul", ["grey", "thousandth"], ["of_grey"]),
+        node("Sub", ["first_there", "other_there"], ["there"]),
+        node("Mul", ["there", "tenth"], ["of_masks"]),
+        node("Add", ["of_grey", "of_masks"], ["all"]),
+        node("Expand", ["all", "shape"], ["action"]),
+    ]
+    graph = onnx_bundle.model(
+        nodes,
+        [
+            *(onnx_bundle.tensor(place, TensorProto.UINT8, *px) for place in ("first", "other")),
+            *(onnx_bundle.tensor(f"{place}_mask", TensorProto.BOOL, 1) for place in ("first", "other")),
+        ],
+        [onnx_bundle.tensor("action", TensorProto.FLOAT, 1, horizon, len(joints))],
+        thousandth=np.array(0.001, np.float32),
+        tenth=np.array(0.1, np.float32),
+        shape=np.array([1, horizon, len(joints)], np.int64),
+    )
+    raw = {"width_px": 4, "height_px": 4, "layout": "hwc", "scale": RawPixels()}
+    cameras = (
+        camera_input("high", tensor="first", mask="first_mask", **raw),
+        camera_input(None, tensor="other", mask="other_mask", **raw),
+    )
+    contract = PolicyContract(
+        family="one_eyed",
+        embodiment=embodiment.name,
+        joint_names=joints,
+        joint_digest=embodiment.joint_digest,
+        inputs=Inputs(cameras=cameras),
+        graphs=(Graph(role=GraphRole.ENCODE, path="policy.onnx"),),
+        decoder=RegressionDecoder(actions="action"),
+        outputs=Outputs(
+            horizon=horizon,
+            action_dt_ns=DT_NS,
+            trained_delay=0,
+            groups=(
+                JointPositions(joints=joints, relative_to="zero", statistics=Unscaled()),
+                Held(joints=(), gripper=True),
+            ),
+        ),
+    )
+    return write(folder, contract, {"policy.onnx": graph})
 
 
 def blind_bundle(folder: Path, embodiment: Embodiment) -> Path:

@@ -132,7 +132,7 @@ def read_pairs(path: Path, contract: PolicyContract) -> dict[str, NDArray[Any]]:
     if (found := int(data[_FORMAT])) != GOLDEN_FORMAT:
         raise BundleError(f"{path}: golden pairs of format {found}, this software reads {GOLDEN_FORMAT}: update it")
     width, cases = len(contract.joint_names) + 1, _length(data.get(_PLAN))
-    pictures = {picture_key(camera.camera) for camera in contract.inputs.cameras}
+    pictures = {picture_key(camera) for camera in contract.cameras}
     expected: dict[str, tuple[str, tuple[int, ...]]] = {
         _STATE: ("f", (cases, width)),
         _PLAN: ("f", (cases, contract.horizon, width)),

@@ -78,7 +78,13 @@ class PolicyRunner:
             () if step is None else step.cache,
             (1, contract.horizon, contract.outputs.width),
         )
-        self._images = {camera.camera: ImageTransform(camera) for camera in inputs.cameras}
+        # By tensor: a camera that the robot does not have has no name.
+        self._images = {camera.tensor: ImageTransform(camera) for camera in inputs.cameras}
+        self._seen = {camera.camera: camera.tensor for camera in inputs.cameras if camera.camera is not None}
+        for camera in inputs.cameras:
+            if camera.camera is None:
+                image = self._images[camera.tensor]
+                image.fill(np.zeros_like(image.picture))
         self._state = (
             None if inputs.state is None else StateTransform(inputs.state.groups, embodiment, inputs.state.padded_to)
         )
@@ -93,7 +99,7 @@ class PolicyRunner:
     @property
     def cameras(self) -> tuple[str, ...]:
         """The cameras it looks at."""
-        return tuple(self._images)
+        return self._contract.cameras
 
     @property
     def reads_instructions(self) -> bool:
@@ -123,14 +129,14 @@ class PolicyRunner:
 
     def look(self, camera: str, pixels: NDArray[np.uint8]) -> None:
         """Take a picture of `camera`, (height, width, 3) RGB, in: it is not needed any more after this."""
-        self._images[camera].fill(pixels)
+        self._images[self._seen[camera]].fill(pixels)
 
     def strangeness(self) -> float | None:
         """Of the strangest picture that is about to be fed; None if the bundle does not say what it was trained on."""
         cameras = self._contract.inputs.cameras
-        known = [(camera.camera, camera.trained_on) for camera in cameras if camera.trained_on is not None]
+        known = [(camera.tensor, camera.trained_on) for camera in cameras if camera.trained_on and camera.camera]
         return max(
-            (strangeness(figures_of(self._images[camera].picture), trained_on) for camera, trained_on in known),
+            (strangeness(figures_of(self._images[tensor].picture), trained_on) for tensor, trained_on in known),
             default=None,
         )
 
@@ -138,9 +144,9 @@ class PolicyRunner:
         """All that the graphs are fed, by name, with the pictures that it looked at last."""
         contract, fed = self._contract.inputs, {}
         for camera in contract.cameras:
-            fed[camera.tensor] = self._images[camera.camera].tensor
+            fed[camera.tensor] = self._images[camera.tensor].tensor
             if camera.mask is not None:
-                fed[camera.mask] = np.ones(1, dtype=np.bool_)
+                fed[camera.mask] = np.array([camera.camera is not None])
         if contract.text is not None and self._instruction is not None:
             prompt = self._instruction.prompt(instruction, observation)
             fed[contract.text.tensor] = prompt.ids
@@ -186,7 +192,7 @@ class PolicyRunner:
 
         The frames which `observation` refers to are not looked at.
         """
-        for camera in self._images:
+        for camera in self.cameras:
             self.look(camera, pictures[camera])
         normalized, _ = self.run(self.inputs(observation, instruction), 0)
         return self.to_physical(normalized, observation)
@@ -198,8 +204,8 @@ class PolicyRunner:
             BundleError: a word or a chunk of it cannot be run, or what comes of it is not finite.
             EngineError: as `run`.
         """
-        for camera, image in self._images.items():
-            self.look(camera, np.full(image.picture.shape, _GREY, dtype=np.uint8))
+        for camera, tensor in self._seen.items():
+            self.look(camera, np.full_like(self._images[tensor].picture, _GREY))
         embodiment = self._embodiment
         home = np.array((*embodiment.home_rad, embodiment.gripper.opening_max_m))
         inputs = self.inputs(observation_of(embodiment, home), "")

@@ -36,6 +36,7 @@ from edge_runtime.engine.golden import check
 from edge_runtime.engine.planner import Planner
 from edge_runtime.ipc.bus import Refusals
 from edge_runtime.ipc.frames import FrameRing, ring_name
+from edge_runtime.policies.golden import observation_of
 from tests.engine.test_planner import HandClock
 from tests.other_families import (
     CAMERA_PX,
@@ -44,6 +45,7 @@ from tests.other_families import (
     HORIZON,
     JOINTS,
     ORDER,
+    one_eyed_bundle,
     regression_bundle,
     regression_contract,
     regression_plan,
@@ -254,6 +256,16 @@ def test_a_dimension_that_never_moved_is_named(tmp_path: Path, robot: Embodiment
     folder = regression_bundle(tmp_path / "bundle", outputs=msgspec.structs.replace(outputs, groups=groups))
     with pytest.raises(BundleError, match=r"outputs\.groups\[0\]\.statistics: half the range of right_joint6 is 5e-10"):
         verify_bundle(folder)
+
+
+def test_a_camera_that_the_robot_does_not_have_is_black_and_masked(tmp_path: Path, robot: Embodiment) -> None:
+    policy = BundlePolicy.load(one_eyed_bundle(tmp_path / "bundle", robot), robot, threads=1)
+    assert policy.cameras == ("high",)
+    picture = np.full((CAMERA_PX[1], CAMERA_PX[0], 3), 50, dtype=np.uint8)
+    observation = observation_of(robot, np.array((*robot.home_rad, 0.04)))
+    position_rad, opening_m = policy.answer_pictures(observation, {"high": picture}, "")
+    np.testing.assert_allclose(position_rad, 0.1 + 0.05, atol=1e-6)
+    np.testing.assert_array_equal(opening_m, 0.04)
 
 
 def test_nothing_on_the_robot_asks_which_family_a_policy_is_of() -> None:

@@ -65,15 +65,17 @@ class CameraInput(Part, frozen=True, omit_defaults=True):
     """One camera, as `tensor` takes it: (1, height_px, width_px, 3), or (1, 3, height_px, width_px) for "chw".
 
     Attributes:
+        camera: its name on the robot; null: the policy has a place for one that this robot does not have, and black is
+            fed there.
         interpolation: of the pixels between pixels.
         antialias: what happens to the detail that a smaller picture has no room for. "none": it flickers; "area": the
             mean over each pixel's area; "triangle": a triangle as wide as two of the new pixels, as Pillow's and
             torchvision's bilinear filters have it.
-        mask: BOOL tensor (1,) that is fed true: this camera is there.
+        mask: BOOL or integer tensor (1,) that says whether this camera is there.
         trained_on: what its training pictures looked like, for the engine to tell how familiar a picture is.
     """
 
-    camera: str
+    camera: str | None
     tensor: str
     width_px: int
     height_px: int

@@ -76,6 +76,11 @@ class PolicyContract(Part, frozen=True):
         return self.outputs.action_dt_ns
 
     @property
+    def cameras(self) -> tuple[str, ...]:
+        """The robot's cameras that it looks at."""
+        return tuple(image.camera for image in self.inputs.cameras if image.camera is not None)
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Paths of everything in the bundle that it names."""
         text = self.inputs.text
@@ -98,7 +103,7 @@ class PolicyContract(Part, frozen=True):
         _require(name_of("policy.joint_digest"), embodiment.joint_digest, self.joint_digest)
         cameras = {camera.name for camera in embodiment.cameras}
         for image in self.inputs.cameras:
-            if image.camera not in cameras:
+            if image.camera is not None and image.camera not in cameras:
                 raise HandshakeError(name_of("policy.inputs.cameras.camera"), sorted(cameras), image.camera)
         text = self.inputs.text
         for field, groups in (

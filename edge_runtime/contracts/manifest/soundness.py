@@ -13,7 +13,7 @@ from edge_runtime.contracts.embodiment import MAX_SIDE_PX
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest.decoding import DiffusionDecoder, FlowDecoder, TokensDecoder
 from edge_runtime.contracts.manifest.document import Manifest
-from edge_runtime.contracts.manifest.inputs import Inputs, twice
+from edge_runtime.contracts.manifest.inputs import twice
 from edge_runtime.contracts.manifest.outputs import Held, Padding
 from edge_runtime.contracts.manifest.parts import ParityReport
 from edge_runtime.contracts.manifest.policy import PolicyContract
@@ -47,7 +47,7 @@ def problems_of(manifest: Manifest) -> Iterator[str]:
     policy = manifest.policy
     found = (
         *_of_groups(policy),
-        *_of_inputs(policy.inputs),
+        *_of_inputs(policy),
         *_of_decoder(policy),
         *_of_time(policy),
         *_of_parity(manifest.parity, len(policy.joint_names)),
@@ -88,8 +88,8 @@ def _of_statistics(field: str, statistics: Statistics, names: Sequence[str]) -> 
             yield f"{field} of {name} is {middle:g} ± {reach:g}, which no joint is in rad and no gripper in m"
 
 
-def _of_inputs(inputs: Inputs) -> Iterator[str]:
-    cameras = twice(tuple(camera.camera for camera in inputs.cameras))
+def _of_inputs(policy: PolicyContract) -> Iterator[str]:
+    inputs, cameras = policy.inputs, twice(policy.cameras)
     if cameras:
         yield f"policy.inputs.cameras.camera has {', '.join(cameras)} twice"
     tensors = twice(inputs.tensors)

@@ -165,6 +165,7 @@ def written(policy: newest.PolicyContract) -> PolicyContract:
     """
     problem = ValueError("format_version 1 can't say this of a policy: write it with format_version 2")
     state, text, outputs, decoder = policy.inputs.state, policy.inputs.text, policy.outputs, policy.decoder
+    images = [camera for camera in policy.inputs.cameras if camera.camera is not None]
     if state is None or text is None or not isinstance(decoder, FlowDecoder):
         raise problem
     if len(state.groups) != 2 or len(outputs.groups) != 2 or len(policy.graphs) != 2:
@@ -184,13 +185,13 @@ def written(policy: newest.PolicyContract) -> PolicyContract:
         joint_digest=policy.joint_digest,
         images=tuple(
             ImageInput(
-                camera=camera.camera,
+                camera=policy.cameras[number],
                 tensor=camera.tensor,
                 width_px=camera.width_px,
                 height_px=camera.height_px,
                 trained_on=camera.trained_on,
             )
-            for camera in policy.inputs.cameras
+            for number, camera in enumerate(images)
         ),
         state_normalization=_joined(plain[0], plain[1]),
         action_normalization=_joined(plain[2], plain[3]),
