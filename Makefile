@@ -62,7 +62,8 @@ bounds: $(BIN)/python ## the lowest and the newest versions that pyproject.toml 
 
 .PHONY: assets
 assets: $(VENV)/.dev ## rebuild the shipped policy from nothing: demonstrations, training, export, quantization, parity
-	@$(BIN)/edge-export build pocket_vla
+	@$(BIN)/edge-export build pocket_vla --out edge_runtime/drivers/sim/bundles/pocket_vla \
+		--weights assets/pocket_vla_train/weights_fp16.safetensors
 
 .PHONY: help
 help: ## list the verbs

@@ -14,6 +14,7 @@ BENCHMARKS = (
     "frames",
     "inference",
     "engine_load",
+    "engine_memory",
     "confidence",
     "faults",
     "stop",

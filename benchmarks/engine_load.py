@@ -36,7 +36,7 @@ def measure(folder: Path) -> dict[str, Any]:
     """Milliseconds: medians over all rounds, each of which has both ways in it."""
     config = load_config(SIM_CONFIG)
     manifest = read_manifest(folder)
-    graphs = (manifest.policy.graphs.encode, manifest.policy.graphs.denoise)
+    graphs = [graph.path for graph in manifest.policy.graphs]
     taken_ms: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="edge-engines-") as work:
         built = Engines(cache=EngineCache(Path(work) / "engines"))

@@ -26,11 +26,11 @@ from rich.table import Table
 
 from benchmarks.record import record
 from edge_runtime.contracts.errors import FrameError
-from edge_runtime.contracts.manifest import ImageInput
+from edge_runtime.contracts.manifest import CameraInput, RawPixels, Stretch
 from edge_runtime.contracts.messages import FrameRef, Observation
 from edge_runtime.contracts.topics import OBSERVATION, decode, encode
-from edge_runtime.engine.transforms import ImageTransform
 from edge_runtime.ipc.frames import FrameReader, FrameRing, ring_name
+from edge_runtime.policies.transforms import ImageTransform
 
 CAMERAS = ("left", "right", "wrist")
 WIDTH_PX, HEIGHT_PX, RATE_HZ = 1280, 720, 30.0
@@ -124,7 +124,20 @@ def _engine_side(run_dir: Path, way: str, count: int) -> Result:
     socket.setsockopt(zmq.SUBSCRIBE, b"")
     socket.connect(OBSERVATION.endpoint(run_dir))
     images = {
-        name: ImageTransform(ImageInput(camera=name, tensor=name, width_px=TENSOR_PX, height_px=TENSOR_PX))
+        name: ImageTransform(
+            CameraInput(
+                camera=name,
+                tensor=name,
+                width_px=TENSOR_PX,
+                height_px=TENSOR_PX,
+                resize=Stretch(),
+                interpolation="bilinear",
+                antialias="area",
+                colours="rgb",
+                layout="hwc",
+                scale=RawPixels(),
+            )
+        )
         for name in CAMERAS
     }
     take: Callable[[Observation, list[zmq.Frame]], None]

@@ -13,10 +13,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import cv2
@@ -34,9 +32,10 @@ from edge_runtime.contracts.messages import FrameRef, Observation
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.ipc.frames import FrameRing, ring_name
 from edge_runtime.policies import session
-from edge_runtime.policies.session import Tensors, TensorSpec
+from edge_runtime.policies.runner import PolicyRunner
+from edge_runtime.policies.tokenizers.seam import open_tokenizer
 from export_tools.families.pocket_vla.build import load_weights
-from export_tools.families.pocket_vla.model import PocketVla
+from export_tools.families.pocket_vla.sessions import torch_sessions
 
 INSTRUCTION = "touch the red cube"
 _WEIGHTS = Path(__file__).parents[1] / "assets" / "pocket_vla_train" / "weights_fp16.safetensors"
@@ -45,31 +44,6 @@ SAME_WITHIN_RAD = 0.05
 WARM_UP_TURNS = 5
 EAGER = "torch eager"
 UINT8 = "bundle, weights as UINT8"
-
-
-class TorchSession:
-    """One of the policy's two graphs in torch eager; see `edge_runtime.policies.session.Session`."""
-
-    def __init__(self, model: PocketVla, manifest: Manifest, *, is_encode: bool) -> None:
-        self.inputs: Mapping[str, TensorSpec] = {}
-        self.outputs: Mapping[str, TensorSpec] = {}
-        self._model = model
-        self._graphs = manifest.policy.graphs
-        self._images = [image.tensor for image in manifest.policy.images]
-        self._prefix = [f"prefix_{layer}" for layer in range(model.config.expert_layers)]
-        self._is_encode = is_encode
-
-    @torch.inference_mode()
-    def run(self, tensors: Mapping[str, NDArray[Any]]) -> Tensors:
-        """Run the graph once."""
-        graphs, model = self._graphs, self._model
-        feed = {name: torch.from_numpy(value) for name, value in tensors.items()}
-        if self._is_encode:
-            scene, wrist = (feed[name] for name in self._images)
-            prefix = model.encode(scene, wrist, feed[graphs.tokens], feed[graphs.state])
-            return {name: value.numpy() for name, value in zip(self._prefix, prefix, strict=True)}
-        velocity = model.denoise(feed[graphs.x], feed[graphs.time], tuple(feed[name] for name in self._prefix))
-        return {graphs.velocity: velocity.numpy()}
 
 
 @dataclass(frozen=True)
@@ -92,8 +66,11 @@ def _torch_policy(folder: Path, weights: Path, manifest: Manifest, embodiment: E
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if parameters != manifest.parameters:
         raise SystemExit(f"{folder} has {manifest.parameters} parameters, {weights} {parameters}: not the same policy")
-    encode, denoise = (TorchSession(model, manifest, is_encode=is_encode) for is_encode in (True, False))
-    return BundlePolicy(manifest, encode, denoise, folder, embodiment)
+    sessions = torch_sessions(model, manifest.policy)
+    text = manifest.policy.inputs.text
+    tokenizer = None if text is None else open_tokenizer(text, folder)
+    runner = PolicyRunner(manifest.name, manifest.policy, sessions, tokenizer, embodiment, time.monotonic_ns)
+    return BundlePolicy(manifest, runner, {})
 
 
 def _require_same_actions(eager: BundlePolicy, quantized: BundlePolicy, observation: Observation) -> None:
@@ -196,9 +173,7 @@ def main() -> None:
     folder = arguments.bundle or config.bundle_dir
     results = _measure(folder, arguments.weights, config.embodiment, arguments.threads, arguments.turns)
     manifest = verify_bundle(folder)
-    table = Table(
-        title=f"{manifest.name} {manifest.version}: one chunk, {manifest.policy.sampler.steps} flow steps, ms"
-    )
+    table = Table(title=f"{manifest.name} {manifest.version}: one chunk, ms")
     for column in ("policy", "threads", "p50 / p99", "model p50", "rest p50 / p99", "speed-up"):
         table.add_column(column, justify="left" if column == "policy" else "right")
     for result in results:

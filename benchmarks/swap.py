@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmarks.record import record
 from benchmarks.robot_in_motion import RobotInMotion, copy_shipped_settings
-from edge_runtime.contracts.manifest import FlowSampler
+from edge_runtime.contracts.manifest.version_1 import FlowSampler
 from edge_runtime.processes import ENGINE
 from edge_runtime.testing.two_bundles import Orders, TwoBundles, variant_of
 

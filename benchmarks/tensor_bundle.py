@@ -57,13 +57,12 @@ def write_bundle(folder: Path, version: str, count: int, tensors: Tensors) -> Ma
         for n in range(count):
             file.write(tensors(n).tobytes())
     shipped = read_manifest(SIM_BUNDLE)
-    graphs = msgspec.structs.replace(shipped.policy.graphs, encode=WEIGHTS, denoise=WEIGHTS)
-    tokenizer = msgspec.structs.replace(shipped.policy.tokenizer, path="tokenizer.json")
+    graphs = tuple(msgspec.structs.replace(graph, path=WEIGHTS) for graph in shipped.policy.graphs)
     manifest = msgspec.structs.replace(
         shipped,
         name="made_up_weights",
         version=version,
-        policy=msgspec.structs.replace(shipped.policy, graphs=graphs, tokenizer=tokenizer),
+        policy=msgspec.structs.replace(shipped.policy, graphs=graphs),
         blobs=tuple(blob_of(folder, path) for path in (WEIGHTS, "tokenizer.json")),
     )
     write_manifest(folder, manifest)

@@ -14,6 +14,7 @@ from pathlib import Path
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import (
     FORMAT_VERSION,
+    MANIFEST_NAME,
     Manifest,
     ParityReport,
     PolicyContract,
@@ -43,6 +44,7 @@ def seal(
     *,
     name: str,
     release: str,
+    precision: str,
     parameters: int,
     policy: PolicyContract,
     provenance: Provenance,
@@ -65,7 +67,7 @@ def seal(
         format_version=FORMAT_VERSION,
         name=name,
         version=release,
-        precision="int8",
+        precision=precision,
         parameters=parameters,
         policy=policy,
         blobs=blobs,
@@ -76,8 +78,26 @@ def seal(
     return verify_bundle(folder)
 
 
+def require_replaceable(place: Path) -> None:
+    """Check that nothing lies at `place`, or a bundle, which an export replaces.
+
+    Raises:
+        BundleError: something else lies there.
+    """
+    is_empty = place.is_dir() and not any(place.iterdir())
+    if place.exists() and not is_empty and not (place / MANIFEST_NAME).is_file():
+        raise BundleError(
+            f"{place} is there and is no bundle (no {MANIFEST_NAME} in it): name another folder with --out"
+        )
+
+
 def replace_folder(fresh: Path, place: Path) -> None:
-    """Move `fresh` to `place`; what lay there goes only after the new one is complete beside it."""
+    """Move `fresh` to `place`; a bundle that lay there goes only after the new one is complete beside it.
+
+    Raises:
+        BundleError: what lies there is no bundle, and stays.
+    """
+    require_replaceable(place)
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = place.with_name(place.name + ".new")
     if beside.exists():

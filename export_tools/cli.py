@@ -28,11 +28,12 @@ from edge_runtime.contracts.installation import checkout
 from edge_runtime.contracts.release import Compatibility, Name, VersionRange, load
 from edge_runtime.contracts.text import printable_lines
 
-_SHIPPED = Path(__file__).parents[1] / "edge_runtime" / "drivers" / "sim" / "bundles" / "pocket_vla"
+_SIMULATED = Path(__file__).parents[1] / "edge_runtime" / "drivers" / "sim"
+_SHIPPED, _EMBODIMENT = _SIMULATED / "bundles" / "pocket_vla", _SIMULATED / "config" / "embodiment.toml"
 _CHECKOUT = checkout()
-# A rebuild in a checkout replaces what ships; from an installed package it goes into the current folder.
-_BUNDLE = _SHIPPED if _CHECKOUT else Path("pocket_vla")
-_WEIGHTS = (_CHECKOUT / "assets" if _CHECKOUT else Path()) / "pocket_vla_train" / "weights_fp16.safetensors"
+# What ships is replaced by who names it: a command without arguments writes into the current folder.
+_BUNDLE, _NEW_WEIGHTS = Path("pocket_vla"), Path("pocket_vla_train") / "weights_fp16.safetensors"
+_WEIGHTS = (_CHECKOUT / "assets" if _CHECKOUT else Path()) / _NEW_WEIGHTS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,11 +93,19 @@ def _parser() -> argparse.ArgumentParser:
     for command in (build, export):
         command.add_argument("family", nargs="?", choices=("pocket_vla",), default="pocket_vla", help="model family")
         command.add_argument("--out", type=Path, default=_BUNDLE, help=f"folder of the bundle (default {_BUNDLE})")
-        command.add_argument("--weights", type=Path, default=_WEIGHTS, help=f"stored weights (default {_WEIGHTS})")
+        weights = _NEW_WEIGHTS if command is build else _WEIGHTS
+        command.add_argument("--weights", type=Path, default=weights, help=f"stored weights (default {weights})")
         command.add_argument("--episodes", type=int, help="closed-loop episodes at the end; 0 for none")
     check = commands.add_parser("check", help="verify digests and run the parity gate on the bundle's golden pairs")
     check.add_argument(
         "bundle", type=Path, nargs="?", default=_SHIPPED, help="folder of the bundle (default: the one that ships)"
+    )
+    check.add_argument(
+        "--embodiment",
+        type=Path,
+        default=_EMBODIMENT,
+        metavar="FILE",
+        help="embodiment.toml of the robot type that it is for (default: the simulated arm's)",
     )
     pack = commands.add_parser("pack", help="make a release of a bundle: packs and the manifest that is signed")
     pack.add_argument("bundle", type=Path, help="folder of the bundle")
@@ -156,6 +165,7 @@ def _converted(given: object, kind: type[_T]) -> _T:
 def _build(arguments: argparse.Namespace, say: object) -> None:
     from dataclasses import replace
 
+    from export_tools.bundle import require_replaceable
     from export_tools.families.pocket_vla.build import (
         Recipe,
         export_bundle,
@@ -165,6 +175,7 @@ def _build(arguments: argparse.Namespace, say: object) -> None:
     )
 
     assert callable(say)
+    require_replaceable(arguments.out)
     recipe = Recipe(seed=arguments.seed)
     asked = {
         "observations": arguments.observations,
@@ -184,12 +195,16 @@ def _export(arguments: argparse.Namespace, say: object) -> None:
     import json
     from dataclasses import replace
 
+    from export_tools.bundle import require_replaceable
     from export_tools.families.pocket_vla.build import Recipe, export_bundle, load_weights
 
     assert callable(say)
-    stored = arguments.out / "training.json"
+    require_replaceable(arguments.out)
+    # The figures of the run that the weights are from, where a bundle of it is here.
+    beside = (folder / "training.json" for folder in (arguments.out, _SHIPPED))
+    stored = next((path for path in beside if path.exists()), None)
     try:
-        figures = dict(json.loads(stored.read_bytes())) if stored.exists() else {}
+        figures = {} if stored is None else dict(json.loads(stored.read_bytes()))
         recipe = Recipe(**figures["recipe"]) if "recipe" in figures else Recipe()
     except (ValueError, TypeError) as error:
         raise BundleError(f"{stored}: not the figures of a training: {error}; move it away, or mend it") from error
@@ -200,11 +215,11 @@ def _export(arguments: argparse.Namespace, say: object) -> None:
 
 
 def _check(arguments: argparse.Namespace, say: object) -> None:
-    from export_tools.families.pocket_vla.golden import check_bundle
+    from export_tools.check import check_bundle, read_embodiment
 
     assert callable(say)
-    report = check_bundle(arguments.bundle)
-    say(f"{arguments.bundle}: digests hold; golden pairs within {max(report.error_p99_rad):.4f} rad (p99)")
+    report = check_bundle(arguments.bundle, read_embodiment(arguments.embodiment))
+    say(f"{arguments.bundle}: digests hold; {report.worst}")
 
 
 def _pack(arguments: argparse.Namespace, say: object, console: Console) -> None:

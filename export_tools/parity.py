@@ -12,31 +12,30 @@ import numpy.typing as npt
 
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import ParityReport
+from edge_runtime.policies.golden import differences
 
 Array = npt.NDArray[np.floating]
 Inputs = Mapping[str, npt.NDArray[np.generic]]
 
 # A tenth of a degree of disagreement is lost in a servo; a finger's width at the tool is about 0.02 rad.
 BOUND_P99_RAD = 0.01
+INT8 = "int8"
 MINIMUM_COVERAGE = 0.9
-_HALF_OPEN_M = 0.04
 
 
 def compare(
-    reference: Array, candidate: Array, quantized_weight_fraction: float, inert: tuple[str, ...]
+    reference: Array, candidate: Array, opening_max_m: float, quantized_weight_fraction: float, inert: tuple[str, ...]
 ) -> ParityReport:
     """Report on chunks (S, horizon, joints + 1) in rad and m: reference policy against exported one, same noise."""
     if reference.shape != candidate.shape or reference.ndim != 3:
         raise ValueError(f"chunks differ in shape: {reference.shape} and {candidate.shape}")
-    joints = reference.shape[2] - 1
-    error = np.abs(reference - candidate)[..., :joints].reshape(-1, joints)
-    flips = (reference[..., joints] > _HALF_OPEN_M) != (candidate[..., joints] > _HALF_OPEN_M)
+    error, flips = differences(reference, candidate, opening_max_m)
     return ParityReport(
         samples=len(reference),
         error_max_rad=tuple(round(float(e), 6) for e in error.max(axis=0)),
         error_p99_rad=tuple(round(float(e), 6) for e in np.percentile(error, 99, axis=0)),
         bound_p99_rad=BOUND_P99_RAD,
-        gripper_flips=int(flips.sum()),
+        gripper_flips=flips,
         quantized_weight_fraction=round(quantized_weight_fraction, 4),
         inert_inputs=inert,
     )
@@ -53,8 +52,11 @@ def inert_inputs(run: Callable[[Inputs], Array], inputs: Inputs, perturbed: Inpu
     )
 
 
-def require_parity(report: ParityReport) -> None:
-    """Raise `BundleError` naming every gate that failed."""
+def require_parity(report: ParityReport, precision: str) -> None:
+    """Raise `BundleError` naming every gate that failed.
+
+    That most of the weights are quantized is asked of a bundle whose `precision` says so.
+    """
     failed = []
     if max(report.error_p99_rad) > report.bound_p99_rad:
         failed.append(f"p99 error {max(report.error_p99_rad):.4f} rad is above {report.bound_p99_rad} rad")
@@ -62,7 +64,7 @@ def require_parity(report: ParityReport) -> None:
         failed.append(
             f"{report.gripper_flips} actions open the gripper where the trained policy closes it, or the reverse"
         )
-    if report.quantized_weight_fraction < MINIMUM_COVERAGE:
+    if precision == INT8 and report.quantized_weight_fraction < MINIMUM_COVERAGE:
         failed.append(f"only {report.quantized_weight_fraction:.0%} of the weights are INT8")
     if report.inert_inputs:
         failed.append(f"inputs without effect: {', '.join(report.inert_inputs)}")

@@ -1,4 +1,4 @@
-"""What a policy's training pictures looked like, in the manifest's five figures; the engine measures with the same."""
+"""What a policy's training pictures looked like, in the manifest's five figures, as the engine measures them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contracts.manifest import PictureFigures, PictureRange
+from edge_runtime.policies.out_of_distribution import figures_of
 
 _DIGITS = 100.0
 
 
 def range_of(pictures: NDArray[np.uint8]) -> PictureRange:
     """Lowest and highest figures over `pictures`, (count, height, width, 3) RGB at the size that is fed, count ≥ 1."""
-    figures = np.array([_figures(picture.astype(np.float64)) for picture in pictures])
+    figures = np.array([msgspec.structs.astuple(figures_of(picture)) for picture in pictures])
     return PictureRange(
         pictures=len(pictures),
         low=_rounded(figures.min(axis=0), math.floor),
@@ -27,8 +29,3 @@ def range_of(pictures: NDArray[np.uint8]) -> PictureRange:
 def _rounded(figures: NDArray[Any], outwards: Callable[[float], int]) -> PictureFigures:
     values = (outwards(value * _DIGITS) / _DIGITS for value in figures.tolist())
     return PictureFigures(**dict(zip(PictureFigures.__struct_fields__, values, strict=True)))
-
-
-def _figures(picture: NDArray[Any]) -> tuple[float, ...]:
-    steps = np.abs(np.diff(picture, axis=1))
-    return (*picture.mean(axis=(0, 1)), picture.std(axis=(0, 1)).mean(), steps.mean())

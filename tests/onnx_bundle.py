@@ -14,20 +14,17 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.contracts.embodiment import Embodiment
-from edge_runtime.contracts.manifest import (
+from edge_runtime.contracts.manifest import Manifest, ParityReport, Provenance, blob_of, write_manifest
+from edge_runtime.contracts.manifest.version_1 import (
     FlowSampler,
     Graphs,
     ImageInput,
-    Manifest,
     Normalization,
-    ParityReport,
     PolicyContract,
-    Provenance,
     Tokenizer,
-    blob_of,
-    write_manifest,
+    upgraded,
 )
-from edge_runtime.contracts.tokenizer import WordTokenizer, write_tokenizer
+from edge_runtime.policies.tokenizers.words import WordTokenizer, write_tokenizer
 
 SIDE_PX = 32
 CAMERAS = ("scene", "wrist")
@@ -128,7 +125,7 @@ def write(
         version="1",
         precision="fp32",
         parameters=0,
-        policy=PolicyContract(**contract),  # type: ignore[arg-type]
+        policy=upgraded(PolicyContract(**contract)),  # type: ignore[arg-type]
         blobs=tuple(blob_of(folder, path) for path in ("denoise.onnx", "encode.onnx", "words.json")),
         provenance=Provenance(command="none", seed=0, versions={}),
         parity=ParityReport(

@@ -84,5 +84,5 @@ def plant(config: RobotConfig, bundle: Path) -> None:
     """Put such engines of `bundle` where the robot of `config` keeps its own, under the keys that it asks for."""
     cache, engines, manifest = EngineCache.of(config), Engines.of(config), read_manifest(bundle)
     assert cache is not None
-    for graph in (manifest.policy.graphs.encode, manifest.policy.graphs.denoise):
+    for graph in [graph.path for graph in manifest.policy.graphs]:
         cache.write(engines.key(manifest.digest, graph), optimize(graph, saturating((bundle / graph).read_bytes())))

@@ -158,6 +158,9 @@ ANSWERS: dict[str, Explanation] = {
     "refused_unreadable": Explanation(
         "the robot follows no instruction now", "Say it in words that the policy knows. To stop it: [stop]."
     ),
+    "reads_none": Explanation(
+        "nothing that is said changes what this robot does", "To let it work: [arm]. To stop it: [stop]."
+    ),
     "refused_pace": Explanation(
         "its policy is too slow for the reach of its plans, or for this robot's limits",
         "`edge-runtime check` says what to change.",

@@ -164,7 +164,8 @@ class Operator:
 
         Raises:
             OperatorError: the policy can't read that (`answer` is "refused_unreadable", the message names the words
-                that it lacks) and follows nothing now; or another operator's came later, or the engine keeps silent.
+                that it lacks) and follows nothing now; it follows no instructions ("reads_none"), and arming is what
+                starts it; or another operator's came later, or the engine keeps silent.
         """
         command = self._command(OperatorKind.INSTRUCT, text)
         self._instruction = command
@@ -318,11 +319,13 @@ class Operator:
         try:
             self.instruct(instruction)
         except OperatorError as error:
-            if error.answer != InstructionAnswer.REFUSED_UNREADABLE.value:
+            if error.answer == InstructionAnswer.REFUSED_UNREADABLE.value:
+                engine = self.watcher.engine
+                self.watcher.followed.clear()
+                return error.answer, engine.detail if engine is not None else str(error)
+            # A policy that reads none is started by arming alone.
+            if error.answer != InstructionAnswer.READS_NONE.value:
                 raise
-            engine = self.watcher.engine
-            self.watcher.followed.clear()
-            return error.answer, engine.detail if engine is not None else str(error)
         self.arm()
         # Reports from before the answer are of the episode before.
         self.watcher.followed.clear()

@@ -58,7 +58,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """One look at a running robot. Values are None where nobody has said anything yet.
 
     `instruction`: that is followed, empty for none. `instruction_refused`: the newest one, where it was refused, and
-    `instruction_problem` why; empty where it was not.
+    `instruction_problem` why; empty where it was not. Of a policy that follows no instructions the problem says so.
 
     `chunk_age_ms`, `plan_left_ms`: of the chunk that is followed. `verdicts`: reasons of the safety kernel in the last
     two seconds. `interventions`: ticks in which it altered or refused a setpoint. `refusals`: by process, topic and
@@ -118,7 +118,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         """What is followed, or why nothing is."""
         if self.instruction_refused:
             return f"none: {self.instruction_refused!r} was refused: {self.instruction_problem}"
-        return self.instruction or "none"
+        return self.instruction or (f"none: {self.instruction_problem}" if self.instruction_problem else "none")
 
     @property
     def refused(self) -> int:
@@ -224,12 +224,13 @@ class Watcher:
         beat, control = self.heartbeats.get("engine"), self.heartbeats.get("control")
         gauges = beat.gauges if beat is not None else {}
         refused = engine is not None and engine.answer is InstructionAnswer.REFUSED_UNREADABLE
+        reads_none = engine is not None and engine.answer is InstructionAnswer.READS_NONE
         loop = report.loop if report is not None else None
         following = report is not None and report.chunk_age_ns is not None
         return Status(
             instruction=engine.instruction if engine is not None else "",
             instruction_refused=engine.asked if engine is not None and refused else "",
-            instruction_problem=engine.detail if engine is not None and refused else "",
+            instruction_problem=engine.detail if engine is not None and (refused or reads_none) else "",
             state=self.control_state,
             verdicts=tuple(name for name, seen_s in self._verdicts.items() if now_s - seen_s < _REASONS_SHOWN_S),
             interventions=self.interventions,

@@ -12,13 +12,15 @@ MAX_READING_CHARS = 640
 class InstructionAnswer(str, Enum):
     """What became of an instruction. Stable strings.
 
-    `none`: there was none since the engine started. `refused_overtaken`: another operator's came later.
+    `none`: there was none since the engine started. `refused_overtaken`: another operator's came later. `reads_none`:
+    the policy that acts follows no instructions: it does what it was trained for whenever the robot is armed.
     """
 
     NONE = "none"
     FOLLOWED = "followed"
     REFUSED_UNREADABLE = "refused_unreadable"
     REFUSED_OVERTAKEN = "refused_overtaken"
+    READS_NONE = "reads_none"
 
 
 class EngineStatus(Message, frozen=True):
@@ -31,7 +33,7 @@ class EngineStatus(Message, frozen=True):
         answer: what became of it.
         asked: its words.
         instruction: the sentence that is followed; empty while none is. A refused one leaves none in force.
-        detail: why it was refused, for a person.
+        detail: why it was refused, or is not needed, for a person.
         latency_ns: from the exposure of an observation to the chunk, median of the last ones; of trials before there
             are any.
         horizon_ns: how far beyond that exposure a chunk reaches.

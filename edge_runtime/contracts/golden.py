@@ -2,9 +2,10 @@
 
 They ride as the blob `GOLDEN_NAME` of a bundle, a NumPy archive without pickled objects, written where it was exported:
 `format` (the number `GOLDEN_FORMAT`), for each camera that the policy looks at the pictures as the robot delivers them,
-uint8 RGB of (cases, height, width, 3) under `picture_key`, then `instruction`, `state` (cases, joints + 1) and `plan`
-(cases, horizon, joints + 1), both in rad, the gripper in m. Pictures go by camera and not by tensor: which camera feeds
-which tensor is a part of what the pairs prove. A bundle without them is still a bundle.
+uint8 RGB of (cases, height, width, 3) under `picture_key`, then `instruction` where the policy reads any, `state`
+(cases, joints + 1) and `plan` (cases, horizon, joints + 1), both in rad and in the robot's order, the gripper in m.
+Pictures go by camera and not by tensor, and before they are resized: which camera feeds which tensor, and how, is a
+part of what the pairs prove. A bundle without them is still a bundle.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Topic:
 
 OBSERVATION = Topic("observation", Observation, "driver", 20, 0.25, 4096, 1)
 SCENE_STATUS = Topic("scene_status", SceneStatus, "driver", 20, 0, 4096, 20)
-ACTION_CHUNK = Topic("action_chunk", ActionChunk, "engine", 10, 1.0, 16384, 1)
+ACTION_CHUNK = Topic("action_chunk", ActionChunk, "engine", 10, 1.0, 32768, 1)
 SAFETY_REPORT = Topic("safety_report", SafetyReport, "control", 20, 0, 16384, 1)
 CHUNK_RECEIPT = Topic("chunk_receipt", ChunkReceipt, "control", 10, 0, 2048, 1)
 OPERATOR = Topic("operator", OperatorCommand, "operator", 0, 0, 2560, 1, ("control", "engine"))

@@ -34,7 +34,7 @@ def build(folder: Path, config: RobotConfig) -> BuildReport:
     engines, graphs = Engines.of(config), manifest.policy.graphs
     report = BuildReport(bundle=manifest.digest, backend=engines.backend.name, device=engines.backend.device)
     try:
-        built = [engines.build(manifest.digest, folder, graph, _say) for graph in (graphs.encode, graphs.denoise)]
+        built = [engines.build(manifest.digest, folder, graph.path, _say, graph.external_data) for graph in graphs]
     except OtaError as error:
         return msgspec.structs.replace(report, refusal=str(error.refusal), detail=error.detail)
     return msgspec.structs.replace(report, engines=tuple(built))

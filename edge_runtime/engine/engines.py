@@ -20,7 +20,7 @@ from edge_runtime.contracts.errors import EngineError, OtaError
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
 from edge_runtime.ipc.clock import MonotonicClock
 from edge_runtime.policies.processor import describe
-from edge_runtime.policies.session import VERSION, OrtSession, Session, optimize, settings
+from edge_runtime.policies.session import VERSION, OrtSession, Session, Weights, optimize, settings
 
 Say = Callable[[str], None]
 
@@ -55,6 +55,13 @@ class Backend(Protocol):
             EngineError: no such graph runs here.
         """
 
+    def run_beside(self, name: str, model: bytes, weights: Weights, threads: int) -> Session:
+        """A session of a graph whose weights lie in files beside it.
+
+        Raises:
+            EngineError: no such graph runs here.
+        """
+
 
 class OnnxRuntimeBackend:
     """ONNX Runtime on the CPU. An engine is the graph as its optimiser leaves it, so that loading has less to do."""
@@ -79,6 +86,10 @@ class OnnxRuntimeBackend:
     def run_as_is(self, name: str, model: bytes, threads: int) -> Session | None:
         """See `Backend.run_as_is`."""
         return OrtSession(name, model, threads=threads)
+
+    def run_beside(self, name: str, model: bytes, weights: Weights, threads: int) -> Session:
+        """See `Backend.run_beside`."""
+        return OrtSession(name, model, threads=threads, weights=weights)
 
 
 class Engines:
@@ -118,12 +129,22 @@ class Engines:
         """
         return self.loaded(bundle, folder, graph, threads=threads)[0]
 
-    def loaded(self, bundle: str, folder: Path, graph: str, *, threads: int) -> tuple[Session, str]:
+    def loaded(
+        self, bundle: str, folder: Path, graph: str, *, threads: int, external_data: tuple[str, ...] = ()
+    ) -> tuple[Session, str]:
         """As `session`, with the SHA-256 of the bytes that it really runs: those of an engine, or of the graph.
+
+        Args:
+            external_data: files of the verified bundle that hold the graph's weights. They are mapped, and no engine
+                is made of such a graph: it would hold them a second time.
 
         Raises:
             EngineError: it cannot be run here.
         """
+        if external_data:
+            model = (folder / graph).read_bytes()
+            session = self.backend.run_beside(graph, model, Weights(folder, external_data), threads)
+            return session, sha256(model).hexdigest()
         built = self._load(bundle, graph, threads)
         if built is not None:
             return built[1], sha256(built[0]).hexdigest()
@@ -142,8 +163,12 @@ class Engines:
                 logging.warning("%s: its engine is not kept: %s", graph, error)
         return self.backend.load(graph, engine, threads), sha256(engine).hexdigest()
 
-    def build(self, bundle: str, folder: Path, graph: str, say: Say) -> BuiltEngine:
+    def build(
+        self, bundle: str, folder: Path, graph: str, say: Say, external_data: tuple[str, ...] = ()
+    ) -> BuiltEngine:
         """Have an engine of `graph`, of the verified bundle `bundle` in `folder`, in the cache, one that loads.
+
+        Of a graph with `external_data` there is none to be had, see `loaded`: it is looked whether it runs.
 
         Raises:
             EngineError: it cannot be built here, or there is no cache.
@@ -151,6 +176,9 @@ class Engines:
         """
         if self._cache is None:
             raise EngineError("there is nowhere to keep engines: robot.toml has no section [ota]")
+        if external_data:
+            self.loaded(bundle, folder, graph, threads=1, external_data=external_data)
+            return BuiltEngine(graph=graph, size_bytes=(folder / graph).stat().st_size, reused=True, seconds=0.0)
         found = self._load(bundle, graph, threads=1)
         if found is not None:
             return BuiltEngine(graph=graph, size_bytes=len(found[0]), reused=True, seconds=0.0)

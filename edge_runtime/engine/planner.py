@@ -1,7 +1,8 @@
 """Answers observations: admission, policy, and a chunk that is fit to be sent. Opens no socket.
 
-Sends nothing it is not sure of: no instruction, an observation that is not admitted, a frame that is gone or an output
-that is not finite give no chunk, and are counted. Control then plays out what it has, and holds.
+Sends nothing it is not sure of: no instruction for a policy that reads them, an observation that is not admitted, a
+frame that is gone or an output that is not finite give no chunk, and are counted. Control then plays out what it has,
+and holds.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from edge_runtime.pace import observation_age_max_s
 
 _log = logging.getLogger(__name__)
 
+_READS_NONE = "this policy follows no instructions: it does what it was trained for as soon as the robot is armed"
 _PATIENCE_NS = 10_000_000_000
 _PATIENCE_LATENCIES = 10
 
@@ -117,6 +119,11 @@ class Planner:
         if self._instruction:
             self._read(self._instruction)
 
+    @property
+    def _may_act(self) -> bool:
+        """Whether the policy has all that it has to be told; arming the robot is for control."""
+        return bool(self._instruction) or not self._policy.reads_instructions
+
     def _begin_with(self, policy: Policy) -> None:
         self._policy = policy
         self._latency_ns = policy.trial_ns
@@ -142,6 +149,10 @@ class Planner:
         return True
 
     def _read(self, sentence: str) -> None:
+        if not self._policy.reads_instructions:
+            self._instruction, self._unreadable = "", _READS_NONE
+            _log.info("instruction %d, %r: %s", self._instruction_id, sentence, _READS_NONE)
+            return
         reading = self._policy.read(sentence)
         self._instruction = sentence if reading.is_readable else ""
         detail = reading.detail
@@ -195,7 +206,7 @@ class Planner:
             return None
         # In virtual time the plant waits for an answer to what was asked before.
         is_overtaken = question.instruction_id != self._instruction_id and not self._clock.virtual
-        if not self._instruction or is_overtaken:
+        if not self._may_act or (is_overtaken and self._policy.reads_instructions):
             self._refuse(ACTION_CHUNK.name, Refusal.INSTRUCTION_CHANGED, f"of instruction {question.instruction_id}")
             self._measure(question, actions)
             return None
@@ -244,7 +255,9 @@ class Planner:
 
     def status(self) -> EngineStatus:
         """What became of the newest instruction, and how long a chunk takes."""
-        if self._instruction:
+        if not self._policy.reads_instructions:
+            answer = InstructionAnswer.READS_NONE
+        elif self._instruction:
             answer = InstructionAnswer.FOLLOWED
         else:
             answer = InstructionAnswer.REFUSED_UNREADABLE if self._instruction_id else InstructionAnswer.NONE
@@ -259,7 +272,7 @@ class Planner:
             not_finite=self._not_finite,
             asked=self._asked,
             instruction=self._instruction,
-            detail=self._unreadable,
+            detail=self._unreadable if self._policy.reads_instructions else _READS_NONE,
         )
 
     @property
@@ -310,7 +323,7 @@ class Planner:
 
     def _admits(self, observation: Observation, now_ns: int) -> bool:
         refusal = self._admission.judge(observation, now_ns)
-        if refusal is None and not self._instruction:
+        if refusal is None and not self._may_act:
             refusal = Refusal.NO_INSTRUCTION
         if refusal is not None:
             self._refuse(OBSERVATION.name, refusal, f"{refusal}, sequence {observation.sequence}")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contracts.golden import Proof
 from edge_runtime.contracts.messages import Observation
-from edge_runtime.contracts.sentences import Reading
+from edge_runtime.policies.sentences import Reading
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,10 @@ class Policy(Protocol):
     @property
     def cameras(self) -> tuple[str, ...]:
         """The cameras it looks at."""
+
+    @property
+    def reads_instructions(self) -> bool:
+        """Whether it is told what to do; one that is not does what it was trained for whenever the robot is armed."""
 
     @property
     def counters(self) -> Mapping[str, int]:

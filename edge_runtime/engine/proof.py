@@ -23,10 +23,10 @@ from edge_runtime.contracts import golden
 from edge_runtime.contracts.errors import UnprovenError
 from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport, Proof, ProofVerdict
 from edge_runtime.contracts.manifest import Manifest, read_manifest
-from edge_runtime.contracts.soundness import is_measured
+from edge_runtime.contracts.manifest.soundness import is_measured
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines
-from edge_runtime.engine.golden import run_pairs
+from edge_runtime.policies.golden import run_pairs
 from edge_runtime.policies.processor import threads_for
 
 _ROOMS = (Path(__file__).parent, Path(__file__).parents[1] / "policies", Path(golden.__file__).parent)
@@ -79,7 +79,7 @@ def report_of(
     )
     report = None if anew else kept.read(key)
     if report is None:
-        report = run_pairs(policy, folder, config.embodiment)
+        report = run_pairs(policy, policy.manifest, folder, config.embodiment)
         # What differs is looked at again each time: a person may be mending it.
         if report.verdict == "matched":
             kept.write(key, report)
@@ -117,6 +117,6 @@ def proof_of(manifest: Manifest, report: GoldenReport, engines: Engines) -> Proo
 def _software() -> str:
     """Of the code between a camera and a plan, which may change while its version does not, and of its libraries."""
     digest = sha256(f"numpy {np.__version__} opencv {cv2.__version__}".encode())
-    for path in sorted(path for room in _ROOMS for path in room.glob("*.py")):
+    for path in sorted(path for room in _ROOMS for path in room.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -21,7 +21,7 @@ from edge_runtime.bundles.engine_cache import TIMINGS_NAME, EngineCache, EngineK
 from edge_runtime.contracts.errors import EngineError, OtaError
 from edge_runtime.contracts.installation import explain
 from edge_runtime.gpu import find_gpu
-from edge_runtime.policies.session import Session, Tensors, TensorSpec
+from edge_runtime.policies.session import Session, Tensors, TensorSpec, Weights
 
 WORKSPACE_BYTES = 1 << 30
 """Scratch memory of one layer at most. Without a bound it is all there is, which a Jetson shares with everything."""
@@ -105,6 +105,13 @@ class TensorRtBackend:
     def run_as_is(self, name: str, model: bytes, threads: int) -> Session | None:  # noqa: ARG002
         """See `Backend.run_as_is`: no graph runs without an engine."""
         return None
+
+    def run_beside(self, name: str, model: bytes, weights: Weights, threads: int) -> Session:  # noqa: ARG002
+        """See `Backend.run_beside`. An engine is made of one file."""
+        raise EngineError(
+            f"{name} keeps its weights in {', '.join(weights.files)}: for TensorRT a graph has to be one file. Save it "
+            "with onnx.save_model(model, path, save_as_external_data=False), or use the backend onnxruntime"
+        )
 
     def _timings_key(self) -> EngineKey:
         return EngineKey(

@@ -1,12 +1,13 @@
 """What of a graph keeps it from running the same on every processor.
 
-Guarantees: a graph that `require_runnable` lets pass is one file, and ONNX Runtime multiplies its integers exactly once
+Guarantees: a graph that `require_runnable` lets pass has its weights in itself or in files that the caller vouches for,
+and ONNX Runtime multiplies its integers exactly once
 `session.x64quantprecision` asks for it. Refuses the others with what is the matter and what to do. See ADR 24.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from edge_runtime.contracts.errors import EngineError
@@ -34,7 +35,14 @@ _MOVES = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """What it computes of constants before, without altering their elements."""
 
 
-def require_runnable(name: str, file: GraphFile, *, lowest_is_exact: bool, zero_point_is_needed: bool = False) -> None:
+def require_runnable(
+    name: str,
+    file: GraphFile,
+    *,
+    lowest_is_exact: bool,
+    zero_point_is_needed: bool = False,
+    vouched: Collection[str] = (),
+) -> None:
     """See the module.
 
     Args:
@@ -43,15 +51,17 @@ def require_runnable(name: str, file: GraphFile, *, lowest_is_exact: bool, zero_
         lowest_is_exact: the kernels multiply INT8 weights of -128 exactly. Those of Arm add two products in 16 bits,
             where (-128 * -128) twice is one too many.
         zero_point_is_needed: the library ends the process where it turns INT8 weights without one into UINT8.
+        vouched: files beside the graph that may hold its weights.
 
     Raises:
         EngineError: weights in other files, or a product of integers that is wrong on some processors.
     """
-    others = sorted({tensor.file for tensor in _all_constants(file) if tensor.file is not None})
+    others = sorted({tensor.file for tensor in _all_constants(file) if tensor.file is not None} - {*vouched})
     if others:
         raise EngineError(
             f"{name} keeps weights in other files ({', '.join(others[:3])}), which no manifest vouches for: a graph "
-            "has to be one file. Save it with onnx.save_model(model, path, save_as_external_data=False)"
+            "has to be one file. Save it with onnx.save_model(model, path, save_as_external_data=False), or name the "
+            "files as external_data of the graph"
         )
     kernels = _Kernels(file.opsets.get("", 0), lowest_is_exact, zero_point_is_needed)
     for body in (file.main, *file.functions):

@@ -19,7 +19,7 @@ _EXTERNAL = 1
 class Tensor:
     """A constant: element type as in ONNX, and the file that has its data; None: the graph itself.
 
-    `has_lowest` is whether an INT8 one has an element of -128.
+    `has_lowest` is whether an INT8 one has, or may have, an element of -128.
     """
 
     name: str
@@ -135,7 +135,8 @@ def _tensor(data: memoryview) -> Tensor:
         name=_string(fields, 8),
         element=element,
         file=file if is_external else None,
-        has_lowest=element == INT8 and (_has_lowest_raw(fields) or _has_lowest_listed(fields)),
+        # Data in another file is not read here: it may hold any value.
+        has_lowest=element == INT8 and (is_external or _has_lowest_raw(fields) or _has_lowest_listed(fields)),
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +31,7 @@ VERSION = str(onnxruntime.__version__)
 """Of ONNX Runtime."""
 
 _PROBE_DEPTH, _PROBE_COLUMNS = 64, 16
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _WORDS_MAX = 2000
 _RELEASE = tuple(int(part) for part in re.findall(r"\d+", VERSION)[:2])
 _BEARS_NO_ZERO_POINT = (1, 30)
@@ -64,12 +66,21 @@ class Session(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Files with the weights of a graph, which was verified with them: by name, as the graph has them, in `folder`."""
+
+    folder: Path
+    files: tuple[str, ...]
+
+
 class OrtSession:
     """A graph in ONNX Runtime.
 
     Args:
         name: what errors call it.
         model: the serialised graph, whole: one that wants files beside it, which nobody verified, is refused.
+        weights: the files that it may want. They are mapped into memory and not read.
         threads: threads inside one operator, the calling one among them; no more than there are processors for.
         provider: where it must run. ONNX Runtime falls back to the CPU with no more than a log line; this refuses.
         optimized: the graph is what `optimize` made of one, on this machine: it is run as it is.
@@ -79,7 +90,14 @@ class OrtSession:
     """
 
     def __init__(
-        self, name: str, model: bytes, *, threads: int, provider: str = CPU_PROVIDER, optimized: bool = False
+        self,
+        name: str,
+        model: bytes,
+        *,
+        threads: int,
+        provider: str = CPU_PROVIDER,
+        optimized: bool = False,
+        weights: Weights | None = None,
     ) -> None:
         available = onnxruntime.get_available_providers()
         if provider not in available:
@@ -89,7 +107,9 @@ class OrtSession:
         if optimized:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         else:
-            _require_runnable(name, model)
+            _require_runnable(name, model, () if weights is None else weights.files)
+        if weights is not None:
+            options.add_session_config_entry(_WEIGHTS_FOLDER, str(weights.folder.resolve()))
         self._session = _start(name, model, options, provider)
         active = self._session.get_providers()
         if active[0] != provider:
@@ -149,7 +169,7 @@ def settings(provider: str = CPU_PROVIDER) -> Settings:
     """What every session on `provider` is told on this machine."""
     entries = {
         # A graph given as bytes may still name files, which would be looked for in the current folder.
-        "session.model_external_initializers_file_folder_path": os.devnull,
+        _WEIGHTS_FOLDER: os.devnull,
         # Two sessions whose idle threads spin take the cores from each other and from the control loop.
         "session.intra_op.allow_spinning": "0",
         "session.inter_op.allow_spinning": "0",
@@ -201,12 +221,13 @@ def int8_saturates() -> bool:
     return False
 
 
-def _require_runnable(name: str, model: bytes) -> None:
+def _require_runnable(name: str, model: bytes, vouched: Collection[str] = ()) -> None:
     require_runnable(
         name,
         read_graph(name, model),
         lowest_is_exact=platform.machine() == "x86_64",
         zero_point_is_needed=_RELEASE < _BEARS_NO_ZERO_POINT and int8_saturates(),
+        vouched=vouched,
     )
 
 
@@ -272,6 +293,7 @@ def _silent() -> Any:
 _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(float16)": np.dtype(np.float16),
+    "tensor(double)": np.dtype(np.float64),
     "tensor(int32)": np.dtype(np.int32),
     "tensor(int64)": np.dtype(np.int64),
     "tensor(uint8)": np.dtype(np.uint8),

@@ -13,9 +13,9 @@ import numpy as np
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.golden import GOLDEN_NAME
-from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
+from edge_runtime.contracts.manifest import PolicyContract, blob_of, read_manifest, version_1, write_manifest
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.engine.golden import plan_of
+from edge_runtime.policies.golden import plan_of
 
 SHIPPED: Path = load_config(SIM_CONFIG).bundle_dir
 Arrays = dict[str, Any]
@@ -47,6 +47,11 @@ def agree(folder: Path, embodiment: Embodiment) -> Path:
     data["plan"] = np.stack([plan_of(policy, embodiment, data, case) for case in range(len(data["plan"]))])
     np.savez_compressed(folder / GOLDEN_NAME, **data)
     return seal(folder)
+
+
+def altered(policy: PolicyContract, **fields: object) -> PolicyContract:
+    """`policy`, of a bundle of format version 1, with other values of that version's fields."""
+    return version_1.upgraded(msgspec.structs.replace(version_1.written(policy), **fields))
 
 
 def seal(folder: Path, **changes: object) -> Path:

@@ -8,17 +8,20 @@ from pathlib import Path
 from edge_runtime.contracts.errors import EngineError, OtaError, OtaRefusal
 from edge_runtime.contracts.manifest import (
     FORMAT_VERSION,
-    FlowSampler,
-    Graphs,
     Manifest,
-    Normalization,
     ParityReport,
-    PolicyContract,
     Provenance,
-    Tokenizer,
     blob_of,
     read_manifest,
     write_manifest,
+)
+from edge_runtime.contracts.manifest.version_1 import (
+    FlowSampler,
+    Graphs,
+    Normalization,
+    PolicyContract,
+    Tokenizer,
+    upgraded,
 )
 from edge_runtime.contracts.release import Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
 from edge_runtime.ota.transfer.staging import Staging
@@ -63,7 +66,7 @@ def small_bundle(folder: Path, version: str) -> Path:
         version=version,
         precision="int8",
         parameters=1,
-        policy=policy,
+        policy=upgraded(policy),
         blobs=tuple(blob_of(folder, name) for name in names),
         provenance=Provenance(command="test", seed=0, versions={}),
         parity=ParityReport(

@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-import msgspec
-
 from edge_runtime.bundles.installed import bundle_folder
 from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
@@ -17,7 +15,7 @@ from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.topics import POLICY_ORDER
 from edge_runtime.contracts.updates import PolicyOrder
 from edge_runtime.ipc.bus import Publisher
-from edge_runtime.testing.golden_bundles import agree, seal
+from edge_runtime.testing.golden_bundles import agree, altered, seal
 
 _OTA = """
 [ota]
@@ -32,13 +30,12 @@ store = "store"
 
 
 def variant_of(bundle: Path, folder: Path, **policy: object) -> Path:
-    """A copy of `bundle` whose policy contract differs in these fields, whole by its own manifest.
+    """A copy of `bundle`, whole by its own manifest, whose policy contract differs in these fields of version 1.
 
     Golden pairs that it has are those of its own answers, as if it had been trained so.
     """
     shutil.copytree(bundle, folder)
-    contract = msgspec.structs.replace(read_manifest(folder).policy, **policy)
-    seal(folder, policy=contract, version=f"variant {folder.name}")
+    seal(folder, policy=altered(read_manifest(folder).policy, **policy), version=f"variant {folder.name}")
     return agree(folder, load_config(SIM_CONFIG).embodiment) if (folder / GOLDEN_NAME).exists() else folder
 
 

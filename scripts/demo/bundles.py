@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.embodiment import Embodiment
-from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.errors import BundleError, EdgeError
 from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import (
+    FlowDecoder,
     Manifest,
     ParityReport,
     blob_of,
@@ -34,7 +35,7 @@ from edge_runtime.contracts.manifest import (
     write_manifest,
 )
 from edge_runtime.engine.bundle_policy import BundlePolicy
-from edge_runtime.engine.golden import plan_of
+from edge_runtime.policies.golden import plan_of
 from export_tools.parity import compare, require_parity
 
 QUICKER, MIXED_UP = "quicker", "mixed-up"
@@ -57,11 +58,13 @@ def quicker(bundle: Path, out: Path) -> Manifest:
     """
     shutil.copytree(bundle, out)
     manifest = read_manifest(out)
-    sampler = msgspec.structs.replace(manifest.policy.sampler, steps=_STEPS)
-    policy = msgspec.structs.replace(manifest.policy, sampler=sampler)
+    decoder = manifest.policy.decoder
+    if not isinstance(decoder, FlowDecoder):
+        raise BundleError(f"{bundle}: only a policy of flow steps gets quicker with fewer of them")
+    policy = msgspec.structs.replace(manifest.policy, decoder=msgspec.structs.replace(decoder, steps=_STEPS))
     manifest = _sealed(out, msgspec.structs.replace(manifest, policy=policy, version=VERSIONS[QUICKER]))
     parity = _parity(out, manifest, load_config(SIM_CONFIG).embodiment)
-    require_parity(parity)
+    require_parity(parity, manifest.precision)
     (out / _PARITY).write_text(json.dumps(msgspec.to_builtins(parity), indent=1) + "\n")
     return _sealed(out, msgspec.structs.replace(manifest, parity=parity))
 
@@ -71,7 +74,10 @@ def mixed_up(bundle: Path, out: Path) -> Manifest:
     shutil.copytree(bundle, out)
     manifest = read_manifest(out)
     meant = {word: group[(i + 1) % len(group)] for group in _CONFUSED for i, word in enumerate(group)}
-    path = out / manifest.policy.tokenizer.path
+    text = manifest.policy.inputs.text
+    if text is None:
+        raise BundleError(f"{bundle}: a policy without words can't mix them up")
+    path = out / text.tokenizer.path
     tokenizer = json.loads(path.read_text())
     ids = tokenizer["words"]
     tokenizer["words"] = {word: ids[meant.get(word, word)] for word in ids}
@@ -100,7 +106,9 @@ def _parity(folder: Path, manifest: Manifest, embodiment: Embodiment) -> ParityR
         pairs: dict[str, NDArray[Any]] = dict(archive)
     plans = [plan_of(policy, embodiment, pairs, case) for case in range(len(pairs["plan"]))]
     before = manifest.parity
-    return compare(pairs["plan"], np.stack(plans), before.quantized_weight_fraction, before.inert_inputs)
+    opening_max_m = embodiment.gripper.opening_max_m
+    fraction, inert = before.quantized_weight_fraction, before.inert_inputs
+    return compare(pairs["plan"], np.stack(plans), opening_max_m, fraction, inert)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

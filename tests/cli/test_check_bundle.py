@@ -17,7 +17,8 @@ from edge_runtime.cli.check.row import Level
 from edge_runtime.cli.claims import claims
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import BundleError
-from edge_runtime.contracts.manifest import FlowSampler, read_manifest
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.manifest.version_1 import FlowSampler
 from edge_runtime.policies.processor import allowed
 from edge_runtime.testing.two_bundles import TwoBundles, variant_of
 from tests.system.drift_bundle import write_robot

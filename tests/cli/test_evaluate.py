@@ -20,9 +20,11 @@ import pytest
 from edge_runtime.cli import main
 from edge_runtime.cli.evaluate import _ResultFile
 from edge_runtime.client.status import Watcher
-from edge_runtime.contracts.tokenizer import WordTokenizer, write_tokenizer
+from edge_runtime.config.robot_file import load_config
+from edge_runtime.policies.tokenizers.words import WordTokenizer, write_tokenizer
 from edge_runtime.testing.golden_bundles import seal
 from tests.cli.conftest import Command, traces
+from tests.other_families import blind_bundle
 
 pytestmark = pytest.mark.realtime
 
@@ -148,3 +150,21 @@ def test_a_sentence_that_the_policy_cannot_read_fails_its_episode(
     assert (process.returncode, err) == (0, ""), out
     assert outcomes(file) == ["refused_unreadable"] * 6
     assert "the policy does not know: " in json.loads(file.read_bytes())["per_episode"][0]["reason"]
+
+
+def test_a_policy_without_words_or_cameras_is_started_by_arming_and_moves_the_arm(
+    edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    config = shutil.copytree(robot_toml.parent, tmp_path / "robot") / robot_toml.name
+    shutil.rmtree(config.parent / "bundle")
+    blind_bundle(config.parent / "bundle", load_config(robot_toml).embodiment)
+    file = tmp_path / "result.json"
+    process = edge_runtime(*("evaluate", "--config", config, "--run-dir", run_dir, "--episodes", 2, "--json", file))
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, err) == (0, ""), out
+    result = json.loads(file.read_bytes())
+    # It does nothing that a task asks for, all its time.
+    assert outcomes(file) == ["failed", "failed"]
+    assert min(result["model_ms"]["count"], result["exposure_to_first_command_ms"]["count"]) > 20
+    assert result["chunks_declined"] == 0
+    assert not [kind for kind in result["refusals"] if "instruction" in kind]

@@ -241,6 +241,24 @@ def test_a_sentence_that_the_policy_cannot_read_is_a_refusal_by_name(operator: O
     assert status.instruction_line == "none: 'touch the mug' was refused: the policy does not know: mug"
 
 
+def test_a_policy_that_follows_no_instructions_says_that_arming_starts_it(operator: Operator, tmp_path: Path) -> None:
+    def reads_none(command: Message) -> EngineStatus:
+        return msgspec.structs.replace(
+            engine_status(command),
+            answer=InstructionAnswer.READS_NONE,
+            instruction="",
+            detail="this policy follows no instructions",
+        )
+
+    with (
+        answering(tmp_path, replace(OPERATOR, receivers=("engine",)), ENGINE_STATUS, reads_none),
+        pytest.raises(OperatorError, match=r"reads_none: .*follows no instructions.*[Aa]rm") as caught,
+    ):
+        operator.instruct("touch the red cube")
+    assert caught.value.answer == InstructionAnswer.READS_NONE.value
+    assert operator.watcher.status().instruction_line == "none: this policy follows no instructions"
+
+
 def test_an_instruction_that_another_operator_s_overtook_says_so(operator: Operator, tmp_path: Path) -> None:
     def overtaken(command: Message) -> EngineStatus:
         return msgspec.structs.replace(engine_status(command), instruction_id=2**62)

@@ -15,20 +15,25 @@ from edge_runtime.contracts.embodiment import Embodiment, joint_order_digest
 from edge_runtime.contracts.errors import BundleError, HandshakeError
 from edge_runtime.contracts.manifest import (
     Blob,
-    FlowSampler,
-    Graphs,
-    ImageInput,
     Manifest,
     MotionLimits,
-    Normalization,
     ParityReport,
     PolicyContract,
     Provenance,
-    Tokenizer,
     blob_of,
+    parse_manifest,
     read_manifest,
     verify_bundle,
+    version_1,
     write_manifest,
+)
+from edge_runtime.contracts.manifest.version_1 import (
+    FlowSampler,
+    Graphs,
+    ImageInput,
+    Normalization,
+    Tokenizer,
+    upgraded,
 )
 
 JOINTS = tuple(f"joint{i}" for i in range(1, 8))
@@ -40,6 +45,7 @@ def embodiment() -> Embodiment:
 
 
 def policy(**changes: Any) -> PolicyContract:
+    """One of format version 1, with other values of that version's fields."""
     norm = Normalization(mean=(0.0,) * 8, std=(1.0,) * 8)
     fields: dict[str, Any] = {
         "family": "pocket_vla",
@@ -58,7 +64,7 @@ def policy(**changes: Any) -> PolicyContract:
         ),
         "tokenizer": Tokenizer(path="tokenizer.json", max_tokens=12),
     }
-    return PolicyContract(**{**fields, **changes})
+    return upgraded(version_1.PolicyContract(**{**fields, **changes}))
 
 
 @pytest.fixture
@@ -137,7 +143,7 @@ def test_a_bundle_that_asks_what_cannot_be_is_no_bundle(bundle: Path, needs: dic
 def test_a_whole_bundle_verifies_and_keeps_its_digest(bundle: Path, embodiment: Embodiment) -> None:
     manifest = verify_bundle(bundle)
     manifest.require_fit(embodiment)
-    again = msgspec.json.decode(manifest.canonical_json(), type=Manifest)
+    again = parse_manifest(manifest.canonical_json(), "again")
     assert again == manifest
     assert again.digest == manifest.digest
     assert len(manifest.digest) == 64
@@ -178,7 +184,8 @@ def test_any_bytes_as_manifest_are_refused(tmp_path_factory: pytest.TempPathFact
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"format_version": 2}, "format_version"),
+        ({"format_version": 2}, "unknown field `action_dt_ns`"),
+        ({"format_version": 3}, "format_version 3, this software reads 1 and 2"),
         ({"surprise": 1}, "surprise"),
         ({"blobs": []}, "not among the blobs"),
     ],
@@ -221,7 +228,7 @@ def test_a_policy_of_another_robot_is_refused_by_field(
 
 
 @pytest.mark.parametrize(
-    "change", [{"horizon": 0}, {"horizon": 65}, {"action_dt_ns": 0}, {"action_dt_ns": 20_000_000_000}]
+    "change", [{"horizon": 0}, {"horizon": 129}, {"action_dt_ns": 0}, {"action_dt_ns": 20_000_000_000}]
 )
 def test_a_policy_whose_chunks_could_not_be_sent_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):

@@ -11,8 +11,8 @@ import pytest
 
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import MANIFEST_NAME, read_manifest, verify_bundle
-from edge_runtime.contracts.soundness import is_measured, problems_of
-from edge_runtime.contracts.tokenizer import WordTokenizer, read_tokenizer, write_tokenizer
+from edge_runtime.contracts.manifest.soundness import is_measured, problems_of
+from edge_runtime.policies.tokenizers.words import WordTokenizer, read_tokenizer, write_tokenizer
 from edge_runtime.testing.golden_bundles import SHIPPED, copy_with
 
 Change = Callable[[dict[str, Any]], object]

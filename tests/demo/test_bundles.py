@@ -11,9 +11,10 @@ from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import read_manifest, verify_bundle
-from edge_runtime.contracts.tokenizer import read_tokenizer
+from edge_runtime.contracts.manifest.version_1 import written
 from edge_runtime.drivers.sim.task import all_phrases
 from edge_runtime.engine.golden import check
+from edge_runtime.policies.tokenizers.words import read_tokenizer
 from scripts.demo import bundles
 
 CONFIG = load_config(SIM_CONFIG)
@@ -43,7 +44,7 @@ def test_both_pass_every_check_of_the_robot(made: tuple[Path, Path]) -> None:
 
 def test_the_good_one_needs_fewer_steps_and_says_how_far_off_it_is(made: tuple[Path, Path]) -> None:
     shipped, good = read_manifest(CONFIG.bundle_dir), read_manifest(made[0])
-    assert good.policy.sampler.steps == shipped.policy.sampler.steps - 1
+    assert written(good.policy).sampler.steps == written(shipped.policy).sampler.steps - 1
     assert 0.0 < max(good.parity.error_p99_rad) < good.parity.bound_p99_rad
     assert good.version != shipped.version
 
@@ -57,7 +58,7 @@ def test_fewer_steps_than_the_gate_allows_are_refused(tmp_path: Path, monkeypatc
 def test_the_broken_one_reads_another_sentence_than_it_is_told(made: tuple[Path, Path]) -> None:
     good, bad = (read_tokenizer(folder / "tokenizer.json") for folder in made)
     assert sorted(good.words.values()) == sorted(bad.words.values())
-    length = read_manifest(made[0]).policy.tokenizer.max_tokens
+    length = written(read_manifest(made[0]).policy).tokenizer.max_tokens
     assert all(good.encode(text, length).ids != bad.encode(text, length).ids for text in all_phrases("eval"))
     # Its golden pairs agree with it: what it was told there is what it reads.
     with np.load(made[0] / GOLDEN_NAME) as told, np.load(made[1] / GOLDEN_NAME) as agreed:

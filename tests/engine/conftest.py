@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 
 from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.contracts.embodiment import Embodiment
-from edge_runtime.contracts.manifest import Normalization
+from edge_runtime.contracts.manifest.version_1 import Normalization
 from tests import onnx_bundle
 
 HORIZON = 4

@@ -13,23 +13,20 @@ import pytest
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError, FrameError, HandshakeError
 from edge_runtime.contracts.manifest import (
-    FlowSampler,
-    Graphs,
-    ImageInput,
     PictureFigures,
     PictureRange,
     SentenceContract,
-    Tokenizer,
     blob_of,
     read_manifest,
     write_manifest,
 )
+from edge_runtime.contracts.manifest.version_1 import FlowSampler, Graphs, ImageInput, Tokenizer, written
 from edge_runtime.contracts.messages import FrameRef, Observation
-from edge_runtime.contracts.tokenizer import read_tokenizer, write_tokenizer
-from edge_runtime.engine import bundle_policy
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.ipc.frames import FrameRing, ring_name
-from edge_runtime.testing.golden_bundles import copy_with, seal
+from edge_runtime.policies import runner
+from edge_runtime.policies.tokenizers.words import read_tokenizer, write_tokenizer
+from edge_runtime.testing.golden_bundles import altered, copy_with, seal
 
 BundleWriter = Callable[..., Path]
 OFFSET_STD = 0.1
@@ -222,11 +219,11 @@ def test_a_word_beyond_the_table_that_words_are_looked_up_in_is_refused_by_name(
 def test_more_steps_than_a_chunk_has_time_for_are_refused_with_both_times(
     tmp_path: Path, embodiment: Embodiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_policy, "_CHUNK_MAX_S", 0.0)
+    monkeypatch.setattr(runner, "_CHUNK_MAX_S", 0.0)
     folder = copy_with(tmp_path / "bundle")
     policy = read_manifest(folder).policy
-    sampler = msgspec.structs.replace(policy.sampler, steps=256)
-    seal(folder, policy=msgspec.structs.replace(policy, sampler=sampler, action_dt_ns=1_000_000))
+    sampler = msgspec.structs.replace(written(policy).sampler, steps=256)
+    seal(folder, policy=altered(policy, sampler=sampler, action_dt_ns=1_000_000))
     with pytest.raises(BundleError, match=r"256 steps of .* here, and a plan of 0\.016 s may take 0\.016 s"):
         BundlePolicy.load(folder, embodiment, threads=1)
 

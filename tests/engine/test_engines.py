@@ -15,8 +15,8 @@ from edge_runtime.contracts.errors import EngineError
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.engines import Engines, OnnxRuntimeBackend, Say
-from edge_runtime.engine.golden import plan_of
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
+from edge_runtime.policies.golden import plan_of
 from edge_runtime.policies.processor import describe
 from edge_runtime.policies.session import optimize, settings
 from edge_runtime.testing.golden_bundles import SHIPPED, pairs

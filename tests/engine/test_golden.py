@@ -13,7 +13,7 @@ import pytest
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport, picture_key
-from edge_runtime.contracts.manifest import ImageInput, read_manifest
+from edge_runtime.contracts.manifest import PolicyContract, read_manifest
 from edge_runtime.engine.golden import check
 from edge_runtime.testing.golden_bundles import SHIPPED, Arrays, copy_with, seal
 
@@ -138,16 +138,17 @@ def test_pickled_objects_are_not_loaded(tmp_path: Path, embodiment: Embodiment) 
         checked(copy_with(tmp_path / "bundle", pickle), embodiment)
 
 
-def _exchanged(folder: Path) -> tuple[ImageInput, ...]:
-    """The cameras of the bundle in `folder`, each feeding the other one's tensor."""
-    first, second = read_manifest(folder).policy.images
+def _exchanged(policy: PolicyContract) -> PolicyContract:
+    """Each of the two cameras feeds the other one's tensor."""
+    first, second = policy.inputs.cameras
     replace = msgspec.structs.replace
-    return replace(first, tensor=second.tensor), replace(second, tensor=first.tensor)
+    cameras = replace(first, tensor=second.tensor), replace(second, tensor=first.tensor)
+    return replace(policy, inputs=replace(policy.inputs, cameras=cameras))
 
 
 def test_cameras_that_feed_each_others_tensor_differ(tmp_path: Path, embodiment: Embodiment) -> None:
     folder = copy_with(tmp_path / "bundle")
-    policy = msgspec.structs.replace(read_manifest(folder).policy, images=_exchanged(folder))
+    policy = _exchanged(read_manifest(folder).policy)
     report = checked(seal(folder, policy=policy), embodiment)
     assert report.verdict == "differs"
     assert max(report.error_p99_rad) > 0.05

@@ -14,12 +14,12 @@ from edge_runtime.contracts.engine_status import MAX_READING_CHARS, InstructionA
 from edge_runtime.contracts.errors import FrameError, Refusal
 from edge_runtime.contracts.golden import Proof, ProofVerdict
 from edge_runtime.contracts.messages import ChunkReceipt, FrameRef, Observation, OperatorCommand, OperatorKind
-from edge_runtime.contracts.sentences import Reading, read_sentence
-from edge_runtime.contracts.tokenizer import WordTokenizer
 from edge_runtime.engine.chunk_consistency import Float64
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
 from edge_runtime.ipc.bus import Refusals
+from edge_runtime.policies.sentences import Reading, read_sentence
+from edge_runtime.policies.tokenizers.words import WordTokenizer
 
 STEP_NS = 50_000_000
 MS = 1_000_000
@@ -57,6 +57,7 @@ class StillPolicy:
     vocabulary: tuple[str, ...] = VOCABULARY
     horizon: int = 4
     trial_ns: int = 7 * MS
+    reads_instructions: bool = True
 
     def read(self, sentence: str) -> Reading:
         return read_sentence(sentence, tokenizer(self.vocabulary), 6)

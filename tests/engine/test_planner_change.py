@@ -11,7 +11,7 @@ import pytest
 
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.engine_status import InstructionAnswer
-from edge_runtime.contracts.manifest import Normalization
+from edge_runtime.contracts.manifest.version_1 import Normalization
 from edge_runtime.contracts.messages import ActionChunk
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.planner import Planner

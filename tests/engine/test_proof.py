@@ -12,13 +12,13 @@ from edge_runtime.bundles.kept_proofs import KeptProofs
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import HandshakeError, UnprovenError
 from edge_runtime.contracts.golden import GoldenReport, ProofVerdict
-from edge_runtime.contracts.manifest import ParityReport, read_manifest
+from edge_runtime.contracts.manifest import ParityReport, read_manifest, version_1
 from edge_runtime.engine import proof
 from edge_runtime.engine.engines import Engines, OnnxRuntimeBackend
 from edge_runtime.engine.proof import load_proved
 from edge_runtime.policies.processor import allowed
 from edge_runtime.policies.session import optimize
-from edge_runtime.testing.golden_bundles import SHIPPED, Arrays, copy_with, seal
+from edge_runtime.testing.golden_bundles import SHIPPED, Arrays, altered, copy_with, seal
 from edge_runtime.testing.two_bundles import TwoBundles
 from tests.saturating import plant, saturating
 from tests.system.drift_bundle import write_robot
@@ -153,11 +153,10 @@ def test_a_bound_beyond_the_robots_own_is_refused_before_anything_is_loaded(robo
 def test_statistics_in_degrees_are_found_by_the_pairs(robot: Counted, tmp_path: Path) -> None:
     bundle = copy_with(tmp_path / "bundle")
     policy = read_manifest(bundle).policy
-    scaled = msgspec.structs.replace(
-        policy.action_normalization, std=tuple(57.3 * value for value in policy.action_normalization.std)
-    )
+    before = version_1.written(policy).action_normalization
+    scaled = msgspec.structs.replace(before, std=tuple(57.3 * value for value in before.std))
     with pytest.raises(UnprovenError, match="is off by"):
-        robot.load(seal(bundle, policy=msgspec.structs.replace(policy, action_normalization=scaled)))
+        robot.load(seal(bundle, policy=altered(policy, action_normalization=scaled)))
     absolute = copy_with(tmp_path / "absolute")
     with pytest.raises(UnprovenError, match="is off by"):
-        robot.load(seal(absolute, policy=msgspec.structs.replace(policy, action_representation="absolute")))
+        robot.load(seal(absolute, policy=altered(policy, action_representation="absolute")))

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_runtime.contracts.manifest import Blob, FlowSampler, MotionLimits, read_manifest, write_manifest
+from edge_runtime.contracts.manifest import Blob, MotionLimits, read_manifest, write_manifest
+from edge_runtime.contracts.manifest.version_1 import FlowSampler
 from edge_runtime.contracts.messages import ActionChunk
 from edge_runtime.contracts.topics import POLICY_STATUS
 from edge_runtime.contracts.updates import PolicyStatus

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import ParityReport, verify_bundle
-from edge_runtime.contracts.sentences import read_sentence
 from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, all_phrases
+from edge_runtime.policies.sentences import read_sentence
+from export_tools.check import check_bundle
 from export_tools.families.pocket_vla.build import (
     Recipe,
     Trained,
@@ -21,8 +23,8 @@ from export_tools.families.pocket_vla.build import (
     load_weights,
     store_weights,
 )
+from export_tools.families.pocket_vla.contract import embodiment
 from export_tools.families.pocket_vla.demonstrations import Demonstrations, record
-from export_tools.families.pocket_vla.golden import check_bundle
 from export_tools.families.pocket_vla.language import MAX_TOKENS, PAD, UNKNOWN, SentenceTable, build_tokenizer
 from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
 from export_tools.families.pocket_vla.train import BatchMaker, flow_loss, head_loss, scaling_of
@@ -123,14 +125,15 @@ def test_untrained_model_passes_the_whole_export(data: Demonstrations, tmp_path:
     manifest = verify_bundle(place)
     assert manifest.parity.quantized_weight_fraction > 0.95
     assert manifest.parity.inert_inputs == ()
-    assert [image.trained_on.pictures for image in manifest.policy.images if image.trained_on is not None] == [24, 24]
+    cameras = manifest.policy.inputs.cameras
+    assert [camera.trained_on.pictures for camera in cameras if camera.trained_on is not None] == [24, 24]
     assert 5_000_000 <= manifest.parameters <= 20_000_000
-    check_bundle(place)
+    check_bundle(place, embodiment())
     assert [notes for path in place.glob("*.onnx") for notes in notes_in(path)] == []
     blob = place / "denoise.onnx"
     blob.write_bytes(blob.read_bytes()[:-1] + b"x")
     with pytest.raises(BundleError, match=r"denoise\.onnx"):
-        check_bundle(place)
+        check_bundle(place, embodiment())
 
 
 def test_each_parity_gate_can_fail() -> None:
@@ -143,9 +146,8 @@ def test_each_parity_gate_can_fail() -> None:
         quantized_weight_fraction=0.99,
         inert_inputs=(),
     )
-    require_parity(good)
-    import msgspec
-
+    require_parity(good, "int8")
+    require_parity(msgspec.structs.replace(good, quantized_weight_fraction=0.0), "fp32")
     for change, said in (
         ({"error_p99_rad": (0.02,)}, "p99"),
         ({"gripper_flips": 1}, "gripper"),
@@ -153,4 +155,4 @@ def test_each_parity_gate_can_fail() -> None:
         ({"inert_inputs": ("tokens",)}, "tokens"),
     ):
         with pytest.raises(BundleError, match=said):
-            require_parity(msgspec.structs.replace(good, **change))
+            require_parity(msgspec.structs.replace(good, **change), "int8")

@@ -6,20 +6,21 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from edge_runtime.config.robot_file import SIM_BUNDLE as BUNDLE
 from edge_runtime.contracts.embodiment import joint_order_digest
 from edge_runtime.contracts.errors import BundleError
-from edge_runtime.contracts.manifest import verify_bundle
-from edge_runtime.contracts.tokenizer import read_tokenizer
+from edge_runtime.contracts.manifest import FlowDecoder, verify_bundle
 from edge_runtime.drivers.sim.declaration import JOINT_NAMES
+from edge_runtime.policies.tokenizers.words import read_tokenizer
 from edge_runtime.testing.golden_bundles import Arrays, copy_with
+from export_tools.check import check_bundle
 from export_tools.cli import main
-from export_tools.families.pocket_vla.golden import check_bundle
+from export_tools.families.pocket_vla.contract import NOISE_SEED, embodiment
 from export_tools.families.pocket_vla.language import build_tokenizer
-from export_tools.families.pocket_vla.runner import NOISE_SEED
 from export_tools.graph_notes import notes_in
 
 
@@ -28,13 +29,23 @@ def test_digests_hold_and_it_is_small() -> None:
     assert sum(blob.size_bytes for blob in manifest.blobs) <= 15_000_000
     assert {p.name for p in BUNDLE.iterdir()} == {blob.path for blob in manifest.blobs} | {"manifest.json"}
     assert manifest.policy.joint_digest == joint_order_digest(JOINT_NAMES)
-    assert manifest.policy.sampler.fixed_noise
-    assert manifest.policy.sampler.noise_seed == NOISE_SEED
+    decoder = manifest.policy.decoder
+    assert isinstance(decoder, FlowDecoder)
+    assert decoder.fixed_noise
+    assert decoder.noise_seed == NOISE_SEED
+
+
+def test_a_bundle_of_the_first_format_keeps_its_identity() -> None:
+    raw = msgspec.json.decode((BUNDLE / "manifest.json").read_bytes())
+    assert raw["format_version"] == 1
+    manifest = verify_bundle(BUNDLE)
+    assert manifest.canonical_json() == msgspec.json.encode(raw, order="sorted")
+    assert manifest.digest == "f4bbc6eff17cbf41ba6ef73300540c155ff438f3e2ad4cefa5bec5a26da28c24"
 
 
 def test_golden_pairs_hold_on_this_machine() -> None:
-    report = check_bundle(BUNDLE)
-    assert report.samples == 8
+    report = check_bundle(BUNDLE, embodiment())
+    assert (report.verdict, report.cases) == ("matched", 8)
 
 
 def test_vocabulary_is_the_grammar_s() -> None:
@@ -72,4 +83,4 @@ def test_a_bundle_that_cannot_read_its_own_sentences_is_refused(tmp_path: Path) 
 
     folder = copy_with(tmp_path / "bundle", say_what_nobody_knows)
     with pytest.raises(BundleError, match="golden sentence 'pick up the mug': the policy does not know: pick, up, mug"):
-        check_bundle(folder)
+        check_bundle(folder, embodiment())

@@ -18,17 +18,14 @@ from typing import Any
 from tuf.api.metadata import Metadata, TargetFile
 
 from edge_runtime.contracts.assignment import Assignment, AssignmentTerms
-from edge_runtime.contracts.manifest import (
-    FORMAT_VERSION,
-    Blob,
+from edge_runtime.contracts.manifest import FORMAT_VERSION, Blob, Manifest, ParityReport, Provenance
+from edge_runtime.contracts.manifest.version_1 import (
     FlowSampler,
     Graphs,
-    Manifest,
     Normalization,
-    ParityReport,
     PolicyContract,
-    Provenance,
     Tokenizer,
+    upgraded,
 )
 from edge_runtime.contracts.release import Compatibility, Pack, ReleaseFile, ReleaseManifest, StoredBlob
 from edge_runtime.ota.transfer.schedule import SystemClock
@@ -58,22 +55,24 @@ def tiny_manifest(policy: bytes) -> Manifest:
         version="1",
         precision="int8",
         parameters=1,
-        policy=PolicyContract(
-            family="test",
-            embodiment="sim_arm",
-            joint_names=("joint_1",),
-            joint_digest="0" * 64,
-            images=(),
-            state_normalization=Normalization(mean=ones, std=ones),
-            action_normalization=Normalization(mean=ones, std=ones),
-            action_representation="absolute",
-            action_dt_ns=50_000_000,
-            horizon=4,
-            sampler=FlowSampler(steps=1, noise_seed=1, fixed_noise=True),
-            graphs=Graphs(
-                encode="policy.bin", denoise="policy.bin", tokens="t", state="s", x="x", time="t", velocity="v"
-            ),
-            tokenizer=Tokenizer(path="policy.bin", max_tokens=4),
+        policy=upgraded(
+            PolicyContract(
+                family="test",
+                embodiment="sim_arm",
+                joint_names=("joint_1",),
+                joint_digest="0" * 64,
+                images=(),
+                state_normalization=Normalization(mean=ones, std=ones),
+                action_normalization=Normalization(mean=ones, std=ones),
+                action_representation="absolute",
+                action_dt_ns=50_000_000,
+                horizon=4,
+                sampler=FlowSampler(steps=1, noise_seed=1, fixed_noise=True),
+                graphs=Graphs(
+                    encode="policy.bin", denoise="policy.bin", tokens="t", state="s", x="x", time="t", velocity="v"
+                ),
+                tokenizer=Tokenizer(path="policy.bin", max_tokens=4),
+            )
         ),
         blobs=(Blob(path="policy.bin", size_bytes=len(policy), sha256=hashlib.sha256(policy).hexdigest()),),
         provenance=Provenance(command="test", seed=0, versions={}),

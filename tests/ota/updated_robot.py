@@ -14,7 +14,8 @@ from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.assignment import AssignmentTerms
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, picture_key
-from edge_runtime.contracts.manifest import Normalization, blob_of, read_manifest, write_manifest
+from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
+from edge_runtime.contracts.manifest.version_1 import Normalization
 from edge_runtime.contracts.messages import Observation
 from edge_runtime.contracts.release import Compatibility, ReleaseManifest
 from edge_runtime.engine.bundle_policy import BundlePolicy

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
-from edge_runtime.contracts.manifest import FlowSampler, read_manifest
+from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.manifest.version_1 import FlowSampler, written
 from edge_runtime.contracts.messages import ActionChunk, SafetyReport
 from edge_runtime.contracts.topics import ACTION_CHUNK, SAFETY_REPORT
 from edge_runtime.ipc.bus import Subscriber
@@ -113,7 +114,7 @@ def bench(bundles: TwoBundles, moving_robot: Robot) -> Iterator[Bench]:
 
 def other_of(bundles: TwoBundles) -> str:
     """Installs a bundle that plans in fewer steps and says it in other units than the shipped one."""
-    contract = read_manifest(bundles.config.bundle_dir).policy
+    contract = written(read_manifest(bundles.config.bundle_dir).policy)
     before = contract.action_normalization
     scaled = type(before)(mean=before.mean, std=tuple(value * 1.05 for value in before.std))
     made = variant_of(

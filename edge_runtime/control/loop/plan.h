@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* bindings:begin */
-#define PLAN_MAX_KNOTS 128
+#define PLAN_MAX_KNOTS 192
 #define PLAN_MAX_JOINTS 16
 #define PLAN_DIGEST_BYTES 32
 

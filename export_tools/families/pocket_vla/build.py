@@ -9,7 +9,7 @@ import ctypes
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,42 +19,30 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from edge_runtime.contracts.embodiment import joint_order_digest
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.golden import GOLDEN_FORMAT, picture_key
-from edge_runtime.contracts.manifest import (
-    FlowSampler,
-    Graphs,
-    ImageInput,
-    Normalization,
-    PictureRange,
-    PolicyContract,
-    Provenance,
-    Tokenizer,
-)
-from edge_runtime.contracts.tokenizer import WordTokenizer, write_tokenizer
-from edge_runtime.drivers.sim.declaration import JOINT_NAMES
+from edge_runtime.contracts.manifest import Provenance
+from edge_runtime.policies.tokenizers.words import WordTokenizer, write_tokenizer
 from export_tools.bundle import replace_folder, seal, tool_versions
 from export_tools.families.pocket_vla.closed_loop import Tally, evaluate
-from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER, IMAGE_PX, Demonstrations, record
-from export_tools.families.pocket_vla.expert import ACTION_DIM, ACTION_DT_S, HORIZON
+from export_tools.families.pocket_vla.contract import NAME, policy_contract
+from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER, Demonstrations, record
 from export_tools.families.pocket_vla.export import (
     Sample,
     export_int8,
     parity_report,
-    reference_runner,
     samples_of,
 )
 from export_tools.families.pocket_vla.language import MAX_TOKENS, SentenceTable, build_tokenizer
 from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
-from export_tools.families.pocket_vla.runner import NOISE_SEED, SAMPLER_STEPS, OnnxEngine, Runner
+from export_tools.families.pocket_vla.plans import Plans
+from export_tools.families.pocket_vla.sessions import torch_sessions
 from export_tools.families.pocket_vla.train import BatchMaker, Scaling, TrainingLog, horizon_scale_of, scaling_of, train
-from export_tools.parity import require_parity
+from export_tools.parity import INT8, require_parity
 from export_tools.pictures import range_of
+from export_tools.sessions import exported_sessions
 
-NAME = "pocket_vla"
 RELEASE = "0.1.0"
-EMBODIMENT = "pocket_arm"
 LIMIT_BYTES = 15_000_000
 GOLDEN_PAIRS = 8
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "mujoco")
@@ -198,16 +186,17 @@ def export_bundle(
     say("looking at training pictures, so that the robot can tell a strange one")
     looked_at = record(recipe.looked_at, recipe.seed, workers=1).images
     trained_on = {camera: range_of(looked_at[:, i]) for i, camera in enumerate(CAMERA_ORDER)}
+    contract = policy_contract(trained.scaling, trained_on)
     with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
         work, fresh = Path(scratch) / "float", Path(scratch) / NAME
         work.mkdir()
         fresh.mkdir()
         say("exporting two graphs and quantizing them to INT8")
-        covered = export_int8(trained.model, trained.tokenizer, trained.scaling, calibration, work, fresh)
-        exported = Runner(OnnxEngine(fresh / "encode.onnx", fresh / "denoise.onnx"), trained.tokenizer, trained.scaling)
-        reference = reference_runner(trained.model, trained.tokenizer, trained.scaling)
+        covered = export_int8(trained.model, trained.tokenizer, contract, calibration, work, fresh)
+        exported = Plans(contract, exported_sessions(fresh, contract.graphs), trained.tokenizer)
+        reference = Plans(contract, torch_sessions(trained.model, contract), trained.tokenizer)
         parity = parity_report(reference, exported, held_out, covered)
-        require_parity(parity)
+        require_parity(parity, INT8)
         say(f"parity holds: p99 {max(parity.error_p99_rad):.4f} rad, {parity.quantized_weight_fraction:.1%} INT8")
         figures = {**figures, "export_minutes": round((time.monotonic() - started) / 60.0, 2)}
         if recipe.closed_loop_episodes:
@@ -220,8 +209,9 @@ def export_bundle(
             fresh,
             name=NAME,
             release=RELEASE,
+            precision=INT8,
             parameters=sum(p.numel() for p in trained.model.parameters()),
-            policy=policy_contract(trained.scaling, trained_on),
+            policy=contract,
             provenance=Provenance(command=command, seed=recipe.seed, versions=tool_versions(PACKAGES)),
             parity=parity,
             limit_bytes=LIMIT_BYTES,
@@ -229,55 +219,14 @@ def export_bundle(
         replace_folder(fresh, place)
 
 
-def closed_loop(runner: Runner, episodes: int, say: Say) -> dict[str, Any]:
+def closed_loop(plans: Plans, episodes: int, say: Say) -> dict[str, Any]:
     """Success on evaluation episodes, and with the instruction swapped; no runtime involved."""
     out: dict[str, Any] = {}
     for key, swapped in (("instructed", False), ("swapped", True)):
-        tally = evaluate(runner, range(episodes), swapped=swapped)
+        tally = evaluate(plans, range(episodes), swapped=swapped)
         out[key] = _tally(tally)
         say(f"closed loop, {key}: {tally.successes}/{tally.episodes} [{tally.low:.2f}, {tally.high:.2f}]")
     return out
-
-
-def policy_contract(scaling: Scaling, trained_on: Mapping[str, PictureRange]) -> PolicyContract:
-    """What the robot must know to feed these graphs and to read what they return."""
-    return PolicyContract(
-        family=NAME,
-        embodiment=EMBODIMENT,
-        joint_names=JOINT_NAMES,
-        joint_digest=joint_order_digest(JOINT_NAMES),
-        images=tuple(
-            ImageInput(
-                camera=camera,
-                tensor=f"image_{camera}",
-                width_px=IMAGE_PX,
-                height_px=IMAGE_PX,
-                trained_on=trained_on.get(camera),
-            )
-            for camera in CAMERA_ORDER
-        ),
-        state_normalization=Normalization(mean=_floats(scaling.state_mean), std=_floats(scaling.state_std)),
-        action_normalization=Normalization(mean=_floats(scaling.action_mean), std=_floats(scaling.action_std)),
-        action_representation="delta_to_observed",
-        action_dt_ns=round(ACTION_DT_S * 1e9),
-        horizon=HORIZON,
-        sampler=FlowSampler(steps=SAMPLER_STEPS, noise_seed=NOISE_SEED, fixed_noise=True),
-        graphs=Graphs(
-            encode="encode.onnx",
-            denoise="denoise.onnx",
-            tokens="tokens",
-            state="state",
-            x="x",
-            time="time",
-            velocity="velocity",
-        ),
-        tokenizer=Tokenizer(path="tokenizer.json", max_tokens=MAX_TOKENS),
-    )
-
-
-def _floats(values: np.ndarray[Any, Any]) -> tuple[float, ...]:
-    assert values.shape == (ACTION_DIM,)
-    return tuple(float(v) for v in values)
 
 
 def _slice(data: Demonstrations, low: int, high: int) -> Demonstrations:
@@ -300,7 +249,7 @@ def _tally(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _write_golden(path: Path, samples: list[Sample], reference: Runner) -> None:
+def _write_golden(path: Path, samples: list[Sample], reference: Plans) -> None:
     """Observations with the plan of the trained policy, for a check on the device that will run the bundle."""
     pictures: dict[str, Any] = {
         picture_key("scene"): np.concatenate([s.scene for s in samples]),

@@ -11,19 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from edge_runtime.contracts.manifest import ParityReport
-from edge_runtime.contracts.tokenizer import WordTokenizer
+from edge_runtime.contracts.manifest import ParityReport, PolicyContract
 from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, SceneObject, phrase
+from edge_runtime.policies.tokenizers.words import WordTokenizer
+from export_tools.families.pocket_vla.contract import DENOISE, ENCODE, embodiment
 from export_tools.families.pocket_vla.demonstrations import Demonstrations
 from export_tools.families.pocket_vla.model import ConvNorm, PocketVla
-from export_tools.families.pocket_vla.runner import ENCODE_INPUTS, Feed, OnnxEngine, Runner, TorchEngine
-from export_tools.families.pocket_vla.train import Scaling
+from export_tools.families.pocket_vla.plans import Plans
 from export_tools.graphs import export_graph
 from export_tools.parity import compare, inert_inputs
 from export_tools.quantize import Coverage, Scheme, quantize
+from export_tools.sessions import RecordedSession, exported_sessions
 
 # The first and last projections of the flow see tiny weights and set the error of every action: they stay in float.
 KEEP_FLOAT = ("action_in", "action_out")
+ENCODE_INPUTS = ("image_scene", "image_wrist", "tokens", "state")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def export_float(model: PocketVla, folder: Path) -> tuple[Path, Path]:
     tokens = torch.zeros(1, c.max_tokens, dtype=torch.int64)
     state = torch.zeros(1, c.action_dim)
     names = [f"prefix_{i}" for i in range(c.expert_layers)]
-    encode, denoise = folder / "encode.onnx", folder / "denoise.onnx"
+    encode, denoise = folder / ENCODE, folder / DENOISE
     export_graph(_Encode(model), (image, image.clone(), tokens, state), ENCODE_INPUTS, names, encode)
     with torch.no_grad():
         prefix = model.encode(image, image, tokens, state)
@@ -101,7 +103,7 @@ def export_float(model: PocketVla, folder: Path) -> tuple[Path, Path]:
 def export_int8(
     model: PocketVla,
     tokenizer: WordTokenizer,
-    scaling: Scaling,
+    contract: PolicyContract,
     calibration: list[Sample],
     work: Path,
     target: Path,
@@ -109,16 +111,15 @@ def export_int8(
 ) -> Coverage:
     """Write the INT8 `encode.onnx` and `denoise.onnx` to `target`; `work` keeps the floating-point ones."""
     encode, denoise = export_float(model, work)
-    runner = Runner(OnnxEngine(encode, denoise), tokenizer, scaling)
-    encode_feeds = [runner.inputs(s.scene, s.wrist, s.words, s.state) for s in calibration]
-    runner.denoise_feeds = []
-    for feed in encode_feeds:
-        runner.normalized(feed)
-    done = quantize(encode, target / "encode.onnx", encode_feeds, matmul=scheme)
-    return done + quantize(denoise, target / "denoise.onnx", runner.denoise_feeds, matmul=scheme, keep_float=KEEP_FLOAT)
+    recorded = {name: RecordedSession(session) for name, session in exported_sessions(work, contract.graphs).items()}
+    run = Plans(contract, recorded, tokenizer)
+    for s in calibration:
+        run(s.scene, s.wrist, s.words, s.state)
+    done = quantize(encode, target / ENCODE, recorded[ENCODE].feeds, matmul=scheme)
+    return done + quantize(denoise, target / DENOISE, recorded[DENOISE].feeds, matmul=scheme, keep_float=KEEP_FLOAT)
 
 
-def parity_report(reference: Runner, exported: Runner, held_out: list[Sample], covered: Coverage) -> ParityReport:
+def parity_report(reference: Plans, exported: Plans, held_out: list[Sample], covered: Coverage) -> ParityReport:
     """Compare torch and exported graphs on held-out observations, in rad and m, and look for inputs without effect."""
     plans = [
         (reference(s.scene, s.wrist, s.words, s.state), exported(s.scene, s.wrist, s.words, s.state)) for s in held_out
@@ -126,16 +127,13 @@ def parity_report(reference: Runner, exported: Runner, held_out: list[Sample], c
     first, other = held_out[0], held_out[1]
     rng = np.random.default_rng(5)
     inputs = exported.inputs(first.scene, first.wrist, first.words, first.state)
-    changed: Feed = {
+    changed = {
         "image_scene": other.scene,
         "image_wrist": rng.permutation(first.wrist.reshape(-1)).reshape(first.wrist.shape),
         "tokens": np.roll(inputs["tokens"], 1),
         "state": np.asarray(inputs["state"], np.float32) + np.float32(0.5),
     }
-    inert = inert_inputs(lambda feed: exported.normalized(dict(feed)), inputs, changed)
-    return compare(np.stack([a for a, _ in plans]), np.stack([b for _, b in plans]), covered.fraction, inert)
-
-
-def reference_runner(model: PocketVla, tokenizer: WordTokenizer, scaling: Scaling) -> Runner:
-    """The trained policy in torch, as a `Runner`."""
-    return Runner(TorchEngine(model), tokenizer, scaling)
+    inert = inert_inputs(exported.normalized, inputs, changed)
+    opening_max_m = embodiment().gripper.opening_max_m
+    pair = np.stack([a for a, _ in plans]), np.stack([b for _, b in plans])
+    return compare(*pair, opening_max_m, covered.fraction, inert)

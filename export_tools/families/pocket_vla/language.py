@@ -1,4 +1,4 @@
-"""Vocabulary and sentences for training: the tokenizer is the robot's own (`edge_runtime.contracts.tokenizer`)."""
+"""Vocabulary and sentences for training: the tokenizer is the robot's own (`edge_runtime.policies.tokenizers`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.contracts.tokenizer import WordTokenizer
 from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, SceneObject, all_phrases, phrases_for
+from edge_runtime.policies.tokenizers.words import WordTokenizer
 
 MAX_TOKENS = 16
 PAD, UNKNOWN = 0, 1

@@ -5,8 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.contracts.manifest import FlowSampler
-from edge_runtime.engine.sampler import Float32, initial_noise, integrate_flow
+from edge_runtime.contracts.manifest import FlowDecoder
+from edge_runtime.policies.decoders.flow import integrate_flow
+from edge_runtime.policies.decoders.noise import Float32, initial_noise
+
+
+def _flow(noise_seed: int, fixed_noise: bool) -> FlowDecoder:
+    return FlowDecoder(
+        x="x",
+        time="time",
+        velocity="velocity",
+        steps=1,
+        time_from=0.0,
+        time_to=1.0,
+        noise_seed=noise_seed,
+        fixed_noise=fixed_noise,
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])
@@ -39,18 +53,18 @@ def test_times_run_from_noise_to_data_and_the_noise_is_left_alone() -> None:
 
 
 def test_noise_repeats_for_the_same_chunk_and_differs_between_chunks() -> None:
-    sampler = FlowSampler(steps=1, noise_seed=7, fixed_noise=False)
+    sampler = _flow(noise_seed=7, fixed_noise=False)
     first = initial_noise(sampler, 0, (1, 16, 8))
     np.testing.assert_array_equal(first, initial_noise(sampler, 0, (1, 16, 8)))
     assert (first != initial_noise(sampler, 1, (1, 16, 8))).any()
     np.testing.assert_array_equal(
         initial_noise(sampler, 1, (1, 16, 8)),
-        initial_noise(FlowSampler(steps=1, noise_seed=8, fixed_noise=False), 0, (1, 16, 8)),
+        initial_noise(_flow(noise_seed=8, fixed_noise=False), 0, (1, 16, 8)),
     )
 
 
 def test_fixed_noise_is_the_same_for_every_chunk_and_is_standard_normal() -> None:
-    sampler = FlowSampler(steps=1, noise_seed=7, fixed_noise=True)
+    sampler = _flow(noise_seed=7, fixed_noise=True)
     noise = initial_noise(sampler, 0, (1, 1000, 8))
     np.testing.assert_array_equal(noise, initial_noise(sampler, 99, (1, 1000, 8)))
     assert abs(float(noise.mean())) < 0.05

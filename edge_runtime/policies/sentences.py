@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from edge_runtime.contracts.manifest import SentenceContract
-from edge_runtime.contracts.tokenizer import WordTokenizer
 
 NEGATIONS = frozenset(
     [
@@ -94,18 +94,27 @@ class Reading:
         return not self.problems
 
 
+class Vocabulary(Protocol):
+    """What a policy knows of words."""
+
+    def reads(self, word: str) -> tuple[int, bool]:
+        """How many tokens `word`, anything between white space, takes, and whether they say all of it."""
+
+    def known_words(self) -> list[str]:
+        """What it knows, sorted, for a person; empty where that is no list that a person could read."""
+
+
 def read_sentence(
-    text: str, tokenizer: WordTokenizer, max_tokens: int, contract: SentenceContract | None = None
+    text: str, tokenizer: Vocabulary, max_tokens: int, contract: SentenceContract | None = None
 ) -> Reading:
     """What a policy with this vocabulary, which reads `max_tokens` words, can make of `text`."""
     contract = contract or SentenceContract()
     words, unknown, cut = _split(text), [], []
     tokens = known = 0
     for word in words:
-        pieces = tokenizer.words_of(word)
-        is_known = bool(pieces) and "".join(pieces) == word.lower() and all(map(tokenizer.knows, pieces))
+        taken, is_known = tokenizer.reads(word)
         # A sign that gives no token takes no place, but what it says is lost.
-        tokens += len(pieces)
+        tokens += taken
         if tokens > max_tokens:
             cut.append(word)
         if is_known:
@@ -136,7 +145,7 @@ def _negates(word: str) -> bool:
     return word in NEGATIONS or word.endswith("n't")
 
 
-def _explained(reading: Reading, tokenizer: WordTokenizer, max_tokens: int) -> Reading:
+def _explained(reading: Reading, tokenizer: Vocabulary, max_tokens: int) -> Reading:
     parts = []
     if not reading.words:
         parts.append("there is no word in it")
@@ -148,8 +157,8 @@ def _explained(reading: Reading, tokenizer: WordTokenizer, max_tokens: int) -> R
         parts.append(f"the policy does not know: {_shown(reading.unknown)}")
     if SentenceProblem.TOO_LONG in reading.problems:
         parts.append(f"it reads {max_tokens} words and would not see: {_shown(reading.cut)}")
-    if reading.unknown or not reading.words:
-        parts.append(f"it knows: {_vocabulary(tokenizer)}")
+    if (reading.unknown or not reading.words) and (known := tokenizer.known_words()):
+        parts.append(f"it knows: {_vocabulary(known)}")
     return Reading(reading.words, reading.unknown, reading.cut, reading.negations, reading.problems, "; ".join(parts))
 
 
@@ -166,8 +175,7 @@ def _printable(word: str) -> str:
     return plain if len(plain) <= _SHOWN_CHARS else plain[: _SHOWN_CHARS - 1] + "…"
 
 
-def _vocabulary(tokenizer: WordTokenizer) -> str:
-    words = sorted(word for word in tokenizer.words if tokenizer.knows(word))
+def _vocabulary(words: list[str]) -> str:
     shown, length = 0, 0
     for word in words:
         length += len(word) + 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,9 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.contracts.errors import BundleError
-from edge_runtime.contracts.manifest import ImageInput, Normalization
-from edge_runtime.contracts.tokenizer import WordTokenizer, read_tokenizer, write_tokenizer
-from edge_runtime.engine.transforms import ImageTransform, InstructionTransform, Normalizer
+from edge_runtime.contracts.manifest import CameraInput, MeanStd, RawPixels, Stretch, TextInput, WordList
+from edge_runtime.contracts.messages import Observation
+from edge_runtime.policies.tokenizers.seam import Words
+from edge_runtime.policies.tokenizers.words import WordTokenizer, read_tokenizer, write_tokenizer
+from edge_runtime.policies.transforms import ImageTransform, InstructionTransform, Normalizer
+
+AT_REST = Observation(
+    sequence=0,
+    exposure_ns=0,
+    published_ns=0,
+    joint_digest="0" * 64,
+    position_rad=(0.1, 0.2),
+    velocity_rad_s=(0.0, 0.0),
+    gripper_opening_m=0.03,
+    frames=(),
+)
 
 _FINITE = st.floats(-100, 100)
 _STD = st.floats(0.01, 10)
@@ -22,15 +36,25 @@ _STD = st.floats(0.01, 10)
 @given(values=st.lists(st.tuples(_FINITE, _FINITE, _STD), min_size=1, max_size=16))
 def test_denormalize_undoes_normalize(values: list[tuple[float, float, float]]) -> None:
     physical, mean, std = (np.array(column) for column in zip(*values, strict=True))
-    normalizer = Normalizer(Normalization(mean=tuple(mean), std=tuple(std)))
+    normalizer = Normalizer([(MeanStd(mean=tuple(mean), std=tuple(std)), len(mean))])
     normalized = normalizer.normalize(physical)
     assert normalized.dtype == np.float32
     tolerance = 1e-6 * (np.abs(physical) + np.abs(mean) + 1)
     assert (np.abs(normalizer.denormalize(normalized) - physical) <= tolerance).all()
 
 
-def _image(width_px: int, height_px: int) -> ImageTransform:
-    return ImageTransform(ImageInput(camera="scene", tensor="scene", width_px=width_px, height_px=height_px))
+def _image(width_px: int, height_px: int, **changes: Any) -> ImageTransform:
+    plain = {
+        "resize": Stretch(),
+        "interpolation": "bilinear",
+        "antialias": "area",
+        "colours": "rgb",
+        "layout": "hwc",
+        "scale": RawPixels(),
+    }
+    return ImageTransform(
+        CameraInput(camera="scene", tensor="scene", width_px=width_px, height_px=height_px, **{**plain, **changes})
+    )
 
 
 def test_a_frame_of_the_right_size_is_taken_as_it_is() -> None:
@@ -69,7 +93,7 @@ TOKENIZER = WordTokenizer(words={"touch": 2, "the": 3, "red": 4, "robot's": 5, "
     ],
 )
 def test_words_become_ids(text: str, ids: tuple[int, ...], unknown: int, truncated: int) -> None:
-    assert TOKENIZER.encode(text, 4) == (ids, unknown, truncated)
+    assert TOKENIZER.encode(text, 4) == (ids, unknown, truncated, tuple(number != TOKENIZER.pad for number in ids))
 
 
 @given(text=st.text(max_size=600), max_tokens=st.integers(1, 32))
@@ -104,9 +128,10 @@ def test_what_is_no_vocabulary_is_a_bundle_error(tmp_path: Path, content: bytes)
 
 
 def test_lost_words_are_counted_once_for_each_new_instruction() -> None:
-    transform = InstructionTransform(TOKENIZER, 2)
+    text = TextInput(tensor="tokens", max_tokens=2, template="{instruction}", tokenizer=WordList(path="words.json"))
+    transform = InstructionTransform(text, Words(TOKENIZER))
     for _ in range(3):
-        np.testing.assert_array_equal(transform.token_ids("lick the red"), [[1, 3]])
+        np.testing.assert_array_equal(transform.prompt("lick the red", AT_REST).ids, [[1, 3]])
     assert (transform.unknown_words, transform.truncated_words) == (1, 1)
-    transform.token_ids("the red lick")
+    transform.prompt("the red lick", AT_REST)
     assert (transform.unknown_words, transform.truncated_words) == (1, 2)

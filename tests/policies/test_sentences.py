@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from edge_runtime.config.robot_file import SIM_BUNDLE as SHIPPED
 from edge_runtime.contracts.manifest import SentenceContract, read_manifest, write_manifest
-from edge_runtime.contracts.sentences import NEGATIONS, SentenceProblem, read_sentence
-from edge_runtime.contracts.tokenizer import WordTokenizer, read_tokenizer
 from edge_runtime.drivers.sim.task import all_phrases
+from edge_runtime.policies.sentences import NEGATIONS, SentenceProblem, read_sentence
+from edge_runtime.policies.tokenizers.words import WordTokenizer, read_tokenizer
+from edge_runtime.testing.golden_bundles import altered
 
 WORDS = ("touch", "the", "red", "cube", "not", "don't", "robot's", "and")
 TOKENIZER = WordTokenizer(
@@ -88,11 +89,13 @@ def test_what_a_bundle_allows_is_allowed_and_no_more() -> None:
 
 def test_every_sentence_of_the_simulated_tasks_is_readable_for_the_shipped_policy() -> None:
     policy = read_manifest(SHIPPED).policy
-    tokenizer = read_tokenizer(SHIPPED / policy.tokenizer.path)
-    assert policy.sentences is None, "it is as strict as a bundle that says nothing"
+    text = policy.inputs.text
+    assert text is not None
+    tokenizer = read_tokenizer(SHIPPED / text.tokenizer.path)
+    assert text.sentences is None, "it is as strict as a bundle that says nothing"
     for split in ("train", "eval"):
         for sentence in all_phrases(split):
-            reading = read_sentence(sentence, tokenizer, policy.tokenizer.max_tokens, policy.sentences)
+            reading = read_sentence(sentence, tokenizer, text.max_tokens, text.sentences)
             assert reading.is_readable, (sentence, reading)
 
 
@@ -100,10 +103,10 @@ def test_the_contract_travels_in_the_manifest_and_its_absence_changes_no_digest(
     plain = read_manifest(SHIPPED)
     assert b"sentences" not in plain.canonical_json()
     lenient = SentenceContract(unknown_words_max=2, negation=True)
-    write_manifest(
-        tmp_path, msgspec.structs.replace(plain, policy=msgspec.structs.replace(plain.policy, sentences=lenient))
-    )
-    assert read_manifest(tmp_path).policy.sentences == lenient
+    write_manifest(tmp_path, msgspec.structs.replace(plain, policy=altered(plain.policy, sentences=lenient)))
+    text = read_manifest(tmp_path).policy.inputs.text
+    assert text is not None
+    assert text.sentences == lenient
     assert read_manifest(tmp_path).digest != plain.digest
 
 

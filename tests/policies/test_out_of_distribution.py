@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.golden import picture_key
 from edge_runtime.contracts.manifest import PictureFigures, PictureRange, read_manifest
-from edge_runtime.engine.out_of_distribution import figures_of, strangeness
+from edge_runtime.policies.out_of_distribution import figures_of, strangeness
 from export_tools.pictures import range_of
 
 Pixels = NDArray[np.uint8]
@@ -27,7 +27,7 @@ def pictures() -> Pixels:
 
 @pytest.fixture(scope="module")
 def trained_on() -> PictureRange:
-    image = next(image for image in read_manifest(BUNDLE).policy.images if image.camera == "scene")
+    image = next(image for image in read_manifest(BUNDLE).policy.inputs.cameras if image.camera == "scene")
     assert image.trained_on is not None
     return image.trained_on
 

@@ -19,11 +19,15 @@ MAX_SIZE = 1 << 20
 
 
 class Tokens(NamedTuple):
-    """Ids of one text, padded to the asked length, with the number of words that were unknown or cut off."""
+    """Ids of one text, padded to the asked length, with the number of words that were unknown or cut off.
+
+    `mask` is true where an id means something.
+    """
 
     ids: tuple[int, ...]
     unknown_words: int
     truncated_words: int
+    mask: tuple[bool, ...]
 
 
 class WordTokenizer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,7 +64,17 @@ class WordTokenizer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             ids=tuple(ids + [self.pad] * (max_tokens - len(ids))),
             unknown_words=ids.count(self.unknown),
             truncated_words=max(0, len(words) - max_tokens),
+            mask=tuple(number < len(ids) for number in range(max_tokens)),
         )
+
+    def reads(self, word: str) -> tuple[int, bool]:
+        """How many tokens `word`, anything between white space, takes, and whether they say all of it."""
+        pieces = self.words_of(word)
+        return len(pieces), bool(pieces) and "".join(pieces) == word.lower() and all(map(self.knows, pieces))
+
+    def known_words(self) -> list[str]:
+        """What it knows, sorted, for a person."""
+        return sorted(filter(self.knows, self.words))
 
 
 def read_tokenizer(path: Path) -> WordTokenizer:

@@ -1,0 +1,192 @@
+"""What a policy's numbers mean: groups of dimensions, side by side in the order of the model's own vector."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edge_runtime.contracts.manifest.inputs import ROTATION_WIDTH, GripperUnit, Rotation
+from edge_runtime.contracts.manifest.parts import Part
+from edge_runtime.contracts.manifest.statistics import Statistics, require_size
+from edge_runtime.contracts.messages import MAX_ACTION_DT_NS, MAX_HORIZON, MIN_ACTION_DT_NS
+
+
+class JointPositions(Part, frozen=True, tag_field="kind", tag="joint_positions"):
+    """Positions, rad, of these joints in this order.
+
+    `relative_to`: "zero" is absolute; "observed" the position at the exposure of the observation; "previous" the action
+    before, and for the first one what was observed.
+    """
+
+    joints: tuple[str, ...]
+    relative_to: Literal["zero", "observed", "previous"]
+    statistics: Statistics
+
+    def __post_init__(self) -> None:
+        require_size(self.statistics, self.width, "joint_positions")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its dimensions, in order."""
+        return self.joints
+
+    @property
+    def width(self) -> int:
+        """Number of its dimensions."""
+        return len(self.joints)
+
+
+class JointVelocities(Part, frozen=True, tag_field="kind", tag="joint_velocities"):
+    """Velocities, rad/s, of these joints in this order, each held until the next action."""
+
+    joints: tuple[str, ...]
+    statistics: Statistics
+
+    def __post_init__(self) -> None:
+        require_size(self.statistics, self.width, "joint_velocities")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"the velocity of {joint}" for joint in self.joints)
+
+    @property
+    def width(self) -> int:
+        return len(self.joints)
+
+
+class EndEffectorMotion(Part, frozen=True, tag_field="kind", tag="end_effector"):
+    """Pose of the tool, metres and a rotation: absolute in the robot's base, or the change from one action to the next.
+
+    `frame` is the one that a change is measured in.
+    """
+
+    relative_to: Literal["base", "previous"]
+    frame: Literal["base", "tool"]
+    rotation: Rotation
+    statistics: Statistics
+
+    def __post_init__(self) -> None:
+        require_size(self.statistics, self.width, "end_effector")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"dimension {number} of the end effector's motion" for number in range(self.width))
+
+    @property
+    def width(self) -> int:
+        return 3 + ROTATION_WIDTH[self.rotation]
+
+
+class GripperOpening(Part, frozen=True, tag_field="kind", tag="gripper"):
+    """How far the gripper shall be open; kept inside what it can do."""
+
+    unit: GripperUnit
+    statistics: Statistics
+
+    def __post_init__(self) -> None:
+        require_size(self.statistics, 1, "gripper")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("the gripper",)
+
+    @property
+    def width(self) -> int:
+        return 1
+
+
+class GripperSwitch(Part, frozen=True, tag_field="kind", tag="gripper_switch"):
+    """Open or closed, whichever side of `threshold` the number is on; `open_is` says which one means open."""
+
+    open_is: Literal["above", "below"]
+    threshold: float
+    statistics: Statistics
+
+    def __post_init__(self) -> None:
+        require_size(self.statistics, 1, "gripper_switch")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("the gripper",)
+
+    @property
+    def width(self) -> int:
+        return 1
+
+
+class BaseVelocity(Part, frozen=True, tag_field="kind", tag="base_velocity"):
+    """Velocity of a mobile base along these axes of its own, m/s and rad/s."""
+
+    axes: tuple[Literal["x", "y", "yaw"], ...]
+    statistics: Statistics
+
+    def __post_init__(self) -> None:
+        require_size(self.statistics, self.width, "base_velocity")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"the base's {axis}" for axis in self.axes)
+
+    @property
+    def width(self) -> int:
+        return len(self.axes)
+
+
+class Padding(Part, frozen=True, tag_field="kind", tag="padding"):
+    """Dimensions of the model's vector that mean nothing on this robot."""
+
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError("a padding has at least one dimension")
+
+
+class Held(Part, frozen=True, tag_field="kind", tag="held"):
+    """What the policy does not move stays where it was observed: these joints, and the gripper if so. No dimension."""
+
+    joints: tuple[str, ...]
+    gripper: bool
+
+    @property
+    def width(self) -> int:
+        """No dimension of the model's is of it."""
+        return 0
+
+
+OutputGroup = (
+    JointPositions
+    | JointVelocities
+    | EndEffectorMotion
+    | GripperOpening
+    | GripperSwitch
+    | BaseVelocity
+    | Padding
+    | Held
+)
+
+
+class Outputs(Part, frozen=True):
+    """A chunk: `horizon` actions, `action_dt_ns` apart; the first is due one such step after the observation.
+
+    `trained_delay` actions at the beginning of each chunk were given in training as what is under way; 0: none.
+    """
+
+    horizon: int
+    action_dt_ns: int
+    trained_delay: int
+    groups: tuple[OutputGroup, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.horizon <= MAX_HORIZON:
+            raise ValueError(f"horizon must lie between 1 and {MAX_HORIZON}")
+        if not MIN_ACTION_DT_NS <= self.action_dt_ns <= MAX_ACTION_DT_NS:
+            raise ValueError("action_dt_ns must lie between 1 ms and 10 s")
+        if not 0 <= self.trained_delay < self.horizon:
+            raise ValueError("trained_delay must be shorter than the horizon")
+        if self.width < 1:
+            raise ValueError("outputs need a group with a dimension")
+
+    @property
+    def width(self) -> int:
+        """Number of dimensions of an action, as the model has it."""
+        return sum(group.width for group in self.groups)

@@ -1,0 +1,153 @@
+"""The policy contract: what a policy is fed, which graphs it is, how they are decoded, and what comes out of it.
+
+It says everything that a robot has to know to run a policy that it has never heard of, and `require_fit` says whether
+it may. Which families there are, nobody here knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import HandshakeError
+from edge_runtime.contracts.manifest.decoding import (
+    Decoder,
+    DiffusionDecoder,
+    FlowDecoder,
+    Graph,
+    GraphRole,
+    RegressionDecoder,
+    TokensDecoder,
+)
+from edge_runtime.contracts.manifest.inputs import EndEffectorState, GripperState, Inputs, StateGroup
+from edge_runtime.contracts.manifest.outputs import (
+    BaseVelocity,
+    EndEffectorMotion,
+    GripperOpening,
+    GripperSwitch,
+    Held,
+    JointPositions,
+    JointVelocities,
+    OutputGroup,
+    Outputs,
+)
+from edge_runtime.contracts.manifest.parts import Part
+
+GRIPPER = "the gripper"
+Fit = Callable[[str], str]
+"""What a field is called in the manifest that a person has before her."""
+
+
+class PolicyContract(Part, frozen=True):
+    """What the policy was trained for; checked against the robot's embodiment before it may drive it.
+
+    `joint_names` and `joint_digest` are the robot's, in its own order; inputs and outputs name the joints that they are
+    of, in the policy's.
+    """
+
+    family: str
+    embodiment: str
+    joint_names: tuple[str, ...]
+    joint_digest: str
+    inputs: Inputs
+    graphs: tuple[Graph, ...]
+    decoder: Decoder
+    outputs: Outputs
+
+    def __post_init__(self) -> None:
+        steps = sum(graph.role is GraphRole.STEP for graph in self.graphs)
+        if not self.graphs or steps > 1 or any(graph.role is GraphRole.STEP for graph in self.graphs[:-1]):
+            raise ValueError("a policy has graphs, and one of them at most is its step, listed behind those it follows")
+        if isinstance(self.decoder, (FlowDecoder, DiffusionDecoder)) and not steps:
+            raise ValueError(f"decoder {self.decoder.__struct_config__.tag} needs a graph with the role step")
+        if isinstance(self.decoder, RegressionDecoder) and steps:
+            raise ValueError("decoder regression takes no step: its graph has the role encode")
+        if isinstance(self.decoder, TokensDecoder) and (self.decoder.token is not None) != bool(steps):
+            raise ValueError("decoder tokens needs the name of token exactly where a graph has the role step")
+
+    @property
+    def horizon(self) -> int:
+        """Number of actions of a chunk."""
+        return self.outputs.horizon
+
+    @property
+    def action_dt_ns(self) -> int:
+        """Time between two actions."""
+        return self.outputs.action_dt_ns
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The robot's cameras that it looks at."""
+        return tuple(image.camera for image in self.inputs.cameras if image.camera is not None)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths of everything in the bundle that it names."""
+        text = self.inputs.text
+        graphs = [path for graph in self.graphs for path in (graph.path, *graph.external_data)]
+        return (*graphs, *(() if text is None else (text.tokenizer.path,)))
+
+    @property
+    def moves_gripper(self) -> bool:
+        """Whether one of its numbers is the gripper's."""
+        return any(isinstance(group, (GripperOpening, GripperSwitch)) for group in self.outputs.groups)
+
+    def require_fit(self, embodiment: Embodiment, name_of: Fit = str) -> None:
+        """Check that this policy may drive `embodiment`.
+
+        Raises:
+            HandshakeError: names the first field that differs.
+        """
+        _require(name_of("policy.embodiment"), embodiment.name, self.embodiment)
+        _require(name_of("policy.joint_names"), embodiment.joint_names, self.joint_names)
+        _require(name_of("policy.joint_digest"), embodiment.joint_digest, self.joint_digest)
+        cameras = {camera.name for camera in embodiment.cameras}
+        for image in self.inputs.cameras:
+            if image.camera is not None and image.camera not in cameras:
+                raise HandshakeError(name_of("policy.inputs.cameras.camera"), sorted(cameras), image.camera)
+        text = self.inputs.text
+        for field, groups in (
+            ("policy.inputs.state", () if self.inputs.state is None else self.inputs.state.groups),
+            ("policy.inputs.text.state", () if text is None or text.state is None else text.state.groups),
+        ):
+            for group in groups:
+                _require_state(name_of(field), group, embodiment)
+        _require_outputs(name_of("policy.outputs.groups"), self.outputs.groups, embodiment)
+
+
+def _require(field: str, expected: object, actual: object) -> None:
+    if expected != actual:
+        raise HandshakeError(field, expected, actual)
+
+
+def _require_state(field: str, group: StateGroup, embodiment: Embodiment) -> None:
+    if isinstance(group, EndEffectorState):
+        raise HandshakeError(field, "joints and gripper, which are all that this robot tells", "end_effector")
+    if not isinstance(group, GripperState):
+        _require_joints(field, group.joints, embodiment)
+
+
+def _require_joints(field: str, joints: Iterable[str], embodiment: Embodiment) -> None:
+    for joint in joints:
+        if joint not in embodiment.joint_names:
+            raise HandshakeError(field, embodiment.joint_names, joint)
+
+
+def _require_outputs(field: str, groups: tuple[OutputGroup, ...], embodiment: Embodiment) -> None:
+    """Each joint and the gripper of the robot is moved, or held, by exactly one group; and there is nothing else."""
+    moved: list[str] = []
+    for group in groups:
+        if isinstance(group, EndEffectorMotion):
+            expected = "joint_positions or joint_velocities: this software has no inverse kinematics for this robot"
+            raise HandshakeError(field, expected, "end_effector")
+        if isinstance(group, BaseVelocity):
+            raise HandshakeError(field, "joints and a gripper: this robot has no mobile base", "base_velocity")
+        if isinstance(group, (JointPositions, JointVelocities, Held)):
+            _require_joints(field, group.joints, embodiment)
+            moved += group.joints
+        if isinstance(group, (GripperOpening, GripperSwitch)) or (isinstance(group, Held) and group.gripper):
+            moved.append(GRIPPER)
+    for part in (*embodiment.joint_names, GRIPPER):
+        if moved.count(part) != 1:
+            expected = f"{part} in one group; in one of the kind held, if the policy does not move it"
+            raise HandshakeError(field, expected, f"{part} in {moved.count(part)} groups")

@@ -1,0 +1,166 @@
+"""Does a policy do here what the trained one did? Runs the golden pairs that a bundle carries, and compares.
+
+Guarantees that the answers come out of the very transforms, decoder and sessions that drive the robot. Trusts the
+bundle's manifest, which pins the data and the bound; refuses data that is not of the policy's own shape.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, NOT_FINITE, GoldenReport, picture_key
+from edge_runtime.contracts.manifest import Manifest, PolicyContract
+from edge_runtime.contracts.messages import Observation
+
+MAX_CASES = 64
+MAX_BYTES = 512 << 20
+"""Unpacked: 64 pictures of three cameras of 1280 x 720."""
+GRIPPER_BOUND = 0.1
+"""How far the opening may be from the trained policy's, of the widest: parity reports have no bound of their own."""
+_FORMAT, _STATE, _PLAN, _INSTRUCTION = "format", "state", "plan", "instruction"
+
+
+class Answering(Protocol):
+    """What golden pairs are put to: a `PolicyRunner`, or what holds one."""
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras it looks at."""
+
+    def answer_pictures(
+        self, observation: Observation, pictures: Mapping[str, NDArray[np.uint8]], instruction: str
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """See `PolicyRunner.answer_pictures`."""
+
+
+def run_pairs(policy: Answering, manifest: Manifest, folder: Path, embodiment: Embodiment) -> GoldenReport:
+    """Run the golden pairs in `folder`, where `policy` of `manifest` was loaded from, through it, and compare.
+
+    Raises:
+        BundleError: the pairs are not of the policy's own shape.
+        EngineError: a graph that cannot be run.
+    """
+    if GOLDEN_NAME not in {blob.path for blob in manifest.blobs}:
+        return GoldenReport(bundle=manifest.digest, verdict="no_data")
+    data = read_pairs(folder / GOLDEN_NAME, manifest.policy)
+    plans = np.stack([plan_of(policy, embodiment, data, case) for case in range(len(data[_PLAN]))])
+    error_rad, flips = differences(data[_PLAN], plans, embodiment.gripper.opening_max_m)
+    # The percentile passes over a few actions: none of them may be worse than merely far off.
+    error_p99_rad = np.where(np.isfinite(error_rad).all(axis=0), np.percentile(error_rad, 99, axis=0), NOT_FINITE)
+    gripper_m = np.abs(plans[..., -1] - data[_PLAN][..., -1])
+    gripper_p99_m = float(np.percentile(gripper_m, 99)) if np.isfinite(gripper_m).all() else NOT_FINITE
+    gripper_bound_m = GRIPPER_BOUND * embodiment.gripper.opening_max_m
+    bound_p99_rad = manifest.parity.bound_p99_rad
+    is_near = bool((error_p99_rad <= bound_p99_rad).all()) and gripper_p99_m <= gripper_bound_m
+    matched = bool(np.isfinite(plans).all()) and flips == 0 and is_near
+    return GoldenReport(
+        bundle=manifest.digest,
+        verdict="matched" if matched else "differs",
+        cases=len(plans),
+        joint_names=embodiment.joint_names,
+        error_p99_rad=tuple(np.minimum(error_p99_rad, NOT_FINITE).tolist()),
+        bound_p99_rad=bound_p99_rad,
+        gripper_flips=flips,
+        gripper_error_p99_m=gripper_p99_m,
+        gripper_bound_p99_m=gripper_bound_m,
+    )
+
+
+def differences(
+    trained: NDArray[np.floating], run: NDArray[np.floating], opening_max_m: float
+) -> tuple[NDArray[np.float64], int]:
+    """How far plans are from those of the trained policy, both (cases, horizon, joints + 1) in rad and m.
+
+    Returns:
+        (cases * horizon, joints) in rad, and how many actions are on the other side of a half-open gripper.
+    """
+    error_rad = np.abs(np.asarray(run, np.float64) - trained)[..., :-1]
+    flips = (run[..., -1] > opening_max_m / 2.0) != (trained[..., -1] > opening_max_m / 2.0)
+    return error_rad.reshape(-1, error_rad.shape[-1]), int(flips.sum())
+
+
+def plan_of(
+    policy: Answering, embodiment: Embodiment, data: Mapping[str, NDArray[Any]], case: int
+) -> NDArray[np.float64]:
+    """What `policy` answers to one of the golden pairs in `data`: (horizon, joints + 1), in rad and m.
+
+    Noise is that of the first chunk, as where the plans were made.
+    """
+    observation = observation_of(embodiment, data[_STATE][case])
+    pictures = {camera: data[picture_key(camera)][case] for camera in policy.cameras}
+    instruction = str(data[_INSTRUCTION][case]) if _INSTRUCTION in data else ""
+    position_rad, gripper_m = policy.answer_pictures(observation, pictures, instruction)
+    return np.column_stack((position_rad, gripper_m))
+
+
+def observation_of(embodiment: Embodiment, state: NDArray[np.float64]) -> Observation:
+    """A robot at rest in `state`, (joints + 1,) in rad and m, whose pictures are given beside it."""
+    *position_rad, opening_m = state.tolist()
+    return Observation(
+        sequence=0,
+        exposure_ns=0,
+        published_ns=0,
+        joint_digest=embodiment.joint_digest,
+        position_rad=tuple(position_rad),
+        velocity_rad_s=(0.0,) * len(position_rad),
+        gripper_opening_m=opening_m,
+        frames=(),
+    )
+
+
+def read_pairs(path: Path, contract: PolicyContract) -> dict[str, NDArray[Any]]:
+    """The golden pairs at `path`, of a policy with this contract; see `contracts.golden` for the arrays.
+
+    Raises:
+        BundleError: they are none, or not of the policy's own shape.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size_bytes = sum(member.file_size for member in archive.infolist())
+        if size_bytes > MAX_BYTES:
+            raise BundleError(f"{path}: golden pairs of {size_bytes} bytes, {MAX_BYTES} at most are read")
+        with np.load(path, allow_pickle=False) as archive:
+            data = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise BundleError(f"{path}: no golden pairs: {error}") from error
+    if _FORMAT not in data or data[_FORMAT].shape or data[_FORMAT].dtype.kind not in "iu":
+        raise BundleError(
+            f"{path}: golden pairs of an older form, whose pictures go by tensor and cannot show that two cameras were "
+            "exchanged: export the bundle again, or leave the file out of it"
+        )
+    if (found := int(data[_FORMAT])) != GOLDEN_FORMAT:
+        raise BundleError(f"{path}: golden pairs of format {found}, this software reads {GOLDEN_FORMAT}: update it")
+    width, cases = len(contract.joint_names) + 1, _length(data.get(_PLAN))
+    pictures = {picture_key(camera) for camera in contract.cameras}
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        _STATE: ("f", (cases, width)),
+        _PLAN: ("f", (cases, contract.horizon, width)),
+    }
+    if contract.inputs.text is not None:
+        expected[_INSTRUCTION] = ("U", (cases,))
+    asked = {_FORMAT, *expected, *pictures}
+    if not 1 <= cases <= MAX_CASES or data.keys() != asked:
+        raise BundleError(f"{path}: {cases} cases of {sorted(data)}; 1 to {MAX_CASES} of {sorted(asked)} are asked")
+    for name, (kind, shape) in expected.items():
+        if data[name].shape != shape or data[name].dtype.kind != kind:
+            raise BundleError(f"{path}: {name} is {data[name].dtype}{data[name].shape}, the policy has {shape}")
+        if kind == "f" and not np.isfinite(data[name]).all():
+            raise BundleError(f"{path}: {name} is not finite")
+    for name in sorted(pictures):
+        shape, kind = data[name].shape, data[name].dtype
+        if kind != np.uint8 or len(shape) != 4 or (shape[0], shape[3]) != (cases, 3) or not min(shape[1:3]) > 0:
+            raise BundleError(f"{path}: {name} is {kind}{shape}, not {cases} pictures of uint8 RGB")
+    return data
+
+
+def _length(array: NDArray[Any] | None) -> int:
+    return len(array) if array is not None and array.ndim else 0

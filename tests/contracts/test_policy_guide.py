@@ -1,0 +1,41 @@
+"""The manifest that the guide shows is one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from edge_runtime.contracts.embodiment import Camera, Embodiment, Gripper, Joint
+from edge_runtime.contracts.manifest import PolicyContract, RegressionDecoder
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "policies.md"
+
+
+def test_the_example_is_a_contract_that_fits_the_robot_that_it_names() -> None:
+    shown = re.search(r"```json\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+    assert shown is not None
+    policy = msgspec.json.decode(re.sub(r"\s*//.*", "", shown[1]), type=PolicyContract)
+    assert isinstance(policy.decoder, RegressionDecoder)
+    joints = tuple(
+        Joint(
+            name=name,
+            position_min_rad=-2.0,
+            position_max_rad=2.0,
+            velocity_max_rad_s=2.0,
+            acceleration_max_rad_s2=10.0,
+            jerk_max_rad_s3=1000.0,
+            torque_max_nm=10.0,
+        )
+        for name in policy.joint_names
+    )
+    policy.require_fit(
+        Embodiment(
+            name=policy.embodiment,
+            joints=joints,
+            gripper=Gripper(opening_max_m=0.1, speed_max_m_s=0.1),
+            cameras=(Camera(name="high", width_px=640, height_px=480, rate_hz=30.0),),
+            home_rad=(0.0, 0.0),
+        )
+    )
