@@ -15,7 +15,7 @@ from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport, picture_key
 from edge_runtime.contracts.manifest import PolicyContract, read_manifest
 from edge_runtime.engine.golden import check
-from edge_runtime.testing.golden_bundles import SHIPPED, Arrays, copy_with, seal
+from edge_runtime.testing.golden_bundles import SHIPPED, Arrays, altered, copy_with, seal
 
 
 def checked(folder: Path, embodiment: Embodiment) -> GoldenReport:
@@ -52,9 +52,9 @@ def test_a_gripper_that_opens_less_far_than_it_was_trained_to_differs(tmp_path: 
     """On the right side of half-open, and yet not what was trained: as from statistics that somebody altered."""
     folder = copy_with(tmp_path / "bundle")
     policy = read_manifest(folder).policy
-    mean = (*policy.action_normalization.mean[:-1], 0.3 * embodiment.gripper.opening_max_m)
-    statistics = msgspec.structs.replace(policy.action_normalization, mean=mean)
-    report = checked(seal(folder, policy=msgspec.structs.replace(policy, action_normalization=statistics)), embodiment)
+    usual = version_1.written(policy).action_normalization
+    statistics = msgspec.structs.replace(usual, mean=(*usual.mean[:-1], 0.3 * embodiment.gripper.opening_max_m))
+    report = checked(seal(folder, policy=altered(policy, action_normalization=statistics)), embodiment)
     assert (report.verdict, report.gripper_flips) == ("differs", 0)
     assert report.gripper_error_p99_m > report.gripper_bound_p99_m
     assert "the gripper by 2" in report.worst
