@@ -13,7 +13,7 @@ import pytest
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport, picture_key
-from edge_runtime.contracts.manifest import PolicyContract, read_manifest
+from edge_runtime.contracts.manifest import PolicyContract, read_manifest, version_1
 from edge_runtime.engine.golden import check
 from edge_runtime.testing.golden_bundles import SHIPPED, Arrays, altered, copy_with, seal
 
