@@ -12,7 +12,7 @@ import pytest
 
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.contracts.manifest import MotionLimits
+from edge_runtime.contracts.manifest import READ_VERSIONS, MotionLimits
 from edge_runtime.contracts.release import Compatibility, SafetyNeeds, VersionRange
 from edge_runtime.ota.trust.compatibility import RobotFacts, facts_of, mismatches, require_compatible
 
@@ -24,7 +24,7 @@ FACTS = RobotFacts(
         velocity_rad_s=(1.0, 2.0), acceleration_rad_s2=(5.0, 5.0), jerk_rad_s3=None, tool_speed_m_s=0.5
     ),
     architecture="aarch64",
-    schema=1,
+    schemas=(1, 2),
     gpu_architecture="sm_87",
     tensorrt="10.3.0.post1",
     jetpack="6.1",
@@ -46,12 +46,19 @@ def test_a_release_that_fits_is_taken() -> None:
     require_compatible(Compatibility(embodiment="arm", joint_digest="a" * 64, schema=1), FACTS)
 
 
+def test_every_format_that_this_software_reads_is_taken() -> None:
+    facts = replace(FACTS, schemas=RobotFacts.schemas)
+    assert 1 in READ_VERSIONS, "a robot with new software takes releases that are there already"
+    for schema in READ_VERSIONS:
+        require_compatible(msgspec.structs.replace(FITS, schema=schema), facts)
+
+
 @pytest.mark.parametrize(
     ("change", "refusal", "named"),
     [
         ({"embodiment": "leg"}, OtaRefusal.INCOMPATIBLE_EMBODIMENT, "embodiment: the release is for leg"),
         ({"joint_digest": "b" * 64}, OtaRefusal.INCOMPATIBLE_JOINTS, "joint_digest: the"),
-        ({"schema": 2}, OtaRefusal.INCOMPATIBLE_SCHEMA, "schema: the"),
+        ({"schema": 3}, OtaRefusal.INCOMPATIBLE_SCHEMA, "schema: the release is for 3, this robot reads 1, 2"),
         ({"architectures": ("x86_64",)}, OtaRefusal.INCOMPATIBLE_ARCHITECTURE, "architectures: the"),
         ({"gpu_architectures": ("sm_90",)}, OtaRefusal.INCOMPATIBLE_GPU, "gpu_architectures: the"),
         ({"tensorrt": VersionRange(at_least="10.3.1")}, OtaRefusal.INCOMPATIBLE_TENSORRT, "tensorrt: the"),

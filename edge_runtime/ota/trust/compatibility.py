@@ -16,7 +16,7 @@ from importlib import metadata
 
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.contracts.manifest import FORMAT_VERSION, MotionLimits
+from edge_runtime.contracts.manifest import READ_VERSIONS, MotionLimits
 from edge_runtime.contracts.release import Compatibility, SafetyNeeds, VersionRange
 from edge_runtime.gpu import find_architecture
 
@@ -27,7 +27,7 @@ Mismatch = tuple[OtaRefusal, str]
 class RobotFacts:
     """What there is to fit. `gpu_architecture`, `tensorrt` and `jetpack` are None where there is none or nobody said.
 
-    `motion` are the robot's own limits, `schema` the newest format of a bundle's manifest that this software reads.
+    `motion` are the robot's own limits, `schemas` the formats of a bundle's manifest that this software reads.
     """
 
     embodiment: str
@@ -35,7 +35,7 @@ class RobotFacts:
     joint_names: tuple[str, ...]
     motion: MotionLimits
     architecture: str
-    schema: int = FORMAT_VERSION
+    schemas: tuple[int, ...] = READ_VERSIONS
     gpu_architecture: str | None = None
     tensorrt: str | None = None
     jetpack: str | None = None
@@ -81,7 +81,7 @@ def mismatches(asked: Compatibility, facts: RobotFacts) -> tuple[Mismatch, ...]:
     checks = (
         _same(OtaRefusal.INCOMPATIBLE_EMBODIMENT, "embodiment", asked.embodiment, facts.embodiment),
         _same(OtaRefusal.INCOMPATIBLE_JOINTS, "joint_digest", asked.joint_digest, facts.joint_digest),
-        _same(OtaRefusal.INCOMPATIBLE_SCHEMA, "schema", asked.schema, facts.schema),
+        _schema(asked.schema, facts.schemas),
         _among(OtaRefusal.INCOMPATIBLE_ARCHITECTURE, "architectures", asked.architectures, facts.architecture),
         _among(OtaRefusal.INCOMPATIBLE_GPU, "gpu_architectures", asked.gpu_architectures, facts.gpu_architecture),
         _within(OtaRefusal.INCOMPATIBLE_TENSORRT, "tensorrt", asked.tensorrt, facts.tensorrt),
@@ -93,6 +93,13 @@ def mismatches(asked: Compatibility, facts: RobotFacts) -> tuple[Mismatch, ...]:
 
 def _same(refusal: OtaRefusal, field: str, asked: object, here: object) -> Mismatch | None:
     return None if asked == here else (refusal, f"{field}: the release is for {asked}, this robot has {here}")
+
+
+def _schema(asked: int, here: tuple[int, ...]) -> Mismatch | None:
+    if asked in here:
+        return None
+    readable = ", ".join(map(str, here))
+    return OtaRefusal.INCOMPATIBLE_SCHEMA, f"schema: the release is for {asked}, this robot reads {readable}"
 
 
 def _among(refusal: OtaRefusal, field: str, asked: tuple[str, ...], here: str | None) -> Mismatch | None:
