@@ -69,7 +69,11 @@ def test_contracts_hold_for_every_double(tmp_path: Path) -> None:
     ("function", "right", "wrong"),
     [
         ("clamp", "INSIDE(\\result, low, high)", "INSIDE(\\result, low, low)"),
-        ("braking_rate", "INSIDE(\\result, (double)0.0, limits->accel_max)", "INSIDE(\\result, (double)0.0, limits->tick)"),
+        (
+            "braking_rate",
+            "INSIDE(\\result, (double)0.0, limits->accel_max)",
+            "INSIDE(\\result, (double)0.0, limits->tick)",
+        ),
     ],
 )
 def test_what_does_not_hold_is_not_proved(function: str, right: str, wrong: str, tmp_path: Path) -> None:
