@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EPISODES ?=
 ARGS   ?=
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 # A virtual environment that was not finished is made again.
@@ -13,10 +14,17 @@ ARGS   ?=
 demo: $(VENV)/.demo ## the arm at work, an update that goes through, a broken one that rolls itself back (EPISODES=5: only the arm)
 	@$(if $(EPISODES),$(BIN)/edge-runtime run --episodes $(EPISODES),$(BIN)/python -m scripts.demo) $(ARGS)
 
+# What needs the machine to itself comes after all the rest, which runs file by file on some workers: three on two cores, as
+# tests wait as much as they work. Both parts run, each with its own closing line, and either one fails the verb.
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not realtime and not gpio_chip and not gpu'
+ALONE := -m 'realtime and not gpio_chip and not gpu'
+SLOWEST := --durations=10
+
 .PHONY: test
 test: lint $(VENV)/.dev ## lint, types, import contracts and all tests
 	@$(BIN)/python -c 'from edge_runtime.policies.processor import describe; print("on", describe())'
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SLOWEST) && failed=0 || failed=1; \
+	$(BIN)/python -m pytest $(ALONE) $(SLOWEST) && exit $$failed
 
 .PHONY: evaluate
 evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
@@ -71,6 +79,7 @@ help: ## list the verbs
 	@echo
 	@echo "  EPISODES=5          make demo: only the arm, for so many episodes"
 	@echo "  ARGS='--seed 100'   what the verb's command gets besides (demo, evaluate, fuzz, powercut, mutate, bounds)"
+	@echo "  WORKERS=1           make test: how many files of tests run side by side (default: 3)"
 	@echo "  PYTHON=python3.12   what the virtual environment is made with (default: python3)"
 
 .PHONY: clean

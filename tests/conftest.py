@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import Phase, settings
 
 # As for the exporter, which does the same: triton crashes a process in which something was drawn before.
@@ -17,3 +19,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # For `make mutate`: that a mutant is found is enough, the smallest example of it is not looked for.
 settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate), database=None, derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A worker of pytest-xdist calls its folder by its number alone: the names of Unix sockets are short."""
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        folder = Path(config.option.basetemp)
+        config.option.basetemp = str(folder.with_name(worker["workerid"].removeprefix("gw")))

@@ -57,7 +57,6 @@ def wait_until_it_heeds(process: subprocess.Popen[str]) -> None:
     raise AssertionError("it does not start")
 
 
-@pytest.mark.realtime
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("after_s", [0.0, 0.1, 0.3, 0.6, 1.0])
 @pytest.mark.parametrize("command", ["edge-runtime", "edge-export", "edge-hub", "demo"])
@@ -188,7 +187,6 @@ def test_what_is_to_be_ignored_stays_ignored(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", program], env=env, timeout=60, check=False).returncode == 0
 
 
-@pytest.mark.realtime
 def test_a_view_whose_reader_leaves_is_no_traceback(run_dir: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

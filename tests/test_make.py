@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 def test_help_begins_with_what_a_newcomer_wants_and_names_the_variables() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert re.findall(r"^  make (\S+)", done.stdout, re.MULTILINE)[:3] == ["demo", "test", "evaluate"]
-    for variable in ("ARGS=", "PYTHON=", "EPISODES="):
+    for variable in ("ARGS=", "PYTHON=", "EPISODES=", "WORKERS="):
         assert variable in done.stdout
 
 

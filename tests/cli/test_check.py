@@ -102,7 +102,6 @@ def test_a_home_posture_outside_of_the_limits_is_not_fit(robot_toml: Path) -> No
     assert "joint1 at 2.85 rad" in row.found
 
 
-@pytest.mark.realtime
 def test_a_machine_that_is_too_slow_to_be_armed_is_not_fit(robot_toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No machine wakes within a nanosecond: the grade that does not arm is the only one left."""
     impossible = tuple(never_late(each) for each in grade.GRADES[:-1])

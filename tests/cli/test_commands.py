@@ -188,7 +188,6 @@ def test_percentiles_of_nothing() -> None:
     assert percentiles([1.0, 2.0, 3.0]) == {"p50": 2.0, "p99": 2.98, "count": 3}
 
 
-@pytest.mark.realtime
 def test_evaluate_writes_what_it_prints(edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     arguments = ("evaluate", "--config", robot_toml, "--run-dir", run_dir, "--episodes", 1, "--json", file)
@@ -207,7 +206,6 @@ def test_evaluate_writes_what_it_prints(edge_runtime: Command, robot_toml: Path,
     assert traces(run_dir, robot_toml) == []
 
 
-@pytest.mark.realtime
 def test_an_evaluation_that_is_terminated_leaves_nothing(
     edge_runtime: Command, robot_toml: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +224,6 @@ def test_an_evaluation_that_is_terminated_leaves_nothing(
     assert traces(folder, robot_toml) == []
 
 
-@pytest.mark.realtime
 def test_check_finds_this_machine_fit_or_says_why_not(edge_runtime: Command, robot_toml: Path) -> None:
     out, err = edge_runtime("check", "--config", robot_toml).communicate(timeout=60)
     assert err == ""

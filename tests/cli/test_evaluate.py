@@ -26,8 +26,6 @@ from edge_runtime.testing.golden_bundles import seal
 from tests.cli.conftest import Command, traces
 from tests.other_families import blind_bundle
 
-pytestmark = pytest.mark.realtime
-
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str], timeout_s: float = 90.0) -> None:
     deadline_s = time.monotonic() + timeout_s

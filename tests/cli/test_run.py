@@ -22,8 +22,6 @@ from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manife
 from hub.hub import make_development_hub
 from tests.cli.conftest import Command, traces
 
-pytestmark = pytest.mark.realtime
-
 
 def wait_for_state(run_dir: Path, state: str, process: subprocess.Popen[str], timeout_s: float = 30.0) -> None:
     deadline_s = time.monotonic() + timeout_s

@@ -38,8 +38,6 @@ from edge_runtime.processes import port_name
 BundleWriter = Callable[..., Path]
 PATIENCE_S = 20.0
 
-pytestmark = pytest.mark.realtime
-
 
 class Surroundings:
     """Everything the engine meets on a robot: driver and operator on their sockets, cameras in shared memory."""

@@ -26,8 +26,6 @@ from tests.engine.test_engine_process import PATIENCE_S, Start, Surroundings, co
 
 __all__ = ["config", "start", "surroundings"]
 
-pytestmark = pytest.mark.realtime
-
 ENDLESS_BYTES = 1 << 36
 """So much takes longer to verify than any test waits; the file is empty all the same."""
 

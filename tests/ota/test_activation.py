@@ -21,8 +21,6 @@ from edge_runtime.ota.lifecycle.activation import STEADY_S
 from edge_runtime.ota.probation.bundle_stats import Record, RecordBook
 from tests.ota.kept_robot import KeptRobot
 
-pytestmark = pytest.mark.realtime
-
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[KeptRobot]:

@@ -25,7 +25,6 @@ from edge_runtime.testing.web_server import WebServer
 from tests.ota.bus_robot import BusRobot
 from tests.ota.updated_robot import Scene
 
-pytestmark = pytest.mark.realtime
 PATIENCE_S = 60.0
 
 

@@ -132,7 +132,6 @@ def test_keys_that_are_none_are_refused(tmp_path: Path) -> None:
         assert scene.settings.store, "looking at a robot needs no key"
 
 
-@pytest.mark.realtime
 def test_the_agent_tells_the_hub_that_an_update_is_ready(tmp_path: Path, served: ServedHub) -> None:
     served.enrol(ROBOT)
     with WebServer({}) as server:

@@ -28,7 +28,7 @@ def verdict_bits(verdict: Verdict) -> bytes:
 
 
 def bits(value: Any) -> object:
-    """A number so that equal means the same bits; arrays of floats together, others as tuples of such."""
+    """A number so that equal means the same bits; an array of floats as one piece, others as tuples of such."""
     if isinstance(value, float):
         return struct.pack("d", value)
     if isinstance(value, int):

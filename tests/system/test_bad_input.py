@@ -48,8 +48,6 @@ from edge_runtime.contracts.topics import (
 from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.processes import CONTROL, DRIVER
 
-pytestmark = pytest.mark.realtime
-
 DT_NS = 50_000_000
 JOINTS = 7
 

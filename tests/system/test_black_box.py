@@ -6,15 +6,11 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.safety import State
 from edge_runtime.safety.recording import Recording, read_recording
 from edge_runtime.safety.replay import replay
 from tests.system.conftest import Robot
-
-pytestmark = pytest.mark.realtime
 
 
 def next_recording(robot: Robot, known: set[Path]) -> Recording:

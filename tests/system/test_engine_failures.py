@@ -15,8 +15,6 @@ from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import SafetyReport
 from tests.system.conftest import Robot
 
-pytestmark = pytest.mark.realtime
-
 HOLD_LIMIT_S = 1.5
 """A plan reaches 0.8 s beyond its observation; the rest is for reports and a busy machine."""
 
@@ -60,6 +58,7 @@ class Record:
         assert max(report.loop.cost_p99_ns for report in self.reports) < 1_000_000
 
 
+@pytest.mark.realtime
 def test_sigkill_in_mid_motion(moving_robot: Robot) -> None:
     robot, record = moving_robot, Record(moving_robot)
     record.follow(0.3)
@@ -86,6 +85,7 @@ def test_sigkill_in_mid_motion(moving_robot: Robot) -> None:
     record.assert_no_tick_lost()
 
 
+@pytest.mark.realtime
 def test_sigstop_in_mid_motion(moving_robot: Robot) -> None:
     robot, record = moving_robot, Record(moving_robot)
     pid = robot.table.pids()["engine"]
@@ -105,6 +105,7 @@ def test_sigstop_in_mid_motion(moving_robot: Robot) -> None:
     record.assert_no_tick_lost()
 
 
+@pytest.mark.realtime
 def test_an_episode_survives_the_death_of_the_engine(start_robot: Callable[..., Robot]) -> None:
     robot = start_robot()
     operator = robot.operator

@@ -74,7 +74,6 @@ def assert_sound(one: Round) -> None:
         assert one.after_timeout_s <= one.tick_s + 1e-6, "the first tick after the timeout knows"
 
 
-@pytest.mark.realtime
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("one_motion")
 def test_a_policy_that_fails_in_motion(robot: FaultRobot) -> None:
@@ -88,7 +87,6 @@ def test_a_policy_that_fails_in_motion(robot: FaultRobot) -> None:
     assert sum(one.stop is not None for one in rounds) > len(rounds) // 2
 
 
-@pytest.mark.realtime
 @pytest.mark.usefixtures("one_motion")
 def test_control_is_killed_and_its_successor_moves_nothing(robot: FaultRobot) -> None:
     for _ in range(CONTROL_KILLS):
@@ -99,7 +97,6 @@ def test_control_is_killed_and_its_successor_moves_nothing(robot: FaultRobot) ->
         assert robot.armings == armings + 1, "it took an operator"
 
 
-@pytest.mark.realtime
 @pytest.mark.usefixtures("one_motion")
 def test_no_message_moves_a_robot_that_has_tripped(robot: FaultRobot) -> None:
     after_trip = storm(robot, MESSAGES, seed=robot.random.randrange(2**32))

@@ -22,7 +22,7 @@ _SOURCES = ("edge_runtime", "export_tools", "hub", "jetson")
 _FILES = ("LICENSE", "README.md", "pyproject.toml", "setup.py")
 _BUILD_SDIST = "import sys, setuptools.build_meta as build; build.build_sdist(sys.argv[1])"
 
-pytestmark = [pytest.mark.realtime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pytest
-
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import EpisodeResult, Operator
 from edge_runtime.config.robot_file import load_config
@@ -14,8 +12,6 @@ from edge_runtime.contracts.messages import Asker
 from edge_runtime.contracts.topics import EPISODE
 from edge_runtime.contracts.updates import EpisodeOutcome
 from edge_runtime.ipc.bus import Subscriber
-
-pytestmark = pytest.mark.realtime
 
 
 def test_what_says_something_about_the_policy_is_told_and_nothing_else(robot_toml: Path, run_dir: Path) -> None:

@@ -28,8 +28,6 @@ from tests.saturating import plant
 from tests.system.conftest import Robot
 from tests.system.drift_bundle import write_robot
 
-pytestmark = pytest.mark.realtime
-
 OFF = r"joint\d is off by 0\.\d{4} rad \(p99\), 0\.01 is allowed"
 
 

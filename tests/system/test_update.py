@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.contracts.topics import POLICY_STATUS, UPDATE_STATUS
 from edge_runtime.contracts.updates import PolicyStatus, UpdateStatus
@@ -18,7 +16,6 @@ from edge_runtime.processes import BESIDE, ENGINE, PROCESSES
 from edge_runtime.testing.web_server import WebServer
 from tests.ota.updated_robot import Scene
 
-pytestmark = pytest.mark.realtime
 PATIENCE_S = 90.0
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pytest
-
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import Operator
 from edge_runtime.contracts.updates import WaitsFor
@@ -14,7 +12,6 @@ from edge_runtime.processes import BESIDE, PROCESSES
 from edge_runtime.testing.web_server import WebServer
 from tests.ota.updated_robot import Scene
 
-pytestmark = pytest.mark.realtime
 PATIENCE_S = 150.0
 WORK_S, REST_S = 3.0, 1.0
 

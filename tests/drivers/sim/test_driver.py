@@ -15,8 +15,6 @@ from edge_runtime.ipc.frames import FrameReader
 from edge_runtime.ipc.port import CommandState, FeedbackFlag
 from tests.drivers.sim.conftest import Cell, StartCell
 
-pytestmark = pytest.mark.realtime
-
 
 def follow(
     cell: Cell, seconds: float, speed_rad_s: float = 0.0, state: CommandState = CommandState.ACTIVE
@@ -32,6 +30,7 @@ def follow(
     return q_rad
 
 
+@pytest.mark.realtime
 def test_observations_carry_pictures_of_the_instant_they_name(start_cell: StartCell) -> None:
     cell = start_cell(lockstep=False)
     reader = FrameReader()
@@ -47,6 +46,7 @@ def test_observations_carry_pictures_of_the_instant_they_name(start_cell: StartC
     assert np.median(gaps_s) == pytest.approx(0.05, abs=0.01)
 
 
+@pytest.mark.realtime
 def test_without_power_the_arm_stands_and_its_feedback_stays_fresh(start_cell: StartCell) -> None:
     cell = start_cell(lockstep=False)
     before = cell.position()
@@ -63,6 +63,7 @@ def test_without_power_the_arm_stands_and_its_feedback_stays_fresh(start_cell: S
     assert np.median(ages_ns) < 5_000_000
 
 
+@pytest.mark.realtime
 def test_under_power_the_arm_follows_and_refuses_another_scene(start_cell: StartCell) -> None:
     cell = start_cell(lockstep=False)
     assert cell.lay_out(7, seed=3).answer == "ok"
@@ -84,6 +85,7 @@ def test_under_power_the_arm_follows_and_refuses_another_scene(start_cell: Start
     assert cell.collect(Heartbeat, 2)[-1].refusals == {"scene_command.not_allowed_now": 1}
 
 
+@pytest.mark.realtime
 def test_when_commands_cease_the_arm_stops_by_itself_within_limits_and_stays(start_cell: StartCell) -> None:
     cell = start_cell(lockstep=False)
     follow(cell, 0.5, speed_rad_s=0.8)
