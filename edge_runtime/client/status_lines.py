@@ -6,7 +6,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_runtime.client.explanations import GATES, MESSAGES, REASONS, STATES, STOPS, Explanation, explain, in_full
+from edge_runtime.client.explanations import (
+    GATES,
+    HOLDS,
+    MESSAGES,
+    REASONS,
+    STATES,
+    STOPS,
+    Explanation,
+    explain,
+    in_full,
+)
 from edge_runtime.client.status import Status
 
 _SHOWN = 3
@@ -36,6 +46,8 @@ def state_line(status: Status) -> str:
         causes = [f"{status.stopped_by.value}: {STOPS[status.stopped_by].meaning}"]
     if causes:
         return f"{status.state} ({'; '.join(causes)})"
+    if status.without_policy and status.state == "holding":
+        return f"{status.state}: {HOLDS.meaning}"
     return explain(status.state, STATES)
 
 
@@ -109,6 +121,8 @@ def speed_line(status: Status) -> str:
 def policy_line(status: Status) -> str:
     """How sure the policy is, and what that means for the robot."""
     confidence = f"confidence of its newest plan {number(status.confidence, '', 2).strip()}"
+    if status.without_policy:
+        return "none is run"
     if status.policy in _DEAD:
         return f"{REASONS[f'policy_{status.policy}'].meaning}; {confidence}"
     gate = GATES.get(status.gate)
