@@ -9,7 +9,6 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ _POLL_S = 0.0005
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _DISTURBANCES = 5
+_TORN_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,11 @@ class DrivenRobot:
     def feedback(self) -> Feedback:
         """The newest sample."""
         assert self.process.poll() is None, f"the driver has ended:\n{self.last_words()}"
-        feedback = self.port.read_feedback()
-        assert feedback is not None, f"the driver's feedback is gone:\n{self.last_words()}"
+        deadline_s = time.monotonic() + _TORN_S
+        # On a busy machine a driver may be put aside in the midst of writing one.
+        while (feedback := self.port.read_feedback()) is None:
+            assert time.monotonic() < deadline_s, f"the driver's feedback is gone:\n{self.last_words()}"
+            time.sleep(_POLL_S)
         return feedback
 
     def samples(self, seconds: float) -> list[tuple[int, Feedback]]:
@@ -152,12 +155,16 @@ class DrivenRobot:
         return seen
 
     def messages(self, seconds: float) -> list[tuple[int, Message]]:
-        """What the driver says on the bus within so long, with when it arrived."""
+        """What the driver says on the bus within so long, with when it arrived; for 0 what has been waiting."""
+        while seconds > 0.0 and self._subscriber.receive(0.0):
+            pass
         arrived: list[tuple[int, Message]] = []
         end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0.0:
+        while True:
+            left_s = max(0.0, end_s - time.monotonic())
             arrived += [(time.monotonic_ns(), message) for message in self._subscriber.receive(min(left_s, 0.02))]
-        return arrived
+            if left_s == 0.0:
+                return arrived
 
     def observations(self, seconds: float) -> list[tuple[int, Observation]]:
         """Observations within so long."""
@@ -213,13 +220,10 @@ class DrivenRobot:
             plan = self.plan(before, q_rad, opening_m)
             loop.set_plan(plan)
             end_ns = int(plan.t_ns[-1])
-            listener = threading.Thread(
-                target=lambda: observations.extend(message for _, message in self.observations(_seconds_to(end_ns)))
-            )
-            listener.start()
+            self.observations(0.0)
             while time.monotonic_ns() < end_ns and not loop.counters().faults:
                 samples += [feedback for _, feedback in self.samples(0.02)]
-            listener.join()
+                observations += [message for _, message in self.observations(0.0)]
             faults = loop.counters().faults
         unique = {sample.seq: sample for sample in samples}
         return Motion(before, self.wait_rest(), [unique[seq] for seq in sorted(unique)], observations), faults
@@ -289,7 +293,3 @@ def wait_for(loop: ControlLoop, *states: State, timeout_s: float = 5.0) -> None:
         found = f"control is {counters.state.name.lower()}, expected {states[0].name.lower()}: {reasons}"
         assert time.monotonic() < deadline_s, found
         time.sleep(0.002)
-
-
-def _seconds_to(end_ns: int) -> float:
-    return max(0.0, (end_ns - time.monotonic_ns()) / 1e9)
