@@ -60,6 +60,12 @@ class Motion:
         return self.after.q_rad - self.before.q_rad
 
     @property
+    def way_rad(self) -> NDArray[np.float64]:
+        """(joints,) how far each joint was from where it began when it was farthest."""
+        ways = np.array([sample.q_rad - self.before.q_rad for sample in (*self.samples, self.after)])
+        return np.asarray(ways[np.argmax(np.abs(ways), axis=0), np.arange(ways.shape[1])])
+
+    @property
     def integral_rad(self) -> NDArray[np.float64]:
         """(joints,) the same by the measured velocities."""
         stamps_s = np.array([sample.stamp_ns for sample in self.samples]) / 1e9
@@ -208,8 +214,15 @@ class DrivenRobot:
             if not faults:
                 return motion
             words = ", ".join(str(reason.name).lower() for reason in Reason if reason & faults)
-            assert faults & Reason.CLOCK_GAP, f"the kernel stopped the robot: {words}\n{self.last_words()}"
+            told, way = self._named(np.asarray(q_rad) - motion.before.q_rad), self._named(motion.way_rad)
+            found = f"the kernel stopped the robot: {words}; told to move by {told}, it moved by {way}"
+            assert faults & Reason.CLOCK_GAP, f"{found}\n{self.last_words()}"
         raise AssertionError("this machine keeps time too badly to move a robot: see `edge-runtime check`")
+
+    def _named(self, values_rad: NDArray[np.float64]) -> str:
+        names = self.config.embodiment.joint_names
+        moved = [f"{name} {value:+.3f} rad" for name, value in zip(names, values_rad, strict=True) if abs(value) > 1e-3]
+        return ", ".join(moved) or "nothing"
 
     def _move_once(self, q_rad: NDArray[np.float64], gripper_m: float | None) -> tuple[Motion, Reason]:
         before = self.wait_rest()

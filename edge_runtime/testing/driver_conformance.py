@@ -167,22 +167,33 @@ class DriverConformance:
     def test_each_joint_moves_as_it_is_told(self, robot: DrivenRobot) -> None:
         """The joint of that name, that far, in that direction, and no other; velocity in the same unit and sign."""
         names = robot.config.embodiment.joint_names
-        problems = []
+        problems: list[str] = []
         for joint, name in enumerate(names):
             start = robot.wait_rest()
-            target_rad = start.q_rad.copy()
-            target_rad[joint] += self._room(robot, start, joint)
-            motion = robot.move(target_rad)
-            wanted_rad, travel_rad = target_rad - start.q_rad, motion.travel_rad
-            for other in np.flatnonzero(np.abs(travel_rad - wanted_rad) > self.track_rad):
-                told = f"{name} was told to move by {wanted_rad[joint]:+.3f} rad"
-                problems.append(f"{told}: {names[other]} moved by {travel_rad[other]:+.3f} rad")
-            integral_rad = motion.integral_rad[joint]
-            if abs(integral_rad - travel_rad[joint]) > max(self.track_rad, 0.4 * abs(travel_rad[joint])):
-                by_speed = f"its velocities add up to {integral_rad:+.3f} rad"
-                problems.append(f"{name} moved by {travel_rad[joint]:+.3f} rad, and {by_speed}: another unit or sign?")
-            robot.move(start.q_rad)
+            try:
+                problems += self._problems_of(robot, start, joint)
+                robot.move(start.q_rad)
+            except AssertionError as error:
+                # What was found before says more than where it ended.
+                problems.append(f"{name}: {error}")
+                break
         assert not problems, "\n".join(problems)
+
+    def _problems_of(self, robot: DrivenRobot, start: Feedback, joint: int) -> list[str]:
+        """What is wrong with the way in which one joint moves from `start`."""
+        names, problems = robot.config.embodiment.joint_names, []
+        target_rad = start.q_rad.copy()
+        target_rad[joint] += self._room(robot, start, joint)
+        motion = robot.move(target_rad)
+        wanted_rad, travel_rad = target_rad - start.q_rad, motion.travel_rad
+        for other in np.flatnonzero(np.abs(travel_rad - wanted_rad) > self.track_rad):
+            told = f"{names[joint]} was told to move by {wanted_rad[joint]:+.3f} rad"
+            problems.append(f"{told}: {names[other]} moved by {travel_rad[other]:+.3f} rad")
+        integral_rad = motion.integral_rad[joint]
+        if abs(integral_rad - travel_rad[joint]) > max(self.track_rad, 0.4 * abs(travel_rad[joint])):
+            moved = f"{names[joint]} moved by {travel_rad[joint]:+.3f} rad"
+            problems.append(f"{moved}, and its velocities add up to {integral_rad:+.3f} rad: another unit or sign?")
+        return problems
 
     def test_an_observation_tells_where_the_robot_was_at_its_exposure(self, robot: DrivenRobot) -> None:
         """In motion: what the policy sees and where it believes the arm to be are of one instant."""

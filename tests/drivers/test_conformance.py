@@ -96,7 +96,7 @@ CommandGate.admit = lambda _gate, command, _now_ns: command is not None{}
 FAULTS = {
     "positions of another sign": (
         SAMPLE,
-        SAMPLE.replace("self._q", "-self._q"),
+        SAMPLE.replace("self._q_rad", "self._q_rad * [-1, 1, 1]"),
         "each_joint",
         "shoulder moved by -0.0",
     ),
