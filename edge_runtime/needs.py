@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import MissingPackageError, SharedMemoryError
 from edge_runtime.contracts.installation import is_there, not_installed
-from edge_runtime.drivers.declaration import declaration_of
+from edge_runtime.drivers.registry import declaration_of
 from edge_runtime.ipc.frames import ring_bytes
 
 _BASE = ("msgspec", "numpy", "zmq")
@@ -26,28 +26,34 @@ _PORT_BYTES = 64 << 10
 """Room for the driver port and what lies beside it, generously."""
 
 
-def require(config: RobotConfig) -> None:
-    """Find out that something is missing before anything starts.
+def require(config: RobotConfig, *, hold: bool = False) -> None:
+    """Find out that something is missing before anything starts; with `hold` no engine will be.
 
     Raises:
         MissingPackageError: names the packages, and the command that installs them.
         SharedMemoryError: says what the system said, and the command that mends it.
         ConfigError: there is no such driver.
     """
-    error = missing_packages(config)
+    error = missing_packages(config, hold=hold)
     if error is not None:
         raise error
     require_shared_memory(config)
 
 
-def missing_packages(config: RobotConfig) -> MissingPackageError | None:
+def missing_packages(config: RobotConfig, *, hold: bool = False) -> MissingPackageError | None:
     """What this robot lacks here, with the command that installs it; None if it lacks nothing.
+
+    A robot that only holds, or has no policy, needs nothing to run one with.
 
     Raises:
         ConfigError: there is no such driver.
     """
-    driver = declaration_of(config.robot.driver)
-    packages, extras = [*_BASE, *_ENGINE, *driver.packages], ["robot", *driver.extras]
+    driver = declaration_of(config)
+    packages, extras = [*_BASE, *driver.packages], [*driver.extras]
+    if hold or config.bundle is None:
+        absent = [name for name in packages if not is_there(name)]
+        return not_installed(absent, extras) if absent else None
+    packages, extras = [*_ENGINE, *packages], ["robot", *extras]
     if config.engine.backend == "tensorrt":
         packages += _TENSORRT
         extras.append("jetson")

@@ -42,9 +42,17 @@ BESIDE: tuple[Process, ...] = (OTA,)
 a section [ota]."""
 
 
-def command_line(process: Process, config: RobotConfig, run_dir: Path, *, lockstep: bool) -> list[str]:
+HOLDING: tuple[Process, ...] = (DRIVER, CONTROL)
+"""What brings a robot up that has no policy: it can be armed, holds its posture and goes nowhere."""
+
+
+def command_line(
+    process: Process, config: RobotConfig, run_dir: Path, *, lockstep: bool, hold: bool = False
+) -> list[str]:
     """Arguments after ``python`` that start `process` for this robot."""
     arguments = ["-m", process.module, "--config", str(config.path), f"--run-dir={run_dir}"]
+    if hold and process is CONTROL:
+        arguments.append("--hold")
     return [*arguments, "--lockstep"] if lockstep else arguments
 
 

@@ -31,6 +31,8 @@ class Arguments:
     config: RobotConfig
     run_dir: Path
     lockstep: bool
+    hold: bool = False
+    """Control alone: no policy is to be followed, the robot only holds."""
 
 
 class StopSignal:
@@ -81,28 +83,30 @@ class Beats:
         )
 
 
-def argument_parser(description: str) -> argparse.ArgumentParser:
-    """The command line that every process of the table has."""
+def argument_parser(description: str, *, holds: bool = False) -> argparse.ArgumentParser:
+    """The command line that every process of the table has; `--hold` too for the one that `holds`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", type=Path, required=True, help="robot.toml of this robot")
     parser.add_argument("--run-dir", type=Path, required=True, help="folder of the run's sockets")
     parser.add_argument("--lockstep", action="store_true", help="virtual time, moved by the simulated plant")
+    if holds:
+        parser.add_argument("--hold", action="store_true", help="follow no policy: hold the posture that is measured")
     return parser
 
 
-def run_service(description: str, body: Callable[[Arguments, StopSignal], None]) -> None:
+def run_service(description: str, body: Callable[[Arguments, StopSignal], None], *, holds: bool = False) -> None:
     """Parse the command line, load the configuration, run `body` until it returns.
 
     Exits with 2 for a wrong setting, with 1 for any other error of the tree and with 70 for a bug, each with one line
     on stderr.
     """
-    options = argument_parser(description).parse_args()
+    options = argument_parser(description, holds=holds).parse_args()
     try:
         config = load_config(options.config)
         # What the imports made is there to stay; a collection that looks at all of it takes milliseconds.
         gc.collect()
         gc.freeze()
-        body(Arguments(config, options.run_dir, options.lockstep), StopSignal())
+        body(Arguments(config, options.run_dir, options.lockstep, holds and options.hold), StopSignal())
     except ConfigError as error:
         print(f"error: {printable_lines(error)}", file=sys.stderr)
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""The `edge-runtime` command: run, evaluate, monitor, operator, ota, check, claims, replay, kinematics."""
+"""The `edge-runtime` command: run, evaluate, monitor, operator, ota, check, claims, replay, kinematics, new."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ examples:
   edge-runtime claims                     what this robot's settings let anyone claim about safety
   edge-runtime replay FILE                what happened before a trip, through the kernel again
   edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
+  edge-runtime new driver my_arm          a package with a driver that works, to put your robot into
 """
 
 _EXTRAS = {"run": ("robot", "sim"), "evaluate": ("robot", "sim"), "kinematics": ("sim",), "ota": ("ota",)}
@@ -59,12 +60,13 @@ def build_parser() -> argparse.ArgumentParser:
         description=textwrap.fill(
             "Starts driver, control and engine, and runs episodes one after the other. Shows instruction, "
             "state, speed and timing live, here and on a page on localhost. After `operator stop` or "
-            "`operator disarm` it waits until a person has typed `operator arm`. With a section [ota] in robot.toml "
+            "`operator disarm` it waits until a person has typed `operator arm`. A robot whose driver lays out no "
+            "scenes is left to a person, as with --manual. With a section [ota] in robot.toml "
             "the update agent runs beside them. Ctrl-C disarms and ends everything.",
             79,
         ),
         epilog="examples:\n  edge-runtime run --episodes 5\n  edge-runtime run --page-port 0 --seed 100\n"
-        "  edge-runtime run --manual",
+        "  edge-runtime run --manual\n  edge-runtime run --hold --config robot.toml",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_config(run)
@@ -79,6 +81,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--manual",
         action="store_true",
         help="run no episodes: `edge-runtime operator instruct` and `arm` from another terminal say what to do",
+    )
+
+    run.add_argument(
+        "--hold",
+        action="store_true",
+        help="run no policy, and need none: armed by `edge-runtime operator arm`, the robot holds its posture",
     )
 
     evaluate = commands.add_parser(
@@ -192,7 +200,27 @@ def build_parser() -> argparse.ArgumentParser:
     body.add_argument(
         "-o", "--output", type=Path, default=Path("kinematics.toml"), metavar="OUT", help="(default: kinematics.toml)"
     )
+    _add_new(commands)
     return parser
+
+
+def _add_new(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    new = commands.add_parser(
+        "new",
+        help="write a package to begin with: a driver for your robot",
+        description=textwrap.fill(
+            "Writes a package of its own that works as it is: a driver for a made-up arm, its settings, and a test "
+            "that every driver has to pass (docs/guides/drivers.md).",
+            79,
+        ),
+        epilog="examples:\n  edge-runtime new driver my_arm\n"
+        "  edge-runtime new driver my_arm robots/my_arm --language c",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    new.add_argument("kind", choices=("driver",), metavar="KIND", help="what to write: driver")
+    new.add_argument("name", metavar="NAME", help="of the package and the driver, such as my_arm")
+    new.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="where to (default: NAME here)")
+    new.add_argument("--language", choices=("python", "c"), default="python", help="of the driver (default: python)")
 
 
 _ASK = {
@@ -337,6 +365,10 @@ def _with_console(name: str) -> Callable[[argparse.Namespace, Console], int]:
         from edge_runtime.cli.replay import replay_command
 
         return replay_command
+    if name == "new":
+        from edge_runtime.cli.new import new
+
+        return new
     if name == "kinematics":
         from edge_runtime.cli.kinematics import kinematics
 

@@ -133,6 +133,8 @@ def _list(items: tuple[str, ...]) -> Iterator[str]:
 
 
 def _bundle(config: RobotConfig) -> str:
+    if config.bundle is None:
+        return "none"
     try:
         manifest = read_manifest(Installed.of(config).boot().folder)
     except BundleError:

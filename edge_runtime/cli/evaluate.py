@@ -27,6 +27,7 @@ from edge_runtime.client.status import ALIVE_S
 from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
 from edge_runtime.contracts.manifest import Manifest
+from edge_runtime.drivers.registry import declaration_of
 from edge_runtime.drivers.sim.task import Split, draw_task, task_rng
 from edge_runtime.ipc.bus import claim
 from edge_runtime.storage.durable import write_durably
@@ -45,6 +46,12 @@ def evaluate(options: argparse.Namespace, console: Console) -> int:
     `options.min_success`, 130 if it was interrupted. Whatever ended it, what it had until then is printed and kept.
     """
     config = load_config(options.config)
+    if not declaration_of(config).has_scenes:
+        raise ConfigError(
+            "robot.driver",
+            f"{config.robot.driver!r} lays out no scenes, and judges no episodes, as the simulated arm does: "
+            f"nothing can be evaluated with it",
+        )
     manifest, _ = Installed.of(config).boot_first(partial(verified, config=config))
     file = None if options.json is None else _ResultFile(options.json)
     if file is not None:

@@ -63,6 +63,7 @@ class ProcessTable:
     Args:
         restart: start a process again when it has died; otherwise any death is an error.
         processes: rows of the table to start here, where others run elsewhere.
+        hold: control follows no policy, and holds.
     """
 
     def __init__(
@@ -73,11 +74,13 @@ class ProcessTable:
         lockstep: bool = False,
         restart: bool = True,
         processes: Sequence[Process] = PROCESSES,
+        hold: bool = False,
     ) -> None:
         self._config = config
         self._run_dir = run_dir
         self._lockstep = lockstep
         self._restart = restart
+        self._hold = hold
         self._children = {process: _Child(process) for process in processes}
 
     def start(self) -> None:
@@ -87,7 +90,7 @@ class ProcessTable:
             ProcessError: the system refuses.
             MissingPackageError, SharedMemoryError, ConfigError: the robot needs what is not here.
         """
-        require(self._config)
+        require(self._config, hold=self._hold)
         try:
             (self._run_dir / "logs").mkdir(parents=True, exist_ok=True)
             for child in self._children.values():
@@ -155,7 +158,7 @@ class ProcessTable:
                 path.unlink(missing_ok=True)
 
     def _spawn(self, child: _Child) -> None:
-        arguments = command_line(child.process, self._config, self._run_dir, lockstep=self._lockstep)
+        arguments = command_line(child.process, self._config, self._run_dir, lockstep=self._lockstep, hold=self._hold)
         with self.log_path(child.process).open("ab") as log:
             try:
                 # A session of its own: Ctrl-C reaches this process alone, which disarms before it ends the others.

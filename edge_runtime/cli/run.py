@@ -24,16 +24,21 @@ from edge_runtime.client.explanations import INTERVENTIONS, MISSED_TICKS, in_ful
 from edge_runtime.client.operator import EpisodeResult, Operator
 from edge_runtime.client.status_lines import interventions_line, pair, refusals_line, timing_line
 from edge_runtime.config.robot_file import RobotConfig, load_config
-from edge_runtime.contracts.errors import EdgeError, OperatorError, ProcessError
+from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
 from edge_runtime.contracts.text import printable
+from edge_runtime.drivers.registry import declaration_of
 from edge_runtime.ipc.bus import claim
 from edge_runtime.page import Page
 from edge_runtime.policies.processor import describe
-from edge_runtime.processes import BESIDE, CONTROL, PROCESSES
+from edge_runtime.processes import BESIDE, CONTROL, HOLDING, PROCESSES
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
 _MANUAL = "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]."
+_NO_SCENES = "the driver {!r} lays out no scenes, so " + _MANUAL
+_HOLD = (
+    "no policy is run: once armed, the robot holds its posture. From another terminal: [arm]; to end that: [disarm]."
+)
 
 
 class Guest(Protocol):
@@ -46,12 +51,16 @@ class Guest(Protocol):
 def run(options: argparse.Namespace, console: Console, guest: Guest | None = None) -> int:
     """Run episodes until `options.episodes` are done, `guest` has seen enough or somebody stops it; the exit code.
 
-    With `options.manual` there are none: whoever wants the robot to move instructs and arms it.
+    With `options.manual`, and where the driver lays out no scenes, there are none: whoever wants the robot to move
+    instructs and arms it. With `options.hold` there is no policy either.
     """
     config = load_config(options.config)
-    _, boot = Installed.of(config).boot_first(partial(verified, config=config))
-    processes = PROCESSES
-    if config.ota is not None:
+    hold: bool = options.hold
+    manual = _is_manual(options, config)
+    passed_over = () if hold else Installed.of(config).boot_first(partial(verified, config=config))[1].passed_over
+    processes = HOLDING if hold else PROCESSES
+    has_agent = config.ota is not None and not hold
+    if has_agent:
         # Imported where there are updates: a robot without them needs none of what they are made of.
         from edge_runtime.ota.agent.settings import reporting_of, settings_of
 
@@ -59,18 +68,20 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
         reporting_of(config)
         processes += BESIDE
     run_dir: Path = options.run_dir
-    names = Names(config)
-    called = Called(names.bundle, names.release, has_agent=config.ota is not None, run_dir=run_dir)
+    names = None if hold else Names(config)
+    called = Called(run_dir=run_dir)
+    if names is not None:
+        called = Called(names.bundle, names.release, has_agent=has_agent, run_dir=run_dir)
     interrupted = False
     failure: EdgeError | None = None
     with contextlib.ExitStack() as stack:
         stack.enter_context(claim(run_dir, "run", "runs this robot"))
-        operator = stack.enter_context(Operator(run_dir, tells_outcomes=config.ota is not None))
-        table = stack.enter_context(ProcessTable(config, run_dir, processes=processes))
+        operator = stack.enter_context(Operator(run_dir, tells_outcomes=has_agent))
+        table = stack.enter_context(ProcessTable(config, run_dir, processes=processes, hold=hold))
         page = None if options.no_page else stack.enter_context(_page(config, options))
         if page is not None:
             console.print(f"watch it at {page.url}", highlight=False)
-        for fault in boot.passed_over:
+        for fault in passed_over:
             console.print(f"passed over: {fault}", highlight=False, markup=False)
         starting = f"starting {config.robot.name} on {describe()}; logs in {run_dir / 'logs'}; Ctrl-C stops"
         console.print(starting, highlight=False, markup=False)
@@ -79,9 +90,9 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
             seen = _Seen(operator, table, display, page, called, guest)
             operator.on_wait = seen.look
             try:
-                if options.manual:
-                    display.note(in_full(_MANUAL, run_dir))
-                while options.manual:
+                if manual:
+                    display.note(in_full(manual, run_dir))
+                while manual:
                     operator.wait_until(lambda: False, _PAUSE_S)
                 for result in _episodes(operator, table, display, options):
                     seen.add(result)
@@ -105,6 +116,24 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
         raise failure
     wanted = options.episodes is not None and len(results) < options.episodes
     return 130 if interrupted and (wanted or guest is not None) else 0
+
+
+def _is_manual(options: argparse.Namespace, config: RobotConfig) -> str:
+    """What a person is told where it is left to her what the robot does; empty where episodes are run.
+
+    Raises:
+        ConfigError: episodes were asked for, and there can't be any.
+    """
+    if options.hold:
+        told = _HOLD
+    elif declaration_of(config).has_scenes:
+        return _MANUAL if options.manual else ""
+    else:
+        told = _NO_SCENES.format(config.robot.driver)
+    if options.episodes is not None:
+        why = "no policy is run" if options.hold else f"the driver {config.robot.driver!r} lays out no scenes"
+        raise ConfigError("--episodes", f"{why}, so there are no episodes: leave it out")
+    return told
 
 
 def _page(config: RobotConfig, options: argparse.Namespace) -> Page:

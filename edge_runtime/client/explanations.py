@@ -62,6 +62,9 @@ NO_TASK = Explanation(
 )
 """In the place of "holding", where there is nothing to wait for."""
 
+HOLDS = Explanation("armed, holding its posture; no policy is run", "To end that: [disarm].")
+"""Of "holding", where control follows no policy."""
+
 STOPS: dict[StopCause, Explanation] = {
     StopCause.OPERATOR_STOP: _wrong("stopped by an operator", _GO_ON),
     StopCause.OPERATOR_DISARM: _wrong("disarmed by an operator", "To continue: [arm]."),
@@ -168,6 +171,9 @@ ANSWERS: dict[str, Explanation] = {
     "refused_after_stop": Explanation(
         "a person stopped or disarmed the robot, so only a person may reset and arm it",
         "To continue, a person types [reset] (after a stop), then [arm].",
+    ),
+    "refused_program": Explanation(
+        "no policy is run, so only a person may arm the robot, to hold its posture", "A person types [arm]."
     ),
     "refused_restarted": Explanation("control has been started since", "Look at [status], then ask again."),
     "refused_overtaken": Explanation(

@@ -36,7 +36,7 @@ from edge_runtime.contracts.topics import (
 )
 from edge_runtime.contracts.updates import PolicyStatus, UpdateStatus
 from edge_runtime.ipc.bus import Subscriber, require_access
-from edge_runtime.processes import PROCESSES
+from edge_runtime.processes import HOLDING, PROCESSES, Process
 
 ALIVE_S = 1.0
 _REASONS_SHOWN_S = 2.0
@@ -64,10 +64,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     two seconds. `interventions`: ticks in which it altered or refused a setpoint. `refusals`: by process, topic and
     kind. `alive`: whether each process has been heard in the last second. `gate`: where the confidence gate stands,
     with the `confidence` of the newest chunk; "asking" and "escalated" wait for a person. `policy`: alive, dead,
-    stalled or stuck, as the control loop sees it. `speed_scale`: of the joints' velocity limits, in force. `grade`: of
-    this machine's timing, empty before it is known, `grade_speed_scale` what it leaves of those limits. `reduced`:
-    reduced-speed mode, None while it is off. `faults`: latched in the kernel. `stopped_by`: what only a person can end.
-    `ticks_watched`: of the control loop, while `interventions` were counted. `plans_taken`: by control since its start.
+    stalled or stuck, as the control loop sees it, or none. `speed_scale`: of the joints' velocity limits, in force.
+    `grade`: of this machine's timing, empty before it is known, `grade_speed_scale` what it leaves of those limits.
+    `reduced`: reduced-speed mode, None while it is off. `faults`: latched in the kernel. `stopped_by`: what only a
+    person can end. `ticks_watched`: of the control loop, while `interventions` were counted. `plans_taken`: by control
+    since its start.
     `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `proof`: whether
     it does on this machine what it was trained to, a `ProofVerdict`, empty before the engine has said so, with its
     `proof_detail`. `cannot_act`: why the policy may not act here, so that nobody can arm the robot; empty where it may,
@@ -119,6 +120,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         if self.instruction_refused:
             return f"none: {self.instruction_refused!r} was refused: {self.instruction_problem}"
         return self.instruction or (f"none: {self.instruction_problem}" if self.instruction_problem else "none")
+
+    @property
+    def without_policy(self) -> bool:
+        """Whether control follows no policy, and only holds."""
+        return self.policy == "none"
 
     @property
     def refused(self) -> int:
@@ -217,6 +223,10 @@ class Watcher:
             sums[f"operator.{kind}"] = count
         return sums
 
+    def _expected(self) -> tuple[Process, ...]:
+        holds = self.report is not None and self.report.policy == "none"
+        return HOLDING if holds else PROCESSES
+
     def status(self) -> Status:
         """Everything at this moment."""
         now_s = time.monotonic()
@@ -235,7 +245,7 @@ class Watcher:
             verdicts=tuple(name for name, seen_s in self._verdicts.items() if now_s - seen_s < _REASONS_SHOWN_S),
             interventions=self.interventions,
             refusals=self.refusals,
-            alive={process.name: self.alive(process.name) for process in PROCESSES},
+            alive={process.name: self.alive(process.name) for process in self._expected()},
             chunk_age_ms=report.chunk_age_ns / 1e6 if report is not None and report.chunk_age_ns is not None else None,
             plan_left_ms=report.plan_left_ns / 1e6 if report is not None and following else None,
             inference_p50_ms=gauges.get("inference_p50_ms"),

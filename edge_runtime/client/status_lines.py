@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_runtime.client.explanations import (
     GATES,
+    HOLDS,
     MESSAGES,
     NO_TASK,
     REASONS,
@@ -46,6 +47,8 @@ def state_line(status: Status) -> str:
         causes = [f"{status.stopped_by.value}: {STOPS[status.stopped_by].meaning}"]
     if causes:
         return f"{status.state} ({'; '.join(causes)})"
+    if status.without_policy and status.state == "holding":
+        return f"{status.state}: {HOLDS.meaning}"
     if _has_no_task(status):
         return f"{status.state}: {NO_TASK.meaning}"
     return explain(status.state, STATES)
@@ -135,6 +138,8 @@ def speed_line(status: Status) -> str:
 def policy_line(status: Status) -> str:
     """How sure the policy is, and what that means for the robot."""
     confidence = f"confidence of its newest plan {number(status.confidence, '', 2).strip()}"
+    if status.without_policy:
+        return "none is run"
     if status.policy in _DEAD:
         return f"{REASONS[f'policy_{status.policy}'].meaning}; {confidence}"
     if status.cannot_act:

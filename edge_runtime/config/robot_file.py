@@ -25,13 +25,17 @@ SIM_BUNDLE = SIM_CONFIG.parents[1] / "bundles" / "pocket_vla"
 
 
 class RobotSection(Section, frozen=True):
-    """`[robot]`: which robot this is. `driver` names a package of `edge_runtime.drivers`."""
+    """`[robot]`: which robot this is.
+
+    `driver` is the name of an installed driver, or the path of one such as "./driver.py". A robot without a `bundle`
+    has no policy: it can be brought up with `edge-runtime run --hold`, and stands still.
+    """
 
     name: str
     driver: str
     embodiment: str
     safety: str
-    bundle: str
+    bundle: str | None = None
 
     def __post_init__(self) -> None:
         if not (1 <= len(self.name) <= 64 and self.name.isprintable() and not self.name.isspace()):
@@ -270,7 +274,22 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
     lockstep: LockstepSection
     embodiment: Embodiment
     safety: SafetyLimits
-    bundle_dir: Path
+    bundle: Path | None
+
+    @property
+    def bundle_dir(self) -> Path:
+        """The folder of the bundle that robot.toml names.
+
+        Raises:
+            ConfigError: it names none.
+        """
+        if self.bundle is None:
+            raise ConfigError(
+                "robot.bundle",
+                f"{self.path.name} names no policy. Name the folder of one, or bring the robot up without: "
+                f"edge-runtime run --hold --config {self.path}",
+            )
+        return self.bundle
 
 
 def load_config(path: Path) -> RobotConfig:
@@ -284,6 +303,7 @@ def load_config(path: Path) -> RobotConfig:
     embodiment = read_toml(_existing(folder, "robot.embodiment", settings.robot.embodiment, path.name), Embodiment)
     safety_path = _existing(folder, "robot.safety", settings.robot.safety, path.name)
     limits = _limits(safety_path, embodiment)
+    bundle = settings.robot.bundle
     return RobotConfig(
         path=path.resolve(),
         robot=settings.robot,
@@ -295,7 +315,7 @@ def load_config(path: Path) -> RobotConfig:
         lockstep=settings.lockstep,
         embodiment=embodiment,
         safety=limits,
-        bundle_dir=_existing(folder, "robot.bundle", settings.robot.bundle, path.name),
+        bundle=None if bundle is None else _existing(folder, "robot.bundle", bundle, path.name),
     )
 
 

@@ -14,6 +14,7 @@
     ├── EngineError                 an inference session that cannot be built or fails to run
     ├── FrameError                  a camera frame that is gone, torn or not as its reference says
     ├── PortError                   the shared memory between control and driver
+    ├── DriverError                 a driver that breaks a rule of its port (names the value)
     ├── SharedMemoryError           shared memory that this machine does not give (says how it would)
     ├── SafetyError                 limits that contradict each other, a refused arming
     ├── StopLineError               a GPIO input that can't be had, read, or read in time (names chip and line)
@@ -324,6 +325,20 @@ class FrameError(EdgeError):
 
 class PortError(EdgeError):
     """The shared memory between control and driver is missing, of another version, torn or already owned."""
+
+
+class DriverError(EdgeError):
+    """A driver that breaks a rule of its port; it ends, and the robot holds by its own means.
+
+    Attributes:
+        value: what of the driver is at fault.
+        problem: what is wrong with it, and what was expected.
+    """
+
+    def __init__(self, value: str, problem: str) -> None:
+        super().__init__(f"{value} {problem}")
+        self.value = value
+        self.problem = problem
 
 
 class SharedMemoryError(EdgeError):

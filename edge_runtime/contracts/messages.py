@@ -17,6 +17,8 @@ MAX_HORIZON = 128
 MIN_ACTION_DT_NS = 1_000_000
 MAX_ACTION_DT_NS = 10_000_000_000
 MAX_CAMERAS = 8
+FRAME_SKEW_MAX_NS = 50_000_000
+"""A frame of an observation was exposed at most so long before or after the observation itself."""
 MAX_INSTRUCTION_CHARS = 512
 MAX_ANSWERS = 8
 MAX_DETAIL_CHARS = 240
@@ -298,7 +300,8 @@ class SafetyReport(Message, frozen=True):
         stop_margin_m: smallest clearance seen while a full stop was shown; in between a link may be nearer, but never
             nearer than is allowed. None where nothing is known of the geometry.
         speed_scale: of the joints' velocity limits, in force.
-        policy: "alive", "dead", "stalled" or "stuck", as the loop sees it; "unknown" before its first heartbeat.
+        policy: "alive", "dead", "stalled" or "stuck", as the loop sees it; "unknown" before its first heartbeat,
+            "none" where control follows no policy and only holds.
         policy_watch: what tells that it died: "lifeline" at once, "pidfd" once its memory has been given back,
             "heartbeat" after its timeout, "none" before the first.
         grade: of this machine's timing, one letter; empty while it is measured for the first time, and on virtual time.

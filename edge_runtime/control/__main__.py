@@ -30,6 +30,7 @@ from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.stop_line import StopLine
 from edge_runtime.control.supervisor import Supervisor
+from edge_runtime.control.without_policy import holding
 from edge_runtime.ipc.bus import Publisher, Refusals, Subscriber
 from edge_runtime.ipc.clock import MonotonicClock, VirtualClock
 from edge_runtime.ipc.port import DriverPort, PortRole
@@ -63,10 +64,12 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
     config, run_dir = arguments.config, arguments.run_dir
     if not arguments.lockstep and config.control.realtime_priority > 0:
         _put_supervisor_before_ordinary_work()
-    bundles = KnownBundles(Installed.of(config), partial(require_ours, config=config))
-    bundle_digest = bundles.boot()
+    bundles = None if arguments.hold else KnownBundles(Installed.of(config), partial(require_ours, config=config))
+    bundle_digest = None if bundles is None else bundles.boot()
     refusals = Refusals()
     limits = kernel_config(config.safety, config.embodiment)
+    if bundles is None:
+        limits = holding(limits)
     origin = Origin(config.robot.name, config.safety.digest, bundle_digest)
     with (
         contextlib.nullcontext() if config.stop_line is None else StopLine(config.stop_line) as stop_line,
@@ -147,4 +150,4 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
 
 
 if __name__ == "__main__":
-    run_service("Control: the only process that commands the robot.", control)
+    run_service("Control: the only process that commands the robot.", control, holds=True)

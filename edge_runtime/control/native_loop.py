@@ -183,6 +183,10 @@ class ControlLoop:
             raise SafetyError("the loop's thread does not run and can't be ended; end this process")
         return bool(result != lib.LOOP_TIMEOUT)
 
+    def release(self) -> None:
+        """Give up the control role of a loop that has stopped now, not when it is collected; nothing works after."""
+        ffi.release(self._loop)
+
     def set_plan(self, plan: Plan) -> PlanResult:
         """Hand a plan over; the loop takes it with its next tick. One that is refused changes nothing.
 

@@ -43,6 +43,7 @@ from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.start_posture import refusal_detail
 from edge_runtime.control.timing_grade import SelfTest
 from edge_runtime.control.window import TickWindow
+from edge_runtime.control.without_policy import NONE, PERSON_ONLY, NoProof
 from edge_runtime.ipc.bus import Refusals
 from edge_runtime.ipc.clock import Clock
 from edge_runtime.ipc.lifeline import lifeline_path
@@ -79,7 +80,7 @@ class Supervisor:
 
     Args:
         config: of this robot.
-        bundles: those whose chunks are taken.
+        bundles: those whose chunks are taken; None: nobody's, it only holds.
         bundle_digest: the one whose chunks are expected, for reports from before the first one.
         port: driver port, for the acknowledgement of observations in lockstep.
         loop: the running 1 kHz loop.
@@ -96,8 +97,8 @@ class Supervisor:
         self,
         config: RobotConfig,
         *,
-        bundles: KnownBundles,
-        bundle_digest: str,
+        bundles: KnownBundles | None,
+        bundle_digest: str | None,
         port: DriverPort,
         loop: ControlLoop,
         black_box: BlackBox,
@@ -144,7 +145,8 @@ class Supervisor:
         self._engine_first_s: float | None = None
         self._window = TickWindow(len(config.embodiment.joints))
         self._policy = PolicyWatch(loop, lifeline_path(port.name))
-        self._proof = ProofWatch(round(max(config.control.engine_timeout_s, _ENGINE_HEARD_S) * 1e9))
+        silent_ns = _ns(max(config.control.engine_timeout_s, _ENGINE_HEARD_S))
+        self._proof: ProofWatch | NoProof = NoProof() if bundles is None else ProofWatch(silent_ns)
         self._speed = SpeedLimit(loop, config.safety.geometry)
         if orders.is_latched:
             loop.request_stop()
@@ -177,6 +179,8 @@ class Supervisor:
         return receipt
 
     def _taken(self, chunk: ActionChunk, now_ns: int) -> Taken | Declined:
+        if self._bundles is None:
+            return Declined(Refused(Refusal.WRONG_BUNDLE, "control follows no policy, it only holds"), Prediction())
         problem = self._bundles.why_not(chunk.bundle_digest, time.monotonic_ns())
         if problem is not None:
             detail = f"{chunk.bundle_digest[:12]}…: {problem}"
@@ -255,7 +259,7 @@ class Supervisor:
             self._loop.set_progress_timeout(pace.progress_timeout_s)
 
     def _is_about_to_hear_the_pace(self, arm: OperatorCommand) -> bool:
-        if self._clock.virtual or self._engine is not None:
+        if self._clock.virtual or self._engine is not None or self._bundles is None:
             return False
         if self._engine_first_s is None:
             return time.monotonic_ns() - arm.stamp_ns < _ns(_PACE_HEARD_S)
@@ -284,6 +288,8 @@ class Supervisor:
         if command.kind is OperatorKind.DISARM and command.asker is Asker.PERSON:
             # Whatever becomes of it: nothing may arm from here on, also where there is nothing to disarm.
             self._orders.disarmed()
+        if command.kind is OperatorKind.ARM and self._bundles is None and command.asker is not Asker.PERSON:
+            return PERSON_ONLY
         if command.kind is OperatorKind.ARM and not self._proof.word(time.monotonic_ns()).may_arm:
             return UNPROVEN
         if command.kind is OperatorKind.ARM and self._pipeline.gate is GateState.ESCALATED:
@@ -385,7 +391,7 @@ class Supervisor:
             answers=self._answers.last(),
             stop_margin_m=window.stop_margin_m,
             speed_scale=window.speed_scale,
-            policy=self._policy.state(counters.policy),
+            policy=NONE if self._bundles is None else self._policy.state(counters.policy),
             policy_watch=self._policy.how,
             grade=self._speed.grade_name,
             grade_speed_scale=self._speed.grade_scale,

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
-
-from edge_runtime.config.robot_file import load_config
-from edge_runtime.contracts.errors import ConfigError
-from edge_runtime.contracts.text import printable_lines
-from edge_runtime.drivers.declaration import declaration_of
-from edge_runtime.service import argument_parser
+from edge_runtime.drivers.registry import declaration_of
+from edge_runtime.service import Arguments, StopSignal, run_service
 
 
-def main() -> None:
-    """Hand all arguments on to ``edge_runtime.drivers.<robot.driver>``."""
-    options, _ = argument_parser("Start the driver that robot.toml names.").parse_known_args()
-    try:
-        driver = load_config(options.config).robot.driver
-        declaration_of(driver)
-    except ConfigError as error:
-        print(f"error: {printable_lines(error)}", file=sys.stderr)
-        sys.exit(2)
-    runpy.run_module(f"edge_runtime.drivers.{driver}", run_name="__main__", alter_sys=True)
+def drive(arguments: Arguments, stop: StopSignal) -> None:
+    """Be the robot's driver until `stop`.
+
+    Raises:
+        ConfigError: there is no such driver, or it is not this robot's.
+        EdgeError: what the driver says.
+    """
+    declared = declaration_of(arguments.config)
+    declared.require_fit(arguments.config.embodiment)
+    declared.run(arguments, stop)
 
 
 if __name__ == "__main__":
-    main()
+    run_service("Start the driver that robot.toml names.", drive)

@@ -6,13 +6,10 @@ from collections.abc import Iterable
 
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages import FrameRef, Observation
+from edge_runtime.contracts.messages import FRAME_SKEW_MAX_NS, FrameRef, Observation
 
 FUTURE_TOLERANCE_NS = 2_000_000
 """Sender and receiver read the same clock; more than this ahead is not jitter but another clock."""
-
-FRAME_SKEW_MAX_NS = 50_000_000
-"""Pictures further than this from the joint positions show another moment."""
 
 POSITION_MARGIN_RAD = 0.35
 """A joint measured further than this outside its rating is a broken sensor, not an overshoot."""

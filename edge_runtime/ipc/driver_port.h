@@ -7,7 +7,7 @@
  * C11 (with _GNU_SOURCE, for syscall) and C++11, GCC or Clang, Linux. Needs nothing but this file. SI units; stamps
  * are nanoseconds of CLOCK_MONOTONIC, or of the region's virtual clock when clock_mode is DP_CLOCK_VIRTUAL.
  *
- * A driver:
+ * A driver (drivers/sdk/c/driver_sdk.h does all of it, and what goes beside the port: docs/guides/drivers.md):
  *   1. shm_open + ftruncate(sizeof(dp_region)) + mmap, take an open-file-description write lock on byte
  *      DP_LOCK_DRIVER of the file, then dp_init().
  *   2. every cycle: dp_write_feedback(), then dp_read_command(); while dp_follows(command.state) and

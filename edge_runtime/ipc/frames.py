@@ -203,6 +203,37 @@ class FrameReader:
         return region
 
 
+class RingWatch:
+    """Looks for the newest frame of one ring, for whoever is not told of it. A ring that is not there has none."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._region: _Region | None = None
+
+    def newest(self) -> FrameRef | None:
+        """A reference to the frame that was exposed last; whoever reads it finds out whether it is still there."""
+        if self._region is None:
+            try:
+                self._region = _map(self._name)
+            except FrameError:
+                return None
+        region = self._region
+        generations, exposures_ns = region.generation.copy(), region.exposure_ns.copy()
+        whole = np.flatnonzero(generations % 2 == 0)
+        if len(whole) == 0:
+            return None
+        slot = int(whole[np.argmax(exposures_ns[whole])])
+        return FrameRef(
+            camera=region.camera,
+            ring=self._name,
+            slot=slot,
+            generation=int(generations[slot]),
+            width_px=region.width_px,
+            height_px=region.height_px,
+            exposure_ns=int(exposures_ns[slot]),
+        )
+
+
 def _holds(region: _Region, ref: FrameRef) -> bool:
     return (
         0 <= ref.slot < region.slots

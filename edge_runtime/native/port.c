@@ -130,6 +130,7 @@ int port_unlink(const char *name) { return shm_unlink(name) == 0 || errno == ENO
 void port_write_feedback(port *self, dp_feedback *feedback) { dp_write_feedback(self->region, feedback); }
 int port_read_feedback(const port *self, dp_feedback *feedback) { return dp_read_feedback(self->region, feedback); }
 int port_read_command(const port *self, dp_command *command) { return dp_read_command(self->region, command); }
+void port_write_command(port *self, dp_command *command) { dp_write_command(self->region, command); }
 void port_advance_clock(port *self, int64_t now_ns) { dp_set_virtual_now(self->region, now_ns); }
 int64_t port_now_ns(const port *self) { return dp_now_ns(self->region); }
 void port_acknowledge_observation(port *self, int64_t stamp_ns) { dp_acknowledge_observation(self->region, stamp_ns); }

@@ -39,6 +39,8 @@ int port_unlink(const char *name);
 void port_write_feedback(port *self, dp_feedback *feedback);
 int port_read_feedback(const port *self, dp_feedback *feedback);
 int port_read_command(const port *self, dp_command *command);
+/* For tests of drivers alone: on a robot only the loop writes commands, and only what its kernel has returned. */
+void port_write_command(port *self, dp_command *command);
 void port_advance_clock(port *self, int64_t now_ns);
 int64_t port_now_ns(const port *self);
 void port_acknowledge_observation(port *self, int64_t stamp_ns);

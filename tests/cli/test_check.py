@@ -128,9 +128,9 @@ def never_late(line: grade.Grade) -> grade.Grade:
 
 
 def test_a_driver_that_never_stops_by_itself_is_not_fit(robot_toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge_runtime.drivers.declaration import DriverDeclaration
+    from edge_runtime.drivers.sdk.declaration import DriverDeclaration
 
-    monkeypatch.setattr(robot, "declaration_of", lambda _driver: DriverDeclaration(watchdog_ns=0))
+    monkeypatch.setattr(robot, "declaration_of", lambda _driver: DriverDeclaration("nowhere:nobody", watchdog_ns=0))
     (row,) = robot.driver(load_config(robot_toml))
     assert row.level is Level.FAIL
     assert "never stops by itself" in row.found

@@ -25,7 +25,7 @@ from edge_runtime.cli.evaluate import percentiles, wilson_interval
 from edge_runtime.client.status import Watcher
 from tests.cli.conftest import Command, traces
 
-COMMANDS = ("run", "evaluate", "monitor", "operator", "ota", "check", "claims", "replay", "kinematics")
+COMMANDS = ("run", "evaluate", "monitor", "operator", "ota", "check", "claims", "replay", "kinematics", "new")
 
 
 def test_every_command_is_in_the_help_and_in_its_examples() -> None:

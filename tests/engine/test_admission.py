@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages import MAX_CAMERAS, MAX_JOINTS, FrameRef, Observation
+from edge_runtime.contracts.messages import FRAME_SKEW_MAX_NS, MAX_CAMERAS, MAX_JOINTS, FrameRef, Observation
 from edge_runtime.engine.admission import (
-    FRAME_SKEW_MAX_NS,
     FUTURE_TOLERANCE_NS,
     GRIPPER_MARGIN_M,
     POSITION_MARGIN_RAD,

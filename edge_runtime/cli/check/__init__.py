@@ -35,8 +35,8 @@ LOOKS: tuple[Look, ...] = (
     Look("stop line", robot.stop_line, needs=("native module",)),
     Look("control loop", timing.loop, needs=("shared memory", "native module", "driver", "safety limits")),
     Look("bundle", policy.bundle),
-    Look("golden pairs", proof.golden_pairs, needs=("packages", "bundle")),
-    Look("inference", policy.inference, needs=("packages", "shared memory", "bundle")),
+    Look("golden pairs", proof.golden_pairs, needs=("packages", "bundle"), when=policy.has_one),
+    Look("inference", policy.inference, needs=("packages", "shared memory", "bundle"), when=policy.has_one),
     Look("drawing", robot.drawing, needs=("packages", "driver"), when=robot.is_simulated),
 )
 

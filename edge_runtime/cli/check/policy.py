@@ -17,8 +17,17 @@ from edge_runtime.contracts.messages import Observation
 _INFERENCES = 30
 
 
+def has_one(config: RobotConfig) -> bool:
+    """Does robot.toml name a policy at all?"""
+    return config.bundle is not None
+
+
 def bundle(config: RobotConfig) -> Iterator[Row]:
     """Which bundle the robot runs, whole and made for it."""
+    if not has_one(config):
+        remedy = "bundle in [robot], a policy made for this robot; until then: edge-runtime run --hold"
+        yield Row("bundle", Level.WARN, "none: it can be armed, and stands still", remedy)
+        return
     manifest, boot = Installed.of(config).boot_first(partial(verified, config=config))
     size_mb = sum(blob.size_bytes for blob in manifest.blobs) / 1e6
     found = f"{manifest.name} {manifest.version}, {manifest.precision}, {size_mb:.1f} MB, {manifest.digest[:12]}"

@@ -9,12 +9,12 @@ import numpy as np
 
 from edge_runtime.cli.check.row import Level, Row
 from edge_runtime.config.robot_file import RobotConfig
-from edge_runtime.drivers.declaration import declaration_of
+from edge_runtime.drivers.registry import declaration_of
 
 
 def driver(config: RobotConfig) -> Iterator[Row]:
     """Is there such a driver, and has it the joints and cameras of this embodiment?"""
-    declared, embodiment = declaration_of(config.robot.driver), config.embodiment
+    declared, embodiment = declaration_of(config), config.embodiment
     declared.require_fit(embodiment)
     cameras = ", ".join(f"{c.name} {c.width_px} x {c.height_px} px" for c in embodiment.cameras)
     found = f"{config.robot.driver}, {len(embodiment.joints)} joints, cameras: {cameras or 'none'}"

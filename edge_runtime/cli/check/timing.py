@@ -12,7 +12,7 @@ import numpy as np
 from edge_runtime.cli.check.machine import limits_line, udev_line
 from edge_runtime.cli.check.row import Level, Row
 from edge_runtime.config.robot_file import RobotConfig
-from edge_runtime.drivers.declaration import declaration_of
+from edge_runtime.drivers.registry import declaration_of
 
 _LOOP_S = 2.0
 _REAL_ARM_WATCHDOG_NS = 20_000_000
@@ -80,7 +80,7 @@ def loop(config: RobotConfig) -> Iterator[Row]:
 
 def _watchdog(config: RobotConfig) -> tuple[int, str]:
     """After how long without a command the driver stops by itself, and whose figure that is."""
-    declared_ns = declaration_of(config.robot.driver).watchdog_ns
+    declared_ns = declaration_of(config).watchdog_ns
     if declared_ns is None:
         return _REAL_ARM_WATCHDOG_NS, f"a usual arm's watchdog (driver {config.robot.driver} declares none)"
     return declared_ns, f"the watchdog of driver {config.robot.driver}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError
-from edge_runtime.drivers.declaration import DriverDeclaration
+from edge_runtime.drivers.sdk.declaration import DriverDeclaration
 
 JOINT_NAMES: tuple[str, ...] = tuple(f"joint{number}" for number in range(1, 8))
 CAMERAS: tuple[str, ...] = ("scene", "wrist")
@@ -30,6 +30,11 @@ def require_simulated(embodiment: Embodiment) -> None:
             raise ConfigError(f"cameras[{index}]", f"the simulation draws at most {most} px")
 
 
-DECLARATION = DriverDeclaration(
-    watchdog_ns=WATCHDOG_NS, packages=("mujoco",), extras=("sim",), require_fit=require_simulated
+DRIVER = DriverDeclaration(
+    start="edge_runtime.drivers.sim.driver:drive",
+    watchdog_ns=WATCHDOG_NS,
+    packages=("mujoco",),
+    extras=("sim",),
+    require_fit=require_simulated,
+    has_scenes=True,
 )

@@ -7,26 +7,27 @@ moves the virtual clock itself. Control is not trusted to live: without fresh co
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from types import TracebackType
 
 import numpy as np
 
 from edge_runtime.contracts.errors import LockstepError, Refusal
 from edge_runtime.contracts.messages import SceneCommand, SceneStatus
-from edge_runtime.contracts.topics import HEARTBEAT_DRIVER, OBSERVATION, SCENE_COMMAND, SCENE_STATUS
+from edge_runtime.contracts.topics import SCENE_COMMAND, SCENE_STATUS
+from edge_runtime.drivers.sdk.link import DriverLink
+from edge_runtime.drivers.sdk.pacing import Pacer, become_realtime
+from edge_runtime.drivers.sdk.sample import Sample
 from edge_runtime.drivers.sim.declaration import WATCHDOG_NS, require_simulated
 from edge_runtime.drivers.sim.observations import Cameras, Exposure, Observer
 from edge_runtime.drivers.sim.plant import STEP_S, Plant
 from edge_runtime.drivers.sim.servo import Mode, Servo
 from edge_runtime.drivers.sim.task import Outcome, Split, Status
 from edge_runtime.ipc.bus import Publisher, Subscriber
-from edge_runtime.ipc.port import Command, DriverPort, FeedbackFlag, PortRole
-from edge_runtime.processes import port_name
-from edge_runtime.service import Arguments, Beats, StopSignal
+from edge_runtime.ipc.port import Command, PortRole
+from edge_runtime.service import Arguments, StopSignal
 
 TICK_NS = round(STEP_S * 1e9)
 MAX_CATCH_UP_TICKS = 20
@@ -37,6 +38,15 @@ LOCKSTEP_TIMEOUT_S = 15.0
 _SERVICE_INTERVAL_NS = 10_000_000
 _STATUS_INTERVAL_NS = 50_000_000
 _IDLE_TICK_S = 0.0005
+
+
+def drive(arguments: Arguments, stop: StopSignal) -> None:
+    """Be the simulated arm until `stop`; leaves no shared memory behind."""
+    with SimDriver(arguments) as driver:
+        if arguments.lockstep:
+            driver.lockstep(stop)
+        else:
+            driver.real_time(stop)
 
 
 class SimDriver:
@@ -57,27 +67,25 @@ class SimDriver:
         self._servo = Servo(np.array(acceleration_max_rad_s2), WATCHDOG_NS)
         with ExitStack() as stack:
             stack.callback(self._plant.close)
-            self._subscriber = stack.enter_context(Subscriber((SCENE_COMMAND,), run_dir, process="driver"))
-            self._observations = stack.enter_context(Publisher(OBSERVATION, run_dir))
-            self._statuses = stack.enter_context(Publisher(SCENE_STATUS, run_dir))
-            self._heartbeats = stack.enter_context(Publisher(HEARTBEAT_DRIVER, run_dir))
-            self._port = stack.enter_context(
-                DriverPort.create(port_name(run_dir), embodiment.joint_names, WATCHDOG_NS, arguments.lockstep)
+            self._link = stack.enter_context(
+                DriverLink(config, run_dir, watchdog_ns=WATCHDOG_NS, virtual_clock=arguments.lockstep)
             )
-            cameras = Cameras(embodiment.cameras, run_dir)
-            self._observer = Observer(cameras, embodiment.joint_digest, self._observations.send, self._port.now_ns)
+            self._port = self._link.port
+            self._subscriber = stack.enter_context(
+                Subscriber((SCENE_COMMAND,), run_dir, self._link.telemetry.refusals, process="driver")
+            )
+            self._statuses = stack.enter_context(Publisher(SCENE_STATUS, run_dir))
+            self._observer = Observer(Cameras(self._link.rings), self._link.telemetry)
             stack.callback(self._observer.close)
             self._resources = stack.pop_all()
         self._observation_interval_ns = round(1e9 / max(camera.rate_hz for camera in embodiment.cameras))
-        self._beats = Beats("driver", self._subscriber.refusals)
         self._answered_id = 0
         self._answer = ""
         self._sent_status: tuple[int, Outcome] | None = None
         self._status_due_ns = 0
         self._service_due_ns = 0
         self._ticks = 0
-        self._overruns = 0
-        self._lateness_max_ns = 0
+        self._pacer = Pacer(TICK_NS)
         self._elapsed_s = 0.0
         self._trace = hashlib.sha256()
 
@@ -96,25 +104,14 @@ class SimDriver:
         """
         # The thread that draws gives the interpreter back within this time, not within the default 5 ms.
         sys.setswitchinterval(0.0002)
-        self._become_realtime()
+        become_realtime(self._realtime_priority)
         self._observer.start(self._exposure(time.monotonic_ns()))
-        command: Command | None = None
-        due_ns = time.monotonic_ns()
-        observation_due_ns = due_ns
+        self._pacer = Pacer(TICK_NS)
+        observation_due_ns = time.monotonic_ns()
         while not stop:
-            due_ns += TICK_NS
-            late_ns = time.monotonic_ns() - due_ns
-            if late_ns < 0:
-                time.sleep(-late_ns / 1e9)
-                late_ns = time.monotonic_ns() - due_ns
-            missed = late_ns // TICK_NS
-            self._lateness_max_ns = max(self._lateness_max_ns, late_ns)
-            self._overruns += missed
-            due_ns += missed * TICK_NS
+            missed = self._pacer.wait()
             now_ns = time.monotonic_ns()
-            # A command that control is writing at this instant counts from the next tick on: until then, the last one.
-            command = self._port.read_command() or command
-            self._servo.update(command, now_ns)
+            self._servo.update(self._link.newest_command(), now_ns)
             self._step(1 + min(missed, MAX_CATCH_UP_TICKS))
             self._write_feedback(now_ns)
             if now_ns >= observation_due_ns:
@@ -122,13 +119,6 @@ class SimDriver:
                 observation_due_ns += self._observation_interval_ns
                 self._observer.post(self._exposure(now_ns))
             self._service(now_ns)
-
-    def _become_realtime(self) -> None:
-        """Ask for a priority below the control loop's, for this thread alone; without the right to it, go on."""
-        if self._realtime_priority > 0:
-            priority = max(1, self._realtime_priority - 10)
-            with suppress(OSError):
-                os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
 
     # ---- lockstep ----------------------------------------------------------------------------------------------------
 
@@ -204,13 +194,12 @@ class SimDriver:
 
     def _write_feedback(self, now_ns: int) -> None:
         plant = self._plant
-        flags = FeedbackFlag.HAS_TORQUE
-        if self._servo.faulted:
-            flags |= FeedbackFlag.DRIVER_FAULT
         # On its brakes the arm neither moves nor is driven.
         still = np.zeros(self._port.n_joints)
         dq_rad_s, tau_nm = (plant.dq_rad_s, plant.tau_nm) if self._servo.moves else (still, still)
-        self._port.write_feedback(now_ns, plant.q_rad, dq_rad_s, tau_nm, plant.gripper_opening_m, flags)
+        self._link.write(
+            Sample(now_ns, plant.q_rad, dq_rad_s, plant.gripper_opening_m, tau_nm=tau_nm, fault=self._servo.faulted)
+        )
 
     def _exposure(self, now_ns: int) -> Exposure:
         plant = self._plant
@@ -239,7 +228,7 @@ class SimDriver:
         for message in self._subscriber.receive(0.0):
             if isinstance(message, SceneCommand):
                 self._take(message)
-        if self._beats.due(real_ns):
+        if self._link.telemetry.beat_is_due():
             self._beat()
 
     def _take(self, command: SceneCommand) -> None:
@@ -278,11 +267,10 @@ class SimDriver:
     def _beat(self) -> None:
         counters = {
             "ticks": self._ticks,
-            "overruns": self._overruns,
-            "observations": self._observer.sent,
+            "overruns": self._pacer.missed,
+            "observations": self._link.telemetry.observations,
             "observations_skipped": self._observer.skipped,
             "watchdog_stops": self._servo.watchdog_stops,
         }
-        gauges = {"lateness_max_ms": self._lateness_max_ns / 1e6, "draw_ms": self._observer.draw_ms}
-        self._lateness_max_ns = 0
-        self._heartbeats.send(self._beats.next(self._port.now_ns(), counters, gauges, self._servo.mode.value))
+        gauges = {"lateness_max_ms": self._pacer.take_lateness_max_ns() / 1e6, "draw_ms": self._observer.draw_ms}
+        self._link.telemetry.beat(counters, gauges, self._servo.mode.value)

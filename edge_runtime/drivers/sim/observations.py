@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.contracts.embodiment import Camera
-from edge_runtime.contracts.messages import FrameRef, Observation
+from edge_runtime.contracts.messages import FrameRef
+from edge_runtime.drivers.sdk.sample import Sample
+from edge_runtime.drivers.sdk.telemetry import Telemetry
 from edge_runtime.drivers.sim.plant import Plant
 from edge_runtime.drivers.sim.task import Split
-from edge_runtime.ipc.frames import FrameRing, ring_name
+from edge_runtime.ipc.frames import FrameRing
 
 _START_TIMEOUT_S = 30.0
 _JOIN_TIMEOUT_S = 5.0
@@ -39,19 +39,12 @@ class Exposure:
 
 
 class Cameras:
-    """The simulated cameras with their rings. Used by one thread only, which owns the OpenGL context."""
+    """The simulated cameras, which draw into `rings`. Used by one thread only, which owns the OpenGL context."""
 
-    def __init__(self, cameras: Sequence[Camera], run_dir: Path) -> None:
+    def __init__(self, rings: Mapping[str, FrameRing]) -> None:
         self._plant = Plant()
         self._scene: tuple[int, Split] | None = None
-        self._rings: dict[str, FrameRing] = {}
-        try:
-            for camera in cameras:
-                name = ring_name(run_dir, camera.name)
-                self._rings[camera.name] = FrameRing.create(name, camera.name, camera.width_px, camera.height_px)
-        except BaseException:
-            self.close()
-            raise
+        self._rings = rings
 
     def take(self, exposure: Exposure) -> tuple[FrameRef, ...]:
         """Draw what every camera saw at `exposure` and commit the frames.
@@ -70,9 +63,7 @@ class Cameras:
         return tuple(refs)
 
     def close(self) -> None:
-        """Remove the rings and free the OpenGL context."""
-        for ring in self._rings.values():
-            ring.close()
+        """Free the OpenGL context."""
         self._plant.close()
 
 
@@ -81,24 +72,17 @@ class Observer:
 
     Args:
         cameras: see `Cameras`.
-        joint_digest: of the embodiment.
-        send: where observations go; called by whichever thread draws.
-        now_ns: the clock of `published_ns`.
+        telemetry: sends observations, in whichever thread draws.
     """
 
-    def __init__(
-        self, cameras: Cameras, joint_digest: str, send: Callable[[Observation], None], now_ns: Callable[[], int]
-    ) -> None:
+    def __init__(self, cameras: Cameras, telemetry: Telemetry) -> None:
         self._cameras = cameras
-        self._joint_digest = joint_digest
-        self._send = send
-        self._now_ns = now_ns
+        self._telemetry = telemetry
         self._waiting: Exposure | None = None
         self._wake = threading.Condition()
         self._stopping = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="cameras", daemon=True)
-        self.sent = 0
         self.skipped = 0
         self.draw_ms = 0.0
 
@@ -107,19 +91,8 @@ class Observer:
         started_ns = time.monotonic_ns()
         frames = self._cameras.take(exposure)
         self.draw_ms = (time.monotonic_ns() - started_ns) / 1e6
-        self._send(
-            Observation(
-                sequence=self.sent,
-                exposure_ns=exposure.exposure_ns,
-                published_ns=self._now_ns(),
-                joint_digest=self._joint_digest,
-                position_rad=exposure.position_rad,
-                velocity_rad_s=exposure.velocity_rad_s,
-                gripper_opening_m=exposure.gripper_opening_m,
-                frames=frames,
-            )
-        )
-        self.sent += 1
+        state = Sample(exposure.exposure_ns, exposure.position_rad, exposure.velocity_rad_s, exposure.gripper_opening_m)
+        self._telemetry.observe(exposure.exposure_ns, state, frames)
 
     def start(self, first: Exposure) -> None:
         """Start the thread that draws what is posted; returns when it has drawn `first`.
@@ -130,7 +103,7 @@ class Observer:
         self._thread.start()
         self.post(first)
         deadline_s = time.monotonic() + _START_TIMEOUT_S
-        while self.sent == 0 and self._thread.is_alive() and time.monotonic() < deadline_s:
+        while self._telemetry.observations == 0 and self._thread.is_alive() and time.monotonic() < deadline_s:
             time.sleep(0.005)
         if self._error is not None:
             raise self._error
@@ -149,7 +122,7 @@ class Observer:
             self._wake.notify()
 
     def close(self) -> None:
-        """Stop the thread and remove the cameras' rings."""
+        """Stop the thread and let go of the cameras."""
         if self._thread.is_alive():
             with self._wake:
                 self._stopping = True

@@ -1,0 +1,1 @@
+"""Driver of my_arm for edge-runtime."""

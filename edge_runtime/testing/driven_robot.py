@@ -1,0 +1,308 @@
+"""A driver in a process of its own, and this process in the place of control: what the conformance tests stand on.
+
+Motion goes through the real loop and its kernel, inside the robot's own limits and slowed to a quarter of its speed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.contracts.messages import Heartbeat, Message, Observation
+from edge_runtime.contracts.topics import HEARTBEAT_DRIVER, OBSERVATION
+from edge_runtime.control.limits import kernel_config
+from edge_runtime.control.native_loop import ControlLoop
+from edge_runtime.control.plan import Plan
+from edge_runtime.ipc.bus import Subscriber
+from edge_runtime.ipc.frames import ring_name
+from edge_runtime.ipc.port import DriverPort, Feedback
+from edge_runtime.processes import port_name
+from edge_runtime.safety import Reason, Result, State
+
+SPEED_SCALE = 0.25
+_KNOT_NS = 20_000_000
+_POLL_S = 0.0005
+_START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 10.0
+_DISTURBANCES = 5
+_TORN_S = 0.5
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What a robot did while it was told to move.
+
+    Attributes:
+        before, after: at rest, before and after.
+        samples: in between, oldest first.
+        observations: in between, oldest first.
+    """
+
+    before: Feedback
+    after: Feedback
+    samples: list[Feedback]
+    observations: list[Observation]
+
+    @property
+    def travel_rad(self) -> NDArray[np.float64]:
+        """(joints,) how far each joint went."""
+        return self.after.q_rad - self.before.q_rad
+
+    @property
+    def way_rad(self) -> NDArray[np.float64]:
+        """(joints,) how far each joint was from where it began when it was farthest."""
+        ways = np.array([sample.q_rad - self.before.q_rad for sample in (*self.samples, self.after)])
+        return np.asarray(ways[np.argmax(np.abs(ways), axis=0), np.arange(ways.shape[1])])
+
+    @property
+    def integral_rad(self) -> NDArray[np.float64]:
+        """(joints,) the same by the measured velocities."""
+        stamps_s = np.array([sample.stamp_ns for sample in self.samples]) / 1e9
+        speeds = np.array([sample.dq_rad_s for sample in self.samples])
+        return np.asarray(np.sum((speeds[1:] + speeds[:-1]) / 2.0 * np.diff(stamps_s)[:, None], axis=0))
+
+
+class DrivenRobot:
+    """One driver, started as `edge-runtime run` starts it. A context manager.
+
+    Args:
+        config: path of robot.toml.
+
+    Raises:
+        AssertionError: the driver did not come up; with its last words.
+    """
+
+    def __init__(self, config: Path) -> None:
+        self.config: RobotConfig = load_config(config)
+        self.limits = kernel_config(self.config.safety, self.config.embodiment)
+        self._stack = contextlib.ExitStack()
+        # Short, because the names of Unix sockets are.
+        self.run_dir = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-")))
+        self._log = self.run_dir / "driver.log"
+
+    def __enter__(self) -> DrivenRobot:
+        with contextlib.ExitStack() as stack:
+            stack.push(self)
+            self.process = self.start_driver()
+            self._subscriber = self._stack.enter_context(Subscriber((OBSERVATION, HEARTBEAT_DRIVER), self.run_dir))
+            self.port = self._attach()
+            self._stack.callback(self.port.close)
+            stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for name in self.shared_memory():
+            Path("/dev/shm", name).unlink(missing_ok=True)
+        self._stack.close()
+
+    def start_driver(self) -> subprocess.Popen[bytes]:
+        """Start the driver once more; its output goes to the same log."""
+        command = [sys.executable, "-m", "edge_runtime.drivers", "--config", str(self.config.path)]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [*command, "--run-dir", str(self.run_dir)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def _attach(self) -> DriverPort:
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            assert self.process.poll() is None, f"the driver ended at once:\n{self.last_words()}"
+            assert time.monotonic() < deadline_s, f"no feedback within {_START_TIMEOUT_S:g} s:\n{self.last_words()}"
+            with contextlib.suppress(Exception):
+                port = DriverPort.attach(port_name(self.run_dir))
+                if port.read_feedback() is not None:
+                    return port
+                port.close()
+            time.sleep(0.02)
+
+    def last_words(self) -> str:
+        """The end of the driver's log."""
+        return self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+
+    def shared_memory(self) -> list[str]:
+        """What the driver has in /dev/shm at this moment."""
+        cameras = self.config.embodiment.cameras
+        names = [port_name(self.run_dir), *(ring_name(self.run_dir, camera.name) for camera in cameras)]
+        return [name for name in names if Path("/dev/shm", name).exists()]
+
+    def feedback(self) -> Feedback:
+        """The newest sample."""
+        assert self.process.poll() is None, f"the driver has ended:\n{self.last_words()}"
+        deadline_s = time.monotonic() + _TORN_S
+        # On a busy machine a driver may be put aside in the midst of writing one.
+        while (feedback := self.port.read_feedback()) is None:
+            assert time.monotonic() < deadline_s, f"the driver's feedback is gone:\n{self.last_words()}"
+            time.sleep(_POLL_S)
+        return feedback
+
+    def samples(self, seconds: float) -> list[tuple[int, Feedback]]:
+        """What is new within so long: each sample, with when it was seen."""
+        seen: list[tuple[int, Feedback]] = []
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            feedback, now_ns = self.feedback(), time.monotonic_ns()
+            if not seen or feedback.seq != seen[-1][1].seq:
+                seen.append((now_ns, feedback))
+            time.sleep(_POLL_S)
+        return seen
+
+    def messages(self, seconds: float) -> list[tuple[int, Message]]:
+        """What the driver says on the bus within so long, with when it arrived; for 0 what has been waiting."""
+        while seconds > 0.0 and self._subscriber.receive(0.0):
+            pass
+        arrived: list[tuple[int, Message]] = []
+        end_s = time.monotonic() + seconds
+        while True:
+            left_s = max(0.0, end_s - time.monotonic())
+            arrived += [(time.monotonic_ns(), message) for message in self._subscriber.receive(min(left_s, 0.02))]
+            if left_s == 0.0:
+                return arrived
+
+    def observations(self, seconds: float) -> list[tuple[int, Observation]]:
+        """Observations within so long."""
+        return [(at_ns, message) for at_ns, message in self.messages(seconds) if isinstance(message, Observation)]
+
+    def heartbeats(self, seconds: float) -> list[Heartbeat]:
+        """Heartbeats within so long."""
+        return [message for _, message in self.messages(seconds) if isinstance(message, Heartbeat)]
+
+    def wait_rest(self, timeout_s: float = 5.0) -> Feedback:
+        """The first sample of a robot that is at rest."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            before = self.feedback()
+            time.sleep(0.05)
+            after = self.feedback()
+            still = np.max(np.abs(after.dq_rad_s)) <= self.limits.rest_speed_rad_s
+            if still and np.max(np.abs(after.q_rad - before.q_rad)) < 1e-3:
+                return after
+            assert time.monotonic() < deadline_s, f"not at rest after {timeout_s:g} s: {after.dq_rad_s} rad/s"
+
+    @contextlib.contextmanager
+    def armed(self) -> Iterator[ControlLoop]:
+        """Control's loop, armed for this robot where it stands; leaves it at rest and disarmed."""
+        with DriverPort.attach(self.port.name) as port:
+            loop = ControlLoop(port, self.limits)
+            # A test that fails keeps all that it has seen alive, and the next one needs the role.
+            with contextlib.ExitStack() as stack:
+                stack.callback(loop.release)
+                stack.enter_context(loop)
+                loop.tighten(speed_scale=SPEED_SCALE)
+                ready(loop)
+                answer = loop.arm()
+                assert answer is Result.DONE, f"it can't be armed: {answer.name.lower()}"
+                yield loop
+
+    def move(self, q_rad: Sequence[float] | NDArray[np.float64], gripper_m: float | None = None) -> Motion:
+        """Go to a posture through the kernel, and look on. What this machine's own delays cut short is begun anew."""
+        for _ in range(_DISTURBANCES):
+            motion, faults = self._move_once(np.asarray(q_rad, dtype=np.float64), gripper_m)
+            if not faults:
+                return motion
+            words = ", ".join(str(reason.name).lower() for reason in Reason if reason & faults)
+            told, way = self._named(np.asarray(q_rad) - motion.before.q_rad), self._named(motion.way_rad)
+            found = f"the kernel stopped the robot: {words}; told to move by {told}, it moved by {way}"
+            assert faults & Reason.CLOCK_GAP, f"{found}\n{self.last_words()}"
+        raise AssertionError("this machine keeps time too badly to move a robot: see `edge-runtime check`")
+
+    def _named(self, values_rad: NDArray[np.float64]) -> str:
+        names = self.config.embodiment.joint_names
+        moved = [f"{name} {value:+.3f} rad" for name, value in zip(names, values_rad, strict=True) if abs(value) > 1e-3]
+        return ", ".join(moved) or "nothing"
+
+    def _move_once(self, q_rad: NDArray[np.float64], gripper_m: float | None) -> tuple[Motion, Reason]:
+        before = self.wait_rest()
+        opening_m = before.gripper_m if gripper_m is None else gripper_m
+        samples: list[Feedback] = []
+        observations: list[Observation] = []
+        with self.armed() as loop:
+            plan = self.plan(before, q_rad, opening_m)
+            loop.set_plan(plan)
+            end_ns = int(plan.t_ns[-1])
+            self.observations(0.0)
+            while time.monotonic_ns() < end_ns and not loop.counters().faults:
+                samples += [feedback for _, feedback in self.samples(0.02)]
+                observations += [message for _, message in self.observations(0.0)]
+            faults = loop.counters().faults
+        unique = {sample.seq: sample for sample in samples}
+        return Motion(before, self.wait_rest(), [unique[seq] for seq in sorted(unique)], observations), faults
+
+    def plan(self, before: Feedback, q_rad: NDArray[np.float64], gripper_m: float) -> Plan:
+        """From rest to rest, smoothly and slow enough for the limits, then a moment of standing still."""
+        distance_rad = np.abs(q_rad - before.q_rad)
+        fastest = np.asarray(self.limits.dq_max_rad_s) * SPEED_SCALE / 2.0
+        opens_m = abs(gripper_m - before.gripper_m)
+        seconds = max(
+            0.8, float(np.max(1.875 * distance_rad / fastest)), 1.875 * opens_m / (0.5 * self.limits.gripper_rate_m_s)
+        )
+        # Begun a little later, so that the loop has the plan when it begins, and stood still for a while at the end.
+        start_ns = time.monotonic_ns() + 50_000_000
+        count = int(seconds * 1e9 / _KNOT_NS) + 1
+        share = np.linspace(0.0, 1.0, count)
+        smooth = np.concatenate([share**3 * (10.0 - 15.0 * share + 6.0 * share**2), np.ones(25)])
+        # The longest plan has a hundred knots.
+        step = max(1, -(-len(smooth) // 90))
+        kept = np.arange(0, len(smooth), step)
+        return Plan(
+            seq=1,
+            chunk_seq=1,
+            observation_ns=start_ns,
+            t_ns=start_ns + kept.astype(np.int64) * _KNOT_NS,
+            q_rad=before.q_rad + smooth[kept, None] * (q_rad - before.q_rad),
+            gripper_m=before.gripper_m + smooth[kept] * (gripper_m - before.gripper_m),
+        )
+
+    def stop_driver(self) -> int:
+        """End the driver as a run does; its exit code.
+
+        Raises:
+            AssertionError: it goes on.
+        """
+        self.process.terminate()
+        try:
+            return self.process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the driver goes on {_STOP_TIMEOUT_S:g} s after SIGTERM") from None
+
+
+def ready(loop: ControlLoop) -> None:
+    """Return once the loop could be armed; a fault from before its time is reset, as a person would.
+
+    Raises:
+        AssertionError: it did not get there.
+    """
+    wait_for(loop, State.READY, State.FAULT)
+    if loop.counters().state is State.FAULT:
+        # The driver lets go of what happened before once it has seen that control does not drive it.
+        deadline_s = time.monotonic() + 2.0
+        while loop.reset() is not Result.DONE and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+    wait_for(loop, State.READY)
+
+
+def wait_for(loop: ControlLoop, *states: State, timeout_s: float = 5.0) -> None:
+    """Return once the loop is in one of these states.
+
+    Raises:
+        AssertionError: it did not get there.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while (counters := loop.counters()).state not in states:
+        reasons = ", ".join(str(reason.name).lower() for reason in Reason if reason & counters.reasons)
+        found = f"control is {counters.state.name.lower()}, expected {states[0].name.lower()}: {reasons}"
+        assert time.monotonic() < deadline_s, found
+        time.sleep(0.002)
