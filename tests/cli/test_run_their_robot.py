@@ -16,7 +16,7 @@ from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import Asker
 from tests.cli.conftest import Command, traces
 from tests.cli.test_run import wait_for_state
-from tests.drivers.sdk.robots import robot_of, skeleton_driver
+from tests.drivers.sdk.robots import c_robot, robot_of, skeleton_driver
 from tests.settings import replace
 
 
@@ -41,7 +41,11 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 @pytest.mark.realtime
-def test_a_robot_without_a_policy_is_held_for_a_person(edge_runtime: Command, bare: Path, run_dir: Path) -> None:
+@pytest.mark.parametrize("language", ["python", "c"])
+def test_a_robot_without_a_policy_is_held_for_a_person(
+    edge_runtime: Command, tmp_path: Path, run_dir: Path, language: str
+) -> None:
+    bare = c_robot(tmp_path) if language == "c" else robot_of(tmp_path, "./driver.py", skeleton_driver())
     process = edge_runtime("run", "--hold", "--config", bare, "--run-dir", run_dir, "--no-page")
     wait_for_state(run_dir, "ready", process)
     with Operator(run_dir) as program, pytest.raises(OperatorError, match="refused_program") as caught:

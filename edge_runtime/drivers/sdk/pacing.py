@@ -12,7 +12,6 @@ class Pacer:
 
     Attributes:
         missed: deadlines that passed while the loop was away.
-        lateness_max_ns: latest wake since `take_lateness_max_ns`.
     """
 
     def __init__(self, interval_ns: int) -> None:

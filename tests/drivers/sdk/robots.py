@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from edge_runtime.drivers import sdk
+from edge_runtime.drivers.sdk.c import compiler_arguments
 
 SKELETON = Path(sdk.__file__).parent / "skeleton"
 
@@ -26,3 +28,12 @@ def robot_of(folder: Path, driver: str, text: str = "") -> Path:
 def skeleton_driver() -> str:
     """The skeleton's driver.py."""
     return (SKELETON / "my_arm" / "driver.py").read_text(encoding="utf-8")
+
+
+def c_robot(folder: Path) -> Path:
+    """A robot whose driver is the skeleton's program in C, built in `folder`."""
+    path = robot_of(folder, "./driver.py", (SKELETON.parent / "skeleton_c" / "my_arm" / "driver.py").read_text())
+    source = SKELETON.parent / "skeleton_c" / "src" / "driver.c"
+    command = ["cc", "-std=gnu11", "-O2", "-Wall", "-Werror", "-o", folder / "my_arm_driver", source]
+    subprocess.run([*map(str, command), *compiler_arguments()], check=True, timeout=60)
+    return path
