@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge_runtime.client.explanations import IN_STATE, LOCAL_RUN_DIR, in_full
 from edge_runtime.client.operator import Operator, gives_instructions
+from edge_runtime.client.status import Watcher
 from edge_runtime.client.status_lines import (
     next_step,
     policy_line,
@@ -158,13 +159,17 @@ def _instruct(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
     return f"instructed: the engine follows {options.text.strip()!r}"
 
 
+def _is_whole(watcher: Watcher) -> bool:
+    return watcher.engine is not None and watcher.status().proof != ""
+
+
 def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     watcher = one.watcher
     if not one.wait_until(lambda: watcher.control_state != "unknown", _HEARD_S):
         raise OperatorError("control", "status", f"has not been heard for {_HEARD_S:g} s", answered=False)
     one.wait_until(lambda: all(watcher.status().alive.values()), 0.3)
-    # What the engine says of its policy comes on a line of its own.
-    one.wait_until(lambda: not watcher.alive("engine") or watcher.status().proof != "", _HEARD_S)
+    # What the engine says of its policy and of its work come on lines of their own.
+    one.wait_until(lambda: not watcher.alive("engine") or _is_whole(watcher), _HEARD_S)
     status, report = watcher.status(), watcher.report
     assert report is not None
     rows = {

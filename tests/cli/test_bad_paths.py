@@ -117,6 +117,7 @@ def test_figures_of_a_training_that_are_none_are_named(
     figures: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("torch")
+    (tmp_path / "manifest.json").write_text("{}")
     (tmp_path / "training.json").write_bytes(figures)
     assert export_tools.cli.main(["export", "--out", str(tmp_path), "--weights", str(tmp_path / "w")]) == 1
     assert "training.json: not the figures of a training" in capfd.readouterr().err.replace("\n", "")

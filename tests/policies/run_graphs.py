@@ -38,7 +38,7 @@ def main() -> None:
     *options, folder = sys.argv[1:]
     if "--saturating" in options:
         session.exact_entries = dict
-        session._require_runnable = lambda name, model: None  # noqa: ARG005
+        session._require_runnable = lambda *_: None
     print(json.dumps({"processor": describe().instruction_set, "wrong": wrong(Path(folder))}))
 
 
