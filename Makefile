@@ -16,7 +16,9 @@ demo: $(VENV)/.demo ## the arm at work, an update that goes through, a broken on
 
 # What needs the machine to itself comes after all the rest, which runs file by file on some workers: three on two cores, as
 # tests wait as much as they work. Both parts run, each with its own closing line, and either one fails the verb.
-SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not realtime and not gpio_chip and not gpu'
+# A test that hangs fails by a signal, and a worker that ends ends the run: neither may leave the others waiting.
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 --timeout-method=signal \
+	-m 'not realtime and not gpio_chip and not gpu'
 ALONE := -m 'realtime and not gpio_chip and not gpu'
 SLOWEST := --durations=10
 

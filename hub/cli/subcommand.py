@@ -67,7 +67,7 @@ def changing(arguments: argparse.Namespace, now_s: float) -> AbstractContextMana
 
 def say(words: str) -> None:
     """Print what came of it."""
-    print(printable_lines(words))
+    print(printable_lines(words), flush=True)
 
 
 def say_json(value: object) -> None:
