@@ -9,14 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
-
-def make_folder(folder: Path) -> None:
-    """Create `folder` with those above it, to last."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
+from edge_runtime.storage.durable import make_folder, sync_folder
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -48,12 +41,4 @@ def put_in_place(beside: Path, path: Path) -> None:
     with beside.open("rb") as file:
         os.fsync(file.fileno())
     beside.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

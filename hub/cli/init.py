@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from edge_runtime.storage.lasting import make_folder
+from edge_runtime.storage.durable import make_folder
 from hub.cli.subcommand import add_command, add_hub, say
 from hub.hub import DEVELOPMENT_WARNING, make_development_hub
 from hub.lock import writing

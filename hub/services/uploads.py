@@ -14,7 +14,8 @@ from types import TracebackType
 
 from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
 from edge_runtime.contracts.release import MAX_BUNDLE_BYTES
-from edge_runtime.storage.lasting import make_folder, put_in_place
+from edge_runtime.storage.durable import make_folder
+from edge_runtime.storage.lasting import put_in_place
 
 UPLOADS = "incoming"
 UPLOADS_KEPT_S = 24 * 3600.0

@@ -24,7 +24,8 @@ from edge_runtime.releases.installable import require_installable
 from edge_runtime.releases.packs import bring_pack
 from edge_runtime.releases.sign import RELEASES, counters_of, read_signed, releases_of
 from edge_runtime.releases.unpack import PackReader
-from edge_runtime.storage.lasting import make_folder, put_in_place, replace_file
+from edge_runtime.storage.durable import make_folder
+from edge_runtime.storage.lasting import put_in_place, replace_file
 from hub.tuf.admission import copy_plain, read_plain, require_target
 from hub.tuf.metadata_names import versions_of
 from hub.tuf.online_keys import Online

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.storage.lasting import make_folder, replace_file
+from edge_runtime.storage.durable import make_folder
+from edge_runtime.storage.lasting import replace_file
 
 
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

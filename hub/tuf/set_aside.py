@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from pathlib import Path
 
-from edge_runtime.storage.lasting import make_folder
+from edge_runtime.storage.durable import make_folder
 
 
 def make_way(path: Path) -> None:
