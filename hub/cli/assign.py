@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.contracts.errors import HubError, HubRefusal
+from edge_runtime.contracts.subcommand import add_command, say
 from edge_runtime.contracts.text import printable
-from hub.cli.subcommand import add_command, add_hub, changing, say, warn_of_development_keys
+from hub.cli.subcommand import add_hub, changing, warn_of_development_keys
 from hub.fleet.selection import EVERY, read_names
 from hub.services import assignments
 from hub.services.assignments import DEFAULT_PROBATION_S, MANUAL_ROLLOUT, Order
 from hub.trouble import Trouble, robots_in_words, troubled
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(commands: Subcommands) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from edge_runtime.contracts.subcommand import add_command, say
 from edge_runtime.storage.durable import make_folder
-from hub.cli.subcommand import add_command, add_hub, say
+from hub.cli.subcommand import add_hub
 from hub.hub import DEVELOPMENT_WARNING, make_development_hub
 from hub.lock import writing
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(commands: Subcommands) -> None:

@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.contracts.subcommand import add_command, say
 from edge_runtime.releases.sign import read_draft
-from hub.cli.subcommand import add_command, add_hub, changing, say, warn_of_development_keys
+from hub.cli.subcommand import add_hub, changing, warn_of_development_keys
 from hub.services import publishing
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(commands: Subcommands) -> None:

@@ -5,21 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hub.cli.subcommand import (
-    add_command,
-    add_hub,
-    add_json,
-    changing,
-    in_days,
-    say,
-    say_json,
-    warn_of_development_keys,
-)
+from edge_runtime.contracts.subcommand import add_command, add_json, say, say_json
+from hub.cli.subcommand import add_hub, changing, in_days, warn_of_development_keys
 from hub.services import signing
 from hub.trouble import robots_in_words, troubled
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(commands: Subcommands) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from edge_runtime.contracts.assignment import ReleaseTerms
+from edge_runtime.contracts.subcommand import say
 from edge_runtime.contracts.text import printable
-from hub.cli.subcommand import say
 
 
 def list_releases(listed: Iterable[tuple[str, ReleaseTerms, int]], published: Collection[str] = ()) -> None:

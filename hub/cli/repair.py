@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hub.cli.subcommand import add_command, add_hub, changing, say
+from edge_runtime.contracts.subcommand import add_command, say
+from hub.cli.subcommand import add_hub, changing
 from hub.services import repairing
 from hub.trouble import troubled
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 _DESCRIPTION = (
     "Makes damaged metadata anew from what is left of it, numbered above all that robots have seen. `status`, "

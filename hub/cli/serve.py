@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hub.cli.subcommand import add_command, add_hub, say
+from edge_runtime.contracts.subcommand import add_command, say
+from hub.cli.subcommand import add_hub
 from hub.services.unit_of_work import hub_in
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 _HOST, _PORT = "127.0.0.1", 8300
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from edge_runtime.contracts.subcommand import add_command, add_json, say, say_json
 from edge_runtime.contracts.text import printable
 from hub.cli.releases import list_releases
-from hub.cli.subcommand import add_command, add_hub, add_json, in_days, say, say_json, warn_of_development_keys
+from hub.cli.subcommand import add_hub, in_days, warn_of_development_keys
 from hub.services.inventory import Inventory, inventory
 from hub.services.unit_of_work import hub_in
 from hub.trouble import troubled
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(commands: Subcommands) -> None:

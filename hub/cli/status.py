@@ -6,8 +6,9 @@ import argparse
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from edge_runtime.contracts.subcommand import add_command, add_json, say, say_json
 from edge_runtime.contracts.text import printable
-from hub.cli.subcommand import add_command, add_hub, add_json, say, say_json
+from hub.cli.subcommand import add_hub
 from hub.fleet.assignment_state import BEHIND, AssignmentState
 from hub.fleet.overview import Progress, RobotStatus
 from hub.services.fleet_status import fleet_status
@@ -15,7 +16,7 @@ from hub.services.unit_of_work import database_of, hub_in
 from hub.trouble import robots_in_words
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(commands: Subcommands) -> None:

@@ -9,7 +9,7 @@ from edge_runtime.contracts.console import EXIT_CODES
 from hub.cli.keys import create, delegate, install, revoke, root, rotate_root, setup, sign
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 _CEREMONY = """\
 A draft is a file that waits for signatures. Carry it to each person; the hub takes it once there are enough.

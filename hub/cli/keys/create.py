@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.contracts.subcommand import add_command, say
 from edge_runtime.releases.key_files import create_key, read_passphrase
-from hub.cli.subcommand import add_command, say
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(steps: Subcommands) -> None:

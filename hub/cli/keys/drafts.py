@@ -11,9 +11,9 @@ from securesystemslib.signer import SSlibKey
 from tuf.api.metadata import Metadata, Targets
 
 from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.subcommand import say
 from edge_runtime.releases.key_files import load_public
 from edge_runtime.releases.sign import RELEASES, write_draft
-from hub.cli.subcommand import say
 from hub.services.inventory import DIRECTOR, IMAGE
 
 

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 from tuf.api.metadata import Root
 
 from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.subcommand import add_command, say
 from edge_runtime.releases.sign import read_draft
 from hub.cli.keys.drafts import add_repository, role_of
-from hub.cli.subcommand import add_command, add_hub, changing, say, warn_of_development_keys
+from hub.cli.subcommand import add_hub, changing, warn_of_development_keys
 from hub.services.inventory import DIRECTOR
 from hub.trouble import Trouble, troubled
 from hub.tuf.keys import require_peoples_targets
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(steps: Subcommands) -> None:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from tuf.api.metadata import Targets
 
 from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.subcommand import add_command
 from edge_runtime.releases.key_files import load_public
 from hub.cli.keys.drafts import add_out, write
-from hub.cli.subcommand import add_command, add_hub, warn_of_development_keys
+from hub.cli.subcommand import add_hub, warn_of_development_keys
 from hub.services.inventory import DIRECTOR, IMAGE
 from hub.services.unit_of_work import hub_in
 from hub.tuf.keys import revoke
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(steps: Subcommands) -> None:

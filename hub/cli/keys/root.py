@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from edge_runtime.contracts.subcommand import add_command
 from hub.cli.keys.drafts import add_out, keys_by_role, role_and_file, role_and_number, write
-from hub.cli.subcommand import add_command
 from hub.tuf.keys import first_root
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(steps: Subcommands) -> None:

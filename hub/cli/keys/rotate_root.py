@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from edge_runtime.contracts.subcommand import add_command
 from hub.cli.keys.drafts import add_out, add_repository, keys_by_role, role_and_file, role_and_number, write
-from hub.cli.subcommand import add_command, add_hub, warn_of_development_keys
+from hub.cli.subcommand import add_hub, warn_of_development_keys
 from hub.services.inventory import IMAGE
 from hub.services.unit_of_work import hub_in
 from hub.tuf.keys import next_root
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(steps: Subcommands) -> None:

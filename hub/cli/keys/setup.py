@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.contracts.errors import HubError, HubRefusal
+from edge_runtime.contracts.subcommand import add_command, say
 from edge_runtime.releases.sign import read_draft
-from hub.cli.subcommand import add_command, add_hub, say
+from hub.cli.subcommand import add_hub
 from hub.hub import Hub
 from hub.lock import writing
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(steps: Subcommands) -> None:

@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.contracts.subcommand import add_command, say
 from edge_runtime.releases.sign import read_draft, sign_draft, write_draft
 from hub.cli.keys.signer import add_signer, signatures_of, signer_of
-from hub.cli.subcommand import add_command, say
 from hub.lock import signing
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(steps: Subcommands) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from edge_runtime.contracts.subcommand import explained
 from hub.cli.repair import add_for_robots
 from hub.cli.robots import enrol, retire
-from hub.cli.subcommand import explained
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(commands: Subcommands) -> None:

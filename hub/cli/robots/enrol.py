@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.subcommand import add_command, say
 from edge_runtime.releases.key_files import PUBLIC_SUFFIX, load_public
-from hub.cli.subcommand import add_command, add_hub, changing, say
+from hub.cli.subcommand import add_hub, changing
 from hub.services import enrolment
 from hub.trouble import robots_in_words
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 
 def add(commands: Subcommands) -> None:

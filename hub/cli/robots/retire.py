@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hub.cli.subcommand import add_command, add_hub, changing, say
+from edge_runtime.contracts.subcommand import add_command, say
+from hub.cli.subcommand import add_hub, changing
 from hub.services import enrolment
 from hub.services.enrolment import Retired
 
 if TYPE_CHECKING:
-    from hub.cli.subcommand import Subcommands
+    from edge_runtime.contracts.subcommand import Subcommands
 
 _SAID = {
     Retired.REPORTS_END: "no report counts any more",
