@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from edge_runtime.contracts.command_line import VersionAction, explained
+from edge_runtime.contracts.completion import add_completion
 from edge_runtime.contracts.console import EXIT_CODES
 from edge_runtime.contracts.errors import BundleError, EdgeError
 from edge_runtime.contracts.installation import checkout
@@ -38,7 +39,7 @@ _WEIGHTS = (_CHECKOUT / "assets" if _CHECKOUT else Path()) / _NEW_WEIGHTS
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `edge-export`. Returns the exit status: 0, 1 for a failed gate, 2 for a wrong command line."""
-    parser = _parser()
+    parser = build_parser()
     given = sys.argv[1:] if argv is None else argv
     if not given:
         parser.print_help()
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _pack(arguments, say, console)
         elif arguments.command == "sign":
             _sign(arguments, say)
+        elif arguments.command == "completion":
+            arguments.run(arguments)
         else:
             _check(arguments, say)
     except BrokenPipeError:
@@ -75,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="edge-export",
         description=__doc__,
@@ -121,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("--tensorrt", type=_versions, help="only for these versions: from (included) to, as in 10.3:11")
     pack.add_argument("--jetpack", type=_versions, help="the same for JetPack, as in 6: or 6:7")
     _add_sign(commands)
+    add_completion(parser, commands)
     return parser
 
 

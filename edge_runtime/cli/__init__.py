@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from edge_runtime.cli.commands import SUBCOMMANDS
 from edge_runtime.contracts.command_line import exit_code
+from edge_runtime.contracts.completion import add_completion
 from edge_runtime.contracts.console import DONE, INTERRUPTED
 from edge_runtime.contracts.subcommand import command, explained
 
@@ -24,6 +25,7 @@ edge-runtime claims                     what this robot's settings let anyone cl
 edge-runtime replay FILE                what happened before a trip, through the kernel again
 edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
 edge-runtime new driver my_arm          a package with a driver that works, to put your robot into
+edge-runtime completion bash            completes what is typed behind edge-runtime with the Tab key
 """
 
 
@@ -53,4 +55,5 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(needs=())
     for subcommand in SUBCOMMANDS:
         subcommand.add(commands)
+    add_completion(parser, commands)
     return parser

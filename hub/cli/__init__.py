@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import DBAPIError
 
-from edge_runtime.contracts.command_line import VersionAction, explained
+from edge_runtime.contracts.command_line import explained
+from edge_runtime.contracts.completion import add_completion
 from edge_runtime.contracts.console import EXIT_CODES
 from edge_runtime.contracts.errors import EdgeError
+from edge_runtime.contracts.subcommand import command
 from edge_runtime.contracts.text import printable
 from hub.cli import approve, assign, init, keys, publish, refresh, repair, robots, serve, show, status
 from hub.storage import storage_refusal
@@ -64,14 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
-        prog="edge-hub",
+    parser, commands = command(
+        "edge-hub",
         description="Signs, publishes and assigns what robots may install. Everything it publishes is static files.",
         epilog=f"{_EXAMPLES}\n{EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action=VersionAction)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for subcommand in (init, show, approve, publish, assign, refresh, repair, serve, robots, status, keys):
         subcommand.add(commands)
+    add_completion(parser, commands)
     return parser
