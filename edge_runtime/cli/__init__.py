@@ -25,7 +25,7 @@ edge-runtime claims                     what this robot's settings let anyone cl
 edge-runtime replay FILE                what happened before a trip, through the kernel again
 edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
 edge-runtime new driver my_arm          a package with a driver that works, to put your robot into
-edge-runtime completion bash            completes what is typed behind edge-runtime with the Tab key
+edge-runtime completion bash            lets the Tab key complete what is typed behind it
 """
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
+import msgspec
 from rich.console import Console
 
 from edge_runtime.bundles.installed import Installed
@@ -16,6 +17,7 @@ from edge_runtime.config.safety_file import GeometrySection, JointLimits, Safety
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.subcommand import say_json
 from edge_runtime.contracts.text import printable
 from edge_runtime.control.limits import TICK_S, kernel_config, kinematics_of
 from edge_runtime.safety import KernelConfig
@@ -38,9 +40,99 @@ _MAY_NOT = (
 
 
 def claims(options: argparse.Namespace, console: Console) -> int:
-    """Print the sheet as Markdown."""
-    console.print(claims_sheet(load_config(options.config)), markup=False, highlight=False, soft_wrap=True, end="")
+    """Print the sheet as Markdown, or what stands on it as JSON with `options.json`."""
+    config = load_config(options.config)
+    if options.json:
+        say_json(claims_report(config))
+    else:
+        console.print(claims_sheet(config), markup=False, highlight=False, soft_wrap=True, end="")
     return 0
+
+
+class JointClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for one joint; `time_to_rest_s` is the longest stop of a command."""
+
+    name: str
+    position_min_rad: float
+    position_max_rad: float
+    velocity_max_rad_s: float
+    acceleration_max_rad_s2: float
+    jerk_max_rad_s3: float
+    torque_max_nm: float
+    setpoint_step_max_rad: float
+    time_to_rest_s: float
+
+
+class ClaimsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands on the sheet, for programs; lists are of sentences, in the words of the sheet.
+
+    Attributes:
+        may, may_not: what the software may be said to do, and what it may not be called.
+        kept_apart: what links are kept from, empty without a geometry; `not_kept_apart`: what nothing keeps apart.
+        stops: what stops the robot, and is latched.
+        without_policy: what it does then, in order.
+        off: what could be configured and is not.
+    """
+
+    robot: str
+    type: str
+    driver: str
+    safety_digest: str
+    joint_digest: str
+    bundle: str
+    may: tuple[str, ...]
+    may_not: tuple[str, ...]
+    joints: tuple[JointClaims, ...]
+    gripper_opening_max_m: float
+    gripper_speed_max_m_s: float
+    kept_apart: tuple[str, ...]
+    not_kept_apart: tuple[str, ...]
+    stops: tuple[str, ...]
+    without_policy: tuple[str, ...]
+    off: tuple[str, ...]
+
+
+def claims_report(config: RobotConfig) -> ClaimsReport:
+    """What stands on the sheet of one robot; raises as `claims_sheet`."""
+    safety, embodiment = config.safety, config.embodiment
+    held = kernel_config(safety, embodiment)
+    body, geometry = kinematics_of(safety), safety.geometry
+    kept: tuple[str, ...] = ()
+    touching: tuple[str, ...] = ()
+    if geometry is not None and body is not None:
+        kept, touching = _geometry(geometry, body[1]), tuple(not_kept_apart(*body, geometry))
+    return ClaimsReport(
+        robot=config.robot.name,
+        type=embodiment.name,
+        driver=config.robot.driver,
+        safety_digest=safety.digest,
+        joint_digest=embodiment.joint_digest,
+        bundle=_bundle(config),
+        may=_MAY,
+        may_not=_MAY_NOT,
+        joints=tuple(_joint_claims(name, joint) for name, joint in safety.joints.items()),
+        gripper_opening_max_m=safety.gripper_opening_max_m,
+        gripper_speed_max_m_s=safety.gripper_speed_max_m_s,
+        kept_apart=kept,
+        not_kept_apart=touching,
+        stops=_trips(config, held),
+        without_policy=_fallback(safety, embodiment),
+        off=tuple(features_off(config)),
+    )
+
+
+def _joint_claims(name: str, joint: JointLimits) -> JointClaims:
+    return JointClaims(
+        name=name,
+        position_min_rad=joint.position_min_rad,
+        position_max_rad=joint.position_max_rad,
+        velocity_max_rad_s=joint.velocity_max_rad_s,
+        acceleration_max_rad_s2=joint.acceleration_max_rad_s2,
+        jerk_max_rad_s3=joint.jerk_max_rad_s3,
+        torque_max_nm=joint.torque_max_nm,
+        setpoint_step_max_rad=joint.setpoint_step_max_rad,
+        time_to_rest_s=time_to_rest_s(joint),
+    )
 
 
 def time_to_rest_s(limits: JointLimits) -> float:

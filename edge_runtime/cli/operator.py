@@ -26,6 +26,7 @@ from edge_runtime.client.status_lines import (
 )
 from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import Asker, SafetyReport
+from edge_runtime.contracts.subcommand import as_json, say
 from edge_runtime.contracts.text import printable, printable_lines
 
 _HEARD_S = 1.5
@@ -39,7 +40,7 @@ def operator(options: argparse.Namespace) -> int:
     run_dir: Path = options.run_dir
     with Operator(run_dir, asker=Asker.PERSON) as one:
         try:
-            print(printable_lines(_ACTIONS[options.action](one, options, run_dir)))
+            say(_ACTIONS[options.action](one, options, run_dir))
         except OperatorError as error:
             said = f"error: {printable(error, None)}{_what_next(error, one, run_dir)}"
             print(printable_lines(said), file=sys.stderr)
@@ -162,13 +163,17 @@ def _is_whole(watcher: Watcher) -> bool:
     return watcher.engine is not None and watcher.status().proof != ""
 
 
-def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
+def _status(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
     watcher = one.watcher
     if not one.wait_until(lambda: watcher.control_state != "unknown", _HEARD_S):
         raise OperatorError("control", "status", f"has not been heard for {_HEARD_S:g} s", answered=False)
     one.wait_until(lambda: all(watcher.status().alive.values()), 0.3)
     # What the engine says of its policy and of its work come on lines of their own.
     one.wait_until(lambda: not watcher.alive("engine") or _is_whole(watcher), _HEARD_S)
+    if options.json:
+        from edge_runtime.cli.status_report import robot_report
+
+        return as_json(robot_report(watcher, run_dir))
     status, report = watcher.status(), watcher.report
     assert report is not None
     rows = {

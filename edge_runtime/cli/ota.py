@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 
 from edge_runtime.cli.ota_agent import RunningAgent
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.errors import OperatorError, OtaError
+from edge_runtime.contracts.subcommand import say_json
 from edge_runtime.contracts.text import printable
 from edge_runtime.contracts.updates import UpdateAnswer, UpdateKind, UpdateResult
 
@@ -31,21 +33,22 @@ def ota(options: argparse.Namespace, console: Console) -> int:
     with RunningAgent(run_dir) as agent:
         if options.action in ("check", "rollback") and config.ota is not None and agent.find() is not None:
             answer = agent.ask(UpdateKind(options.action), getattr(options, "reason", ""))
-            return _say(_words(answer, agent.status.running if agent.status is not None else ""), console)
+            words = _words(answer, agent.status.running if agent.status is not None else "")
+            return _say(words, console, options, answer.result)
         from edge_runtime.cli import ota_alone, ota_look
         from edge_runtime.ota.agent.settings import settings_of
 
         settings = settings_of(config)
         if options.action == "status":
             agent.find(with_engine=True)
-            return ota_look.status(settings, agent, console)
+            return ota_look.status(settings, agent, None if options.json else console)
     if options.action == "history":
-        return ota_look.history(settings, console)
+        return ota_look.history(settings, None if options.json else console)
     if options.action == "restore-floor":
         return ota_alone.restore_floor(config, settings, console, accept=options.accept)
     if options.action == "check":
-        return _say(ota_alone.check(config, settings), console)
-    return _say(ota_alone.roll_back(config, settings, run_dir, options.reason), console)
+        return _say(ota_alone.check(config, settings), console, options)
+    return _say(ota_alone.roll_back(config, settings, run_dir, options.reason), console, options)
 
 
 def _words(answer: UpdateAnswer, running: str) -> str:
@@ -65,6 +68,16 @@ def _words(answer: UpdateAnswer, running: str) -> str:
     return f"rolled back to {running}" if answer.kind is UpdateKind.ROLLBACK else answer.detail
 
 
-def _say(words: str, console: Console) -> int:
+class Answer(msgspec.Struct, frozen=True):
+    """What `ota check --json` gives; `detail` is for a person."""
+
+    result: UpdateResult
+    detail: str
+
+
+def _say(words: str, console: Console, options: argparse.Namespace, result: UpdateResult = UpdateResult.DONE) -> int:
+    if getattr(options, "json", False):
+        say_json(Answer(result, words))
+        return 0
     console.print(printable(words, None), markup=False, highlight=False, soft_wrap=True)
     return 0

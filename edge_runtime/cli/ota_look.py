@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, boot
+from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots, boot
 from edge_runtime.cli.ota_agent import RunningAgent
 from edge_runtime.cli.updates import WAITS
 from edge_runtime.contracts.errors import OtaError
+from edge_runtime.contracts.subcommand import say_json
 from edge_runtime.contracts.text import printable
-from edge_runtime.contracts.updates import UpdateStatus, WaitsFor
+from edge_runtime.contracts.updates import PolicyStatus, UpdateStatus, WaitsFor
 from edge_runtime.ota.agent.history import Entry, History
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.lifecycle.journal import Journal, JournalFile
@@ -22,8 +24,67 @@ from edge_runtime.ota.transfer.blobs import BlobStore
 from edge_runtime.ota.trust.rollback_protection import Floor
 
 
-def status(settings: AgentSettings, agent: RunningAgent, console: Console) -> int:
-    """How updates stand, and what was wrong with what is on the disk."""
+class UpdatesReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a robot's updates stand, for programs; bundles are digests, or "shipped".
+
+    Attributes:
+        slots: bundles on the disk; `active` runs.
+        journal: of the last update: how far it is, and why it waits, failed or went back.
+        agent: what the update agent says, and `engine` what the engine does; null where it has not been heard.
+        counter_min: releases below this counter are never installed again; null where that is not known, and
+            `counter_problem` says why.
+        altered: what is not as it was released, on the disk.
+        passed_over: bundles that should run and can't.
+        newest: the last entry of the history; null before there is one.
+    """
+
+    robot_id: str
+    hardware: str
+    slots: Slots
+    journal: Journal
+    agent: UpdateStatus | None
+    engine: PolicyStatus | None
+    counter_min: int | None
+    counter_problem: str
+    altered: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    newest: Entry | None
+
+
+class HistoryReport(msgspec.Struct, frozen=True):
+    """The history for programs, oldest entry first."""
+
+    entries: tuple[Entry, ...]
+
+
+def _report(settings: AgentSettings, agent: RunningAgent) -> UpdatesReport:
+    slot_file = SlotFile(settings.root / "slots")
+    counter, problem = None, ""
+    try:
+        counter = Floor(settings.floor, slot_file).release().release_counter
+    except OtaError as error:
+        problem = str(error)
+    entries = History(settings.store).entries()
+    return UpdatesReport(
+        robot_id=settings.trust.robot_id,
+        hardware=settings.trust.hardware,
+        slots=slot_file.read(),
+        journal=JournalFile(settings.root / "journal").read() or Journal(),
+        agent=agent.status,
+        engine=agent.engine,
+        counter_min=counter,
+        counter_problem=problem,
+        altered=tuple(words_of(read_state(settings.store))),
+        passed_over=boot(slot_file, BlobStore(settings.root).folder, settings.shipped).passed_over,
+        newest=entries[-1] if entries else None,
+    )
+
+
+def status(settings: AgentSettings, agent: RunningAgent, console: Console | None) -> int:
+    """How updates stand, and what was wrong with what is on the disk; without a `console`, for programs."""
+    if console is None:
+        say_json(_report(settings, agent))
+        return 0
     slot_file = SlotFile(settings.root / "slots")
     slots = slot_file.read()
     journal = JournalFile(settings.root / "journal").read() or Journal()
@@ -77,8 +138,11 @@ def _add_progress(table: Table, status: UpdateStatus | None) -> None:
         table.add_row("trial", Text(printable(status.trial)))
 
 
-def history(settings: AgentSettings, console: Console) -> int:
-    """The history, oldest entry first."""
+def history(settings: AgentSettings, console: Console | None) -> int:
+    """The history, oldest entry first; without a `console`, for programs."""
+    if console is None:
+        say_json(HistoryReport(tuple(History(settings.store).entries())))
+        return 0
     for entry in History(settings.store).entries():
         console.print(_line(entry), markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from edge_runtime.contracts.errors import EdgeError
 from edge_runtime.contracts.messages import MAX_JOINTS
+from edge_runtime.contracts.subcommand import say_json, warn
 from edge_runtime.safety import Reason, Request, Result, State
 from edge_runtime.safety.recording import KIND_REQUEST, KIND_TICK, Recording, read_recording
 from edge_runtime.safety.replay import Replay, replay
@@ -34,9 +36,11 @@ def replay_command(options: argparse.Namespace, console: Console) -> int:
     """Replay `options.file`; 1 if anything differs."""
     recording = read_recording(options.file)
     if recording.torn:
-        console.print(Text(f"warning: {recording.torn}", "yellow"))
+        warn(recording.torn)
     result = replay(recording)
-    if options.tick is not None:
+    if options.json:
+        say_json(replay_report(recording, result))
+    elif options.tick is not None:
         _show_tick(recording, options.tick, console)
     else:
         _show_summary(recording, console)
@@ -47,8 +51,81 @@ def replay_command(options: argparse.Namespace, console: Console) -> int:
         from edge_runtime.cli.replay_plot import plot
 
         plot(recording, options.plot)
-    _show_result(result, console)
+    if not options.json:
+        _show_result(result, console)
     return 0 if result.identical else 1
+
+
+class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recording holds and how it compares, for programs.
+
+    Attributes:
+        cause: "trip", "operator", or "error"; `reasons`: names of the faults that tripped, or of the error.
+        trigger_seq: record of the tick that tripped, or the newest one when the recording was asked for.
+        duration_s: from its first tick to its last.
+        states: of the kernel, in their order, without repetition.
+        ticks_armed, interventions: ticks while armed, and those of them in which the kernel changed what was asked for.
+        replay: how many records came out as they were recorded, and what differs.
+        identical: whether nothing differs.
+        torn: why records are missing at the end; empty for a whole file.
+    """
+
+    robot: str
+    cause: str
+    reasons: tuple[str, ...]
+    trigger_seq: int
+    written_utc: str
+    runtime_version: str
+    duration_s: float
+    states: tuple[str, ...]
+    ticks_armed: int
+    interventions: int
+    safety_digest: str
+    bundle_digest: str | None
+    replay: Replay
+    identical: bool
+    torn: str
+
+
+def replay_report(recording: Recording, result: Replay) -> ReplayReport:
+    """What the summary says."""
+    header, ticks = recording.header, ticks_of(recording)
+    armed, altered = _armed_and_altered(ticks)
+    return ReplayReport(
+        robot=header.robot,
+        cause=header.cause,
+        reasons=header.reasons,
+        trigger_seq=header.trigger_seq,
+        written_utc=header.written_utc,
+        runtime_version=header.runtime_version,
+        duration_s=_duration_s(ticks),
+        states=_states(ticks),
+        ticks_armed=int(np.count_nonzero(armed)),
+        interventions=int(np.count_nonzero(altered)),
+        safety_digest=header.safety_digest,
+        bundle_digest=header.bundle_digest,
+        replay=result,
+        identical=result.identical,
+        torn=recording.torn,
+    )
+
+
+def _armed_and_altered(ticks: NDArray[np.void]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Ticks while armed, and those of them in which the kernel changed what was asked for."""
+    verdicts = ticks["verdict"]
+    armed = np.isin(verdicts["state"], [state for state in State if state.is_armed])
+    unexpected = np.uint64(~int(_EXPECTED) & (2**64 - 1))
+    return armed, armed & ((verdicts["reasons"] & unexpected) != 0)
+
+
+def _duration_s(ticks: NDArray[np.void]) -> float:
+    return (int(ticks["tick_ns"][-1]) - int(ticks["tick_ns"][0])) / 1e9 if len(ticks) else 0.0
+
+
+def _states(ticks: NDArray[np.void]) -> tuple[str, ...]:
+    states = ticks["verdict"]["state"]
+    changes = np.flatnonzero(np.diff(states, prepend=states[:1] + 1))
+    return tuple(_state(int(state)) for state in states[changes])
 
 
 def reason_names(bits: int, nothing: str = "") -> str:
@@ -74,18 +151,14 @@ def trip_ns(recording: Recording) -> int:
 def _show_summary(recording: Recording, console: Console) -> None:
     header, ticks = recording.header, ticks_of(recording)
     verdicts = ticks["verdict"]
-    armed = np.isin(verdicts["state"], [state for state in State if state.is_armed])
-    unexpected = np.uint64(~int(_EXPECTED) & (2**64 - 1))
-    altered = armed & ((verdicts["reasons"] & unexpected) != 0)
-    duration_s = (int(ticks["tick_ns"][-1]) - int(ticks["tick_ns"][0])) / 1e9 if len(ticks) else 0.0
+    armed, altered = _armed_and_altered(ticks)
     cause = f"{header.cause}: {', '.join(header.reasons)}" if header.reasons else f"asked for by: {header.cause}"
-    changes = np.flatnonzero(np.diff(verdicts["state"], prepend=verdicts["state"][:1] + 1))
     rows = {
         "robot": header.robot,
         "cause": cause,
         "at": f"record {header.trigger_seq}, written {header.written_utc} by version {header.runtime_version}",
-        "holds": f"{len(ticks)} ticks, {duration_s:.3f} s, and {len(recording.records) - len(ticks)} requests",
-        "states": " → ".join(_state(int(state)) for state in verdicts["state"][changes]),
+        "holds": f"{len(ticks)} ticks, {_duration_s(ticks):.3f} s, and {len(recording.records) - len(ticks)} requests",
+        "states": " → ".join(_states(ticks)),
         "interventions": f"{np.count_nonzero(altered)} of {np.count_nonzero(armed)} ticks while armed",
         "": ", ".join(f"{name} {count}" for name, count in _counts(verdicts["reasons"][altered])) or "none",
         "limits digest": header.safety_digest,

@@ -92,9 +92,9 @@ def explained(examples: str) -> str:
     return f"examples:\n{textwrap.indent(examples.strip(), '  ')}\n\n{EXIT_CODES}"
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """`--json`, for programs."""
-    parser.add_argument("--json", action="store_true", help="the same for programs, as one JSON object")
+def add_json(parser: argparse._ActionsContainer, words: str = "the same for programs, as one JSON object") -> None:
+    """`--json`, for programs: nothing else is on stdout then."""
+    parser.add_argument("--json", action="store_true", help=words)
 
 
 def say(words: str) -> None:
@@ -104,9 +104,15 @@ def say(words: str) -> None:
 
 def say_json(value: object) -> None:
     """Print what came of it, for programs."""
+    print(as_json(value), flush=True)
+
+
+def as_json(value: object, *, in_one_line: bool = False) -> str:
+    """`value` for programs, safe to look at; `in_one_line` where further ones follow."""
     import msgspec
 
-    print(printable_json(msgspec.json.format(msgspec.json.encode(value))).decode())
+    data = msgspec.json.encode(value)
+    return printable_json(data if in_one_line else msgspec.json.format(data)).decode()
 
 
 def warn(words: str) -> None:

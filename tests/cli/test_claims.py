@@ -13,7 +13,7 @@ import pytest
 from edge_runtime.cli import main
 from edge_runtime.cli.check.robot import not_kept_apart
 from edge_runtime.cli.check.row import Level
-from edge_runtime.cli.claims import claims_sheet, time_to_rest_s
+from edge_runtime.cli.claims import ClaimsReport, claims_sheet, time_to_rest_s
 from edge_runtime.config.robot_file import SIM_CONFIG, StopLineSection, load_config
 from edge_runtime.config.safety_file import FallbackSection, JointLimits
 from edge_runtime.contracts.errors import ConfigError
@@ -195,3 +195,17 @@ def test_the_longest_stop_is_as_long_as_the_sheet_says(velocity: float, accelera
         longest = max(longest, count)
     assert longest * 1e-3 <= time_to_rest_s(limits)
     assert longest * 1e-3 >= 0.6 * time_to_rest_s(limits)
+
+
+def test_the_same_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["claims", "--json"])
+    said = capsys.readouterr()
+    assert (ended.value.code, said.err) == (0, "")
+    report = msgspec.json.decode(said.out, type=ClaimsReport)
+    sheet = claims_sheet(load_config(SIM_CONFIG))
+    assert [f"{joint.time_to_rest_s:.3f}" in sheet for joint in report.joints] == [True] * 7
+    for part in (report.may, report.may_not, report.kept_apart, report.not_kept_apart, report.stops):
+        assert part
+        assert all(f"- {line}\n" in sheet for line in part)
+    assert report.safety_digest in sheet

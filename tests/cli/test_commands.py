@@ -25,7 +25,19 @@ from edge_runtime.cli.evaluate import percentiles, wilson_interval
 from edge_runtime.client.status import Watcher
 from tests.cli.conftest import Command, traces
 
-COMMANDS = ("run", "evaluate", "monitor", "operator", "ota", "check", "claims", "replay", "kinematics", "new")
+COMMANDS = (
+    "run",
+    "evaluate",
+    "monitor",
+    "operator",
+    "ota",
+    "check",
+    "claims",
+    "replay",
+    "kinematics",
+    "new",
+    "completion",
+)
 
 
 def test_every_command_is_in_the_help_and_in_its_examples() -> None:
@@ -128,7 +140,9 @@ def test_monitor_says_when_nobody_is_there(run_dir: Path, capsys: pytest.Capture
     with pytest.raises(SystemExit) as caught:
         main(["monitor", "--run-dir", str(run_dir), "--seconds", "0.3"])
     assert caught.value.code == 1
-    assert "nothing was heard" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "no message was received" in said.err
+    assert "error: " not in said.out
 
 
 def test_a_status_without_news_can_be_shown(run_dir: Path) -> None:

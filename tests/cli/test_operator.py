@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge_runtime.cli.launch import ProcessTable
+from edge_runtime.cli.status_report import RobotReport
 from edge_runtime.client.operator import Operator
 from edge_runtime.client.status import Watcher
 from edge_runtime.config.robot_file import load_config
@@ -54,6 +56,13 @@ def test_a_robot_is_operated_from_the_command_line_alone(robot: ProcessTable, as
     assert "state       ready: not armed: follows no commands\n" in out
     assert f"next step   To start: `edge-runtime operator arm --run-dir {run_dir}`.\n" in out
     assert "alive       driver, control, engine\n" in out
+
+    code, out, err = ask("status", "--json")
+    assert (code, err) == (0, "")
+    report = msgspec.json.decode(out, type=RobotReport)
+    assert (report.status.state, report.run_dir) == ("ready", str(run_dir))
+    assert report.next_step.startswith("To start: ")
+    assert report.safety_digest in ask("status")[1]
 
     code, _, err = ask("reset")
     assert code == 1
@@ -313,6 +322,19 @@ def test_many_operators_at_once_and_the_stop_of_one_wins(robot: ProcessTable, ru
         first.wait_until(lambda: first.watcher.control_state == "ready", 5.0)
         first.arm()
     assert robot.restarts()["control"] == 0
+
+
+def test_a_monitor_for_programs_gives_an_object_a_line(
+    robot: ProcessTable, run_dir: Path, edge_runtime: Command
+) -> None:
+    process = edge_runtime("monitor", "--json", "--run-dir", run_dir, "--seconds", 3.0)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+    reports = [msgspec.json.decode(line, type=RobotReport) for line in out.splitlines()]
+    assert 2 <= len(reports) <= 4
+    assert reports[-1].status.state == "ready"
+    assert reports[-1].status.alive == {"driver": True, "control": True, "engine": True}
+    assert robot.restarts() == {"driver": 0, "control": 0, "engine": 0}
 
 
 def test_silence_is_told_and_what_it_means_for_a_stop(ask: Ask, run_dir: Path) -> None:

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile
 from edge_runtime.cli import main
+from edge_runtime.cli.ota_look import HistoryReport, UpdatesReport
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, Update
 from edge_runtime.testing.web_server import WebServer
@@ -72,10 +74,36 @@ def test_an_update_that_waits_and_one_that_was_refused(scene: Scene, capsys: pyt
     assert good.target_path in second
 
 
+def test_the_same_for_programs(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = say(capsys, scene.config_path, "status", "--json")
+    assert (code, err) == (0, "")
+    report = msgspec.json.decode(out, type=UpdatesReport)
+    assert (report.slots.active.bundle, report.newest, report.agent, report.engine) == (SHIPPED, None, None, None)
+    code, out, _ = say(capsys, scene.config_path, "history", "--json")
+    assert msgspec.json.decode(out) == {"entries": []}
+    bad = scene.publish(scene.bundle("1", spoil=lambda plans: plans + 0.01))
+    scene.assign(bad, 1)
+    with scene.agent() as (agent, _):
+        agent.turn(scene.now_s)
+    _, out, _ = say(capsys, scene.config_path, "history", "--json")
+    (entry,) = msgspec.json.decode(out, type=HistoryReport).entries
+    assert (entry.refusal, entry.release_counter) == ("golden_differs", 0)
+    _, out, _ = say(capsys, scene.config_path, "status", "--json")
+    report = msgspec.json.decode(out, type=UpdatesReport)
+    assert report.newest == entry
+    assert report.journal.refused.release == bad.target_path
+    assert report.counter_min is not None
+
+
 def test_check_asks_and_fetches_nothing(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     scene.assign(scene.publish(scene.bundle("1")), 1)
     code, out, _ = say(capsys, scene.config_path, "check")
     assert (code, out) == (0, "toy 1 under counter 1: it fits this robot\n")
+    code, out, _ = say(capsys, scene.config_path, "check", "--json")
+    assert (code, msgspec.json.decode(out)) == (
+        0,
+        {"result": "done", "detail": "toy 1 under counter 1: it fits this robot"},
+    )
     assert scene.packs_asked == 0
 
 

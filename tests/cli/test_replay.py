@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.cli import main
+from edge_runtime.cli.replay import ReplayReport
 from edge_runtime.safety.recording import Recording, encode
 from tests.control.perfect_driver import JOINTS
 from tests.safety.recorded import ARMED_AT, STOPPED_AT, TICK_NS, recorded
@@ -108,6 +109,21 @@ def test_one_tick_whole(file: Path, replay: Any) -> None:
     code, out = replay(file, "--tick", 700)
     assert code == 1
     assert "--tick 700: the recording holds 1 to 603" in out
+
+
+def test_the_summary_for_programs(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(SystemExit) as caught:
+        main(["replay", str(file), "--json"])
+    said = capsys.readouterr()
+    assert caught.value.code == 0
+    assert said.err.startswith("warning: the file ends too early")
+    report = msgspec.json.decode(said.out, type=ReplayReport)
+    assert (report.cause, report.reasons, report.trigger_seq) == ("trip", ("operator_stop",), TRIP_SEQ)
+    assert report.states[:3] == ("ready", "active", "stopping")
+    assert 0 < report.interventions < report.ticks_armed
+    assert (report.replay.ticks, report.replay.ticks_identical, report.identical) == (509, 509, True)
+    assert report.torn
 
 
 def test_a_torn_file_is_a_warning(file: Path, replay: Any) -> None:

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +17,7 @@ from rich.text import Text
 from edge_runtime.cli.check import machine, policy, proof, robot, timing
 from edge_runtime.cli.check.row import Level, Look, Row, rows_of
 from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.contracts.subcommand import say_json
 from edge_runtime.contracts.text import printable
 
 LOOKS: tuple[Look, ...] = (
@@ -41,12 +40,39 @@ LOOKS: tuple[Look, ...] = (
 )
 
 
+class RowReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A `Row` for programs; `level` is ok, warn, fail or skip."""
+
+    name: str
+    level: str
+    found: str
+    remedy: str
+    command: str
+
+
+class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--json` gives: `verdict` in words, and what it comes from.
+
+    Attributes:
+        config: the robot.toml that was read.
+        machine: name of this one.
+        fit: whether no row has failed.
+    """
+
+    robot: str
+    config: str
+    machine: str
+    fit: bool
+    verdict: str
+    rows: tuple[RowReport, ...]
+
+
 def check(options: argparse.Namespace, console: Console) -> int:
     """Print the rows as a table, or as JSON with `options.json`; 1 if the robot can't be armed or run its bundle."""
     config = load_config(options.config)
     rows = list(rows_of(LOOKS, config))
     if options.json:
-        sys.stdout.write(json.dumps(_report(config, rows), indent=2) + "\n")
+        say_json(_report(config, rows))
     else:
         console.print(_table(config, rows))
         for row in rows:
@@ -72,15 +98,20 @@ def _named(rows: Sequence[Row], level: Level) -> list[str]:
     return [row.name for row in rows if row.level is level]
 
 
-def _report(config: RobotConfig, rows: Sequence[Row]) -> dict[str, object]:
-    return {
-        "robot": config.robot.name,
-        "config": str(config.path),
-        "machine": platform.node(),
-        "fit": not _named(rows, Level.FAIL),
-        "verdict": verdict(rows),
-        "rows": [asdict(row) | {"level": row.level.name.lower()} for row in rows],
-    }
+def _report(config: RobotConfig, rows: Sequence[Row]) -> CheckReport:
+    return CheckReport(
+        robot=config.robot.name,
+        config=str(config.path),
+        machine=platform.node(),
+        fit=not _named(rows, Level.FAIL),
+        verdict=verdict(rows),
+        rows=tuple(
+            RowReport(
+                name=row.name, level=row.level.name.lower(), found=row.found, remedy=row.remedy, command=row.command
+            )
+            for row in rows
+        ),
+    )
 
 
 def _table(config: RobotConfig, rows: Sequence[Row]) -> Table:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.cli.options import add_config
 from edge_runtime.contracts.console import loading
-from edge_runtime.contracts.subcommand import add_command
+from edge_runtime.contracts.subcommand import add_command, add_json
 
 if TYPE_CHECKING:
     from edge_runtime.contracts.subcommand import Subcommands
@@ -22,9 +22,10 @@ def add(commands: Subcommands) -> None:
         summary="what this robot's settings let anyone claim",
         description="Prints a sheet in Markdown: the limits that are in force, with their digests, what may be said of "
         "them, what may not, and what is off.",
-        examples="edge-runtime claims --config robot.toml > claims.md",
+        examples="edge-runtime claims --config robot.toml > claims.md\nedge-runtime claims --json",
     )
     add_config(parser)
+    add_json(parser)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.cli.options import add_run_dir, seconds
 from edge_runtime.contracts.console import loading
-from edge_runtime.contracts.subcommand import add_command
+from edge_runtime.contracts.subcommand import add_command, add_json
 
 if TYPE_CHECKING:
     from edge_runtime.contracts.subcommand import Subcommands
@@ -21,15 +21,16 @@ def add(commands: Subcommands) -> None:
         _run,
         summary="live view of a running robot",
         description="Shows what a running robot says about itself. Only listens; several can run at once.",
-        examples="edge-runtime monitor\nedge-runtime monitor --run-dir /run/edge-runtime --seconds 10",
+        examples="edge-runtime monitor\n"
+        "edge-runtime monitor --run-dir /run/edge-runtime --seconds 10\n"
+        "edge-runtime monitor --json | jq .status.state",
     )
     add_run_dir(parser)
     parser.add_argument("--seconds", type=seconds, metavar="T", help="end after so long (default: Ctrl-C)")
+    add_json(parser, "for programs: a JSON object a line, one a second")
 
 
 def _run(options: argparse.Namespace) -> int:
     with loading():
-        from rich.console import Console
-
         from edge_runtime.cli.monitor import monitor
-    return monitor(options, Console())
+    return monitor(options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.cli.options import add_run_dir, seconds, sentence, words
 from edge_runtime.contracts.console import loading
-from edge_runtime.contracts.subcommand import add_command, add_group
+from edge_runtime.contracts.subcommand import add_command, add_group, add_json
 
 if TYPE_CHECKING:
     from edge_runtime.contracts.subcommand import Subcommands
@@ -56,7 +56,13 @@ def add(commands: Subcommands) -> None:
     outcome.add_argument("--started-s-ago", type=seconds, default=10.0, metavar="T", help="when it began (default: 10)")
     outcome.add_argument("--reason", type=words, default="", metavar="TEXT", help="what went wrong, for the record")
     outcome.add_argument("--instruction", type=words, default="", metavar="TEXT", help="what it was told")
-    _request(requests, "status", "what the robot is doing, why, and what can be done next, once")
+    status = _request(
+        requests,
+        "status",
+        "what the robot is doing, why, and what can be done next, once",
+        example="edge-runtime operator status\nedge-runtime operator status --json",
+    )
+    add_json(status)
 
 
 def _request(requests: Subcommands, name: str, summary: str, *, example: str = "") -> argparse.ArgumentParser:

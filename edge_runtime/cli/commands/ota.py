@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.cli.options import add_config, add_run_dir, words
 from edge_runtime.contracts.console import loading
-from edge_runtime.contracts.subcommand import add_command, add_group
+from edge_runtime.contracts.subcommand import add_command, add_group, add_json
 
 if TYPE_CHECKING:
     from edge_runtime.contracts.subcommand import Subcommands
@@ -28,15 +28,20 @@ def add(commands: Subcommands) -> None:
         examples=f"edge-runtime ota status {_CONFIG}\n"
         f"sudo -u edge edge-runtime ota rollback {_CONFIG} --reason 'drops it'",
     )
-    _action(actions, "status", "which bundle runs, which one is staged or on its way, and what the update agent says")
-    _action(actions, "check", "ask the hub now: may something be installed, and does it fit?")
+    status = _action(
+        actions, "status", "which bundle runs, which one is staged or on its way, and what the update agent says"
+    )
+    check = _action(actions, "check", "ask the hub now: may something be installed, and does it fit?")
     rollback = _action(
         actions,
         "rollback",
         "go back: from a bundle on trial to the committed one, else to the one before; needs no network",
+        " --reason 'drops it'",
     )
-    rollback.add_argument("--reason", type=words, default="", help="why, for the history")
-    _action(actions, "history", "what the update agent did, and what was refused and why")
+    rollback.add_argument("--reason", type=words, default="", metavar="TEXT", help="why, for the history")
+    history = _action(actions, "history", "what the update agent did, and what was refused and why")
+    for parser in (status, check, history):
+        add_json(parser)
     restore = _action(
         actions,
         "restore-floor",
@@ -45,7 +50,7 @@ def add(commands: Subcommands) -> None:
     restore.add_argument("--accept", action="store_true", help="do it; without it, only say what would be done")
 
 
-def _action(actions: Subcommands, name: str, summary: str) -> argparse.ArgumentParser:
+def _action(actions: Subcommands, name: str, summary: str, example: str = "") -> argparse.ArgumentParser:
     sentence = f"{summary[0].upper()}{summary[1:]}"
     parser = add_command(
         actions,
@@ -53,7 +58,7 @@ def _action(actions: Subcommands, name: str, summary: str) -> argparse.ArgumentP
         _run,
         summary=summary,
         description=sentence if sentence.endswith("?") else f"{sentence}.",
-        examples=f"edge-runtime ota {name} {_CONFIG}",
+        examples=f"edge-runtime ota {name}{example} {_CONFIG}",
     )
     parser.set_defaults(needs=("ota",))
     add_config(parser)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.cli.options import natural
 from edge_runtime.contracts.console import loading
-from edge_runtime.contracts.subcommand import add_command
+from edge_runtime.contracts.subcommand import add_command, add_json
 
 if TYPE_CHECKING:
     from edge_runtime.contracts.subcommand import Subcommands
@@ -23,10 +23,13 @@ def add(commands: Subcommands) -> None:
         summary="run a recording of the black box through the safety kernel again",
         description="Executes every tick of a recording again and compares verdict and next state bit for bit. Shows "
         "what led to the trip. Recordings lie in the folder black_box of the run. Exit code 1 if anything differs.",
-        examples="edge-runtime replay .run/black_box/FILE --plot trip.png\nedge-runtime replay FILE --tick 4711",
+        examples="edge-runtime replay .run/black_box/FILE --plot trip.png\nedge-runtime replay FILE --tick 4711\n"
+        "edge-runtime replay FILE --json",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a recording")
-    parser.add_argument("--tick", type=natural, metavar="K", help="show record K whole instead of the summary")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--tick", type=natural, metavar="K", help="show record K whole instead of the summary")
+    add_json(shown, "the summary for programs, as one JSON object")
     parser.add_argument("--csv", type=Path, metavar="OUT", help="write one row a tick to OUT")
     parser.add_argument(
         "--plot", type=Path, metavar="OUT", help="draw joints, range and verdicts to OUT (.png, .svg or .pdf)"
