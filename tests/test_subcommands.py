@@ -20,6 +20,7 @@ from edge_runtime.client import run_dir as run_dirs
 from edge_runtime.contracts.completion import walk
 from edge_runtime.contracts.console import EXIT_CODES
 from edge_runtime.drivers import sim
+from scripts import command_reference
 from tests.cli.conftest import robot_toml, traces
 from tests.safety.recorded import recorded
 from tests.system.conftest import run_dir
@@ -189,3 +190,7 @@ def test_a_reader_that_leaves_ends_it_quietly(
     _, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (1, "")
     assert traces(run_dir, robot_toml) == []
+
+
+def test_the_reference_shows_what_every_answer_is_made_of() -> None:
+    assert set(command_reference.REPORTS) == ANSWERS

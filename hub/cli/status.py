@@ -6,6 +6,8 @@ import argparse
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edge_runtime.contracts.subcommand import add_command, add_json, say, say_json
 from edge_runtime.contracts.text import printable
 from hub.cli.subcommand import add_hub
@@ -49,7 +51,7 @@ def _run(arguments: argparse.Namespace, now_s: float) -> None:
     wanted = {*arguments.standing, *(BEHIND if arguments.behind else ())} or set(AssignmentState)
     shown = [status for status in found.robots if status.standing in wanted]
     if arguments.json:
-        say_json({"updates": found.updates, "robots": shown, "troubles": found.troubles})
+        say_json(msgspec.structs.replace(found, robots=tuple(shown)))
         return
     for status in shown:
         _say_status(status, now_s)
