@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from edge_runtime.cli.redraw import Redrawn
 from edge_runtime.cli.updates import Name, plain_release, short, update_line
 from edge_runtime.client.explanations import GATES
 from edge_runtime.client.status import Status
@@ -160,7 +160,7 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
 class LiveDisplay:
     """Shows what it is given, redrawn or line by line, not more often than anybody can read."""
 
-    def __init__(self, console: Console, live: Live | None, title: str, called: Called, line_s: float) -> None:
+    def __init__(self, console: Console, live: Redrawn | None, title: str, called: Called, line_s: float) -> None:
         self._console = console
         self._live = live
         self._title = title
@@ -198,5 +198,5 @@ def live_display(
     if not console.is_terminal or console.is_dumb_terminal:
         yield LiveDisplay(console, None, title, called, line_s)
         return
-    with Live(console=console, auto_refresh=False, transient=False) as live:
+    with Redrawn(console) as live:
         yield LiveDisplay(console, live, title, called, line_s)

@@ -198,8 +198,8 @@ def _status(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
 def _outcome(one: Operator, options: argparse.Namespace, _run_dir: Path) -> str:
     if not one.wait_until(lambda: one.watcher.update is not None, _HEARD_S):
         problem = (
-            f"(the update agent) has not been heard for {_HEARD_S:g} s, and nothing else keeps outcomes: it runs where "
-            "robot.toml has a section [ota] (systemctl status edge-runtime-ota)"
+            f"has not been heard for {_HEARD_S:g} s, and nothing else keeps outcomes: it runs where robot.toml has a "
+            "section [ota] (systemctl status edge-runtime-ota)"
         )
         raise OperatorError("ota", "outcome", problem, answered=False)
     started_ns = time.monotonic_ns() - round(options.started_s_ago * 1e9)

@@ -61,7 +61,7 @@ def _words(answer: UpdateAnswer, running: str) -> str:
     if answer.refusal is not None:
         raise OtaError(answer.refusal, answer.detail)
     if answer.result is UpdateResult.REFUSED:
-        raise OperatorError("ota", answer.kind.value, answer.detail, answered=True)
+        raise OperatorError("ota", answer.kind.value, f"refused: {answer.detail}", answered=True)
     if answer.result is UpdateResult.UNDER_WAY:
         return f"under way: {answer.detail}"
     # Going back twice leads forward again: who asks has to see where it led.

@@ -399,18 +399,22 @@ class ProcessError(EdgeError):
     """A process of the table that cannot be started or died for good."""
 
 
+_CALLED = {"ota": "the update agent"}
+"""What people call a process where its name says nothing to them."""
+
+
 class OperatorError(EdgeError):
     """A request of the operator that was refused, or that a process did not answer in time.
 
     Attributes:
-        process: who refused or kept silent.
+        process: who refused or kept silent, by its name in the process table.
         request: what was asked.
         answered: whether there was an answer at all.
         answer: its name, such as "refused_moving"; empty where there was none.
     """
 
     def __init__(self, process: str, request: str, problem: str, *, answered: bool, answer: str = "") -> None:
-        super().__init__(f"{request}: {process} {problem}")
+        super().__init__(f"{request}: {_CALLED.get(process, process)} {problem}")
         self.process = process
         self.request = request
         self.answered = answered

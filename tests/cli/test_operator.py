@@ -362,6 +362,6 @@ def test_an_outcome_that_nobody_keeps_is_an_error(ask: Ask) -> None:
     code, out, err = ask("outcome", "success")
     assert (code, out) == (1, "")
     assert err == (
-        "error: outcome: ota (the update agent) has not been heard for 1.5 s, and nothing else keeps outcomes: it runs "
+        "error: outcome: the update agent has not been heard for 1.5 s, and nothing else keeps outcomes: it runs "
         "where robot.toml has a section [ota] (systemctl status edge-runtime-ota)\n"
     )
