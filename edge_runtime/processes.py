@@ -9,8 +9,11 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge_runtime.config.robot_file import RobotConfig
+if TYPE_CHECKING:
+    # Who only listens to the processes needs no reader of settings, and a stop is in a hurry.
+    from edge_runtime.config.robot_file import RobotConfig
 
 
 @dataclass(frozen=True)

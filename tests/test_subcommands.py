@@ -127,15 +127,22 @@ def test_every_command_looks_for_a_robot_in_the_same_place(
     assert run_dirs.run_dir_here() == where
 
 
-def test_a_stop_waits_for_nothing_that_it_does_not_need() -> None:
+@pytest.mark.parametrize(
+    ("program", "unwanted"),
+    [
+        ("from edge_runtime.cli import build_parser; build_parser()", {"msgspec", "zmq", "shtab"}),
+        ("import edge_runtime.cli.operator", {"edge_runtime.config.robot_file", "edge_runtime.contracts.manifest"}),
+    ],
+)
+def test_a_stop_waits_for_nothing_that_it_does_not_need(program: str, unwanted: set[str]) -> None:
     """The command line of all subcommands is read without what any of them is made of."""
-    code = "import sys; from edge_runtime.cli import build_parser; build_parser(); print(*sys.modules)"
+    code = f"import sys; {program}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
     )
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert not loaded & {"msgspec", "numpy", "rich", "zmq", "cv2", "mujoco", "tuf", "httpx", "cffi", "shtab"}
-    assert "edge_runtime.config.robot_file" not in done.stdout.split()
+    loaded = set(done.stdout.split())
+    assert "edge_runtime.contracts" in loaded
+    assert not loaded & {"numpy", "rich", "cv2", "mujoco", "tuf", "httpx", "cffi", *unwanted}
 
 
 @pytest.fixture(scope="module")
