@@ -51,6 +51,7 @@ _UPDATE_STYLES = {
     UpdateState.FAILED: "red",
 }
 _REDRAW_S = 0.125
+_LINE_S = 10.0
 
 
 class Score:
@@ -160,12 +161,11 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
 class LiveDisplay:
     """Shows what it is given, redrawn or line by line, not more often than anybody can read."""
 
-    def __init__(self, console: Console, live: Redrawn | None, title: str, called: Called, line_s: float) -> None:
+    def __init__(self, console: Console, live: Redrawn | None, title: str, called: Called) -> None:
         self._console = console
         self._live = live
         self._title = title
         self._called = called
-        self._line_s = line_s
         self._due_s = 0.0
         self._waited = False
 
@@ -181,7 +181,7 @@ class LiveDisplay:
             self._due_s = now_s + _REDRAW_S
             self._live.update(describe(status, self._title, score, self._called), refresh=True)
         else:
-            self._due_s = now_s + self._line_s
+            self._due_s = now_s + _LINE_S
             self._console.print(plain_line(status, score, self._called), soft_wrap=True, markup=False, highlight=False)
 
     def note(self, text: str) -> None:
@@ -190,13 +190,11 @@ class LiveDisplay:
 
 
 @contextmanager
-def live_display(
-    console: Console, title: str, called: Called = Called(), *, line_s: float = 10.0
-) -> Iterator[LiveDisplay]:
+def live_display(console: Console, title: str, called: Called = Called()) -> Iterator[LiveDisplay]:
     """A display for as long as the block lasts; control codes only if the console is a terminal that knows them, else
-    a line every `line_s` seconds."""
+    a line every ten seconds."""
     if not console.is_terminal or console.is_dumb_terminal:
-        yield LiveDisplay(console, None, title, called, line_s)
+        yield LiveDisplay(console, None, title, called)
         return
     with Redrawn(console) as live:
-        yield LiveDisplay(console, live, title, called, line_s)
+        yield LiveDisplay(console, live, title, called)

@@ -16,7 +16,7 @@ from edge_runtime.client.status import Watcher
 from edge_runtime.contracts.subcommand import as_json
 from edge_runtime.contracts.text import printable
 
-_LINE_S = 1.0
+_EVERY_S = 1.0
 
 
 def monitor(options: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def monitor(options: argparse.Namespace) -> int:
 def _display(watcher: Watcher, run_dir: Path, seconds: float | None) -> Iterator[None]:
     console = Console()
     console.print(f"listening in {run_dir}; Ctrl-C stops", highlight=False, markup=False)
-    with live_display(console, str(run_dir), Called(run_dir=run_dir), line_s=_LINE_S) as display:
+    with live_display(console, str(run_dir), Called(run_dir=run_dir)) as display:
         for _ in _looks(watcher, seconds):
             display.show(watcher.status())
             yield
@@ -50,7 +50,7 @@ def _lines(watcher: Watcher, run_dir: Path, seconds: float | None) -> Iterator[N
     due_s = 0.0
     for _ in _looks(watcher, seconds):
         if time.monotonic() >= due_s:
-            due_s = time.monotonic() + _LINE_S
+            due_s = time.monotonic() + _EVERY_S
             print(as_json(robot_report(watcher, run_dir), in_one_line=True), flush=True)
         yield
 

@@ -51,7 +51,7 @@ def sentence(text: str) -> str:
 
     _require_text(text)
     if not text.strip() or len(text) > MAX_INSTRUCTION_CHARS:
-        raise argparse.ArgumentTypeError(f"a sentence is due, of {MAX_INSTRUCTION_CHARS} characters at most")
+        raise argparse.ArgumentTypeError(f"expected one sentence, of at most {MAX_INSTRUCTION_CHARS} characters")
     return text
 
 
