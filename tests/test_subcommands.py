@@ -99,6 +99,31 @@ def test_whatever_answers_a_question_answers_programs_too() -> None:
     assert with_json == ANSWERS
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("monitor", "--seconds", "0.2", "--run-dir", "{nowhere}"),
+        ("operator", "status", "--run-dir", "{nowhere}"),
+        *(("ota", action, "--config", "{nowhere}") for action in ("status", "check", "history")),
+        *(("ota", action) for action in ("status", "check", "history")),
+        ("check", "--config", "{nowhere}"),
+        ("claims", "--config", "{nowhere}"),
+        ("replay", "{nowhere}"),
+    ],
+    ids=" ".join,
+)
+def test_what_fails_leaves_nothing_for_programs_to_misread(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        edge_runtime.cli.main([*(word.format(nowhere=tmp_path / "nowhere") for word in arguments), "--json"])
+    said = capsys.readouterr()
+    assert ended.value.code in (1, 2)
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+
+
 @pytest.mark.parametrize("program", PARSERS)
 def test_version_and_the_bare_command(program: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -327,7 +329,9 @@ def test_many_operators_at_once_and_the_stop_of_one_wins(robot: ProcessTable, ru
 def test_a_monitor_for_programs_gives_an_object_a_line(
     robot: ProcessTable, run_dir: Path, edge_runtime: Command
 ) -> None:
-    process = edge_runtime("monitor", "--json", "--run-dir", run_dir, "--seconds", 3.0)
+    process = edge_runtime("monitor", "--json", "--run-dir", run_dir)
+    time.sleep(3.5)
+    process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
     reports = [msgspec.json.decode(line, type=RobotReport) for line in out.splitlines()]
@@ -335,6 +339,22 @@ def test_a_monitor_for_programs_gives_an_object_a_line(
     assert reports[-1].status.state == "ready"
     assert reports[-1].status.alive == {"driver": True, "control": True, "engine": True}
     assert robot.restarts() == {"driver": 0, "control": 0, "engine": 0}
+
+
+def test_a_reader_that_leaves_is_no_error_of_a_command_that_looks_at_a_robot(
+    robot: ProcessTable, run_dir: Path
+) -> None:
+    robot.tend()
+    for command in ("operator status", "operator status --json", "monitor", "monitor --json"):
+        reading, writing = os.pipe()
+        os.close(reading)
+        program = [sys.executable, "-c", "from edge_runtime.entry import main; main()", *command.split()]
+        process = subprocess.Popen(
+            [*program, "--run-dir", str(run_dir)], stdout=writing, stderr=subprocess.PIPE, text=True
+        )
+        os.close(writing)
+        _, err = process.communicate(timeout=30)
+        assert (process.returncode, err) == (1, ""), command
 
 
 def test_silence_is_told_and_what_it_means_for_a_stop(ask: Ask, run_dir: Path) -> None:

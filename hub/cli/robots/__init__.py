@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import TYPE_CHECKING
 
-from edge_runtime.contracts.subcommand import explained
+from edge_runtime.contracts.subcommand import add_group
 from hub.cli.repair import add_for_robots
 from hub.cli.robots import enrol, retire
 
@@ -15,14 +14,15 @@ if TYPE_CHECKING:
 
 def add(commands: Subcommands) -> None:
     """Add it to the command line."""
-    group = commands.add_parser(
+    steps = add_group(
+        commands,
         "robots",
-        help="whose reports count: enrol, retire",
+        dest="step",
+        metavar="STEP",
+        summary="whose reports count: enrol, retire",
         description="Which robots the hub knows, by their keys; and their damaged files.",
-        epilog=explained("edge-hub robots enrol hub arm-1 arm-1.pub\nedge-hub robots retire hub arm-1"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples="edge-hub robots enrol hub arm-1 arm-1.pub\nedge-hub robots retire hub arm-1",
     )
-    steps = group.add_subparsers(dest="step", required=True, metavar="STEP")
     enrol.add(steps)
     add_for_robots(steps)
     retire.add(steps)
