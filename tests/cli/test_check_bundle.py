@@ -61,7 +61,7 @@ def test_names_in_a_bundle_command_no_terminal(tmp_path: Path, capsys: pytest.Ca
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(check_package, "LOOKS", looks)
         check(options, Console(width=200))
-    claims(argparse.Namespace(config=path), Console(width=200))
+    claims(options, Console(width=200))
     out = capsys.readouterr().out
     assert out.count(r"x\x1b[31m\u202e\nfit") == 2
     assert not {"\x1b", "\u202e"} & set(out)
