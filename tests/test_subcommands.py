@@ -65,7 +65,7 @@ IDS = [parser.prog for _, parser, _ in ALL]
 def test_it_explains_itself(parser: argparse.ArgumentParser, summary: str) -> None:
     assert summary
     assert parser.description
-    assert parser.description.rstrip().endswith((".", "?"))
+    assert parser.description.rstrip().endswith((".", "?", "--help"))
     assert not re.search(r"[.?!][.?!]", parser.description.replace("...", ""))
     assert EXIT_CODES.rstrip() in parser.format_help()
     for action in parser._actions:
