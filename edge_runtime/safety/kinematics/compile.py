@@ -9,7 +9,7 @@ body; `pairs.py` says which pairs of capsules are watched.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -62,7 +62,7 @@ class Compiled:
 class _Place:
     """Where a link is: pose in the frame of the joint that carries it, and how it may move there."""
 
-    carrier: str
+    carrier: str | None
     X_CL: Array
     sweeps: tuple[Sweep, ...] = ()
 
@@ -74,20 +74,27 @@ def compile_file(
     tool: str | None = None,
     *,
     limits_in_rad: bool = False,
+    packages: Mapping[str, Path] | None = None,
+    arguments: Mapping[str, str] | None = None,
 ) -> Compiled:
-    """The body of the robot in a URDF or MJCF file; see `compile_tree`.
+    """The body of the robot in a URDF, xacro or MJCF file; see `compile_tree` and `read_urdf`.
 
     Raises:
         ConfigError: names the file, or what in it is missing or not possible.
-        ImportError: the file is MJCF, and MuJoCo is not installed.
+        ImportError: what reads the file is not installed.
     """
     try:
-        is_urdf = ElementTree.parse(path).getroot().tag == "robot"
+        kind = ElementTree.parse(path).getroot().tag
     except OSError as error:
         raise ConfigError(str(path), f"{error.strerror}") from error
     except ElementTree.ParseError as error:
         raise ConfigError(str(path), f"not valid XML: {error}") from error
-    tree = read_urdf(path) if is_urdf else read_mjcf(path, joint_names)
+    if kind == "robot":
+        tree = read_urdf(path, packages, arguments)
+    elif kind == "mujoco":
+        tree = read_mjcf(path, joint_names)
+    else:
+        raise ConfigError(str(path), f"opens with <{kind}>: URDF and xacro open with <robot>, MJCF with <mujoco>")
     return compile_tree(tree, joint_names, home_rad, tool, limits_in_rad=limits_in_rad)
 
 
@@ -113,6 +120,10 @@ def compile_tree(
     """
     revolute = [joint.name for joint in tree.joints if joint.kind is Kind.REVOLUTE]
     names = list(revolute if joint_names is None else joint_names)
+    if not names:
+        sliding = [joint.name for joint in tree.joints if joint.kind is Kind.PRISMATIC]
+        there_is = f"only ones that slide ({', '.join(sliding)})" if sliding else "and none that slides either"
+        raise ConfigError("joints", f"the description has no joint that turns, {there_is}: nothing to control")
     for name in names:
         if name not in revolute:
             raise ConfigError(f"joint {name}", f"no such revolute joint; there are {', '.join(revolute)}")
@@ -206,7 +217,7 @@ def _placed(
             places[joint.child] = _Place(at.carrier, X_CJ, at.sweeps)
         elif joint.kind is Kind.PRISMATIC:
             places[joint.child] = _slid(joint, at, X_CJ, held)
-        elif at.carrier == BASE or joint.child in carrying:
+        elif at.carrier is BASE or joint.child in carrying:
             held.append(HeldJoint(name=joint.name, covered=False))
             places[joint.child] = _Place(at.carrier, X_CJ, at.sweeps)
         else:
@@ -290,7 +301,7 @@ class _Placed:
     """Shapes of one link, in the frame of the joint that carries it, wherever they may be there."""
 
     link: str
-    carrier: str
+    carrier: str | None
     shape: Shape
 
 
@@ -314,7 +325,7 @@ def _uncovered(tree: SourceTree, places: dict[str, _Place], capsules: Sequence[C
 
 def _joined(shapes: Sequence[_Placed], *, by_carrier: bool) -> Iterator[_Placed]:
     """One hull for each link, or for each joint that carries some, which then has the name of the first of them."""
-    groups: dict[str, list[_Placed]] = {}
+    groups: dict[str | None, list[_Placed]] = {}
     for one in shapes:
         groups.setdefault(one.carrier if by_carrier else one.link, []).append(one)
     for first, *others in groups.values():
@@ -343,7 +354,7 @@ def _capsules(shapes: Sequence[_Placed]) -> tuple[Capsule, ...]:
                 a_m=rounded[0],
                 b_m=rounded[1],
                 radius_m=_radius(radius_m, (a_m, b_m), rounded),
-                in_world=one.carrier != BASE,
+                in_world=one.carrier is not BASE,
             )
         )
     return tuple(capsules)
