@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_runtime.client.explanations import IN_STATE, LOCAL_RUN_DIR, in_full
+from edge_runtime.client.explanations import IN_STATE, in_full
 from edge_runtime.client.operator import Operator, gives_instructions
 from edge_runtime.client.status import Watcher
 from edge_runtime.client.status_lines import (
@@ -28,7 +28,6 @@ from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import Asker, SafetyReport
 from edge_runtime.contracts.text import printable, printable_lines
 
-_SERVICE = Path("/run/edge-runtime")
 _HEARD_S = 1.5
 _REST_S = 15.0
 _WRITTEN_S = 5.0
@@ -37,7 +36,7 @@ _A_RUN = "A run is on (`edge-runtime run`, the demo or an evaluation)"
 
 def operator(options: argparse.Namespace) -> int:
     """Ask, and print what became of it; 1 if it was refused or not answered."""
-    run_dir: Path = options.run_dir or (LOCAL_RUN_DIR if LOCAL_RUN_DIR.is_dir() else _SERVICE)
+    run_dir: Path = options.run_dir
     with Operator(run_dir, asker=Asker.PERSON) as one:
         try:
             print(printable_lines(_ACTIONS[options.action](one, options, run_dir)))

@@ -18,9 +18,6 @@ from edge_runtime.contracts.errors import OperatorError, OtaError
 from edge_runtime.contracts.text import printable
 from edge_runtime.contracts.updates import UpdateAnswer, UpdateKind, UpdateResult
 
-_LOCAL = Path(".run")
-_SERVICE = Path("/run/edge-runtime")
-
 
 def ota(options: argparse.Namespace, console: Console) -> int:
     """Do what `options.action` says; the exit code.
@@ -30,7 +27,7 @@ def ota(options: argparse.Namespace, console: Console) -> int:
         OtaError: what was asked is refused.
     """
     config = load_config(options.config)
-    run_dir: Path = options.run_dir or (_LOCAL if _LOCAL.is_dir() else _SERVICE)
+    run_dir: Path = options.run_dir
     with RunningAgent(run_dir) as agent:
         if options.action in ("check", "rollback") and config.ota is not None and agent.find() is not None:
             answer = agent.ask(UpdateKind(options.action), getattr(options, "reason", ""))

@@ -11,10 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.client.run_dir import LOCAL_RUN_DIR
 from edge_runtime.contracts.messages import StopCause
-
-LOCAL_RUN_DIR = Path(".run")
-"""Where `edge-runtime operator` looks by itself."""
 
 
 @dataclass(frozen=True)

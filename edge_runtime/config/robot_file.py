@@ -14,14 +14,11 @@ from typing import Literal
 import msgspec
 
 from edge_runtime.config.safety_file import SafetyFile, SafetyLimits, description_of, rating_of, tightest
+from edge_runtime.config.shipped import SIM_BUNDLE as SIM_BUNDLE
+from edge_runtime.config.shipped import SIM_CONFIG as SIM_CONFIG
 from edge_runtime.config.toml_file import Section, read_table, read_toml, require_positive
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError
-
-SIM_CONFIG = Path(__file__).parents[1] / "drivers" / "sim" / "config" / "robot.toml"
-"""Settings of the simulated arm that ships with the project."""
-SIM_BUNDLE = SIM_CONFIG.parents[1] / "bundles" / "pocket_vla"
-"""The policy that ships with it."""
 
 
 class RobotSection(Section, frozen=True):

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from edge_runtime.contracts.command_line import VersionAction
 from edge_runtime.contracts.console import EXIT_CODES
 from edge_runtime.contracts.text import printable_json, printable_lines
 
@@ -22,6 +23,38 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 _Run = TypeVar("_Run", bound=Callable[..., object])
+
+
+def command(prog: str, *, description: str, epilog: str) -> tuple[argparse.ArgumentParser, Subcommands]:
+    """A whole command and what its subcommands are added to.
+
+    Args:
+        prog: what a person types.
+        description: what it is for.
+        epilog: the end of its help, such as `explained` makes it.
+    """
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=textwrap.fill(description, _WIDTH),
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=VersionAction)
+    return parser, parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+
+def add_group(
+    commands: Subcommands, name: str, *, dest: str, metavar: str, summary: str, description: str, examples: str
+) -> Subcommands:
+    """A subcommand that has subcommands of its own, and what they are added to.
+
+    Args:
+        dest: where the parsed command line holds which of them was typed.
+        metavar: what they are called in the help.
+        commands, name, summary, description, examples: as of `add_command`.
+    """
+    parser = _add_parser(commands, name, summary, description, examples)
+    return parser.add_subparsers(dest=dest, required=True, metavar=metavar)
 
 
 def add_command(
@@ -37,15 +70,21 @@ def add_command(
         description: what it does, in whole sentences.
         examples: command lines, one a line.
     """
-    parser = commands.add_parser(
+    parser = _add_parser(commands, name, summary, description, examples)
+    parser.set_defaults(run=run, who=parser.prog)
+    return parser
+
+
+def _add_parser(
+    commands: Subcommands, name: str, summary: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
         name,
         help=summary,
         description=textwrap.fill(description, _WIDTH),
         epilog=explained(examples),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run, who=parser.prog)
-    return parser
 
 
 def explained(examples: str) -> str:
