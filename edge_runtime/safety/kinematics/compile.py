@@ -32,7 +32,7 @@ from edge_runtime.safety.kinematics.model import (
     Vector,
 )
 from edge_runtime.safety.kinematics.pairs import PairDecisions, decide_pairs
-from edge_runtime.safety.kinematics.plausible import require_plausible
+from edge_runtime.safety.kinematics.plausible import require_plausible, require_plausible_sizes
 from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, pose
 from edge_runtime.safety.kinematics.sweep import Slide, Sweep, Turn, swept
 from edge_runtime.safety.kinematics.urdf import read_urdf
@@ -74,6 +74,7 @@ def compile_file(
     tool: str | None = None,
     *,
     limits_in_rad: bool = False,
+    sizes_in_m: bool = False,
     packages: Mapping[str, Path] | None = None,
     arguments: Mapping[str, str] | None = None,
 ) -> Compiled:
@@ -95,7 +96,7 @@ def compile_file(
         tree = read_mjcf(path, joint_names)
     else:
         raise ConfigError(str(path), f"opens with <{kind}>: URDF and xacro open with <robot>, MJCF with <mujoco>")
-    return compile_tree(tree, joint_names, home_rad, tool, limits_in_rad=limits_in_rad)
+    return compile_tree(tree, joint_names, home_rad, tool, limits_in_rad=limits_in_rad, sizes_in_m=sizes_in_m)
 
 
 def compile_tree(
@@ -105,6 +106,7 @@ def compile_tree(
     tool: str | None = None,
     *,
     limits_in_rad: bool = False,
+    sizes_in_m: bool = False,
 ) -> Compiled:
     """The robot's body.
 
@@ -114,6 +116,7 @@ def compile_tree(
         home_rad: a posture in which nothing touches that could be kept apart; None: the middle of each range.
         tool: name of a link or point; None: the end of a capsule of the last joint that is furthest from its frame.
         limits_in_rad: somebody has confirmed that limits are in radians although they look like degrees.
+        sizes_in_m: somebody has confirmed that shapes are in metres although no link seems to be that long.
 
     Raises:
         ConfigError: names the joint, link or tool that is missing or not possible.
@@ -130,6 +133,8 @@ def compile_tree(
     coupled: list[str] = []
     tree = without_mimics(tree, names, tool, coupled)
     require_plausible(tree, names, limits_in_rad)
+    if not sizes_in_m:
+        require_plausible_sizes(tree)
     joints, places, held = _placed(tree, names)
     notes = [*coupled, *(_held_note(joint) for joint in held)]
     if home_rad is None:

@@ -26,7 +26,7 @@ def mesh_vertices(path: Path) -> Array:
     """
     kind = path.suffix.lower()
     if kind not in READABLE:
-        raise ConfigError(str(path), f"{kind or 'no'} is not a kind of mesh that can be read, only {', '.join(READABLE)}")
+        raise ConfigError(str(path), f"is no kind of mesh that can be read: only {', '.join(READABLE)}")
     if kind == ".stl":
         return stl_vertices(path)
     import trimesh

@@ -2,9 +2,9 @@
 
 The robot is the body under the world that carries the joints asked for, with everything below it, and the frame of that
 body at rest becomes the world of the kernel. Where several bodies carry them, as the arms of a pair may, all of those
-are the robot, and the world of the file is that of the kernel. What else stands in the file is surroundings, and stays out. A body's
-collision geoms count, and others beside them are drawn; of a body that has none, all count. Limits of actuators and
-tendons count as those of their joints; those that several joints share are named in a note.
+are the robot, and the world of the file is that of the kernel. What else stands in the file is surroundings, and stays
+out. A body's collision geoms count, and others beside them are drawn; of a body that has none, all count. Limits of
+actuators and tendons count as those of their joints; those that several joints share are named in a note.
 """
 
 from __future__ import annotations
@@ -113,8 +113,8 @@ class _Reader:
             names = ", ".join(self._body_name(root) for root in sorted(roots))
             raise ConfigError(
                 self.path,
-                f"joints turn below {names}: which are the robot's? Name them in the embodiment; those of several "
-                "bodies make one robot, such as a pair of arms",
+                f"the joints belong to several robots, {names}: name those of yours with --joints or --embodiment. "
+                "Named together they are one robot, as a pair of arms",
             )
         return roots
 
@@ -132,7 +132,7 @@ class _Reader:
                 raise ConfigError(f"body {child}", "has a joint without a name")
             kinds = {int(types.mjJNT_HINGE): Kind.REVOLUTE, int(types.mjJNT_SLIDE): Kind.PRISMATIC}
             if int(model.jnt_type[j]) not in kinds:
-                raise ConfigError(f"joint {name}", "a ball joint can't be controlled: a robot has hinges and slides only")
+                raise ConfigError(f"joint {name}", "is a ball joint: a robot has hinges and slides only")
             kind = kinds[int(model.jnt_type[j])]
             axis, anchor_m, at_rest = (
                 model.jnt_axis[j].copy(),

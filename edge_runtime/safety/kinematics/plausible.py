@@ -10,7 +10,6 @@ from edge_runtime.contracts.embodiment import looks_like_degrees
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.source import SourceTree
 
-
 _LONGEST_M = 3.0
 
 

@@ -78,9 +78,7 @@ def read_urdf(
         if element.tag not in ("link", "joint") and any(child.tag in ("link", "joint") for child in element):
             if element.tag in _ABOUT_OTHERS:
                 continue
-            raise ConfigError(
-                f"<{element.tag}>", "holds links or joints, which is no URDF"
-            )
+            raise ConfigError(f"<{element.tag}>", "holds links or joints, which is no URDF")
     joints = _commanded(joints, command_limits(robot, notes))
     root, ordered = _ordered(path, links, joints)
     seen = [link.get("name", "") for link in robot.findall("link") if link.find("visual") is not None]

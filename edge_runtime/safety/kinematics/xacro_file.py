@@ -53,7 +53,7 @@ def expanded(path: Path, arguments: Mapping[str, str], packages: Packages) -> El
         raise ConfigError(str(path), _problem(error, path)) from error
     robot = ElementTree.fromstring(document.toxml())
     if left := sorted({_short(element.tag) for element in robot.iter() if _of_xacro(element.tag)}):
-        raise ConfigError(str(path), f"xacro left {', '.join(left)} as it was: is that a macro of a file that is missing?")
+        raise ConfigError(str(path), f"{', '.join(left)} is no macro that this file, or one that it includes, defines")
     if robot.find("link") is None:
         raise ConfigError(str(path), "expands to no link: a file that only defines macros needs one that calls them")
     return robot
