@@ -142,6 +142,7 @@ def boxed(folder: Path, name: str) -> Path:
         "package://my_robot/meshes/box%20part.stl",
         "model://my_robot/meshes/box part.stl",
         "package://my_robot\\meshes\\box part.stl",
+        "package:///my_robot/meshes/box part.stl",
     ],
 )
 @pytest.mark.parametrize("place", ["above", "clone beside", "ament", "ros workspace", "colcon symlink", "said"])
@@ -177,11 +178,20 @@ def test_packages_are_found_where_they_are(
     require_same(compile_file(path, JOINTS, tool="tip", **settings).model, plain, 2e-6)
 
 
-def test_a_folder_of_that_name_that_is_another_package_is_not_taken(tmp_path: Path) -> None:
-    (tmp_path / "arm").mkdir()
-    (tmp_path / "arm" / "package.xml").write_text("<package><name>other</name></package>")
-    with pytest.raises(ConfigError, match="package arm: is neither beside"):
-        Packages(tmp_path / "robot.urdf", environment={}).folder("arm")
+def test_what_a_package_calls_itself_counts_more_than_its_folder(tmp_path: Path) -> None:
+    packages = Packages(tmp_path / "robot.urdf", environment={})
+    for folder, name in (("arm", "other"), ("clone_of_arm", "arm")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "package.xml").write_text(f"<package><name>{name}</name></package>")
+    assert packages.folder("arm") == tmp_path / "clone_of_arm"
+    assert packages.folder("other") == tmp_path / "arm"
+    # What is not in that one may lie in a folder of the name.
+    (tmp_path / "arm" / "box.stl").write_bytes(stl(BOX_M))
+    assert packages.file("package://arm/box.stl") == tmp_path / "arm" / "box.stl"
+    with pytest.raises(ConfigError, match="package leg: is neither beside"):
+        packages.folder("leg")
+    with pytest.raises(ConfigError, match=r"cube\.stl is not there"):
+        packages.file("package://arm/cube.stl")
 
 
 CORNERS = [(x, y, z) for x in (-0.05, 0.05) for y in (-0.03, 0.03) for z in (-0.02, 0.02)]

@@ -43,8 +43,9 @@ class Packages:
         written = unquote(name).replace("\\", "/")
         for scheme in _SCHEMES:
             if written.startswith(scheme):
-                package, _, rest = written.removeprefix(scheme).partition("/")
-                found = self.folder(package) / rest
+                package, _, rest = written.removeprefix(scheme).lstrip("/").partition("/")
+                first = self.folder(package) / rest
+                found = next((folder / rest for folder in self._found(package) if (folder / rest).is_file()), first)
                 break
         else:
             # Symbolic links, as colcon makes them, may lead to the description alone, or to all that lies beside it.
@@ -60,16 +61,24 @@ class Packages:
         Raises:
             ConfigError: nowhere; says what to do.
         """
-        if package in self.folders:
-            return self.folders[package]
-        for candidate in self._candidates(package):
-            if candidate.is_dir() and _name_of(candidate) in (package, None):
-                return candidate
+        found = next(self._found(package), None)
+        if found is not None:
+            return found
         raise ConfigError(
             f"package {package}",
             f"is neither beside {self.description.name} nor where ROS looks ({', '.join((*_PREFIXES, _WORKSPACES))}): "
             f"say where it is with --package {package}=FOLDER",
         )
+
+    def _found(self, package: str) -> Iterator[Path]:
+        """Folders that may be the package: first those that call themselves so, then others of that name."""
+        if package in self.folders:
+            yield self.folders[package]
+            return
+        for is_surely in (True, False):
+            for candidate in self._candidates(package):
+                if candidate.is_dir() and (_name_of(candidate) in (package, None)) == is_surely:
+                    yield candidate
 
     def _places(self) -> list[Path]:
         written, real = Path(os.path.abspath(self.description)).parent, self.description.resolve().parent
@@ -85,7 +94,7 @@ class Packages:
             yield from (Path(prefix) / "share" / package for prefix in self._paths(variable))
         # Cloned under another name than the package's, beside the description's own.
         for place in self._places():
-            for folder in place.parents[:_DEPTH]:
+            for folder in (place, *place.parents)[: _DEPTH + 1]:
                 yield from (found for found in _packages_below(folder, 1) if _name_of(found) == package)
         for folder in self._paths(_WORKSPACES):
             yield from (found for found in _packages_below(folder, _DEPTH) if _name_of(found) == package)

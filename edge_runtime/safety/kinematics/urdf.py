@@ -108,6 +108,8 @@ def _ordered(path: Path, links: list[str], joints: list[SourceJoint]) -> tuple[s
                 raise ConfigError(f"joint {joint.name}", f"there is no link {link}")
         if sum(other.child == joint.child for other in joints) > 1:
             raise ConfigError(f"link {joint.child}", "is carried by two joints")
+    if not links:
+        raise ConfigError(str(path), "describes no link: is it the file that the robot is described in?")
     roots = [link for link in links if all(joint.child != link for joint in joints)]
     if len(roots) != 1:
         raise ConfigError(str(path), f"needs one link that no joint carries, has {len(roots)}: {', '.join(roots)}")

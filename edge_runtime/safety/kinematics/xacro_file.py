@@ -15,7 +15,12 @@ from xml.etree import ElementTree
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.packages import Packages
 
-_NAMESPACES = ("http://www.ros.org/wiki/xacro", "http://ros.org/wiki/xacro", "http://www.ros.org/xacro")
+_NAMESPACES = (
+    "http://www.ros.org/wiki/xacro",
+    "http://ros.org/wiki/xacro",
+    "http://wiki.ros.org/xacro",
+    "http://www.ros.org/xacro",
+)
 
 
 def is_xacro(path: Path, robot: ElementTree.Element) -> bool:
