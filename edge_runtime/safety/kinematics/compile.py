@@ -383,7 +383,9 @@ def _tool(
     if tool is None:
         ends = [end for capsule in capsules if capsule.link == names[-1] for end in (capsule.a_m, capsule.b_m)]
         if not ends:
-            raise ConfigError("tool", f"{names[-1]} carries no shape: name the tool")
+            beyond = [link for link, at in places.items() if at.carrier == names[-1]]
+            known = ", ".join([*beyond, *(point for point, (link, _) in tree.points.items() if link in beyond)])
+            raise ConfigError("tool", f"{names[-1]} carries no shape: name the tool, a link or site such as {known}")
         notes.append("no tool was named: the far end of the last joint's capsules")
         return ToolPoint(link=names[-1], point_m=max(ends, key=lambda end: math.hypot(*end)))
     link, point_m = tree.points.get(tool, (tool, np.zeros(3)))

@@ -7,6 +7,7 @@ capsule around it. As ROS does, a COLLADA file's unit counts and its up axis doe
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +35,10 @@ def mesh_vertices(path: Path) -> Array:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise ConfigError(str(path), f"larger than {LARGEST_BYTES >> 20} MiB")
-        strictly = {"ignore_broken": False} if kind == ".dae" else {}
+        strictly: Any = {"ignore_broken": False} if kind == ".dae" else {}
         scene = trimesh.load_scene(path, process=False, **strictly)
-        vertices = np.asarray(scene.to_geometry().vertices, dtype=np.float64) if scene.geometry else np.zeros((0, 3))
+        whole: Any = scene.to_geometry() if scene.geometry else None
+        vertices = np.zeros((0, 3)) if whole is None else np.asarray(whole.vertices, dtype=np.float64)
     except OSError as error:
         raise ConfigError(str(path), f"{error.strerror or error}") from error
     except (ConfigError, ImportError):
