@@ -49,7 +49,10 @@ def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
     for side, y_m in (("left", 0.3), ("right", -0.3)):
 
         def named(name: str, side: str = side) -> str:
-            return name if name == BASE else f"{side}_{name}"
+            return f"{side}_{name}"
+
+        def link(name: str | None, side: str = side) -> str | None:
+            return BASE if name is BASE else named(name, side)
 
         def moved(point_m: Vector, on_base: bool, y_m: float = y_m) -> Vector:
             return (point_m[0], point_m[1] + y_m * on_base, point_m[2])
@@ -59,14 +62,14 @@ def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
                 replaced(
                     joint,
                     name=named(joint.name),
-                    parent=named(joint.parent),
-                    offset_m=moved(joint.offset_m, joint.parent == BASE),
+                    parent=link(joint.parent),
+                    offset_m=moved(joint.offset_m, joint.parent is BASE),
                     limits=SourceLimits(position_min_rad=low, position_max_rad=high),
                 )
             )
         for capsule in one.capsules:
-            a_m, b_m = (moved(end, capsule.link == BASE) for end in (capsule.a_m, capsule.b_m))
-            capsules.append(replaced(capsule, name=named(capsule.name), link=named(capsule.link), a_m=a_m, b_m=b_m))
+            a_m, b_m = (moved(end, capsule.link is BASE) for end in (capsule.a_m, capsule.b_m))
+            capsules.append(replaced(capsule, name=named(capsule.name), link=link(capsule.link), a_m=a_m, b_m=b_m))
     home = np.concatenate((home_rad, home_rad))
     decided = decide_pairs(joints, capsules, home.tolist())
     file = KinematicsFile(

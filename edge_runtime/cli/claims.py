@@ -351,7 +351,7 @@ def not_kept_apart(file: KinematicsFile, watch: Watch, geometry: GeometrySection
     covered = {capsule.link for capsule in file.capsules}
     if bare := [joint.name for joint in file.joints if joint.name not in covered]:
         yield f"the links of {', '.join(bare)}: no capsule covers them"
-    if free := [one.name for one in file.capsules if one.link != BASE and not one.in_world]:
+    if free := [one.name for one in file.capsules if one.link is not BASE and not one.in_world]:
         yield f"planes and keep-out zones for {', '.join(free)}"
 
 

@@ -1,9 +1,10 @@
-"""`edge-runtime kinematics`: a robot's body from URDF or MJCF into the file that the safety layer loads."""
+"""`edge-runtime kinematics`: a robot's body from URDF, xacro or MJCF into the file that the safety layer loads."""
 
 from __future__ import annotations
 
 import argparse
 import textwrap
+from pathlib import Path
 
 import msgspec
 from rich.console import Console
@@ -16,11 +17,20 @@ from edge_runtime.safety.kinematics import Compiled, compile_file, write_kinemat
 
 def kinematics(options: argparse.Namespace, console: Console) -> int:
     """Write the file, and say what was decided and which limits the description holds."""
-    joint_names = home_rad = None
+    joint_names, home_rad = options.joints, None
     if options.embodiment is not None:
         embodiment = read_toml(options.embodiment, Embodiment)
         joint_names, home_rad = embodiment.joint_names, embodiment.home_rad
-    compiled = compile_file(options.file, joint_names, home_rad, options.tool, limits_in_rad=options.limits_in_rad)
+    compiled = compile_file(
+        options.file,
+        joint_names,
+        home_rad,
+        options.tool,
+        limits_in_rad=options.limits_in_rad,
+        sizes_in_m=options.sizes_in_m,
+        packages={name: Path(folder) for name, folder in options.package},
+        arguments=dict(options.arg),
+    )
     write_kinematics(options.output, compiled.file, file_notes(compiled, options.file.name))
     _show(compiled, console)
     console.print(f"written to {options.output}", highlight=False, markup=False)

@@ -1,8 +1,9 @@
-"""`edge-runtime kinematics`: the robot's body for the safety layer, from URDF or MJCF."""
+"""`edge-runtime kinematics`: the robot's body for the safety layer, from URDF, xacro or MJCF."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,26 +20,65 @@ def add(commands: Subcommands) -> None:
         commands,
         "kinematics",
         _run,
-        summary="make kinematics.toml from URDF or MJCF",
+        summary="make kinematics.toml from URDF, xacro or MJCF",
         description="Compiles joints, and capsules around every link, into the file that the safety layer keeps the "
         "robot off things and off itself with. Says what it decided by itself, and which limits the description holds.",
         examples="edge-runtime kinematics arm.urdf --tool tool0 --embodiment embodiment.toml\n"
-        "edge-runtime kinematics arm.xml --tool attachment_site -o kinematics.toml",
+        "edge-runtime kinematics arm.xml --tool attachment_site -o kinematics.toml\n"
+        "edge-runtime kinematics ur.urdf.xacro --arg ur_type:=ur5e --arg name:=ur --tool tool0\n"
+        "edge-runtime kinematics pair.xml --joints left_1,left_2,right_1,right_2",
     )
-    parser.set_defaults(needs=("sim",))
-    parser.add_argument("file", type=Path, metavar="FILE", help="URDF, or MJCF (which needs MuJoCo)")
-    parser.add_argument(
+    parser.set_defaults(needs=("sim", "descriptions"))
+    parser.add_argument("file", type=Path, metavar="FILE", help="URDF, xacro or MJCF, as the maker publishes it")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--embodiment", type=Path, metavar="FILE", help="joints in order, and home posture (default: all that turn)"
+    )
+    which.add_argument(
+        "--joints",
+        type=lambda text: tuple(name.strip() for name in text.split(",") if name.strip()),
+        metavar="NAME,NAME",
+        help="joints to control, in the order of every joint vector, where there is no embodiment yet",
     )
     parser.add_argument(
         "--limits-in-rad",
         action="store_true",
         help="the description's limits are radians although they look like degrees",
     )
+    parser.add_argument(
+        "--sizes-in-m", action="store_true", help="shapes are in metres although no link seems to be that long"
+    )
+    parser.add_argument(
+        "--arg",
+        type=_assignment(":="),
+        action="append",
+        default=[],
+        metavar="NAME:=VALUE",
+        help="an argument of a xacro file; may be given again",
+    )
+    parser.add_argument(
+        "--package",
+        type=_assignment("="),
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="where a ROS package lies that the file names; may be given again (default: looked for beside the file "
+        "and where ROS's environment says)",
+    )
     parser.add_argument("--tool", metavar="NAME", help="link, body or site whose speed is limited (default: far end)")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("kinematics.toml"), metavar="OUT", help="(default: kinematics.toml)"
     )
+
+
+def _assignment(sign: str) -> Callable[[str], tuple[str, str]]:
+    def parse(text: str) -> tuple[str, str]:
+        name, found, value = text.partition(sign)
+        if not (name and found):
+            raise argparse.ArgumentTypeError(f"a name, {sign} and a value, got {text!r}")
+        return name, value
+
+    return parse
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ body; `pairs.py` says which pairs of capsules are watched.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -32,7 +32,7 @@ from edge_runtime.safety.kinematics.model import (
     Vector,
 )
 from edge_runtime.safety.kinematics.pairs import PairDecisions, decide_pairs
-from edge_runtime.safety.kinematics.plausible import require_plausible
+from edge_runtime.safety.kinematics.plausible import require_plausible, require_plausible_sizes
 from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, pose
 from edge_runtime.safety.kinematics.sweep import Slide, Sweep, Turn, swept
 from edge_runtime.safety.kinematics.urdf import read_urdf
@@ -62,7 +62,7 @@ class Compiled:
 class _Place:
     """Where a link is: pose in the frame of the joint that carries it, and how it may move there."""
 
-    carrier: str
+    carrier: str | None
     X_CL: Array
     sweeps: tuple[Sweep, ...] = ()
 
@@ -74,21 +74,29 @@ def compile_file(
     tool: str | None = None,
     *,
     limits_in_rad: bool = False,
+    sizes_in_m: bool = False,
+    packages: Mapping[str, Path] | None = None,
+    arguments: Mapping[str, str] | None = None,
 ) -> Compiled:
-    """The body of the robot in a URDF or MJCF file; see `compile_tree`.
+    """The body of the robot in a URDF, xacro or MJCF file; see `compile_tree` and `read_urdf`.
 
     Raises:
         ConfigError: names the file, or what in it is missing or not possible.
-        ImportError: the file is MJCF, and MuJoCo is not installed.
+        ImportError: what reads the file is not installed.
     """
     try:
-        is_urdf = ElementTree.parse(path).getroot().tag == "robot"
+        kind = ElementTree.parse(path).getroot().tag
     except OSError as error:
         raise ConfigError(str(path), f"{error.strerror}") from error
     except ElementTree.ParseError as error:
         raise ConfigError(str(path), f"not valid XML: {error}") from error
-    tree = read_urdf(path) if is_urdf else read_mjcf(path, joint_names)
-    return compile_tree(tree, joint_names, home_rad, tool, limits_in_rad=limits_in_rad)
+    if kind == "robot":
+        tree = read_urdf(path, packages, arguments)
+    elif kind == "mujoco":
+        tree = read_mjcf(path, joint_names)
+    else:
+        raise ConfigError(str(path), f"opens with <{kind}>: URDF and xacro open with <robot>, MJCF with <mujoco>")
+    return compile_tree(tree, joint_names, home_rad, tool, limits_in_rad=limits_in_rad, sizes_in_m=sizes_in_m)
 
 
 def compile_tree(
@@ -98,6 +106,7 @@ def compile_tree(
     tool: str | None = None,
     *,
     limits_in_rad: bool = False,
+    sizes_in_m: bool = False,
 ) -> Compiled:
     """The robot's body.
 
@@ -107,18 +116,25 @@ def compile_tree(
         home_rad: a posture in which nothing touches that could be kept apart; None: the middle of each range.
         tool: name of a link or point; None: the end of a capsule of the last joint that is furthest from its frame.
         limits_in_rad: somebody has confirmed that limits are in radians although they look like degrees.
+        sizes_in_m: somebody has confirmed that shapes are in metres although no link seems to be that long.
 
     Raises:
         ConfigError: names the joint, link or tool that is missing or not possible.
     """
     revolute = [joint.name for joint in tree.joints if joint.kind is Kind.REVOLUTE]
     names = list(revolute if joint_names is None else joint_names)
+    if not names:
+        sliding = [joint.name for joint in tree.joints if joint.kind is Kind.PRISMATIC]
+        there_is = f"only ones that slide ({', '.join(sliding)})" if sliding else "and none that slides either"
+        raise ConfigError("joints", f"the description has no joint that turns, {there_is}: nothing to control")
     for name in names:
         if name not in revolute:
             raise ConfigError(f"joint {name}", f"no such revolute joint; there are {', '.join(revolute)}")
     coupled: list[str] = []
     tree = without_mimics(tree, names, tool, coupled)
     require_plausible(tree, names, limits_in_rad)
+    if not sizes_in_m:
+        require_plausible_sizes(tree)
     joints, places, held = _placed(tree, names)
     notes = [*coupled, *(_held_note(joint) for joint in held)]
     if home_rad is None:
@@ -206,7 +222,7 @@ def _placed(
             places[joint.child] = _Place(at.carrier, X_CJ, at.sweeps)
         elif joint.kind is Kind.PRISMATIC:
             places[joint.child] = _slid(joint, at, X_CJ, held)
-        elif at.carrier == BASE or joint.child in carrying:
+        elif at.carrier is BASE or joint.child in carrying:
             held.append(HeldJoint(name=joint.name, covered=False))
             places[joint.child] = _Place(at.carrier, X_CJ, at.sweeps)
         else:
@@ -290,7 +306,7 @@ class _Placed:
     """Shapes of one link, in the frame of the joint that carries it, wherever they may be there."""
 
     link: str
-    carrier: str
+    carrier: str | None
     shape: Shape
 
 
@@ -314,7 +330,7 @@ def _uncovered(tree: SourceTree, places: dict[str, _Place], capsules: Sequence[C
 
 def _joined(shapes: Sequence[_Placed], *, by_carrier: bool) -> Iterator[_Placed]:
     """One hull for each link, or for each joint that carries some, which then has the name of the first of them."""
-    groups: dict[str, list[_Placed]] = {}
+    groups: dict[str | None, list[_Placed]] = {}
     for one in shapes:
         groups.setdefault(one.carrier if by_carrier else one.link, []).append(one)
     for first, *others in groups.values():
@@ -343,7 +359,7 @@ def _capsules(shapes: Sequence[_Placed]) -> tuple[Capsule, ...]:
                 a_m=rounded[0],
                 b_m=rounded[1],
                 radius_m=_radius(radius_m, (a_m, b_m), rounded),
-                in_world=one.carrier != BASE,
+                in_world=one.carrier is not BASE,
             )
         )
     return tuple(capsules)
@@ -367,7 +383,9 @@ def _tool(
     if tool is None:
         ends = [end for capsule in capsules if capsule.link == names[-1] for end in (capsule.a_m, capsule.b_m)]
         if not ends:
-            raise ConfigError("tool", f"{names[-1]} carries no shape: name the tool")
+            beyond = [link for link, at in places.items() if at.carrier == names[-1]]
+            known = ", ".join([*beyond, *(point for point, (link, _) in tree.points.items() if link in beyond)])
+            raise ConfigError("tool", f"{names[-1]} carries no shape: name the tool, a link or site such as {known}")
         notes.append("no tool was named: the far end of the last joint's capsules")
         return ToolPoint(link=names[-1], point_m=max(ends, key=lambda end: math.hypot(*end)))
     link, point_m = tree.points.get(tool, (tool, np.zeros(3)))

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from edge_runtime.config.toml_file import Section, read_toml
 from edge_runtime.contracts.errors import ConfigError
-from edge_runtime.safety.kinematics.model import Capsule, HeldJoint, KinematicJoint, SourceLimits, ToolPoint
+from edge_runtime.safety.kinematics.model import BASE, Capsule, HeldJoint, KinematicJoint, SourceLimits, ToolPoint
 
 Pair = tuple[str, str]
+
+_NAMED_BASE = "base"
 
 TOUCH_M = 0.01
 """Capsules nearer than this touch: what `clearance_min_m` of the safety file is, if nothing is said."""
@@ -65,7 +69,24 @@ def read_kinematics(path: Path) -> KinematicsFile:
     Raises:
         ConfigError: names the key at fault, and the file.
     """
-    return read_toml(path, KinematicsFile)
+    return _on_the_base(read_toml(path, KinematicsFile))
+
+
+def _on_the_base(file: KinematicsFile) -> KinematicsFile:
+    """The file with what stands on the base left without a name; files of version 0.1 call it "base"."""
+    if _NAMED_BASE in {joint.name for joint in file.joints}:
+        return file
+
+    def of(name: str | None) -> str | None:
+        return BASE if name == _NAMED_BASE else name
+
+    replace = msgspec.structs.replace
+    return replace(
+        file,
+        tool=replace(file.tool, link=of(file.tool.link)),
+        joints=tuple(replace(joint, parent=of(joint.parent)) for joint in file.joints),
+        capsules=tuple(replace(capsule, link=of(capsule.link)) for capsule in file.capsules),
+    )
 
 
 def write_kinematics(path: Path, file: KinematicsFile, notes: Sequence[str]) -> None:
@@ -83,9 +104,9 @@ def write_kinematics(path: Path, file: KinematicsFile, notes: Sequence[str]) -> 
 def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
     """The text of the file."""
     lines = [f"# {note}".rstrip() for note in notes]
-    lines += ["", "[tool]", f"link = {_text(file.tool.link)}", f"point_m = {_numbers(file.tool.point_m)}"]
+    lines += ["", "[tool]", *_link(file.tool.link), f"point_m = {_numbers(file.tool.point_m)}"]
     for joint in file.joints:
-        lines += ["", "[[joints]]", f"name = {_text(joint.name)}", f"parent = {_text(joint.parent)}"]
+        lines += ["", "[[joints]]", f"name = {_text(joint.name)}", *_link(joint.parent, "parent")]
         lines += [f"rotation = {_numbers(joint.rotation)}", f"offset_m = {_numbers(joint.offset_m)}"]
         limits = [
             f"{field} = {value!r}"
@@ -94,7 +115,7 @@ def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
         ]
         lines += ["[joints.limits]", *limits] if limits else []
     for capsule in file.capsules:
-        lines += ["", "[[capsules]]", f"name = {_text(capsule.name)}", f"link = {_text(capsule.link)}"]
+        lines += ["", "[[capsules]]", f"name = {_text(capsule.name)}", *_link(capsule.link)]
         lines += [] if capsule.source_link is None else [f"source_link = {_text(capsule.source_link)}"]
         lines += [f"a_m = {_numbers(capsule.a_m)}", f"b_m = {_numbers(capsule.b_m)}"]
         lines += [f"radius_m = {capsule.radius_m!r}", f"in_world = {'true' if capsule.in_world else 'false'}"]
@@ -127,6 +148,10 @@ def _text(value: str) -> str:
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
         raise ConfigError(repr(value), "a name must not have control characters")
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _link(name: str | None, key: str = "link") -> list[str]:
+    return [] if name is BASE else [f"{key} = {_text(name)}"]
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -1,9 +1,10 @@
 """Reads MJCF, as MuJoCo compiles it: defaults, includes, meshes and all.
 
-The robot is the body under the world that carries the joints asked for, with everything below it; the frame of that
-body at rest becomes the world of the kernel. What else stands in the file is surroundings, and stays out. A body's
-collision geoms count, and others beside them are drawn; of a body that has none, all count. Limits of actuators and
-tendons count as those of their joints; those that several joints share are named in a note.
+The robot is the body under the world that carries the joints asked for, with everything below it, and the frame of that
+body at rest becomes the world of the kernel. Where several bodies carry them, as the arms of a pair may, all of those
+are the robot, and the world of the file is that of the kernel. What else stands in the file is surroundings, and stays
+out. A body's collision geoms count, and others beside them are drawn; of a body that has none, all count. Limits of
+actuators and tendons count as those of their joints; those that several joints share are named in a note.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class _Reader:
 
     def tree(self) -> SourceTree:
         model = self.model
-        root = self._root(self.joint_names)
-        bodies = [body for body in range(model.nbody) if model.body_rootid[body] == root]
+        roots = self._roots(self.joint_names)
+        bodies = [body for body in range(model.nbody) if int(model.body_rootid[body]) in roots]
         names = {body: self._body_name(body) for body in bodies}
         base = "world"
         self._require_open_chains(names, self.joint_names or ())
@@ -65,8 +66,8 @@ class _Reader:
         shapes: dict[str, tuple[Shape, ...]] = {}
         drawn: dict[str, tuple[Shape | None, ...]] = {}
         for body in bodies:
-            parent = base if body == root else names[model.body_parentid[body]]
-            X_PB = np.eye(4) if body == root else self._pose(model.body_pos[body], model.body_quat[body])
+            parent = base if body in roots else names[model.body_parentid[body]]
+            X_PB = np.eye(4) if roots == {body} else self._pose(model.body_pos[body], model.body_quat[body])
             joints += self._joints(body, parent, names[body], X_PB)
             solid, beside = self._geoms(body)
             shapes[names[body]] = tuple(self._solid(geom, names[body]) for geom in solid)
@@ -77,23 +78,29 @@ class _Reader:
             for site in range(model.nsite)
             if model.site_bodyid[site] in names and model.site(site).name
         }
-        notes = (*self._left_out(root), *self._shared_limits(root))
+        notes = (*self._frame(roots), *self._left_out(roots), *self._shared_limits(roots))
         if drawn:
             count = sum(map(len, drawn.values()))
             notes += (f"geoms that collide with nothing are taken as drawings: {count}, on {', '.join(drawn)}",)
         return SourceTree(root=base, joints=tuple(joints), shapes=shapes, points=points, drawn=drawn, notes=notes)
 
-    def _left_out(self, root: int) -> tuple[str, ...]:
+    def _frame(self, roots: set[int]) -> tuple[str, ...]:
+        if len(roots) == 1:
+            return ()
+        names = " and ".join(self._body_name(root) for root in sorted(roots))
+        return (f"the world is that of the file, in which {names} stand",)
+
+    def _left_out(self, roots: set[int]) -> tuple[str, ...]:
         model = self.model
-        others = [body for body in range(1, model.nbody) if model.body_rootid[body] == body != root]
+        others = [body for body in range(1, model.nbody) if model.body_rootid[body] == body and body not in roots]
         others += [0] if model.body_geomnum[0] else []
         if not others:
             return ()
         names = ", ".join(model.body(body).name or f"body {body}" for body in others)
-        robot = model.body(root).name or f"body {root}"
+        robot = " and ".join(self._body_name(root) for root in sorted(roots))
         return (f"what is not below {robot} is no part of the robot, and nothing keeps it off: {names}",)
 
-    def _root(self, joint_names: Sequence[str] | None) -> int:
+    def _roots(self, joint_names: Sequence[str] | None) -> set[int]:
         model = self.model
         hinges = [j for j in range(model.njnt) if model.jnt_type[j] == self.mujoco.mjtJoint.mjJNT_HINGE]
         named = {model.joint(j).name: j for j in hinges}
@@ -102,11 +109,14 @@ class _Reader:
         wanted = [named[name] for name in joint_names or () if name in named]
         wanted = wanted or (hinges if joint_names is None else hinges[:1])
         roots = {int(model.body_rootid[model.jnt_bodyid[j]]) for j in wanted}
-        if len(roots) != 1:
+        if joint_names is None and len(roots) > 1:
+            names = ", ".join(self._body_name(root) for root in sorted(roots))
             raise ConfigError(
-                self.path, "the joints belong to several robots: name those of one, or put all under one body"
+                self.path,
+                f"the joints belong to several robots, {names}: name those of yours with --joints or --embodiment. "
+                "Named together they are one robot, as a pair of arms",
             )
-        return roots.pop()
+        return roots
 
     def _joints(self, body: int, parent: str, child: str, X_PB: Array) -> list[SourceJoint]:
         """Joints of one body turn it one after the other, each about its own anchor: a chain of links without shapes,
@@ -116,11 +126,13 @@ class _Reader:
         at, X = parent, X_PB
         for j in range(model.body_jntadr[body], model.body_jntadr[body] + model.body_jntnum[body]):
             name = model.joint(j).name
+            if int(model.jnt_type[j]) == int(types.mjJNT_FREE):
+                raise ConfigError(f"body {child}", "floats freely: a robot is fixed to the world; take the joint out")
             if not name:
                 raise ConfigError(f"body {child}", "has a joint without a name")
             kinds = {int(types.mjJNT_HINGE): Kind.REVOLUTE, int(types.mjJNT_SLIDE): Kind.PRISMATIC}
             if int(model.jnt_type[j]) not in kinds:
-                raise ConfigError(f"joint {name}", "a robot has hinges and slides only; it must be fixed to the world")
+                raise ConfigError(f"joint {name}", "is a ball joint: a robot has hinges and slides only")
             kind = kinds[int(model.jnt_type[j])]
             axis, anchor_m, at_rest = (
                 model.jnt_axis[j].copy(),
@@ -175,20 +187,20 @@ class _Reader:
                 found.add_actuator(self.mujoco, model, actuator, per_rad)
         return found.limits(f"joint {model.joint(j).name}")
 
-    def _shared_limits(self, root: int) -> Iterator[str]:
+    def _shared_limits(self, roots: set[int]) -> Iterator[str]:
         """Limits that are of no one controlled joint, and so of none that the kernel keeps."""
         model = self.model
         for tendon in range(model.ntendon):
             if model.tendon_limited[tendon] or limits_force(model, tendon):
-                yield from self._shared(root, f"tendon {model.tendon(tendon).name}", self._joints_of(tendon))
+                yield from self._shared(roots, f"tendon {model.tendon(tendon).name}", self._joints_of(tendon))
         for actuator in range(model.nu):
             limited = (model.actuator_ctrllimited, model.actuator_forcelimited, model.actuator_actlimited)
             if any(one[actuator] for one in limited):
-                yield from self._shared(root, f"actuator {model.actuator(actuator).name}", self._joints_at(actuator))
+                yield from self._shared(roots, f"actuator {model.actuator(actuator).name}", self._joints_at(actuator))
 
-    def _shared(self, root: int, what: str, joints: dict[int, float]) -> Iterator[str]:
+    def _shared(self, roots: set[int], what: str, joints: dict[int, float]) -> Iterator[str]:
         model = self.model
-        of_robot = [j for j in sorted(joints) if model.body_rootid[model.jnt_bodyid[j]] == root]
+        of_robot = [j for j in sorted(joints) if int(model.body_rootid[model.jnt_bodyid[j]]) in roots]
         controlled = [str(model.joint(j).name) for j in of_robot if self._is_controlled(j)]
         if controlled and _alone(joints, of_robot[0]) is None:
             yield (

@@ -16,8 +16,8 @@ from edge_runtime.config.toml_file import Section
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import ffi, lib
 
-BASE = "base"
-"""Name of the link that no joint moves."""
+BASE: None = None
+"""The link that no joint moves. It has no name, so that any joint may have any."""
 
 Vector = tuple[float, float, float]
 Matrix = tuple[float, float, float, float, float, float, float, float, float]
@@ -51,9 +51,9 @@ class KinematicJoint(Section, frozen=True):
     """
 
     name: str
-    parent: str
     rotation: Matrix
     offset_m: Vector
+    parent: str | None = BASE
     limits: SourceLimits = SourceLimits()
 
 
@@ -65,10 +65,10 @@ class Capsule(Section, frozen=True):
     """
 
     name: str
-    link: str
     a_m: Vector
     b_m: Vector
     radius_m: float
+    link: str | None = BASE
     in_world: bool = True
     source_link: str | None = None
 
@@ -98,8 +98,8 @@ class HeldJoint(Section, frozen=True):
 class ToolPoint(Section, frozen=True):
     """The point whose speed is limited, in the frame of `link`, a joint or `BASE`."""
 
-    link: str
     point_m: Vector
+    link: str | None = BASE
 
 
 class Plane(Section, frozen=True):
@@ -164,8 +164,8 @@ class GeometryModel(Section, frozen=True):
             names = [one.name for one in getattr(self, field)]
             if not names:
                 raise ConfigError(field, "at least one is needed")
-            if len(set(names)) != len(names) or BASE in names:
-                raise ConfigError(field, f"names must differ from each other and from {BASE!r}")
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ConfigError(field, f"names must differ from each other, and {', '.join(twice)} stands twice")
         native = ffi.new("geometry_model *")
         self.fill(native)
         index = ffi.new("uint32_t *")
@@ -189,8 +189,8 @@ class GeometryModel(Section, frozen=True):
 
     def fill(self, native: Any) -> None:
         """Write the model, derived reaches included, into a cffi `geometry_model` that is all zero."""
-        links = {BASE: -1} | {joint.name: number for number, joint in enumerate(self.joints)}
-        capsules = {capsule.name: number for number, capsule in enumerate(self.capsules)}
+        links: dict[str | None, int] = {BASE: -1} | {joint.name: number for number, joint in enumerate(self.joints)}
+        capsules: dict[str | None, int] = {capsule.name: number for number, capsule in enumerate(self.capsules)}
         native.n_joints, native.n_capsules, native.n_pairs = len(self.joints), len(self.capsules), len(self.pairs)
         native.n_planes, native.n_keepouts = len(self.planes), len(self.keepouts)
         for joint, room in zip(self.joints, native.joints, strict=False):
@@ -264,8 +264,8 @@ def _put(key: str, field: str, values: Sequence[float], room: Any) -> None:
     room[0 : len(room)] = [float(value) for value in values]
 
 
-def _number(key: str, field: str, name: str, numbers: dict[str, int]) -> int:
+def _number(key: str, field: str, name: str | None, numbers: dict[str | None, int]) -> int:
     if name not in numbers:
         where = f"{key}.{field}" if field else key
-        raise ConfigError(where, f"there is no {name!r}, only {', '.join(numbers)}")
+        raise ConfigError(where, f"there is no {name!r}, only {', '.join(filter(None, numbers))}")
     return numbers[name]

@@ -4,9 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from edge_runtime.contracts.embodiment import looks_like_degrees
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.source import SourceTree
+
+_LONGEST_M = 3.0
+
+
+def require_plausible_sizes(tree: SourceTree) -> None:
+    """Refuse shapes that no link of a robot has, as a mesh in millimetres makes them.
+
+    Raises:
+        ConfigError: names the link and its size.
+    """
+    for link, shapes in tree.shapes.items():
+        for shape in shapes:
+            low_m = np.min(shape.centres_m - shape.radii_m[:, None], axis=0)
+            high_m = np.max(shape.centres_m + shape.radii_m[:, None], axis=0)
+            longest_m = float(np.max(high_m - low_m))
+            if longest_m > _LONGEST_M:
+                raise ConfigError(
+                    f"link {link}",
+                    f"one of its shapes is {longest_m:g} m long: is that in millimetres? Write "
+                    'scale="0.001 0.001 0.001" at its mesh; if it is that long, compile with --sizes-in-m',
+                )
 
 
 def require_plausible(tree: SourceTree, joint_names: Sequence[str], limits_in_rad: bool) -> None:

@@ -36,7 +36,7 @@ class Body:
     """The joints and capsules of one robot."""
 
     def __init__(self, joints: Sequence[KinematicJoint], capsules: Sequence[Capsule]) -> None:
-        numbers = {BASE: -1} | {joint.name: number for number, joint in enumerate(joints)}
+        numbers: dict[str | None, int] = {BASE: -1} | {joint.name: number for number, joint in enumerate(joints)}
         self.ranges = [joint_range(joint) for joint in joints]
         self._parents = [numbers[joint.parent] for joint in joints]
         self._rotations = [np.reshape(joint.rotation, (3, 3)) for joint in joints]

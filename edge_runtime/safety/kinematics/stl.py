@@ -11,7 +11,7 @@ from edge_runtime.safety.kinematics.source import Array
 
 _HEADER_BYTES = 84
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
-_LARGEST_BYTES = 256 << 20
+LARGEST_BYTES = 256 << 20
 
 
 def stl_vertices(path: Path) -> Array:
@@ -21,8 +21,8 @@ def stl_vertices(path: Path) -> Array:
         ConfigError: names the file, and says what is wrong with it.
     """
     try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise ConfigError(str(path), f"larger than {_LARGEST_BYTES >> 20} MiB")
+        if path.stat().st_size > LARGEST_BYTES:
+            raise ConfigError(str(path), f"larger than {LARGEST_BYTES >> 20} MiB")
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError(str(path), f"{error.strerror}") from error

@@ -1,12 +1,13 @@
 """Reads URDF: links, joints, limits and collision shapes; nothing else in the file matters to where the robot is.
 
 Guarantees that an element that would change the geometry or a limit is read, refused by name or named in a note, never
-skipped. Meshes are read if they are STL files that are there.
+skipped. Macros (xacro) are expanded, meshes are read.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,10 +16,12 @@ import numpy as np
 
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
+from edge_runtime.safety.kinematics.mesh import mesh_vertices
 from edge_runtime.safety.kinematics.model import SourceLimits
+from edge_runtime.safety.kinematics.packages import Packages
 from edge_runtime.safety.kinematics.ros2_control import command_limits
 from edge_runtime.safety.kinematics.source import Array, Kind, Mimic, Shape, SourceJoint, SourceTree, pose
-from edge_runtime.safety.kinematics.stl import stl_vertices
+from edge_runtime.safety.kinematics.xacro_file import expanded, is_xacro
 
 _KINDS = {
     "fixed": Kind.FIXED,
@@ -33,11 +36,19 @@ _ABOUT_OTHERS = frozenset({"transmission", "gazebo", "ros2_control", "sensor"})
 _LIMIT_ATTRIBUTES = frozenset({"lower", "upper", "velocity", "acceleration", "deceleration", "jerk", "effort"})
 
 
-def read_urdf(path: Path) -> SourceTree:
+def read_urdf(
+    path: Path, packages: Mapping[str, Path] | None = None, arguments: Mapping[str, str] | None = None
+) -> SourceTree:
     """The robot in the file.
+
+    Args:
+        path: URDF, or xacro that expands to it.
+        packages: where packages lie that the file names, by their names; others are looked for.
+        arguments: of the file, if it is xacro.
 
     Raises:
         ConfigError: names the file, link or joint, and what is wrong with it.
+        ImportError: what expands macros, or reads a kind of mesh, is not installed.
     """
     try:
         robot = ElementTree.fromstring(path.read_bytes())
@@ -45,11 +56,16 @@ def read_urdf(path: Path) -> SourceTree:
         raise ConfigError(str(path), f"{error.strerror}") from error
     except ElementTree.ParseError as error:
         raise ConfigError(str(path), f"not valid XML: {error}") from error
+    known = Packages(path, packages or {})
+    if is_xacro(path, robot):
+        robot = expanded(path, arguments or {}, known)
+    elif arguments:
+        raise ConfigError(str(path), f"is no xacro, and takes no arguments such as {next(iter(arguments))}")
     if robot.tag != "robot":
         raise ConfigError(str(path), f"not URDF: it opens with <{robot.tag}>, not with <robot>")
     links = [_attribute(link, "name", "link") for link in robot.findall("link")]
     shapes = {
-        name: tuple(_shape(path, name, collision) for collision in link.findall("collision"))
+        name: tuple(_shape(known, name, collision) for collision in link.findall("collision"))
         for name, link in zip(links, robot.findall("link"), strict=True)
     }
     notes: list[str] = []
@@ -62,9 +78,7 @@ def read_urdf(path: Path) -> SourceTree:
         if element.tag not in ("link", "joint") and any(child.tag in ("link", "joint") for child in element):
             if element.tag in _ABOUT_OTHERS:
                 continue
-            raise ConfigError(
-                f"<{element.tag}>", "holds links or joints, which is no URDF: expand the file first (xacro)"
-            )
+            raise ConfigError(f"<{element.tag}>", "holds links or joints, which is no URDF")
     joints = _commanded(joints, command_limits(robot, notes))
     root, ordered = _ordered(path, links, joints)
     seen = [link.get("name", "") for link in robot.findall("link") if link.find("visual") is not None]
@@ -94,6 +108,8 @@ def _ordered(path: Path, links: list[str], joints: list[SourceJoint]) -> tuple[s
                 raise ConfigError(f"joint {joint.name}", f"there is no link {link}")
         if sum(other.child == joint.child for other in joints) > 1:
             raise ConfigError(f"link {joint.child}", "is carried by two joints")
+    if not links:
+        raise ConfigError(str(path), "describes no link: is it the file that the robot is described in?")
     roots = [link for link in links if all(joint.child != link for joint in joints)]
     if len(roots) != 1:
         raise ConfigError(str(path), f"needs one link that no joint carries, has {len(roots)}: {', '.join(roots)}")
@@ -151,7 +167,8 @@ def _joint(element: ElementTree.Element, notes: list[str]) -> SourceJoint:
         parent=_attribute(_child(key, element, "parent"), "link", key),
         child=_attribute(_child(key, element, "child"), "link", key),
         X_PC=_origin(key, element),
-        axis=_axis(key, element),
+        # Where nothing moves an axis says nothing, and tools write any.
+        axis=(0.0, 0.0, 1.0) if kind is Kind.FIXED else _axis(key, element),
         position_min=low,
         position_max=high,
         limits=limits,
@@ -207,14 +224,14 @@ def _axis(key: str, element: ElementTree.Element) -> tuple[float, float, float]:
     return x / norm, y / norm, z / norm
 
 
-def _shape(path: Path, link: str, collision: ElementTree.Element) -> Shape:
+def _shape(packages: Packages, link: str, collision: ElementTree.Element) -> Shape:
     key = f"link {link}"
     geometry = _child(key, collision, "geometry")
     if len(geometry) != 1:
         raise ConfigError(key, f"a <geometry> holds one shape, this one {len(geometry)}")
     shape = geometry[0]
     if shape.tag == "mesh":
-        found = _mesh(path, key, shape)
+        found = _mesh(packages, key, shape)
     elif shape.tag == "box":
         x, y, z = _vector(key, shape, "size", None)
         found = source.box(_positive(key, x) / 2.0, _positive(key, y) / 2.0, _positive(key, z) / 2.0)
@@ -230,28 +247,14 @@ def _shape(path: Path, link: str, collision: ElementTree.Element) -> Shape:
     return found.placed(_origin(key, collision))
 
 
-def _mesh(path: Path, key: str, mesh: ElementTree.Element) -> Shape:
+def _mesh(packages: Packages, key: str, mesh: ElementTree.Element) -> Shape:
     name = _attribute(mesh, "filename", key)
-    file = _find(path, name)
-    remedy = "add a box, cylinder, sphere or capsule as its <collision>"
-    if file is None:
-        raise ConfigError(key, f"its mesh {name} is not there: bring the file, or {remedy}")
-    if file.suffix.lower() != ".stl":
-        raise ConfigError(key, f"its mesh {name} is not an STL file: convert it, or {remedy}")
-    return source.points(stl_vertices(file) * _vector(key, mesh, "scale", "1 1 1"))
-
-
-def _find(path: Path, name: str) -> Path | None:
-    """Beside the URDF, or for `package://NAME/...` in a folder NAME above it or beside one that is."""
-    _, is_package, in_package = name.partition("package://")
-    folder = path.resolve().parent
-    if is_package:
-        package, _, rest = in_package.partition("/")
-        above = [folder, *folder.parents]
-        candidates = [one / rest for one in above if one.name == package] + [one / in_package for one in above]
-    else:
-        candidates = [folder / name.removeprefix("file://")]
-    return next((file for file in candidates if file.is_file()), None)
+    remedy = "or add a box, cylinder, sphere or capsule as its <collision>"
+    try:
+        vertices_m = mesh_vertices(packages.file(name))
+    except ConfigError as error:
+        raise ConfigError(key, f"its mesh {name} can't be had: {error}; mend that, {remedy}") from error
+    return source.points(vertices_m * _vector(key, mesh, "scale", "1 1 1"))
 
 
 def _origin(key: str, element: ElementTree.Element) -> Array:

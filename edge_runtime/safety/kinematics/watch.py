@@ -135,7 +135,7 @@ def _every_pair(file: KinematicsFile) -> list[Pair]:
 def _require_whole(file: KinematicsFile) -> None:
     capsules = {capsule.name: capsule for capsule in file.capsules}
     links = {name: capsule.link for name, capsule in capsules.items()}
-    parents = {joint.name: joint.parent for joint in file.joints}
+    parents: dict[str | None, str | None] = {joint.name: joint.parent for joint in file.joints}
     lists = {
         "pairs": file.pairs,
         "near": tuple(near.pair for near in file.near),
@@ -155,7 +155,9 @@ def _require_whole(file: KinematicsFile) -> None:
                 raise ConfigError(f"{field}[{number}]", f"{' and '.join(pair)} are in {found[frozenset(pair)]} as well")
             found[frozenset(pair)] = field
     for number, (first, second) in enumerate(file.neighbours):
-        if parents.get(links[first]) != links[second] and parents.get(links[second]) != links[first]:
+        one, two = links[first], links[second]
+        # What is no joint has no parent, not even the base.
+        if parents.get(one, one) != two and parents.get(two, two) != one:
             raise ConfigError(f"neighbours[{number}]", f"no one joint joins the links of {first} and {second}")
         if not meet_at_their_joint(file.joints, capsules[first], capsules[second]):
             problem = f"the axis of the joint between {first} and {second} does not pass near both: {AGAIN}"
