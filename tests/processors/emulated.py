@@ -95,7 +95,7 @@ def arm(model: str = "cortex-a76") -> Emulated:
         f"aarch64 {model}",
         (qemu, "-cpu", model, "-L", str(system / "root"), str(system / "root/usr/bin/python3")),
         folder=project,
-        # The Python that was unpacked there has never been compiled: once, and not at each start, on a processor so slow.
+        # The Python that was unpacked there was never compiled: once, and not at each start, on a processor so slow.
         environment={
             "PYTHONPATH": f"{project}:{system / 'site'}",
             "PYTHONPYCACHEPREFIX": str(system / "bytecode"),
