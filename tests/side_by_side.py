@@ -1,0 +1,96 @@
+"""How `make test` deals the tests that may run side by side to its workers.
+
+A file goes to one of them as a whole, so that what it sets up is set up once. Files that take long come first, or one
+of them would be left over at the end; those whose tests share nothing that takes time to set up are dealt test by test,
+or class by class. Where a test comes says nothing about what it may rely on: each passes alone, and in any order.
+"""
+
+from __future__ import annotations
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+LONGEST_FIRST = (
+    "tests/safety/proof/test_mutation.py",
+    "tests/drivers/test_conformance.py",
+    "tests/demo/test_demo.py",
+    "tests/processors/test_processors.py",
+    "tests/cli/test_operator.py",
+    "tests/safety/test_fuzz.py",
+    "tests/system/test_unproven.py",
+    "tests/export_tools/test_pocket_vla.py",
+    "tests/cli/test_run.py",
+    "tests/ota/test_build.py",
+    "tests/hub/test_connections.py",
+    "tests/hub/test_duty.py",
+    "tests/hub/test_fleet_update.py",
+    "tests/safety/proof/test_frama_c.py",
+    "tests/ota/test_activation.py",
+    "tests/safety/test_judge.py",
+    "tests/system/test_update_at_rest.py",
+    "tests/test_missing_packages.py",
+    "tests/system/test_installed_package.py",
+    "tests/ota/test_agent_process.py",
+    "tests/cli/test_evaluate.py",
+    "tests/system/test_faults.py",
+    "tests/hub/test_hub_cuts.py",
+    "tests/hub/test_services.py",
+    "tests/safety/test_slow_drivers.py",
+    "tests/system/test_lockstep.py",
+    "tests/system/test_outcomes.py",
+    "tests/safety/test_reference.py",
+    "tests/drivers/sim/test_driver.py",
+    "tests/hub/test_damage.py",
+    "tests/system/test_engine_failures.py",
+    "tests/contracts/test_messages.py",
+    "tests/test_console.py",
+    "tests/ota/test_agent.py",
+    "tests/hub/test_operator.py",
+)
+"""Files whose tests take ten seconds and more, those that calculate between those that wait."""
+
+TEST_BY_TEST = frozenset(
+    {
+        "tests/cli/test_evaluate.py",
+        "tests/cli/test_operator.py",
+        "tests/cli/test_run.py",
+        "tests/drivers/sim/test_driver.py",
+        "tests/drivers/test_conformance.py",
+        "tests/hub/test_connections.py",
+        "tests/hub/test_duty.py",
+        "tests/hub/test_operator.py",
+        "tests/ota/test_activation.py",
+        "tests/ota/test_agent_process.py",
+        "tests/ota/test_build.py",
+        "tests/system/test_engine_failures.py",
+        "tests/system/test_unproven.py",
+        "tests/test_missing_packages.py",
+    }
+)
+
+
+def unit_of(test: str) -> str:
+    """What goes to one worker together: all tests of this one's file, or of its class, or this one alone."""
+    file = file_of(test)
+    if file not in TEST_BY_TEST:
+        return file
+    *around, _ = test.partition("[")[0].split("::")
+    return test if around == [file] else "::".join(around)
+
+
+def longest_first(tests: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests by the place of their files, otherwise in the order in which they were found."""
+    places = {file: place for place, file in enumerate(LONGEST_FIRST)}
+    return sorted(tests, key=lambda test: places.get(file_of(test.nodeid), len(places)))
+
+
+def file_of(test: str) -> str:
+    """The file that a test's name begins with."""
+    return test.split("::", 1)[0]
+
+
+class SideBySide(LoadScopeScheduling):
+    """The scheduler of `--dist loadfile` with these two changes."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
