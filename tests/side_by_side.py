@@ -90,7 +90,7 @@ def file_of(test: str) -> str:
 
 
 class SideBySide(LoadScopeScheduling):
-    """The scheduler of `--dist loadfile` with these two changes."""
+    """As `--dist loadfile`, but for what goes together. In turn it gives what comes first: `longest_first`."""
 
     def _split_scope(self, nodeid: str) -> str:
         return unit_of(nodeid)
