@@ -43,14 +43,14 @@ class Emulated:
     folder: Path = ROOT
     environment: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *arguments: str, timeout_s: float = 240.0) -> str:
-        """What Python prints there with these arguments.
+    def run(self, *arguments: str, timeout_s: float = 500.0) -> str:
+        """What Python prints there with these arguments. It gives way to whatever else is held to times.
 
         Raises:
             RuntimeError: it failed; has its words.
         """
         done = subprocess.run(
-            [*self.command, *arguments],
+            ["nice", *self.command, *arguments],
             cwd=self.folder,
             env={**os.environ, **self.environment},
             capture_output=True,
