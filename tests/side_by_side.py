@@ -1,8 +1,9 @@
 """How `make test` deals the tests that may run side by side to its workers.
 
 A file goes to one of them as a whole, so that what it sets up is set up once. Files that take long come first, or one
-of them would be left over at the end; those whose tests share nothing that takes time to set up are dealt test by test,
-or class by class. Where a test comes says nothing about what it may rely on: each passes alone, and in any order.
+of them would be left over at the end. Those that mostly wait, and share nothing that takes time to set up, are dealt
+test by test, or class by class. Where a test comes says nothing about what it may rely on: each passes alone, and in
+any order.
 """
 
 from __future__ import annotations
@@ -11,50 +12,51 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 LONGEST_FIRST = (
+    "tests/cli/test_operator.py",
     "tests/safety/proof/test_mutation.py",
     "tests/drivers/test_conformance.py",
     "tests/demo/test_demo.py",
     "tests/processors/test_processors.py",
-    "tests/cli/test_operator.py",
-    "tests/safety/test_fuzz.py",
-    "tests/system/test_unproven.py",
-    "tests/export_tools/test_pocket_vla.py",
     "tests/cli/test_run.py",
-    "tests/ota/test_build.py",
+    "tests/safety/test_fuzz.py",
     "tests/hub/test_connections.py",
+    "tests/export_tools/test_pocket_vla.py",
+    "tests/system/test_unproven.py",
     "tests/hub/test_duty.py",
-    "tests/hub/test_fleet_update.py",
     "tests/safety/proof/test_frama_c.py",
+    "tests/ota/test_build.py",
     "tests/ota/test_activation.py",
-    "tests/safety/test_judge.py",
-    "tests/system/test_update_at_rest.py",
     "tests/test_missing_packages.py",
     "tests/system/test_installed_package.py",
-    "tests/ota/test_agent_process.py",
+    "tests/safety/test_judge.py",
+    "tests/hub/test_fleet_update.py",
     "tests/cli/test_evaluate.py",
+    "tests/ota/test_agent_process.py",
+    "tests/safety/test_slow_drivers.py",
     "tests/system/test_faults.py",
     "tests/hub/test_hub_cuts.py",
     "tests/hub/test_services.py",
-    "tests/safety/test_slow_drivers.py",
-    "tests/system/test_lockstep.py",
-    "tests/system/test_outcomes.py",
-    "tests/safety/test_reference.py",
-    "tests/drivers/sim/test_driver.py",
-    "tests/hub/test_damage.py",
-    "tests/system/test_engine_failures.py",
     "tests/contracts/test_messages.py",
+    "tests/system/test_engine_failures.py",
+    "tests/hub/test_damage.py",
+    "tests/drivers/sim/test_driver.py",
+    "tests/drivers/sdk/test_native.py",
+    "tests/safety/test_reference.py",
+    "tests/system/test_lockstep.py",
     "tests/test_console.py",
+    "tests/system/test_update_at_rest.py",
     "tests/ota/test_agent.py",
     "tests/hub/test_operator.py",
+    "tests/system/test_outcomes.py",
+    "tests/ota/test_power_cut_lost_writes.py",
+    "tests/ota/test_power_cut.py",
+    "tests/system/test_update.py",
 )
-"""Files whose tests take ten seconds and more, those that calculate between those that wait."""
+"""Files whose tests take ten seconds and more. What calculates comes between what waits, and files that run whole
+robots in real time are not next to each other: each of these wants a third of a core."""
 
 TEST_BY_TEST = frozenset(
     {
-        "tests/cli/test_evaluate.py",
-        "tests/cli/test_operator.py",
-        "tests/cli/test_run.py",
-        "tests/drivers/sim/test_driver.py",
         "tests/drivers/test_conformance.py",
         "tests/hub/test_connections.py",
         "tests/hub/test_duty.py",
@@ -62,8 +64,6 @@ TEST_BY_TEST = frozenset(
         "tests/ota/test_activation.py",
         "tests/ota/test_agent_process.py",
         "tests/ota/test_build.py",
-        "tests/system/test_engine_failures.py",
-        "tests/system/test_unproven.py",
         "tests/test_missing_packages.py",
     }
 )
