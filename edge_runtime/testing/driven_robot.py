@@ -38,7 +38,6 @@ _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _DISTURBANCES = 5
 _TORN_S = 0.5
-_OBSERVATION_TIMEOUT_S = 6.0
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class DrivenRobot:
         config: path of robot.toml.
 
     Attributes:
-        motions: by joint, how the robot moved when that joint went out and back; kept by whoever let it.
+        motions: by joint, how the robot moved when that joint went out and back, from the test that let it.
 
     Raises:
         AssertionError: the driver did not come up; with its last words.
@@ -188,10 +187,13 @@ class DrivenRobot:
 
         It is watched once, when a test first asks.
         """
-        cameras = self.config.embodiment.cameras
-        slowest_hz = min((camera.rate_hz for camera in cameras), default=OBSERVATION.rate_hz)
         self._forget()
-        return self._watch(max(2.0, 6.0 / slowest_hz))
+        return self._watch(self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        cameras = self.config.embodiment.cameras
+        return max(2.0, 6.0 / min((camera.rate_hz for camera in cameras), default=OBSERVATION.rate_hz))
 
     def _forget(self) -> None:
         """Drop what the bus has kept since somebody last listened."""
@@ -217,7 +219,7 @@ class DrivenRobot:
             AssertionError: none came.
         """
         self._forget()
-        message = self._subscriber.wait_for(Observation, _OBSERVATION_TIMEOUT_S)
+        message = self._subscriber.wait_for(Observation, self._seconds)
         assert isinstance(message, Observation), f"no observation comes\n{self.last_words()}"
         return message
 
