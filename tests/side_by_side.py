@@ -14,7 +14,6 @@ from xdist.scheduler import LoadScopeScheduling
 LONGEST_FIRST = (
     "tests/cli/test_operator.py",
     "tests/safety/proof/test_mutation.py",
-    "tests/drivers/test_conformance.py",
     "tests/demo/test_demo.py",
     "tests/processors/test_processors.py",
     "tests/cli/test_run.py",
@@ -51,12 +50,17 @@ LONGEST_FIRST = (
     "tests/ota/test_power_cut_lost_writes.py",
     "tests/ota/test_power_cut.py",
     "tests/system/test_update.py",
+    # Of those that bear company.
+    "tests/system/test_slow_policy.py",
+    "tests/cli/test_run_their_robot.py",
+    "tests/drivers/test_conformance.py",
 )
 """Files whose tests take ten seconds and more. What calculates comes between what waits, and files that run whole
 robots in real time are not next to each other: each of these wants a third of a core."""
 
 TEST_BY_TEST = frozenset(
     {
+        "tests/cli/test_run_their_robot.py",
         "tests/drivers/test_conformance.py",
         "tests/hub/test_connections.py",
         "tests/hub/test_duty.py",
