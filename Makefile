@@ -20,7 +20,7 @@ demo: $(VENV)/.demo ## the arm at work, an update that goes through, a broken on
 # A test that hangs fails by a signal, and a worker that ends ends the run: neither may leave the others waiting.
 SHARED := --dist loadfile --no-loadscope-reorder --max-worker-restart=0 --timeout-method=signal
 SIDE_BY_SIDE = -n $(WORKERS) $(SHARED) -m 'not realtime and not gpio_chip and not gpu'
-IN_COMPANY := -n 3 $(SHARED) -m 'in_company and not gpio_chip and not gpu'
+IN_COMPANY := -n 3 $(SHARED) -m 'realtime and in_company and not gpio_chip and not gpu'
 ALONE := -m 'realtime and not in_company and not gpio_chip and not gpu'
 SLOWEST := --durations=10
 
