@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EPISODES ?=
 ARGS   ?=
-WORKERS ?= 3
+WORKERS ?= 4
 
 .DEFAULT_GOAL := help
 # A virtual environment that was not finished is made again.
@@ -14,19 +14,25 @@ WORKERS ?= 3
 demo: $(VENV)/.demo ## the arm at work, an update that goes through, a broken one that rolls itself back (EPISODES=5: only the arm)
 	@$(if $(EPISODES),$(BIN)/edge-runtime run --episodes $(EPISODES),$(BIN)/python -m scripts.demo) $(ARGS)
 
-# What needs the machine to itself comes after all the rest, which runs file by file on some workers: three on two cores, as
-# tests wait as much as they work. Both parts run, each with its own closing line, and either one fails the verb.
+# Three parts, each with its own closing line; all run, and any one fails the verb. First what some workers share, four on two
+# cores, as tests wait more than they work (tests/side_by_side.py says who gets what); then what is held to times of the wall
+# clock, a few at once where there is time for that, and the rest one by one.
 # A test that hangs fails by a signal, and a worker that ends ends the run: neither may leave the others waiting.
-SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 --timeout-method=signal \
-	-m 'not realtime and not gpio_chip and not gpu'
-ALONE := -m 'realtime and not gpio_chip and not gpu'
+SHARED := --dist loadfile --no-loadscope-reorder --max-worker-restart=0 --timeout-method=signal
+SIDE_BY_SIDE = -n $(WORKERS) $(SHARED) -m 'not realtime and not gpio_chip and not gpu'
+IN_COMPANY := -n 3 $(SHARED) -m 'realtime and in_company and not gpio_chip and not gpu'
+ALONE := -m 'realtime and not in_company and not gpio_chip and not gpu'
 SLOWEST := --durations=10
+
+# Whatever the environment says: what the many processes of the tests import is compiled once, before the workers all do it.
+COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX='$(CURDIR)/build/bytecode'
 
 .PHONY: test
 test: lint $(VENV)/.dev ## lint, types, import contracts and all tests
 	@$(BIN)/python -c 'from edge_runtime.policies.processor import describe; print("on", describe())'
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(SLOWEST) && failed=0 || failed=1; \
-	$(BIN)/python -m pytest $(ALONE) $(SLOWEST) && exit $$failed
+	@test -d build/bytecode || $(COMPILED) $(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1 || true
+	@failed=0; for part in "$(SIDE_BY_SIDE)" "$(IN_COMPANY)" "$(ALONE)"; do \
+		eval "$(COMPILED) $(BIN)/python -m pytest $(SLOWEST) $$part" || failed=1; done; exit $$failed
 
 .PHONY: evaluate
 evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
@@ -81,7 +87,7 @@ help: ## list the verbs
 	@echo
 	@echo "  EPISODES=5          make demo: only the arm, for so many episodes"
 	@echo "  ARGS='--seed 100'   what the verb's command gets besides (demo, evaluate, fuzz, powercut, mutate, bounds)"
-	@echo "  WORKERS=1           make test: how many files of tests run side by side (default: 3)"
+	@echo "  WORKERS=1           make test: how many files of tests run side by side (default: 4)"
 	@echo "  PYTHON=python3.12   what the virtual environment is made with (default: python3)"
 
 .PHONY: clean

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+from xdist.remote import Producer
+
+from tests.side_by_side import SideBySide, longest_first
 
 # As for the exporter, which does the same: triton crashes a process in which something was drawn before.
 with contextlib.suppress(ImportError):
@@ -27,3 +30,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if worker is not None:
         folder = Path(config.option.basetemp)
         config.option.basetemp = str(folder.with_name(worker["workerid"].removeprefix("gw")))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers get the files that take longest first."""
+    if hasattr(config, "workerinput"):
+        items[:] = longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide | None:
+    """`--dist loadfile` deals as `tests/side_by_side.py` says."""
+    return SideBySide(config, log) if config.getoption("dist") == "loadfile" else None

@@ -6,6 +6,7 @@ Motion goes through the real loop and its kernel, inside the robot's own limits 
 from __future__ import annotations
 
 import contextlib
+import functools
 import subprocess
 import sys
 import tempfile
@@ -44,11 +45,13 @@ class Motion:
     """What a robot did while it was told to move.
 
     Attributes:
+        told_rad: (joints,) where it was told to go.
         before, after: at rest, before and after.
         samples: in between, oldest first.
         observations: in between, oldest first.
     """
 
+    told_rad: NDArray[np.float64]
     before: Feedback
     after: Feedback
     samples: list[Feedback]
@@ -73,11 +76,39 @@ class Motion:
         return np.asarray(np.sum((speeds[1:] + speeds[:-1]) / 2.0 * np.diff(stamps_s)[:, None], axis=0))
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What came from a driver that was told nothing, each with when it was seen, in monotonic ns; oldest first.
+
+    Attributes:
+        seconds: for how long it was watched.
+        samples: of its port, each new one once.
+        messages: what it said on the bus.
+    """
+
+    seconds: float
+    samples: list[tuple[int, Feedback]]
+    messages: list[tuple[int, Message]]
+
+    @property
+    def observations(self) -> list[tuple[int, Observation]]:
+        """Those of the messages that are observations."""
+        return [(at_ns, message) for at_ns, message in self.messages if isinstance(message, Observation)]
+
+    @property
+    def heartbeats(self) -> list[Heartbeat]:
+        """Those of the messages that are heartbeats."""
+        return [message for _, message in self.messages if isinstance(message, Heartbeat)]
+
+
 class DrivenRobot:
     """One driver, started as `edge-runtime run` starts it. A context manager.
 
     Args:
         config: path of robot.toml.
+
+    Attributes:
+        motions: by joint, how the robot moved when that joint went out and back, from the test that let it.
 
     Raises:
         AssertionError: the driver did not come up; with its last words.
@@ -90,6 +121,7 @@ class DrivenRobot:
         # Short, because the names of Unix sockets are.
         self.run_dir = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-")))
         self._log = self.run_dir / "driver.log"
+        self.motions: dict[int, Motion] = {}
 
     def __enter__(self) -> DrivenRobot:
         with contextlib.ExitStack() as stack:
@@ -149,36 +181,47 @@ class DrivenRobot:
             time.sleep(_POLL_S)
         return feedback
 
-    def samples(self, seconds: float) -> list[tuple[int, Feedback]]:
-        """What is new within so long: each sample, with when it was seen."""
-        seen: list[tuple[int, Feedback]] = []
+    @functools.cached_property
+    def at_rest(self) -> Watched:
+        """What comes while nobody tells it anything: two seconds, or six observations of a slower camera.
+
+        It is watched once, when a test first asks.
+        """
+        self._forget()
+        return self._watch(self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        cameras = self.config.embodiment.cameras
+        return max(2.0, 6.0 / min((camera.rate_hz for camera in cameras), default=OBSERVATION.rate_hz))
+
+    def _forget(self) -> None:
+        """Drop what the bus has kept since somebody last listened."""
+        while self._subscriber.receive(0.0):
+            pass
+
+    def _watch(self, seconds: float) -> Watched:
+        samples: list[tuple[int, Feedback]] = []
+        messages: list[tuple[int, Message]] = []
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
             feedback, now_ns = self.feedback(), time.monotonic_ns()
-            if not seen or feedback.seq != seen[-1][1].seq:
-                seen.append((now_ns, feedback))
+            if not samples or feedback.seq != samples[-1][1].seq:
+                samples.append((now_ns, feedback))
+            messages += [(time.monotonic_ns(), message) for message in self._subscriber.receive(0.0)]
             time.sleep(_POLL_S)
-        return seen
+        return Watched(seconds, samples, messages)
 
-    def messages(self, seconds: float) -> list[tuple[int, Message]]:
-        """What the driver says on the bus within so long, with when it arrived; for 0 what has been waiting."""
-        while seconds > 0.0 and self._subscriber.receive(0.0):
-            pass
-        arrived: list[tuple[int, Message]] = []
-        end_s = time.monotonic() + seconds
-        while True:
-            left_s = max(0.0, end_s - time.monotonic())
-            arrived += [(time.monotonic_ns(), message) for message in self._subscriber.receive(min(left_s, 0.02))]
-            if left_s == 0.0:
-                return arrived
+    def next_observation(self) -> Observation:
+        """The first one that comes from now on.
 
-    def observations(self, seconds: float) -> list[tuple[int, Observation]]:
-        """Observations within so long."""
-        return [(at_ns, message) for at_ns, message in self.messages(seconds) if isinstance(message, Observation)]
-
-    def heartbeats(self, seconds: float) -> list[Heartbeat]:
-        """Heartbeats within so long."""
-        return [message for _, message in self.messages(seconds) if isinstance(message, Heartbeat)]
+        Raises:
+            AssertionError: none came.
+        """
+        self._forget()
+        message = self._subscriber.wait_for(Observation, self._seconds)
+        assert isinstance(message, Observation), f"no observation comes\n{self.last_words()}"
+        return message
 
     def wait_rest(self, timeout_s: float = 5.0) -> Feedback:
         """The first sample of a robot that is at rest."""
@@ -233,13 +276,14 @@ class DrivenRobot:
             plan = self.plan(before, q_rad, opening_m)
             loop.set_plan(plan)
             end_ns = int(plan.t_ns[-1])
-            self.observations(0.0)
+            self._forget()
             while time.monotonic_ns() < end_ns and not loop.counters().faults:
-                samples += [feedback for _, feedback in self.samples(0.02)]
-                observations += [message for _, message in self.observations(0.0)]
+                watched = self._watch(0.02)
+                samples += [feedback for _, feedback in watched.samples]
+                observations += [message for _, message in watched.observations]
             faults = loop.counters().faults
         unique = {sample.seq: sample for sample in samples}
-        return Motion(before, self.wait_rest(), [unique[seq] for seq in sorted(unique)], observations), faults
+        return Motion(q_rad, before, self.wait_rest(), [unique[seq] for seq in sorted(unique)], observations), faults
 
     def plan(self, before: Feedback, q_rad: NDArray[np.float64], gripper_m: float) -> Plan:
         """From rest to rest, smoothly and slow enough for the limits, then a moment of standing still."""

@@ -41,6 +41,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 @pytest.mark.realtime
+@pytest.mark.in_company
 @pytest.mark.parametrize("language", ["python", "c"])
 def test_a_robot_without_a_policy_is_held_for_a_person(
     edge_runtime: Command, tmp_path: Path, run_dir: Path, language: str
@@ -76,6 +77,7 @@ def test_a_robot_without_a_policy_is_held_for_a_person(
 
 
 @pytest.mark.realtime
+@pytest.mark.in_company
 def test_a_robot_that_knows_no_scenes_is_left_to_a_person(edge_runtime: Command, whole: Path, run_dir: Path) -> None:
     process = edge_runtime("run", "--config", whole, "--run-dir", run_dir, "--no-page")
     wait_for_state(run_dir, "ready", process)
@@ -110,6 +112,7 @@ def test_what_needs_scenes_or_a_policy_says_so(edge_runtime: Command, bare: Path
 
 
 @pytest.mark.realtime
+@pytest.mark.in_company
 def test_check_says_that_a_policy_is_missing_and_nothing_else(edge_runtime: Command, bare: Path) -> None:
     code, out, _ = ended(edge_runtime("check", "--config", bare))
     assert "none: it can be armed, and stands still" in " ".join(out.split())

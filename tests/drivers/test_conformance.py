@@ -17,7 +17,7 @@ from edge_runtime.testing import DriverConformance
 from edge_runtime.testing.driven_robot import DrivenRobot
 from tests.drivers.sdk.robots import robot_of, skeleton_driver
 
-pytestmark = pytest.mark.realtime
+pytestmark = [pytest.mark.realtime, pytest.mark.in_company]
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,14 +1,16 @@
-"""A hub that runs as its own process, as `edge-hub serve` starts it; an operator; and robots that hold keys."""
+"""A hub that runs `edge-hub serve` in a process of its own; an operator; and robots that hold keys."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 from securesystemslib.signer import CryptoSigner
@@ -23,8 +25,21 @@ from edge_runtime.releases.key_files import create_key, load_signer
 from edge_runtime.releases.sign import draft_release, sign_draft
 from hub.api.server import TOKEN_NAME
 from hub.cli import main as edge_hub
+from hub.entry import main as edge_hub_command
 from hub.hub import Hub, make_development_hub
 from tests.ota.repositories import HARDWARE, NETWORK, packed_release
+
+# Loading Python and its libraries takes longer than most tests do with a hub: a process that has them is forked.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["hub.api.server", "hub.cli"])
+
+
+def _edge_hub(words: list[str], output: Connection) -> None:
+    """Be the command with these words, and `output` its standard output."""
+    os.dup2(output.fileno(), 1)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.argv[:] = ["edge-hub", *words]
+    edge_hub_command()
 
 
 def signed(key: CryptoSigner, robot_id: str, nonce: str, **said: Any) -> SignedReport:
@@ -43,7 +58,8 @@ class ServedHub:
         self.packed = folder / "packed"
         self.hub: Hub = make_development_hub(folder / "hub", time.time())
         self.url = ""
-        self._process: subprocess.Popen[str] | None = None
+        self._process: ForkServerProcess | None = None
+        self._output: TextIO | None = None
         self.http = httpx.Client(timeout=10.0)
         try:
             self.start()
@@ -52,19 +68,19 @@ class ServedHub:
             raise
 
     def start(self, *options: str, ask: bool = True) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "hub", "serve", str(self.hub.folder), "--port", "0", *options],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        heard, output = _FORKS.Pipe(duplex=False)
+        words = ["serve", str(self.hub.folder), "--port", "0", *options]
+        self._process = _FORKS.Process(target=_edge_hub, args=(words, output), daemon=True)
+        self._process.start()
+        output.close()
+        self._output = os.fdopen(os.dup(heard.fileno()), encoding="utf-8")
+        for line in self._output:
             if line.startswith("serving"):
                 self.url = line.split()[-1]
                 break
         else:
-            raise AssertionError(f"the server ended with {self._process.wait()}")
+            self._process.join()
+            raise AssertionError(f"the server ended with {self._process.exitcode}")
         # The socket listens before the line is said: the first question waits for its answer.
         if ask:
             assert self.http.get(f"{self.url}/health").json() == {"healthy": True}
@@ -74,12 +90,14 @@ class ServedHub:
         process = self._process
         if process is None:
             return 0
-        process.send_signal(by)
-        status = process.wait(30.0)
-        assert process.stdout is not None
-        process.stdout.close()
+        assert process.pid is not None
+        os.kill(process.pid, by)
+        process.join(30.0)
+        assert process.exitcode is not None
+        assert self._output is not None
+        self._output.close()
         self._process = None
-        return status
+        return process.exitcode
 
     def close(self) -> None:
         self.stop()

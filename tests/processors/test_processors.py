@@ -13,7 +13,7 @@ from tests.processors import emulated
 from tests.processors.emulated import Emulated, UnavailableError
 from tests.processors.golden import pairs_on
 
-pytestmark = pytest.mark.emulated
+pytestmark = [pytest.mark.emulated, pytest.mark.timeout(600)]
 
 ARM_MODELS = {
     "cortex-a57": "NEON without dot product",

@@ -174,6 +174,7 @@ class TestOneThatCannotAct:
         robot.until(lambda: robot.operator.watcher.status().cannot_act != "")
         assert "it reaches 0.80 s" in next_step(robot.operator.watcher.status())
 
+    @pytest.mark.in_company
     def test_check_says_that_it_cannot_act_and_what_to_do(self, edge_runtime: Command, robot_toml: Path) -> None:
         process = edge_runtime("check", "--config", robot_toml)
         out, err = process.communicate(timeout=100)

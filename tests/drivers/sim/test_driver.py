@@ -31,6 +31,7 @@ def follow(
 
 
 @pytest.mark.realtime
+@pytest.mark.in_company
 def test_observations_carry_pictures_of_the_instant_they_name(start_cell: StartCell) -> None:
     cell = start_cell(lockstep=False)
     reader = FrameReader()
@@ -47,6 +48,7 @@ def test_observations_carry_pictures_of_the_instant_they_name(start_cell: StartC
 
 
 @pytest.mark.realtime
+@pytest.mark.in_company
 def test_without_power_the_arm_stands_and_its_feedback_stays_fresh(start_cell: StartCell) -> None:
     cell = start_cell(lockstep=False)
     before = cell.position()
@@ -64,6 +66,7 @@ def test_without_power_the_arm_stands_and_its_feedback_stays_fresh(start_cell: S
 
 
 @pytest.mark.realtime
+@pytest.mark.in_company
 def test_under_power_the_arm_follows_and_refuses_another_scene(start_cell: StartCell) -> None:
     cell = start_cell(lockstep=False)
     assert cell.lay_out(7, seed=3).answer == "ok"
@@ -86,6 +89,7 @@ def test_under_power_the_arm_follows_and_refuses_another_scene(start_cell: Start
 
 
 @pytest.mark.realtime
+@pytest.mark.in_company
 def test_when_commands_cease_the_arm_stops_by_itself_within_limits_and_stays(start_cell: StartCell) -> None:
     cell = start_cell(lockstep=False)
     follow(cell, 0.5, speed_rad_s=0.8)
