@@ -68,14 +68,17 @@ class Requests:
         return True
 
     def _ask_control(self, kind: OperatorKind) -> str:
-        command = self._command(kind)
+        return self._ask(self._command(kind))
+
+    def _ask(self, command: OperatorCommand) -> str:
+        """Ask control for it, until there is an answer; its detail, if it was granted."""
 
         def answer() -> Answered | None:
             report = self.watcher.report
             given = report.answer_to(command) if report is not None else None
             return None if given is None else Answered(given.answer, given.detail)
 
-        return self._request(self._commands, command, "control", kind.value, answer)
+        return self._request(self._commands, command, "control", command.kind.value, answer)
 
     def _command(self, kind: OperatorKind, instruction: str = "") -> OperatorCommand:
         return OperatorCommand(

@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import Refusal, SafetyError
-from edge_runtime.contracts.messages import Answer, Asker, GateState, OperatorCommand, OperatorKind
+from edge_runtime.contracts.messages import Answer, Asker, Authority, GateState, OperatorCommand, OperatorKind
 from edge_runtime.contracts.topics import OPERATOR
+from edge_runtime.control.authority import IN_FORCE, AuthorityInForce
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_pipeline import ChunkPipeline
 from edge_runtime.control.engine_watch import EngineWatch
@@ -36,6 +37,14 @@ _REQUESTS = {
     OperatorKind.STOP: Request.STOP,
 }
 
+_ARMING = (OperatorKind.ARM, OperatorKind.JOG)
+
+JITTER = "refused_jitter"
+"""The machine does not keep time well enough to move a robot."""
+
+LOCKSTEP = "refused_lockstep"
+"""Nobody jogs in virtual time, which no person lives in."""
+
 PACE = "refused_pace"
 """The policy is too slow for the reach of its plans, or for this robot's own limits on age."""
 
@@ -45,6 +54,7 @@ class OperatorRequests:
 
     Args:
         self_test: that arming waits for; None where there is no timing to measure.
+        authority: who moves the robot once it is armed.
         follows: whether control follows a policy at all.
         on_armed: called with the instant at which a granted arming was asked for, on the loop's clock.
         refusals: where overtaken requests are counted.
@@ -58,6 +68,7 @@ class OperatorRequests:
         loop: ControlLoop,
         clock: Clock,
         engine: EngineWatch,
+        authority: AuthorityInForce,
         pipeline: ChunkPipeline,
         speed: SpeedLimit,
         orders: StandingOrders,
@@ -69,7 +80,7 @@ class OperatorRequests:
     ) -> None:
         self._config = config
         self._port, self._loop, self._clock = port, loop, clock
-        self._engine, self._pipeline, self._speed = engine, pipeline, speed
+        self._engine, self._authority, self._pipeline, self._speed = engine, authority, pipeline, speed
         self._orders, self._black_box, self._self_test = orders, black_box, self_test
         self._follows, self._on_armed, self._refusals = follows, on_armed, refusals
         self._answers = RequestLedger()
@@ -90,7 +101,7 @@ class OperatorRequests:
         if command.kind is OperatorKind.INSTRUCT:
             # The engine's business, which says what became of it.
             return
-        if command.kind is OperatorKind.ARM and self._has_to_wait(command):
+        if command.kind in _ARMING and self._has_to_wait(command):
             return
         if self._answers.is_due(command):
             answer = self._carry_out(command)
@@ -103,7 +114,7 @@ class OperatorRequests:
         """Whether what arming depends on is not known yet, and may be in a moment."""
         if self._self_test is not None and self._self_test.grade is None:
             return True
-        return self._engine.may_be_about_to_speak(arm)
+        return arm.kind is OperatorKind.ARM and self._engine.may_be_about_to_speak(arm)
 
     def _detail_of(self, command: OperatorCommand, answer: str) -> str:
         """What a person should know of the answer: of the policy if she arms, and why the kernel refused."""
@@ -120,7 +131,7 @@ class OperatorRequests:
         if command.kind is OperatorKind.RESUME:
             self._pipeline.answer()
             return "done"
-        if command.kind is OperatorKind.ARM and command.stamp_ns < self._since_ns:
+        if command.kind in _ARMING and command.stamp_ns < self._since_ns:
             return RESTARTED
         self._orders.follow(self._loop.counters().faults)
         if self._orders.refuse(command):
@@ -138,20 +149,48 @@ class OperatorRequests:
             return PACE
         asked_ns = self._clock.now_ns()
         try:
+            if command.kind is OperatorKind.JOG:
+                return self._jog(command, asked_ns)
             if command.kind in (OperatorKind.REDUCE_SPEED, OperatorKind.RESTORE_SPEED):
                 reduced = self._speed.reduce(command.kind is OperatorKind.REDUCE_SPEED)
                 self._orders.reduce(self._speed.reduced is not None)
                 return reduced.name.lower()
             if command.kind is OperatorKind.ARM and not self._speed.may_arm:
-                return "refused_jitter"
+                return JITTER
+            self._authority.tend(asked_ns)
             result = self._loop.request(_REQUESTS[command.kind])
             self._orders.follow(self._loop.counters().faults)
             if command.kind is OperatorKind.ARM and result is Result.DONE:
                 if command.asker is Asker.PERSON:
                     self._orders.armed()
                 self._on_armed(asked_ns)
+                self._authority.armed(Authority.POLICY if self._follows else Authority.HOLD)
         except SafetyError as error:
             return str(error) if command.kind is not OperatorKind.STOP else None
+        return result.name.lower()
+
+    def _jog(self, command: OperatorCommand, asked_ns: int) -> str:
+        """Arm the robot for a person who jogs it, or hand over to her what is held and stands still."""
+        if self._clock.virtual:
+            return LOCKSTEP
+        if command.asker is not Asker.PERSON:
+            return PERSON_ONLY
+        self._authority.tend(asked_ns)
+        if self._authority.in_force is Authority.POLICY:
+            return IN_FORCE
+        if self._authority.may_be_taken_over:
+            if not self._authority.stands_still:
+                return Result.REFUSED_MOVING.name.lower()
+            self._authority.jogged_by(command.id, asked_ns)
+            return Result.DONE.name.lower()
+        if not self._speed.may_arm:
+            return JITTER
+        result = self._loop.request(Request.ARM)
+        self._orders.follow(self._loop.counters().faults)
+        if result is Result.DONE:
+            self._orders.armed()
+            self._on_armed(asked_ns)
+            self._authority.jogged_by(command.id, asked_ns)
         return result.name.lower()
 
     def _detail(self, answer: str) -> str:

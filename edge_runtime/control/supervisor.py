@@ -8,26 +8,34 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
 from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import (
+    JOG_SPEED_MAX,
     MAX_DETAIL_CHARS,
     MAX_PATH_CHARS,
     ActionChunk,
+    Authority,
     ChunkReceipt,
     ControlState,
     Heartbeat,
+    JogCommand,
+    JogStatus,
     OperatorCommand,
     SafetyReport,
 )
-from edge_runtime.contracts.topics import ACTION_CHUNK
+from edge_runtime.contracts.topics import ACTION_CHUNK, JOG
 from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.control.admission import Admission, Prediction
+from edge_runtime.control.authority import AuthorityInForce
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
 from edge_runtime.control.chunk_pipeline import ChunkPipeline, Declined, Taken
 from edge_runtime.control.engine_watch import EngineWatch
+from edge_runtime.control.jog_source import JogSource, Motion
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import TICK_NS
 from edge_runtime.control.native_loop import ControlLoop, Granted
@@ -118,6 +126,8 @@ class Supervisor:
             loop.request_stop()
         if orders.is_reduced:
             self._speed.reduce(True)
+        self._jog = JogSource(loop.config)
+        self._authority = AuthorityInForce(loop, self._jog, self._speed)
         # Virtual time has no jitter to measure.
         self._self_test = None if clock.virtual else SelfTest(config.control.self_test_s, TICK_NS, port.watchdog_ns)
         self._requests = OperatorRequests(
@@ -126,6 +136,7 @@ class Supervisor:
             loop=loop,
             clock=clock,
             engine=self._engine,
+            authority=self._authority,
             pipeline=self._pipeline,
             speed=self._speed,
             orders=orders,
@@ -160,6 +171,8 @@ class Supervisor:
         return receipt
 
     def _taken(self, chunk: ActionChunk, now_ns: int) -> Taken | Declined:
+        if self._authority.in_force is Authority.JOG:
+            return Declined(Refused(Refusal.JOGGED, "a person jogs the robot"), Prediction())
         if self._bundles is None:
             return Declined(Refused(Refusal.WRONG_BUNDLE, "control follows no policy, it only holds"), Prediction())
         problem = self._bundles.why_not(chunk.bundle_digest, time.monotonic_ns())
@@ -170,6 +183,50 @@ class Supervisor:
             return Declined(Refused(Refusal.NO_INSTRUCTION, "its instruction is not in force"), Prediction())
         active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
         return self._pipeline.take(chunk, now_ns, self._rest(), active_from_ns)
+
+    def take_jog(self, command: JogCommand) -> None:
+        """Hand what a person who jogs wants to the loop, or count why not.
+
+        Raises:
+            SafetyError: buffer and loop contradict each other, or the loop does not tick; control must not go on.
+        """
+        now_ns = self._clock.now_ns()
+        self._authority.tend(now_ns)
+        refused = self._jog.take(command, now_ns)
+        if refused is not None:
+            self._refusals.count(JOG.name, refused.refusal)
+            return
+        self._authority.heard(now_ns)
+        state, tick_ns = self._loop.snapshot_at_tick()
+        if state.state not in _FOLLOWS:
+            self._refusals.count(JOG.name, Refusal.NOT_ALLOWED_NOW)
+            return
+        n_joints = len(self._config.embodiment.joints)
+        start = Motion(
+            np.array([*state.q_rad[0:n_joints], state.gripper_m]), np.array([*state.dq_rad_s[0:n_joints], 0.0])
+        )
+        t_ns, knots = self._jog.plan(command, start, tick_ns)
+        self._pipeline.jog(command.sequence, command.stamp_ns, t_ns, knots, JOG_SPEED_MAX)
+
+    def jog_status(self) -> JogStatus:
+        """Where every axis is, and what became of the last commands."""
+        command, feedback = self._port.read_command(), self._port.read_feedback()
+        n_joints = len(self._config.embodiment.joints)
+        commanded, measured = [*self._window.commanded_rad.tolist(), self._window.gripper_m], [0.0] * (n_joints + 1)
+        if command is not None:
+            commanded = [*command.q_rad[:n_joints].tolist(), command.gripper_m]
+        if feedback is not None:
+            measured = [*feedback.q_rad[:n_joints].tolist(), feedback.gripper_m]
+        refused = self._jog.refused
+        return JogStatus(
+            stamp_ns=self._clock.now_ns(),
+            session=self._jog.session,
+            joint_digest=self._jog.joint_digest,
+            axes=self._jog.axes(commanded, measured),
+            refused_sequence=self._jog.refused_sequence,
+            refused=None if refused is None else refused.refusal.value,
+            detail="" if refused is None else refused.detail[:MAX_DETAIL_CHARS],
+        )
 
     def _rest(self) -> Posture:
         """Where the robot is commanded to be now."""
@@ -188,7 +245,7 @@ class Supervisor:
             SafetyError: buffer and loop contradict each other; control must not go on.
         """
         before = self._engine.pace
-        if self._engine.hear_status(status):
+        if self._engine.hear_status(status) and self._authority.in_force is not Authority.JOG:
             self._pipeline.drop(self._clock.now_ns())
         # An engine that was started again is told what was in force, which is no answer of anybody.
         if status.answer is InstructionAnswer.FOLLOWED and status.instruction_id > self._instruction_id:
@@ -229,6 +286,7 @@ class Supervisor:
             complete += self._receipts.followed(ticks["tick_ns"], ticks["plan_seq"])
         self._black_box.tend()
         self._orders.follow(self._loop.counters().faults)
+        self._authority.tend(self._clock.now_ns())
         return complete
 
     def report(self) -> SafetyReport:
@@ -237,7 +295,9 @@ class Supervisor:
         counters = self._loop.counters()
         window = self._window
         plan = self._buffer.plan
-        if counters.state not in _FOLLOWS:
+        authority = self._authority.in_force
+        is_jogged = authority is Authority.JOG
+        if counters.state not in _FOLLOWS or is_jogged:
             plan = None
         report = SafetyReport(
             stamp_ns=now_ns,
@@ -247,7 +307,7 @@ class Supervisor:
             chunk_sequence=plan.chunk_seq if plan is not None else None,
             chunk_age_ns=now_ns - plan.observation_ns if plan is not None else None,
             plan_left_ns=int(plan.t_ns[-1]) - now_ns if plan is not None else 0,
-            bundle_digest=self._bundle_digest,
+            bundle_digest=None if is_jogged else self._bundle_digest,
             safety_digest=self._config.safety.digest,
             stop_margin_rad=window.stop_margin_rad,
             position_measured_rad=tuple(window.measured_rad.tolist()),
@@ -271,6 +331,7 @@ class Supervisor:
             recording_problem=self._black_box.problem[:MAX_DETAIL_CHARS],
             gate=self._pipeline.gate,
             confidence=self._pipeline.confidence,
+            authority=authority,
         )
         window.restart()
         return report
