@@ -1,4 +1,4 @@
-"""The `edge-runtime` command: run, evaluate, monitor, operator, ota, check, claims, replay, kinematics, new."""
+"""The `edge-runtime` command: run, evaluate, monitor, operator, jog, ota, check, claims, replay, kinematics, new."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.cli import jog
 from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.contracts.command_line import VersionAction, exit_code
 from edge_runtime.contracts.console import DONE, EXIT_CODES, INTERRUPTED, loading
@@ -31,6 +32,7 @@ examples:
   edge-runtime evaluate --swapped         the same with wrong instructions: is language used at all?
   edge-runtime monitor                    look at a running robot from another terminal
   edge-runtime operator stop              let a running robot brake to rest, and latch that
+  edge-runtime jog                        move a robot's joints by hand, to bring it up
   edge-runtime ota status                 which bundle runs here, and which one is on its way
   edge-runtime check                      is this machine, and this bundle on it, fit?
   edge-runtime claims                     what this robot's settings let anyone claim about safety
@@ -128,6 +130,7 @@ def build_parser() -> argparse.ArgumentParser:
     monitor.add_argument("--seconds", type=_seconds, metavar="T", help="end after so long (default: Ctrl-C)")
 
     _add_operator(commands)
+    jog.add(commands)
     _add_ota(commands)
 
     check = commands.add_parser(
@@ -324,7 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     with loading():
-        command = _command(options.command)
+        command = options.run if hasattr(options, "run") else _command(options.command)
     return command(options)
 
 

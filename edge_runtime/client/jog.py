@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_runtime.client.requests import ANSWER_TIMEOUT_S, Requests
 from edge_runtime.client.status_lines import state_line, verdicts_line
-from edge_runtime.contracts.errors import OperatorError
+from edge_runtime.contracts.errors import OperatorError, Refusal
 from edge_runtime.contracts.messages import (
     Asker,
     AxisSpeeds,
@@ -38,6 +38,8 @@ _STANDS_STILL_S = 1.0
 _ARRIVED = 1e-6
 _MEASURED_S = 0.3
 _REST_S = 5.0
+_MOMENTARY = {Refusal.STALE.value, Refusal.DUPLICATE.value, Refusal.OUT_OF_ORDER.value, Refusal.NOT_ALLOWED_NOW.value}
+"""Refusals of a command that the next one does not suffer."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +142,15 @@ class Jog(Requests):
         self._session, self._sequence = command.id, 0
         self.wait_until(lambda: self.is_in_force, ANSWER_TIMEOUT_S)
 
-    def say(self, speeds: Mapping[str, float]) -> None:
-        """Let these axes move, and all others stand still, for `VALID_S` from now; say it again to go on.
+    def say(self, speeds: Mapping[str, float], wanted_s: float | None = None) -> None:
+        """Let these axes move, and all others stand still, for `VALID_S`; say it again to go on.
 
         Args:
             speeds: of axes by name, in rad/s or m/s; none: everything comes to rest. At most `JOG_SPEED_MAX` of an
                 axis's limit, else control refuses it (`status.refused`).
+            wanted_s: when that was last known to be wanted, on the monotonic clock; None: now.
         """
-        self._say(AxisSpeeds(speeds=dict(speeds)))
+        self._say(AxisSpeeds(speeds=dict(speeds)), wanted_s)
 
     def say_target(self, targets: Mapping[str, float], speed_scale: float = SPEED) -> None:
         """Let these axes go towards these positions, and all others stand still, for `VALID_S` from now.
@@ -158,7 +161,7 @@ class Jog(Requests):
         """
         self._say(AxisTargets(targets=dict(targets), speed_scale=speed_scale))
 
-    def _say(self, motion: AxisSpeeds | AxisTargets) -> None:
+    def _say(self, motion: AxisSpeeds | AxisTargets, wanted_s: float | None = None) -> None:
         status = self.status
         if status is None or not self._session:
             raise ValueError("begin() comes first")
@@ -166,7 +169,7 @@ class Jog(Requests):
         command = JogCommand(
             session=self._session,
             sequence=self._sequence,
-            stamp_ns=time.monotonic_ns(),
+            stamp_ns=time.monotonic_ns() if wanted_s is None else round(wanted_s * 1e9),
             valid_ns=round(VALID_S * 1e9),
             joint_digest=status.joint_digest,
             motion=motion,
@@ -189,7 +192,7 @@ class Jog(Requests):
         """
         before = self.axis(name)
         target = before.commanded + by
-        started_s = time.monotonic()
+        started_s, first = time.monotonic(), self._sequence
         reason, said_s = "", 0.0
         progress, progress_s = before.commanded, started_s
         try:
@@ -198,7 +201,7 @@ class Jog(Requests):
                     self.say_target({name: target}, speed_scale)
                     said_s = time.monotonic()
                 self._listen(SAID_S / 2)
-                self._require_granted()
+                self._require_granted(first)
                 if abs(now.commanded - progress) > _ARRIVED:
                     progress, progress_s = now.commanded, time.monotonic()
                 elif time.monotonic() - progress_s > _STANDS_STILL_S:
@@ -221,14 +224,15 @@ class Jog(Requests):
             elapsed_s=time.monotonic() - started_s,
         )
 
-    def _require_granted(self) -> None:
+    def _require_granted(self, first: int) -> None:
+        """Raise if control refuses the commands that came after number `first`."""
         status = self.status
-        if status is None or not self._session:
+        if status is None:
             return
         if status.session != self._session:
             problem = f"does not let this one jog any more: {state_line(self.watcher.status())}"
             raise OperatorError("control", "jog", problem, answered=True, answer="other_session")
-        if status.refused is not None and status.refused_sequence > 0:
+        if status.refused is not None and status.refused not in _MOMENTARY and status.refused_sequence > first:
             raise OperatorError("control", "jog", f"refused: {status.detail}", answered=True, answer=status.refused)
 
     def why_it_stands_still(self, axis: JogAxis, direction: float) -> str:
