@@ -33,10 +33,11 @@ def add(commands: Subcommands) -> None:
             "Moves one axis of a running robot (`edge-runtime run --hold` in another terminal) through its safety "
             "kernel, at a tenth of its speed limit. Without AXIS it listens to the keyboard, and shows where every "
             "axis is and why it stands still: `a` arms the robot for jogging, a press of an arrow key is one small "
-            "step, and while the key is held, and the terminal repeats it, the axis moves. It decelerates when "
-            "the key is let go (0.15 s later where the terminal does not tell), and within a quarter of a second of "
-            "losing the terminal or this process. Space stops the robot and latches that. With AXIS and BY it moves that one, lets the "
-            "robot hold there, and says what was commanded and measured. Refused while a policy moves the robot."
+            "step, and while the key is held, and the terminal repeats it, the axis moves. It decelerates when the "
+            "key is let go (0.15 s later where the terminal does not tell), and within a quarter of a second of "
+            "losing the terminal or this process. Space stops the robot and latches that. With AXIS and BY it moves "
+            "that one, lets the robot hold there, and says what was commanded and measured. Refused while a policy "
+            "moves the robot."
         ),
         examples=(
             "edge-runtime jog\n"

@@ -153,7 +153,7 @@ class JogSource:
                 i = self._names.index(name)
                 fastest = motion.speed_scale * float(self._speed_max[i])
                 distance = value - float(position[i])
-                wanted[i] = _speed_towards(distance, fastest, float(self._acceleration[i]))
+                wanted[i] = _speed_towards(distance, float(speed[i]), fastest, float(self._acceleration[i]))
                 if abs(distance) <= self._acceleration[i] * _STEP_S * _STEP_S:
                     arrives[i] = value
         change = self._acceleration * _STEP_S
@@ -180,7 +180,12 @@ class JogSource:
         )
 
 
-def _speed_towards(distance: float, fastest: float, acceleration: float) -> float:
-    """From which a step's braking at a time still ends in front of what is so far away."""
-    brake = acceleration * _STEP_S / 2.0
-    return math.copysign(min(fastest, math.sqrt(brake * brake + 2.0 * acceleration * abs(distance)) - brake), distance)
+def _speed_towards(distance: float, speed: float, fastest: float, acceleration: float) -> float:
+    """The largest speed at the end of a step from which braking still ends in front of what was `distance` away.
+
+    A step's way is its mean speed times its time: v²/(2a) = d - (speed + v) t / 2.
+    """
+    half = acceleration * _STEP_S / 2.0
+    along = math.copysign(speed, speed * distance)
+    room = half * half + 2.0 * acceleration * abs(distance) - 2.0 * half * along
+    return math.copysign(min(fastest, max(0.0, math.sqrt(max(0.0, room)) - half)), distance)
