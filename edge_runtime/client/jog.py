@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from edge_runtime.client.requests import ANSWER_TIMEOUT_S, Requests
 from edge_runtime.client.status_lines import state_line, verdicts_line
 from edge_runtime.contracts.errors import OperatorError, Refusal
@@ -35,6 +37,10 @@ SPEED = 0.1
 
 _HEARD_S = 5.0
 _STANDS_STILL_S = 1.0
+_CREEPS = 0.05
+"""An axis that is slower than this share of what was asked for is held back: near something it may creep for ever."""
+_ROUGH = ("setpoint_none", "limit_acceleration", "limit_jerk")
+"""What acts in every beginning and end of a motion, and explains no standstill where anything else acts."""
 _ARRIVED = 1e-6
 _MEASURED_S = 0.3
 _REST_S = 5.0
@@ -202,10 +208,10 @@ class Jog(Requests):
                     said_s = time.monotonic()
                 self._listen(SAID_S / 2)
                 self._require_granted(first)
-                if abs(now.commanded - progress) > _ARRIVED:
+                if time.monotonic() - progress_s > _STANDS_STILL_S:
+                    if abs(now.commanded - progress) < _CREEPS * speed_scale * now.speed_max * _STANDS_STILL_S:
+                        reason = self.why_it_stands_still(now, by)
                     progress, progress_s = now.commanded, time.monotonic()
-                elif time.monotonic() - progress_s > _STANDS_STILL_S:
-                    reason = self.why_it_stands_still(now, by)
         finally:
             if self.is_in_force:
                 self.say({})
@@ -243,7 +249,8 @@ class Jog(Requests):
         status = self.watcher.status()
         if status.state not in ("active", "holding"):
             return state_line(status)
-        return verdicts_line(status)
+        acting = tuple(name for name in status.verdicts if name not in _ROUGH) or status.verdicts
+        return verdicts_line(msgspec.structs.replace(status, verdicts=acting))
 
     def stop(self) -> None:
         """Let the robot decelerate and latch a fault, which only a person resets."""
