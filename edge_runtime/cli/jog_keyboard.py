@@ -24,6 +24,7 @@ from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import JOG_SPEED_MAX, Asker, AxisUnit, JogAxis
 from edge_runtime.contracts.text import printable
 
+_MOTION = ("left", "right")
 _TURN_S = 0.01
 _DRAW_S = 0.1
 _FROZEN_S = 0.25
@@ -92,6 +93,7 @@ class _Keyboard:
         self._told = "Press a to arm the robot for jogging."
         self._said_s = self._drawn_s = 0.0
         self._was_moving = False
+        self._keys_are_old = False
         self._progress, self._progress_s = math.nan, 0.0
         self.has_left = False
 
@@ -107,14 +109,14 @@ class _Keyboard:
             now_s = time.monotonic()
             if now_s - turn_s > _FROZEN_S:
                 self._let_go()
-                self._terminal.forget()
-                keys = []
-            turn_s = now_s
+                self._keys_are_old = True
+            keys_were_old, self._keys_are_old = self._keys_are_old, False
             for key in keys:
+                # A stop is never old.
+                if key.name in _MOTION and (keys_were_old or self._keys_are_old):
+                    continue
                 self._press(key, now_s)
-            if keys:
-                # What was asked for meanwhile may have taken a while.
-                turn_s = time.monotonic()
+            turn_s = time.monotonic() if self._keys_are_old else now_s
             self._say(turn_s)
             self._jog.watcher.receive(0.0)
             if turn_s - self._drawn_s >= _DRAW_S:
@@ -122,7 +124,7 @@ class _Keyboard:
                 self._terminal.write(self._screen(turn_s).encode())
 
     def _press(self, key: Key, now_s: float) -> None:
-        if key.name in ("left", "right"):
+        if key.name in _MOTION:
             direction = self._key.stroke(1 if key.name == "right" else -1, key.stroke, now_s)
             if direction and self._jog.is_in_force:
                 self._begin_step(direction, now_s)
@@ -160,8 +162,8 @@ class _Keyboard:
             self._told = told
         except OperatorError as error:
             self._told = str(error)
-        self._key.let_go()
-        self._terminal.forget()
+        # It may have taken a while.
+        self._keys_are_old = True
 
     def _begin_step(self, direction: int, now_s: float) -> None:
         axis = self._axis

@@ -71,7 +71,7 @@ class KeyReader:
             elif (found := _APPLICATION.match(data)) is not None:
                 keys.append(Key(_ARROWS[found[1]]))
                 data = data[found.end() :]
-            elif data[:2] in (b"\x1b[", b"\x1bO") and len(data) < _PENDING_MAX_BYTES:
+            elif data == b"\x1b" or (data[:2] in (b"\x1b[", b"\x1bO") and len(data) < _PENDING_MAX_BYTES):
                 self._pending = data
                 break
             else:
@@ -101,9 +101,10 @@ class KeyReader:
             return [Key("ctrl-c", stroke)]
         return [Key(key.name, stroke) for key in _plain(code)]
 
-    def give_up(self) -> None:
-        """Forget the beginning of a sequence whose end does not come."""
-        self._pending = b""
+    def give_up(self) -> list[Key]:
+        """Nothing followed for a while: a lone escape was that key, and the beginning of a sequence is forgotten."""
+        pending, self._pending = self._pending, b""
+        return [Key("escape")] if pending == b"\x1b" else []
 
 
 def _number(digits: bytes) -> int:
@@ -152,8 +153,7 @@ class RawTerminal:
             EOFError: the terminal has gone.
         """
         if not select.select([self._keys], [], [], timeout_s)[0]:
-            self._reader.give_up()
-            return []
+            return self._reader.give_up()
         try:
             data = os.read(self._keys, _READ_BYTES)
         except OSError as error:
@@ -161,11 +161,6 @@ class RawTerminal:
         if not data:
             raise EOFError("the terminal has gone")
         return self._reader.feed(data)
-
-    def forget(self) -> None:
-        """Drop what was typed and not read yet."""
-        termios.tcflush(self._keys, termios.TCIFLUSH)
-        self._reader.give_up()
 
     def write(self, data: bytes) -> None:
         """Show `data`.

@@ -119,7 +119,10 @@ class Jog(Requests):
             OperatorError: control is not heard.
         """
         if not self.wait_until(lambda: self.status is not None, _HEARD_S) or self.status is None:
-            raise OperatorError("control", "jog", f"has not been heard for {_HEARD_S:g} s", answered=False)
+            where = (
+                f"is a robot running in {self._run_dir}? `edge-runtime run --hold` runs one; --run-dir names its folder"
+            )
+            raise OperatorError("control", "jog", f"has not been heard for {_HEARD_S:g} s; {where}", answered=False)
         return self.status.axes
 
     def axis(self, name: str) -> JogAxis:
@@ -196,25 +199,13 @@ class Jog(Requests):
         Raises:
             OperatorError: refused: no such axis, outside of its range, another session.
         """
-        before = self.axis(name)
-        target = before.commanded + by
-        started_s, first = time.monotonic(), self._sequence
-        reason, said_s = "", 0.0
-        progress, progress_s = before.commanded, started_s
+        before, started_s = self.axis(name), time.monotonic()
         try:
-            while not reason and abs((now := self.axis(name)).commanded - target) > _ARRIVED:
-                if time.monotonic() - said_s >= SAID_S:
-                    self.say_target({name: target}, speed_scale)
-                    said_s = time.monotonic()
-                self._listen(SAID_S / 2)
-                self._require_granted(first)
-                if time.monotonic() - progress_s > _STANDS_STILL_S:
-                    if abs(now.commanded - progress) < _CREEPS * speed_scale * now.speed_max * _STANDS_STILL_S:
-                        reason = self.why_it_stands_still(now, by)
-                    progress, progress_s = now.commanded, time.monotonic()
-        finally:
+            reason = self._go(name, before.commanded + by, speed_scale)
+        except BaseException:
             if self.is_in_force:
                 self.say({})
+            raise
         settle_s = time.monotonic() + _MEASURED_S
         self.wait_until(lambda: time.monotonic() > settle_s, _REST_S)
         after = self.axis(name)
@@ -230,6 +221,31 @@ class Jog(Requests):
             elapsed_s=time.monotonic() - started_s,
         )
 
+    def _go(self, name: str, target: float, speed_scale: float) -> str:
+        """Let an axis go to `target`, and wait until it stands there; empty, or why it goes no further."""
+        first, said_s = self._sequence, 0.0
+        axis, progress_s = self.axis(name), time.monotonic()
+        progress, arrived_ns = axis.commanded, 0
+        while True:
+            now_s, axis, status = time.monotonic(), self.axis(name), self.status
+            stamp_ns = status.stamp_ns if status is not None else 0
+            if abs(axis.commanded - target) > _ARRIVED:
+                arrived_ns = 0
+            elif arrived_ns and stamp_ns > arrived_ns:
+                # Seen there twice: it does not merely come by.
+                return ""
+            else:
+                arrived_ns = arrived_ns or stamp_ns
+            if now_s - progress_s > _STANDS_STILL_S:
+                if abs(axis.commanded - progress) < _CREEPS * speed_scale * axis.speed_max * _STANDS_STILL_S:
+                    return self.why_it_stands_still(axis, target - axis.commanded)
+                progress, progress_s = axis.commanded, now_s
+            if now_s - said_s >= SAID_S:
+                self.say_target({name: target}, speed_scale)
+                said_s = now_s
+            self._listen(SAID_S / 2)
+            self._require_granted(first)
+
     def _require_granted(self, first: int) -> None:
         """Raise if control refuses the commands that came after number `first`."""
         status = self.status
@@ -238,7 +254,8 @@ class Jog(Requests):
         if status.session != self._session:
             problem = f"does not let this one jog any more: {state_line(self.watcher.status())}"
             raise OperatorError("control", "jog", problem, answered=True, answer="other_session")
-        if status.refused is not None and status.refused not in _MOMENTARY and status.refused_sequence > first:
+        is_of_this_move = first < status.refused_sequence <= self._sequence
+        if status.refused is not None and status.refused not in _MOMENTARY and is_of_this_move:
             raise OperatorError("control", "jog", f"refused: {status.detail}", answered=True, answer=status.refused)
 
     def why_it_stands_still(self, axis: JogAxis, direction: float) -> str:

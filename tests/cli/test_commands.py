@@ -25,7 +25,7 @@ from edge_runtime.cli.evaluate import percentiles, wilson_interval
 from edge_runtime.client.status import Watcher
 from tests.cli.conftest import Command, traces
 
-COMMANDS = ("run", "evaluate", "monitor", "operator", "ota", "check", "claims", "replay", "kinematics", "new")
+COMMANDS = ("run", "evaluate", "monitor", "operator", "jog", "ota", "check", "claims", "replay", "kinematics", "new")
 
 
 def test_every_command_is_in_the_help_and_in_its_examples() -> None:
@@ -67,6 +67,12 @@ def test_help_teaches_by_example(command: list[str], capsys: pytest.CaptureFixtu
         ["monitor", "--seconds", "nan"],
         ["monitor", "--seconds", "-1"],
         ["operator", "stop", "--run-dir", "x" * 100],
+        ["jog", "joint1", "far"],
+        ["jog", "joint1", "nan"],
+        ["jog", "joint1", "0.1", "--speed", "26"],
+        ["jog", "joint1", "0.1", "--speed", "0"],
+        ["jog", "joint1"],
+        ["jog"],
         ["ota"],
         ["ota", "install"],
     ],

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -31,52 +27,26 @@ from edge_runtime.contracts.messages import Asker, Authority
 from edge_runtime.contracts.topics import JOG
 from edge_runtime.ipc.port import DriverPort
 from edge_runtime.processes import HOLDING, port_name
+from edge_runtime.testing.jog_typist import LEFT, RIGHT, Typist, WatchedRobot, jog_command
 from tests.system.conftest import Robot
 
-RIGHT, LEFT = b"\x1b[C", b"\x1b[D"
-REPEAT_S = 0.033
 BRAKING_S = 0.05
 """V/A + 2 A/J + 2 T of the slowest joint at a quarter of its speed, and a little for the test's own look at it."""
 STEP_RAD = 0.5 * np.pi / 180.0
 
 
-@dataclass
-class HeldRobot:
+class HeldRobot(WatchedRobot):
     """The simulated arm, held without a policy, and a person beside it."""
 
-    run_dir: Path
-    table: ProcessTable
-    operator: Operator
-    port: DriverPort
+    def __init__(self, run_dir: Path, operator: Operator, port: DriverPort) -> None:
+        super().__init__(port)
+        self.run_dir, self.operator = run_dir, operator
 
     def until(self, condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
         assert self.operator.wait_until(condition, timeout_s), self.operator.watcher.status()
 
     def state_is(self, *states: str) -> None:
         self.until(lambda: self.operator.watcher.control_state in states)
-
-    def position_rad(self) -> np.ndarray:
-        command = self.port.read_command()
-        assert command is not None
-        return command.q_rad
-
-    def moves(self) -> bool:
-        command = self.port.read_command()
-        return command is not None and bool((command.dq_rad_s != 0.0).any())
-
-    def rest_after_s(self, since_s: float, timeout_s: float = 5.0) -> float:
-        """How long after `since_s` the joints were commanded to stand still, from when on they do."""
-        last_s = since_s
-        while time.monotonic() - last_s < 0.3:
-            if self.moves():
-                last_s = time.monotonic()
-            assert last_s - since_s < timeout_s, "it goes on moving"
-            time.sleep(0.001)
-        return last_s - since_s
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", "from edge_runtime.cli import main; main()", *map(str, arguments)]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +62,7 @@ def started() -> Iterator[HeldRobot]:
             operator.on_wait = table.tend
             assert operator.wait_until(lambda: operator.watcher.control_state == "ready", 60.0)
             with DriverPort.attach(port_name(run_dir)) as port:
-                yield HeldRobot(run_dir, table, operator, port)
+                yield HeldRobot(run_dir, operator, port)
     finally:
         shutil.rmtree(run_dir, ignore_errors=True)
 
@@ -112,9 +82,7 @@ def robot(started: HeldRobot) -> HeldRobot:
 
 
 def jog(run_dir: Path, *arguments: object) -> tuple[int, str, str]:
-    done = subprocess.run(
-        command("jog", *arguments, "--run-dir", run_dir), capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run(jog_command(run_dir, *arguments), capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -160,7 +128,7 @@ def test_it_goes_as_far_as_the_limits_let_it_and_says_why_no_further(robot: Held
 def jogging_process(robot: HeldRobot) -> subprocess.Popen[str]:
     """`edge-runtime jog joint1` on a long way, in motion."""
     far = "+1.0" if robot.position_rad()[0] < 0.0 else "-1.0"
-    process = subprocess.Popen(command("jog", "joint1", far, "--run-dir", robot.run_dir), text=True)
+    process = subprocess.Popen(jog_command(robot.run_dir, "joint1", far), text=True)
     deadline_s = time.monotonic() + 20.0
     while not robot.moves() and time.monotonic() < deadline_s:
         time.sleep(0.005)
@@ -191,73 +159,12 @@ def test_a_jog_process_that_dies_or_freezes_leaves_a_robot_at_rest(robot: HeldRo
         assert np.abs(robot.position_rad() - rest_rad).max() < 1.0
 
 
-class Typist:
-    """`edge-runtime jog` on a terminal, and a person who types on it."""
-
-    def __init__(self, robot: HeldRobot, *, tells_release: bool = False) -> None:
-        self.seen = b""
-        self.pid, self.terminal = pty.fork()
-        if self.pid == 0:
-            arguments = command("jog", "--run-dir", robot.run_dir)
-            os.execv(arguments[0], arguments)
-        os.set_blocking(self.terminal, False)
-        self.see(rb"\x1b\[\?u\x1b\[c", 20.0)
-        self.type(b"\x1b[?0u\x1b[?62;c" if tells_release else b"\x1b[?62;c")
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.terminal, keys)
-
-    def look(self) -> None:
-        try:
-            while data := os.read(self.terminal, 65536):
-                self.seen = (self.seen + data)[-200_000:]
-        except OSError:
-            return
-
-    def see(self, pattern: bytes, timeout_s: float = 10.0) -> None:
-        """Wait until that is on the screen, in what was drawn from now on."""
-        self.seen = b""
-        deadline_s = time.monotonic() + timeout_s
-        while not re.search(pattern, self.seen):
-            self.look()
-            assert time.monotonic() < deadline_s, self.seen[-4000:].decode(errors="replace")
-            time.sleep(0.01)
-
-    def hold(self, key: Sequence[bytes], seconds: float) -> float:
-        """Hold a key: pressed, and after a pause repeated; the instant of the last repetition."""
-        self.type(key[0])
-        time.sleep(0.3)
-        until_s = time.monotonic() + seconds
-        while (last_s := time.monotonic()) < until_s:
-            self.type(key[-1])
-            self.look()
-            time.sleep(REPEAT_S)
-        return last_s
-
-    def ended(self, timeout_s: float = 10.0) -> int | None:
-        deadline_s = time.monotonic() + timeout_s
-        while time.monotonic() < deadline_s:
-            self.look()
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.pid = 0
-                return os.waitstatus_to_exitcode(status)
-            time.sleep(0.02)
-        return None
-
-    def close(self) -> None:
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        os.close(self.terminal)
-
-
 @pytest.fixture
 def typist(robot: HeldRobot) -> Iterator[Callable[..., Typist]]:
     sat: list[Typist] = []
 
     def sit_down(**options: bool) -> Typist:
-        sat.append(Typist(robot, **options))
+        sat.append(Typist(robot.run_dir, **options))
         return sat[-1]
 
     yield sit_down
