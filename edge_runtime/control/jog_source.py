@@ -16,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages import JOG_SPEED_MAX, AxisSpeeds, AxisUnit, JogAxis, JogCommand
+from edge_runtime.contracts.messages import (
+    JOG_SPEED_MAX,
+    MAX_AXIS_NAME_CHARS,
+    AxisSpeeds,
+    AxisUnit,
+    JogAxis,
+    JogCommand,
+)
 from edge_runtime.control.chunk_buffer import Refused
 from edge_runtime.safety import KernelConfig
 
@@ -47,8 +54,7 @@ class JogSource:
     """
 
     def __init__(self, config: KernelConfig) -> None:
-        gripper = "gripper" if "gripper" not in config.joint_names else "gripper_opening"
-        self._names = (*config.joint_names, gripper)
+        self._names = _axis_names(config.joint_names)
         self._joint_digest = config.joint_digest
         self._low = np.array([*config.q_min_rad, config.gripper_min_m])
         self._high = np.array([*config.q_max_rad, config.gripper_max_m])
@@ -178,6 +184,13 @@ class JogSource:
             )
             for i, name in enumerate(self._names)
         )
+
+
+def _axis_names(joint_names: tuple[str, ...]) -> tuple[str, ...]:
+    """What joints and gripper are called; joints by number where a name is longer than what travels."""
+    if any(len(name) > MAX_AXIS_NAME_CHARS for name in joint_names):
+        joint_names = tuple(f"joint{i + 1}" for i in range(len(joint_names)))
+    return (*joint_names, "gripper" if "gripper" not in joint_names else "gripper_opening")
 
 
 def _speed_towards(distance: float, speed: float, fastest: float, acceleration: float) -> float:

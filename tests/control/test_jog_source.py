@@ -170,10 +170,9 @@ def test_the_gripper_is_an_axis_beside_the_joints_whatever_they_are_called() -> 
     axes = JogSource(CONFIG).axes([0.0] * 4, [0.0] * 4)
     assert [axis.name for axis in axes] == ["a", "b", "c", "gripper"]
     assert [axis.unit for axis in axes] == [AxisUnit.RAD] * 3 + [AxisUnit.M]
-    taken = make_config(joint_names=("a", "gripper", "c"))
-    assert [axis.name for axis in JogSource(taken).axes([0.0] * 4, [0.0] * 4)] == [
-        "a",
-        "gripper",
-        "c",
-        "gripper_opening",
-    ]
+    for joints, names in (
+        (("a", "gripper", "c"), ["a", "gripper", "c", "gripper_opening"]),
+        (("a", "b" * 65, "c"), ["joint1", "joint2", "joint3", "gripper"]),
+    ):
+        other = JogSource(make_config(joint_names=joints))
+        assert [axis.name for axis in other.axes([0.0] * 4, [0.0] * 4)] == names
