@@ -156,7 +156,7 @@ class ChunkBuffer:
     def offer_motion(
         self, number: int, asked_ns: int, t_ns: npt.NDArray[np.int64], knots: Float64Array, speed_scale: float
     ) -> Offer:
-        """A plan that is nobody's policy's; `take` makes it so.
+        """A plan that is a person's and no policy's; `take` makes it so.
 
         Args:
             number: of what asked for it, for reports.
@@ -173,6 +173,7 @@ class ChunkBuffer:
             q_rad=knots[:, :-1],
             gripper_m=knots[:, -1],
             speed_scale=speed_scale,
+            is_a_persons=True,
         )
         return Offer(plan, 0, int(t_ns[0]), 0)
 

@@ -22,7 +22,7 @@ from edge_runtime.control.black_box import BlackBox, Origin
 from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.supervisor import Supervisor
 from edge_runtime.ipc.bus import Refusals
-from edge_runtime.safety import State
+from edge_runtime.safety import Reason, State
 from tests.control.control_process import make_config
 from tests.control.stepped import SteppedLoop
 from tests.control.supervised import CONFIG, Bench, RealClock, chunk_at, engine_status
@@ -319,6 +319,28 @@ def test_what_she_did_wrong_is_told(held: Held) -> None:
     assert (status.refused_sequence, status.refused) == (1, "unknown_axis")
     assert status.detail == "this robot has no axis 'elbow'; it has: a, b, c, gripper"
     assert refused(held) == {"jog.unknown_axis": 1}
+
+
+def test_a_person_moves_a_robot_whose_policy_has_died(tmp_path: Path) -> None:
+    with SteppedLoop(priority=0, stall_timeout_s=0.1) as stepped:
+        bench = Bench(stepped, tmp_path, clock=RealClock(stepped))
+        ready(bench)
+        bench.supervisor.take_engine_status(engine_status(1))
+        assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+        stepped.tick(5000)
+        assert "policy_stalled" in [
+            reason.name.lower() for reason in Reason if reason & stepped.loop.counters().reasons
+        ]
+        assert bench.supervisor.take_chunk(chunk_at(stepped.now_ns, 1)) is None
+        stepped.tick(20)
+        assert bench.state() is State.HOLDING, "plans of a policy that is lost are not followed"
+        assert bench.ask(bench.command(OperatorKind.DISARM)) == "done"
+        stepped.tick(20)
+        jogger = Jogger(bench)
+        assert jogger.begin() == "done"
+        stepped.tick(5000)
+        jogger.say(SPEED)
+        assert bench.state() is State.ACTIVE
 
 
 def test_in_virtual_time_nobody_jogs(tmp_path: Path) -> None:
