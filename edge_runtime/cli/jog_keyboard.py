@@ -18,6 +18,7 @@ from pathlib import Path
 from edge_runtime.cli.dead_man import DeadManKey
 from edge_runtime.cli.keys import Key, RawTerminal, Stroke
 from edge_runtime.client.jog import SAID_S, Jog
+from edge_runtime.client.status import Status
 from edge_runtime.client.status_lines import next_step, speed_line, state_line
 from edge_runtime.contracts.console import DONE, FAILED
 from edge_runtime.contracts.errors import OperatorError
@@ -33,10 +34,11 @@ _STEP = {AxisUnit.RAD: math.radians(0.5), AxisUnit.M: 0.001}
 _STEP_TIME_S = 0.6
 _SPEEDS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, JOG_SPEED_MAX)
 _STANDS_STILL_S = 0.4
-_BAR = 24
+_BAR = 7
+_HEAD = f"     {'axis':12} commanded  measured           from             to  to an end"
 _HELP = (
-    "arrows left, right: one press is one small step, holding the key moves the axis until it is let go",
-    "arrows up, down, or 1 to 9: axis   [ ]: slower, faster   u: degrees   SPACE: STOP, latched",
+    "hold left or right: the axis moves while the key is held; a press is one step",
+    "SPACE: STOP, latched   up, down, 1 to 9: axis   [ ]: speed   u: degrees",
     "a: arm for jogging   r: reset after a stop   q: disarm and leave",
 )
 _ENTER = b"\x1b[?1049h\x1b[?25l"
@@ -90,7 +92,7 @@ class _Keyboard:
         self._key = DeadManKey()
         self._step: tuple[str, float, float] | None = None
         """Axis, target, and until when it is gone for."""
-        self._told = "Press a to arm the robot for jogging."
+        self._told = ""
         self._said_s = self._drawn_s = 0.0
         self._was_moving = False
         self._keys_are_old = False
@@ -201,8 +203,9 @@ class _Keyboard:
             f"edge-runtime jog   {mode}   speed {self._speed:.0%} of the axis's limit, at most {JOG_SPEED_MAX:.0%}",
             f"state   {state_line(status)}",
             f"speed   {speed_line(status)}",
-            f"next    {next_step(status, self._run_dir) or 'nothing'}",
+            f"next    {self._next_step(status)}",
             "",
+            _HEAD,
             *(self._row(i, axis) for i, axis in enumerate(axes)),
             "",
             f"moves   {self._why(now_s)}",
@@ -214,21 +217,29 @@ class _Keyboard:
         width = shutil.get_terminal_size().columns
         return "\x1b[H" + "".join(f"{printable(line, None)[:width]}\x1b[K\r\n" for line in lines) + "\x1b[J"
 
+    def _next_step(self, status: Status) -> str:
+        if self._jog.is_in_force and status.state in ("active", "holding", "stopping"):
+            return "hold an arrow key; q disarms and leaves"
+        if status.state == "ready":
+            return "a arms the robot for jogging"
+        if status.state == "fault":
+            return f"{next_step(status, self._run_dir)} Or here: r resets, then a arms"
+        return next_step(status, self._run_dir) or "nothing"
+
     def _row(self, i: int, axis: JogAxis) -> str:
         factor, unit = self._shown_in(axis)
         share = (axis.commanded - axis.position_min) / max(axis.position_max - axis.position_min, 1e-9)
         place = min(max(round(share * (_BAR - 1)), 0), _BAR - 1)
         bar = "-" * place + "|" + "-" * (_BAR - 1 - place)
         room = min(axis.commanded - axis.position_min, axis.position_max - axis.commanded)
-        return (
-            f"{'>' if i == self._selected else ' '} {i + 1:2} {axis.name:14.14} {axis.commanded * factor:9.3f} {unit}"
-            f"  [{bar}] {axis.position_min * factor:9.3f} to {axis.position_max * factor:9.3f}"
-            f"  {room * factor:8.3f} to its end  measured {axis.measured * factor:9.3f}"
-        )
+        numbers = [axis.commanded, axis.measured, axis.position_min, axis.position_max, room]
+        commanded, measured, low, high, room_left = (f"{number * factor:9.3f}" for number in numbers)
+        mark = ">" if i == self._selected else " "
+        return f"{mark} {i + 1:2} {axis.name:12.12} {commanded} {measured} {unit:3} {low} [{bar}] {high} {room_left}"
 
     def _shown_in(self, axis: JogAxis) -> tuple[float, str]:
         if axis.unit is AxisUnit.M:
-            return 1000.0, "mm "
+            return 1000.0, "mm"
         return (math.degrees(1.0), "deg") if self._in_degrees else (1.0, "rad")
 
     def _why(self, now_s: float) -> str:

@@ -197,7 +197,7 @@ def test_keys_move_the_robot_only_while_they_are_held(robot: HeldRobot, typist: 
     assert 0.1 < moved_rad[0] < 0.3, "a second at a tenth of 1.96 rad/s"
     assert (moved_rad[1:] == 0.0).all()
     person.type(b"4u]")
-    person.see(rb"> +4 joint4 +-?[0-9.]+ deg")
+    person.see(rb"> +4 joint4 +-?[0-9.]+ +-?[0-9.]+ deg")
     person.see(rb"speed 15%")
     person.hold([LEFT], 0.5)
     person.type(b" ")
