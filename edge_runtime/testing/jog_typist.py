@@ -122,8 +122,10 @@ class Typist:
         """Hold a key: pressed, and after a pause repeated; the instant of the last repetition."""
         self.type(key[0])
         time.sleep(0.3)
-        until_s = time.monotonic() + seconds
-        while (last_s := time.monotonic()) < until_s:
+        last_s = time.monotonic()
+        until_s = last_s + seconds
+        while time.monotonic() < until_s:
+            last_s = time.monotonic()
             self.type(key[-1])
             self.look()
             time.sleep(REPEAT_S)

@@ -179,7 +179,7 @@ def test_keys_move_the_robot_only_while_they_are_held(robot: HeldRobot, typist: 
     before_rad = robot.position_rad()
     person.hold([RIGHT], 0.3)
     assert (robot.position_rad() == before_rad).all(), "a key moves nothing that is not armed"
-    assert robot.operator.watcher.control_state == "ready"
+    robot.state_is("ready")
     person.type(b"a")
     person.see(rb"armed, jogged by a person")
     for key, way in ((RIGHT, 1.0), (LEFT, -1.0)):
