@@ -247,13 +247,12 @@ class _Keyboard:
         axis, direction = self._axis, self._key.held(now_s)
         if not self._jog.is_in_force:
             return "nothing: it is not armed for jogging"
-        status = self._jog.status
-        if status is not None and status.refused is not None:
-            return f"a command was refused: {status.refused}: {status.detail}"
         if axis.commanded != self._progress:
             self._progress, self._progress_s = axis.commanded, now_s
         if not direction:
             return "nothing: no key is held"
+        if refused := self._jog.refused_lately:
+            return f"a command was refused: {refused}"
         if now_s - self._progress_s < _STANDS_STILL_S:
             return f"{axis.name} {'+' if direction > 0 else '-'}"
         return f"nothing: {self._jog.why_it_stands_still(axis, direction)}"

@@ -44,6 +44,7 @@ _ROUGH = ("setpoint_none", "limit_acceleration", "limit_jerk")
 _ARRIVED = 1e-6
 _MEASURED_S = 0.3
 _REST_S = 5.0
+_RECENT = 10
 _MOMENTARY = {Refusal.STALE.value, Refusal.DUPLICATE.value, Refusal.OUT_OF_ORDER.value, Refusal.NOT_ALLOWED_NOW.value}
 """Refusals of a command that the next one does not suffer."""
 
@@ -111,6 +112,15 @@ class Jog(Requests):
     def is_in_force(self) -> bool:
         """Whether control follows this object's commands."""
         return self._session != 0 and self.status is not None and self.status.session == self._session
+
+    @property
+    def refused_lately(self) -> str:
+        """Why the last commands were refused, if they were; empty if not."""
+        status = self.status
+        if not self.is_in_force or status is None or status.refused is None:
+            return ""
+        is_recent = 0 <= self._sequence - status.refused_sequence < _RECENT
+        return f"{status.refused}: {status.detail}" if is_recent else ""
 
     def axes(self) -> tuple[JogAxis, ...]:
         """All axes, with limits and positions: joints in order, then the gripper.

@@ -42,7 +42,7 @@ class AuthorityInForce:
 
     @property
     def may_be_taken_over(self) -> bool:
-        """Whether a person may begin to jog without arming anew: it is held, or jogged, and stands still."""
+        """Whether a person may begin to jog without arming anew, once it stands still: it is held, or jogged."""
         return self.in_force in (Authority.HOLD, Authority.JOG)
 
     @property
@@ -87,4 +87,5 @@ class AuthorityInForce:
             self._speed.jog(False)
             self._in_force = Authority.NONE
         elif self._in_force is Authority.JOG and now_ns - self._heard_ns > self._idle_ns:
+            self._heard_ns = now_ns
             self._loop.request(Request.DISARM)

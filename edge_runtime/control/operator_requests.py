@@ -157,7 +157,8 @@ class OperatorRequests:
                 return reduced.name.lower()
             if command.kind is OperatorKind.ARM and not self._speed.may_arm:
                 return JITTER
-            self._authority.tend(asked_ns)
+            if command.kind is OperatorKind.ARM:
+                self._authority.tend(asked_ns)
             result = self._loop.request(_REQUESTS[command.kind])
             self._orders.follow(self._loop.counters().faults)
             if command.kind is OperatorKind.ARM and result is Result.DONE:
@@ -185,6 +186,8 @@ class OperatorRequests:
             return Result.DONE.name.lower()
         if not self._speed.may_arm:
             return JITTER
+        # Before it is armed: what can fail has not armed a robot for nobody.
+        self._speed.jog(True)
         result = self._loop.request(Request.ARM)
         self._orders.follow(self._loop.counters().faults)
         if result is Result.DONE:
