@@ -18,6 +18,7 @@ BENCHMARKS = (
     "confidence",
     "faults",
     "stop",
+    "jog",
     "swap",
     "ota_bytes",
     "ota_fetch",

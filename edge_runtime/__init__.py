@@ -11,6 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_runtime.client.jog import Jog as Jog
+    from edge_runtime.client.jog import JogMove as JogMove
     from edge_runtime.client.operator import EpisodeResult as EpisodeResult
     from edge_runtime.client.operator import Operator as Operator
     from edge_runtime.client.status import Status as Status
@@ -31,6 +33,8 @@ _HOMES = {
     "Embodiment": "contracts.embodiment",
     "EpisodeResult": "client.operator",
     "FrameRing": "ipc.frames",
+    "Jog": "client.jog",
+    "JogMove": "client.jog",
     "Manifest": "contracts.manifest",
     "Operator": "client.operator",
     "RobotConfig": "config.robot_file",

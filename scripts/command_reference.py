@@ -23,6 +23,7 @@ from edge_runtime.cli.ota import Answer
 from edge_runtime.cli.ota_look import HistoryReport, UpdatesReport
 from edge_runtime.cli.replay import ReplayReport
 from edge_runtime.cli.status_report import RobotReport
+from edge_runtime.client.jog import JogMove
 from edge_runtime.contracts.completion import walk
 from edge_runtime.contracts.console import EXIT_CODES
 from hub.services.fleet_status import FleetStatus
@@ -38,6 +39,7 @@ _COMMANDS: dict[str, Callable[[], argparse.ArgumentParser]] = {
 REPORTS: dict[str, type] = {
     "edge-runtime monitor": RobotReport,
     "edge-runtime operator status": RobotReport,
+    "edge-runtime jog": JogMove,
     "edge-runtime ota status": UpdatesReport,
     "edge-runtime ota check": Answer,
     "edge-runtime ota history": HistoryReport,

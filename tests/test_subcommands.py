@@ -36,6 +36,7 @@ PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
 ANSWERS = {
     "edge-runtime monitor",
     "edge-runtime operator status",
+    "edge-runtime jog",
     "edge-runtime ota status",
     "edge-runtime ota check",
     "edge-runtime ota history",

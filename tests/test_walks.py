@@ -27,7 +27,7 @@ def test_there_are_four() -> None:
         "An observation": 5,
         "A chunk": 11,
         "A digest": 8,
-        "A stop": 7,
+        "A stop": 8,
     }
 
 

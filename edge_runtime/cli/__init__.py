@@ -19,6 +19,7 @@ edge-runtime evaluate --episodes 100    success rate with its 95 % interval, in 
 edge-runtime evaluate --swapped         the same with wrong instructions: is language used at all?
 edge-runtime monitor                    look at a running robot from another terminal
 edge-runtime operator stop              let a running robot brake to rest, and latch that
+edge-runtime jog                        move a robot's joints by hand, to bring it up
 edge-runtime ota status                 which bundle runs here, and which one is on its way
 edge-runtime check                      is this machine, and this bundle on it, fit?
 edge-runtime claims                     what this robot's settings let anyone claim about safety

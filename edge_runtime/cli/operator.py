@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_runtime.client.explanations import IN_STATE, in_full
+from edge_runtime.client.explanations import IN_STATE, MOVED_BY, in_full
 from edge_runtime.client.operator import Operator, gives_instructions
 from edge_runtime.client.status import Watcher
 from edge_runtime.client.status_lines import (
@@ -179,6 +179,7 @@ def _status(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
     rows = {
         "state": state_line(status),
         "next step": next_step(status, run_dir) or "none",
+        "moved by": MOVED_BY[status.authority],
         "speed": speed_line(status),
         "safety": f"kernel changed in the last seconds: {verdicts_line(status)}",
         "alive": ", ".join(name for name, alive in status.alive.items() if alive),

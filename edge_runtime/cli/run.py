@@ -37,7 +37,8 @@ _PAUSE_S = 0.7
 _MANUAL = "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]."
 _NO_SCENES = "the driver {!r} lays out no scenes, so " + _MANUAL
 _HOLD = (
-    "no policy is run: once armed, the robot holds its posture. From another terminal: [arm]; to end that: [disarm]."
+    "no policy is run: once armed, the robot holds its posture. From another terminal: [arm]; to end that: [disarm]; "
+    "`edge-runtime jog` moves one joint."
 )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.client.run_dir import LOCAL_RUN_DIR
-from edge_runtime.contracts.messages import StopCause
+from edge_runtime.contracts.messages import Authority, StopCause
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,17 @@ NO_TASK = Explanation(
     "To let it move: [instruct], with a sentence. To end this: [disarm].",
 )
 """In the place of "holding", where there is nothing to wait for."""
+
+JOGGED = Explanation("armed, jogged by a person", "To end that: [disarm].")
+"""Of "active" and "holding" while a person jogs."""
+
+MOVED_BY: dict[Authority, str] = {
+    Authority.NONE: "nobody: it is not armed",
+    Authority.POLICY: "its policy",
+    Authority.HOLD: "nobody: it is held",
+    Authority.JOG: "a person who jogs it; the policy's plans are refused",
+}
+"""Who moves the robot."""
 
 HOLDS = Explanation("armed, holding its posture; no policy is run", "To end that: [disarm].")
 """Of "holding", where control follows no policy."""
@@ -171,8 +182,12 @@ ANSWERS: dict[str, Explanation] = {
         "To continue, a person types [reset] (after a stop), then [arm].",
     ),
     "refused_program": Explanation(
-        "no policy is run, so only a person may arm the robot, to hold its posture", "A person types [arm]."
+        "without a policy only a person may arm the robot, to hold its posture or to jog it", "A person types [arm]."
     ),
+    "refused_in_force": Explanation(
+        "the robot is armed for something else, and is moved by one at a time", "First: [disarm]."
+    ),
+    "refused_lockstep": Explanation("in virtual time nobody jogs", "Run the robot in real time."),
     "refused_restarted": Explanation("control has been started since", "Look at [status], then ask again."),
     "refused_overtaken": Explanation(
         "a later request of another operator came first", "Look at [status], then ask again."
@@ -216,6 +231,10 @@ MESSAGES: dict[str, Explanation] = {
     "predicted_deviation": _wrong("the plan could not be followed closely enough inside the limits"),
     "predicted_block": _wrong("the plan leads into an obstacle, or into the robot itself"),
     "unsure": _wrong("the policy was not sure of the plan"),
+    "jogged": Explanation("a plan of the policy, while a person jogs the robot"),
+    "not_jogging": Explanation("a jog command, while the robot is not armed for jogging"),
+    "other_session": _wrong("a jog command of somebody who does not jog the robot now"),
+    "unknown_axis": _wrong("a jog command for an axis that this robot does not have"),
 }
 """Refusals of messages between the robot's processes."""
 

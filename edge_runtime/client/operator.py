@@ -1,8 +1,7 @@
 """Requests to a robot, of a person or of a program: lay out a scene, instruct, arm, disarm, stop.
 
-After a stop that a person meant only a person's requests reset and arm (`StopCause`); control sees to that. Every
-request is repeated until the process it concerns has answered; one that is refused or not answered raises, with the
-name of that process. Nothing here reaches the robot but through control.
+After a stop that a person meant only a person's requests reset and arm (`StopCause`); control sees to that. How they
+are made is `edge_runtime.client.requests`. Nothing here reaches the robot but through control.
 """
 
 from __future__ import annotations
@@ -13,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
-from edge_runtime.client.explanations import STOPS, in_full, refused_because
-from edge_runtime.client.status import Watcher
+from edge_runtime.client.explanations import STOPS, in_full
+from edge_runtime.client.requests import ANSWER_TIMEOUT_S, Answered, Requests
 from edge_runtime.client.status_lines import next_step, why_interrupted
 from edge_runtime.contracts.engine_status import InstructionAnswer
 from edge_runtime.contracts.errors import OperatorError, ProcessError
@@ -25,24 +23,18 @@ from edge_runtime.contracts.messages import (
     Asker,
     ChunkReceipt,
     GateState,
-    Message,
     OperatorCommand,
     OperatorKind,
     SceneCommand,
     SceneStatus,
     StopCause,
 )
-from edge_runtime.contracts.topics import EPISODE, OPERATOR, SCENE_COMMAND
+from edge_runtime.contracts.topics import EPISODE, SCENE_COMMAND
 from edge_runtime.contracts.updates import MAX_WORDS_CHARS, EpisodeOutcome
 from edge_runtime.ipc.bus import Sender, claim, is_claimed
 
-_REPEAT_S = (0.002, 0.05)
-"""First and longest pause between two sendings: the first ones are lost while the connection is made."""
-_LISTEN_S = 0.02
-_ANSWER_TIMEOUT_S = 5.0
 _OUTCOME_SAID_S = 2.0
 _ARMED = ("active", "holding", "stopping", "retracting")
-_GRANTED = ("ok", "done", InstructionAnswer.FOLLOWED.value)
 _CLAIM = "instructions"
 
 
@@ -80,15 +72,7 @@ class EpisodeResult:
         return self.outcome == "success"
 
 
-@dataclass(frozen=True)
-class _Answered:
-    """What became of a request: the answer's name, and what else there is to say."""
-
-    answer: str
-    detail: str = ""
-
-
-class Operator:
+class Operator(Requests):
     """An operator of the robot in `run_dir`; there may be others at the same time.
 
     Args:
@@ -107,23 +91,17 @@ class Operator:
         self,
         run_dir: Path,
         on_wait: Callable[[], None] | None = None,
-        answer_timeout_s: float = _ANSWER_TIMEOUT_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
         *,
         asker: Asker = Asker.PROGRAM,
         tells_outcomes: bool = False,
     ) -> None:
-        self._run_dir = run_dir
-        self._asker = asker
+        super().__init__(run_dir, on_wait, answer_timeout_s, asker)
         self._claim: IO[bytes] | None = None
-        self._commands = Sender(OPERATOR, run_dir)
         self._scenes = Sender(SCENE_COMMAND, run_dir)
         self._outcomes = Sender(EPISODE, run_dir)
         self._tells_outcomes = tells_outcomes
         self._untold: EpisodeOutcome | None = None
-        self.watcher = Watcher(run_dir)
-        self.on_wait = on_wait
-        self._answer_timeout_s = answer_timeout_s
-        self._last_id = 0
         self._instruction: OperatorCommand | None = None
 
     @property
@@ -153,9 +131,9 @@ class Operator:
         """Simulation only: put the arm home and the scene of `seed` on the table."""
         command = SceneCommand(id=self._next_id(), seed=seed, split=split, stamp_ns=time.monotonic_ns())
 
-        def answer() -> _Answered | None:
+        def answer() -> Answered | None:
             scene = self.watcher.scene
-            return _Answered(scene.answer) if scene is not None and scene.answered_id == command.id else None
+            return Answered(scene.answer) if scene is not None and scene.answered_id == command.id else None
 
         self._request(self._scenes, command, "driver", f"lay out scene {seed}", answer)
 
@@ -170,15 +148,15 @@ class Operator:
         command = self._command(OperatorKind.INSTRUCT, text)
         self._instruction = command
 
-        def answer() -> _Answered | None:
+        def answer() -> Answered | None:
             if (status := self.watcher.unproven) is not None:
-                return _Answered("refused_unproven", status.proof_detail)
+                return Answered("refused_unproven", status.proof_detail)
             engine = self.watcher.engine
             if engine is None or engine.instruction_id < command.id:
                 return None
             if engine.instruction_id > command.id:
-                return _Answered(InstructionAnswer.REFUSED_OVERTAKEN.value)
-            return _Answered(engine.answer.value, engine.detail)
+                return Answered(InstructionAnswer.REFUSED_OVERTAKEN.value)
+            return Answered(engine.answer.value, engine.detail)
 
         self._request(self._commands, command, "engine", f"instruct {text!r}", answer)
 
@@ -229,20 +207,11 @@ class Operator:
         """
         outcome = self._outcome(success, started_ns, time.monotonic_ns(), instruction, reason)
 
-        def answer() -> _Answered | None:
+        def answer() -> Answered | None:
             update = self.watcher.update
-            return _Answered("ok") if update is not None and update.outcome_heard >= outcome.id else None
+            return Answered("ok") if update is not None and update.outcome_heard >= outcome.id else None
 
         self._request(self._outcomes, outcome, "ota", "outcome", answer)
-
-    def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Listen until `condition` holds; whether it did within `timeout_s`."""
-        deadline_s = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() >= deadline_s:
-                return False
-            self._listen()
-        return True
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Wait until all processes live and control can be armed; disarms, and resets a fault, if needed.
@@ -260,7 +229,7 @@ class Operator:
             raise OperatorError("control", "get ready", problem, answered=True)
         if watcher.control_state in _ARMED:
             self.disarm()
-        self.wait_until(lambda: watcher.control_state not in _ARMED, _ANSWER_TIMEOUT_S)
+        self.wait_until(lambda: watcher.control_state not in _ARMED, ANSWER_TIMEOUT_S)
         if watcher.control_state == "fault":
             self.reset()
         if not self.wait_until(lambda: watcher.control_state == "ready", timeout_s):
@@ -297,7 +266,7 @@ class Operator:
             self._untold = self._outcome(outcome == "success", started_ns, ended_ns, instruction, reason)
         if watcher.control_state in _ARMED:
             self.disarm()
-            self.wait_until(lambda: watcher.control_state not in _ARMED, _ANSWER_TIMEOUT_S)
+            self.wait_until(lambda: watcher.control_state not in _ARMED, ANSWER_TIMEOUT_S)
         scene = self._scene()
         return EpisodeResult(
             seed=seed,
@@ -366,54 +335,7 @@ class Operator:
             self._listen()
         return "timeout", f"undecided after {timeout_s:.0f} s"
 
-    def _ask_control(self, kind: OperatorKind) -> str:
-        command = self._command(kind)
-
-        def answer() -> _Answered | None:
-            report = self.watcher.report
-            given = report.answer_to(command) if report is not None else None
-            return None if given is None else _Answered(given.answer, given.detail)
-
-        return self._request(self._commands, command, "control", kind.value, answer)
-
-    def _command(self, kind: OperatorKind, instruction: str = "") -> OperatorCommand:
-        return OperatorCommand(
-            id=self._next_id(),
-            kind=kind,
-            stamp_ns=time.monotonic_ns(),
-            instruction=instruction,
-            asker=self._asker,
-        )
-
-    def _next_id(self) -> int:
-        # Monotonic microseconds: the ids of an operator that comes later are higher, without anything to remember.
-        self._last_id = max(self._last_id + 1, time.monotonic_ns() // 1000)
-        return self._last_id
-
-    def _request(
-        self, sender: Sender, command: Message, process: str, request: str, answer: Callable[[], _Answered | None]
-    ) -> str:
-        """Ask until there is an answer; its detail, if it was granted."""
-        deadline_s = time.monotonic() + self._answer_timeout_s
-        repeat_s = 0.0
-        pause_s, longest_s = _REPEAT_S
-        while (answered := answer()) is None:
-            now_s = time.monotonic()
-            if now_s >= deadline_s:
-                problem = f"did not answer within {self._answer_timeout_s:g} s"
-                raise OperatorError(process, request, problem, answered=False)
-            if now_s >= repeat_s:
-                sender.send(command)
-                repeat_s = now_s + pause_s
-                pause_s = min(2.0 * pause_s, longest_s)
-            self._listen(min(_LISTEN_S, repeat_s - now_s))
-        if answered.answer not in _GRANTED:
-            problem = f"refused: {refused_because(answered.answer, answered.detail, self._run_dir)}"
-            raise OperatorError(process, request, problem, answered=True, answer=answered.answer)
-        return answered.detail
-
-    def _listen(self, timeout_s: float = _LISTEN_S) -> None:
-        self.watcher.receive(timeout_s)
+    def _look_after(self) -> None:
         engine = self.watcher.engine
         if self._instruction is not None and engine is not None and engine.instruction_id > self._instruction.id:
             # Another operator's came later: this one is not to come back with an engine that knows neither.
@@ -422,8 +344,6 @@ class Operator:
             # An engine that was started again knows no instruction; under the same number it is the same request.
             self._commands.send(self._instruction)
         self._say_outcome()
-        if self.on_wait is not None:
-            self.on_wait()
 
     def _say_outcome(self) -> None:
         """Again and again until it is heard: the agent may be coming back. For a while: nothing waits for it."""
@@ -440,16 +360,12 @@ class Operator:
         """Leave; the robot stays as it is."""
         if self._claim is not None:
             self._claim.close()
-        self._commands.close()
         self._scenes.close()
         self._outcomes.close()
-        self.watcher.close()
+        super().close()
 
     def __enter__(self) -> Operator:
         return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
 
 
 def gives_instructions(run_dir: Path) -> bool:

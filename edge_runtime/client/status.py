@@ -15,8 +15,10 @@ import msgspec
 from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
 from edge_runtime.contracts.golden import ProofVerdict
 from edge_runtime.contracts.messages import (
+    Authority,
     ChunkReceipt,
     Heartbeat,
+    JogStatus,
     Message,
     ReducedSpeed,
     SafetyReport,
@@ -29,6 +31,7 @@ from edge_runtime.contracts.topics import (
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
+    JOG_STATUS,
     POLICY_STATUS,
     SAFETY_REPORT,
     SCENE_STATUS,
@@ -51,6 +54,7 @@ _TOPICS = (
     ENGINE_STATUS,
     POLICY_STATUS,
     UPDATE_STATUS,
+    JOG_STATUS,
 )
 
 
@@ -72,7 +76,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `proof`: whether
     it does on this machine what it was trained to, a `ProofVerdict`, empty before the engine has said so, with its
     `proof_detail`. `cannot_act`: why the policy may not act here, so that nobody can arm the robot; empty where it may,
-    or that is not known yet. `update`: what the update agent says, None where it has not been heard for a second.
+    or that is not known yet. `authority`: who moves the robot, an `Authority`. `update`: what the update agent says,
+    None where it has not been heard for a second.
     """
 
     instruction: str
@@ -112,6 +117,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     proof: str
     proof_detail: str
     cannot_act: str
+    authority: Authority
     update: UpdateStatus | None
 
     @property
@@ -154,6 +160,7 @@ class Watcher:
         self.unproven: PolicyStatus | None = None
         """What an engine says that serves nothing, because its bundle does not do here what it was trained to."""
         self._proof: PolicyStatus | None = None
+        self.jog: JogStatus | None = None
         self._update: UpdateStatus | None = None
         self.heartbeats: dict[str, Heartbeat] = {}
         self.receipts: deque[ChunkReceipt] = deque(maxlen=_RECEIPTS_KEPT)
@@ -188,6 +195,8 @@ class Watcher:
             elif isinstance(message, UpdateStatus):
                 self._update = message
                 self._heard_s["ota"] = now_s
+            elif isinstance(message, JogStatus):
+                self.jog = message
             elif isinstance(message, ChunkReceipt):
                 self.receipts.append(message)
             elif isinstance(message, Heartbeat):
@@ -275,6 +284,7 @@ class Watcher:
             proof=self._proof.proof.value if self._proof is not None else "",
             proof_detail=self._proof.proof_detail if self._proof is not None else "",
             cannot_act=self._why_it_cannot_act(),
+            authority=report.authority if report is not None else Authority.NONE,
             update=self.update,
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_runtime.client.explanations import (
     GATES,
     HOLDS,
+    JOGGED,
     MESSAGES,
     NO_TASK,
     REASONS,
@@ -19,6 +20,7 @@ from edge_runtime.client.explanations import (
     in_full,
 )
 from edge_runtime.client.status import Status
+from edge_runtime.contracts.messages import Authority
 
 _SHOWN = 3
 _AT_WORK = ("active", "holding", "stopping", "retracting", "fault")
@@ -47,6 +49,8 @@ def state_line(status: Status) -> str:
         causes = [f"{status.stopped_by.value}: {STOPS[status.stopped_by].meaning}"]
     if causes:
         return f"{status.state} ({'; '.join(causes)})"
+    if _is_jogged(status):
+        return f"{status.state}: {JOGGED.meaning}"
     if status.without_policy and status.state == "holding":
         return f"{status.state}: {HOLDS.meaning}"
     if _has_no_task(status):
@@ -54,8 +58,14 @@ def state_line(status: Status) -> str:
     return explain(status.state, STATES)
 
 
+def _is_jogged(status: Status) -> bool:
+    return status.authority is Authority.JOG and status.state in ("active", "holding")
+
+
 def _has_no_task(status: Status) -> bool:
     """Whether it would move, and nobody has told it what to do, or in words that it can't read."""
+    if _is_jogged(status):
+        return False
     return status.state == "holding" and not status.instruction and status.alive.get("engine", False)
 
 
@@ -89,6 +99,8 @@ def next_step(status: Status, run_dir: Path | None = None) -> str:
         step = "To continue: [arm]."
     elif status.gate in GATES and GATES[status.gate].next_step:
         step = GATES[status.gate].next_step
+    elif _is_jogged(status):
+        step = JOGGED.next_step
     elif _has_no_task(status):
         step = NO_TASK.next_step
     else:

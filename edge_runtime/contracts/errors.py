@@ -58,6 +58,10 @@ class Refusal(str, Enum):
     PREDICTED_BLOCK = "predicted_block"
     UNSURE = "unsure"
     INSTRUCTION_CHANGED = "instruction_changed"
+    JOGGED = "jogged"
+    NOT_JOGGING = "not_jogging"
+    OTHER_SESSION = "other_session"
+    UNKNOWN_AXIS = "unknown_axis"
 
     def __str__(self) -> str:
         return self.value

@@ -19,6 +19,8 @@ from edge_runtime.contracts.messages import (
     ActionChunk,
     ChunkReceipt,
     Heartbeat,
+    JogCommand,
+    JogStatus,
     Message,
     Observation,
     OperatorCommand,
@@ -84,6 +86,8 @@ POLICY_STATUS = Topic("policy_status", PolicyStatus, "engine", 10, 0, 8192, 10)
 POLICY_ORDER = Topic("policy_order", PolicyOrder, "ota", 10, 0, 512, 10)
 UPDATE_STATUS = Topic("update_status", UpdateStatus, "ota", 10, 0, 16384, 10)
 UPDATE_COMMAND = Topic("update_command", UpdateCommand, "operator", 0, 0, 2560, 1, ("ota",))
+JOG = Topic("jog", JogCommand, "operator", 30, 0.25, 2048, 30, ("control",))
+JOG_STATUS = Topic("jog_status", JogStatus, "control", 20, 0, 8192, 20)
 EPISODE = Topic("episode", EpisodeOutcome, "operator", 0, 0, 5120, 1, ("ota",))
 
 TOPICS: tuple[Topic, ...] = (
@@ -102,6 +106,8 @@ TOPICS: tuple[Topic, ...] = (
     POLICY_ORDER,
     UPDATE_STATUS,
     UPDATE_COMMAND,
+    JOG,
+    JOG_STATUS,
     EPISODE,
 )
 

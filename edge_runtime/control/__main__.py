@@ -11,13 +11,15 @@ from functools import partial
 from edge_runtime.bundles.installed import Installed, require_ours
 from edge_runtime.contracts.engine_status import EngineStatus
 from edge_runtime.contracts.errors import HandshakeError, PortError
-from edge_runtime.contracts.messages import ActionChunk, Heartbeat, OperatorCommand
+from edge_runtime.contracts.messages import ActionChunk, Heartbeat, JogCommand, OperatorCommand
 from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
     CHUNK_RECEIPT,
     ENGINE_STATUS,
     HEARTBEAT_CONTROL,
     HEARTBEAT_ENGINE,
+    JOG,
+    JOG_STATUS,
     OPERATOR,
     POLICY_STATUS,
     SAFETY_REPORT,
@@ -95,8 +97,9 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
         Publisher(SAFETY_REPORT, run_dir) as reports,
         Publisher(CHUNK_RECEIPT, run_dir) as receipts,
         Publisher(HEARTBEAT_CONTROL, run_dir) as heartbeats,
+        Publisher(JOG_STATUS, run_dir) as jog_status,
         Subscriber(
-            (OPERATOR, ENGINE_STATUS, ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS),
+            (OPERATOR, JOG, ENGINE_STATUS, ACTION_CHUNK, HEARTBEAT_ENGINE, POLICY_STATUS),
             run_dir,
             refusals,
             process="control",
@@ -131,6 +134,8 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                 elif isinstance(message, OperatorCommand):
                     supervisor.take_operator(message)
                     report_is_due = True
+                elif isinstance(message, JogCommand):
+                    supervisor.take_jog(message)
                 elif isinstance(message, Heartbeat):
                     supervisor.take_heartbeat(message)
                 elif isinstance(message, PolicyStatus):
@@ -142,6 +147,7 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
                 for followed in supervisor.drain():
                     receipts.send(followed)
                 reports.send(supervisor.report())
+                jog_status.send(supervisor.jog_status())
                 if beats.due(time.monotonic_ns()):
                     beat = beats.next(
                         supervisor.now_ns(), supervisor.counters(), supervisor.gauges(), supervisor.note()

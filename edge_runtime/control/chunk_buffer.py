@@ -153,6 +153,30 @@ class ChunkBuffer:
         plan = self._plan_of(chunk, *knots, active_from_ns, speed_scale)
         return Offer(plan, expired, splice_ns, blend_ns)
 
+    def offer_motion(
+        self, number: int, asked_ns: int, t_ns: npt.NDArray[np.int64], knots: Float64Array, speed_scale: float
+    ) -> Offer:
+        """A plan that is a person's and no policy's; `take` makes it so.
+
+        Args:
+            number: of what asked for it, for reports.
+            asked_ns: when it was asked for, which it may not outlive by long.
+            t_ns: shape (k,), see `Plan`.
+            knots: shape (k, joints + 1), the gripper's opening last.
+            speed_scale: of the joints' velocity limits while it is followed, above 0, at most 1.
+        """
+        plan = Plan(
+            seq=self._last_seq + 2,
+            chunk_seq=number,
+            observation_ns=asked_ns,
+            t_ns=t_ns,
+            q_rad=knots[:, :-1],
+            gripper_m=knots[:, -1],
+            speed_scale=speed_scale,
+            is_a_persons=True,
+        )
+        return Offer(plan, 0, int(t_ns[0]), 0)
+
     def take(self, offer: Offer) -> None:
         """From now on the plan of `offer` is what is followed.
 

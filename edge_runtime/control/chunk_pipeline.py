@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_runtime.config.robot_file import ConfidenceSection
 from edge_runtime.contracts.errors import Refusal, SafetyError
 from edge_runtime.contracts.messages import ActionChunk, GateState
@@ -134,6 +137,18 @@ class ChunkPipeline:
         if beginning is not None and (before := self._buffer.withdraw()) is not None:
             self._give(before)
         return Declined(judged.refused, judged.prediction)
+
+    def jog(
+        self, number: int, asked_ns: int, t_ns: NDArray[np.int64], knots: NDArray[np.float64], speed_scale: float
+    ) -> None:
+        """Hand the motion of a person who jogs to the loop, see `ChunkBuffer.offer_motion`; no gate, no rehearsal.
+
+        Who jogs towards something wants to come as near as the limits let her, and the kernel looks at each tick.
+
+        Raises:
+            SafetyError: buffer and loop contradict each other; control must not go on.
+        """
+        self._hand_over(self._buffer.offer_motion(number, asked_ns, t_ns, knots, speed_scale), Prediction())
 
     def _hand_over(self, offer: Offer, prediction: Prediction) -> Taken:
         self._give(offer.plan)

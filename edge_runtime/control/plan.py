@@ -45,6 +45,7 @@ class Plan:
         active_from_ns: evaluated from this instant on; until then the plan before it stays in force.
         speed_scale: of the joints' velocity limits while it is followed, above 0, at most 1.
         bundle_digest: of the bundle whose policy made it, 32 bytes; zeros if nobody said.
+        is_a_persons: made for a person: it is followed whatever has become of the policy.
     """
 
     seq: int
@@ -56,6 +57,7 @@ class Plan:
     active_from_ns: int = 0
     speed_scale: float = 1.0
     bundle_digest: bytes = NO_BUNDLE
+    is_a_persons: bool = False
 
 
 def beginning_of(plan: Plan, until_ns: int) -> Plan | None:
@@ -106,6 +108,7 @@ class NativePlan:
         native.n_knots = k
         native.n_joints = n
         native.speed_scale = plan.speed_scale
+        native.is_a_persons = plan.is_a_persons
         ffi.memmove(native.bundle_digest, plan.bundle_digest, len(plan.bundle_digest))
         self._t_ns[:k] = t_ns
         self._q_rad[:k, :n] = q_rad

@@ -29,6 +29,7 @@ class SpeedLimit:
         self._grade: Grade | None = None
         self._scale = 1.0
         self._is_reduced = False
+        self._is_jogged = False
 
     @property
     def grade_name(self) -> str:
@@ -79,7 +80,20 @@ class SpeedLimit:
             self._is_reduced = wanted
         return result
 
+    def jog(self, wanted: bool) -> None:
+        """While a person jogs, speed is reduced as an operator would; it ends with the arming, or before the next.
+
+        Raises:
+            SafetyError: the loop does not answer.
+        """
+        if wanted == self._is_jogged:
+            return
+        before, self._is_jogged = self._is_jogged, wanted
+        if self._set(self._scale, is_reduced=self._is_reduced) is not Result.DONE:
+            self._is_jogged = before
+
     def _set(self, scale: float, *, is_reduced: bool) -> Result:
+        is_reduced |= self._is_jogged
         if is_reduced and self._reduced_m_s is None:
             scale = min(scale, _REDUCED_SCALE)
         return self._loop.tighten(speed_scale=scale, tool_speed_max_m_s=self._reduced_m_s if is_reduced else None)

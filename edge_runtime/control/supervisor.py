@@ -6,69 +6,52 @@ motion limits; that is the kernel's.
 
 from __future__ import annotations
 
-import math
 import time
+
+import numpy as np
 
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
-from edge_runtime.contracts.errors import Refusal, SafetyError
+from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import (
+    JOG_SPEED_MAX,
     MAX_DETAIL_CHARS,
     MAX_PATH_CHARS,
     ActionChunk,
-    Asker,
+    Authority,
     ChunkReceipt,
     ControlState,
-    GateState,
     Heartbeat,
+    JogCommand,
+    JogStatus,
     OperatorCommand,
-    OperatorKind,
     SafetyReport,
 )
-from edge_runtime.contracts.topics import ACTION_CHUNK, OPERATOR
+from edge_runtime.contracts.topics import ACTION_CHUNK, JOG
 from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.control.admission import Admission, Prediction
+from edge_runtime.control.authority import AuthorityInForce
 from edge_runtime.control.black_box import BlackBox
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Posture, Refused
 from edge_runtime.control.chunk_pipeline import ChunkPipeline, Declined, Taken
+from edge_runtime.control.engine_watch import EngineWatch
+from edge_runtime.control.jog_source import JogSource, Motion
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import TICK_NS
 from edge_runtime.control.native_loop import ControlLoop, Granted
-from edge_runtime.control.policy_watch import PolicyWatch
-from edge_runtime.control.proof_watch import PATIENCE_NS, ProofWatch
+from edge_runtime.control.operator_requests import OperatorRequests
 from edge_runtime.control.receipts import Receipts
-from edge_runtime.control.request_ledger import AFTER_STOP, RESTARTED, UNPROVEN, RequestLedger
 from edge_runtime.control.speed import SpeedLimit
 from edge_runtime.control.standing_orders import StandingOrders
-from edge_runtime.control.start_posture import refusal_detail
 from edge_runtime.control.timing_grade import SelfTest
 from edge_runtime.control.window import TickWindow
-from edge_runtime.control.without_policy import NONE, PERSON_ONLY, NoProof
 from edge_runtime.ipc.bus import Refusals
 from edge_runtime.ipc.clock import Clock
-from edge_runtime.ipc.lifeline import lifeline_path
 from edge_runtime.ipc.port import DriverPort
-from edge_runtime.pace import pace_of
-from edge_runtime.safety import Reason, Request, Result, State
+from edge_runtime.safety import Reason, State
 
 _DRAIN_LIMIT = 1024
-_ENGINE_HEARD_S = 0.5
-"""An engine speaks ten times a second: one that is taken for stalled earlier may still be armed for."""
 _FOLLOWS = (State.ACTIVE, State.HOLDING)
-_REQUESTS = {
-    OperatorKind.ARM: Request.ARM,
-    OperatorKind.DISARM: Request.DISARM,
-    OperatorKind.RESET: Request.RESET,
-    OperatorKind.STOP: Request.STOP,
-}
-
-
-PACE = "refused_pace"
-"""The policy is too slow for the reach of its plans, or for this robot's own limits on age."""
-
-
-_PACE_HEARD_S = 1.0
-"""Each topic has a connection of its own, and they are made one after the other."""
 
 
 def _ns(seconds: float) -> int:
@@ -116,15 +99,13 @@ class Supervisor:
         self._clock = clock
         self._refusals = refusals
         self._receipts = Receipts()
-        # Until the engine says how fast its policy is. In virtual time it is as fast as it was told to be.
-        self._pace = pace_of(config.lockstep.inference_latency_s if clock.virtual else 0.0, math.inf, config)
-        self._engine: EngineStatus | None = None
+        self._engine = EngineWatch(config, loop, port.name, follows=bundles is not None, virtual=clock.virtual)
         self._instruction_id = 0
         self._buffer = ChunkBuffer(
             config.embodiment,
             blend_ns=round(config.control.blend_s * 1e9),
-            max_age_ns=_ns(self._pace.chunk_age_max_s),
-            reach_ns=_ns(self._pace.action_age_max_s),
+            max_age_ns=_ns(self._engine.pace.chunk_age_max_s),
+            reach_ns=_ns(self._engine.pace.action_age_max_s),
         )
         self._pipeline = ChunkPipeline(
             loop,
@@ -137,23 +118,34 @@ class Supervisor:
             config.confidence,
         )
         self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
-        self._answers = RequestLedger()
-        self._since_ns = time.monotonic_ns()
         self._accepted = 0
         self._clipped = 0
-        self._engine_seen_s: float | None = None
-        self._engine_first_s: float | None = None
         self._window = TickWindow(len(config.embodiment.joints))
-        self._policy = PolicyWatch(loop, lifeline_path(port.name))
-        silent_ns = _ns(max(config.control.engine_timeout_s, _ENGINE_HEARD_S))
-        self._proof: ProofWatch | NoProof = NoProof() if bundles is None else ProofWatch(silent_ns)
         self._speed = SpeedLimit(loop, config.safety.geometry)
         if orders.is_latched:
             loop.request_stop()
         if orders.is_reduced:
             self._speed.reduce(True)
+        self._jog = JogSource(loop.config)
+        self._authority = AuthorityInForce(loop, self._jog, self._speed)
         # Virtual time has no jitter to measure.
         self._self_test = None if clock.virtual else SelfTest(config.control.self_test_s, TICK_NS, port.watchdog_ns)
+        self._requests = OperatorRequests(
+            config,
+            port=port,
+            loop=loop,
+            clock=clock,
+            engine=self._engine,
+            authority=self._authority,
+            pipeline=self._pipeline,
+            speed=self._speed,
+            orders=orders,
+            black_box=black_box,
+            self_test=self._self_test,
+            follows=bundles is not None,
+            on_armed=self._has_armed,
+            refusals=refusals,
+        )
 
     def take_chunk(self, chunk: ActionChunk) -> ChunkReceipt | None:
         """Let the pipeline hand a chunk's plan to the loop; a receipt if it was declined.
@@ -179,16 +171,62 @@ class Supervisor:
         return receipt
 
     def _taken(self, chunk: ActionChunk, now_ns: int) -> Taken | Declined:
+        if self._authority.in_force is Authority.JOG:
+            return Declined(Refused(Refusal.JOGGED, "a person jogs the robot"), Prediction())
         if self._bundles is None:
             return Declined(Refused(Refusal.WRONG_BUNDLE, "control follows no policy, it only holds"), Prediction())
         problem = self._bundles.why_not(chunk.bundle_digest, time.monotonic_ns())
         if problem is not None:
             detail = f"{chunk.bundle_digest[:12]}…: {problem}"
             return Declined(Refused(Refusal.WRONG_BUNDLE, detail), Prediction())
-        if self._is_refused(chunk.instruction_id):
+        if self._engine.refuses(chunk.instruction_id):
             return Declined(Refused(Refusal.NO_INSTRUCTION, "its instruction is not in force"), Prediction())
         active_from_ns = chunk.exposure_ns + self._latency_ns if self._clock.virtual else 0
         return self._pipeline.take(chunk, now_ns, self._rest(), active_from_ns)
+
+    def take_jog(self, command: JogCommand) -> None:
+        """Hand what a person who jogs wants to the loop, or count why not.
+
+        Raises:
+            SafetyError: buffer and loop contradict each other, or the loop does not tick; control must not go on.
+        """
+        now_ns = self._clock.now_ns()
+        self._authority.tend(now_ns)
+        refused = self._jog.take(command, now_ns)
+        if refused is not None:
+            self._refusals.count(JOG.name, refused.refusal)
+            return
+        self._authority.heard(now_ns)
+        state, tick_ns = self._loop.snapshot_at_tick()
+        if state.state not in _FOLLOWS:
+            self._refusals.count(JOG.name, Refusal.NOT_ALLOWED_NOW)
+            return
+        n_joints = len(self._config.embodiment.joints)
+        start = Motion(
+            np.array([*state.q_rad[0:n_joints], state.gripper_m]), np.array([*state.dq_rad_s[0:n_joints], 0.0])
+        )
+        t_ns, knots = self._jog.plan(command, start, tick_ns)
+        self._pipeline.jog(command.sequence, command.stamp_ns, t_ns, knots, JOG_SPEED_MAX)
+
+    def jog_status(self) -> JogStatus:
+        """Where every axis is, and what became of the last commands."""
+        command, feedback = self._port.read_command(), self._port.read_feedback()
+        n_joints = len(self._config.embodiment.joints)
+        commanded, measured = [*self._window.commanded_rad.tolist(), self._window.gripper_m], [0.0] * (n_joints + 1)
+        if command is not None:
+            commanded = [*command.q_rad[:n_joints].tolist(), command.gripper_m]
+        if feedback is not None:
+            measured = [*feedback.q_rad[:n_joints].tolist(), feedback.gripper_m]
+        refused = self._jog.refused
+        return JogStatus(
+            stamp_ns=self._clock.now_ns(),
+            session=self._jog.session,
+            joint_digest=self._jog.joint_digest,
+            axes=self._jog.axes(commanded, measured),
+            refused_sequence=self._jog.refused_sequence,
+            refused=None if refused is None else refused.refusal.value,
+            detail="" if refused is None else refused.detail[:MAX_DETAIL_CHARS],
+        )
 
     def _rest(self) -> Posture:
         """Where the robot is commanded to be now."""
@@ -196,42 +234,6 @@ class Supervisor:
         if command is None:
             return Posture(self._window.commanded_rad, self._window.gripper_m)
         return Posture(command.q_rad, command.gripper_m)
-
-    def take_operator(self, command: OperatorCommand) -> None:
-        """Carry out a request of the operator once; a stop always, whatever its number.
-
-        Arming has to wait for the first self-test, and a moment for an engine that has just come up to say that its
-        policy is proved and how fast it is. It is not answered until then, and so it is repeated: an operator who has
-        given up meanwhile arms nothing. Nor is a stop that the loop did not take: its repetition is tried anew.
-        """
-        if command.kind is OperatorKind.INSTRUCT:
-            # The engine's business, which says what became of it.
-            return
-        if command.kind is OperatorKind.ARM and self._has_to_wait(command):
-            return
-        if self._answers.is_due(command):
-            answer = self._carry_out(command)
-            if answer is not None:
-                self._answers.give(command, answer, self._detail_of(command, answer))
-        elif self._answers.was_overtaken(command):
-            self._refusals.count(OPERATOR.name, Refusal.OUT_OF_ORDER)
-
-    def _has_to_wait(self, arm: OperatorCommand) -> bool:
-        """Whether what arming depends on is not known yet, and may be in a moment."""
-        if self._self_test is not None and self._self_test.grade is None:
-            return True
-        now_ns = time.monotonic_ns()
-        if self._proof.word(now_ns).may_change and now_ns - arm.stamp_ns < PATIENCE_NS:
-            return True
-        return self._is_about_to_hear_the_pace(arm)
-
-    def _detail_of(self, command: OperatorCommand, answer: str) -> str:
-        """What a person should know of the answer: of the policy if she arms, and why the kernel refused."""
-        if answer == PACE:
-            return self._pace.detail
-        if command.kind is OperatorKind.ARM and answer in (UNPROVEN, Result.DONE.name.lower()):
-            return self._proof.word(time.monotonic_ns()).detail
-        return self._detail(answer)
 
     def take_engine_status(self, status: EngineStatus) -> None:
         """What became of an instruction, and how fast the policy is.
@@ -242,110 +244,32 @@ class Supervisor:
         Raises:
             SafetyError: buffer and loop contradict each other; control must not go on.
         """
-        before, self._engine = self._engine, status
-        is_news = before is None or (before.instruction_id, before.answer) != (status.instruction_id, status.answer)
-        if is_news and status.answer is InstructionAnswer.REFUSED_UNREADABLE:
+        before = self._engine.pace
+        if self._engine.hear_status(status) and self._authority.in_force is not Authority.JOG:
             self._pipeline.drop(self._clock.now_ns())
         # An engine that was started again is told what was in force, which is no answer of anybody.
         if status.answer is InstructionAnswer.FOLLOWED and status.instruction_id > self._instruction_id:
             self._instruction_id = status.instruction_id
             self._pipeline.answer()
-        if self._clock.virtual:
-            return
-        pace = pace_of(status.latency_ns * 1e-9, status.horizon_ns * 1e-9, self._config)
-        if pace != self._pace:
-            self._pace = pace
+        if (pace := self._engine.pace) != before:
             self._buffer.allow(max_age_ns=_ns(pace.chunk_age_max_s), reach_ns=_ns(pace.action_age_max_s))
             self._loop.set_progress_timeout(pace.progress_timeout_s)
 
-    def _is_about_to_hear_the_pace(self, arm: OperatorCommand) -> bool:
-        if self._clock.virtual or self._engine is not None or self._bundles is None:
-            return False
-        if self._engine_first_s is None:
-            return time.monotonic_ns() - arm.stamp_ns < _ns(_PACE_HEARD_S)
-        return time.monotonic() - self._engine_first_s < _PACE_HEARD_S
+    def take_operator(self, command: OperatorCommand) -> None:
+        """Carry out a request of the operator, or say why not, see `OperatorRequests`."""
+        self._requests.take(command)
 
-    def _is_refused(self, instruction_id: int) -> bool:
-        engine = self._engine
-        return (
-            engine is not None
-            and engine.answer is InstructionAnswer.REFUSED_UNREADABLE
-            and instruction_id <= engine.instruction_id
-        )
-
-    def _carry_out(self, command: OperatorCommand) -> str | None:
-        if command.kind is OperatorKind.RECORD:
-            self._black_box.record()
-            return "done"
-        if command.kind is OperatorKind.RESUME:
-            self._pipeline.answer()
-            return "done"
-        if command.kind is OperatorKind.ARM and command.stamp_ns < self._since_ns:
-            return RESTARTED
-        self._orders.follow(self._loop.counters().faults)
-        if self._orders.refuse(command):
-            return AFTER_STOP
-        if command.kind is OperatorKind.DISARM and command.asker is Asker.PERSON:
-            # Whatever becomes of it: nothing may arm from here on, also where there is nothing to disarm.
-            self._orders.disarmed()
-        if command.kind is OperatorKind.ARM and self._bundles is None and command.asker is not Asker.PERSON:
-            return PERSON_ONLY
-        if command.kind is OperatorKind.ARM and not self._proof.word(time.monotonic_ns()).may_arm:
-            return UNPROVEN
-        if command.kind is OperatorKind.ARM and self._pipeline.gate is GateState.ESCALATED:
-            return "refused_unsure"
-        if command.kind is OperatorKind.ARM and self._pace.problem is not None and not self._clock.virtual:
-            return PACE
-        asked_ns = self._clock.now_ns()
-        try:
-            if command.kind in (OperatorKind.REDUCE_SPEED, OperatorKind.RESTORE_SPEED):
-                reduced = self._speed.reduce(command.kind is OperatorKind.REDUCE_SPEED)
-                self._orders.reduce(self._speed.reduced is not None)
-                return reduced.name.lower()
-            if command.kind is OperatorKind.ARM and not self._speed.may_arm:
-                return "refused_jitter"
-            result = self._loop.request(_REQUESTS[command.kind])
-            self._orders.follow(self._loop.counters().faults)
-            if command.kind is OperatorKind.ARM and result is Result.DONE:
-                if command.asker is Asker.PERSON:
-                    self._orders.armed()
-                self._buffer.restart(armed_since_ns=asked_ns)
-                self._receipts.restart()
-        except SafetyError as error:
-            return str(error) if command.kind is not OperatorKind.STOP else None
-        return result.name.lower()
-
-    def _detail(self, answer: str) -> str:
-        """What a person should know of a refusal of the kernel."""
-        result = Result.__members__.get(answer.upper())
-        if result is None or result is Result.DONE:
-            return ""
-        config = self._loop.config
-        try:
-            held_rad = self._loop.snapshot().q_rad[0 : len(config.joint_names)]
-        except SafetyError:
-            return ""
-        return refusal_detail(
-            result,
-            self._config.safety,
-            self._config.embodiment,
-            config,
-            feedback=self._port.read_feedback(),
-            held_rad=held_rad,
-            watchdog_ns=self._port.watchdog_ns,
-            now_ns=self._port.now_ns(),
-        )
+    def _has_armed(self, asked_ns: int) -> None:
+        self._buffer.restart(armed_since_ns=asked_ns)
+        self._receipts.restart()
 
     def take_heartbeat(self, heartbeat: Heartbeat) -> None:
         """The engine gave a sign of life."""
-        self._engine_seen_s = time.monotonic()
-        self._engine_first_s = self._engine_first_s or self._engine_seen_s
-        self._policy.take(heartbeat)
-        self._proof.hear(heartbeat, time.monotonic_ns())
+        self._engine.hear(heartbeat)
 
     def take_policy_status(self, status: PolicyStatus) -> None:
         """What the engine says of its bundles: before it has said that its policy is proved, nothing is armed."""
-        self._proof.hear(status, time.monotonic_ns())
+        self._engine.hear(status)
 
     def drain(self) -> list[ChunkReceipt]:
         """Take the loop's tick reports since the last call; receipts that they complete."""
@@ -362,6 +286,7 @@ class Supervisor:
             complete += self._receipts.followed(ticks["tick_ns"], ticks["plan_seq"])
         self._black_box.tend()
         self._orders.follow(self._loop.counters().faults)
+        self._authority.tend(self._clock.now_ns())
         return complete
 
     def report(self) -> SafetyReport:
@@ -370,7 +295,9 @@ class Supervisor:
         counters = self._loop.counters()
         window = self._window
         plan = self._buffer.plan
-        if counters.state not in _FOLLOWS:
+        authority = self._authority.in_force
+        is_jogged = authority is Authority.JOG
+        if counters.state not in _FOLLOWS or is_jogged:
             plan = None
         report = SafetyReport(
             stamp_ns=now_ns,
@@ -380,30 +307,31 @@ class Supervisor:
             chunk_sequence=plan.chunk_seq if plan is not None else None,
             chunk_age_ns=now_ns - plan.observation_ns if plan is not None else None,
             plan_left_ns=int(plan.t_ns[-1]) - now_ns if plan is not None else 0,
-            bundle_digest=self._bundle_digest,
+            bundle_digest=None if is_jogged else self._bundle_digest,
             safety_digest=self._config.safety.digest,
             stop_margin_rad=window.stop_margin_rad,
             position_measured_rad=tuple(window.measured_rad.tolist()),
             position_commanded_rad=tuple(window.commanded_rad.tolist()),
             loop=window.timing(counters.ticks, counters.overruns, realtime=Granted.PRIORITY in counters.granted),
-            engine_alive=self._engine_alive(),
+            engine_alive=self._engine.is_alive,
             faults=tuple(reason.name.lower() for reason in Reason if reason.name and reason & counters.faults),
-            answers=self._answers.last(),
+            answers=self._requests.answers,
             stop_margin_m=window.stop_margin_m,
             speed_scale=window.speed_scale,
-            policy=NONE if self._bundles is None else self._policy.state(counters.policy),
-            policy_watch=self._policy.how,
+            policy=self._engine.policy(counters.policy),
+            policy_watch=self._engine.watched_by,
             grade=self._speed.grade_name,
             grade_speed_scale=self._speed.grade_scale,
             reduced=self._speed.reduced,
             stopped_by=self._orders.stopped_by,
-            too_slow="" if self._clock.virtual else self._pace.detail[:MAX_DETAIL_CHARS],
+            too_slow=self._engine.too_slow[:MAX_DETAIL_CHARS],
             recording=self._black_box.newest[-MAX_PATH_CHARS:],
             recordings_written=self._black_box.written,
             recordings_failed=self._black_box.failed,
             recording_problem=self._black_box.problem[:MAX_DETAIL_CHARS],
             gate=self._pipeline.gate,
             confidence=self._pipeline.confidence,
+            authority=authority,
         )
         window.restart()
         return report
@@ -435,7 +363,3 @@ class Supervisor:
     def now_ns(self) -> int:
         """This moment on the loop's clock."""
         return self._clock.now_ns()
-
-    def _engine_alive(self) -> bool:
-        timeout_s = self._config.control.engine_timeout_s
-        return self._engine_seen_s is not None and time.monotonic() - self._engine_seen_s <= timeout_s

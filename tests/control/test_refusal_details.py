@@ -18,7 +18,7 @@ from edge_runtime.control.start_posture import refusal_detail
 from edge_runtime.ipc.port import Feedback, FeedbackFlag
 from edge_runtime.safety import Result, State
 from tests.control.stepped import SteppedLoop
-from tests.control.test_supervisor import Bench
+from tests.control.supervised import Bench
 
 TICK_NS = 1_000_000
 

@@ -18,7 +18,7 @@ from edge_runtime.ipc.bus import Refusals
 from edge_runtime.safety import State
 from tests.control.control_process import make_config
 from tests.control.stepped import SteppedLoop
-from tests.control.test_supervisor import CONFIG, RealClock, chunk_at
+from tests.control.supervised import CONFIG, RealClock, chunk_at
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ typedef struct {
     int64_t active_from_ns; /* evaluated from this instant on; until then the plan before it stays */
     uint32_t n_knots;
     uint32_t n_joints;
-    double speed_scale; /* of the joints' velocity limits while it is followed: above 0, at most 1 */
+    uint64_t is_a_persons; /* 1: made for a person, who moves the robot whatever has become of its policy */
+    double speed_scale;    /* of the joints' velocity limits while it is followed: above 0, at most 1 */
     uint8_t bundle_digest[PLAN_DIGEST_BYTES]; /* of the bundle whose policy made it; zero: not told */
     int64_t t_ns[PLAN_MAX_KNOTS]; /* strictly increasing */
     double gripper_m[PLAN_MAX_KNOTS];

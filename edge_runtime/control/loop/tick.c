@@ -90,7 +90,8 @@ static void look_after_policy(loop *self, int64_t now_ns) {
 
 static void evaluate(loop *self, int64_t tick_ns, kernel_setpoint *setpoint) {
     memset(setpoint, 0, sizeof *setpoint);
-    setpoint->policy = self->watch.policy;
+    const int by_a_person = self->has_current && self->current.is_a_persons;
+    setpoint->policy = by_a_person ? (uint32_t)KERNEL_POLICY_ALIVE : self->watch.policy;
     setpoint->policy_lost_ns = self->watch.lost_ns;
     if (!self->has_current || !plan_evaluate(&self->current, tick_ns, setpoint->q_rad, &setpoint->gripper_m)) return;
     setpoint->present = 1u;
