@@ -11,6 +11,7 @@
     ├── ReportError                 a robot's report that the hub declined (names the reason, a `ReportRefusal`)
     ├── HubError                    what an operator asked of the hub and can't have (names the reason, a `HubRefusal`)
     ├── SigningError                a key, a signature or metadata that may not be used like this (names it)
+    ├── StorageError                a disk that refuses, or altered bytes (names the kind, a `StorageFault`, and file)
     ├── EngineError                 an inference session that cannot be built or fails to run
     ├── FrameError                  a camera frame that is gone, torn or not as its reference says
     ├── PortError                   the shared memory between control and driver
@@ -67,6 +68,7 @@ from edge_runtime.contracts.errors.robot import (
     SharedMemoryError,
     StopLineError,
 )
+from edge_runtime.contracts.errors.storage import StorageError, StorageFault
 
 __all__ = [
     "BundleError",
@@ -96,5 +98,7 @@ __all__ = [
     "SharedMemoryError",
     "SigningError",
     "StopLineError",
+    "StorageError",
+    "StorageFault",
     "UnprovenError",
 ]

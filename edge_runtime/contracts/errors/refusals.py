@@ -152,6 +152,8 @@ class HubRefusal(str, Enum):
     NEVER_ASSIGNED = "never_assigned"
     UPLOADS_FULL = "uploads_full"
     DAMAGED = "damaged"
+    NO_SPACE = "no_space"
+    STORAGE_FAULT = "storage_fault"
 
     def __str__(self) -> str:
         return self.value

@@ -26,7 +26,6 @@ from edge_runtime.ota.transfer.transport import Transport
 from edge_runtime.ota.trust.compatibility import require_compatible
 from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.ota.trust.trust import Trust
-from edge_runtime.storage.durable import refusal_of
 
 _UNFINISHED = frozenset({UpdateState.VERIFYING, UpdateState.COMMITTED, UpdateState.FAILED})
 """What a disk that took no writes has held up, and the next turn ends."""
@@ -113,9 +112,6 @@ class Agent:
                 said = step()
             except OtaError as error:
                 said = Said(str(error.refusal), error.detail)
-            except OSError as error:
-                fault = refusal_of(error, "the agent's folders")
-                said = Said(str(fault.refusal), fault.detail)
             if said.refusal:
                 refused = said
             elif said.detail:
