@@ -45,7 +45,7 @@ _REMEDIES = {
     StorageFault.NOT_PERMITTED: "run this as a user who may write there, or give this user the right to",
     StorageFault.MISSING: "make the folder, or name another place",
     StorageFault.IN_THE_WAY: "move away what lies there",
-    StorageFault.DAMAGED: "put a copy back, or remove it to begin without it",
+    StorageFault.DAMAGED: "put a whole copy of it back, if there is one",
 }
 
 
