@@ -92,8 +92,8 @@ def _tried(uv: Path, audit: Path, python: str, name: str, resolution: str, extra
         if torch := _torch(extras):
             # By pip, which may have a smaller build at hand than uv finds.
             _run([here, "-m", "pip", "install", "--quiet", torch])
-        install = [uv, "pip", "install", "--quiet", "--python", here, "--resolution", resolution]
-        _run([*install, "--editable", f"{checkout}[{extras}]"])
+        what = ["--resolution", resolution, "--editable", f"{checkout}[{extras}]"]
+        _run([uv, "pip", "install", "--quiet", "--python", here, *what])
         return f"{len(_run([uv, 'pip', 'freeze', '--python', here]).splitlines())} packages"
 
     def tested() -> str:

@@ -18,6 +18,7 @@ from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.agent.history import Entry, History, entry_of
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.agent.shared import Shared
+from edge_runtime.ota.disk import disk_refusals
 from edge_runtime.ota.lifecycle.child import Asked, never
 from edge_runtime.ota.lifecycle.effects import Effects
 from edge_runtime.ota.lifecycle.journal import Update
@@ -109,7 +110,8 @@ class Agent:
         refused, last = Said(), Said()
         for step in steps:
             try:
-                said = step()
+                with disk_refusals(self._settings.store):
+                    said = step()
             except OtaError as error:
                 said = Said(str(error.refusal), error.detail)
             if said.refusal:

@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from edge_runtime.bundles.installed import FILES_NAME
-from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.errors import OtaError, OtaRefusal, StorageError
 from edge_runtime.contracts.manifest import MANIFEST_NAME
 from edge_runtime.contracts.release import ReleaseFile, ReleaseManifest
 from edge_runtime.ota.disk import disk_refusals
@@ -210,14 +210,14 @@ def begin(
     staging = Staging(store, release, above, files, heed)
     folder = above / release.bundle_digest
     going_on = release_in(folder) == release
-    try:
-        with disk_refusals(folder):
+    with disk_refusals(folder):
+        try:
             before = store.places(release)
             own = staging._lay_out()
-    except OtaError:
-        if not going_on:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+        except (OSError, StorageError):
+            if not going_on:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
     staging._fill(own, before)
     return staging
 
