@@ -73,7 +73,7 @@ bench: $(VENV)/.dev ## all benchmarks, side by side on this machine; results in 
 	@$(BIN)/python -m benchmarks
 
 .PHONY: bounds
-bounds: $(BIN)/python ## the lowest and the newest versions that pyproject.toml allows, each started; known holes
+bounds: $(BIN)/python ## the lowest and the newest versions that pyproject.toml allows, each tested; known holes
 	@$(BIN)/python -m scripts.bounds $(ARGS)
 
 .PHONY: assets

@@ -23,6 +23,8 @@ from edge_runtime.contracts.manifest import (
     verify_bundle,
     write_manifest,
 )
+from edge_runtime.storage.durable import make_folder
+from edge_runtime.storage.faults import storage_errors
 from export_tools.graph_notes import strip_notes
 
 
@@ -96,13 +98,15 @@ def replace_folder(fresh: Path, place: Path) -> None:
 
     Raises:
         BundleError: what lies there is no bundle, and stays.
+        StorageError: what lay there stays, unless it could not be removed whole.
     """
     require_replaceable(place)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     beside = place.with_name(place.name + ".new")
-    if beside.exists():
-        shutil.rmtree(beside)
-    shutil.copytree(fresh, beside)
-    if place.exists():
-        shutil.rmtree(place)
-    beside.rename(place)
+    with storage_errors(beside):
+        if beside.exists():
+            shutil.rmtree(beside)
+        shutil.copytree(fresh, beside)
+        if place.exists():
+            shutil.rmtree(place)
+        beside.rename(place)

@@ -27,8 +27,8 @@ from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 from edge_runtime.contracts.errors import EdgeError, SigningError
 from edge_runtime.releases.key_files import SECRET_SUFFIX, create_key, load_signer
 from edge_runtime.releases.sign import sign_draft
-from edge_runtime.storage.lasting import replace_file
-from hub.storage import storage_refusal
+from edge_runtime.storage.durable import replace_file
+from hub.storage import ends_all
 from hub.trouble import DIRECTOR_ROOT, IMAGE, SIGNING, Trouble, TroubleReport, looked
 from hub.tuf.director import Director
 from hub.tuf.image_repository import ImageRepository
@@ -103,7 +103,7 @@ class Hub:
         What was signed less than `signed_within_s` ago is left, but for what had trouble and is looked at `again`.
 
         Raises:
-            OSError: the disk takes no writes.
+            StorageError: the disk takes no writes.
         """
         online = self.online()
         troubles = []
@@ -111,6 +111,8 @@ class Hub:
             if IMAGE in again or now_s - self.image.metadata.signed_at_s() >= signed_within_s:
                 self.image.metadata.refresh(online, now_s)
         except EdgeError as error:
+            if ends_all(error):
+                raise
             troubles.append(Trouble(IMAGE, str(error)))
         try:
             require_roots(self.director.roots)
@@ -149,7 +151,7 @@ class Hub:
         """Make anew what is damaged, of these robots or of everything; returns what was, and what could not be.
 
         Raises:
-            OSError: the disk takes no writes.
+            StorageError: the disk takes no writes.
         """
         online, mended, left = self.online(), [], []
 
@@ -157,7 +159,7 @@ class Hub:
             try:
                 act()
             except Exception as error:
-                if isinstance(error, OSError) and storage_refusal(error) is not None:
+                if ends_all(error):
                     raise
                 left.append(Trouble(what, str(error)))
             else:

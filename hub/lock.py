@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
 from edge_runtime.contracts.text import printable
+from edge_runtime.storage.faults import storage_errors
 
 PATIENCE_S = 60.0
 _LOOK_EVERY_S = 0.05
@@ -25,9 +26,9 @@ def writing(folder: Path, who: str, patience_s: float = PATIENCE_S) -> Iterator[
 
     Raises:
         HubError: IN_USE: somebody else held it for longer than `patience_s`; says who.
-        OSError: the folder takes no lock.
+        StorageError: the folder takes no lock.
     """
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _opened(folder / ".lock")
     try:
         if not _acquire(descriptor, patience_s):
             holder = _read_note(descriptor)
@@ -45,9 +46,9 @@ def serving(folder: Path) -> Iterator[None]:
 
     Raises:
         HubError: IN_USE: another one does; says which.
-        OSError: the folder takes no lock.
+        StorageError: the folder takes no lock.
     """
-    descriptor = os.open(folder / ".serving", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _opened(folder / ".serving")
     try:
         if not _is_acquired(descriptor):
             raise HubError(HubRefusal.IN_USE, str(folder), f"is served already, by {_read_note(descriptor)}")
@@ -74,6 +75,11 @@ def signing(draft: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    with storage_errors(path):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _read_note(descriptor: int) -> str:

@@ -18,8 +18,9 @@ from pathlib import Path
 import msgspec
 
 from edge_runtime.config.robot_file import RobotConfig
-from edge_runtime.contracts.errors import EngineError, OtaError, OtaRefusal
-from edge_runtime.storage.durable import make_folder, read_own, refusal_of, write_durably
+from edge_runtime.contracts.errors import EngineError, StorageError, StorageFault
+from edge_runtime.storage.durable import read_own, replace_file
+from edge_runtime.storage.faults import storage_errors
 
 FORMAT_VERSION = 1
 ENGINE_BYTES_MAX = 32 << 30
@@ -92,24 +93,21 @@ class EngineCache:
         """Keep an engine, to last, in place of any other of the same graph.
 
         Raises:
-            OtaError: `NO_SPACE`, `STORAGE_FAULT`: it is not there, and nor is harm; the latter also where the cache
-                is of another user, who could not read what is written here.
+            StorageError: it is not there, and nor is harm; `NOT_PERMITTED` also where the cache is of another user, who
+                could not read what is written here.
             EngineError: larger than any engine may be.
         """
         if len(data) > ENGINE_BYTES_MAX:
             raise EngineError(f"{key.graph}: an engine of {len(data)} bytes, {ENGINE_BYTES_MAX} at most are kept")
         folder = self._folder(key)
         record = _Record(key, len(data), hashlib.sha256(data).hexdigest())
-        try:
+        with storage_errors(folder):
             if _owner_of(folder) != os.geteuid():
-                raise OtaError(OtaRefusal.STORAGE_FAULT, f"engine {folder}: the folder belongs to another user")
-            make_folder(folder)
+                raise StorageError(StorageFault.NOT_PERMITTED, folder, "the folder belongs to another user")
             # The record comes last: without it, or with that of other bytes, there is no engine here.
-            write_durably(folder / _ENGINE_NAME, data, _OURS_ALONE)
-            write_durably(folder / _RECORD_NAME, msgspec.json.encode(record), _OURS_ALONE)
+            replace_file(folder / _ENGINE_NAME, data, mode=_OURS_ALONE)
+            replace_file(folder / _RECORD_NAME, msgspec.json.encode(record), mode=_OURS_ALONE)
             self._remove_others(key)
-        except OSError as error:
-            raise refusal_of(error, f"engine {folder}") from error
 
     def _folder(self, key: EngineKey) -> Path:
         return self._root / key.bundle / key.digest
@@ -126,15 +124,13 @@ def collect_engines(root: Path, keep: AbstractSet[str]) -> None:
     """Remove the engines of every bundle whose digest `keep` does not name, below the `root` of the agent's runner.
 
     Raises:
-        OtaError: `STORAGE_FAULT`; the next call goes on.
+        StorageError: the next call goes on.
     """
-    try:
+    with storage_errors(root):
         engines = root / ENGINES_NAME
         found = engines.iterdir() if engines.is_dir() else ()
         for folder in [folder for folder in found if folder.name not in keep | {TIMINGS_NAME}]:
             _remove(folder)
-    except OSError as error:
-        raise refusal_of(error, "collecting engines") from error
 
 
 def _remove(path: Path) -> None:

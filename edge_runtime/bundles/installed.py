@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edge_runtime.bundles.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
 from edge_runtime.config.robot_file import RobotConfig
-from edge_runtime.contracts.errors import BundleError, EdgeError, HandshakeError, OtaError
+from edge_runtime.contracts.errors import BundleError, EdgeError, HandshakeError, StorageError
 from edge_runtime.contracts.manifest import Manifest, read_manifest, verify_bundle
 
 FILES_NAME = "bundle"
@@ -126,7 +126,7 @@ class Installed:
         """The digest of the bundle that the pointer says should run; the shipped one's where it cannot be read."""
         try:
             return self.digest_of(self._read().active)
-        except OtaError:
+        except StorageError:
             return self.shipped_digest
 
     def written(self) -> tuple[int, ...]:
@@ -137,7 +137,7 @@ class Installed:
         """Digests of the bundles that may act on this robot: active, committed, previous and shipped.
 
         Raises:
-            OtaError: `TORN_STATE`: the pointer cannot be read; the shipped one may act all the same.
+            StorageError: the pointer cannot be read; the shipped one may act all the same.
         """
         slots = self._read()
         return self._digests(slots.active, slots.committed, slots.previous)
@@ -146,7 +146,7 @@ class Installed:
         """Digests of all the bundles of this robot: those that may act, and the staged one.
 
         Raises:
-            OtaError: as `may_act`.
+            StorageError: as `may_act`.
         """
         slots = self._read()
         return self._digests(slots.active, slots.committed, slots.previous, slots.staged)

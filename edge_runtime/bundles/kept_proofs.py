@@ -16,8 +16,10 @@ from pathlib import Path
 import msgspec
 
 from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import StorageError
 from edge_runtime.contracts.golden import GoldenReport
-from edge_runtime.storage.durable import make_folder, read_own, write_durably
+from edge_runtime.storage.durable import read_own, replace_file
+from edge_runtime.storage.faults import storage_errors
 
 FORMAT_VERSION = 1
 PROOFS_NAME = "proofs"
@@ -102,13 +104,13 @@ class KeptProofs:
         proof = msgspec.json.encode(_Proof(key, report))
         data = msgspec.json.encode(_File(msgspec.Raw(proof), hashlib.sha256(proof).hexdigest()))
         try:
-            make_folder(self._root)
-            write_durably(self._path(key.bundle), data, 0o600)
-            files = sorted(self._root.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-            for path in files[:-_KEPT]:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            logging.warning("golden pairs are run again at the next start: %s: %s", self._root, error.strerror)
+            replace_file(self._path(key.bundle), data, mode=0o600)
+            with storage_errors(self._root):
+                files = sorted(self._root.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+                for path in files[:-_KEPT]:
+                    path.unlink(missing_ok=True)
+        except StorageError as error:
+            logging.warning("golden pairs are run again at the next start: %s", error)
 
     def _path(self, bundle: str) -> Path:
         assert self._root is not None

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.contracts.errors import BundleError, OtaError, OtaRefusal
+from edge_runtime.contracts.errors import BundleError, OtaError, OtaRefusal, StorageError
 from edge_runtime.contracts.manifest import read_manifest
-from edge_runtime.storage.durable import TwinRecord, refusal_of
+from edge_runtime.storage.twin_record import TwinRecord
 
 SHIPPED = "shipped"
 """Stands for the bundle that came with the software, in place of a digest."""
@@ -95,14 +95,13 @@ class SlotFile:
     """The pointer on disk; its one writer is the life cycle."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._record = TwinRecord(path, Slots)
 
     def read(self) -> Slots:
         """The slots; before the first update, the shipped bundle in all.
 
         Raises:
-            OtaError: `TORN_STATE`.
+            StorageError: `DAMAGED`.
         """
         return self._record.read() or Slots()
 
@@ -114,23 +113,17 @@ class SlotFile:
         """Flip the pointer; it has lasted when this returns.
 
         Raises:
-            OtaError: `NO_SPACE`, `STORAGE_FAULT`: either the old or the new slots are there.
+            StorageError: either the old or the new slots are there.
         """
-        try:
-            self._record.write(slots)
-        except OSError as error:
-            raise refusal_of(error, f"slots {self._path}") from error
+        self._record.write(slots)
 
     def mend(self) -> None:
         """Rewrite a copy that is torn or behind.
 
         Raises:
-            OtaError: as `read` and `write`.
+            StorageError: as `read` and `write`.
         """
-        try:
-            self._record.mend()
-        except OSError as error:
-            raise refusal_of(error, f"slots {self._path}") from error
+        self._record.mend()
 
 
 class Boot(msgspec.Struct, frozen=True):
@@ -155,7 +148,7 @@ def boot(
     passed_over: list[str] = []
     try:
         known = slots.read()
-    except OtaError as error:
+    except StorageError as error:
         known = Slots()
         passed_over.append(str(error))
     for slot in (known.active, known.committed, known.previous):

@@ -25,12 +25,12 @@ from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import EpisodeResult, Operator
 from edge_runtime.client.status import ALIVE_S
 from edge_runtime.config.robot_file import RobotConfig, load_config
-from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
+from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError, StorageError
 from edge_runtime.contracts.manifest import Manifest
 from edge_runtime.drivers.registry import declaration_of
 from edge_runtime.drivers.sim.task import Split, draw_task, task_rng
 from edge_runtime.ipc.bus import claim
-from edge_runtime.storage.durable import write_durably
+from edge_runtime.storage.durable import replace_file
 
 _Z_95 = 1.959963984540054
 _EPISODE_TIMEOUT_S = 120.0
@@ -117,7 +117,9 @@ class _ResultFile:
             if self._is_stream:
                 self.path.write_bytes(data)
             else:
-                write_durably(self.path.resolve(), data)
+                replace_file(self.path.resolve(), data)
+        except StorageError as error:
+            raise ConfigError("--json", str(error)) from error
         except OSError as error:
             raise ConfigError("--json", f"{self.path}: {error.strerror}") from error
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from edge_runtime.contracts.errors import StorageFault
+
 
 class BuiltEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The engine of one graph. `reused`: it was there and whole; else it took `seconds` to build."""
@@ -20,13 +22,13 @@ class BuiltEngine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class BuildReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What was built of the bundle with digest `bundle`.
 
-    `refusal` is empty, or the name of the `OtaRefusal` with which the disk did not take an engine, and `detail` says
-    more; that is no fault of the bundle.
+    `fault`: why the disk did not take an engine, where it did not, and `detail` says more; that is no fault of the
+    bundle.
     """
 
     bundle: str
     backend: str
     device: str
     engines: tuple[BuiltEngine, ...] = ()
-    refusal: str = ""
+    fault: StorageFault | None = None
     detail: str = ""

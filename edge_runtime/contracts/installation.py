@@ -36,11 +36,22 @@ _ELSEWHERE = {
 """What no extra brings."""
 
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?")
+_VERSION = re.compile(r'^version = "([^"]+)"$', re.MULTILINE)
 _EXTRA = re.compile(r"extra == [\"']([^\"']+)[\"']")
 
 
+@cache
 def version() -> str:
-    """Version of the installed software; `unknown` where it runs without having been installed."""
+    """Version of this software, as pyproject.toml has it; `unknown` where nothing says it.
+
+    A checkout's own file counts, not what it said when the checkout was installed.
+    """
+    folder = checkout()
+    if folder is not None:
+        with suppress(OSError):
+            found = _VERSION.search((folder / "pyproject.toml").read_text(encoding="utf-8"))
+            if found is not None:
+                return found[1]
     try:
         return metadata.version(PROJECT)
     except metadata.PackageNotFoundError:

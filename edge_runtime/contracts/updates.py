@@ -188,7 +188,7 @@ class UpdateCommand(Message, frozen=True):
         """The answer to this request."""
         return UpdateAnswer(id=self.id, kind=self.kind, result=result, detail=detail[:MAX_ANSWER_CHARS])
 
-    def refused(self, error: EdgeError | OSError) -> UpdateAnswer:
+    def refused(self, error: EdgeError) -> UpdateAnswer:
         """The answer to this request: it is not done, because of `error`."""
         refusal, detail = (error.refusal, error.detail) if isinstance(error, OtaError) else (None, str(error))
         return UpdateAnswer(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_runtime.bundles.installed import Installed
-from edge_runtime.contracts.errors import EdgeError, OtaError
+from edge_runtime.contracts.errors import EdgeError, StorageError
 from edge_runtime.contracts.manifest import Manifest, read_manifest
 
 _READ_INTERVAL_NS = 1_000_000_000
@@ -73,7 +73,7 @@ class KnownBundles:
     def _read(self) -> None:
         try:
             self._may_act = self._installed.may_act()
-        except OtaError:
+        except StorageError:
             shipped = self._installed.shipped_digest
             self._may_act |= {shipped} if shipped else set()
         # What fits fits for good, and may be wanted back when its folder cannot be read.

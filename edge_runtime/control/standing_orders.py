@@ -7,13 +7,14 @@ still holds for this process. Refuses to know what stops. Trusts the run's folde
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from edge_runtime.contracts.errors import StorageError
 from edge_runtime.contracts.messages import Asker, OperatorCommand, OperatorKind, StopCause
 from edge_runtime.safety import Reason
+from edge_runtime.storage.durable import replace_file
 
 _NAME = "standing_orders.json"
 _PERSONS_ALONE = (OperatorKind.RESET, OperatorKind.ARM)
@@ -88,12 +89,11 @@ class StandingOrders:
         self._now = msgspec.structs.replace(self._now, **changes)
         if self._now == self._kept:
             return
-        beside = self._path.with_suffix(".new")
         try:
-            beside.write_bytes(msgspec.json.encode(self._now))
-            os.replace(beside, self._path)
-        except OSError as error:
-            self.problem = f"standing orders of the operator can't be kept: {error.strerror}"
+            # Not made to last, which may take long here: after a power cut nothing is armed anyway.
+            replace_file(self._path, msgspec.json.encode(self._now), to_last=False)
+        except StorageError as error:
+            self.problem = f"standing orders of the operator can't be kept: {error.reason}"
             return
         self._kept = self._now
         self.problem = ""

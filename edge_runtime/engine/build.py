@@ -16,7 +16,7 @@ import msgspec
 from edge_runtime.bundles.installed import require_ours
 from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.contracts.engines import BuildReport
-from edge_runtime.contracts.errors import EdgeError, OtaError
+from edge_runtime.contracts.errors import EdgeError, StorageError
 from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.engine.engines import Engines
 
@@ -35,8 +35,8 @@ def build(folder: Path, config: RobotConfig) -> BuildReport:
     report = BuildReport(bundle=manifest.digest, backend=engines.backend.name, device=engines.backend.device)
     try:
         built = [engines.build(manifest.digest, folder, graph.path, _say, graph.external_data) for graph in graphs]
-    except OtaError as error:
-        return msgspec.structs.replace(report, refusal=str(error.refusal), detail=error.detail)
+    except StorageError as error:
+        return msgspec.structs.replace(report, fault=error.fault, detail=str(error))
     return msgspec.structs.replace(report, engines=tuple(built))
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 from edge_runtime.bundles.engine_cache import EngineCache, EngineKey
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.engines import BuiltEngine
-from edge_runtime.contracts.errors import EngineError, OtaError
+from edge_runtime.contracts.errors import EngineError, StorageError
 from edge_runtime.engine.tensorrt_session import TensorRtBackend
 from edge_runtime.ipc.clock import MonotonicClock
 from edge_runtime.policies.processor import describe
@@ -159,7 +159,7 @@ class Engines:
         else:
             try:
                 self._cache.write(self.key(bundle, graph), engine)
-            except OtaError as error:
+            except StorageError as error:
                 logging.warning("%s: its engine is not kept: %s", graph, error)
         return self.backend.load(graph, engine, threads), sha256(engine).hexdigest()
 
@@ -172,7 +172,7 @@ class Engines:
 
         Raises:
             EngineError: it cannot be built here, or there is no cache.
-            OtaError: `NO_SPACE`, `STORAGE_FAULT`.
+            StorageError: it is not kept.
         """
         if self._cache is None:
             raise EngineError("there is nowhere to keep engines: robot.toml has no section [ota]")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundles.engine_cache import TIMINGS_NAME, EngineCache, EngineKey
-from edge_runtime.contracts.errors import EngineError, OtaError
+from edge_runtime.contracts.errors import EngineError, StorageError
 from edge_runtime.contracts.installation import explain
 from edge_runtime.gpu import find_gpu
 from edge_runtime.policies.session import Session, Tensors, TensorSpec, Weights
@@ -87,8 +87,8 @@ class TensorRtBackend:
         if cache is not None:
             try:
                 cache.write(timings_key, bytes(timings.serialize()))
-            except OtaError as error:
-                say(f"{name}: measurements are not kept: {error.detail}")
+            except StorageError as error:
+                say(f"{name}: measurements are not kept: {error}")
         return bytes(engine)
 
     def load(self, name: str, engine: bytes, threads: int) -> Session:  # noqa: ARG002 (a GPU has its own)

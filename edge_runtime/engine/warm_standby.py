@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from edge_runtime.bundles.installed import Installed
-from edge_runtime.contracts.errors import BundleError, EdgeError, EngineError, OtaError, Refusal
+from edge_runtime.contracts.errors import BundleError, EdgeError, EngineError, Refusal, StorageError
 from edge_runtime.contracts.topics import POLICY_ORDER, POLICY_STATUS
 from edge_runtime.contracts.updates import MAX_WORDS_CHARS, PolicyOrder, PolicyStatus
 from edge_runtime.engine.policy import Policy
@@ -248,7 +248,7 @@ class WarmStandby:
             if order is not None and digest == order.serve:
                 return "" if digest in self._installed.may_act() else "the pointer does not let it act"
             return "" if digest in self._installed.known() else "it is not on this robot"
-        except OtaError as error:
+        except StorageError as error:
             return "" if digest == self._installed.shipped_digest else str(error)
 
     def _fail(self, digest: str, problem: str) -> None:

@@ -7,7 +7,6 @@ passphrase the secret is encrypted (PKCS #8). Refuses to know what a key may sig
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.errors import SigningError, StorageError, StorageFault
+from edge_runtime.storage.durable import make_file, make_folder
 
 SECRET_SUFFIX = ".key"
 PUBLIC_SUFFIX = ".pub"
@@ -33,10 +33,11 @@ def create_key(folder: Path, name: str, passphrase: str | None = None) -> SSlibK
 
     Raises:
         SigningError: the key is there already, or the passphrase is short.
+        StorageError: it can't be kept; a secret half without the public one may be there.
     """
     if passphrase is not None and len(passphrase) < LEAST_PASSPHRASE_CHARACTERS:
         raise SigningError(name, f"a passphrase needs at least {LEAST_PASSPHRASE_CHARACTERS} characters")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     private = Ed25519PrivateKey.generate()
     public = CryptoSigner(private).public_key
     encryption: KeySerializationEncryption = (
@@ -105,10 +106,8 @@ def load_public(path: Path) -> SSlibKey:
 
 def _write_once(path: Path, data: bytes, mode: int) -> None:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError as error:
+        make_file(path, data, mode)
+    except StorageError as error:
+        if error.fault is not StorageFault.IN_THE_WAY:
+            raise
         raise SigningError(str(path), "is there already; a key is never written over") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

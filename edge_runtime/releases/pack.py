@@ -35,6 +35,7 @@ from edge_runtime.releases.packs import PackWriter, bring_pack
 from edge_runtime.releases.pieces import Piece, split, tensor_parts
 from edge_runtime.releases.tensor_files import FileReader, TensorRange, find_tensors
 from edge_runtime.releases.unpack import PackedFile, PackReader, packed_file
+from edge_runtime.storage.durable import replace_file
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are done and those there are."""
@@ -95,8 +96,7 @@ def pack_bundle(
     # The reader's checks are stricter than the constructor's: nothing leaves that a robot would refuse.
     release = load(data)
     path = folder / release.target_path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    replace_file(path, data)
     return release
 
 

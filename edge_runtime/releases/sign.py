@@ -20,7 +20,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Tar
 from edge_runtime.contracts.assignment import MAX_RELEASE_COUNTER, ReleaseTerms, custom_of, read_terms
 from edge_runtime.contracts.errors import SigningError
 from edge_runtime.contracts.release import load
-from edge_runtime.storage.lasting import replace_file
+from edge_runtime.storage.durable import replace_file
 
 RELEASES = "releases"
 RELEASES_EXPIRE_DAYS = 90
@@ -79,7 +79,11 @@ def read_signed(path: Path, kind: type[SignedKind], version: int | None = None) 
 
 
 def write_draft(path: Path, metadata: Metadata[Any]) -> None:
-    """Write a draft, for people to read and pass on; signatures that it had are not lost if that fails."""
+    """Write a draft, for people to read and pass on; signatures that it had are not lost if that fails.
+
+    Raises:
+        StorageError: as `replace_file`.
+    """
     replace_file(path, metadata.to_bytes())
 
 

@@ -16,7 +16,6 @@ from edge_runtime.contracts.errors import (
     HubError,
     HubRefusal,
     OtaError,
-    OtaRefusal,
     ReportError,
     ReportRefusal,
 )
@@ -31,7 +30,12 @@ _REPORT = {
     ReportRefusal.SPENT_NONCE: 409,
     ReportRefusal.EXPIRED_NONCE: 409,
 }
-_HUB = {HubRefusal.IN_USE: 503, HubRefusal.UPLOADS_FULL: 507}
+_HUB = {
+    HubRefusal.IN_USE: 503,
+    HubRefusal.UPLOADS_FULL: 507,
+    HubRefusal.NO_SPACE: 507,
+    HubRefusal.STORAGE_FAULT: 500,
+}
 _NAMES = {
     400: "broken_off",
     401: "unauthorised",
@@ -86,9 +90,7 @@ def add_handlers(app: FastAPI) -> None:
 
 
 def _declined(_: Request, error: Exception) -> JSONResponse:
-    fault = storage_refusal(error)
-    if fault is not None:
-        return decline(507 if fault.refusal is OtaRefusal.NO_SPACE else 500, fault.refusal.value, fault.detail)
+    error = storage_refusal(error) or error
     if isinstance(error, ReportError):
         return decline(_REPORT.get(error.refusal, 403), error.refusal.value, error.detail)
     if isinstance(error, HubError):

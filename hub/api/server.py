@@ -8,7 +8,6 @@ goes on serving what is signed, and says so; what it does beside its requests be
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import secrets
 import time
@@ -18,8 +17,9 @@ from pathlib import Path
 
 import uvicorn
 
-from edge_runtime.contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError, StorageError
 from edge_runtime.contracts.text import printable
+from edge_runtime.storage.durable import make_file
 from hub.api.app import make_app
 from hub.api.checkup import Checkup
 from hub.api.connections import Connections, Limits, Tended, listen
@@ -118,13 +118,11 @@ def operator_token(folder: Path) -> str:
 
     Raises:
         ConfigError: it is too short to keep anybody out.
+        StorageError: it can't be made.
     """
     path = folder / TOKEN_NAME
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(LEAST_TOKEN_CHARACTERS) + "\n")
-    except FileExistsError:
-        pass
+    if not path.exists():
+        make_file(path, f"{secrets.token_urlsafe(LEAST_TOKEN_CHARACTERS)}\n".encode(), 0o600)
     token = path.read_text().partition("\n")[0].strip()
     if len(token) < LEAST_TOKEN_CHARACTERS:
         raise ConfigError(str(path), f"a token needs at least {LEAST_TOKEN_CHARACTERS} characters")
@@ -153,7 +151,7 @@ class Signing:
             try:
                 left_s = self._every_s / 2 if self.duty.problem else 0.0
                 troubles = self._hub.sign_anew(time.time(), left_s, self._troubled).troubles
-            except OSError as error:
+            except (StorageError, OSError) as error:
                 troubles = (Trouble(SIGNING, str(storage_refusal(error) or error)),)
         self._troubled = frozenset(trouble.what for trouble in troubles)
         if not troubles:

@@ -63,7 +63,7 @@ def assign(work: UnitOfWork, order: Order) -> Assigned:
             OTHER_HARDWARE, COUNTER_NOT_APPROVED, COUNTER_GOES_BACK. Nobody was told anything.
         OtaError: METADATA_MALFORMED: no robot would read these terms. Nobody was told anything.
         SigningError: an online key is missing. Nobody was told anything.
-        OSError: some were told, each of them whole; the same again tells the others.
+        StorageError: some were told, each of them whole; the same again tells the others.
     """
     if not order.robots:
         raise HubError(HubRefusal.NOBODY_NAMED, "robots", "name at least one, or a pattern")

@@ -41,7 +41,7 @@ def publish(work: UnitOfWork, draft: Metadata[Any], packed: Path) -> tuple[Publi
     Raises:
         SigningError: signatures are missing, what was released before is gone or changed, a path is none of a release,
             a file is missing or altered, or no robot could install it. Nothing was announced or written.
-        OSError: nothing was announced.
+        StorageError: nothing was announced.
     """
     image = work.hub.image
     fresh = image.publish_release(draft, packed, work.online(), work.now_s)

@@ -25,7 +25,7 @@ def repair(work: UnitOfWork, robot_ids: Collection[str] = ()) -> Repaired:
 
     Raises:
         HubError: NOT_ENROLLED: names that are neither enrolled nor assigned anything.
-        OSError: the disk takes no writes.
+        StorageError: the disk takes no writes.
     """
     robots = work.robots_so_far()
     known = {*work.hub.director.robots(), *(() if robots is None else (robot.robot_id for robot in robots.all()))}

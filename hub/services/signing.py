@@ -31,7 +31,7 @@ def sign_anew(work: UnitOfWork) -> SignedAnew:
     """Sign anew what expires within days, whatever is damaged beside it.
 
     Raises:
-        OSError: the disk takes no writes.
+        StorageError: the disk takes no writes.
     """
     report = work.hub.sign_anew(work.now_s)
     return SignedAnew(

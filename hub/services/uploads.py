@@ -14,8 +14,8 @@ from types import TracebackType
 
 from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
 from edge_runtime.contracts.release import MAX_BUNDLE_BYTES
-from edge_runtime.storage.durable import make_folder
-from edge_runtime.storage.lasting import put_in_place
+from edge_runtime.storage.durable import make_folder, put_in_place
+from edge_runtime.storage.faults import storage_errors
 
 UPLOADS = "incoming"
 UPLOADS_KEPT_S = 24 * 3600.0
@@ -26,6 +26,7 @@ class Upload:
 
     Raises:
         HubError: UPLOADS_FULL: with `most_bytes` more, too much would lie there.
+        StorageError: by every method: it is not kept.
     """
 
     def __init__(self, folder: Path, path: Path, sha256: str, most_bytes: int) -> None:
@@ -39,7 +40,8 @@ class Upload:
         self._found = hashlib.sha256()
         make_folder(self._place.parent)
         self._beside = self._place.with_name(f".{self._place.name}.{time.monotonic_ns()}.new")
-        self._file = self._beside.open("xb")
+        with storage_errors(self._beside):
+            self._file = self._beside.open("xb")
 
     def __enter__(self) -> Upload:
         return self
@@ -51,7 +53,8 @@ class Upload:
     def write(self, part: bytes) -> None:
         """Add bytes."""
         self._found.update(part)
-        self._file.write(part)
+        with storage_errors(self._beside):
+            self._file.write(part)
 
     def keep(self) -> None:
         """Put the file in place, for good.
@@ -59,7 +62,8 @@ class Upload:
         Raises:
             SigningError: the bytes that came have another hash; they are not kept.
         """
-        self._file.close()
+        with storage_errors(self._beside):
+            self._file.close()
         if self._found.hexdigest() != self._sha256:
             problem = f"the bytes that came have the SHA-256 {self._found.hexdigest()}"
             raise SigningError(str(self._path), problem)

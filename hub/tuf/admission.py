@@ -20,6 +20,7 @@ from tuf.api.metadata import TargetFile
 from edge_runtime.contracts.errors import SigningError
 from edge_runtime.contracts.release import MAX_RELEASE_BYTES
 from edge_runtime.contracts.text import printable
+from edge_runtime.storage.faults import storage_errors
 
 _PATH = re.compile(r"bundles/[A-Za-z0-9_][A-Za-z0-9._+-]{0,63}/([0-9a-f]{64})\.json")
 _READ_BYTES = 1 << 20
@@ -55,10 +56,11 @@ def copy_plain(source: Path, place: Path, size_bytes: int) -> str:
 
     Raises:
         SigningError: it is none, or has another size.
-        OSError: `place` could not be written.
+        StorageError: `place` could not be written.
     """
     digest, left = hashlib.sha256(), size_bytes
-    with _plain(source, size_bytes, "is not the pack that the release names") as file, place.open("xb") as copy:
+    problem = "is not the pack that the release names"
+    with _plain(source, size_bytes, problem) as file, storage_errors(place), place.open("xb") as copy:
         while part := file.read(min(_READ_BYTES, left)):
             digest.update(part)
             copy.write(part)

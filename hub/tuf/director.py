@@ -22,9 +22,9 @@ from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Time
 from edge_runtime.contracts.assignment import Assignment, AssignmentTerms, ReleaseTerms, custom_of, read_terms
 from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
 from edge_runtime.releases.sign import read_signed
-from edge_runtime.storage.lasting import replace_file
+from edge_runtime.storage.durable import replace_file
 from hub.robot_names import is_robot_name, require_robot_names
-from hub.storage import storage_refusal
+from hub.storage import ends_all
 from hub.trouble import words_of
 from hub.tuf.directed import (
     DIRECTED_EXPIRES_DAYS,
@@ -150,7 +150,7 @@ class Director:
             HubError: NEVER_RELEASED, OTHER_HARDWARE, COUNTER_NOT_APPROVED; COUNTER_GOES_BACK where a robot was
                 given a higher counter before, or that counter for another release. Nobody was told anything.
             SigningError: an online key is missing. Nobody was told anything.
-            OSError: some were told, each of them whole; the same again tells the others.
+            StorageError: some were told, each of them whole; the same again tells the others.
         """
         released = image.released(path)
         approved = read_terms(released.custom, ReleaseTerms)
@@ -183,7 +183,7 @@ class Director:
 
         Raises:
             SigningError: the online key or the root is missing; nothing was signed.
-            OSError: the disk takes no writes.
+            StorageError: the disk takes no writes.
         """
         count = 0
         troubles: dict[str, str] = {}
@@ -231,7 +231,7 @@ class Director:
 
         Raises:
             HubError: NEVER_ASSIGNED.
-            OSError: they could not be removed.
+            StorageError: they could not be removed.
         """
         repository = self._repository(robot_id)
         if robot_id not in set(self.robots()):
@@ -353,7 +353,7 @@ def _attempt(robot_id: str, act: Callable[[], None], troubles: dict[str, str]) -
     try:
         act()
     except Exception as error:
-        if isinstance(error, OSError) and storage_refusal(error) is not None:
+        if ends_all(error):
             raise
         troubles[robot_id] = words_of(error)
         return False

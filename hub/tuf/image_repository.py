@@ -24,8 +24,7 @@ from edge_runtime.releases.installable import require_installable
 from edge_runtime.releases.packs import bring_pack
 from edge_runtime.releases.sign import RELEASES, counters_of, read_signed, releases_of
 from edge_runtime.releases.unpack import PackReader
-from edge_runtime.storage.durable import make_folder
-from edge_runtime.storage.lasting import put_in_place, replace_file
+from edge_runtime.storage.durable import make_folder, put_in_place, replace_file
 from hub.tuf.admission import copy_plain, read_plain, require_target
 from hub.tuf.metadata_names import versions_of
 from hub.tuf.online_keys import Online
@@ -101,7 +100,7 @@ class ImageRepository:
         Raises:
             SigningError: signatures are missing, what was released before is gone or changed, a path is none of a
                 release, a file is missing or altered, or no robot could install it. Nothing was announced or written.
-            OSError: nothing was announced.
+            StorageError: nothing was announced.
         """
         fresh = self._fresh(draft)
         self.metadata.check({RELEASES: draft})

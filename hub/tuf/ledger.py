@@ -9,8 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.storage.durable import make_folder
-from edge_runtime.storage.lasting import replace_file
+from edge_runtime.storage.durable import make_folder, replace_file
 
 
 class Ledger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,13 +36,7 @@ def write_ledger(path: Path, ledger: Ledger, *, is_to_last: bool) -> None:
     """Replace it. Where it need not last, a power cut may leave none, which is written anew from what is published.
 
     Raises:
-        OSError: it could not be written.
+        StorageError: it could not be written.
     """
-    data = msgspec.json.encode(ledger)
-    if is_to_last:
-        replace_file(path, data)
-        return
     make_folder(path.parent)
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(data)
-    beside.replace(path)
+    replace_file(path, msgspec.json.encode(ledger), to_last=is_to_last)

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
 from edge_runtime.contracts.assignment import ROBOT_FIELD, SIGNED_AT_FIELD
-from edge_runtime.contracts.errors import SigningError
+from edge_runtime.contracts.errors import SigningError, StorageError
 from edge_runtime.releases.sign import expiry, read_signed
-from edge_runtime.storage.lasting import replace_file
+from edge_runtime.storage.durable import replace_file
 from hub.tuf.ledger import Ledger, read_ledger, write_ledger
 from hub.tuf.metadata_checks import is_signed, lasts, names_of, require_announced, require_signed, require_size, role_of
 from hub.tuf.metadata_names import highest_near, newest_in_turn, versions_of
@@ -224,7 +224,7 @@ class MetadataRepository:
         """Leave nothing in the ledger but numbers.
 
         Raises:
-            OSError: it could not be written.
+            StorageError: it could not be written.
         """
         if self._ledger is not None:
             numbers = {Snapshot.type: self.next_version(Snapshot.type), Targets.type: self.next_version(Targets.type)}
@@ -370,7 +370,7 @@ class MetadataRepository:
         directed = before.directed if top is None or self._robot_id is None else top.to_bytes().decode()
         versions = {**names_of(snapshot, roles), _TIMESTAMP: timestamp.signed.version}
         # It is published already: a ledger that can't be written now is written when it is signed anew.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(StorageError):
             write_ledger(self._ledger, Ledger(versions=versions, directed=directed), is_to_last=False)
 
     def _prune(self, role: str, newest: int) -> None:

@@ -11,7 +11,7 @@ from tuf.api.metadata import Metadata, Root
 
 from edge_runtime.contracts.errors import SigningError
 from edge_runtime.releases.sign import read_metadata
-from edge_runtime.storage.lasting import replace_file
+from edge_runtime.storage.durable import replace_file
 from hub.tuf.metadata_names import newest_in_turn
 from hub.tuf.set_aside import make_way
 

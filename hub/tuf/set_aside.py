@@ -7,12 +7,16 @@ import shutil
 from pathlib import Path
 
 from edge_runtime.storage.durable import make_folder
+from edge_runtime.storage.faults import storage_errors
 
 
 def make_way(path: Path) -> None:
     """Have a file, or nothing, at `path`, in a folder that can be written to; what was there stays as `.damaged.NAME`.
 
     Looks at the two folders above it, and creates them.
+
+    Raises:
+        StorageError: it is in the way still.
     """
     for folder in (path.parent.parent, path.parent):
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -25,14 +29,20 @@ def make_way(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all in it; nothing where there is none."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    """Remove a file or a folder with all in it; nothing where there is none.
+
+    Raises:
+        StorageError: something of it is still there.
+    """
+    with storage_errors(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _set_aside(path: Path) -> None:
     place = path.with_name(f".damaged.{path.name}")
     remove(place)
-    path.rename(place)
+    with storage_errors(path):
+        path.rename(place)

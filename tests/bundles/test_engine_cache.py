@@ -14,7 +14,7 @@ import pytest
 
 from edge_runtime.bundles.engine_cache import ENGINES_NAME, TIMINGS_NAME, EngineCache, EngineKey, collect_engines
 from edge_runtime.config.robot_file import load_config
-from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.errors import StorageError, StorageFault
 from tests.settings import copy_settings
 
 KEY = EngineKey(
@@ -149,7 +149,7 @@ def test_what_another_user_has_put_there_is_not_there(cache: EngineCache, tmp_pa
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
 def test_nothing_is_written_where_its_owner_could_not_read_it(cache: EngineCache, tmp_path: Path) -> None:
     os.chown(tmp_path, NOBODY, NOBODY)
-    with pytest.raises(OtaError, match="another user"):
+    with pytest.raises(StorageError, match="another user"):
         cache.write(KEY, ENGINE)
     assert not any(tmp_path.iterdir())
 
@@ -185,9 +185,9 @@ def files_of_at_most(size_bytes: int) -> Iterator[None]:
 
 def test_a_disk_that_does_not_take_it_is_named_and_loses_nothing(cache: EngineCache) -> None:
     cache.write(KEY, ENGINE)
-    with files_of_at_most(4096), pytest.raises(OtaError) as caught:
+    with files_of_at_most(4096), pytest.raises(StorageError) as caught:
         cache.write(KEY, ENGINE[::-1])
-    assert caught.value.refusal is OtaRefusal.NO_SPACE
+    assert caught.value.fault is StorageFault.NO_SPACE
     assert cache.read(KEY) == ENGINE
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime.bundles.installed import Installed, bundle_folder
 from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots
-from edge_runtime.contracts.errors import EngineError, OtaError, OtaRefusal
+from edge_runtime.contracts.errors import EngineError, StorageError, StorageFault
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.testing.small_bundles import small_bundle
 
@@ -57,9 +57,9 @@ def test_a_torn_pointer_boots_the_shipped_bundle_and_names_nothing_else(shipped:
         copy.write_bytes(b"\0" * 4096)
     installed = Installed(shipped, root)
     assert installed.boot().bundle == SHIPPED
-    with pytest.raises(OtaError) as refused:
+    with pytest.raises(StorageError) as refused:
         installed.may_act()
-    assert refused.value.refusal is OtaRefusal.TORN_STATE
+    assert refused.value.fault is StorageFault.DAMAGED
 
 
 def test_a_shipped_bundle_that_cannot_be_read_has_no_digest(tmp_path: Path) -> None:

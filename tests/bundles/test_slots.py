@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots, boot
-from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.errors import OtaError, OtaRefusal, StorageError, StorageFault
 from edge_runtime.testing.small_bundles import release_of, small_bundle
 
 A, B, C = (Slot(letter * 64, number) for number, letter in enumerate("abc", 1))
@@ -103,8 +103,8 @@ def test_a_torn_pointer_boots_what_was_shipped_and_says_why(tmp_path: Path) -> N
         (tmp_path / name).write_bytes(b"")
     found = boot(file, lambda digest: tmp_path / digest, tmp_path / "shipped")
     assert found.bundle == SHIPPED
-    assert "torn_state" in found.passed_over[0]
-    with pytest.raises(OtaError):
+    assert "neither of its two copies is whole" in found.passed_over[0]
+    with pytest.raises(StorageError):
         file.mend()
 
 
@@ -126,16 +126,16 @@ def test_what_was_tried_and_could_not_be_run_is_left_out(tmp_path: Path) -> None
 
 
 def test_a_disk_that_takes_no_pointer_is_named_and_the_old_one_counts(tmp_path: Path) -> None:
-    with pytest.raises(OtaError, match=r"slots .*nowhere") as caught:
+    with pytest.raises(StorageError, match=r"nowhere/slots") as caught:
         SlotFile(tmp_path / "nowhere" / "slots").write(Slots(active=A, committed=A))
-    assert caught.value.refusal is OtaRefusal.STORAGE_FAULT
+    assert caught.value.fault is StorageFault.MISSING
     file = SlotFile(tmp_path / "slots")
     file.write(Slots(active=A, committed=A))
     file.write(Slots(active=B, committed=B))
     older = min((tmp_path / "slots.a", tmp_path / "slots.b"), key=lambda path: path.stat().st_mtime_ns)
     older.unlink()
     older.mkdir()
-    with pytest.raises(OtaError, match="slots ") as caught:
+    with pytest.raises(StorageError, match="slots") as caught:
         file.mend()
-    assert caught.value.refusal is OtaRefusal.STORAGE_FAULT
+    assert caught.value.fault is StorageFault.IN_THE_WAY
     assert file.read() == Slots(active=B, committed=B)

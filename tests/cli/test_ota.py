@@ -123,7 +123,7 @@ def test_a_torn_pointer_is_told_and_not_hidden(scene: Scene, capsys: pytest.Capt
         path.write_bytes(b"torn")
     code, _, err = say(capsys, scene.config_path, "status")
     assert code == 1
-    assert "torn_state" in err
+    assert "neither of its two copies is whole" in err
 
 
 def test_without_the_section_it_is_a_wrong_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

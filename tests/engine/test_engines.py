@@ -160,7 +160,7 @@ def test_where_nothing_can_be_kept_it_runs_all_the_same(tmp_path: Path, caplog: 
     (tmp_path / "engines").write_bytes(b"no folder")
     for cache, words in (
         (None, "is not kept, and the next start"),
-        (EngineCache(tmp_path / "engines"), "storage_fault"),
+        (EngineCache(tmp_path / "engines"), "engines: File exists: move away what lies there"),
     ):
         backend = Slow()
         session = Engines(backend, cache).session(DIGEST, SHIPPED, "denoise.onnx", threads=1)

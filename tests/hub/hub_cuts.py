@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from edge_runtime.contracts.assignment import AssignmentTerms
-from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.errors import OtaError, OtaRefusal, StorageFault
 from edge_runtime.contracts.release import ReleaseManifest
 from edge_runtime.ota.transfer.schedule import SystemClock
 from edge_runtime.ota.transfer.transport import HttpTransport
@@ -124,7 +124,7 @@ def command(words: list[str]) -> int:
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         status = edge_hub(words)
-    named = re.match(r"error: (no_space|storage_fault): ", said.getvalue())
+    named = any(said.getvalue().endswith(f": {fault.remedy}\n") for fault in StorageFault if fault.is_of_disk)
     return STORAGE_REFUSED if status and named else status
 
 

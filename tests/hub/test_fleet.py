@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.contracts.errors import HubError, OtaRefusal, SigningError
+from edge_runtime.contracts.errors import HubError, HubRefusal, SigningError
 from edge_runtime.releases.key_files import create_key
 from hub.cli import main as edge_hub
 from hub.fleet.selection import read_names, select
@@ -136,7 +136,7 @@ def test_two_who_sign_one_draft_take_turns(tmp_path: Path) -> None:
 def test_a_full_disk_has_a_name(served: ServedHub) -> None:
     fault = storage_refusal(OSError(28, "No space left on device"))
     assert fault is not None
-    assert fault.refusal is OtaRefusal.NO_SPACE
+    assert fault.refusal is HubRefusal.NO_SPACE
     assert storage_refusal(FileNotFoundError(2, "No such file")) is None
     # A database that is no database any more is a fault of the storage, told as such.
     served.stop()

@@ -72,6 +72,19 @@ def test_without_space_nothing_is_left_of_what_was_begun(store: BlobStore, tmp_p
         assert listing(store.bundles.parent) == before
 
 
+def test_what_was_begun_stays_where_something_else_comes_first(store: BlobStore, tmp_path: Path) -> None:
+    installed(store, tmp_path, "1")
+    release, _ = release_of(small_bundle(tmp_path / "2", "2"))
+
+    def something_else() -> None:
+        raise OtaError(OtaRefusal.NOT_NOW, "something else comes first")
+
+    with pytest.raises(OtaError) as caught:
+        begin(store, release, heed=something_else)
+    assert caught.value.refusal is OtaRefusal.NOT_NOW
+    assert (store.staging / release.bundle_digest / "release.json").is_file()
+
+
 def test_bytes_that_are_not_the_piece_are_refused(store: BlobStore, tmp_path: Path) -> None:
     release, pieces = release_of(small_bundle(tmp_path / "1", "1"))
     staging = begin(store, release)

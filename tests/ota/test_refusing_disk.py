@@ -172,6 +172,7 @@ def test_a_release_that_cannot_be_kept_is_not_begun(work: Path) -> None:
         runner.recover()
         before = runner.journal
         (work / "root" / "releases").rmdir()
+        (work / "root" / "releases").write_bytes(b"a file is in the way")
         with pytest.raises(OtaError) as caught:
             assign_2(runner)
         assert caught.value.refusal is OtaRefusal.STORAGE_FAULT

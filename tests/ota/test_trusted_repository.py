@@ -174,10 +174,11 @@ def test_a_snapshot_that_lists_no_targets(robot: Robot) -> None:
         robot.trusted().refresh(time.time())
 
 
-def test_a_disk_that_takes_nothing_is_an_os_error(robot: Robot) -> None:
+def test_a_disk_that_takes_nothing_is_a_named_refusal(robot: Robot) -> None:
     robot.folder.parent.joinpath("metadata").write_text("a file where the folder should be")
-    with pytest.raises(OSError, match="metadata"):
+    with pytest.raises(OtaError, match="metadata") as caught:
         robot.trusted().refresh(time.time())
+    assert caught.value.refusal is OtaRefusal.STORAGE_FAULT
 
 
 JUDGE = Judge(repository="plain", floor=Versions(), now_s=time.time(), robot_id=None)

@@ -17,7 +17,7 @@ from edge_runtime.bundles.slots import Slot, SlotFile, Slots
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.ota.trust.rollback_protection import Floor, ReleaseFloor
 from edge_runtime.ota.trust.versions import RoleKeys, Seen, Versions, first_below, raised
-from edge_runtime.storage.durable import TwinRecord
+from edge_runtime.storage.twin_record import TwinRecord
 from tests.ota.plain_repository import PlainRepository
 from tests.ota.repositories import Site
 

@@ -1,17 +1,24 @@
-"""Durable files and records in two copies: what is torn, behind or gone, and what a disk that refuses leaves behind."""
+"""Durable files and records in two copies: what is torn, behind or gone, and what a disk that refuses leaves behind.
+
+A refusal has the name of its kind, the file that it is of, what the system said, and what to do next.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.storage.durable import COPY_BYTES, TwinRecord, refusal_of, write_durably
+from edge_runtime.contracts.errors import StorageError, StorageFault
+from edge_runtime.storage.durable import make_file, make_folder, put_in_place, replace_file, sync_folder, write_at
+from edge_runtime.storage.faults import storage_error
+from edge_runtime.storage.twin_record import COPY_BYTES, TwinRecord
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -84,10 +91,10 @@ def test_both_copies_spoilt_is_a_refusal(record: TwinRecord[Count], tmp_path: Pa
     record.write(Count(1))
     for path in copies(tmp_path):
         path.write_bytes(b"")
-    with pytest.raises(OtaError) as caught:
+    with pytest.raises(StorageError, match="neither of its two copies") as caught:
         record.read()
-    assert caught.value.refusal is OtaRefusal.TORN_STATE
-    with pytest.raises(OtaError):
+    assert (caught.value.fault, caught.value.path) == (StorageFault.DAMAGED, tmp_path / "count")
+    with pytest.raises(StorageError):
         record.mend()
 
 
@@ -105,9 +112,9 @@ def test_the_higher_step_wins_and_mend_makes_both_the_same(record: TwinRecord[Co
 
 def test_a_copy_of_another_record_or_format_is_none(record: TwinRecord[Count], tmp_path: Path) -> None:
     TwinRecord(tmp_path / "count", Other).write(Other(9))
-    with pytest.raises(OtaError) as caught:
+    with pytest.raises(StorageError) as caught:
         record.read()
-    assert caught.value.refusal is OtaRefusal.TORN_STATE
+    assert caught.value.fault is StorageFault.DAMAGED
     record.write(Count(1))
     assert record.read() == Count(1)
 
@@ -124,21 +131,77 @@ def test_a_record_changes_where_no_file_can_grow(record: TwinRecord[Count], tmp_
     with files_no_larger_than(COPY_BYTES):
         record.write(Count(2))
     assert record.read() == Count(2)
-    with files_no_larger_than(100), pytest.raises(OSError, match="File too large"):
+    with files_no_larger_than(100), pytest.raises(StorageError, match="File too large"):
         record.write(Count(3))
     assert record.read() == Count(2)
-    with files_no_larger_than(0), pytest.raises(OSError, match="File too large") as caught:
+    with files_no_larger_than(0), pytest.raises(StorageError, match="File too large") as caught:
         TwinRecord(tmp_path / "fresh", Count).write(Count(1))
-    assert refusal_of(caught.value, "fresh").refusal is OtaRefusal.NO_SPACE
-    assert not list(tmp_path.glob("fresh*"))
+    assert caught.value.fault is StorageFault.NO_SPACE
+    assert not [path for path in tmp_path.iterdir() if "fresh" in path.name]
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    write_durably(path, b"old")
-    with files_no_larger_than(2), pytest.raises(OSError, match="File too large"):
-        write_durably(path, b"newer")
+    replace_file(path, b"old")
+    with files_no_larger_than(2), pytest.raises(StorageError, match="File too large"):
+        replace_file(path, b"newer")
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
-    write_durably(path, b"newer")
+    replace_file(path, b"newer")
     assert path.read_bytes() == b"newer"
+
+
+def test_a_file_that_must_be_new_is_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    with files_no_larger_than(2), pytest.raises(StorageError) as caught:
+        make_file(path, b"longer", 0o600)
+    assert caught.value.fault is StorageFault.NO_SPACE
+    assert not any(tmp_path.iterdir())
+    make_file(path, b"longer", 0o600)
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(StorageError) as caught:
+        make_file(path, b"other", 0o600)
+    assert caught.value.fault is StorageFault.IN_THE_WAY
+    assert path.read_bytes() == b"longer"
+
+
+@pytest.mark.parametrize(
+    ("number", "fault", "is_of_disk"),
+    [
+        (errno.ENOSPC, StorageFault.NO_SPACE, True),
+        (errno.EDQUOT, StorageFault.NO_SPACE, True),
+        (errno.EROFS, StorageFault.READ_ONLY, True),
+        (errno.EIO, StorageFault.FAULT, True),
+        (errno.EACCES, StorageFault.NOT_PERMITTED, False),
+        (errno.ENOENT, StorageFault.MISSING, False),
+        (errno.ENOTDIR, StorageFault.IN_THE_WAY, False),
+    ],
+)
+def test_what_the_system_says_has_a_name_and_a_remedy(number: int, fault: StorageFault, is_of_disk: bool) -> None:
+    error = storage_error(OSError(number, os.strerror(number), "/named/by/the/system"), Path("/asked/for"))
+    assert (error.fault, error.fault.is_of_disk) == (fault, is_of_disk)
+    assert str(error) == f"/named/by/the/system: {os.strerror(number)}: {fault.remedy}"
+    assert storage_error(OSError(number, "said"), Path("/asked/for")).path == Path("/asked/for")
+
+
+def test_every_way_to_write_raises_the_same(tmp_path: Path) -> None:
+    """What is in the way is a file where a folder should be: root may write everywhere, and is told the same."""
+    (tmp_path / "file").write_bytes(b"")
+    below, source = tmp_path / "file" / "below", tmp_path / "source"
+    source.write_bytes(b"data")
+    ways: dict[str, Callable[[], object]] = {
+        "replace_file": lambda: replace_file(below, b"data"),
+        "replace_file, not to last": lambda: replace_file(below, b"data", to_last=False),
+        "put_in_place": lambda: put_in_place(source, below),
+        "make_file": lambda: make_file(below, b"data", 0o600),
+        "make_folder": lambda: make_folder(below),
+        "sync_folder": lambda: sync_folder(below),
+        "write_at": lambda: write_at(below, b"data", 0),
+        "TwinRecord": lambda: TwinRecord(below, Count).write(Count(1)),
+    }
+    for name, write in ways.items():
+        with pytest.raises(StorageError) as caught:
+            write()
+        assert caught.value.fault is StorageFault.IN_THE_WAY, name
+    assert source.read_bytes() == b"data"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "source"]

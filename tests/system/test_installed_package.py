@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,24 @@ def test_the_policy_travels_with_the_wheel_and_with_the_source_archive(package: 
         assert files <= {name.partition("/")[2] for name in archive.getnames()}
 
 
+def test_the_units_travel_with_the_wheel_and_lie_where_the_guide_copies_them_from(package: Package) -> None:
+    environment = package.bin.parent
+    units = environment / "share" / "edge-runtime" / "systemd"
+    assert {path.name for path in units.iterdir()} == {path.name for path in (ROOT / "jetson" / "systemd").iterdir()}
+    guide = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    named = set(
+        re.findall(r"/opt/edge-runtime/([a-z/-]*[a-z])", guide + "".join(p.read_text() for p in units.iterdir()))
+    )
+    assert {"bin/edge-runtime", "bin/python", "share/edge-runtime/systemd"} <= named
+    assert not [name for name in named if not (environment / name).exists()]
+
+
+def test_nothing_but_our_three_packages_lies_in_site_packages(package: Package) -> None:
+    with zipfile.ZipFile(package.wheel) as wheel:
+        top = {name.partition("/")[0] for name in wheel.namelist()}
+    assert {name for name in top if not name.startswith("edge_runtime-")} == {"edge_runtime", "export_tools", "hub"}
+
+
 def test_run_moves_the_simulated_arm_in_an_empty_folder(package: Package, empty: Path) -> None:
     done = run([package.bin / "edge-runtime", "run", "--episodes", "1", "--no-page"], empty)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
@@ -140,4 +159,4 @@ def test_advice_of_an_installed_package_names_no_folder_that_is_not_there(packag
     done = run([package.bin / "python", "-c", hidden, "run", "--no-page"], empty)
     assert done.returncode == 1
     assert done.stderr.startswith("error: mujoco is not installed; to install: ")
-    assert done.stderr.rstrip().endswith("-m pip install 'mujoco>=3.3'")
+    assert done.stderr.rstrip().endswith("-m pip install 'mujoco<5,>=3.3'")

@@ -18,6 +18,7 @@ from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.agent.history import Entry, History, entry_of
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.agent.shared import Shared
+from edge_runtime.ota.disk import disk_refusals
 from edge_runtime.ota.lifecycle.child import Asked, never
 from edge_runtime.ota.lifecycle.effects import Effects
 from edge_runtime.ota.lifecycle.journal import Update
@@ -26,7 +27,6 @@ from edge_runtime.ota.transfer.transport import Transport
 from edge_runtime.ota.trust.compatibility import require_compatible
 from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.ota.trust.trust import Trust
-from edge_runtime.storage.durable import refusal_of
 
 _UNFINISHED = frozenset({UpdateState.VERIFYING, UpdateState.COMMITTED, UpdateState.FAILED})
 """What a disk that took no writes has held up, and the next turn ends."""
@@ -110,12 +110,10 @@ class Agent:
         refused, last = Said(), Said()
         for step in steps:
             try:
-                said = step()
+                with disk_refusals(self._settings.store):
+                    said = step()
             except OtaError as error:
                 said = Said(str(error.refusal), error.detail)
-            except OSError as error:
-                fault = refusal_of(error, "the agent's folders")
-                said = Said(str(fault.refusal), fault.detail)
             if said.refusal:
                 refused = said
             elif said.detail:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from edge_runtime.contracts.errors import StorageError
 from edge_runtime.ota.lifecycle.journal import Journal
-from edge_runtime.storage.durable import make_folder, write_durably
+from edge_runtime.storage.durable import replace_file
 
 MAX_ENTRIES = 200
 MAX_DETAIL_CHARACTERS = 500
@@ -74,7 +75,7 @@ class History:
 
     def write(self, entry: Entry) -> None:
         """Add `entry`; one that says the same as the newest takes its place."""
-        with self._lock, contextlib.suppress(OSError):
+        with self._lock, contextlib.suppress(StorageError):
             if self._entries is None:
                 self._entries = self.entries()
             if self._entries and self._entries[-1].says_the_same(entry):
@@ -82,5 +83,4 @@ class History:
             else:
                 self._entries = [*self._entries, entry][-MAX_ENTRIES:]
             self.newest = entry
-            make_folder(self._path.parent)
-            write_durably(self._path, msgspec.json.encode(self._entries))
+            replace_file(self._path, msgspec.json.encode(self._entries))

@@ -145,7 +145,7 @@ class Worker:
         command = self._shared.checks.popleft()
         try:
             answer = command.answered(UpdateResult.DONE, self._agent.consult(time.time()))
-        except (EdgeError, OSError) as error:
+        except EdgeError as error:
             answer = command.refused(error)
         self._shared.answers.append(answer)
         self._turn_due_s = time.monotonic()

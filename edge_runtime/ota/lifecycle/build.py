@@ -16,12 +16,11 @@ import msgspec
 
 from edge_runtime.contracts.engines import BuildReport
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.disk import refusal_of
 from edge_runtime.ota.lifecycle.child import PAUSE_MAX_S, Asked, never, run_child
 
 LIMIT_S = 3600.0
 """TensorRT tries its tactics for minutes, at idle priority beside others for longer."""
-
-_FULL_DISK = {str(refusal): refusal for refusal in (OtaRefusal.NO_SPACE, OtaRefusal.STORAGE_FAULT)}
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,6 @@ class EngineBuild:
             raise OtaError(OtaRefusal.BUILD_FAILED, f"the build's report: {error}") from error
         if report.bundle != bundle:
             raise OtaError(OtaRefusal.BUILD_FAILED, f"built was bundle {report.bundle}, not {bundle}")
-        if report.refusal:
-            raise OtaError(_FULL_DISK.get(report.refusal, OtaRefusal.BUILD_FAILED), report.detail)
+        if report.fault is not None:
+            raise OtaError(refusal_of(report.fault), report.detail)
         return report

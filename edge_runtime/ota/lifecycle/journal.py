@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from edge_runtime.contracts.states import UpdateState
-from edge_runtime.storage.durable import TwinRecord, refusal_of
+from edge_runtime.ota.disk import disk_refusals
+from edge_runtime.storage.twin_record import TwinRecord
 
 
 class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +71,8 @@ class JournalFile:
         Raises:
             OtaError: `TORN_STATE`.
         """
-        return self._record.read()
+        with disk_refusals(self._path):
+            return self._record.read()
 
     def write(self, journal: Journal) -> None:
         """Replace the record; it has lasted when this returns.
@@ -78,7 +80,5 @@ class JournalFile:
         Raises:
             OtaError: `NO_SPACE`, `STORAGE_FAULT`: either the old or the new record is there.
         """
-        try:
+        with disk_refusals(self._path):
             self._record.write(journal)
-        except OSError as error:
-            raise refusal_of(error, f"journal {self._path}") from error

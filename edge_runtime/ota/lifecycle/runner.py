@@ -19,15 +19,16 @@ from typing import Protocol
 from edge_runtime.bundles.engine_cache import collect_engines
 from edge_runtime.bundles.installed import Installed
 from edge_runtime.bundles.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
-from edge_runtime.contracts.errors import EdgeError, OtaError, OtaRefusal
+from edge_runtime.contracts.errors import EdgeError, OtaError, OtaRefusal, StorageError
 from edge_runtime.contracts.release import ReleaseManifest, load
 from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.disk import disk_refusals
 from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, Update
 from edge_runtime.ota.lifecycle.lifecycle import DONE, TABLE, Effect, Event, Step, advance
 from edge_runtime.ota.transfer.blobs import BlobStore
 from edge_runtime.ota.transfer.staging import Staging, begin
 from edge_runtime.ota.trust.rollback_protection import Floor
-from edge_runtime.storage.durable import make_folder, refusal_of, write_durably
+from edge_runtime.storage.durable import make_folder, replace_file
 
 _PASSES = frozenset({OtaRefusal.NO_SPACE, OtaRefusal.STORAGE_FAULT, OtaRefusal.NOT_NOW, OtaRefusal.AT_WORK})
 """What says nothing about the bundle."""
@@ -120,15 +121,14 @@ class Runner:
         Raises:
             OtaError: `BUSY`: another process has it. `NO_SPACE`, `STORAGE_FAULT`.
         """
-        try:
+        with disk_refusals(self._root):
             make_folder(self._root)
             self._lock = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            raise OtaError(OtaRefusal.BUSY, f"another process updates {self._root}") from error
-        except OSError as error:
-            raise refusal_of(error, f"store {self._root}") from error
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(self._lock)
+                raise OtaError(OtaRefusal.BUSY, f"another process updates {self._root}") from error
         return self
 
     def __exit__(
@@ -147,12 +147,10 @@ class Runner:
             OtaError: the state could not be written; what ran goes on running.
         """
         self.store.create()
-        try:
+        with disk_refusals(self._root):
             make_folder(self._releases)
-        except OSError as error:
-            raise refusal_of(error, f"store {self._root}") from error
-        self.journal = self._read_state()
-        self._slot_file.mend()
+            self.journal = self._read_state()
+            self._slot_file.mend()
         self._run(Event.RESTARTED)
 
     def assign(self, release: ReleaseManifest, release_counter: int, probation_s: int = 0) -> None:
@@ -296,7 +294,7 @@ class Runner:
         torn = str(OtaRefusal.TORN_STATE)
         try:
             self.slots = self._slot_file.read()
-        except OtaError:
+        except StorageError:
             self.slots = Slots()
             self._slot_file.write(self.slots)
             return Journal(reason=torn)
@@ -324,7 +322,8 @@ class Runner:
 
     def _point(self, slots: Slots) -> None:
         if slots != self.slots:
-            self._slot_file.write(slots)
+            with disk_refusals(self._root):
+                self._slot_file.write(slots)
             self.slots = slots
 
     def _fetch(self) -> None:
@@ -368,35 +367,26 @@ class Runner:
     def _commit(self) -> None:
         update = self.journal.update
         self._point(self.slots.with_committed(update.bundle))
-        try:
-            self._floor.raise_release(update.release_counter, update.release)
-        except OSError as error:
-            raise refusal_of(error, "raising the floor") from error
+        self._floor.raise_release(update.release_counter, update.release)
 
     def _collect(self) -> None:
         wanted = {self.journal.update.bundle} if self.journal.state is UpdateState.DOWNLOADING else set()
         self.store.collect(self.slots.bundles | wanted)
-        try:
+        with disk_refusals(self._root):
             for path in self._releases.iterdir():
                 if path.stem != self.journal.update.release_digest or self.journal.state is not UpdateState.DOWNLOADING:
                     path.unlink()
-        except OSError as error:
-            raise refusal_of(error, "collecting releases") from error
-        collect_engines(self._root, self.slots.bundles | wanted | {Installed(self._shipped, None).shipped_digest})
+            collect_engines(self._root, self.slots.bundles | wanted | {Installed(self._shipped, None).shipped_digest})
 
     def _keep(self, release: ReleaseManifest) -> None:
-        try:
-            write_durably(self._releases / f"{release.digest}.json", release.canonical_json())
-        except OSError as error:
-            raise refusal_of(error, f"release {release.digest}") from error
+        with disk_refusals(self._releases):
+            replace_file(self._releases / f"{release.digest}.json", release.canonical_json())
 
     def _release(self) -> ReleaseManifest:
         digest = self.journal.update.release_digest
         path = self._releases / f"{digest}.json"
-        try:
+        with disk_refusals(path):
             release = load(path.read_bytes())
-        except OSError as error:
-            raise refusal_of(error, f"release {path}") from error
         if release.digest != digest:
             raise OtaError(OtaRefusal.TORN_STATE, f"{path} is another release")
         return release

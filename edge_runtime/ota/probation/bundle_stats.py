@@ -19,8 +19,10 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from edge_runtime.contracts.errors import OtaError
-from edge_runtime.storage.durable import TwinRecord, make_folder, refusal_of
+from edge_runtime.contracts.errors import StorageError
+from edge_runtime.storage.durable import make_folder
+from edge_runtime.storage.faults import storage_errors
+from edge_runtime.storage.twin_record import TwinRecord
 
 VERSION = 1
 WINDOW_NS = 10_000_000_000
@@ -176,11 +178,11 @@ class RecordBook:
         self.problems.pop(bundle, None)
         try:
             record = self._file(bundle).read() or empty
-        except OtaError as error:
+        except StorageError as error:
             self.problems[bundle] = str(error)
             return empty
         if record.bundle != bundle:
-            self.problems[bundle] = f"torn_state: the record of {bundle} is one of {record.bundle}"
+            self.problems[bundle] = f"{self._folder / bundle}: is the record of {record.bundle}"
             return empty
         return record
 
@@ -188,19 +190,16 @@ class RecordBook:
         """Keep `record`; it has lasted when this returns.
 
         Raises:
-            OtaError: NO_SPACE, STORAGE_FAULT: the old one or this one is there.
+            StorageError: the old one or this one is there.
         """
-        try:
-            make_folder(self._folder)
-            self._file(record.bundle).write(record)
-        except OSError as error:
-            raise refusal_of(error, f"record of {record.bundle}") from error
+        make_folder(self._folder)
+        self._file(record.bundle).write(record)
 
     def save(self, records: Iterable[Record], now_s: float) -> None:
         """Write what has changed: at once what a decision may hang on, motion and latency once a minute.
 
         Raises:
-            OtaError: as `write`; those that are left are written by a later call.
+            StorageError: as `write`; those that are left are written by a later call.
         """
         for record in records:
             before, saved_s = self._saved.get(record.bundle, (Record(bundle=record.bundle), -_SAVE_EVERY_S))
@@ -212,14 +211,12 @@ class RecordBook:
         """Remove the records of all other bundles.
 
         Raises:
-            OtaError: STORAGE_FAULT: some are left.
+            StorageError: some are left.
         """
-        try:
+        with storage_errors(self._folder):
             for path in self._folder.iterdir() if self._folder.is_dir() else ():
                 if path.name.partition(".")[0] not in keep:
                     path.unlink()
-        except OSError as error:
-            raise refusal_of(error, f"records in {self._folder}") from error
 
     def _file(self, bundle: str) -> TwinRecord[Record]:
         return TwinRecord(self._folder / bundle, Record)

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.contracts.errors import BundleError, OtaError
+from edge_runtime.contracts.errors import BundleError, StorageError
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.messages import Message
 from edge_runtime.ota.lifecycle.journal import Update
 from edge_runtime.ota.probation.bundle_stats import RecordBook
 from edge_runtime.ota.probation.observer import Observer
 from edge_runtime.ota.probation.probation import Decision, Terms, judge, latency_budget_s
-from edge_runtime.storage.durable import TwinRecord, make_folder
+from edge_runtime.storage.durable import make_folder
+from edge_runtime.storage.twin_record import TwinRecord
 
 _KEEP_EVERY_S = 30.0
 _UNKNOWN_BUDGET_S = 1.0
@@ -51,7 +52,7 @@ class Trial:
         self._file = TwinRecord(folder / "trial", Elapsed)
         try:
             self._elapsed = self._file.read() or Elapsed()
-        except OtaError:
+        except StorageError:
             # A trial that nobody knows the age of is a new one.
             self._elapsed = Elapsed()
         self._looked_s: float | None = None
@@ -99,7 +100,7 @@ class Trial:
             self._book.forget(known)
             if self._file.read() != self._elapsed:
                 self._file.write(self._elapsed)
-        except (OtaError, OSError):
+        except StorageError:
             # The next time will do: a full disk must not keep anybody from judging.
             return
 

@@ -25,7 +25,7 @@ import msgspec
 
 from edge_runtime.bundles.slots import SHIPPED, Slots
 from edge_runtime.config.robot_file import ScrubSection
-from edge_runtime.contracts.errors import BundleError, OtaError, OtaRefusal
+from edge_runtime.contracts.errors import BundleError, OtaError, OtaRefusal, StorageError
 from edge_runtime.contracts.manifest import MANIFEST_NAME, read_manifest
 from edge_runtime.contracts.release import ReleaseManifest
 from edge_runtime.ota.store.scrub_state import ScrubState, read_state, words_of, write_state
@@ -292,7 +292,7 @@ class Scrub:
         """A disk that does not take it costs reading again, and nothing else."""
         self._unkept_bytes = 0
         if self._state != self._kept:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(StorageError):
                 write_state(self._folder, self._state)
                 self._kept = self._state
 

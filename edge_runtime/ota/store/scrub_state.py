@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edge_runtime.bundles.slots import SHIPPED
-from edge_runtime.storage.durable import write_durably
+from edge_runtime.storage.durable import replace_file
 
 _NAME = "scrub.json"
 _MAX_BYTES = 2_000_000
@@ -53,9 +53,9 @@ def write_state(folder: Path, state: ScrubState) -> None:
     """Keep it.
 
     Raises:
-        OSError: what was kept before is there.
+        StorageError: what was kept before is there.
     """
-    write_durably(folder / _NAME, msgspec.json.encode(state))
+    replace_file(folder / _NAME, msgspec.json.encode(state))
 
 
 def words_of(state: ScrubState) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ import msgspec
 from edge_runtime.bundles.installed import FILES_NAME, bundle_folder
 from edge_runtime.contracts.errors import OtaError
 from edge_runtime.contracts.release import ReleaseFile, ReleaseManifest, load
-from edge_runtime.storage.durable import make_folder, refusal_of, sync_folder
+from edge_runtime.ota.disk import disk_refusals
+from edge_runtime.storage.durable import make_folder, sync_folder
 
 RELEASE_NAME = "release.json"
 READ_BYTES = 1 << 20
@@ -134,11 +135,9 @@ class BlobStore:
         Raises:
             OtaError: `NO_SPACE`, `STORAGE_FAULT`.
         """
-        try:
+        with disk_refusals(self._root):
             for folder in (self.bundles, self.staging, self.healing, self.trash):
                 make_folder(folder)
-        except OSError as error:
-            raise refusal_of(error, f"store {self.bundles.parent}") from error
 
     def folder(self, bundle: str) -> Path:
         """Where the files of an installed bundle lie, for the engine."""
@@ -189,7 +188,7 @@ class BlobStore:
             OtaError: `STORAGE_FAULT`; the next call goes on.
         """
         removed: list[str] = []
-        try:
+        with disk_refusals(self._root):
             for above in (self.bundles, self.staging):
                 names = [name for name in names_in(above) if name not in keep]
                 for name in names:
@@ -200,8 +199,6 @@ class BlobStore:
                 removed += names
             for name in names_in(self.trash):
                 empty(self.trash / name)
-        except OSError as error:
-            raise refusal_of(error, "collecting bundles") from error
         return tuple(removed)
 
     def check(self, release: ReleaseManifest, first: int = 0) -> Iterator[Checked]:

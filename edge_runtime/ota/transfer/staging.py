@@ -16,9 +16,10 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from edge_runtime.bundles.installed import FILES_NAME
-from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.errors import OtaError, OtaRefusal, StorageError
 from edge_runtime.contracts.manifest import MANIFEST_NAME
 from edge_runtime.contracts.release import ReleaseFile, ReleaseManifest
+from edge_runtime.ota.disk import disk_refusals
 from edge_runtime.ota.transfer.blobs import (
     RELEASE_NAME,
     BlobStore,
@@ -31,7 +32,7 @@ from edge_runtime.ota.transfer.blobs import (
     sha256_of,
 )
 from edge_runtime.releases.installable import require_manifest
-from edge_runtime.storage.durable import make_folder, refusal_of, sync_folder, write_all, write_durably
+from edge_runtime.storage.durable import make_folder, replace_file, sync_file, sync_folder, write_at
 
 
 class Staging:
@@ -65,11 +66,9 @@ class Staging:
         """
         if hashlib.sha256(data).hexdigest() != piece:
             raise OtaError(OtaRefusal.BLOB_ALTERED, f"these {len(data)} bytes are not {piece}")
-        try:
+        with disk_refusals(self._folder):
             for place in self._missing.get(piece, ()):
-                _write_place(place, data)
-        except OSError as error:
-            raise refusal_of(error, f"writing {piece}") from error
+                write_at(place.path, data, place.offset_bytes)
         self._missing.pop(piece, None)
 
     def finish(self) -> Path:
@@ -86,18 +85,12 @@ class Staging:
         """
         if self._missing:
             raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{len(self._missing)} pieces are missing")
-        try:
+        with disk_refusals(self._folder):
             for file in self._files:
-                descriptor = os.open(self._path(file), os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+                sync_file(self._path(file))
                 if sha256_of(self._path(file), self._heed) != file.sha256:
                     self._look(file)
                     raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{file.path} does not match the release")
-        except OSError as error:
-            raise refusal_of(error, f"verifying {self.release.bundle_digest}") from error
 
     def place(self) -> Path:
         """Move what `verify` has passed to where it belongs; returns the folder of the bundle. Takes no time.
@@ -106,7 +99,7 @@ class Staging:
             OtaError: `BUNDLE_ALTERED`: the release contradicts the bundle. `NO_SPACE`, `STORAGE_FAULT`: a file is
                 either as it was or as released.
         """
-        try:
+        with disk_refusals(self._folder):
             if (self._store.bundles / self.release.bundle_digest).exists():
                 self._replace()
             else:
@@ -116,8 +109,6 @@ class Staging:
                 self._folder.rename(self._store.bundles / self.release.bundle_digest)
                 sync_folder(self._store.bundles)
                 sync_folder(self._folder.parent)
-        except OSError as error:
-            raise refusal_of(error, f"finishing {self.release.bundle_digest}") from error
         return self._store.folder(self.release.bundle_digest)
 
     def _replace(self) -> None:
@@ -132,7 +123,7 @@ class Staging:
             self._path(file).rename(there)
             sync_folder(there.parent)
         if release_in(installed) != self.release:
-            write_durably(installed / RELEASE_NAME, self.release.canonical_json())
+            replace_file(installed / RELEASE_NAME, self.release.canonical_json())
         empty(self._folder)
         self._require_manifest(installed / FILES_NAME)
 
@@ -160,7 +151,7 @@ class Staging:
         if release_in(self._folder) != self.release:
             shutil.rmtree(self._folder, ignore_errors=True)
             make_folder(self._folder)
-            write_durably(self._folder / RELEASE_NAME, self.release.canonical_json())
+            replace_file(self._folder / RELEASE_NAME, self.release.canonical_json())
         whole: dict[str, list[Path]] = {}
         # Its own files may be there and whole while the list of them is gone.
         installed = {**self._store.installed(), self.release.bundle_digest: self.release}
@@ -219,23 +210,16 @@ def begin(
     staging = Staging(store, release, above, files, heed)
     folder = above / release.bundle_digest
     going_on = release_in(folder) == release
-    try:
-        before = store.places(release)
-        own = staging._lay_out()
-    except OSError as error:
-        if not going_on:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise refusal_of(error, f"staging {release.size_bytes} bytes") from error
+    with disk_refusals(folder):
+        try:
+            before = store.places(release)
+            own = staging._lay_out()
+        except (OSError, StorageError):
+            if not going_on:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
     staging._fill(own, before)
     return staging
-
-
-def _write_place(place: Place, data: bytes | memoryview) -> None:
-    descriptor = os.open(place.path, os.O_WRONLY)
-    try:
-        write_all(descriptor, data, place.offset_bytes)
-    finally:
-        os.close(descriptor)
 
 
 def _allocate(path: Path, size_bytes: int) -> bool:

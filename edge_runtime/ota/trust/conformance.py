@@ -26,7 +26,7 @@ from edge_runtime.ota.transfer.transport import HttpTransport, NetworkSettings
 from edge_runtime.ota.trust.repository import TrustedRepository
 from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.ota.trust.trust import fetch_target
-from edge_runtime.storage.durable import make_folder, write_durably
+from edge_runtime.storage.durable import make_folder, replace_file
 
 NETWORK = NetworkSettings(connect_s=5.0, silence_s=5.0, window_s=10.0)
 
@@ -75,8 +75,8 @@ def _init(metadata_dir: Path, root: Path) -> None:
     make_folder(state)
     make_folder(metadata_dir.absolute())
     data = root.read_bytes()
-    write_durably(state / "root.json", data)
-    write_durably(metadata_dir / "root.json", data)
+    replace_file(state / "root.json", data)
+    replace_file(metadata_dir / "root.json", data)
 
 
 def _refresh_and_download(options: argparse.Namespace) -> None:
@@ -108,7 +108,7 @@ def _download(repository: TrustedRepository, transport: HttpTransport, options: 
         if not _is_there(place, target):
             data = fetch_target(transport, repository, target, options.target_base_url)
             make_folder(options.target_dir.absolute())
-            write_durably(place, data)
+            replace_file(place, data)
 
 
 def _is_there(place: Path, target: TargetFile) -> bool:

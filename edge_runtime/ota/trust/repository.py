@@ -8,7 +8,6 @@ delegations, the pinned root it is given, and its caller for the time; python-tu
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from tuf.api.metadata import Metadata, Root, Signed, Snapshot, TargetFile, Targe
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.disk import disk_refusals
 from edge_runtime.ota.transfer.transport import Span, TransferError, Transport, portal_error
 from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.ota.trust.tuf_errors import Fetched, Judge, role_of, signed_at_s
 from edge_runtime.ota.trust.versions import RoleKeys, Seen, Versions, first_below
-from edge_runtime.storage.durable import make_folder, sync_folder
+from edge_runtime.storage.durable import make_folder, sync_file, sync_folder
 
 METADATA_CEILING_BYTES = 5_000_000
 _NO_NEWER_ROOT = (403, 404)
@@ -59,10 +59,14 @@ class TrustedRepository:
         """Bring root, timestamp, snapshot and targets up to date. `now_s` is Unix time.
 
         Raises:
-            OtaError: names what was wrong: of the network, of the repository, of this clock, or of the state on disk.
-            OSError: the metadata could not be written.
+            OtaError: names what was wrong: of the network, of the repository, of this clock, of the state on disk, or
+                of the disk, which could not be written to.
         """
         self._fresh = None
+        with disk_refusals(self._folder):
+            self._refresh(now_s)
+
+    def _refresh(self, now_s: float) -> None:
         floor = self._floor.versions(self.name)
         judge = Judge(repository=self.name, floor=floor, now_s=now_s, robot_id=self._robot_id)
         judge.require_clock(max(floor.signed_at_s, _signed_at_s(self._root)))
@@ -94,15 +98,16 @@ class TrustedRepository:
         """What the repository says of a target, or None if nobody who may speak of it does. Comes after `refresh`.
 
         Raises:
-            OtaError, OSError: as `refresh`.
+            OtaError: as `refresh`.
         """
         updater, fetcher = self._ready()
-        try:
-            return updater.get_targetinfo(path)
-        except (OtaError, RepositoryError, ValueError) as error:
-            raise fetcher.name(error) from error
-        finally:
-            _sync(self._folder)
+        with disk_refusals(self._folder):
+            try:
+                return updater.get_targetinfo(path)
+            except (OtaError, RepositoryError, ValueError) as error:
+                raise fetcher.name(error) from error
+            finally:
+                _sync(self._folder)
 
     def listed(self) -> dict[str, TargetFile]:
         """The targets that the top-level targets role lists itself. Comes after `refresh`."""
@@ -293,9 +298,5 @@ def _sync(folder: Path) -> None:
             continue
         for path in place.iterdir():
             if path.is_file() and not path.is_symlink():
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+                sync_file(path)
         sync_folder(place)

@@ -15,8 +15,10 @@ import msgspec
 
 from edge_runtime.bundles.slots import SlotFile
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.ota.disk import disk_refusals
 from edge_runtime.ota.trust.versions import Seen, Versions, first_below, raised
-from edge_runtime.storage.durable import TwinRecord, make_folder
+from edge_runtime.storage.durable import make_folder
+from edge_runtime.storage.twin_record import TwinRecord
 
 Kept = TypeVar("Kept", bound=msgspec.Struct)
 
@@ -53,7 +55,7 @@ class Floor:
 
         Raises:
             OtaError: TORN_STATE as `versions`; ROLLBACK if `seen` lies below the floor; METADATA_MALFORMED if the
-                repository has more roles than a record holds.
+                repository has more roles than a record holds; NO_SPACE, STORAGE_FAULT.
         """
         floor = self.versions(repository)
         below = first_below(floor, seen)
@@ -62,9 +64,8 @@ class Floor:
         fresh = raised(floor, seen)
         if fresh == floor:
             return
-        make_folder(self._folder)
         try:
-            self._versions(repository).write(fresh)
+            self._keep(self._versions(repository), fresh)
         except ValueError as error:
             raise OtaError(
                 OtaRefusal.METADATA_MALFORMED, f"{repository} repository: too many roles to keep a floor for"
@@ -82,34 +83,40 @@ class Floor:
         """Keep the counter of what was just committed. The same counter for the same release changes nothing.
 
         Raises:
-            OtaError: TORN_STATE as `release`; ROLLBACK if the counter was passed, or spent on another release.
+            OtaError: TORN_STATE as `release`; ROLLBACK if the counter was passed, or spent on another release;
+                NO_SPACE, STORAGE_FAULT.
         """
         # The pointer names a release an instant before its floor is kept for the first time.
-        floor = self._release().read() or ReleaseFloor()
+        with disk_refusals(self._folder):
+            floor = self._release().read() or ReleaseFloor()
         if (release_counter, path) == (floor.release_counter, floor.path):
             return
         if release_counter <= floor.release_counter:
             raise OtaError(
                 OtaRefusal.ROLLBACK, f"release counter {release_counter} of {path} after {floor.release_counter}"
             )
-        make_folder(self._folder)
-        self._release().write(ReleaseFloor(release_counter=release_counter, path=path))
+        self._keep(self._release(), ReleaseFloor(release_counter=release_counter, path=path))
 
     def restore_versions(self, repository: str, versions: Versions) -> None:
         """Put `versions` in place of a floor that is lost."""
-        make_folder(self._folder)
-        self._versions(repository).write(versions)
+        self._keep(self._versions(repository), versions)
 
     def restore_release(self, release: ReleaseFloor) -> None:
         """Put `release` in place of a floor that is lost."""
-        make_folder(self._folder)
-        self._release().write(release)
+        self._keep(self._release(), release)
 
     def _kept(self, record: TwinRecord[Kept], first: Kept) -> Kept:
-        found = record.read()
-        if found is None and self._slots is not None and self._slots.read().newest.release_counter:
+        with disk_refusals(self._folder):
+            found = record.read()
+            was_kept = found is None and self._slots is not None and self._slots.read().newest.release_counter
+        if was_kept:
             raise OtaError(OtaRefusal.TORN_STATE, f"a floor of {self._folder} is gone")
         return first if found is None else found
+
+    def _keep(self, record: TwinRecord[Kept], floor: Kept) -> None:
+        with disk_refusals(self._folder):
+            make_folder(self._folder)
+            record.write(floor)
 
     def _versions(self, repository: str) -> TwinRecord[Versions]:
         return TwinRecord(self._folder / repository, Versions)

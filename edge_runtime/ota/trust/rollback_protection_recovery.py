@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from edge_runtime.bundles.slots import SHIPPED, SlotFile, Slots
-from edge_runtime.contracts.errors import OtaError
+from edge_runtime.contracts.errors import OtaError, StorageError
 from edge_runtime.ota.transfer.blobs import BlobStore, release_in
 from edge_runtime.ota.trust.repository import seen_in
 from edge_runtime.ota.trust.rollback_protection import Floor, ReleaseFloor
@@ -80,7 +80,7 @@ def _from_metadata(name: str, folder: Path) -> Found:
 def _from_slots(store: BlobStore, slots: SlotFile) -> Found:
     try:
         newest = slots.read().newest
-    except OtaError:
+    except StorageError:
         newest = Slots().newest
     if newest.bundle == SHIPPED:
         words = "no bundle that is pointed to has a release counter: a release under any counter is taken"

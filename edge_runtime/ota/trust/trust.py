@@ -57,7 +57,6 @@ class Trust:
 
         Raises:
             OtaError: nothing may be installed now, and why.
-            OSError: the metadata could not be written.
         """
         settings = self._settings
         director, image = self._director(), self._image()
