@@ -174,6 +174,9 @@ def _copy_checkout(place: Path) -> None:
         if (ROOT / name).is_file():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, place / name)
+    # Some tests ask git which files are ours.
+    _run(["git", "init", "--quiet"], place)
+    _run(["git", "add", "--all"], place)
 
 
 def _torch(extras: str) -> str | None:
