@@ -40,7 +40,6 @@ _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
 _COMES_UP_S = 60.0
 _LET_GO_S = 3.0
-_MOVES = ("active", "holding", "stopping", "retracting")
 _MANUAL = "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]."
 _NO_SCENES = "the driver {!r} lays out no scenes, so " + _MANUAL
 _HOLD = (
@@ -259,9 +258,9 @@ def _next_scene(operator: Operator, seeds: Iterator[int]) -> str:
         OperatorError: the robot can't be disarmed, or its driver refuses.
     """
     watcher = operator.watcher
-    if watcher.control_state in _MOVES:
+    if watcher.control_state.is_armed:
         operator.disarm()
-        operator.wait_until(lambda: watcher.control_state not in _MOVES, _LET_GO_S)
+        operator.wait_until(lambda: not watcher.control_state.is_armed, _LET_GO_S)
     operator.lay_out(next(seeds), "eval")
     scene = watcher.scene
     return "" if scene is None else f"for this scene: {scene.instruction!r}, or {scene.swapped_instruction!r}"
@@ -303,10 +302,10 @@ def _episodes(
 
 
 def _let_go(operator: Operator) -> None:
-    if operator.watcher.control_state in _MOVES:
+    if operator.watcher.control_state.is_armed:
         with contextlib.suppress(OperatorError):
             operator.disarm()
-            operator.wait_until(lambda: operator.watcher.control_state == "ready", _LET_GO_S)
+            operator.wait_until(lambda: operator.watcher.control_state.may_be_armed, _LET_GO_S)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from edge_runtime.contracts.messages import (
     Message,
     OperatorCommand,
     OperatorKind,
+    RequestResult,
     SceneCommand,
     SceneStatus,
     StopCause,
@@ -41,8 +42,7 @@ _REPEAT_S = (0.002, 0.05)
 _LISTEN_S = 0.02
 _ANSWER_TIMEOUT_S = 5.0
 _OUTCOME_SAID_S = 2.0
-_ARMED = ("active", "holding", "stopping", "retracting")
-_GRANTED = ("ok", "done", InstructionAnswer.FOLLOWED.value)
+_GRANTED = ("ok", RequestResult.DONE.value, InstructionAnswer.FOLLOWED.value)
 _CLAIM = "instructions"
 
 
@@ -138,16 +138,21 @@ class Operator:
         while (cause := self.stopped_by) is not None:
             words = self._way_on(cause)
             # While it comes to rest, or control comes back, nothing new is known.
-            if words != told and (not told or self.watcher.control_state in ("fault", "ready")):
+            if words != told and (not told or self._is_at_rest()):
                 tell(words)
                 told = words
             self.wait_until(lambda: self.stopped_by is None, 0.2)
 
     def _way_on(self, cause: StopCause) -> str:
         status = self.watcher.status()
-        is_known = status.state in ("fault", "ready")
-        step = next_step(status, self._run_dir) if is_known else in_full(STOPS[cause].next_step, self._run_dir)
+        step = (
+            next_step(status, self._run_dir) if self._is_at_rest() else in_full(STOPS[cause].next_step, self._run_dir)
+        )
         return f"{STOPS[cause].meaning}. {step}"
+
+    def _is_at_rest(self) -> bool:
+        state = self.watcher.control_state
+        return state.may_be_armed or state.is_latched
 
     def lay_out(self, seed: int, split: str) -> None:
         """Simulation only: put the arm home and the scene of `seed` on the table."""
@@ -254,18 +259,18 @@ class Operator:
         for process in ("driver", "engine", "control"):
             if not self.wait_until(partial(watcher.alive, process), timeout_s):
                 raise OperatorError(process, "get ready", f"did not come up within {timeout_s:.0f} s", answered=False)
-        self.wait_until(lambda: watcher.control_state != "unknown", timeout_s)
+        self.wait_until(lambda: watcher.control_state.is_known, timeout_s)
         if self._asker is Asker.PROGRAM and (cause := self.stopped_by) is not None:
             problem = f"was {self._way_on(cause)}"
             raise OperatorError("control", "get ready", problem, answered=True)
-        if watcher.control_state in _ARMED:
+        if watcher.control_state.is_armed:
             self.disarm()
-        self.wait_until(lambda: watcher.control_state not in _ARMED, _ANSWER_TIMEOUT_S)
-        if watcher.control_state == "fault":
+        self.wait_until(lambda: not watcher.control_state.is_armed, _ANSWER_TIMEOUT_S)
+        if watcher.control_state.is_latched:
             self.reset()
-        if not self.wait_until(lambda: watcher.control_state == "ready", timeout_s):
+        if not self.wait_until(lambda: watcher.control_state.may_be_armed, timeout_s):
             problem = f"is {watcher.control_state}, not ready"
-            raise OperatorError("control", "get ready", problem, answered=watcher.control_state != "unknown")
+            raise OperatorError("control", "get ready", problem, answered=watcher.control_state.is_known)
 
     def run_episode(self, seed: int, split: str, *, swapped: bool = False, timeout_s: float = 60.0) -> EpisodeResult:
         """Lay out, instruct, arm, watch until the scene is decided, disarm.
@@ -295,9 +300,9 @@ class Operator:
         ended_ns, bundles = time.monotonic_ns(), tuple(watcher.followed)
         if self._tells_outcomes and not swapped and self._says_something(outcome):
             self._untold = self._outcome(outcome == "success", started_ns, ended_ns, instruction, reason)
-        if watcher.control_state in _ARMED:
+        if watcher.control_state.is_armed:
             self.disarm()
-            self.wait_until(lambda: watcher.control_state not in _ARMED, _ANSWER_TIMEOUT_S)
+            self.wait_until(lambda: not watcher.control_state.is_armed, _ANSWER_TIMEOUT_S)
         scene = self._scene()
         return EpisodeResult(
             seed=seed,
@@ -354,14 +359,14 @@ class Operator:
 
     def _watch(self, timeout_s: float) -> tuple[str, str]:
         watcher = self.watcher
-        if not self.wait_until(lambda: watcher.control_state in _ARMED, 1.0):
+        if not self.wait_until(lambda: watcher.control_state.is_armed, 1.0):
             return "interrupted", f"{why_interrupted(watcher.status())} right after arming"
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
             scene = watcher.scene
             if scene is not None and scene.outcome != "running":
                 return scene.outcome, scene.reason
-            if watcher.control_state not in _ARMED:
+            if not watcher.control_state.is_armed:
                 return "interrupted", why_interrupted(watcher.status())
             self._listen()
         return "timeout", f"undecided after {timeout_s:.0f} s"

@@ -41,7 +41,7 @@ from edge_runtime.contracts.messages import (
     SceneStatus,
     StopCause,
 )
-from edge_runtime.contracts.states import UpdateState
+from edge_runtime.contracts.states import KernelReason, RequestResult, UpdateState
 from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
     ENGINE_STATUS,
@@ -337,12 +337,17 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
             "frames": (msgspec.structs.replace(FRAME, camera="c" * 32, ring="r" * 140),) * MAX_CAMERAS,
         },
         SAFETY_REPORT: {
-            "reasons": ("a_reason_with_a_name",) * 41,
-            "faults": ("a_fault_with_a_name",) * 20,
+            "reasons": tuple(KernelReason),
+            "faults": tuple(KernelReason),
             "position_measured_rad": row,
             "position_commanded_rad": row,
             "answers": (
-                Answer(id=number, kind=OperatorKind.RESTORE_SPEED, answer="a" * 100, detail="🦾" * MAX_DETAIL_CHARS),
+                Answer(
+                    id=number,
+                    kind=OperatorKind.RESTORE_SPEED,
+                    answer=max(RequestResult, key=lambda result: len(result.value)),
+                    detail="🦾" * MAX_DETAIL_CHARS,
+                ),
             )
             * MAX_ANSWERS,
             "reduced": ReducedSpeed(tool_speed_max_m_s=0.1, speed_scale=0.1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
+from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import (
     ChunkReceipt,
     ControlState,
@@ -91,7 +92,7 @@ class TalkingRobot:
         self.loading = ""
         self.says_status = True
         self.not_finite = 0
-        self.refusal: str | None = None
+        self.refusal: Refusal | None = None
         self.age_ns = 80_000_000
         self.now_ns = 10**12
         self._serving = (bundle, self.now_ns)

@@ -120,7 +120,7 @@ def test_a_policy_that_asks_withholds(robot: TalkingRobot, observer: Observer) -
 def test_refused_chunks_count_where_the_policy_is_to_blame(
     robot: TalkingRobot, observer: Observer, refusal: Refusal, withheld: int, counted: bool
 ) -> None:
-    robot.refusal = str(refusal)
+    robot.refusal = refusal
     robot.run(11.0)
     assert observer.record(OLD).withheld == withheld
     assert (observer.record(OLD).chunks > 50) == counted
@@ -331,10 +331,10 @@ def test_there_is_a_bound_on_bundles_and_the_one_that_acts_stays(robot: TalkingR
 
 def test_a_bundle_whose_chunks_are_all_kept_at_rest_has_withheld_them(robot: TalkingRobot, observer: Observer) -> None:
     robot.run(15.0)
-    robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
+    robot.state, robot.refusal = ControlState.HOLDING, Refusal.PREDICTED_BLOCK
     robot.run(30.5)
     assert observer.record(OLD).withheld == 3
-    robot.refusal = str(Refusal.UNSURE)
+    robot.refusal = Refusal.UNSURE
     robot.run(60.0)
     assert observer.record(OLD).withheld == 3, "a person is asked, who may take her time"
     assert observer.record(OLD).active_s == pytest.approx(15.0, abs=0.11)
@@ -342,7 +342,7 @@ def test_a_bundle_whose_chunks_are_all_kept_at_rest_has_withheld_them(robot: Tal
 
 def test_an_arm_that_disarms_before_long_is_kept_at_rest_all_the_same(robot: TalkingRobot, observer: Observer) -> None:
     for _ in range(5):
-        robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
+        robot.state, robot.refusal = ControlState.HOLDING, Refusal.PREDICTED_BLOCK
         robot.run(5.0)
         robot.state, robot.refusal = ControlState.READY, None
         robot.run(5.0)
@@ -351,7 +351,7 @@ def test_an_arm_that_disarms_before_long_is_kept_at_rest_all_the_same(robot: Tal
 
 def test_one_that_moves_again_was_not_kept_at_rest(robot: TalkingRobot, observer: Observer) -> None:
     for _ in range(5):
-        robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
+        robot.state, robot.refusal = ControlState.HOLDING, Refusal.PREDICTED_BLOCK
         robot.run(8.0)
         robot.state, robot.refusal = ControlState.ACTIVE, None
         robot.run(1.0)
@@ -359,6 +359,6 @@ def test_one_that_moves_again_was_not_kept_at_rest(robot: TalkingRobot, observer
 
 
 def test_a_bundle_that_is_too_slow_to_move_anything_is_late(robot: TalkingRobot, observer: Observer) -> None:
-    robot.state, robot.refusal, robot.age_ns = ControlState.HOLDING, str(Refusal.STALE), 2_000_000_000
+    robot.state, robot.refusal, robot.age_ns = ControlState.HOLDING, Refusal.STALE, 2_000_000_000
     robot.run(20.0)
     assert observer.record(OLD).chunks_older_than(1e9) == pytest.approx(200, abs=3)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.contracts.messages import ControlState, Message
+from edge_runtime.contracts.errors import Refusal
+from edge_runtime.contracts.messages import ControlState, KernelReason, Message
 from edge_runtime.contracts.topics import CHUNK_RECEIPT, EPISODE, POLICY_STATUS, SAFETY_REPORT
 from edge_runtime.contracts.updates import EpisodeOutcome
 from edge_runtime.ipc.bus import Publisher, Sender, Subscriber
@@ -38,8 +39,8 @@ def test_no_message_makes_it_fail_or_counts_for_more_than_one(data: st.DataObjec
                 data.draw(ODD_TEXT),
                 interventions=data.draw(HUGE),
                 plan_left_ns=data.draw(HUGE),
-                faults=tuple(data.draw(st.lists(st.sampled_from(["force", "", "x" * 100]), max_size=3))),
-                state=data.draw(st.sampled_from(list(ControlState))),
+                faults=tuple(data.draw(st.lists(st.sampled_from(list(KernelReason)), max_size=3))),
+                state=data.draw(st.sampled_from([state for state in ControlState if state.is_known])),
             )
         elif kind == "receipt":
             odd = robot.receipt(
@@ -47,7 +48,7 @@ def test_no_message_makes_it_fail_or_counts_for_more_than_one(data: st.DataObjec
                 exposure_ns=data.draw(HUGE),
                 received_ns=data.draw(HUGE),
                 chunk_published_ns=data.draw(HUGE),
-                refusal=data.draw(st.sampled_from(["", "unsure", "no such thing", None])),
+                refusal=data.draw(st.sampled_from([*Refusal, None])),
             )
         else:
             stamps = sorted(data.draw(st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))))

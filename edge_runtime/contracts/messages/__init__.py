@@ -15,8 +15,6 @@ from edge_runtime.contracts.messages.control import (
     MAX_PATH_CHARS,
     Answer,
     Asker,
-    ControlState,
-    GateState,
     Heartbeat,
     LoopTiming,
     OperatorCommand,
@@ -41,6 +39,7 @@ from edge_runtime.contracts.messages.policy import (
     InferenceTiming,
     Observation,
 )
+from edge_runtime.contracts.states import ControlState, GateState, KernelReason, PolicySign, PolicyState, RequestResult
 
 __all__ = [
     "FRAME_SKEW_MAX_NS",
@@ -62,12 +61,16 @@ __all__ = [
     "GateState",
     "Heartbeat",
     "InferenceTiming",
+    "KernelReason",
     "LoopTiming",
     "Message",
     "Observation",
     "OperatorCommand",
     "OperatorKind",
+    "PolicySign",
+    "PolicyState",
     "ReducedSpeed",
+    "RequestResult",
     "SafetyReport",
     "SceneCommand",
     "SceneStatus",

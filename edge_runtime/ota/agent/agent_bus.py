@@ -49,7 +49,6 @@ HEARD_S = 1.0
 _INTERVAL_NS = 100_000_000
 _LISTEN_S = 0.05
 _REMEMBERED = 64
-_AT_WORK = frozenset({ControlState.ACTIVE, ControlState.HOLDING, ControlState.STOPPING, ControlState.RETRACTING})
 _TOPICS = (
     SAFETY_REPORT,
     CHUNK_RECEIPT,
@@ -125,7 +124,7 @@ class AgentBus:
         """
         if self._state is None:
             return time.monotonic_ns() < self._listened_ns
-        return self._state in _AT_WORK and self.is_alive("report")
+        return self._state.is_armed and self.is_alive("report")
 
     def is_alive(self, process: str) -> bool:
         """Whether `process` was heard in the last second."""

@@ -16,33 +16,28 @@ from dataclasses import dataclass
 
 from edge_runtime.contracts.engine_status import EngineStatus
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages import ChunkReceipt, ControlState, GateState, Heartbeat, Message, SafetyReport
+from edge_runtime.contracts.messages import ChunkReceipt, ControlState, Heartbeat, Message, SafetyReport
 from edge_runtime.contracts.updates import EpisodeOutcome, PolicyStatus
 from edge_runtime.ota.probation.bundle_stats import AGE_EDGES_NS, INTERVENTION_EDGES, WINDOW_NS, Record, with_class
 from edge_runtime.ota.probation.engine_watch import EngineWatch
 
 _GAP_NS = 1_000_000_000
 """Reports come twenty times a second. After a longer pause it is not known what happened meanwhile."""
-_POLICYS_TRIPS = frozenset({"tracking_error", "torque", "force"})
-"""What a policy does to its surroundings. All others are the machine's, the driver's or a person's."""
-_FOLLOWS = frozenset({ControlState.ACTIVE, ControlState.HOLDING})
-_ASKS = frozenset({GateState.ASKING, GateState.ESCALATED})
 _WITHHELD = frozenset(
-    str(refusal)
-    for refusal in (
+    {
         Refusal.PREDICTED_DEVIATION,
         Refusal.PREDICTED_BLOCK,
         Refusal.UNSURE,
         Refusal.OUT_OF_RANGE,
         Refusal.NOT_FINITE,
         Refusal.SHAPE,
-    )
+    }
 )
-_KEPT_AT_REST = _WITHHELD - {str(Refusal.UNSURE)}
+_KEPT_AT_REST = _WITHHELD - {Refusal.UNSURE}
 """Where the policy itself is unsure a person is asked, and may take her time."""
 _CHUNKS_A_WINDOW = 100
 """As many as come in `WINDOW_NS`."""
-_AGED = _WITHHELD | {None, str(Refusal.STALE)}
+_AGED = _WITHHELD | {None, Refusal.STALE}
 _MAX_BUNDLES = 8
 _REMEMBERED = 64
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -152,11 +147,11 @@ class Observer:
             self._move(bundle, before.stamp_ns, report.stamp_ns)
         if window is None:
             return
-        if report.state in _FOLLOWS:
+        if report.state.follows:
             window.altered += min(max(report.interventions, 0), INTERVENTION_EDGES[-1])
         is_held = before.state is ControlState.ACTIVE and report.state is ControlState.HOLDING
-        window.withheld |= report.gate in _ASKS
-        window.stalled |= is_held and report.gate not in _ASKS
+        window.withheld |= report.gate.waits_for_person
+        window.stalled |= is_held and not report.gate.waits_for_person
         if window.active_ns >= WINDOW_NS:
             self._close(window)
 
@@ -169,9 +164,9 @@ class Observer:
 
     def _take_trip(self, bundle: str, before: SafetyReport, report: SafetyReport) -> None:
         # After any other fault, or beside it, the arm may do what nobody asked it to.
-        if before.faults or not report.faults or before.state not in _FOLLOWS:
+        if before.faults or not report.faults or not before.state.follows:
             return
-        if _POLICYS_TRIPS.issuperset(report.faults):
+        if all(fault.is_of_the_policy for fault in report.faults):
             self._add(Record(bundle=bundle, trips=1))
 
     def _close(self, window: _Window) -> None:
@@ -199,7 +194,7 @@ class Observer:
             window.withheld |= refusal in _WITHHELD
         if refusal in _AGED and (window is not None or (is_held and refusal is not None)):
             self._add(Record(bundle=bundle, ages=with_class(AGE_EDGES_NS, age_ns)))
-        if refusal is None and state in _FOLLOWS:
+        if refusal is None and state is not None and state.follows:
             self._kept_at_rest = ("", 0)
         elif is_held and refusal in _KEPT_AT_REST:
             self._keep_at_rest(bundle)
