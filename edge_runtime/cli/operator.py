@@ -25,7 +25,7 @@ from edge_runtime.client.status_lines import (
     verdicts_line,
 )
 from edge_runtime.contracts.errors import OperatorError
-from edge_runtime.contracts.messages import Asker, ControlState, SafetyReport
+from edge_runtime.contracts.messages import Asker, ControlState, EpisodeOutcome, SafetyReport
 from edge_runtime.contracts.text import printable, printable_lines
 
 _SERVICE = Path("/run/edge-runtime")
@@ -201,8 +201,13 @@ def _outcome(one: Operator, options: argparse.Namespace, _run_dir: Path) -> str:
         )
         raise OperatorError("ota", "outcome", problem, answered=False)
     started_ns = time.monotonic_ns() - round(options.started_s_ago * 1e9)
-    success = options.outcome == "success"
-    one.tell_outcome(success, max(0, started_ns), instruction=options.instruction, reason=options.reason)
+    one.tell_outcome(
+        EpisodeOutcome(options.outcome),
+        max(0, started_ns),
+        score=options.score,
+        instruction=options.instruction,
+        reason=options.reason,
+    )
     update = one.watcher.update
     trial = f"; on probation: {printable(update.trial)}" if update is not None and update.trial else ""
     return f"told: {options.outcome}, of an attempt of {options.started_s_ago:g} s{trial}"

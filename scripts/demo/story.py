@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edge_runtime.client.operator import EpisodeResult, Operator
+from edge_runtime.client.operator import Operator
 from edge_runtime.contracts.errors import OtaRefusal, ProcessError
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.states import ControlState, UpdateState
 from edge_runtime.contracts.updates import UpdateStatus
+from edge_runtime.evaluation.episodes import EpisodeResult
 from scripts.demo.bundles import MIXED_UP, QUICKER, VERSIONS
 from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, url_of
 

@@ -21,9 +21,9 @@ from rich.console import Console
 
 from edge_runtime.cli import build_parser, main
 from edge_runtime.cli.display import Score, describe, plain_line
-from edge_runtime.cli.evaluate import percentiles, wilson_interval
 from edge_runtime.client.status import Watcher
 from edge_runtime.contracts.messages import GateState
+from edge_runtime.evaluation.figures import percentiles, wilson_interval
 from tests.cli.conftest import Command, traces
 
 COMMANDS = ("run", "evaluate", "monitor", "operator", "ota", "check", "claims", "replay", "kinematics", "new")

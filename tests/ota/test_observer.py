@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages import ControlState, GateState
-from edge_runtime.contracts.topics import CHUNK_RECEIPT, ENGINE_STATUS, EPISODE, POLICY_STATUS
-from edge_runtime.contracts.updates import EpisodeOutcome
+from edge_runtime.contracts.messages import ControlState, EpisodeEnded, EpisodeJudge, EpisodeOutcome, GateState
+from edge_runtime.contracts.topics import CHUNK_RECEIPT, ENGINE_STATUS, EPISODE_ENDED, POLICY_STATUS
 from edge_runtime.ota.probation.bundle_stats import Record
 from edge_runtime.ota.probation.observer import Observer
 from tests.ota.talking_robot import STEP_NS, TalkingRobot, report
@@ -230,10 +230,43 @@ def test_an_outcome_told_again_counts_once(robot: TalkingRobot, observer: Observ
     started_ns = robot.now_ns
     robot.run(5.0)
     outcome = robot.tell(False, started_ns)
-    robot.hear(EPISODE, outcome)
+    robot.hear(EPISODE_ENDED, outcome)
     robot.run(5.0)
-    robot.hear(EPISODE, outcome)
+    robot.hear(EPISODE_ENDED, outcome)
     assert observer.record(OLD).episodes == 1
+
+
+@pytest.mark.parametrize("outcome", [EpisodeOutcome.ABORTED, EpisodeOutcome.UNKNOWN])
+def test_an_episode_that_nobody_judged_counts_for_nothing(
+    robot: TalkingRobot, observer: Observer, outcome: EpisodeOutcome
+) -> None:
+    robot.run(1.0)
+    started_ns = robot.now_ns
+    robot.run(5.0)
+    ended = EpisodeEnded(
+        id=1, started_ns=started_ns, ended_ns=robot.now_ns, outcome=outcome, judge=EpisodeJudge.PROGRAM
+    )
+    robot.hear(EPISODE_ENDED, ended)
+    assert observer.record(OLD).episodes == 0
+
+
+@pytest.mark.parametrize(("bundle", "episodes"), [("", 1), (OLD, 1), (NEW, 0)])
+def test_an_episode_that_is_said_of_another_bundle_is_not_held_against_this_one(
+    robot: TalkingRobot, observer: Observer, bundle: str, episodes: int
+) -> None:
+    robot.run(1.0)
+    started_ns = robot.now_ns
+    robot.run(5.0)
+    ended = EpisodeEnded(
+        id=1,
+        started_ns=started_ns,
+        ended_ns=robot.now_ns,
+        outcome=EpisodeOutcome.FAILURE,
+        judge=EpisodeJudge.SCENE,
+        bundle=bundle,
+    )
+    robot.hear(EPISODE_ENDED, ended)
+    assert (observer.record(OLD).episodes, observer.record(OLD).failures) == (episodes, episodes)
 
 
 def test_an_episode_that_a_change_of_policy_cut_belongs_to_neither(robot: TalkingRobot, observer: Observer) -> None:
@@ -272,7 +305,7 @@ def test_an_episode_that_began_before_listening_belongs_to_nobody(robot: Talking
     robot.run(5.0)
     robot.tell(False, started_ns)
     # And one that ends in the future is nonsense.
-    robot.hear(EPISODE, EpisodeOutcome(id=9, started_ns=robot.now_ns - 10**9, ended_ns=2**62, success=False))
+    robot.hear(EPISODE_ENDED, msgspec.structs.replace(robot.tell(False, started_ns), id=9, ended_ns=2**62))
     assert observer.record(OLD).episodes == 0
 
 

@@ -24,7 +24,14 @@ from edge_runtime.contracts.messages.control import (
     StopCause,
 )
 from edge_runtime.contracts.messages.episode import (
+    MAX_EPISODE_REASON_CHARS,
+    EpisodeEnded,
+    EpisodeJudge,
+    EpisodeOutcome,
+    EpisodeStarted,
+    SceneAnswer,
     SceneCommand,
+    SceneOutcome,
     SceneStatus,
 )
 from edge_runtime.contracts.messages.policy import (
@@ -47,6 +54,7 @@ __all__ = [
     "MAX_ANSWERS",
     "MAX_CAMERAS",
     "MAX_DETAIL_CHARS",
+    "MAX_EPISODE_REASON_CHARS",
     "MAX_HORIZON",
     "MAX_INSTRUCTION_CHARS",
     "MAX_JOINTS",
@@ -57,6 +65,10 @@ __all__ = [
     "Asker",
     "ChunkReceipt",
     "ControlState",
+    "EpisodeEnded",
+    "EpisodeJudge",
+    "EpisodeOutcome",
+    "EpisodeStarted",
     "FrameRef",
     "GateState",
     "Heartbeat",
@@ -72,7 +84,9 @@ __all__ = [
     "ReducedSpeed",
     "RequestResult",
     "SafetyReport",
+    "SceneAnswer",
     "SceneCommand",
+    "SceneOutcome",
     "SceneStatus",
     "StopCause",
 ]

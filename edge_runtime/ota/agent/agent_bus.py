@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.contracts.messages import ControlState, Heartbeat, Message, SafetyReport
+from edge_runtime.contracts.messages import ControlState, EpisodeEnded, Heartbeat, Message, SafetyReport
 from edge_runtime.contracts.topics import (
     CHUNK_RECEIPT,
     ENGINE_STATUS,
-    EPISODE,
+    EPISODE_ENDED,
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
@@ -30,7 +30,6 @@ from edge_runtime.contracts.topics import (
 )
 from edge_runtime.contracts.updates import (
     MAX_UPDATE_ANSWERS,
-    EpisodeOutcome,
     PolicyStatus,
     UpdateAnswer,
     UpdateCommand,
@@ -58,7 +57,7 @@ _TOPICS = (
     ENGINE_STATUS,
     POLICY_STATUS,
     UPDATE_COMMAND,
-    EPISODE,
+    EPISODE_ENDED,
 )
 
 
@@ -208,7 +207,7 @@ class AgentBus:
             self._heard_ns["report"] = now_ns
         elif isinstance(message, Heartbeat):
             self._heard_ns[message.process] = now_ns
-        elif isinstance(message, EpisodeOutcome):
+        elif isinstance(message, EpisodeEnded):
             self.outcome_heard = message.id
         elif isinstance(message, UpdateCommand) and (message.id, message.kind) not in self._known:
             # Said again until it is answered, and done once: also while it is being done.

@@ -16,8 +16,16 @@ from dataclasses import dataclass
 
 from edge_runtime.contracts.engine_status import EngineStatus
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages import ChunkReceipt, ControlState, Heartbeat, Message, SafetyReport
-from edge_runtime.contracts.updates import EpisodeOutcome, PolicyStatus
+from edge_runtime.contracts.messages import (
+    ChunkReceipt,
+    ControlState,
+    EpisodeEnded,
+    EpisodeOutcome,
+    Heartbeat,
+    Message,
+    SafetyReport,
+)
+from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.ota.probation.bundle_stats import AGE_EDGES_NS, INTERVENTION_EDGES, WINDOW_NS, Record, with_class
 from edge_runtime.ota.probation.engine_watch import EngineWatch
 
@@ -64,7 +72,7 @@ class _Span:
 
 
 class Observer:
-    """Listens; `take` every message of SAFETY_REPORT, CHUNK_RECEIPT, HEARTBEAT_*, POLICY_STATUS, EPISODE.
+    """Listens; `take` every message of SAFETY_REPORT, CHUNK_RECEIPT, HEARTBEAT_*, POLICY_STATUS, EPISODE_ENDED.
 
     Args:
         records: what is known of bundles so far.
@@ -81,7 +89,7 @@ class Observer:
         self._served: deque[_Span] = deque(maxlen=_REMEMBERED)
         self._receipts: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._kept_at_rest = ("", 0)
-        self._outcomes: deque[int] = deque(maxlen=_REMEMBERED)
+        self._episodes: deque[int] = deque(maxlen=_REMEMBERED)
         self._status_ns = 0
         self._work: EngineStatus | None = None
 
@@ -103,8 +111,8 @@ class Observer:
             self._take_report(message)
         elif isinstance(message, ChunkReceipt):
             self._take_receipt(message)
-        elif isinstance(message, EpisodeOutcome):
-            self._take_outcome(message)
+        elif isinstance(message, EpisodeEnded):
+            self._take_episode(message)
         elif isinstance(message, EngineStatus):
             self._take_work(message)
         elif isinstance(message, Heartbeat | PolicyStatus):
@@ -216,18 +224,21 @@ class Observer:
         if not self._served or self._served[-1].bundle != status.serving:
             self._served.append(_Span(status.serving, status.serving_since_ns, status.serving_since_ns))
 
-    def _take_outcome(self, outcome: EpisodeOutcome) -> None:
+    def _take_episode(self, episode: EpisodeEnded) -> None:
         report = self._report
-        if outcome.id in self._outcomes or report is None or self._known_from_ns is None:
+        if episode.id in self._episodes or report is None or self._known_from_ns is None:
             return
-        self._outcomes.append(outcome.id)
-        started_ns, ended_ns = outcome.started_ns, outcome.ended_ns
+        self._episodes.append(episode.id)
+        if not episode.outcome.is_judged:
+            return
+        started_ns, ended_ns = episode.started_ns, episode.ended_ns
         if not self._known_from_ns <= started_ns <= ended_ns <= report.stamp_ns + 5 * _GAP_NS:
             return
         moved = {span.bundle for span in self._moved if span.from_ns < ended_ns and span.to_ns > started_ns}
         served = {span.bundle for span in self._served if started_ns < span.from_ns < ended_ns}
-        if len(moved) == 1 and served <= moved:
-            self._add(Record(bundle=moved.pop(), episodes=1, failures=int(not outcome.success)))
+        if len(moved) == 1 and served <= moved and episode.bundle in ("", *moved):
+            is_failure = episode.outcome is EpisodeOutcome.FAILURE
+            self._add(Record(bundle=moved.pop(), episodes=1, failures=int(is_failure)))
 
     def _take_work(self, work: EngineStatus) -> None:
         before = self._work
