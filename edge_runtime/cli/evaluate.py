@@ -20,19 +20,15 @@ from rich.table import Table
 from edge_runtime.bundles.installed import Installed, verified
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import Operator
-from edge_runtime.client.status import ALIVE_S
 from edge_runtime.config.robot_file import RobotConfig, load_config
-from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
+from edge_runtime.contracts.errors import ConfigError, EdgeError
 from edge_runtime.contracts.manifest import Manifest
 from edge_runtime.drivers.registry import declaration_of
-from edge_runtime.drivers.sim.task import draw_task, task_rng
-from edge_runtime.evaluation.episodes import EpisodeEnding, EpisodeResult, EpisodeRunner
+from edge_runtime.evaluation.episodes import EpisodeResult, EpisodeRunner
 from edge_runtime.evaluation.figures import summarize
+from edge_runtime.evaluation.measured import MeasuredEpisodes
 from edge_runtime.ipc.bus import claim
 from edge_runtime.storage.durable import write_durably
-
-_EPISODE_TIMEOUT_S = 120.0
-_ERRORS_IN_A_ROW = 5
 
 
 def evaluate(options: argparse.Namespace, console: Console) -> int:
@@ -138,7 +134,6 @@ class _Evaluation:
         self._console, self._file = console, file
         self._started_s = time.monotonic()
         self._refusals: dict[str, int] = {}
-        self._died = ""
         self.results: list[EpisodeResult] = []
         self.ended_early = ""
 
@@ -164,8 +159,12 @@ class _Evaluation:
             )
             table.start()
             operator.on_wait = table.tend
+            measured = MeasuredEpisodes(
+                operator, runner, table, split=options.split, swapped=options.swapped, tell=self._tell
+            )
+            self.results = measured.results
             try:
-                self._run_all(operator, runner, table)
+                self._run_all(operator, measured)
             finally:
                 operator.on_wait = None
 
@@ -180,9 +179,11 @@ class _Evaluation:
         }
         return report
 
-    def _run_all(self, operator: Operator, runner: EpisodeRunner, table: ProcessTable) -> None:
+    def _tell(self, words: str) -> None:
+        self._console.print(words, highlight=False, markup=False, soft_wrap=True)
+
+    def _run_all(self, operator: Operator, measured: MeasuredEpisodes) -> None:
         options, console = self._options, self._console
-        errors_in_a_row = 0
         columns = (
             TextColumn("episodes"),
             BarColumn(),
@@ -194,8 +195,7 @@ class _Evaluation:
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task("episodes", total=options.episodes, rate="")
             for seed in range(options.seed0, options.seed0 + options.episodes):
-                result = self._whole_episode(operator, runner, table, seed)
-                self.results.append(result)
+                result = measured.run(seed)
                 self._refusals = operator.watcher.refusals
                 if self._file is not None:
                     self._file.write(self.report(), more_follow=True)
@@ -207,70 +207,8 @@ class _Evaluation:
                 if not console.is_terminal and (len(self.results) % 10 == 0 or len(self.results) == options.episodes):
                     line = f"{len(self.results)} of {options.episodes} episodes, {successes} successes"
                     console.print(line, highlight=False)
-                errors_in_a_row = errors_in_a_row + 1 if result.outcome is EpisodeEnding.ERROR else 0
-                if errors_in_a_row >= _ERRORS_IN_A_ROW and len(self.results) < options.episodes:
-                    raise ProcessError(f"{errors_in_a_row} episodes in a row could not be run: {result.reason}")
-
-    def _whole_episode(
-        self, operator: Operator, runner: EpisodeRunner, table: ProcessTable, seed: int
-    ) -> EpisodeResult:
-        """One episode, again from its beginning where a person has cut it short, once she has armed."""
-        while True:
-            operator.wait_for_a_person(
-                lambda words: self._console.print(words, highlight=False, markup=False, soft_wrap=True)
-            )
-            self._get_ready(operator, table)
-            result = self._episode(operator, runner, seed)
-            if operator.stopped_by is None or not result.outcome.is_cut_short:
-                return result
-
-    def _episode(self, operator: Operator, runner: EpisodeRunner, seed: int) -> EpisodeResult:
-        options = self._options
-        try:
-            return runner.run(seed, options.split, swapped=options.swapped, timeout_s=_EPISODE_TIMEOUT_S)
-        except (OperatorError, ProcessError) as error:
-            if isinstance(error, ProcessError):
-                self._died = str(error)
-            task = draw_task(seed, options.split, task_rng(seed, options.split))
-            return EpisodeResult(
-                seed=seed,
-                split=options.split,
-                swapped=options.swapped,
-                instruction=task.swapped_instruction if options.swapped else task.instruction,
-                outcome=EpisodeEnding.ERROR,
-                reason=str(error),
-                elapsed_s=0.0,
-                interventions=0,
-                trace_digest="",
-                receipts=tuple(operator.watcher.receipts),
-            )
-
-    def _get_ready(self, operator: Operator, table: ProcessTable) -> None:
-        """A robot for the next episode, started again where the one there is can't go on after the last one.
-
-        Raises:
-            EdgeError: nor can a fresh one.
-        """
-        problem, self._died = self._died, ""
-        if not problem:
-            try:
-                operator.wait_ready()
-                return
-            except (OperatorError, ProcessError) as error:
-                if operator.stopped_by is not None:
-                    # She has stopped it while it got ready: the episode says so, and waits for her.
-                    return
-                if not self.results:
-                    raise
-                problem = str(error)
-        self._console.print(f"starting the robot again: {problem}", highlight=False, markup=False)
-        operator.on_wait = None
-        table.stop()
-        # Until what the one before said is no longer taken for the new one's.
-        operator.wait_until(lambda: False, ALIVE_S + 0.2)
-        table.start()
-        operator.on_wait = table.tend
-        operator.wait_ready()
+                if len(self.results) < options.episodes:
+                    measured.require_some_run()
 
 
 def _circumstances(

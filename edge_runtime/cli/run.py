@@ -32,7 +32,7 @@ from edge_runtime.contracts.messages import Asker
 from edge_runtime.contracts.text import printable
 from edge_runtime.drivers.registry import declaration_of
 from edge_runtime.evaluation.episodes import EpisodeResult
-from edge_runtime.evaluation.series import episodes
+from edge_runtime.evaluation.series import episodes, next_scene
 from edge_runtime.ipc.bus import claim
 from edge_runtime.page import Page
 from edge_runtime.policies.processor import describe
@@ -238,7 +238,7 @@ def _converse(person: Operator, operator: Operator, typed: Typed, seen: _Seen, s
     Raises:
         ProcessError: the robot's processes do not come up.
     """
-    prompt = Prompt(person, typed, seen.tell, None if seeds is None else partial(_next_scene, operator, seeds))
+    prompt = Prompt(person, typed, seen.tell, None if seeds is None else partial(next_scene, operator, seeds))
 
     def look() -> None:
         for one in (person, operator):
@@ -253,25 +253,10 @@ def _converse(person: Operator, operator: Operator, typed: Typed, seen: _Seen, s
         raise ProcessError(f"{down} did not come up within {_COMES_UP_S:.0f} s")
     seen.tell(prompt.help())
     if seeds is not None:
-        seen.tell(_next_scene(operator, seeds))
+        seen.tell(next_scene(operator, seeds))
     while not prompt.is_over and not seen.enough:
         prompt.step()
         person.wait_until(lambda: prompt.has_line, _PAUSE_S)
-
-
-def _next_scene(operator: Operator, seeds: Iterator[int]) -> str:
-    """Put other things on the table; what can be said of them.
-
-    Raises:
-        OperatorError: the robot can't be disarmed, or its driver refuses.
-    """
-    watcher = operator.watcher
-    if watcher.control_state.is_armed:
-        operator.disarm()
-        operator.wait_until(lambda: not watcher.control_state.is_armed, _LET_GO_S)
-    operator.lay_out(next(seeds), "eval")
-    scene = watcher.scene
-    return "" if scene is None else f"for this scene: {scene.instruction!r}, or {scene.swapped_instruction!r}"
 
 
 def _let_go(operator: Operator) -> None:

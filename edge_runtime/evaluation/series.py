@@ -11,6 +11,22 @@ from edge_runtime.evaluation.episodes import EpisodeEnding, EpisodeResult, Episo
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
+_REST_S = 3.0
+
+
+def next_scene(operator: Operator, seeds: Iterator[int]) -> str:
+    """Put other things on the table, with the arm at home and not armed; what a person can say of them.
+
+    Raises:
+        OperatorError: the robot can't be disarmed, or its driver refuses.
+    """
+    watcher = operator.watcher
+    if watcher.control_state.is_armed:
+        operator.disarm()
+        operator.wait_until(lambda: not watcher.control_state.is_armed, _REST_S)
+    operator.lay_out(next(seeds), "eval")
+    scene = watcher.scene
+    return "" if scene is None else f"for this scene: {scene.instruction!r}, or {scene.swapped_instruction!r}"
 
 
 def episodes(
