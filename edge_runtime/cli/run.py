@@ -41,7 +41,10 @@ from edge_runtime.processes import BESIDE, CONTROL, HOLDING, PROCESSES
 _PAUSE_S = 0.7
 _COMES_UP_S = 60.0
 _LET_GO_S = 3.0
-_MANUAL = "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]; or run with --interactive, and type here."
+_MANUAL = (
+    "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]. To type here instead: run with "
+    "--interactive."
+)
 _NO_SCENES = "the driver {!r} lays out no scenes, so " + _MANUAL
 _HOLD = (
     "no policy is run: once armed, the robot holds its posture. From another terminal: [arm]; to end that: [disarm]."
