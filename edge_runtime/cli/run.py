@@ -42,8 +42,8 @@ _PAUSE_S = 0.7
 _COMES_UP_S = 60.0
 _LET_GO_S = 3.0
 _MANUAL = (
-    "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]. To type here instead: run with "
-    "--interactive."
+    "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]. To type here instead: run "
+    "with --interactive."
 )
 _NO_SCENES = "the driver {!r} lays out no scenes, so " + _MANUAL
 _HOLD = (
