@@ -76,7 +76,7 @@ class Operator:
         *,
         asker: Asker = Asker.PROGRAM,
     ) -> None:
-        self.run_dir = self._run_dir = run_dir
+        self._run_dir = run_dir
         self._asker = asker
         self._commands = Sender(OPERATOR, run_dir)
         self._scenes = Sender(SCENE_COMMAND, run_dir)
@@ -88,6 +88,11 @@ class Operator:
         self._answer_timeout_s = answer_timeout_s
         self._last_id = 0
         self._instruction: OperatorCommand | None = None
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of the run's sockets."""
+        return self._run_dir
 
     @property
     def stopped_by(self) -> StopCause | None:
