@@ -130,7 +130,14 @@ class EpisodeRunner:
         interventions_before = watcher.interventions
         watcher.receipts.clear()
         started = operator.episode_started(instruction, self._now_ns())
-        outcome, reason = self._attempt(instruction, timeout_s)
+        try:
+            outcome, reason = self._attempt(instruction, timeout_s)
+        except BaseException as error:
+            words = str(error) or type(error).__name__
+            operator.episode_ended(
+                EpisodeOutcome.ABORTED, self._now_ns(), started=started, judge=EpisodeJudge.PROGRAM, reason=words
+            )
+            raise
         ended_ns, bundles = self._now_ns(), tuple(watcher.followed)
         operator.episode_ended(
             EpisodeOutcome.UNKNOWN if swapped else self._judged(outcome),

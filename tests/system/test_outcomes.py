@@ -5,10 +5,19 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import Operator
 from edge_runtime.config.robot_file import load_config
-from edge_runtime.contracts.messages import Asker, EpisodeEnded, EpisodeJudge, EpisodeOutcome, EpisodeStarted
+from edge_runtime.contracts.messages import (
+    Asker,
+    ControlState,
+    EpisodeEnded,
+    EpisodeJudge,
+    EpisodeOutcome,
+    EpisodeStarted,
+)
 from edge_runtime.contracts.topics import EPISODE_ENDED, EPISODE_STARTED
 from edge_runtime.evaluation.episodes import EpisodeEnding, EpisodeResult, EpisodeRunner
 from edge_runtime.ipc.bus import Subscriber
@@ -37,7 +46,7 @@ def test_each_episode_is_said_with_what_can_be_said_of_the_policy(robot_toml: Pa
 
         def disarm() -> None:
             listen()
-            if operator.watcher.control_state == "active":
+            if operator.watcher.control_state is ControlState.ACTIVE:
                 person.disarm()
 
         def run(**options: object) -> tuple[EpisodeResult, EpisodeEnded]:
@@ -72,3 +81,20 @@ def test_each_episode_is_said_with_what_can_be_said_of_the_policy(robot_toml: Pa
         result, ended = run()
         assert result.outcome is EpisodeEnding.INTERRUPTED
         assert ended.outcome is EpisodeOutcome.ABORTED
+
+        # What was begun ends for whoever hears it, also where the program that ran it was interrupted.
+        def give_up() -> None:
+            listen()
+            if operator.watcher.control_state is ControlState.ACTIVE:
+                raise InterruptedError("enough")
+
+        person.arm()
+        assert operator.wait_until(lambda: operator.stopped_by is None, 5.0)
+        before = set(heard)
+        operator.on_wait = give_up
+        with pytest.raises(InterruptedError):
+            runner.run(4, "eval")
+        operator.on_wait = listen
+        operator.wait_until(lambda: heard.keys() > before, 1.0)
+        (ended,) = (heard[each] for each in heard.keys() - before)
+        assert (ended.outcome, ended.reason) == (EpisodeOutcome.ABORTED, "enough")
