@@ -33,6 +33,7 @@ COMMANDS = {
 }
 _SAME = {"exit": "quit", "q": "quit", "?": "help", "halt": "stop"}
 _AT_ONCE = ("stop", "disarm")
+_SETTLES_S = 5.0
 
 
 def command_in(line: str) -> str | None:
@@ -163,11 +164,16 @@ class Prompt:
             if error.answer != InstructionAnswer.READS_NONE.value:
                 raise
             said = str(error)
-        status = one.watcher.status()
-        if not status.state.may_be_armed or one.stopped_by is not None:
+        # It may be coming to rest, or its driver may just have missed a beat.
+        one.wait_until(self._is_settled, _SETTLES_S)
+        if not one.watcher.control_state.may_be_armed or one.stopped_by is not None:
             return f"{said}; the robot is {self._state()}"
         one.arm()
         return f"{said}; armed: the robot moves"
+
+    def _is_settled(self) -> bool:
+        state = self._operator.watcher.control_state
+        return state.may_be_armed or state.follows or state.is_latched
 
     def _state(self) -> str:
         status = self._operator.watcher.status()
