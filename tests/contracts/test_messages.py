@@ -453,6 +453,18 @@ BAD = [
     Bad(ENGINE_STATUS, "instruction", ""),
     Bad(ENGINE_STATUS, "answer", InstructionAnswer.REFUSED_UNREADABLE),
     Bad(ENGINE_STATUS, "answer", InstructionAnswer.REFUSED_OVERTAKEN),
+    Bad(SAFETY_REPORT, "state", "unknown"),
+    Bad(SAFETY_REPORT, "faults", ["no_such_fault"]),
+    Bad(SAFETY_REPORT, "chunks_taken", -1),
+    Bad(EPISODE_STARTED, "id", 0),
+    Bad(EPISODE_STARTED, "instruction", "x" * 513),
+    Bad(EPISODE_ENDED, "id", 0),
+    Bad(EPISODE_ENDED, "ended_ns", 9),
+    Bad(EPISODE_ENDED, "outcome", "won"),
+    Bad(EPISODE_ENDED, "score", 1.5),
+    Bad(EPISODE_ENDED, "score", math.nan),
+    Bad(EPISODE_ENDED, "bundle", "b" * 63),
+    Bad(EPISODE_ENDED, "reason", "x" * 513),
 ]
 
 
