@@ -50,6 +50,7 @@ from edge_runtime.contracts.messages import (
 from edge_runtime.contracts.states import KernelReason, RequestResult, UpdateState
 from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
+    CHUNK_RECEIPT,
     ENGINE_STATUS,
     EPISODE_ENDED,
     EPISODE_STARTED,
@@ -59,6 +60,7 @@ from edge_runtime.contracts.topics import (
     POLICY_STATUS,
     SAFETY_REPORT,
     SCENE_COMMAND,
+    SCENE_STATUS,
     TOPICS,
     UPDATE_COMMAND,
     UPDATE_STATUS,
@@ -453,14 +455,12 @@ BAD = [
     Bad(ENGINE_STATUS, "instruction", ""),
     Bad(ENGINE_STATUS, "answer", InstructionAnswer.REFUSED_UNREADABLE),
     Bad(ENGINE_STATUS, "answer", InstructionAnswer.REFUSED_OVERTAKEN),
-    Bad(SAFETY_REPORT, "state", "unknown"),
-    Bad(SAFETY_REPORT, "faults", ["no_such_fault"]),
+    Bad(SAFETY_REPORT, "state", ControlState.UNKNOWN),
     Bad(SAFETY_REPORT, "chunks_taken", -1),
     Bad(EPISODE_STARTED, "id", 0),
     Bad(EPISODE_STARTED, "instruction", "x" * 513),
     Bad(EPISODE_ENDED, "id", 0),
     Bad(EPISODE_ENDED, "ended_ns", 9),
-    Bad(EPISODE_ENDED, "outcome", "won"),
     Bad(EPISODE_ENDED, "score", 1.5),
     Bad(EPISODE_ENDED, "score", math.nan),
     Bad(EPISODE_ENDED, "bundle", "b" * 63),
@@ -497,3 +497,20 @@ def test_a_proof_that_lets_a_policy_act_is_of_one_that_serves() -> None:
                 msgspec.structs.replace(status, proof=verdict, serving="")
         else:
             msgspec.structs.replace(status, proof=verdict, serving="")
+
+
+@pytest.mark.parametrize(
+    ("topic", "field", "value"),
+    [
+        (SAFETY_REPORT, "faults", ["no_such_fault"]),
+        (SAFETY_REPORT, "policy", "asleep"),
+        (CHUNK_RECEIPT, "refusal", "disliked"),
+        (EPISODE_ENDED, "outcome", "won"),
+        (EPISODE_ENDED, "judge", "nobody"),
+        (SCENE_STATUS, "outcome", "tidy"),
+    ],
+)
+def test_a_name_that_no_enum_has_is_refused_on_the_wire(topic: Topic, field: str, value: object) -> None:
+    fields = msgspec.to_builtins(EXAMPLES[topic.message])
+    with pytest.raises(DecodeError, match="malformed"):
+        decode(topic, msgspec.msgpack.encode({**fields, field: value}))
