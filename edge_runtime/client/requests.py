@@ -15,7 +15,7 @@ from edge_runtime.client.explanations import refused_because
 from edge_runtime.client.status import Watcher
 from edge_runtime.contracts.engine_status import InstructionAnswer
 from edge_runtime.contracts.errors import OperatorError
-from edge_runtime.contracts.messages import Asker, Message, OperatorCommand, OperatorKind
+from edge_runtime.contracts.messages import Asker, Message, OperatorCommand, OperatorKind, RequestResult
 from edge_runtime.contracts.topics import OPERATOR
 from edge_runtime.ipc.bus import Sender
 
@@ -23,7 +23,7 @@ _REPEAT_S = (0.002, 0.05)
 """First and longest pause between two sendings: the first ones are lost while the connection is made."""
 _LISTEN_S = 0.02
 ANSWER_TIMEOUT_S = 5.0
-_GRANTED = ("ok", "done", InstructionAnswer.FOLLOWED.value)
+_GRANTED = ("ok", RequestResult.DONE.value, InstructionAnswer.FOLLOWED.value)
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class Requests:
         self.on_wait = on_wait
         self._answer_timeout_s = answer_timeout_s
         self._last_id = 0
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of the run's sockets."""
+        return self._run_dir
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Listen until `condition` holds; whether it did within `timeout_s`."""

@@ -7,13 +7,13 @@ meanwhile; that it is jogged at reduced speed. Refuses to know what is asked of 
 
 from __future__ import annotations
 
-from edge_runtime.contracts.messages import Authority
+from edge_runtime.contracts.messages import Authority, RequestResult
 from edge_runtime.control.jog_source import JogSource
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.speed import SpeedLimit
 from edge_runtime.safety import Request, State
 
-IN_FORCE = "refused_in_force"
+IN_FORCE = RequestResult.REFUSED_IN_FORCE
 """The robot is armed for somebody else."""
 
 

@@ -10,12 +10,12 @@ import time
 
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
-from edge_runtime.contracts.messages import Heartbeat, OperatorCommand
+from edge_runtime.contracts.messages import Heartbeat, OperatorCommand, PolicySign, PolicyState
 from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.policy_watch import PolicyWatch
 from edge_runtime.control.proof_watch import PATIENCE_NS, ProofWatch, Word
-from edge_runtime.control.without_policy import NONE, NoProof
+from edge_runtime.control.without_policy import NoProof
 from edge_runtime.ipc.lifeline import lifeline_path
 from edge_runtime.pace import Pace, pace_of
 from edge_runtime.safety import Policy
@@ -97,7 +97,7 @@ class EngineWatch:
         return self._seen_s is not None and time.monotonic() - self._seen_s <= self._config.control.engine_timeout_s
 
     @property
-    def watched_by(self) -> str:
+    def watched_by(self) -> PolicySign:
         """What tells that it died, see `SafetyReport.policy_watch`."""
         return self._policy.how
 
@@ -106,6 +106,6 @@ class EngineWatch:
         """Why the policy can't act at the pace that it has here; empty while it can."""
         return "" if self._virtual else self.pace.detail
 
-    def policy(self, seen_by_loop: Policy) -> str:
+    def policy(self, seen_by_loop: Policy) -> PolicyState:
         """The policy's state, see `SafetyReport.policy`."""
-        return self._policy.state(seen_by_loop) if self._follows else NONE
+        return self._policy.state(seen_by_loop) if self._follows else PolicyState.NONE

@@ -12,7 +12,15 @@ from collections.abc import Callable
 
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import Refusal, SafetyError
-from edge_runtime.contracts.messages import Answer, Asker, Authority, GateState, OperatorCommand, OperatorKind
+from edge_runtime.contracts.messages import (
+    Answer,
+    Asker,
+    Authority,
+    GateState,
+    OperatorCommand,
+    OperatorKind,
+    RequestResult,
+)
 from edge_runtime.contracts.topics import OPERATOR
 from edge_runtime.control.authority import IN_FORCE, AuthorityInForce
 from edge_runtime.control.black_box import BlackBox
@@ -39,13 +47,13 @@ _REQUESTS = {
 
 _ARMING = (OperatorKind.ARM, OperatorKind.JOG)
 
-JITTER = "refused_jitter"
+JITTER = RequestResult.REFUSED_JITTER
 """The machine does not keep time well enough to move a robot."""
 
-LOCKSTEP = "refused_lockstep"
+LOCKSTEP = RequestResult.REFUSED_LOCKSTEP
 """Nobody jogs in virtual time, which no person lives in."""
 
-PACE = "refused_pace"
+PACE = RequestResult.REFUSED_PACE
 """The policy is too slow for the reach of its plans, or for this robot's own limits on age."""
 
 
@@ -84,6 +92,7 @@ class OperatorRequests:
         self._orders, self._black_box, self._self_test = orders, black_box, self_test
         self._follows, self._on_armed, self._refusals = follows, on_armed, refusals
         self._answers = RequestLedger()
+        self._failure = ""
         self._since_ns = time.monotonic_ns()
 
     @property
@@ -116,21 +125,23 @@ class OperatorRequests:
             return True
         return arm.kind is OperatorKind.ARM and self._engine.may_be_about_to_speak(arm)
 
-    def _detail_of(self, command: OperatorCommand, answer: str) -> str:
+    def _detail_of(self, command: OperatorCommand, answer: RequestResult) -> str:
         """What a person should know of the answer: of the policy if she arms, and why the kernel refused."""
+        if answer is RequestResult.FAILED:
+            return self._failure
         if answer == PACE:
             return self._engine.pace.detail
-        if command.kind is OperatorKind.ARM and answer in (UNPROVEN, Result.DONE.name.lower()):
+        if command.kind is OperatorKind.ARM and answer in (UNPROVEN, RequestResult.DONE):
             return self._engine.word().detail
         return self._detail(answer)
 
-    def _carry_out(self, command: OperatorCommand) -> str | None:
+    def _carry_out(self, command: OperatorCommand) -> RequestResult | None:
         if command.kind is OperatorKind.RECORD:
             self._black_box.record()
-            return "done"
+            return RequestResult.DONE
         if command.kind is OperatorKind.RESUME:
             self._pipeline.answer()
-            return "done"
+            return RequestResult.DONE
         if command.kind in _ARMING and command.stamp_ns < self._since_ns:
             return RESTARTED
         self._orders.follow(self._loop.counters().faults)
@@ -144,7 +155,7 @@ class OperatorRequests:
         if command.kind is OperatorKind.ARM and not self._engine.word().may_arm:
             return UNPROVEN
         if command.kind is OperatorKind.ARM and self._pipeline.gate is GateState.ESCALATED:
-            return "refused_unsure"
+            return RequestResult.REFUSED_UNSURE
         if command.kind is OperatorKind.ARM and self._engine.pace.problem is not None and not self._clock.virtual:
             return PACE
         asked_ns = self._clock.now_ns()
@@ -154,7 +165,7 @@ class OperatorRequests:
             if command.kind in (OperatorKind.REDUCE_SPEED, OperatorKind.RESTORE_SPEED):
                 reduced = self._speed.reduce(command.kind is OperatorKind.REDUCE_SPEED)
                 self._orders.reduce(self._speed.reduced is not None)
-                return reduced.name.lower()
+                return reduced.said
             if command.kind is OperatorKind.ARM and not self._speed.may_arm:
                 return JITTER
             if command.kind is OperatorKind.ARM:
@@ -167,10 +178,11 @@ class OperatorRequests:
                 self._on_armed(asked_ns)
                 self._authority.armed(Authority.POLICY if self._follows else Authority.HOLD)
         except SafetyError as error:
-            return str(error) if command.kind is not OperatorKind.STOP else None
-        return result.name.lower()
+            self._failure = str(error)
+            return RequestResult.FAILED if command.kind is not OperatorKind.STOP else None
+        return result.said
 
-    def _jog(self, command: OperatorCommand, asked_ns: int) -> str:
+    def _jog(self, command: OperatorCommand, asked_ns: int) -> RequestResult:
         """Arm the robot for a person who jogs it, or hand over to her what is held and stands still."""
         if self._clock.virtual:
             return LOCKSTEP
@@ -181,9 +193,9 @@ class OperatorRequests:
             return IN_FORCE
         if self._authority.may_be_taken_over:
             if not self._authority.stands_still:
-                return Result.REFUSED_MOVING.name.lower()
+                return Result.REFUSED_MOVING.said
             self._authority.jogged_by(command.id, asked_ns)
-            return Result.DONE.name.lower()
+            return Result.DONE.said
         if not self._speed.may_arm:
             return JITTER
         # Before it is armed: what can fail has not armed a robot for nobody.
@@ -194,11 +206,11 @@ class OperatorRequests:
             self._orders.armed()
             self._on_armed(asked_ns)
             self._authority.jogged_by(command.id, asked_ns)
-        return result.name.lower()
+        return result.said
 
-    def _detail(self, answer: str) -> str:
+    def _detail(self, answer: RequestResult) -> str:
         """What a person should know of a refusal of the kernel."""
-        result = Result.__members__.get(answer.upper())
+        result = Result.__members__.get(answer.name)
         if result is None or result is Result.DONE:
             return ""
         config = self._loop.config

@@ -20,7 +20,6 @@ from edge_runtime.contracts.messages import (
     ActionChunk,
     Authority,
     ChunkReceipt,
-    ControlState,
     Heartbeat,
     JogCommand,
     JogStatus,
@@ -48,7 +47,7 @@ from edge_runtime.control.window import TickWindow
 from edge_runtime.ipc.bus import Refusals
 from edge_runtime.ipc.clock import Clock
 from edge_runtime.ipc.port import DriverPort
-from edge_runtime.safety import Reason, State
+from edge_runtime.safety import State, said
 
 _DRAIN_LIMIT = 1024
 _FOLLOWS = (State.ACTIVE, State.HOLDING)
@@ -301,8 +300,8 @@ class Supervisor:
             plan = None
         report = SafetyReport(
             stamp_ns=now_ns,
-            state=ControlState(counters.state.name.lower()),
-            reasons=tuple(window.reason_names()),
+            state=counters.state.said,
+            reasons=window.reasons(),
             interventions=window.interventions,
             chunk_sequence=plan.chunk_seq if plan is not None else None,
             chunk_age_ns=now_ns - plan.observation_ns if plan is not None else None,
@@ -314,7 +313,7 @@ class Supervisor:
             position_commanded_rad=tuple(window.commanded_rad.tolist()),
             loop=window.timing(counters.ticks, counters.overruns, realtime=Granted.PRIORITY in counters.granted),
             engine_alive=self._engine.is_alive,
-            faults=tuple(reason.name.lower() for reason in Reason if reason.name and reason & counters.faults),
+            faults=said(counters.faults),
             answers=self._requests.answers,
             stop_margin_m=window.stop_margin_m,
             speed_scale=window.speed_scale,

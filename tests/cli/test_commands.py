@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import re
 import shutil
 import signal
@@ -15,14 +14,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from edge_runtime.cli import build_parser, main
+from edge_runtime.cli.commands import operator
 from edge_runtime.cli.display import Score, describe, plain_line
-from edge_runtime.cli.evaluate import percentiles, wilson_interval
 from edge_runtime.client.status import Watcher
+from edge_runtime.contracts.messages import EpisodeOutcome, GateState
 from tests.cli.conftest import Command, traces
 
 COMMANDS = (
@@ -164,11 +162,12 @@ def test_a_status_without_news_can_be_shown(run_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "meaning"), [("asking", "asks for help"), ("escalated", "waits for an answer"), ("cautious", "slower")]
+    ("gate", "meaning"),
+    [(GateState.ASKING, "asks for help"), (GateState.ESCALATED, "waits for an answer"), (GateState.CAUTIOUS, "slower")],
 )
-def test_a_policy_that_is_not_sure_is_seen_in_both_displays(run_dir: Path, gate: str, meaning: str) -> None:
+def test_a_policy_that_is_not_sure_is_seen_in_both_displays(run_dir: Path, gate: GateState, meaning: str) -> None:
     with Watcher(run_dir) as watcher:
-        sure = msgspec.structs.replace(watcher.status(), gate="sure", confidence=0.93)
+        sure = msgspec.structs.replace(watcher.status(), gate=GateState.SURE, confidence=0.93)
     unsure = msgspec.structs.replace(sure, gate=gate, confidence=0.12)
     console = Console(width=160, record=True)
     console.print(describe(unsure, "robot"))
@@ -185,28 +184,6 @@ def test_brackets_from_elsewhere_are_shown_as_they_are(run_dir: Path) -> None:
     console.print(describe(status, "[robot]"))
     text = console.export_text()
     assert all(part in text for part in ("[robot]", "[/] of [engine]", "driver.[/x].y"))
-
-
-@given(trials=st.integers(1, 500), data=st.data())
-def test_wilson_interval_holds_the_rate_and_shrinks(trials: int, data: st.DataObject) -> None:
-    successes = data.draw(st.integers(0, trials))
-    low, high = wilson_interval(successes, trials)
-    assert 0.0 <= low <= successes / trials <= high <= 1.0
-    wider = wilson_interval(successes, trials)
-    tighter = wilson_interval(4 * successes, 4 * trials)
-    assert tighter[1] - tighter[0] < wider[1] - wider[0]
-
-
-def test_wilson_interval_of_a_known_case() -> None:
-    low, high = wilson_interval(90, 100)
-    assert math.isclose(low, 0.8256, abs_tol=1e-4)
-    assert math.isclose(high, 0.9448, abs_tol=1e-4)
-    assert wilson_interval(0, 0) == (0.0, 1.0)
-
-
-def test_percentiles_of_nothing() -> None:
-    assert percentiles([]) is None
-    assert percentiles([1.0, 2.0, 3.0]) == {"p50": 2.0, "p99": 2.98, "count": 3}
 
 
 def test_evaluate_writes_what_it_prints(edge_runtime: Command, robot_toml: Path, run_dir: Path, tmp_path: Path) -> None:
@@ -264,3 +241,7 @@ def test_a_refused_sentence_shows_with_its_reason_and_nothing_that_a_terminal_ob
     for text in (console.export_text(), plain_line(status)):
         assert "was refused: the policy does not know: mug" in " ".join(text.split())
         assert "\x1b" not in text
+
+
+def test_every_outcome_of_an_episode_can_be_told() -> None:
+    assert tuple(outcome.value for outcome in EpisodeOutcome) == operator._OUTCOMES

@@ -29,6 +29,10 @@ from edge_runtime.contracts.messages import (
     AxisUnit,
     ChunkReceipt,
     ControlState,
+    EpisodeEnded,
+    EpisodeJudge,
+    EpisodeOutcome,
+    EpisodeStarted,
     FrameRef,
     Heartbeat,
     InferenceTiming,
@@ -42,21 +46,26 @@ from edge_runtime.contracts.messages import (
     OperatorKind,
     ReducedSpeed,
     SafetyReport,
+    SceneAnswer,
     SceneCommand,
+    SceneOutcome,
     SceneStatus,
     StopCause,
 )
-from edge_runtime.contracts.states import UpdateState
+from edge_runtime.contracts.states import KernelReason, RequestResult, UpdateState
 from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
+    CHUNK_RECEIPT,
     ENGINE_STATUS,
-    EPISODE,
+    EPISODE_ENDED,
+    EPISODE_STARTED,
     HEARTBEAT_ENGINE,
     OBSERVATION,
     OPERATOR,
     POLICY_STATUS,
     SAFETY_REPORT,
     SCENE_COMMAND,
+    SCENE_STATUS,
     TOPICS,
     UPDATE_COMMAND,
     UPDATE_STATUS,
@@ -67,7 +76,6 @@ from edge_runtime.contracts.topics import (
 from edge_runtime.contracts.updates import (
     MAX_ANSWER_CHARS,
     MAX_UPDATE_ANSWERS,
-    EpisodeOutcome,
     PolicyOrder,
     PolicyStatus,
     UpdateAnswer,
@@ -182,7 +190,6 @@ EXAMPLES: dict[type[Message], Message] = {
         trial="3 of 5 episodes",
         answers=(UpdateAnswer(id=4, kind=UpdateKind.ROLLBACK, result=UpdateResult.DONE),),
     ),
-    EpisodeOutcome: EpisodeOutcome(id=5, started_ns=10, ended_ns=20, success=True, instruction="touch the red cube"),
     JogCommand: JogCommand(
         session=4,
         sequence=1,
@@ -207,15 +214,27 @@ EXAMPLES: dict[type[Message], Message] = {
             ),
         ),
     ),
+    EpisodeStarted: EpisodeStarted(id=4, started_ns=10, instruction="touch the red cube"),
+    EpisodeEnded: EpisodeEnded(
+        id=5,
+        episode=4,
+        started_ns=10,
+        ended_ns=20,
+        outcome=EpisodeOutcome.SUCCESS,
+        score=0.5,
+        judge=EpisodeJudge.SCENE,
+        instruction="touch the red cube",
+        bundle="b" * 64,
+    ),
     SceneStatus: SceneStatus(
         stamp_ns=20,
         answered_id=4,
-        answer="ok",
+        answer=SceneAnswer.OK,
         seed=7,
         split="eval",
         instruction="touch the red cube",
         swapped_instruction="touch the blue ball",
-        outcome="running",
+        outcome=SceneOutcome.RUNNING,
         reason="",
         elapsed_s=1.5,
     ),
@@ -366,12 +385,17 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
             "frames": (msgspec.structs.replace(FRAME, camera="c" * 32, ring="r" * 140),) * MAX_CAMERAS,
         },
         SAFETY_REPORT: {
-            "reasons": ("a_reason_with_a_name",) * 41,
-            "faults": ("a_fault_with_a_name",) * 20,
+            "reasons": tuple(KernelReason),
+            "faults": tuple(KernelReason),
             "position_measured_rad": row,
             "position_commanded_rad": row,
             "answers": (
-                Answer(id=number, kind=OperatorKind.RESTORE_SPEED, answer="a" * 100, detail="🦾" * MAX_DETAIL_CHARS),
+                Answer(
+                    id=number,
+                    kind=OperatorKind.RESTORE_SPEED,
+                    answer=max(RequestResult, key=lambda result: len(result.value)),
+                    detail="🦾" * MAX_DETAIL_CHARS,
+                ),
             )
             * MAX_ANSWERS,
             "reduced": ReducedSpeed(tool_speed_max_m_s=0.1, speed_scale=0.1),
@@ -382,7 +406,8 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
         ENGINE_STATUS: {"asked": text, "instruction": text, "detail": "\U0001f534" * MAX_READING_CHARS},
         POLICY_STATUS: {"loading": "c" * 64, "failed": "d" * 64, "problem": text, "proof_detail": text},
         UPDATE_COMMAND: {"id": number, "stamp_ns": number, "reason": text},
-        EPISODE: {"instruction": text, "reason": text},
+        EPISODE_STARTED: {"id": number, "started_ns": number, "instruction": text},
+        EPISODE_ENDED: {"id": number, "episode": number, "ended_ns": number, "instruction": text, "reason": text},
         UPDATE_STATUS: {
             **dict.fromkeys(("release", "reason", "detail", "trial"), text),
             "answers": (_refused(number),) * MAX_UPDATE_ANSWERS,
@@ -459,6 +484,16 @@ BAD = [
     Bad(ENGINE_STATUS, "instruction", ""),
     Bad(ENGINE_STATUS, "answer", InstructionAnswer.REFUSED_UNREADABLE),
     Bad(ENGINE_STATUS, "answer", InstructionAnswer.REFUSED_OVERTAKEN),
+    Bad(SAFETY_REPORT, "state", ControlState.UNKNOWN),
+    Bad(SAFETY_REPORT, "chunks_taken", -1),
+    Bad(EPISODE_STARTED, "id", 0),
+    Bad(EPISODE_STARTED, "instruction", "x" * 513),
+    Bad(EPISODE_ENDED, "id", 0),
+    Bad(EPISODE_ENDED, "ended_ns", 9),
+    Bad(EPISODE_ENDED, "score", 1.5),
+    Bad(EPISODE_ENDED, "score", math.nan),
+    Bad(EPISODE_ENDED, "bundle", "b" * 63),
+    Bad(EPISODE_ENDED, "reason", "x" * 513),
 ]
 
 
@@ -491,3 +526,20 @@ def test_a_proof_that_lets_a_policy_act_is_of_one_that_serves() -> None:
                 msgspec.structs.replace(status, proof=verdict, serving="")
         else:
             msgspec.structs.replace(status, proof=verdict, serving="")
+
+
+@pytest.mark.parametrize(
+    ("topic", "field", "value"),
+    [
+        (SAFETY_REPORT, "faults", ["no_such_fault"]),
+        (SAFETY_REPORT, "policy", "asleep"),
+        (CHUNK_RECEIPT, "refusal", "disliked"),
+        (EPISODE_ENDED, "outcome", "won"),
+        (EPISODE_ENDED, "judge", "nobody"),
+        (SCENE_STATUS, "outcome", "tidy"),
+    ],
+)
+def test_a_name_that_no_enum_has_is_refused_on_the_wire(topic: Topic, field: str, value: object) -> None:
+    fields = msgspec.to_builtins(EXAMPLES[topic.message])
+    with pytest.raises(DecodeError, match="malformed"):
+        decode(topic, msgspec.msgpack.encode({**fields, field: value}))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from edge_runtime.cli.options import add_run_dir, seconds, sentence, words
+from edge_runtime.cli.options import add_run_dir, fraction, seconds, sentence, words
 from edge_runtime.contracts.console import loading
 from edge_runtime.contracts.subcommand import add_command, add_group, add_json
 
 if TYPE_CHECKING:
     from edge_runtime.contracts.subcommand import Subcommands
+
+_OUTCOMES = ("success", "failure", "aborted", "unknown")
+"""`EpisodeOutcome`, without the library that it needs."""
 
 
 def add(commands: Subcommands) -> None:
@@ -52,10 +55,11 @@ def add(commands: Subcommands) -> None:
         example="edge-runtime operator outcome success --started-s-ago 12\n"
         "edge-runtime operator outcome failure --reason 'dropped it'",
     )
-    outcome.add_argument("outcome", choices=("success", "failure"), help="did it do what it was told?")
+    outcome.add_argument("outcome", choices=_OUTCOMES, help="did it do what it was asked to?")
+    outcome.add_argument("--score", type=fraction, metavar="S", help="how well it went, 0 to 1")
     outcome.add_argument("--started-s-ago", type=seconds, default=10.0, metavar="T", help="when it began (default: 10)")
     outcome.add_argument("--reason", type=words, default="", metavar="TEXT", help="what went wrong, for the record")
-    outcome.add_argument("--instruction", type=words, default="", metavar="TEXT", help="what it was told")
+    outcome.add_argument("--instruction", type=words, default="", metavar="TEXT", help="the sentence that it was given")
     status = _request(
         requests,
         "status",

@@ -28,6 +28,7 @@ def add(commands: Subcommands) -> None:
         "ends everything.",
         examples="edge-runtime run --episodes 5\n"
         "edge-runtime run --page-port 0 --seed 100\n"
+        "edge-runtime run --interactive\n"
         "edge-runtime run --manual\n"
         "edge-runtime run --hold --config robot.toml",
     )
@@ -46,6 +47,11 @@ def add(commands: Subcommands) -> None:
         "--manual",
         action="store_true",
         help="run no episodes: `edge-runtime operator instruct` and `arm` from another terminal say what to do",
+    )
+    parser.add_argument(
+        "--interactive",
+        action="store_true",
+        help="run no episodes: type sentences here, one a line, and `help` for the rest; also from a pipe",
     )
     parser.add_argument(
         "--hold",
