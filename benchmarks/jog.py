@@ -94,7 +94,7 @@ def main() -> None:
     ):
         table.start()
         operator.on_wait = table.tend
-        operator.wait_until(lambda: operator.watcher.control_state == "ready", 60.0)
+        operator.wait_until(lambda: operator.watcher.control_state.may_be_armed, 60.0)
         with DriverPort.attach(port_name(run_dir)) as port:
             robot = WatchedRobot(port)
             taken_s = {

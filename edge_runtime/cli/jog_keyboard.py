@@ -218,11 +218,11 @@ class _Keyboard:
         return "\x1b[H" + "".join(f"{printable(line, None)[:width]}\x1b[K\r\n" for line in lines) + "\x1b[J"
 
     def _next_step(self, status: Status) -> str:
-        if self._jog.is_in_force and status.state in ("active", "holding", "stopping"):
+        if self._jog.is_in_force and status.state.is_armed:
             return "hold an arrow key; q disarms and leaves"
-        if status.state == "ready":
+        if status.state.may_be_armed:
             return "a arms the robot for jogging"
-        if status.state == "fault":
+        if status.state.is_latched:
             return f"{next_step(status, self._run_dir)} Or here: r resets, then a arms"
         return next_step(status, self._run_dir) or "nothing"
 

@@ -274,7 +274,7 @@ class Jog(Requests):
         if abs(end - axis.commanded) < 10 * _ARRIVED:
             return f"{axis.name} is at the end of its range"
         status = self.watcher.status()
-        if status.state not in ("active", "holding"):
+        if not status.state.follows:
             return state_line(status)
         acting = tuple(name for name in status.verdicts if name not in _ROUGH) or status.verdicts
         return verdicts_line(msgspec.structs.replace(status, verdicts=acting))

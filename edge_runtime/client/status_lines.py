@@ -62,7 +62,7 @@ def state_line(status: Status) -> str:
 
 
 def _is_jogged(status: Status) -> bool:
-    return status.authority is Authority.JOG and status.state in ("active", "holding")
+    return status.authority is Authority.JOG and status.state.follows
 
 
 def _has_no_task(status: Status) -> bool:

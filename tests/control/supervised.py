@@ -15,10 +15,12 @@ from edge_runtime.contracts.golden import ProofVerdict
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.messages import (
     ActionChunk,
+    Answer,
     Asker,
     Heartbeat,
     OperatorCommand,
     OperatorKind,
+    RequestResult,
     SafetyReport,
 )
 from edge_runtime.contracts.updates import PolicyStatus
@@ -114,13 +116,16 @@ class Bench:
         self._id += 1
         return OperatorCommand(id=self._id, kind=kind, stamp_ns=time.monotonic_ns(), asker=asker)
 
-    def ask(self, command: OperatorCommand) -> str | None:
+    def ask(self, command: OperatorCommand) -> RequestResult | None:
+        answer = self.answer(command)
+        return None if answer is None else answer.answer
+
+    def answer(self, command: OperatorCommand) -> Answer | None:
         self.engine_lives()
         self.supervisor.take_operator(command)
         self.supervisor.drain()
         report: SafetyReport = self.supervisor.report()
-        answer = report.answer_to(command)
-        return None if answer is None else answer.answer
+        return report.answer_to(command)
 
     def state(self) -> State:
         return self.stepped.loop.counters().state

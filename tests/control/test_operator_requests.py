@@ -16,6 +16,7 @@ from edge_runtime.contracts.messages import (
     Asker,
     OperatorCommand,
     OperatorKind,
+    RequestResult,
     StopCause,
 )
 from edge_runtime.control.operator_requests import PACE
@@ -54,7 +55,10 @@ def test_a_stop_that_the_loop_did_not_take_is_not_answered_and_its_repetition_is
     stop, disarm = bench.command(OperatorKind.STOP), bench.command(OperatorKind.DISARM)
     bench.stepped.loop.stop(timeout_s=0.1)
     assert bench.ask(stop) is None
-    assert "not running" in str(bench.ask(disarm)), "what is no stop is told to have failed"
+    failed = bench.answer(disarm)
+    assert failed is not None, "what is no stop is told to have failed"
+    assert failed.answer is RequestResult.FAILED
+    assert "not running" in failed.detail
     bench.stepped.loop.start()
     bench.stepped.tick(2)
     assert bench.ask(stop) == "done"
