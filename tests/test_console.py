@@ -196,7 +196,7 @@ def test_a_view_whose_reader_leaves_is_no_traceback(run_dir: Path) -> None:
     assert (process.returncode, err) == (1, "")
 
 
-@pytest.mark.parametrize("parser", [build_parser, hub.cli.build_parser, export_tools.cli._parser])
+@pytest.mark.parametrize("parser", [build_parser, hub.cli.build_parser, export_tools.cli.build_parser])
 def test_the_rule_is_in_every_help(parser: Callable[[], argparse.ArgumentParser]) -> None:
     assert EXIT_CODES in parser().format_help()
 

@@ -58,6 +58,7 @@ class Refusal(str, Enum):
     PREDICTED_BLOCK = "predicted_block"
     UNSURE = "unsure"
     INSTRUCTION_CHANGED = "instruction_changed"
+    HISTORY_MISSING = "history_missing"
 
     def __str__(self) -> str:
         return self.value
