@@ -55,7 +55,7 @@ class HeldPolicy(StillPolicy):
         self.may_go_on.wait(PATIENCE_S)
         if self.error is not None:
             raise self.error
-        return super().infer(observation, instruction, chunk_sequence)
+        return super().infer(observation, instruction, chunk_sequence, context)
 
 
 class Stop:

@@ -81,11 +81,11 @@ class StillPolicy:
     def remember(self, observation: Observation) -> None:
         """It does not look back."""
 
-    def context_of(self, observation: Observation, under_way: ActionChunk | None) -> Context | None:
+    def context_of(self, _observation: Observation, _under_way: ActionChunk | None) -> Context | None:
         return Context()
 
     def infer(
-        self, observation: Observation, instruction: str, chunk_sequence: int, context: Context | None = None
+        self, observation: Observation, instruction: str, chunk_sequence: int, _context: Context | None = None
     ) -> Actions:
         self.asked.append((observation.sequence, instruction, chunk_sequence))
         if self.fault is not None:
