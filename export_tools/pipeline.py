@@ -6,18 +6,20 @@ A gate that fails raises and leaves what lay at the bundle's place.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.errors import BundleError, EdgeError
 from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import Manifest, Provenance
 from edge_runtime.policies.golden import write_pairs
 from export_tools.bundle import replace_folder, require_replaceable, seal, tool_versions
 from export_tools.check import check_bundle
-from export_tools.families.seam import Draft, Family, Order
+from export_tools.families.seam import Family, Order
 from export_tools.parity import require_parity
 
 
@@ -36,8 +38,9 @@ def build(family: Family, order: Order, command: str) -> Manifest:
             f"{family.name} is not trained here. To make a bundle of weights that are: "
             f"edge-export export {family.name} --weights CHECKPOINT"
         )
-    figures = family.train(order)
-    return make_bundle(family.name, lambda folder: family.export(order, folder, figures), order, command)
+    with _named(family):
+        figures = family.train(order)
+    return _make(family, order, figures, command)
 
 
 def export(family: Family, order: Order, command: str) -> Manifest:
@@ -46,22 +49,29 @@ def export(family: Family, order: Order, command: str) -> Manifest:
     Raises:
         BundleError: the family does not know them, or a gate failed.
     """
-    return make_bundle(family.name, lambda folder: family.export(order, folder, None), order, command)
+    return _make(family, order, None, command)
 
 
-def make_bundle(family: str, fill: Callable[[Path], Draft], order: Order, command: str) -> Manifest:
-    """Let `fill` write to an empty folder, and make a bundle of that at `order.place`.
+@contextmanager
+def _named(family: Family) -> Iterator[None]:
+    """Says of a bug whose it is: what a family raises besides refusals is its own."""
+    try:
+        yield
+    except (EdgeError, OSError, ImportError):
+        raise
+    except Exception as error:
+        raise RuntimeError(f"in the family {family.name}: {type(error).__name__}: {error}") from error
 
-    Raises:
-        BundleError: a gate failed, the draft is of another family, or what lies there is no bundle.
-    """
+
+def _make(family: Family, order: Order, figures: Mapping[str, Any] | None, command: str) -> Manifest:
     require_replaceable(order.place)
     with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
-        fresh = Path(scratch) / family
+        fresh = Path(scratch) / family.name
         fresh.mkdir()
-        draft = fill(fresh)
-        if draft.contract.family != family:
-            raise BundleError(f"the family {family} exported a policy of the family {draft.contract.family}")
+        with _named(family):
+            draft = family.export(order, fresh, figures)
+        if draft.contract.family != family.name:
+            raise BundleError(f"the family {family.name} exported a policy of the family {draft.contract.family}")
         require_parity(draft.parity, draft.precision)
         write_pairs(fresh / GOLDEN_NAME, draft.contract, draft.golden)
         parity = msgspec.json.format(msgspec.json.encode(draft.parity), indent=1)

@@ -340,21 +340,24 @@ def delayed_plan(state: Float64, under_way: Float64 | None, how: str, delay: int
     return np.vstack((under_way, whole[delay:] if TOLD[how].rows == "included" else whole))
 
 
-def delayed_bundle(folder: Path, embodiment: Embodiment, how: str, *, delay: int = 3, **changes: Any) -> Path:
+def delayed_bundle(folder: Path, embodiment: Embodiment, how: str, *, actions: int = 3, **changes: Any) -> Path:
     """Its bundle, with the trained policy's answers; `changes` replace fields of its outputs."""
-    contract = delayed_contract(embodiment, how, delay)
+    contract = delayed_contract(embodiment, how, actions)
     draw = np.random.default_rng(6)
     home = np.array((*embodiment.home_rad, 0.04))
     offsets = draw.uniform(-0.05, 0.05, (2, len(home))) * np.append(np.ones(len(home) - 1), 0.0)
     states = home + offsets
     ways = np.stack(
-        [state + 0.002 * np.arange(1, delay + 1)[:, None] * np.append(np.ones(len(home) - 1), 0.0) for state in states]
+        [
+            state + 0.002 * np.arange(1, actions + 1)[:, None] * np.append(np.ones(len(home) - 1), 0.0)
+            for state in states
+        ]
     )
     golden = {
         "state": states,
         "under_way": ways,
-        "plan": np.stack([delayed_plan(*each, how, delay) for each in zip(states, ways, strict=True)]),
+        "plan": np.stack([delayed_plan(*each, how, actions) for each in zip(states, ways, strict=True)]),
     }
     outputs = msgspec.structs.replace(contract.outputs, **changes)
-    graphs = delayed_graphs(len(embodiment.joint_names), how, delay)
+    graphs = delayed_graphs(len(embodiment.joint_names), how, actions)
     return write(folder, msgspec.structs.replace(contract, outputs=outputs), graphs, golden)

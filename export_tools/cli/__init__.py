@@ -16,7 +16,7 @@ from export_tools.families.seam import Family
 _PROGRAM = "edge-export"
 _EXAMPLES = """\
 a policy becomes a release in four steps, of which the exporter makes three:
-  edge-export build                                     a policy from nothing (hours), as a bundle in ./pocket_vla
+  edge-export build                                     a policy from nothing, as a bundle in ./pocket_vla
   edge-export export --weights CHECKPOINT -o BUNDLE     or the bundle of weights that are trained already
   edge-export check BUNDLE                              the robot's own check, on any machine
   edge-export pack BUNDLE -o packed                     packs and a release manifest

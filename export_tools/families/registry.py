@@ -106,7 +106,7 @@ def _points() -> tuple[list[tuple[str, EntryPoint]], list[Found]]:
     points = {(PROJECT, point) for point in _own()}
     unreadable: list[Found] = []
     for name, distribution in _installed():
-        if name == PROJECT and checkout() is not None:
+        if _normal(name) == PROJECT and checkout() is not None:
             continue
         try:
             points |= {(name, point) for point in distribution.entry_points if point.group == GROUP}
@@ -132,9 +132,13 @@ def _installed() -> Iterator[tuple[str, Distribution]]:
             name = distribution.metadata["Name"]
         except Exception:  # as above; without a name it can't be told from others
             continue
-        if name and (normal := name.lower().replace("_", "-")) not in seen:
-            seen.add(normal)
-            yield normal, distribution
+        if name and _normal(name) not in seen:
+            seen.add(_normal(name))
+            yield name, distribution
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
 
 
 def _loaded(package: str, point: EntryPoint) -> Found:

@@ -183,7 +183,7 @@ def test_the_same_observation_without_any_before_gives_the_same_actions(
 @pytest.mark.parametrize("how", TOLD)
 def test_the_first_actions_of_a_chunk_are_those_under_way(tmp_path: Path, robot: Embodiment, how: str) -> None:
     delay = 3
-    policy = BundlePolicy.load(delayed_bundle(tmp_path / "b", robot, how, delay=delay), robot, threads=1)
+    policy = BundlePolicy.load(delayed_bundle(tmp_path / "b", robot, how, actions=delay), robot, threads=1)
     bench = Robot(robot, policy)
     first = bench.answer()
     state = bench.state(1)
@@ -213,7 +213,7 @@ def receipt(sequence: int, refusal: Refusal) -> ChunkReceipt:
 
 def test_what_control_refused_is_not_under_way(tmp_path: Path, robot: Embodiment) -> None:
     delay, how = 2, "tensor"
-    policy = BundlePolicy.load(delayed_bundle(tmp_path / "b", robot, how, delay=delay), robot, threads=1)
+    policy = BundlePolicy.load(delayed_bundle(tmp_path / "b", robot, how, actions=delay), robot, threads=1)
     bench = Robot(robot, policy)
     first, second = bench.answer(), bench.answer(bench.observe(DT_NS))
     assert first is not None
@@ -231,7 +231,7 @@ def test_what_control_refused_is_not_under_way(tmp_path: Path, robot: Embodiment
 
 def test_a_chunk_that_has_ended_is_not_under_way(tmp_path: Path, robot: Embodiment) -> None:
     delay, how = 2, "decoder"
-    policy = BundlePolicy.load(delayed_bundle(tmp_path / "b", robot, how, delay=delay), robot, threads=1)
+    policy = BundlePolicy.load(delayed_bundle(tmp_path / "b", robot, how, actions=delay), robot, threads=1)
     bench = Robot(robot, policy)
     assert bench.answer() is not None
     late = bench.answer(bench.observe(HORIZON * DT_NS))
@@ -241,11 +241,11 @@ def test_a_chunk_that_has_ended_is_not_under_way(tmp_path: Path, robot: Embodime
 def test_of_another_bundle_what_is_under_way_goes_on(tmp_path: Path, robot: Embodiment) -> None:
     """In the robot's own units: each policy has its own statistics."""
     delay = 2
-    before = BundlePolicy.load(delayed_bundle(tmp_path / "a", robot, "left out", delay=delay), robot, threads=1)
+    before = BundlePolicy.load(delayed_bundle(tmp_path / "a", robot, "left out", actions=delay), robot, threads=1)
     bench = Robot(robot, before)
     first = bench.answer()
     bench.planner.change(
-        BundlePolicy.load(delayed_bundle(tmp_path / "b", robot, "decoder", delay=delay), robot, threads=1)
+        BundlePolicy.load(delayed_bundle(tmp_path / "b", robot, "decoder", actions=delay), robot, threads=1)
     )
     chunk = bench.answer(bench.observe(DT_NS))
     np.testing.assert_allclose(rows(chunk)[:delay], rows(first)[1 : 1 + delay], atol=1e-9)
