@@ -125,6 +125,11 @@ class BundlePolicy:
         """See `Policy.read`."""
         return self.runner.read(sentence)
 
+    def begin_anew(self) -> None:
+        """See `Policy.begin_anew`."""
+        if self._past is not None:
+            self._past.forget()
+
     def remember(self, observation: Observation) -> None:
         """See `Policy.remember`. Pictures are resized at once: their frames are written anew before they are needed."""
         if self._past is not None:

@@ -41,6 +41,13 @@ from edge_runtime.policies.context import Context
 _log = logging.getLogger(__name__)
 
 _READS_NONE = "this policy follows no instructions: it does what it was trained for as soon as the robot is armed"
+_STANDS_STILL = (
+    OperatorKind.ARM,
+    OperatorKind.DISARM,
+    OperatorKind.STOP,
+    OperatorKind.RESET,
+    OperatorKind.RESUME,
+)
 _PATIENCE_NS = 10_000_000_000
 _PATIENCE_LATENCIES = 10
 
@@ -97,6 +104,7 @@ class Planner:
         self._admission = Admission(embodiment, policy.cameras, round(OBSERVATION.max_age_s * 1e9))
         self._words: Counter[str] = Counter()
         self._under_way = UnderWay()
+        self._stood_still_id = 0
         self._begin_with(policy)
         self._clock = clock
         self._stopwatch = MonotonicClock()
@@ -143,6 +151,7 @@ class Planner:
         One that the policy can't read is refused, and ends the one before it as well: whoever said something new does
         not expect the old task to go on.
         """
+        self._begin_anew(command)
         if command.kind is not OperatorKind.INSTRUCT or command.id == self._instruction_id:
             return False
         if command.id < self._instruction_id:
@@ -151,6 +160,15 @@ class Planner:
         self._asked, self._instruction_id = command.instruction.strip(), command.id
         self._read(self._asked)
         return True
+
+    def _begin_anew(self, command: OperatorCommand) -> None:
+        """Before and after these the robot stands still; and whoever arms it begins what a policy was trained to do."""
+        if command.kind not in _STANDS_STILL or command.id <= self._stood_still_id:
+            return
+        self._stood_still_id = command.id
+        self._under_way.end()
+        if command.kind is OperatorKind.ARM:
+            self._policy.begin_anew()
 
     def _read(self, sentence: str) -> None:
         if not self._policy.reads_instructions:

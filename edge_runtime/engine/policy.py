@@ -80,6 +80,9 @@ class Policy(Protocol):
     def read(self, sentence: str) -> Reading:
         """What it can make of `sentence`; only one that is readable may be given to `infer`."""
 
+    def begin_anew(self) -> None:
+        """Forget what was remembered: the next observation is the first of a run."""
+
     def remember(self, observation: Observation) -> None:
         """Take in what later observations need of this one, which was exposed after all before.
 

@@ -26,12 +26,16 @@ class UnderWay:
         """From now on this is the newest."""
         self._sent.append(chunk)
 
+    def end(self) -> None:
+        """Nothing is under way: the robot stands still."""
+        self._sent.clear()
+
     def learn(self, receipt: ChunkReceipt) -> None:
         """What control refused is not under way; the one before it goes on, unless nothing may move."""
         if receipt.refusal is None:
             return
         if receipt.refusal in _NOTHING_MOVES:
-            self._sent.clear()
+            self.end()
             return
         kept = [chunk for chunk in self._sent if chunk.sequence != receipt.chunk_sequence]
         self._sent = deque(kept, maxlen=_KEPT)

@@ -46,21 +46,26 @@ class Past:
         self._history = history
         self._before_ns = history.before_ns(action_dt_ns)
         self._kept: deque[Moment] = deque(maxlen=_MOST)
-        self._begun_ns: int | None = None
+        self._begun_ns = 0
 
     def keep(self, moment: Moment) -> None:
         """One more, exposed after all those before; what no later one can need is let go."""
-        if self._begun_ns is None:
+        oldest_ns = moment.exposure_ns - self._before_ns[0] - self._history.tolerance_ns
+        while self._kept and self._kept[0].exposure_ns < oldest_ns:
+            self._kept.popleft()
+        if not self._kept:
             self._begun_ns = moment.exposure_ns
         self._kept.append(moment)
-        oldest_ns = moment.exposure_ns - self._before_ns[0] - self._history.tolerance_ns
-        while self._kept[0].exposure_ns < oldest_ns:
-            self._kept.popleft()
+
+    def forget(self) -> None:
+        """The next one is the first."""
+        self._kept.clear()
 
     def of_newest(self) -> tuple[Moment, ...] | None:
         """The newest with those that are fed beside it, oldest first; None where one of them was not observed.
 
-        What lies before the first observation of all is as the contract has it for the start.
+        What lies before the first observation is as the contract has it for the start. The first of all is one, and
+        the first after a silence that no instant reaches across.
         """
         newest = self._kept[-1]
         found = [self._nearest(newest.exposure_ns - before_ns) for before_ns in self._before_ns]
@@ -73,7 +78,6 @@ class Past:
         nearest = min(beside, key=lambda moment: abs(moment.exposure_ns - instant_ns))
         if abs(nearest.exposure_ns - instant_ns) <= self._history.tolerance_ns:
             return nearest
-        is_before_all = self._begun_ns is not None and instant_ns < self._begun_ns
-        is_repeated = self._history.at_start == "repeat_first" and is_before_all
-        # The first of all is there still: it is let go only once no instant lies before it.
+        is_repeated = self._history.at_start == "repeat_first" and instant_ns < self._begun_ns
+        # The first is there still: it is let go only once no instant lies before it.
         return self._kept[0] if is_repeated else None

@@ -35,7 +35,7 @@ def evaluated(
     shutil.rmtree(config.parent / "bundle")
     POLICIES[request.param](config.parent / "bundle", load_config(robot_toml).embodiment)
     file = tmp_path / "result.json"
-    process = edge_runtime(*("evaluate", "--config", config, "--run-dir", run_dir, "--episodes", 1, "--json", file))
+    process = edge_runtime(*("evaluate", "--config", config, "--run-dir", run_dir, "--episodes", 2, "--json", file))
     out, err = process.communicate(timeout=100)
     return process.returncode, out + err, json.loads(file.read_bytes() or b"{}") if file.exists() else {}
 
@@ -44,8 +44,9 @@ def evaluated(
 def test_each_observation_of_a_policy_that_looks_back_is_answered(evaluated: tuple[int, str, dict[str, Any]]) -> None:
     code, said, result = evaluated
     assert code == 0, said
-    (episode,) = result["per_episode"]
-    assert (episode["outcome"], episode["chunks"]) == ("failed", 50)
+    # Each episode begins anew: the arm is somewhere else than at the end of the one before.
+    assert [episode["outcome"] for episode in result["per_episode"]] == ["failed"] * 2
+    assert all(episode["chunks"] >= 50 for episode in result["per_episode"])
     assert not [kind for kind in result["refusals"] if "history" in kind]
 
 
@@ -53,9 +54,9 @@ def test_each_observation_of_a_policy_that_looks_back_is_answered(evaluated: tup
 def test_a_chunk_that_begins_with_what_is_under_way_has_no_seam(evaluated: tuple[int, str, dict[str, Any]]) -> None:
     code, said, result = evaluated
     assert code == 0, said
-    (episode,) = result["per_episode"]
     # It creeps on for all its time, and the kernel has nothing to alter.
-    assert (episode["outcome"], episode["interventions"], result["chunks_declined"]) == ("failed", 0, 0)
+    assert [(episode["outcome"], episode["interventions"]) for episode in result["per_episode"]] == [("failed", 0)] * 2
+    assert result["chunks_declined"] == 0
     assert result["exposure_to_first_command_ms"]["count"] > 40
     assert result["refusals"] == {}
 

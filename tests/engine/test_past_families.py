@@ -14,7 +14,14 @@ from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError, Refusal
 from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import ActionSteps, Offsets, blob_of, read_manifest, write_manifest
-from edge_runtime.contracts.messages import ActionChunk, ChunkReceipt, FrameRef, Observation
+from edge_runtime.contracts.messages import (
+    ActionChunk,
+    ChunkReceipt,
+    FrameRef,
+    Observation,
+    OperatorCommand,
+    OperatorKind,
+)
 from edge_runtime.contracts.topics import OBSERVATION
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.golden import check
@@ -145,10 +152,36 @@ def test_without_the_observation_of_an_instant_there_is_no_chunk_until_there_is(
     policy = BundlePolicy.load(diffusion_bundle(tmp_path / "b", robot, CAMERA), robot, threads=1)
     bench = Robot(robot, policy, ring)
     assert bench.answer() is not None
-    assert bench.answer(bench.observe(10 * FRAME_NS)) is None
+    # A frame is lost: the one that the next but one looks back to.
+    np.testing.assert_allclose(rows(bench.answer(bench.observe(2 * FRAME_NS))), bench.expected(1, 2), atol=1e-5)
     assert bench.answer() is None
-    assert bench.refusals.as_dict() == {f"{OBSERVATION.name}.{Refusal.HISTORY_MISSING}": 2}
+    assert bench.refusals.as_dict() == {f"{OBSERVATION.name}.{Refusal.HISTORY_MISSING}": 1}
     np.testing.assert_allclose(rows(bench.answer()), bench.expected(2, 4), atol=1e-5)
+
+
+def command(number: int, kind: OperatorKind) -> OperatorCommand:
+    return OperatorCommand(id=number, kind=kind, stamp_ns=0, instruction="go" if kind is OperatorKind.INSTRUCT else "")
+
+
+def test_who_arms_the_robot_begins_anew(tmp_path: Path, robot: Embodiment, ring: FrameRing) -> None:
+    policy = BundlePolicy.load(diffusion_bundle(tmp_path / "b", robot, CAMERA), robot, threads=1)
+    bench = Robot(robot, policy, ring)
+    assert [bench.answer() is None for _ in range(3)] == [False] * 3
+    bench.planner.instruct(command(1, OperatorKind.ARM))
+    np.testing.assert_allclose(rows(bench.answer()), bench.expected(4, 4), atol=1e-5)
+    # The same request, sent again until it is answered, and others, which end nothing that was seen.
+    bench.planner.instruct(command(1, OperatorKind.ARM))
+    bench.planner.instruct(command(2, OperatorKind.INSTRUCT))
+    bench.planner.instruct(command(3, OperatorKind.STOP))
+    np.testing.assert_allclose(rows(bench.answer()), bench.expected(4, 5), atol=1e-5)
+
+
+def test_after_a_silence_it_begins_anew(tmp_path: Path, robot: Embodiment, ring: FrameRing) -> None:
+    policy = BundlePolicy.load(diffusion_bundle(tmp_path / "b", robot, CAMERA), robot, threads=1)
+    bench = Robot(robot, policy, ring)
+    assert bench.answer() is not None
+    np.testing.assert_allclose(rows(bench.answer(bench.observe(10 * FRAME_NS))), bench.expected(2, 2), atol=1e-5)
+    np.testing.assert_allclose(rows(bench.answer()), bench.expected(2, 3), atol=1e-5)
 
 
 def test_a_policy_that_waits_for_its_history_says_nothing_before(
@@ -227,6 +260,21 @@ def test_what_control_refused_is_not_under_way(tmp_path: Path, robot: Embodiment
     bench.planner.learn(receipt(third.sequence, Refusal.BEFORE_ARMING))
     fourth = bench.answer(bench.observe(DT_NS))
     np.testing.assert_allclose(rows(fourth), delayed_plan(bench.state(4), None, how, delay), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["arm", "disarm", "stop", "reset", "resume"])
+def test_where_the_robot_stands_still_nothing_is_under_way(tmp_path: Path, robot: Embodiment, kind: str) -> None:
+    delay, how = 2, "tensor"
+    policy = BundlePolicy.load(delayed_bundle(tmp_path / "b", robot, how, actions=delay), robot, threads=1)
+    bench = Robot(robot, policy)
+    assert bench.answer() is not None
+    bench.planner.instruct(command(1, OperatorKind(kind)))
+    second = bench.answer()
+    np.testing.assert_allclose(rows(second), delayed_plan(bench.state(2), None, how, delay), atol=1e-6)
+    # The same request again ends nothing that has begun since.
+    bench.planner.instruct(command(1, OperatorKind(kind)))
+    third = bench.answer(bench.observe(DT_NS))
+    np.testing.assert_allclose(rows(third)[:delay], rows(second)[1 : 1 + delay], atol=1e-9)
 
 
 def test_a_chunk_that_has_ended_is_not_under_way(tmp_path: Path, robot: Embodiment) -> None:

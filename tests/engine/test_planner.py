@@ -78,6 +78,9 @@ class StillPolicy:
     def counters(self) -> Mapping[str, int]:
         return {"words_unknown": 3}
 
+    def begin_anew(self) -> None:
+        """It does not look back."""
+
     def remember(self, observation: Observation) -> None:
         """It does not look back."""
 

@@ -64,8 +64,10 @@ def moments(kept: Past, *exposures_ms: int) -> list[int] | None:
         ((1000, 1120, 1200), [1000, 1120, 1200]),
         ((1000, 1121, 1200), None),
         ((1000, 1079, 1200), None),
-        # After a long silence nothing of before stands for anything.
-        ((1000, 1100, 1200, 5000), None),
+        # A silence that an instant reaches across is a gap, a longer one is another start.
+        ((1000, 1100, 1200, 1400), None),
+        ((1000, 1100, 1200, 5000), [5000, 5000, 5000]),
+        ((1000, 1100, 1200, 5000, 5100), [5000, 5000, 5100]),
         ((1000, 1100, 1200, 5000, 5100, 5200), [5000, 5100, 5200]),
     ],
 )
