@@ -62,6 +62,7 @@ class Question:
     instruction_id: int
     chunk_sequence: int
     context: Context
+    stood_still_id: int
     received_ns: int
     started_ns: int
 
@@ -222,6 +223,7 @@ class Planner:
             instruction_id=self._instruction_id,
             chunk_sequence=self._chunks,
             context=context,
+            stood_still_id=self._stood_still_id,
             received_ns=received_ns,
             started_ns=started_ns,
         )
@@ -264,7 +266,8 @@ class Planner:
             confidence=self._confidence_in(actions, observation.exposure_ns, question.instruction_id),
         )
         self._chunks += 1
-        self._under_way.sent(chunk)
+        if question.stood_still_id == self._stood_still_id:
+            self._under_way.sent(chunk)
         self._measure(question, actions)
         return chunk
 

@@ -271,8 +271,15 @@ def test_where_the_robot_stands_still_nothing_is_under_way(tmp_path: Path, robot
     bench.planner.instruct(command(1, OperatorKind(kind)))
     second = bench.answer()
     np.testing.assert_allclose(rows(second), delayed_plan(bench.state(2), None, how, delay), atol=1e-6)
+    # One that was under computation meanwhile is of the time before.
+    question = bench.planner.begin([bench.observe()])
+    assert question is not None
+    bench.planner.instruct(command(2, OperatorKind(kind)))
+    assert bench.planner.finish(question, question.infer()) is not None
+    second = bench.answer()
+    np.testing.assert_allclose(rows(second), delayed_plan(bench.state(4), None, how, delay), atol=1e-6)
     # The same request again ends nothing that has begun since.
-    bench.planner.instruct(command(1, OperatorKind(kind)))
+    bench.planner.instruct(command(2, OperatorKind(kind)))
     third = bench.answer(bench.observe(DT_NS))
     np.testing.assert_allclose(rows(third)[:delay], rows(second)[1 : 1 + delay], atol=1e-9)
 
