@@ -6,19 +6,19 @@ A gate that fails raises and leaves what lay at the bundle's place.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edge_runtime.contracts.errors import BundleError, EdgeError
+from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import Manifest, Provenance
 from edge_runtime.policies.golden import write_pairs
 from export_tools.bundle import replace_folder, require_replaceable, seal, tool_versions
 from export_tools.check import check_bundle
+from export_tools.families.registry import named
 from export_tools.families.seam import Family, Order
 from export_tools.parity import require_parity
 
@@ -38,7 +38,7 @@ def build(family: Family, order: Order, command: str) -> Manifest:
             f"{family.name} is not trained here. To make a bundle of weights that are: "
             f"edge-export export {family.name} --weights CHECKPOINT"
         )
-    with _named(family):
+    with named(family):
         figures = family.train(order)
     return _make(family, order, figures, command)
 
@@ -52,23 +52,12 @@ def export(family: Family, order: Order, command: str) -> Manifest:
     return _make(family, order, None, command)
 
 
-@contextmanager
-def _named(family: Family) -> Iterator[None]:
-    """Says of a bug whose it is: what a family raises besides refusals is its own."""
-    try:
-        yield
-    except (EdgeError, OSError, ImportError):
-        raise
-    except Exception as error:
-        raise RuntimeError(f"in the family {family.name}: {type(error).__name__}: {error}") from error
-
-
 def _make(family: Family, order: Order, figures: Mapping[str, Any] | None, command: str) -> Manifest:
     require_replaceable(order.place)
     with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
         fresh = Path(scratch) / family.name
         fresh.mkdir()
-        with _named(family):
+        with named(family):
             draft = family.export(order, fresh, figures)
         if draft.contract.family != family.name:
             raise BundleError(f"the family {family.name} exported a policy of the family {draft.contract.family}")

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from edge_runtime.contracts.subcommand import add_command
-from export_tools.cli.making import add_places, command_line, order_of
+from export_tools.cli.making import add_arguments, command_line, order_of
 from export_tools.families.seam import Family
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ def add(commands: Subcommands, family: Family) -> None:
         f"options below are those of {family.name}; each family has its own: edge-export build FAMILY --help",
         examples="edge-export build\nedge-export build pocket_vla --out my_policy --seed 1\nedge-export families",
     )
-    add_places(parser, family, training=True)
-    family.add_options(parser, training=True)
+    add_arguments(parser, family, training=True)
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from edge_runtime.contracts.subcommand import add_command
-from export_tools.cli.making import add_places, command_line, order_of
+from export_tools.cli.making import add_arguments, command_line, order_of
 from export_tools.families.seam import Family
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ def add(commands: Subcommands, family: Family) -> None:
         "edge-export export FAMILY --help",
         examples="edge-export export\nedge-export export --weights weights.safetensors --out my_policy",
     )
-    add_places(parser, family, training=False)
-    family.add_options(parser, training=False)
+    add_arguments(parser, family, training=False)
 
 
 def _run(arguments: argparse.Namespace) -> None:

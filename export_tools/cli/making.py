@@ -14,7 +14,7 @@ from edge_runtime.contracts.installation import checkout
 from edge_runtime.contracts.text import printable_lines
 from export_tools.cli.shipped import BUNDLE as SHIPPED
 from export_tools.families.pocket_vla.family import FAMILY as OURS
-from export_tools.families.registry import family_of, recognising
+from export_tools.families.registry import family_of, named, recognising
 from export_tools.families.seam import Family, Order, Say
 
 
@@ -29,22 +29,22 @@ def family_for(given: Sequence[str]) -> Family:
         return family_of(rest[0])
     weights = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     weights.add_argument("--weights", type=Path)
-    named = weights.parse_known_args(rest)[0].weights
-    if given[0] != "export" or named is None or not named.exists():
+    path = weights.parse_known_args(rest)[0].weights
+    if given[0] != "export" or path is None or not path.exists():
         return family_of(OURS.name)
-    takes, mute = recognising(named)
+    takes, mute = recognising(path)
     if len(takes) == 1:
         return takes[0]
     if not takes:
-        problem = f"no family recognises {named}; edge-export families lists them"
+        problem = f"no family recognises {path}; edge-export families lists them"
     else:
-        problem = f"{named} may be of {', '.join(family.name for family in takes)}: edge-export export FAMILY ..."
+        problem = f"{path} may be of {', '.join(family.name for family in takes)}: edge-export export FAMILY ..."
     unasked = "".join(f"; {found.name} {found.problem}" for found in mute)
     raise ConfigError("--weights", problem + unasked)
 
 
-def add_places(parser: argparse.ArgumentParser, family: Family, *, training: bool) -> None:
-    """Which family, and where weights and bundle lie."""
+def add_arguments(parser: argparse.ArgumentParser, family: Family, *, training: bool) -> None:
+    """Which family, where weights and bundle lie, and what else the family asks for."""
     parser.set_defaults(chosen=family)
     parser.add_argument(
         "family", nargs="?", metavar="FAMILY", help=f"model family, before all options (default {OURS.name})"
@@ -58,6 +58,8 @@ def add_places(parser: argparse.ArgumentParser, family: Family, *, training: boo
         weights = assets
     says = "where the weights are left" if training else "stored weights"
     parser.add_argument("--weights", type=Path, default=weights, help=f"{says} (default {_shown(weights)})")
+    with named(family):
+        family.add_options(parser, training=training)
 
 
 def order_of(arguments: argparse.Namespace) -> Order:

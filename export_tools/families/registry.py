@@ -6,13 +6,14 @@ One that can't be loaded is named with its reason, and takes no other one along.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import Path
 
 import msgspec
 
-from edge_runtime.contracts.errors import ConfigError
+from edge_runtime.contracts.errors import ConfigError, EdgeError
 from edge_runtime.contracts.installation import PROJECT, checkout, explain
 from export_tools.families.seam import Family
 
@@ -99,6 +100,17 @@ def recognising(checkpoint: Path) -> tuple[list[Family], list[Found]]:
             problem = f"can't tell whether {checkpoint} is its own: {_in_words(error)}"
             mute.append(Found(found.name, found.package, found.place, None, problem))
     return takes, mute
+
+
+@contextmanager
+def named(family: Family) -> Iterator[None]:
+    """Says of a bug whose it is: what a family raises besides refusals is its own."""
+    try:
+        yield
+    except (EdgeError, OSError, ImportError):
+        raise
+    except Exception as error:
+        raise RuntimeError(f"in the family {family.name}: {type(error).__name__}: {error}") from error
 
 
 def _points() -> tuple[list[tuple[str, EntryPoint]], list[Found]]:

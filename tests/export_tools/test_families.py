@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_runtime.contracts.console import DONE, FAILED, WRONG_SETTING
+from edge_runtime.contracts.console import BUG, DONE, FAILED, WRONG_SETTING
 from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import ActionSteps, verify_bundle
 from edge_runtime.testing.golden_bundles import seal
@@ -199,6 +199,14 @@ def test_what_a_family_gets_wrong_leaves_the_bundle_that_was_there(site: Path, t
     failed = edge_export(tmp_path, (site,), "export", "their_policy")
     assert failed.returncode != DONE
     assert "in the family their_policy: TypeError" in failed.stderr
+    for options in (("--gain", "--out"), ("self.name, help", "self.nowhere, help")):
+        theirs = shutil.copytree(site / "their_policy", tmp_path / "-".join(options)[-7:] / "their_policy")
+        text = (theirs / "family.py").read_text()
+        assert options[0] in text
+        (theirs / "family.py").write_text(text.replace(*options))
+        failed = edge_export(tmp_path, (theirs.parent, site), "build", "their_policy")
+        assert failed.returncode == BUG
+        assert "in the family their_policy: A" in failed.stderr
     (tmp_path / "their_policy.json").write_text('{"gain": 1.5}')
     failed = edge_export(tmp_path, (site,), "export", "their_policy", "--draft-of", "another")
     assert failed.returncode == FAILED
