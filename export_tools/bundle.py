@@ -51,19 +51,19 @@ def seal(
     policy: PolicyContract,
     provenance: Provenance,
     parity: ParityReport,
-    limit_bytes: int,
+    limit_bytes: int | None,
 ) -> Manifest:
     """Write `manifest.json` over every file in `folder` and check the result by reading it back.
 
     The graphs among them lose what they say to people, see `graph_notes`.
 
-    Raises `BundleError` if the files together exceed `limit_bytes`.
+    Raises `BundleError` if the files together exceed `limit_bytes`; None: they may have any size.
     """
     for graph in folder.glob("*.onnx"):
         strip_notes(graph)
     blobs = tuple(blob_of(folder, path.name) for path in sorted(folder.iterdir()) if path.name != "manifest.json")
     size = sum(blob.size_bytes for blob in blobs)
-    if size > limit_bytes:
+    if limit_bytes is not None and size > limit_bytes:
         raise BundleError(f"the bundle has {size / 1e6:.1f} MB, the limit is {limit_bytes / 1e6:.1f} MB")
     manifest = Manifest(
         format_version=FORMAT_VERSION,

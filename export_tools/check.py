@@ -10,11 +10,9 @@ import msgspec
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError, ConfigError
 from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport
-from edge_runtime.contracts.manifest import verify_bundle
-from edge_runtime.policies.golden import read_pairs, run_pairs
-from edge_runtime.policies.runner import PolicyRunner
-from edge_runtime.policies.tokenizers.seam import open_tokenizer
-from export_tools.sessions import exported_sessions
+from edge_runtime.policies.golden import run_pairs
+from edge_runtime.policies.opening import open_policy
+from export_tools.sessions import exported_session
 
 
 def read_embodiment(path: Path) -> Embodiment:
@@ -31,32 +29,43 @@ def read_embodiment(path: Path) -> Embodiment:
         raise ConfigError(str(path), str(error)) from error
 
 
-def check_bundle(folder: Path, embodiment: Embodiment) -> GoldenReport:
-    """Verify digests and contract, and run the golden pairs through the graphs as a robot of this type would.
+def report_on(folder: Path, embodiment: Embodiment) -> GoldenReport:
+    """Verify digests and contract, load it and run its golden pairs, all as a robot of this type would.
 
     Raises:
-        BundleError: the bundle is altered, contradicts itself, carries no golden pairs, could not read one of their
-            sentences, or is further from the trained policy than its own bound allows.
+        BundleError: the bundle is altered, contradicts itself, can't be run as it is, or could not read one of its
+            golden sentences.
         HandshakeError: it was trained for another robot type.
         EngineError: a graph that cannot be run.
     """
-    manifest = verify_bundle(folder)
-    manifest.require_fit(embodiment)
-    contract = manifest.policy
-    sessions = exported_sessions(folder, contract.graphs)
-    text = contract.inputs.text
-    tokenizer = None if text is None else open_tokenizer(text, folder)
-    runner = PolicyRunner(manifest.name, contract, sessions, tokenizer, embodiment, time.monotonic_ns)
-    report = run_pairs(runner, manifest, folder, embodiment)
+    manifest, runner = open_policy(
+        folder, embodiment, lambda _, graph: exported_session(folder, graph), time.monotonic_ns
+    )
+    runner.warm_up()
+    return run_pairs(runner, manifest, folder, embodiment)
+
+
+def require_matched(report: GoldenReport, folder: Path) -> None:
+    """Check that somebody has shown what the bundle in `folder` does, and that it does it.
+
+    Raises:
+        BundleError: it carries no golden pairs, or is further from the trained policy than its own bound allows.
+    """
     if report.verdict == "no_data":
         raise BundleError(
             f"{folder}: it carries no golden pairs ({GOLDEN_NAME}), so nobody can tell whether it does what it was "
             "trained to: let the exporter write them"
         )
-    for sentence in map(str, read_pairs(folder / GOLDEN_NAME, contract).get("instruction", ())):
-        reading = runner.read(sentence)
-        if not reading.is_readable:
-            raise BundleError(f"{folder}: a robot would refuse its own golden sentence {sentence!r}: {reading.detail}")
     if report.verdict == "differs":
         raise BundleError(f"{folder}: it does not do what it was trained to: {report.worst}")
+
+
+def check_bundle(folder: Path, embodiment: Embodiment) -> GoldenReport:
+    """Check the bundle in `folder`, and that its golden pairs match.
+
+    Raises:
+        BundleError, HandshakeError, EngineError: as `report_on` and `require_matched`.
+    """
+    report = report_on(folder, embodiment)
+    require_matched(report, folder)
     return report

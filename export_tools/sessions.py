@@ -20,15 +20,21 @@ def exported_sessions(folder: Path, graphs: Iterable[Graph]) -> dict[str, Sessio
     Raises:
         EngineError: a graph that cannot be run.
     """
-    return {
-        graph.path: OrtSession(
-            graph.path,
-            (folder / graph.path).read_bytes(),
-            threads=THREADS,
-            weights=Weights(folder, graph.external_data) if graph.external_data else None,
-        )
-        for graph in graphs
-    }
+    return {graph.path: exported_session(folder, graph) for graph in graphs}
+
+
+def exported_session(folder: Path, graph: Graph) -> Session:
+    """A session of one graph in `folder`, as robots run it.
+
+    Raises:
+        EngineError: it cannot be run.
+    """
+    return OrtSession(
+        graph.path,
+        (folder / graph.path).read_bytes(),
+        threads=THREADS,
+        weights=Weights(folder, graph.external_data) if graph.external_data else None,
+    )
 
 
 class RecordedSession:

@@ -26,6 +26,8 @@ from edge_runtime.cli.status_report import RobotReport
 from edge_runtime.client.jog import JogMove
 from edge_runtime.contracts.completion import walk
 from edge_runtime.contracts.console import EXIT_CODES
+from edge_runtime.contracts.golden import GoldenReport
+from export_tools.cli.families import FamiliesReport
 from hub.services.fleet_status import FleetStatus
 from hub.services.inventory import Inventory
 from hub.services.signing import SignedAnew
@@ -46,6 +48,8 @@ REPORTS: dict[str, type] = {
     "edge-runtime check": CheckReport,
     "edge-runtime claims": ClaimsReport,
     "edge-runtime replay": ReplayReport,
+    "edge-export check": GoldenReport,
+    "edge-export families": FamiliesReport,
     "edge-hub show": Inventory,
     "edge-hub status": FleetStatus,
     "edge-hub refresh": SignedAnew,

@@ -219,7 +219,8 @@ def write(
     for path, data in (files or {}).items():
         (folder / path).write_bytes(data)
     if golden is not None:
-        np.savez_compressed(folder / GOLDEN_NAME, format=np.array(GOLDEN_FORMAT), **golden)
+        dt_ns = np.array(contract.action_dt_ns)
+        np.savez_compressed(folder / GOLDEN_NAME, format=np.array(GOLDEN_FORMAT), action_dt_ns=dt_ns, **golden)
     joints = len(contract.joint_names)
     manifest = Manifest(
         format_version=2,

@@ -136,6 +136,8 @@ def test_a_command_without_a_package_that_it_needs_names_it(
         (*EDGE_RUNTIME, "kinematics", "nowhere.urdf"),
         (*EDGE_EXPORT, "--version"),
         (*EDGE_EXPORT, "--help"),
+        (*EDGE_EXPORT, "build", "pocket_vla", "--help"),
+        (*EDGE_EXPORT, "families"),
     ],
     ids=lambda command: " ".join(command[1:]),
 )

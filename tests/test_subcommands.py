@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import edge_runtime.cli
+import export_tools.cli
 import hub.cli
 from edge_runtime.client import run_dir as run_dirs
 from edge_runtime.contracts.completion import walk
@@ -32,6 +33,7 @@ WORLD = Path(sim.__file__).parent / "world.xml"
 PARSERS: dict[str, Callable[[], argparse.ArgumentParser]] = {
     "edge-runtime": edge_runtime.cli.build_parser,
     "edge-hub": hub.cli.build_parser,
+    "edge-export": export_tools.cli.build_parser,
 }
 ANSWERS = {
     "edge-runtime monitor",
@@ -43,6 +45,8 @@ ANSWERS = {
     "edge-runtime check",
     "edge-runtime claims",
     "edge-runtime replay",
+    "edge-export check",
+    "edge-export families",
     "edge-hub refresh",
     "edge-hub show",
     "edge-hub status",

@@ -32,7 +32,7 @@ def for_a_while(items: Iterable[Item]) -> Iterator[Item]:
 def verdict(took_s: list[float], policy: PolicyContract, config: RobotConfig) -> tuple[str, str, str]:
     """Level ("ok", "warn" or "fail"), what was found, and what to do, of a policy whose chunks took so long here."""
     p50_s, p99_s = np.percentile(took_s, (50, 99)).tolist()
-    horizon_s = policy.horizon * policy.action_dt_ns * 1e-9
+    horizon_s = policy.rows * policy.action_dt_ns * 1e-9
     usual, worst = pace_of(p50_s, horizon_s, config), pace_of(p99_s, horizon_s, config)
     asked, possible = config.engine.threads, allowed()
     threads = threads_for(asked)

@@ -234,6 +234,7 @@ MESSAGES: dict[str, Explanation] = {
     "before_arming": Explanation("made before the robot was armed"),
     "frame_gone": Explanation("a camera picture was overwritten before it was read"),
     "camera_missing": _wrong("a camera's picture is missing"),
+    "history_missing": _wrong("a picture or posture from before, which the policy looks back to, is missing"),
     "instruction_changed": Explanation("made for an instruction that another one has replaced"),
     "no_instruction": Explanation("nothing to do: no instruction yet"),
     "not_allowed_now": Explanation("not possible at that moment"),

@@ -1,11 +1,15 @@
 """Golden pairs: observations that a bundle carries with the trained policy's plans, and what came of a check of them.
 
 They ride as the blob `GOLDEN_NAME` of a bundle, a NumPy archive without pickled objects, written where it was exported:
-`format` (the number `GOLDEN_FORMAT`), for each camera that the policy looks at the pictures as the robot delivers them,
+`format` (one of `GOLDEN_FORMATS`), for each camera that the policy looks at the pictures as the robot delivers them,
 uint8 RGB of (cases, height, width, 3) under `picture_key`, then `instruction` where the policy reads any, `state`
 (cases, joints + 1) and `plan` (cases, horizon, joints + 1), both in rad and in the robot's order, the gripper in m.
 Pictures go by camera and not by tensor, and before they are resized: which camera feeds which tensor, and how, is a
-part of what the pairs prove. A bundle without them is still a bundle.
+part of what the pairs prove. A policy that looks back has `before_ns`, how long before the others these were exposed,
+(observations - 1,), oldest first, `state_before` (cases, observations - 1, joints + 1), and the pictures of the cameras
+whose history it is fed under `before_key` (cases, observations - 1, height, width, 3). One that was trained for a delay
+has `under_way` (cases, trained_delay, joints + 1), and its plan begins with these. `action_dt_ns` is the time between
+two actions of a plan; pairs of format 2 may do without. A bundle without pairs is still a bundle.
 """
 
 from __future__ import annotations
@@ -17,7 +21,10 @@ from typing import Literal
 import msgspec
 
 GOLDEN_NAME = "golden.npz"
-GOLDEN_FORMAT = 2
+GOLDEN_FORMAT = 3
+"""The newest, which is written."""
+
+GOLDEN_FORMATS = (2, 3)
 NOT_FINITE = 1e300
 """Stands for an error that is no number: JSON has none."""
 
@@ -53,6 +60,11 @@ class Proof:
 def picture_key(camera: str) -> str:
     """Name of the array with the pictures of `camera`."""
     return f"camera_{camera}"
+
+
+def before_key(camera: str) -> str:
+    """Name of the array with the pictures of `camera` from before."""
+    return f"before_{camera}"
 
 
 class GoldenReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 from functools import partial
+from pathlib import Path
 
 import cv2
 
 from edge_runtime.bundles.installed import Installed
 from edge_runtime.bundles.kept_proofs import KeptProofs
-from edge_runtime.contracts.errors import UnprovenError
+from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.errors import ConfigError, UnprovenError
+from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.text import PrintableFormatter
 from edge_runtime.contracts.topics import (
     ACTION_CHUNK,
@@ -25,9 +28,10 @@ from edge_runtime.contracts.topics import (
 from edge_runtime.engine.engine_loop import EngineLoop, Sockets
 from edge_runtime.engine.engines import Engines
 from edge_runtime.engine.planner import Planner
+from edge_runtime.engine.policy import Policy
 from edge_runtime.engine.proof import load_proved
 from edge_runtime.engine.unproven import say_why_nothing_serves
-from edge_runtime.engine.warm_standby import WarmStandby, boot
+from edge_runtime.engine.warm_standby import Load, WarmStandby, boot
 from edge_runtime.ipc.bus import Publisher, Subscriber
 from edge_runtime.ipc.clock import open_clock
 from edge_runtime.ipc.lifeline import lifeline
@@ -48,7 +52,9 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
         )
     cv2.setNumThreads(threads)
     installed = Installed.of(config)
-    load = partial(load_proved, config=config, engines=Engines.of(config), kept=KeptProofs.of(config, run_dir))
+    load: Load = partial(load_proved, config=config, engines=Engines.of(config), kept=KeptProofs.of(config, run_dir))
+    if arguments.lockstep:
+        load = partial(_in_virtual_time, load=load, config=config)
     statuses = Publisher(POLICY_STATUS, run_dir)
     booted = None
     while booted is None:
@@ -95,6 +101,26 @@ def serve(arguments: Arguments, stop: StopSignal) -> None:
         has_ended_whole = loop.run(stop)
     if not has_ended_whole:
         _end_in_the_middle_of_work()
+
+
+def _in_virtual_time(folder: Path, load: Load, config: RobotConfig) -> Policy:
+    """A policy that can find its past where observations come in even steps: without a chunk, time stands still.
+
+    Raises:
+        ConfigError: it looks back to where there is no observation.
+    """
+    contract, interval_s = read_manifest(folder).policy, config.lockstep.observation_interval_s
+    history, interval_ns = contract.inputs.history, round(interval_s * 1e9)
+    for before_ns in contract.before_ns:
+        past_ns = before_ns % interval_ns
+        if history is not None and min(past_ns, interval_ns - past_ns) > history.tolerance_ns:
+            problem = (
+                f"the policy looks back {before_ns / 1e6:g} ms, and observations come every {interval_s * 1e3:g} ms"
+            )
+            raise ConfigError(
+                "lockstep.observation_interval_s", f"{problem}: set it to {before_ns / 1e9:g}, or a part of it"
+            )
+    return load(folder)
 
 
 def _end_in_the_middle_of_work() -> None:

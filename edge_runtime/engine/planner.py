@@ -32,13 +32,22 @@ from edge_runtime.engine.admission import Admission
 from edge_runtime.engine.chunk_consistency import ChunkConsistency
 from edge_runtime.engine.latency import LatencyWindow
 from edge_runtime.engine.policy import Actions, Policy
+from edge_runtime.engine.under_way import UnderWay
 from edge_runtime.ipc.bus import Refusals
 from edge_runtime.ipc.clock import Clock, MonotonicClock
 from edge_runtime.pace import observation_age_max_s
+from edge_runtime.policies.context import Context
 
 _log = logging.getLogger(__name__)
 
 _READS_NONE = "this policy follows no instructions: it does what it was trained for as soon as the robot is armed"
+_STANDS_STILL = (
+    OperatorKind.ARM,
+    OperatorKind.DISARM,
+    OperatorKind.STOP,
+    OperatorKind.RESET,
+    OperatorKind.RESUME,
+)
 _PATIENCE_NS = 10_000_000_000
 _PATIENCE_LATENCIES = 10
 
@@ -52,6 +61,8 @@ class Question:
     instruction: str
     instruction_id: int
     chunk_sequence: int
+    context: Context
+    stood_still_id: int
     received_ns: int
     started_ns: int
 
@@ -62,7 +73,7 @@ class Question:
             EngineError: the inference library failed.
         """
         try:
-            return self.policy.infer(self.observation, self.instruction, self.chunk_sequence)
+            return self.policy.infer(self.observation, self.instruction, self.chunk_sequence, self.context)
         except FrameError as error:
             return error
 
@@ -93,6 +104,8 @@ class Planner:
         self._instruction_id = 0
         self._admission = Admission(embodiment, policy.cameras, round(OBSERVATION.max_age_s * 1e9))
         self._words: Counter[str] = Counter()
+        self._under_way = UnderWay()
+        self._stood_still_id = 0
         self._begin_with(policy)
         self._clock = clock
         self._stopwatch = MonotonicClock()
@@ -139,6 +152,7 @@ class Planner:
         One that the policy can't read is refused, and ends the one before it as well: whoever said something new does
         not expect the old task to go on.
         """
+        self._begin_anew(command)
         if command.kind is not OperatorKind.INSTRUCT or command.id == self._instruction_id:
             return False
         if command.id < self._instruction_id:
@@ -147,6 +161,15 @@ class Planner:
         self._asked, self._instruction_id = command.instruction.strip(), command.id
         self._read(self._asked)
         return True
+
+    def _begin_anew(self, command: OperatorCommand) -> None:
+        """Before and after these the robot stands still; and whoever arms it begins what a policy was trained to do."""
+        if command.kind not in _STANDS_STILL or command.id <= self._stood_still_id:
+            return
+        self._stood_still_id = command.id
+        self._under_way.end()
+        if command.kind is OperatorKind.ARM:
+            self._policy.begin_anew()
 
     def _read(self, sentence: str) -> None:
         if not self._policy.reads_instructions:
@@ -172,23 +195,35 @@ class Planner:
         return None if question is None else self.finish(question, question.infer())
 
     def pass_over(self, observations: Sequence[Observation]) -> None:
-        """These came while a chunk was computed, and others after them."""
+        """These came while a chunk was computed, and others after them. A policy that looks back remembers them."""
+        now_ns = self._clock.now_ns()
+        for observation in observations:
+            if self._admits(observation, now_ns):
+                self._remember(observation)
         self._skipped += len(observations)
 
     def begin(self, observations: Sequence[Observation]) -> Question | None:
         """What is to be computed for the newest of `observations` (oldest first) that is admitted, if anything."""
         received_ns, started_ns = self._clock.now_ns(), self._stopwatch.now_ns()
         admitted = [observation for observation in observations if self._admits(observation, received_ns)]
-        if not admitted or not self._is_due(admitted[-1]):
+        remembered = [self._remember(observation) for observation in admitted]
+        if not admitted or not remembered[-1] or not self._is_due(admitted[-1]):
             self._skipped += len(admitted)
             return None
         self._skipped += len(admitted) - 1
+        context = self._policy.context_of(admitted[-1], self._under_way.chunk)
+        if context is None:
+            detail = f"what was observed before {admitted[-1].sequence} is missing, and its policy looks back"
+            self._refuse(OBSERVATION.name, Refusal.HISTORY_MISSING, detail)
+            return None
         return Question(
             policy=self._policy,
             observation=admitted[-1],
             instruction=self._instruction,
             instruction_id=self._instruction_id,
             chunk_sequence=self._chunks,
+            context=context,
+            stood_still_id=self._stood_still_id,
             received_ns=received_ns,
             started_ns=started_ns,
         )
@@ -231,6 +266,8 @@ class Planner:
             confidence=self._confidence_in(actions, observation.exposure_ns, question.instruction_id),
         )
         self._chunks += 1
+        if question.stood_still_id == self._stood_still_id:
+            self._under_way.sent(chunk)
         self._measure(question, actions)
         return chunk
 
@@ -244,6 +281,7 @@ class Planner:
 
     def learn(self, receipt: ChunkReceipt) -> None:
         """What control made of a chunk, and what the safety kernel was foreseen to do to it."""
+        self._under_way.learn(receipt)
         self._declined += receipt.refusal is not None
         self._clipped += receipt.predicted_interventions > 0
         self._deviation_rad = receipt.predicted_deviation_rad
@@ -316,7 +354,8 @@ class Planner:
         exp(-x), x being the larger of the disagreement (in the policy's usual motion) and the strangeness of the
         pictures (in widths of what training showed); None if neither is known.
         """
-        disagreement = self._consistency.disagreement(exposure_ns, instruction_id, actions.position_rad)
+        wanted_rad = actions.position_rad[actions.under_way :]
+        disagreement = self._consistency.disagreement(exposure_ns, instruction_id, wanted_rad)
         parts = {"disagreement": disagreement, "strangeness": actions.strangeness}
         self._confidence = {name: value for name, value in parts.items() if value is not None}
         return math.exp(-max(self._confidence.values())) if self._confidence else None
@@ -328,6 +367,14 @@ class Planner:
         if refusal is not None:
             self._refuse(OBSERVATION.name, refusal, f"{refusal}, sequence {observation.sequence}")
         return refusal is None
+
+    def _remember(self, observation: Observation) -> bool:
+        try:
+            self._policy.remember(observation)
+        except FrameError as error:
+            self._refuse(OBSERVATION.name, error.refusal, str(error))
+            return False
+        return True
 
     def _is_due(self, observation: Observation) -> bool:
         if self._used_exposure_ns is None:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contracts.golden import Proof
-from edge_runtime.contracts.messages import Observation
+from edge_runtime.contracts.messages import ActionChunk, Observation
+from edge_runtime.policies.context import Context
 from edge_runtime.policies.sentences import Reading
 
 
@@ -25,6 +26,7 @@ class Actions:
         model_ns: inside the inference library.
         postprocess_ns: everything after.
         strangeness: how far the pictures lay outside of what training showed, 0 inside; None if that is not known.
+        under_way: how many actions at the beginning were asked for before, and are no wish of this answer.
     """
 
     position_rad: NDArray[np.float64]
@@ -33,6 +35,7 @@ class Actions:
     model_ns: int
     postprocess_ns: int
     strangeness: float | None = None
+    under_way: int = 0
 
 
 class Policy(Protocol):
@@ -77,8 +80,33 @@ class Policy(Protocol):
     def read(self, sentence: str) -> Reading:
         """What it can make of `sentence`; only one that is readable may be given to `infer`."""
 
-    def infer(self, observation: Observation, instruction: str, chunk_sequence: int) -> Actions:
+    def begin_anew(self) -> None:
+        """Forget what was remembered: the next observation is the first of a run."""
+
+    def remember(self, observation: Observation) -> None:
+        """Take in what later observations need of this one, which was exposed after all before.
+
+        Is quick, and may be called while `infer` is at work.
+
+        Raises:
+            FrameError: a frame is gone, or was overwritten while it was read.
+        """
+
+    def context_of(self, observation: Observation, under_way: ActionChunk | None) -> Context | None:
+        """What `infer` needs besides; None where it lacks one of the observations before.
+
+        Args:
+            observation: the last one that was remembered.
+            under_way: the chunk that control follows, as far as anybody here knows.
+        """
+
+    def infer(
+        self, observation: Observation, instruction: str, chunk_sequence: int, context: Context | None = None
+    ) -> Actions:
         """Actions for `observation`; the same arguments give the same actions.
+
+        Args:
+            context: of `context_of`; None: the observation stands for all those before it, and nothing is under way.
 
         Raises:
             FrameError: a frame is gone, or was overwritten while it was read.

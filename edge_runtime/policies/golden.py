@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +17,18 @@ from numpy.typing import NDArray
 
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError
-from edge_runtime.contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, NOT_FINITE, GoldenReport, picture_key
+from edge_runtime.contracts.golden import (
+    GOLDEN_FORMAT,
+    GOLDEN_FORMATS,
+    GOLDEN_NAME,
+    NOT_FINITE,
+    GoldenReport,
+    before_key,
+    picture_key,
+)
 from edge_runtime.contracts.manifest import Manifest, PolicyContract
 from edge_runtime.contracts.messages import Observation
+from edge_runtime.policies.sentences import Reading
 
 MAX_CASES = 64
 MAX_BYTES = 512 << 20
@@ -27,6 +36,7 @@ MAX_BYTES = 512 << 20
 GRIPPER_BOUND = 0.1
 """How far the opening may be from the trained policy's, of the widest: parity reports have no bound of their own."""
 _FORMAT, _STATE, _PLAN, _INSTRUCTION = "format", "state", "plan", "instruction"
+_ACTION_DT, _BEFORE, _STATE_BEFORE, _UNDER_WAY = "action_dt_ns", "before_ns", "state_before", "under_way"
 
 
 class Answering(Protocol):
@@ -36,8 +46,20 @@ class Answering(Protocol):
     def cameras(self) -> tuple[str, ...]:
         """The cameras it looks at."""
 
+    @property
+    def past_cameras(self) -> tuple[str, ...]:
+        """Those of them whose pictures from before it is fed as well."""
+
+    def read(self, sentence: str) -> Reading:
+        """See `PolicyRunner.read`."""
+
     def answer_pictures(
-        self, observation: Observation, pictures: Mapping[str, NDArray[np.uint8]], instruction: str
+        self,
+        observation: Observation,
+        pictures: Mapping[str, NDArray[np.uint8]],
+        instruction: str,
+        before: Sequence[tuple[Observation, Mapping[str, NDArray[np.uint8]]]] = (),
+        under_way: NDArray[np.float64] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """See `PolicyRunner.answer_pictures`."""
 
@@ -46,12 +68,15 @@ def run_pairs(policy: Answering, manifest: Manifest, folder: Path, embodiment: E
     """Run the golden pairs in `folder`, where `policy` of `manifest` was loaded from, through it, and compare.
 
     Raises:
-        BundleError: the pairs are not of the policy's own shape.
+        BundleError: the pairs are not of the policy's own shape, or it could not read one of their sentences.
         EngineError: a graph that cannot be run.
     """
     if GOLDEN_NAME not in {blob.path for blob in manifest.blobs}:
         return GoldenReport(bundle=manifest.digest, verdict="no_data")
     data = read_pairs(folder / GOLDEN_NAME, manifest.policy)
+    for sentence in map(str, data.get(_INSTRUCTION, ())):
+        if not (reading := policy.read(sentence)).is_readable:
+            raise BundleError(f"{folder}: a robot would refuse its own golden sentence {sentence!r}: {reading.detail}")
     plans = np.stack([plan_of(policy, embodiment, data, case) for case in range(len(data[_PLAN]))])
     error_rad, flips = differences(data[_PLAN], plans, embodiment.gripper.opening_max_m)
     # The percentile passes over a few actions: none of them may be worse than merely far off.
@@ -91,14 +116,22 @@ def differences(
 def plan_of(
     policy: Answering, embodiment: Embodiment, data: Mapping[str, NDArray[Any]], case: int
 ) -> NDArray[np.float64]:
-    """What `policy` answers to one of the golden pairs in `data`: (horizon, joints + 1), in rad and m.
+    """What `policy` answers to one of the golden pairs in `data`: (rows, joints + 1), in rad and m.
 
     Noise is that of the first chunk, as where the plans were made.
     """
     observation = observation_of(embodiment, data[_STATE][case])
     pictures = {camera: data[picture_key(camera)][case] for camera in policy.cameras}
     instruction = str(data[_INSTRUCTION][case]) if _INSTRUCTION in data else ""
-    position_rad, gripper_m = policy.answer_pictures(observation, pictures, instruction)
+    before = [
+        (
+            observation_of(embodiment, data[_STATE_BEFORE][case][number]),
+            {camera: data[before_key(camera)][case][number] for camera in policy.past_cameras},
+        )
+        for number in range(len(data.get(_BEFORE, ())))
+    ]
+    under_way = data[_UNDER_WAY][case] if _UNDER_WAY in data else None
+    position_rad, gripper_m = policy.answer_pictures(observation, pictures, instruction, before, under_way)
     return np.column_stack((position_rad, gripper_m))
 
 
@@ -137,17 +170,46 @@ def read_pairs(path: Path, contract: PolicyContract) -> dict[str, NDArray[Any]]:
             f"{path}: golden pairs of an older form, whose pictures go by tensor and cannot show that two cameras were "
             "exchanged: export the bundle again, or leave the file out of it"
         )
-    if (found := int(data[_FORMAT])) != GOLDEN_FORMAT:
-        raise BundleError(f"{path}: golden pairs of format {found}, this software reads {GOLDEN_FORMAT}: update it")
-    width, cases = len(contract.joint_names) + 1, _length(data.get(_PLAN))
-    pictures = {picture_key(camera) for camera in contract.cameras}
+    if (found := int(data[_FORMAT])) not in GOLDEN_FORMATS:
+        readable = " and ".join(map(str, GOLDEN_FORMATS))
+        raise BundleError(f"{path}: golden pairs of format {found}, this software reads {readable}: update it")
+    _require_shapes(path, data, contract)
+    return data
+
+
+def write_pairs(path: Path, contract: PolicyContract, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write golden pairs of a policy with this contract to `path`, as `read_pairs` reads them.
+
+    Args:
+        arrays: pictures, states, plans and what else `contracts.golden` has; `format` and times are of the contract.
+
+    Raises:
+        BundleError: they are not of the policy's own shape.
+    """
+    held: dict[str, Any] = {**arrays, _FORMAT: np.array(GOLDEN_FORMAT), _ACTION_DT: np.array(contract.action_dt_ns)}
+    if contract.before_ns:
+        held[_BEFORE] = np.array(contract.before_ns, dtype=np.int64)
+    _require_shapes(path, held, contract)
+    np.savez_compressed(path, **held)
+
+
+def _require_shapes(path: Path, data: Mapping[str, NDArray[Any]], contract: PolicyContract) -> None:
+    width, cases, before_ns = len(contract.joint_names) + 1, _length(data.get(_PLAN)), contract.before_ns
+    pictures = {picture_key(camera): 4 for camera in contract.cameras}
+    pictures |= {before_key(camera): 5 for camera in contract.inputs.past_cameras}
     expected: dict[str, tuple[str, tuple[int, ...]]] = {
         _STATE: ("f", (cases, width)),
-        _PLAN: ("f", (cases, contract.horizon, width)),
+        _PLAN: ("f", (cases, contract.rows, width)),
     }
     if contract.inputs.text is not None:
         expected[_INSTRUCTION] = ("U", (cases,))
-    asked = {_FORMAT, *expected, *pictures}
+    if before_ns:
+        expected[_STATE_BEFORE] = ("f", (cases, len(before_ns), width))
+    if contract.outputs.trained_delay:
+        expected[_UNDER_WAY] = ("f", (cases, contract.outputs.trained_delay, width))
+    times: dict[str, object] = {_BEFORE: list(before_ns)} if before_ns else {}
+    times |= {_ACTION_DT: contract.action_dt_ns} if _ACTION_DT in data or int(data[_FORMAT]) > 2 else {}
+    asked = {_FORMAT, *expected, *pictures, *times}
     if not 1 <= cases <= MAX_CASES or data.keys() != asked:
         raise BundleError(f"{path}: {cases} cases of {sorted(data)}; 1 to {MAX_CASES} of {sorted(asked)} are asked")
     for name, (kind, shape) in expected.items():
@@ -155,11 +217,19 @@ def read_pairs(path: Path, contract: PolicyContract) -> dict[str, NDArray[Any]]:
             raise BundleError(f"{path}: {name} is {data[name].dtype}{data[name].shape}, the policy has {shape}")
         if kind == "f" and not np.isfinite(data[name]).all():
             raise BundleError(f"{path}: {name} is not finite")
-    for name in sorted(pictures):
-        shape, kind = data[name].shape, data[name].dtype
-        if kind != np.uint8 or len(shape) != 4 or (shape[0], shape[3]) != (cases, 3) or not min(shape[1:3]) > 0:
-            raise BundleError(f"{path}: {name} is {kind}{shape}, not {cases} pictures of uint8 RGB")
-    return data
+    for name, dimensions in sorted(pictures.items()):
+        shape, dtype = data[name].shape, data[name].dtype
+        many = (cases,) if dimensions == 4 else (cases, len(before_ns))
+        if dtype != np.uint8 or len(shape) != dimensions or shape[:-3] != many or shape[-1] != 3 or not min(shape):
+            raise BundleError(
+                f"{path}: {name} is {dtype}{shape}, not {' x '.join(map(str, many))} pictures of uint8 RGB"
+            )
+    for name, value in times.items():
+        if data[name].dtype.kind not in "iu" or data[name].tolist() != value:
+            raise BundleError(
+                f"{path}: {name} is {data[name].tolist()}, and the manifest has {value}: a robot would play the plans "
+                "in another rhythm than that of training; export the bundle again"
+            )
 
 
 def _length(array: NDArray[Any] | None) -> int:

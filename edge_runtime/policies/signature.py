@@ -8,10 +8,13 @@ import numpy as np
 
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import (
+    AsTensor,
     DiffusionDecoder,
     FlowDecoder,
     Graph,
     GraphRole,
+    InDecoder,
+    Inputs,
     PolicyContract,
     RawPixels,
     RegressionDecoder,
@@ -68,7 +71,8 @@ def _fed(contract: PolicyContract) -> Iterator[tuple[str, Allowed]]:
     inputs = contract.inputs
     for camera in inputs.cameras:
         side = (camera.height_px, camera.width_px)
-        shape = (1, *side, 3) if camera.layout == "hwc" else (1, 3, *side)
+        seen, beside = _times(inputs, camera.tensor)
+        shape = (1, *seen, *side, 3 * beside) if camera.layout == "hwc" else (1, *seen, 3 * beside, *side)
         yield camera.tensor, ((np.uint8,) if isinstance(camera.scale, RawPixels) else FLOATS, shape)
         if camera.mask is not None:
             yield camera.mask, (_MASKS, (1,))
@@ -77,9 +81,23 @@ def _fed(contract: PolicyContract) -> Iterator[tuple[str, Allowed]]:
         if inputs.text.mask is not None:
             yield inputs.text.mask, (_MASKS, (1, inputs.text.max_tokens))
     if inputs.state is not None:
-        yield inputs.state.tensor, (FLOATS, (1, inputs.state.width))
+        seen, beside = _times(inputs, inputs.state.tensor)
+        yield inputs.state.tensor, (FLOATS, (1, *seen, inputs.state.width * beside))
     if inputs.embodiment is not None:
         yield inputs.embodiment.tensor, (_INTEGERS, (1,))
+    delay = contract.outputs.delay
+    if delay is not None and isinstance(delay.told, AsTensor):
+        yield delay.told.tensor, (FLOATS, (1, contract.outputs.trained_delay, contract.outputs.width))
+        if delay.told.mask is not None:
+            yield delay.told.mask, (_MASKS, (1, contract.outputs.trained_delay))
+
+
+def _times(inputs: Inputs, tensor: str) -> tuple[tuple[int, ...], int]:
+    """The dimension that a history adds, and how many observations lie side by side in the others."""
+    history = inputs.history
+    if history is None or not inputs.has_past(tensor):
+        return (), 1
+    return ((history.observations,), 1) if history.axis == "time" else ((), history.observations)
 
 
 def _own_inputs(contract: PolicyContract) -> Iterator[tuple[str, Allowed]]:
@@ -87,7 +105,10 @@ def _own_inputs(contract: PolicyContract) -> Iterator[tuple[str, Allowed]]:
     decoder = contract.decoder
     if isinstance(decoder, (FlowDecoder, DiffusionDecoder)):
         yield decoder.x, (FLOATS, (1, contract.horizon, contract.outputs.width))
-        yield decoder.time, ((*FLOATS, *_INTEGERS) if isinstance(decoder, DiffusionDecoder) else FLOATS, (1,))
+        delay = contract.outputs.delay
+        each = delay is not None and isinstance(delay.told, InDecoder)
+        shape = (1, contract.horizon) if each else (1,)
+        yield decoder.time, ((*FLOATS, *_INTEGERS) if isinstance(decoder, DiffusionDecoder) else FLOATS, shape)
     elif isinstance(decoder, TokensDecoder) and decoder.token is not None:
         yield decoder.token, (_INTEGERS, (1, 1))
 

@@ -1,1 +1,1 @@
-"""One package for each model family that can be trained or exported."""
+"""Model families: `seam` says what one is, `registry` finds them; each of ours is a package of its own in here."""

@@ -8,9 +8,22 @@ from pathlib import Path
 import msgspec
 
 from edge_runtime.contracts.embodiment import Camera, Embodiment, Gripper, Joint
-from edge_runtime.contracts.manifest import PolicyContract, RegressionDecoder
+from edge_runtime.contracts.manifest import Delay, History, PolicyContract, RegressionDecoder
 
+DT_NS = 20_000_000
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "policies.md"
+
+
+def shown(key: str) -> bytes:
+    """The value of `key` in the example that begins with it."""
+    found = re.search(rf'```json\n(?:"trained_delay".*\n)?"{key}": (.*?)```', GUIDE.read_text("utf-8"), re.DOTALL)
+    assert found is not None
+    return re.sub(r"\s*//.*", "", found[1]).encode()
+
+
+def test_what_is_shown_of_the_past_and_of_a_delay_is_some() -> None:
+    assert msgspec.json.decode(shown("history"), type=History).before_ns(DT_NS) == (DT_NS, 0)
+    assert msgspec.json.decode(shown("delay"), type=Delay).at_start == "free"
 
 
 def test_the_example_is_a_contract_that_fits_the_robot_that_it_names() -> None:

@@ -33,6 +33,7 @@ from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
 from edge_runtime.engine.warm_standby import WarmStandby
 from edge_runtime.ipc.bus import Publisher, Refusals, Sender, Subscriber
+from edge_runtime.policies.context import Context
 from edge_runtime.testing.small_bundles import small_bundle
 from tests.engine.test_planner import Bench, HandClock, StillPolicy
 
@@ -47,12 +48,14 @@ class HeldPolicy(StillPolicy):
     may_go_on: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
 
-    def infer(self, observation: Observation, instruction: str, chunk_sequence: int) -> Actions:
+    def infer(
+        self, observation: Observation, instruction: str, chunk_sequence: int, context: Context | None = None
+    ) -> Actions:
         self.begun.set()
         self.may_go_on.wait(PATIENCE_S)
         if self.error is not None:
             raise self.error
-        return super().infer(observation, instruction, chunk_sequence)
+        return super().infer(observation, instruction, chunk_sequence, context)
 
 
 class Stop:

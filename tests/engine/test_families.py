@@ -20,7 +20,6 @@ from edge_runtime.contracts.manifest import (
     BaseVelocity,
     EndEffectorMotion,
     Held,
-    History,
     JointPositions,
     Padding,
     Quantiles,
@@ -230,16 +229,6 @@ def test_what_a_manifest_does_not_say_is_refused_by_name(tmp_path: Path, place: 
     (folder / "manifest.json").write_text(json.dumps(raw))
     with pytest.raises(BundleError, match=rf"required field `{key}`"):
         read_manifest(folder)
-
-
-def test_what_this_software_cannot_feed_is_refused_by_name(tmp_path: Path, robot: Embodiment) -> None:
-    contract = regression_contract(robot)
-    inputs = msgspec.structs.replace(contract.inputs, history=History(observations=2, interval_ns=DT_NS))
-    with pytest.raises(BundleError, match=r"policy\.inputs\.history asks for 2"):
-        BundlePolicy.load(regression_bundle(tmp_path / "history", inputs=inputs), robot, threads=1)
-    outputs = msgspec.structs.replace(contract.outputs, trained_delay=4)
-    with pytest.raises(BundleError, match=r"policy\.outputs\.trained_delay is 4"):
-        BundlePolicy.load(regression_bundle(tmp_path / "delay", outputs=outputs), robot, threads=1)
 
 
 def test_a_graph_of_another_width_names_the_tensor(tmp_path: Path, robot: Embodiment) -> None:

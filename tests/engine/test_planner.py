@@ -13,11 +13,19 @@ from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.engine_status import MAX_READING_CHARS, InstructionAnswer
 from edge_runtime.contracts.errors import FrameError, Refusal
 from edge_runtime.contracts.golden import Proof, ProofVerdict
-from edge_runtime.contracts.messages import ChunkReceipt, FrameRef, Observation, OperatorCommand, OperatorKind
+from edge_runtime.contracts.messages import (
+    ActionChunk,
+    ChunkReceipt,
+    FrameRef,
+    Observation,
+    OperatorCommand,
+    OperatorKind,
+)
 from edge_runtime.engine.chunk_consistency import Float64
 from edge_runtime.engine.planner import Planner
 from edge_runtime.engine.policy import Actions
 from edge_runtime.ipc.bus import Refusals
+from edge_runtime.policies.context import Context
 from edge_runtime.policies.sentences import Reading, read_sentence
 from edge_runtime.policies.tokenizers.words import WordTokenizer
 
@@ -70,7 +78,18 @@ class StillPolicy:
     def counters(self) -> Mapping[str, int]:
         return {"words_unknown": 3}
 
-    def infer(self, observation: Observation, instruction: str, chunk_sequence: int) -> Actions:
+    def begin_anew(self) -> None:
+        """It does not look back."""
+
+    def remember(self, observation: Observation) -> None:
+        """It does not look back."""
+
+    def context_of(self, _observation: Observation, _under_way: ActionChunk | None) -> Context | None:
+        return Context()
+
+    def infer(
+        self, observation: Observation, instruction: str, chunk_sequence: int, _context: Context | None = None
+    ) -> Actions:
         self.asked.append((observation.sequence, instruction, chunk_sequence))
         if self.fault is not None:
             raise self.fault

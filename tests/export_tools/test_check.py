@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 
+from edge_runtime.config.robot_file import SIM_BUNDLE, SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import BundleError, ConfigError, HandshakeError
 from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
+from edge_runtime.engine.golden import check as run_on_robot
+from edge_runtime.testing import golden_bundles
 from export_tools.bundle import require_replaceable
 from export_tools.check import check_bundle, read_embodiment
 from export_tools.cli import main
@@ -83,3 +89,60 @@ def test_a_build_without_arguments_would_not_replace_what_ships() -> None:
     ).stdout
     assert "(default pocket_vla)" in " ".join(shown.split())
     assert "assets" not in shown
+
+
+def _with_a_word_beyond_the_table(folder: Path) -> None:
+    words = json.loads((folder / "tokenizer.json").read_bytes())
+    words["words"]["mug"] = 1 << 14
+    (folder / "tokenizer.json").write_text(json.dumps(words))
+
+
+def _with_a_graph_that_gives_no_number(folder: Path) -> None:
+    model = onnx.load(str(folder / "denoise.onnx"))
+    for weight in model.graph.initializer:
+        if weight.data_type == onnx.TensorProto.FLOAT and len(weight.dims) == 1:
+            nothing = np.full(weight.dims, np.nan, np.float32)
+            weight.CopyFrom(onnx.numpy_helper.from_array(nothing, weight.name))
+    onnx.save(model, str(folder / "denoise.onnx"))
+
+
+def _with_golden_sentences_that_it_does_not_know(folder: Path) -> None:
+    with np.load(folder / GOLDEN_NAME) as archive:
+        golden = dict(archive)
+    golden["instruction"] = np.array(["pick up the mug"] * len(golden["instruction"]))
+    np.savez(folder / GOLDEN_NAME, **golden)
+
+
+FAULTS = {
+    "has the number 16384": _with_a_word_beyond_the_table,
+    "not finite at the home position": _with_a_graph_that_gives_no_number,
+    "a robot would refuse its own golden sentence": _with_golden_sentences_that_it_does_not_know,
+}
+
+
+@pytest.mark.parametrize("problem", FAULTS)
+def test_what_a_robot_refuses_the_exporter_refuses_with_the_same_words(problem: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(SIM_BUNDLE, tmp_path / "bundle")
+    FAULTS[problem](folder)
+    golden_bundles.seal(folder)
+    config = load_config(SIM_CONFIG)
+    with pytest.raises(BundleError, match=problem) as by_exporter:
+        check_bundle(folder, config.embodiment)
+    with pytest.raises(BundleError, match=problem) as by_robot:
+        run_on_robot(folder, config.embodiment, threads=1)
+    assert str(by_exporter.value) == str(by_robot.value)
+
+
+def test_a_deviation_that_nothing_ever_moved_is_named_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for deviation in ("1e-8", "1e-300"):
+        folder = regression_bundle(tmp_path / deviation)
+        raw = json.loads((folder / "manifest.json").read_text())
+        raw["policy"]["inputs"]["state"]["groups"][0]["statistics"]["std"][3] = float(deviation)
+        (folder / "manifest.json").write_text(json.dumps(raw))
+        assert main(["check", str(folder)]) == 1
+        said = capsys.readouterr().err
+        field = "policy.inputs.state.groups[0].statistics.std of left_joint4"
+        assert f"error: chunk_regression 1 is refused: {field} is {float(deviation):g}" in said
+        assert "Export it with a deviation of 1" in said

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,22 +14,24 @@ import pytest
 import torch
 
 from edge_runtime.contracts.errors import BundleError
+from edge_runtime.contracts.golden import GOLDEN_NAME
 from edge_runtime.contracts.manifest import ParityReport, verify_bundle
 from edge_runtime.drivers.sim.task import COLOURS, SHAPES, VERBS, all_phrases
 from edge_runtime.policies.sentences import read_sentence
+from export_tools import pipeline
 from export_tools.check import check_bundle
 from export_tools.families.pocket_vla.build import (
     Recipe,
     Trained,
-    export_bundle,
-    load_weights,
     store_weights,
 )
 from export_tools.families.pocket_vla.contract import embodiment
 from export_tools.families.pocket_vla.demonstrations import Demonstrations, record
+from export_tools.families.pocket_vla.family import FAMILY, PocketVlaFamily
 from export_tools.families.pocket_vla.language import MAX_TOKENS, PAD, UNKNOWN, SentenceTable, build_tokenizer
 from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
 from export_tools.families.pocket_vla.train import BatchMaker, flow_loss, head_loss, scaling_of
+from export_tools.families.seam import Order
 from export_tools.graph_notes import notes_in
 from export_tools.parity import require_parity
 
@@ -119,10 +123,25 @@ def test_untrained_model_passes_the_whole_export(data: Demonstrations, tmp_path:
     trained = _untrained(data)
     recipe = replace(Recipe(), calibration=8, held_out=12, looked_at=24, closed_loop_episodes=0)
     place = tmp_path / "bundle"
-    weights = tmp_path / "weights.safetensors"
-    store_weights(trained, weights)
-    export_bundle(load_weights(weights), recipe, {}, place, "test", lambda _: None)
-    manifest = verify_bundle(place)
+
+    class Untrained(PocketVlaFamily):
+        def train(self, order: Order) -> Mapping[str, Any]:
+            store_weights(trained, order.checkpoint)
+            return {"recipe": asdict(recipe)}
+
+    said: list[str] = []
+    order = Order(
+        options=argparse.Namespace(episodes=None),
+        checkpoint=tmp_path / "weights.safetensors",
+        place=place,
+        say=said.append,
+    )
+    manifest = pipeline.build(Untrained(), order, "test")
+    assert manifest == verify_bundle(place)
+    assert said[-1].startswith("a robot's own check of it holds: ")
+    assert FAMILY.recognises(order.checkpoint)
+    with np.load(place / GOLDEN_NAME) as golden:
+        assert (int(golden["format"]), int(golden["action_dt_ns"])) == (3, 50_000_000)
     assert manifest.parity.quantized_weight_fraction > 0.95
     assert manifest.parity.inert_inputs == ()
     cameras = manifest.policy.inputs.cameras

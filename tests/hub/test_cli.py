@@ -158,15 +158,15 @@ def test_edge_export_sign_asks_for_what_it_needs(tmp_path: Path, capsys: pytest.
         str(tmp_path / "d"),
     ]
     manifest = str(tmp_path / "packed" / release.target_path)
-    for extra, words in (
-        ([], "name a release"),
-        ([manifest, "--renew"], "name a release"),
-        ([manifest], "--hardware"),
-        (["--renew"], "nothing was released"),
-        ([manifest, "--hardware", HARDWARE, "--counter", "0"], "above 0"),
-        ([str(tmp_path / "nothing"), "--hardware", HARDWARE], "No such file"),
+    for extra, words, code in (
+        ([], "name a release", 2),
+        ([manifest, "--renew"], "name a release", 2),
+        ([manifest], "--hardware", 2),
+        (["--renew"], "nothing was released", 2),
+        ([manifest, "--hardware", HARDWARE, "--counter", "0"], "above 0", 1),
+        ([str(tmp_path / "nothing"), "--hardware", HARDWARE], "No such file", 1),
     ):
-        assert edge_export([*common, *extra]) == 1
+        assert edge_export([*common, *extra]) == code
         assert words in capsys.readouterr().err.replace("\n", " ")
         assert not (tmp_path / "d").exists()
 

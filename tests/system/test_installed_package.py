@@ -142,6 +142,7 @@ def test_check_looks_at_the_installed_policy(package: Package, empty: Path) -> N
         ["edge-export"],
         ["edge-export", "--version"],
         ["edge-export", "check"],
+        ["edge-export", "families"],
     ],
     ids=" ".join,
 )

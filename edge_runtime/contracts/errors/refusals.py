@@ -28,6 +28,7 @@ class Refusal(str, Enum):
     PREDICTED_BLOCK = "predicted_block"
     UNSURE = "unsure"
     INSTRUCTION_CHANGED = "instruction_changed"
+    HISTORY_MISSING = "history_missing"
     JOGGED = "jogged"
     NOT_JOGGING = "not_jogging"
     OTHER_SESSION = "other_session"

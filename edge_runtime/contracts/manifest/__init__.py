@@ -12,6 +12,7 @@ from edge_runtime.contracts.manifest.decoding import (
 )
 from edge_runtime.contracts.manifest.document import FORMAT_VERSION, READ_VERSIONS, Manifest, parse_manifest
 from edge_runtime.contracts.manifest.files import MANIFEST_NAME, blob_of, read_manifest, verify_bundle, write_manifest
+from edge_runtime.contracts.manifest.history import ActionSteps, History, Offsets
 from edge_runtime.contracts.manifest.inputs import (
     CameraInput,
     Crop,
@@ -19,7 +20,6 @@ from edge_runtime.contracts.manifest.inputs import (
     EndEffectorState,
     GripperState,
     GripperUnit,
-    History,
     HuggingFaceTokenizer,
     Inputs,
     JointPositionState,
@@ -35,16 +35,20 @@ from edge_runtime.contracts.manifest.inputs import (
     WordList,
 )
 from edge_runtime.contracts.manifest.outputs import (
+    AsTensor,
     BaseVelocity,
+    Delay,
     EndEffectorMotion,
     GripperOpening,
     GripperSwitch,
     Held,
+    InDecoder,
     JointPositions,
     JointVelocities,
     OutputGroup,
     Outputs,
     Padding,
+    Untold,
 )
 from edge_runtime.contracts.manifest.parts import (
     Blob,
@@ -62,12 +66,15 @@ __all__ = [
     "FORMAT_VERSION",
     "MANIFEST_NAME",
     "READ_VERSIONS",
+    "ActionSteps",
+    "AsTensor",
     "BaseVelocity",
     "Blob",
     "CacheTensor",
     "CameraInput",
     "Crop",
     "Decoder",
+    "Delay",
     "DiffusionDecoder",
     "EmbodimentInput",
     "EndEffectorMotion",
@@ -82,6 +89,7 @@ __all__ = [
     "Held",
     "History",
     "HuggingFaceTokenizer",
+    "InDecoder",
     "Inputs",
     "JointPositionState",
     "JointPositions",
@@ -91,6 +99,7 @@ __all__ = [
     "MeanStd",
     "MinMax",
     "MotionLimits",
+    "Offsets",
     "OutputGroup",
     "Outputs",
     "Pad",
@@ -113,6 +122,7 @@ __all__ = [
     "TextInput",
     "TokensDecoder",
     "Unscaled",
+    "Untold",
     "WordList",
     "blob_of",
     "parse_manifest",

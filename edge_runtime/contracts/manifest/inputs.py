@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
+from edge_runtime.contracts.manifest.history import History
 from edge_runtime.contracts.manifest.parts import Part, PictureRange, SentenceContract
 from edge_runtime.contracts.manifest.statistics import Statistics, require_size
 
@@ -259,18 +260,6 @@ class EmbodimentInput(Part, frozen=True):
     value: int
 
 
-class History(Part, frozen=True):
-    """Each observation is fed with those before it, oldest first, `interval_ns` apart: a further dimension behind the
-    first, of size `observations`."""
-
-    observations: int
-    interval_ns: int
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.observations <= 32 or self.interval_ns <= 0:
-            raise ValueError("a history has 2 to 32 observations, and time between them")
-
-
 class Inputs(Part, frozen=True, omit_defaults=True):
     """All that is fed."""
 
@@ -296,6 +285,23 @@ class Inputs(Part, frozen=True, omit_defaults=True):
     def __post_init__(self) -> None:
         if not self.tensors:
             raise ValueError("a policy that is fed nothing can't know what to do")
+        if self.history is not None:
+            of_past = [camera.tensor for camera in self.cameras]
+            of_past += [] if self.state is None else [self.state.tensor]
+            for tensor in self.history.tensors:
+                if self.history.tensors.count(tensor) > 1 or tensor not in of_past:
+                    raise ValueError(f"history.tensors names {tensor}: each is a camera's or the state's, once")
+
+    @property
+    def past_cameras(self) -> tuple[str, ...]:
+        """The robot's cameras whose pictures are fed with those before."""
+        return tuple(
+            camera.camera for camera in self.cameras if camera.camera is not None and self.has_past(camera.tensor)
+        )
+
+    def has_past(self, tensor: str) -> bool:
+        """Whether `tensor` is fed with what was observed before."""
+        return self.history is not None and tensor in self.history.tensors
 
 
 def twice(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -165,16 +165,71 @@ OutputGroup = (
 )
 
 
-class Outputs(Part, frozen=True):
-    """A chunk: `horizon` actions, `action_dt_ns` apart; the first is due one such step after the observation.
+class Untold(Part, frozen=True, tag_field="kind", tag="nothing"):
+    """The policy is told nothing of the actions under way: it was trained to expect them."""
 
-    `trained_delay` actions at the beginning of each chunk were given in training as what is under way; 0: none.
+
+class InDecoder(Part, frozen=True, tag_field="kind", tag="in_decoder"):
+    """A flow's first actions are those under way, before each step and after the last.
+
+    The step graph's time is (1, horizon), one for each action: `time_to` of the decoder for those under way. Source:
+    Black et al., Training-Time Action Conditioning for Efficient Real-Time Chunking, 2025.
+    """
+
+
+class AsTensor(Part, frozen=True, tag_field="kind", tag="tensor"):
+    """The actions under way, normalized as the policy's own are: (1, trained_delay, width) floating point in `tensor`.
+
+    `mask`: BOOL or integer tensor (1, trained_delay), whether there are any.
+    """
+
+    tensor: str
+    mask: str | None = None
+
+
+class Delay(Part, frozen=True):
+    """What becomes of the first `trained_delay` actions after an observation: those before are still under way then.
+
+    A robot is asked for these again, each for its own instant, and for the policy's own from there on.
+
+    Attributes:
+        rows: "included": the policy's chunk begins one step after the observation, and what it says of them is
+            dropped. "left_out": its first action is the first one after them.
+        told: how the policy learns of them.
+        at_start: where nothing is under way. "hold": as if the posture that is observed had been asked for. "free":
+            the policy is told that there are none, and its whole chunk counts.
+    """
+
+    rows: Literal["included", "left_out"]
+    told: Untold | InDecoder | AsTensor
+    at_start: Literal["hold", "free"]
+
+    def __post_init__(self) -> None:
+        if self.rows == "left_out" and (self.at_start == "free" or isinstance(self.told, InDecoder)):
+            raise ValueError('delay.rows "left_out" has no actions to be free, nor for the decoder to begin with')
+        if self.at_start == "free" and isinstance(self.told, AsTensor) and self.told.mask is None:
+            raise ValueError('delay.at_start "free" needs a mask, by which the policy is told that there are none')
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the tensors that they are fed in."""
+        if not isinstance(self.told, AsTensor):
+            return ()
+        return (self.told.tensor, *((self.told.mask,) if self.told.mask is not None else ()))
+
+
+class Outputs(Part, frozen=True, omit_defaults=True):
+    """`horizon` actions, `action_dt_ns` apart; the first is due one such step after the observation.
+
+    `trained_delay`: the policy was trained for so many actions being under way still when its own begin, and `delay`
+    says what that means; 0, and no delay: it was not.
     """
 
     horizon: int
     action_dt_ns: int
     trained_delay: int
     groups: tuple[OutputGroup, ...]
+    delay: Delay | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.horizon <= MAX_HORIZON:
@@ -183,6 +238,10 @@ class Outputs(Part, frozen=True):
             raise ValueError("action_dt_ns must lie between 1 ms and 10 s")
         if not 0 <= self.trained_delay < self.horizon:
             raise ValueError("trained_delay must be shorter than the horizon")
+        if bool(self.trained_delay) != (self.delay is not None):
+            raise ValueError("a trained_delay above 0 needs a delay that says what becomes of its actions; 0 has none")
+        if self.rows > MAX_HORIZON:
+            raise ValueError(f"horizon and a delay that is left out are {self.rows} actions, at most {MAX_HORIZON}")
         if self.width < 1:
             raise ValueError("outputs need a group with a dimension")
 
@@ -190,3 +249,9 @@ class Outputs(Part, frozen=True):
     def width(self) -> int:
         """Number of dimensions of an action, as the model has it."""
         return sum(group.width for group in self.groups)
+
+    @property
+    def rows(self) -> int:
+        """Number of actions that a robot is asked for."""
+        left_out = self.delay is not None and self.delay.rows == "left_out"
+        return self.horizon + (self.trained_delay if left_out else 0)

@@ -26,6 +26,7 @@ from edge_runtime.contracts.manifest.outputs import (
     GripperOpening,
     GripperSwitch,
     Held,
+    InDecoder,
     JointPositions,
     JointVelocities,
     OutputGroup,
@@ -64,11 +65,25 @@ class PolicyContract(Part, frozen=True):
             raise ValueError("decoder regression takes no step: its graph has the role encode")
         if isinstance(self.decoder, TokensDecoder) and (self.decoder.token is not None) != bool(steps):
             raise ValueError("decoder tokens needs the name of token exactly where a graph has the role step")
+        delay = self.outputs.delay
+        if delay is not None and isinstance(delay.told, InDecoder) and not isinstance(self.decoder, FlowDecoder):
+            raise ValueError('outputs.delay.told is "in_decoder", which goes with the decoder flow alone')
 
     @property
     def horizon(self) -> int:
-        """Number of actions of a chunk."""
+        """Number of actions that the graphs give."""
         return self.outputs.horizon
+
+    @property
+    def rows(self) -> int:
+        """Number of actions of a chunk, with those under way."""
+        return self.outputs.rows
+
+    @property
+    def before_ns(self) -> tuple[int, ...]:
+        """How long before the newest observation each one is that is fed beside it, oldest first; none: empty."""
+        history = self.inputs.history
+        return () if history is None else history.before_ns(self.outputs.action_dt_ns)[:-1]
 
     @property
     def action_dt_ns(self) -> int:

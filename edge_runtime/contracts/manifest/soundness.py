@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from edge_runtime.contracts.embodiment import MAX_SIDE_PX
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest.decoding import DiffusionDecoder, FlowDecoder, TokensDecoder
 from edge_runtime.contracts.manifest.document import Manifest
 from edge_runtime.contracts.manifest.inputs import twice
-from edge_runtime.contracts.manifest.outputs import Held, Padding
+from edge_runtime.contracts.manifest.outputs import GripperSwitch, Held, Padding, Untold
 from edge_runtime.contracts.manifest.parts import ParityReport
 from edge_runtime.contracts.manifest.policy import PolicyContract
 from edge_runtime.contracts.manifest.statistics import MeanStd, Statistics, Unscaled
@@ -27,6 +28,9 @@ MAX_DT_S = 2.0
 """The safety kernel follows nothing that was seen longer ago; the first action is due one step after it was seen."""
 
 MAX_PLAN_S = 60.0
+MAX_PAST_S = 10.0
+"""An engine keeps the pictures of all that time."""
+
 DEVIATION_MIN, DEVIATION_MAX = 1e-4, 100.0
 """In rad or m. Less is below what an encoder resolves: noise would fill the range. More is no joint's, but degrees."""
 
@@ -50,6 +54,8 @@ def problems_of(manifest: Manifest) -> Iterator[str]:
         *_of_inputs(policy),
         *_of_decoder(policy),
         *_of_time(policy),
+        *_of_history(policy),
+        *_of_delay(policy),
         *_of_parity(manifest.parity, len(policy.joint_names)),
     )
     yield from map(manifest.name_of, found)
@@ -92,7 +98,8 @@ def _of_inputs(policy: PolicyContract) -> Iterator[str]:
     inputs, cameras = policy.inputs, twice(policy.cameras)
     if cameras:
         yield f"policy.inputs.cameras.camera has {', '.join(cameras)} twice"
-    tensors = twice(inputs.tensors)
+    delay = policy.outputs.delay
+    tensors = twice((*inputs.tensors, *(() if delay is None else delay.tensors)))
     if tensors:
         yield f"inputs of encode has {', '.join(tensors)} twice"
     for camera in inputs.cameras:
@@ -127,9 +134,35 @@ def _of_time(policy: PolicyContract) -> Iterator[str]:
     if dt_s > MAX_DT_S:
         limit = f"nothing is followed that was seen more than {MAX_DT_S:g} s ago"
         yield f"policy.outputs.action_dt_ns is {dt_s:g} s, and {limit}"
-    if policy.horizon * dt_s > MAX_PLAN_S:
-        lasts = f"lasts {policy.horizon * dt_s:g} s, {MAX_PLAN_S:g} at most"
-        yield f"policy.outputs.horizon of {policy.horizon} actions {lasts}"
+    if policy.rows * dt_s > MAX_PLAN_S:
+        lasts = f"lasts {policy.rows * dt_s:g} s, {MAX_PLAN_S:g} at most"
+        yield f"policy.outputs.horizon of {policy.rows} actions {lasts}"
+
+
+def _of_history(policy: PolicyContract) -> Iterator[str]:
+    history = policy.inputs.history
+    if history is None:
+        return
+    before_ns = history.before_ns(policy.action_dt_ns)
+    if before_ns[0] > MAX_PAST_S * 1e9:
+        yield f"policy.inputs.history reaches {before_ns[0] / 1e9:g} s back, {MAX_PAST_S:g} s at most"
+    closest_ns = min(older - newer for older, newer in pairwise(before_ns))
+    if 2 * history.tolerance_ns >= closest_ns:
+        yield (
+            f"policy.inputs.history.tolerance_ns is {history.tolerance_ns}, half of {closest_ns} ns between two of its "
+            "observations or more: one could stand for both"
+        )
+
+
+def _of_delay(policy: PolicyContract) -> Iterator[str]:
+    delay = policy.outputs.delay
+    if delay is None or isinstance(delay.told, Untold):
+        return
+    if any(isinstance(group, GripperSwitch) for group in policy.outputs.groups):
+        yield (
+            "policy.outputs.delay tells the policy what is under way, and by which number a gripper_switch was told of "
+            "in training nobody knows: export it with a gripper"
+        )
 
 
 def _of_parity(parity: ParityReport, joints: int) -> Iterator[str]:

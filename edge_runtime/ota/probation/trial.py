@@ -112,4 +112,4 @@ def latency_budget_of(folder: Path, replan_interval_s: float) -> float:
     except BundleError:
         # Whether it can be run at all is for others to find out.
         return _UNKNOWN_BUDGET_S
-    return latency_budget_s(policy.horizon, policy.action_dt_ns, replan_interval_s)
+    return latency_budget_s(policy.rows, policy.action_dt_ns, replan_interval_s)

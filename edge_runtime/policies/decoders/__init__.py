@@ -17,7 +17,12 @@ from edge_runtime.policies.decoders.tokens import TokensDecoding
 
 
 def decoding_of(
-    decoder: Decoder, step: Step | None, cache: tuple[CacheTensor, ...], chunk_shape: tuple[int, ...]
+    decoder: Decoder,
+    step: Step | None,
+    cache: tuple[CacheTensor, ...],
+    chunk_shape: tuple[int, ...],
+    *,
+    time_each: bool = False,
 ) -> Decoding:
     """What runs `decoder`.
 
@@ -25,12 +30,13 @@ def decoding_of(
         step: runs the step graph; None: there is none.
         cache: the tensors that a step hands to the next one.
         chunk_shape: (1, horizon, width).
+        time_each: the step graph of a flow takes a time for each action.
     """
     if isinstance(decoder, RegressionDecoder):
         return RegressionDecoding(decoder)
     if isinstance(decoder, (FlowDecoder, DiffusionDecoder)):
         assert step is not None, "the contract asks for it"
         if isinstance(decoder, FlowDecoder):
-            return FlowDecoding(decoder, step, chunk_shape)
+            return FlowDecoding(decoder, step, chunk_shape, time_each=time_each)
         return DiffusionDecoding(decoder, step, chunk_shape)
     return TokensDecoding(decoder, step, cache, chunk_shape)

@@ -27,7 +27,13 @@ class DiffusionDecoding:
         self._spacing = spacing
         self.steps = decoder.steps
 
-    def decode(self, pool: Tensors, chunk_sequence: int, progress: Progress) -> Float32:
+    def decode(
+        self,
+        pool: Tensors,
+        chunk_sequence: int,
+        progress: Progress,
+        begins_with: Float32 | None = None,  # noqa: ARG002
+    ) -> Float32:
         """See `Decoding.decode`."""
         x = initial_noise(self._decoder, chunk_sequence, self._chunk_shape).astype(np.float64)
         for done, time in enumerate(self._times):

@@ -16,7 +16,13 @@ class RegressionDecoding:
     def __init__(self, decoder: RegressionDecoder) -> None:
         self._actions = decoder.actions
 
-    def decode(self, pool: Tensors, chunk_sequence: int, progress: Progress) -> Float32:  # noqa: ARG002
+    def decode(
+        self,
+        pool: Tensors,
+        chunk_sequence: int,  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002
+        begins_with: Float32 | None = None,  # noqa: ARG002
+    ) -> Float32:
         """See `Decoding.decode`. Nothing is drawn, and there is no step."""
         return pool[self._actions].astype(np.float32, copy=False)
 

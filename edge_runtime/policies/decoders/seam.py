@@ -26,8 +26,14 @@ class Decoding(Protocol):
 
     steps: int
 
-    def decode(self, pool: Tensors, chunk_sequence: int, progress: Progress) -> Float32:
+    def decode(
+        self, pool: Tensors, chunk_sequence: int, progress: Progress, begins_with: Float32 | None = None
+    ) -> Float32:
         """Normalized actions, (1, horizon, width), out of `pool`: all that was fed, and that the graphs gave, by name.
+
+        Args:
+            begins_with: (actions, width) normalized, that the chunk has to begin with where the contract says that the
+                decoder is told of actions under way (`InDecoder`).
 
         Raises:
             EngineError: the inference library failed, or `progress` raised it.

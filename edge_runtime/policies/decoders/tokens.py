@@ -29,7 +29,13 @@ class TokensDecoding:
         self._count = int(np.prod(chunk_shape))
         self.steps = 0 if step is None else self._count - 1
 
-    def decode(self, pool: Tensors, chunk_sequence: int, progress: Progress) -> Float32:  # noqa: ARG002
+    def decode(
+        self,
+        pool: Tensors,
+        chunk_sequence: int,  # noqa: ARG002
+        progress: Progress,
+        begins_with: Float32 | None = None,  # noqa: ARG002
+    ) -> Float32:
         """See `Decoding.decode`."""
         decoder = self._decoder
         if self._step is None:

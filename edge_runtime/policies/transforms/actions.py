@@ -18,7 +18,7 @@ from edge_runtime.contracts.manifest import (
     Unscaled,
 )
 from edge_runtime.contracts.messages import Observation
-from edge_runtime.policies.transforms.scaling import Float32, Float64, Normalizer, opening_m_of
+from edge_runtime.policies.transforms.scaling import Float32, Float64, Normalizer, opening_in, opening_m_of
 
 _USUAL_RAD = 0.1
 """How far a joint usually goes in a chunk, where no statistics tell."""
@@ -57,15 +57,19 @@ class ActionTransform:
                 scale[self._index[joint]] = reach * times
         return scale
 
-    def to_physical(self, normalized: Float32, observation: Observation) -> tuple[Float64, Float64]:
-        """Positions (horizon, joints) in rad and openings (horizon,) in m, the latter kept in range.
+    def to_physical(
+        self, normalized: Float32, observation: Observation, before_rad: Float64 | None = None
+    ) -> tuple[Float64, Float64]:
+        """Positions (actions, joints) in rad and openings (actions,) in m, the latter kept in range.
 
         Args:
-            normalized: (horizon, width).
-            observation: what it was decoded for: the base of what is relative.
+            normalized: (actions, width).
+            observation: what it was decoded for: the base of what is relative to what was observed.
+            before_rad: (joints,) the action before the first one, where that is not what was observed.
         """
         actions = self._normalizer.denormalize(normalized if self._is_whole else normalized[:, self._columns])
         observed_rad = np.asarray(observation.position_rad, dtype=np.float64)
+        before_rad = observed_rad if before_rad is None else before_rad
         position_rad = np.empty((len(actions), len(observed_rad)))
         opening_m = np.full(len(actions), observation.gripper_opening_m)
         opening_max_m = self._embodiment.gripper.opening_max_m
@@ -79,19 +83,54 @@ class ActionTransform:
                 opening_m = self._opening_m(group, values[:, 0], opening_max_m)
             elif not isinstance(group, (EndEffectorMotion, BaseVelocity)):
                 joints = [self._index[joint] for joint in group.joints]
-                position_rad[:, joints] = self._position_rad(group, values, observed_rad[joints])
+                position_rad[:, joints] = self._position_rad(group, values, observed_rad[joints], before_rad[joints])
         return position_rad, opening_m
 
     def _position_rad(
-        self, group: JointPositions | JointVelocities | Held, values: Float64, observed_rad: Float64
+        self,
+        group: JointPositions | JointVelocities | Held,
+        values: Float64,
+        observed_rad: Float64,
+        before_rad: Float64,
     ) -> Float64:
         if isinstance(group, Held):
-            return np.broadcast_to(observed_rad, (len(values), len(observed_rad)))
+            return np.broadcast_to(before_rad, (len(values), len(before_rad)))
         if isinstance(group, JointVelocities):
-            return observed_rad + np.cumsum(values, axis=0) * (self._outputs.action_dt_ns * 1e-9)
+            return before_rad + np.cumsum(values, axis=0) * (self._outputs.action_dt_ns * 1e-9)
         if group.relative_to == "previous":
-            return observed_rad + np.cumsum(values, axis=0)
+            return before_rad + np.cumsum(values, axis=0)
         return values + observed_rad if group.relative_to == "observed" else values
+
+    def to_normalized(self, position_rad: Float64, opening_m: Float64, observation: Observation) -> Float32:
+        """The inverse of `to_physical`, (actions, width): what the policy would have said for these; 0 where nothing is
+        meant.
+
+        Args:
+            position_rad: (actions, joints), the first of them the first one after `observation`.
+            opening_m: (actions,).
+        """
+        observed_rad = np.asarray(observation.position_rad, dtype=np.float64)
+        moved_rad = np.diff(position_rad, axis=0, prepend=observed_rad[np.newaxis])
+        opening_max_m = self._embodiment.gripper.opening_max_m
+        meant: list[Float64] = []
+        for group in self._outputs.groups:
+            if isinstance(group, GripperOpening):
+                unit = group.unit
+                meant.append(np.array([[opening_in(unit, value, opening_max_m)] for value in opening_m.tolist()]))
+            elif isinstance(group, (JointPositions, JointVelocities)):
+                joints = [self._index[joint] for joint in group.joints]
+                if isinstance(group, JointVelocities):
+                    values = moved_rad[:, joints] / (self._outputs.action_dt_ns * 1e-9)
+                elif group.relative_to == "previous":
+                    values = moved_rad[:, joints]
+                else:
+                    values = position_rad[:, joints] - (
+                        observed_rad[joints] if group.relative_to == "observed" else 0.0
+                    )
+                meant.append(values)
+        normalized = np.zeros((len(position_rad), self._outputs.width), dtype=np.float32)
+        normalized[:, self._columns] = self._normalizer.normalize(np.concatenate(meant, axis=1))
+        return normalized
 
     @staticmethod
     def _opening_m(group: GripperOpening | GripperSwitch, values: Float64, opening_max_m: float) -> Float64:

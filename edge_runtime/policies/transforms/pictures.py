@@ -43,10 +43,14 @@ class ImageTransform:
         _resize(source, target, self._camera)
         if self.tensor.base is self.picture:
             return
-        picture: NDArray[Any] = self.picture if self._camera.colours == "rgb" else self.picture[:, :, ::-1]
+        self.tensor[0] = self.fed(self.picture)
+
+    def fed(self, picture: Pixels) -> NDArray[Any]:
+        """A picture like `picture` as the policy looks at it: one of `tensor`, without the first dimension."""
+        turned: NDArray[Any] = picture if self._camera.colours == "rgb" else picture[:, :, ::-1]
         if self._scale is not None:
-            picture = (picture.astype(np.float32) / 255.0 - self._mean) / self._std
-        self.tensor[0] = picture.transpose(2, 0, 1) if self._camera.layout == "chw" else picture
+            turned = (turned.astype(np.float32) / 255.0 - self._mean) / self._std
+        return turned.transpose(2, 0, 1) if self._camera.layout == "chw" else turned
 
     def _windows(self, pixels: Pixels) -> tuple[Pixels, Pixels]:
         """What of `pixels` is looked at, and where in the picture it goes."""

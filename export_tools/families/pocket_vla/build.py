@@ -1,7 +1,4 @@
-"""From nothing to a sealed bundle: demonstrations, training, export, quantization, parity, closed-loop check.
-
-A gate that fails raises and leaves the old bundle where it is.
-"""
+"""Demonstrations, training, export, quantization, parity, closed-loop check: all up to what the pipeline seals."""
 
 from __future__ import annotations
 
@@ -9,23 +6,21 @@ import ctypes
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from edge_runtime.contracts.errors import BundleError
-from edge_runtime.contracts.golden import GOLDEN_FORMAT, picture_key
-from edge_runtime.contracts.manifest import Provenance
+from edge_runtime.contracts.golden import picture_key
 from edge_runtime.policies.tokenizers.words import WordTokenizer, write_tokenizer
-from export_tools.bundle import replace_folder, seal, tool_versions
 from export_tools.families.pocket_vla.closed_loop import Tally, evaluate
-from export_tools.families.pocket_vla.contract import NAME, policy_contract
+from export_tools.families.pocket_vla.contract import NAME, embodiment, policy_contract
 from export_tools.families.pocket_vla.demonstrations import CAMERA_ORDER, Demonstrations, record
 from export_tools.families.pocket_vla.export import (
     Sample,
@@ -38,6 +33,7 @@ from export_tools.families.pocket_vla.model import PocketConfig, PocketVla
 from export_tools.families.pocket_vla.plans import Plans
 from export_tools.families.pocket_vla.sessions import torch_sessions
 from export_tools.families.pocket_vla.train import BatchMaker, Scaling, TrainingLog, horizon_scale_of, scaling_of, train
+from export_tools.families.seam import Draft, Say
 from export_tools.parity import INT8, require_parity
 from export_tools.pictures import range_of
 from export_tools.sessions import exported_sessions
@@ -46,7 +42,6 @@ RELEASE = "0.1.0"
 LIMIT_BYTES = 15_000_000
 GOLDEN_PAIRS = 8
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy", "mujoco")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -171,12 +166,11 @@ def load_weights(path: Path) -> Trained:
     return Trained(model.eval(), tokenizer, scaling)
 
 
-def export_bundle(
-    trained: Trained, recipe: Recipe, figures: dict[str, Any], place: Path, command: str, say: Say
-) -> None:
-    """Export, quantize, gate and seal; then put the bundle at `place`.
+def draft_bundle(trained: Trained, recipe: Recipe, figures: dict[str, Any], folder: Path, say: Say) -> Draft:
+    """Export and quantize to the empty `folder`, and hold the result against `trained`.
 
-    Raises `BundleError` naming the gate that failed; `place` is untouched then.
+    Raises:
+        BundleError: names the gate that failed.
     """
     started = time.monotonic()
     say("recording fresh observations for calibration and for the parity gate")
@@ -187,36 +181,33 @@ def export_bundle(
     looked_at = record(recipe.looked_at, recipe.seed, workers=1).images
     trained_on = {camera: range_of(looked_at[:, i]) for i, camera in enumerate(CAMERA_ORDER)}
     contract = policy_contract(trained.scaling, trained_on)
-    with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
-        work, fresh = Path(scratch) / "float", Path(scratch) / NAME
-        work.mkdir()
-        fresh.mkdir()
+    with tempfile.TemporaryDirectory(prefix="float-") as work:
         say("exporting two graphs and quantizing them to INT8")
-        covered = export_int8(trained.model, trained.tokenizer, contract, calibration, work, fresh)
-        exported = Plans(contract, exported_sessions(fresh, contract.graphs), trained.tokenizer)
-        reference = Plans(contract, torch_sessions(trained.model, contract), trained.tokenizer)
-        parity = parity_report(reference, exported, held_out, covered)
-        require_parity(parity, INT8)
-        say(f"parity holds: p99 {max(parity.error_p99_rad):.4f} rad, {parity.quantized_weight_fraction:.1%} INT8")
-        figures = {**figures, "export_minutes": round((time.monotonic() - started) / 60.0, 2)}
-        if recipe.closed_loop_episodes:
-            figures["closed_loop_int8_in_process"] = closed_loop(exported, recipe.closed_loop_episodes, say)
-        write_tokenizer(fresh / "tokenizer.json", trained.tokenizer)
-        (fresh / "parity.json").write_text(json.dumps(_plain(parity), indent=1) + "\n")
-        (fresh / "training.json").write_text(json.dumps(figures, indent=1) + "\n")
-        _write_golden(fresh / "golden.npz", held_out[:GOLDEN_PAIRS], reference)
-        seal(
-            fresh,
-            name=NAME,
-            release=RELEASE,
-            precision=INT8,
-            parameters=sum(p.numel() for p in trained.model.parameters()),
-            policy=contract,
-            provenance=Provenance(command=command, seed=recipe.seed, versions=tool_versions(PACKAGES)),
-            parity=parity,
-            limit_bytes=LIMIT_BYTES,
-        )
-        replace_folder(fresh, place)
+        covered = export_int8(trained.model, trained.tokenizer, contract, calibration, Path(work), folder)
+    exported = Plans(contract, exported_sessions(folder, contract.graphs), trained.tokenizer)
+    reference = Plans(contract, torch_sessions(trained.model, contract), trained.tokenizer)
+    parity = parity_report(reference, exported, held_out, covered)
+    # The pipeline asks again; here before an hour of episodes.
+    require_parity(parity, INT8)
+    say(f"parity holds: p99 {max(parity.error_p99_rad):.4f} rad, {parity.quantized_weight_fraction:.1%} INT8")
+    figures = {**figures, "export_minutes": round((time.monotonic() - started) / 60.0, 2)}
+    if recipe.closed_loop_episodes:
+        figures["closed_loop_int8_in_process"] = closed_loop(exported, recipe.closed_loop_episodes, say)
+    write_tokenizer(folder / "tokenizer.json", trained.tokenizer)
+    (folder / "training.json").write_text(json.dumps(figures, indent=1) + "\n")
+    return Draft(
+        name=NAME,
+        release=RELEASE,
+        precision=INT8,
+        parameters=sum(p.numel() for p in trained.model.parameters()),
+        contract=contract,
+        embodiment=embodiment(),
+        parity=parity,
+        golden=_golden(held_out[:GOLDEN_PAIRS], reference),
+        seed=recipe.seed,
+        packages=PACKAGES,
+        limit_bytes=LIMIT_BYTES,
+    )
 
 
 def closed_loop(plans: Plans, episodes: int, say: Say) -> dict[str, Any]:
@@ -233,12 +224,6 @@ def _slice(data: Demonstrations, low: int, high: int) -> Demonstrations:
     return Demonstrations(**{name: value[low:high] for name, value in vars(data).items()})
 
 
-def _plain(report: object) -> dict[str, Any]:
-    import msgspec
-
-    return dict(msgspec.to_builtins(report))
-
-
 def _tally(tally: Tally) -> dict[str, Any]:
     return {
         "episodes": tally.episodes,
@@ -249,17 +234,12 @@ def _tally(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _write_golden(path: Path, samples: list[Sample], reference: Plans) -> None:
+def _golden(samples: list[Sample], reference: Plans) -> dict[str, npt.NDArray[Any]]:
     """Observations with the plan of the trained policy, for a check on the device that will run the bundle."""
-    pictures: dict[str, Any] = {
+    return {
         picture_key("scene"): np.concatenate([s.scene for s in samples]),
         picture_key("wrist"): np.concatenate([s.wrist for s in samples]),
+        "instruction": np.array([s.words for s in samples]),
+        "state": np.stack([s.state for s in samples]),
+        "plan": np.stack([reference(s.scene, s.wrist, s.words, s.state) for s in samples]),
     }
-    np.savez_compressed(
-        path,
-        **pictures,
-        format=np.array(GOLDEN_FORMAT),
-        instruction=np.array([s.words for s in samples]),
-        state=np.stack([s.state for s in samples]),
-        plan=np.stack([reference(s.scene, s.wrist, s.words, s.state) for s in samples]),
-    )
