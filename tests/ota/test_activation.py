@@ -116,6 +116,7 @@ def test_an_engine_that_does_not_change_over_in_time_ends_the_trial_before_it_be
 
 def test_without_an_engine_what_is_ready_waits_and_going_back_does_not(kept: KeptRobot) -> None:
     kept.robot.has_engine = False
+    kept.tend_for(0.5)
     kept.get_ready("1")
     kept.tend_for(0.8)
     assert kept.state is UpdateState.READY
