@@ -55,7 +55,6 @@ _SAY_NS = 100_000_000
 class Installer:
     """What brings updates here and carries them out. Does nothing by itself; its runner has still to recover."""
 
-    settings: AgentSettings
     installed: Installed
     shared: Shared
     history: History
@@ -123,7 +122,7 @@ def installer(
         patient = RetryingTransport(transport, clock, patience=patience)
         agent = Agent(settings, runner, patient, floor, history, shared, must_wait=must_wait)
         yield Installer(
-            settings, installed, shared, history, floor, clock, transport, effects, runner, agent, should_end, must_wait
+            installed, shared, history, floor, clock, transport, effects, runner, agent, should_end, must_wait
         )
 
 
