@@ -17,7 +17,7 @@ from edge_runtime.service import Arguments, StopSignal, run_service
 def serve(arguments: Arguments, stop: StopSignal) -> None:
     """Keep the robot on what it should run, until told to stop."""
     with update_agent(arguments.config, arguments.run_dir, lambda: bool(stop)) as (keeper, worker):
-        while not stop or keeper.activation.must_write:
+        while not stop or keeper.activation.must_go_on:
             keeper.turn()
             worker.require_alive()
         keeper.activation.end()

@@ -290,9 +290,20 @@ def test_an_end_waits_until_what_was_ordered_is_written(kept: KeptRobot) -> None
         holder = threading.Thread(target=kept.until, args=(lambda: kept.robot.served[-1] == kept.digest("0"),))
         holder.start()
         holder.join()
-        assert kept.activation.must_write, "the engine is back, and the disk does not know it"
-    kept.until(lambda: not kept.activation.must_write)
-    assert kept.state in (UpdateState.ROLLING_BACK, UpdateState.IDLE)
+        assert kept.activation.must_go_on, "the engine is back, and the disk does not know it"
+    kept.until(lambda: not kept.activation.must_go_on)
+    assert (kept.state, kept.runner.slots.active) == (UpdateState.IDLE, Slot())
+
+
+def test_an_end_waits_for_an_engine_that_changes_over_and_for_none_that_is_not_there(kept: KeptRobot) -> None:
+    kept.robot.changes_over = False
+    new = kept.get_ready("1")
+    kept.until(lambda: kept.robot.standby == new)
+    kept.until(lambda: kept.state is UpdateState.ACTIVATING)
+    assert kept.activation.must_go_on
+    kept.robot.has_engine = False
+    kept.until(lambda: not kept.activation.must_go_on)
+    assert kept.state is UpdateState.ACTIVATING, "the next agent goes on with it"
 
 
 def test_nothing_to_go_back_to_is_said(kept: KeptRobot) -> None:

@@ -151,13 +151,19 @@ class Activation:
             self._trial_words = ""
             self._steady_s = 0.0
         serve, standby = wanted(self._runner.slots, self._runner.journal, self._installed.digest_of)
-        if not self.must_write:
+        if not self._must_write:
             self._orders.want(serve, standby, time.monotonic_ns())
         self._trial.observer.boots(serve, on_trial=self._runner.journal.state is UpdateState.PROBATION)
 
     @property
-    def must_write(self) -> bool:
-        """Whether the engine was ordered back and nothing on the disk says so yet: no moment to end."""
+    def must_go_on(self) -> bool:
+        """Whether this is no moment to end: an engine that is there changes over, or the disk does not know it yet."""
+        changes_over = self._runner.awaits_engine and self._orders.engine(time.monotonic_ns()) is not None
+        return self._must_write or changes_over
+
+    @property
+    def _must_write(self) -> bool:
+        """Whether the engine was ordered back and nothing on the disk says so yet."""
         return self._going_back is not None and self._going_back.act is not None
 
     def end(self) -> None:
@@ -202,7 +208,7 @@ class Activation:
     def _hear_engine(self) -> None:
         """The engine's word is an event for the step that waits for it."""
         # Once the engine is ordered back, what it says is of that order, and not of the step's.
-        if not self._runner.awaits_engine or self.must_write:
+        if not self._runner.awaits_engine or self._must_write:
             return
         outcome = self._changeover.outcome()
         if outcome is None:
