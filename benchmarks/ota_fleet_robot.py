@@ -20,26 +20,22 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import IntEnum
 from pathlib import Path
 
 import msgspec
 
-from edge_runtime.bundles.slots import SlotFile
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
+from edge_runtime.contracts.golden import GoldenReport
 from edge_runtime.contracts.states import UpdateState
-from edge_runtime.ota.agent.agent import Agent
-from edge_runtime.ota.agent.history import History
+from edge_runtime.ota.agent.assembly import installer
 from edge_runtime.ota.agent.settings import reporting_of, settings_of
-from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.agent.status_report import send_report
-from edge_runtime.ota.lifecycle.effects import Effects
-from edge_runtime.ota.lifecycle.runner import Runner
-from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
+from edge_runtime.ota.lifecycle.child import Asked
 from edge_runtime.ota.transfer.schedule import SystemClock
 from edge_runtime.ota.transfer.transport import HttpTransport, Reply, Span, TransferError
-from edge_runtime.ota.trust.rollback_protection import Floor
 
 UP_S = (0.3, 20.0)
 DOWN_S = (0.5, 10.0)
@@ -155,24 +151,23 @@ class Outages:
 
 
 class SimulatedEngine:
-    """Does what it is told."""
+    """Does at once what it is told."""
 
-    def serve(self, bundle: str, standby: str) -> None:
+    def serve(self, _bundle: str, _standby: str) -> bool:
         """See `effects.Engine`."""
+        return True
 
-    def return_to(self, bundle: str) -> None:
+    def return_to(self, _bundle: str) -> bool:
         """See `effects.Engine`."""
+        return True
 
 
-class SimulatedHands(Effects):
-    """Fetches for real; builds and checks nothing."""
+class Simulated:
+    """Builds and checks nothing."""
 
-    def build(self, folder: Path) -> None:
-        """See `Robot.build`."""
-
-    def golden_check(self, folder: Path) -> None:  # noqa: ARG002 (nothing is run)
-        """See `Robot.golden_check`."""
-        self.words = "simulated"
+    def run(self, _folder: Path, bundle: str, _should_end: Asked, _must_pause: Asked) -> GoldenReport:
+        """See `effects.Build`, `effects.Check`."""
+        return GoldenReport(bundle=bundle, verdict="no_data")
 
 
 def run(start: Start) -> None:
@@ -182,16 +177,13 @@ def run(start: Start) -> None:
     settings, reporting = settings_of(config), reporting_of(config)
     if reporting is None:
         raise SystemExit("this robot has nobody to report to")
-    outages = Outages(random.Random(start.seed))
-    floor = Floor(settings.floor, SlotFile(settings.root / "slots"))
-    clock, history, shared = SystemClock(), History(settings.store), Shared()
+    settings = replace(settings, build=Simulated(), golden=Simulated())
+    outages, clock = Outages(random.Random(start.seed)), SystemClock()
     with HttpTransport(settings.network, clock) as http:
         network = Network(http, account, outages if start.loses_network else lambda: False)
-        effects = SimulatedHands(settings, network, clock, SimulatedEngine(), lambda: "0" * 64)
-        with Runner(settings.root, settings.shipped, floor, effects) as runner:
+        with installer(config, settings, SimulatedEngine(), clock=clock, transport=network) as parts:
+            runner, agent, history = parts.runner, parts.agent, parts.history
             runner.recover()
-            patient = RetryingTransport(network, clock)
-            agent = Agent(settings, runner, effects, patient, floor, history, shared)
             turn_due_s, on_trial_since_s, reported, cpu_ms = 0.0, None, None, 0
             while True:
                 now_s, spent_ms = time.monotonic(), round(1e3 * time.process_time())

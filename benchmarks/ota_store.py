@@ -22,10 +22,9 @@ from rich.table import Table
 from benchmarks.record import record
 from edge_runtime.bundles.slots import Slot, SlotFile, Slots
 from edge_runtime.contracts.manifest import blob_of, read_manifest, write_manifest
-from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.agent.assembly import store_runner
 from edge_runtime.ota.transfer.blobs import BlobStore
 from edge_runtime.ota.transfer.staging import begin
-from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.testing.small_bundles import Arm, release_of, small_bundle
 
 WEIGHTS_BYTES = 56 << 20
@@ -99,15 +98,17 @@ def going_back(work: Path) -> dict[str, float]:
     releases = [release_of(small_bundle(work / version, version)) for version in "12"]
     arm = Arm({piece: data for _, pieces in releases for piece, data in pieces.items()})
     times_ms = []
-    with Runner(work / "root", work / "1", Floor(work / "floor"), arm) as runner:
+    with store_runner(work / "root", work / "1", work / "floor", arm) as runner:
         runner.recover()
         runner.assign(releases[0][0], 1)
         runner.admit()
+        runner.clear()
         runner.prove()
         for counter in range(2, 2 + ROLLBACKS):
             arm.online = True
             runner.assign(releases[1][0], counter)
             runner.admit()
+            runner.clear()
             arm.online = False
             times_ms.append(1e3 * seconds(lambda: runner.fail("benchmark")))
     return {"roll_back_p50_ms": statistics.median(times_ms), "roll_back_max_ms": max(times_ms)}

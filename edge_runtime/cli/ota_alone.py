@@ -2,84 +2,68 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from edge_runtime.bundles.installed import Installed
 from edge_runtime.bundles.slots import SlotFile
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.text import printable_lines
-from edge_runtime.ota.agent.agent import Agent
-from edge_runtime.ota.agent.agent_bus import AgentBus
-from edge_runtime.ota.agent.history import History
+from edge_runtime.contracts.updates import MAX_WORDS_CHARS, UpdateAnswer, UpdateCommand, UpdateKind, UpdateResult
+from edge_runtime.ota.agent.assembly import Keeper, installer, keeper
 from edge_runtime.ota.agent.settings import AgentSettings
-from edge_runtime.ota.agent.shared import Shared
-from edge_runtime.ota.lifecycle.child import never
+from edge_runtime.ota.lifecycle.changeover import NO_ENGINE, Changeover
 from edge_runtime.ota.lifecycle.desired_policy import DesiredPolicy
-from edge_runtime.ota.lifecycle.effects import Effects, EndableClock, Engine
 from edge_runtime.ota.lifecycle.journal import JournalFile
-from edge_runtime.ota.lifecycle.runner import Runner
-from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
-from edge_runtime.ota.transfer.transport import HttpTransport
-from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.ota.trust.rollback_protection_recovery import lost_floors, restore
 
-
-class _NoEngine:
-    """Nothing of the robot runs: the next engine begins with what the pointer says."""
-
-    def serve(self, bundle: str, standby: str) -> None:
-        raise OtaError(OtaRefusal.ENGINE_ABSENT, f"nothing of this robot runs that could run {bundle} or {standby}")
-
-    def return_to(self, bundle: str) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def _in_its_place(config: RobotConfig, settings: AgentSettings, engine: Engine) -> Iterator[tuple[Agent, Runner]]:
-    """The agent's parts, in this process; nothing that takes long is gone on with.
-
-    Raises:
-        OtaError: BUSY: an agent runs, and is not on this bus.
-    """
-    clock, floor, shared = EndableClock(never), Floor(settings.floor, SlotFile(settings.root / "slots")), Shared()
-    shipped = Installed.of(config)
-    with HttpTransport(settings.network, clock) as transport:
-        effects = Effects(settings, transport, clock, engine, lambda: shipped.shipped_digest, should_end=lambda: True)
-        with Runner(settings.root, settings.shipped, floor, effects) as runner:
-            patient = RetryingTransport(transport, clock)
-            yield Agent(settings, runner, effects, patient, floor, History(settings.store), shared), runner
+_ON_ITS_WAY = (UpdateState.ACTIVATING, UpdateState.PROBATION, UpdateState.ROLLING_BACK)
 
 
 def check(config: RobotConfig, settings: AgentSettings) -> str:
     """Ask the hub; what it wants, in words."""
-    with _in_its_place(config, settings, _NoEngine()) as (agent, _):
-        return agent.consult(time.time())
+    with installer(config, settings, _no_engine()) as parts:
+        return parts.agent.consult(time.time())
 
 
 def roll_back(config: RobotConfig, settings: AgentSettings, run_dir: Path, reason: str) -> str:
-    """Go back; what came of it, in words."""
-    with contextlib.ExitStack() as stack:
-        engine = stack.enter_context(AgentBus(run_dir, DesiredPolicy())) if run_dir.is_dir() else _NoEngine()
-        agent, runner = stack.enter_context(_in_its_place(config, settings, engine))
-        was_on_its_way = _state_of(settings) in (
-            UpdateState.ACTIVATING,
-            UpdateState.PROBATION,
-            UpdateState.ROLLING_BACK,
-        )
-        runner.recover()
-        if runner.journal.state is UpdateState.PROBATION or not was_on_its_way:
-            runner.roll_back()
-        agent.note(time.time(), str(OtaRefusal.ROLLBACK_ASKED), reason or "asked for by hand")
-        if runner.journal.state is UpdateState.ROLLING_BACK:
-            return "the pointer is back; the engine did not follow: restart it"
-        return f"rolled back to {Installed.of(config).digest_of(runner.slots.active)}"
+    """Go back; what came of it, in words. Nothing that takes long is gone on with.
+
+    Raises:
+        OtaError: BUSY: an agent runs, and is not on this bus; or as it answers.
+    """
+    was_on_its_way = _state_of(settings) in _ON_ITS_WAY
+    with keeper(config, settings, run_dir if run_dir.is_dir() else None, should_end=lambda: True) as kept:
+        runner, agent = kept.installer.runner, kept.installer.agent
+        if was_on_its_way and runner.journal.state not in _ON_ITS_WAY:
+            # Coming back has led back already, and going back twice would lead forward again.
+            agent.note(time.time(), str(OtaRefusal.ROLLBACK_ASKED), reason or "asked for by hand")
+        else:
+            answer = _ask(kept, reason)
+            if answer.refusal is not None:
+                raise OtaError(answer.refusal, answer.detail)
+            if answer.result is UpdateResult.UNDER_WAY:
+                return f"{answer.detail}: restart it"
+        return f"rolled back to {kept.installer.installed.digest_of(runner.slots.active)}"
+
+
+def _ask(kept: Keeper, reason: str) -> UpdateAnswer:
+    """What a keeper answers to a person who wants to go back. Each part of that has a limit of its own."""
+    now_ns = time.monotonic_ns()
+    reason = reason[:MAX_WORDS_CHARS]
+    command = UpdateCommand(id=now_ns, kind=UpdateKind.ROLLBACK, stamp_ns=now_ns, reason=reason)
+    kept.activation.take(command, now_ns)
+    while (answer := kept.requests.answer_to(command)) is None:
+        kept.turn()
+    return answer
+
+
+def _no_engine() -> Changeover:
+    """For what gives no order."""
+    return Changeover(DesiredPolicy(), time.monotonic_ns, NO_ENGINE)
 
 
 def _state_of(settings: AgentSettings) -> UpdateState:
@@ -93,17 +77,16 @@ def _state_of(settings: AgentSettings) -> UpdateState:
 
 def restore_floor(config: RobotConfig, settings: AgentSettings, console: Console, *, accept: bool) -> int:
     """Say what is left to go by where a floor is lost, and with `accept` go by it; the exit code."""
-    slots = SlotFile(settings.root / "slots")
-    floor = Floor(settings.floor, slots)
-    with _in_its_place(config, settings, _NoEngine()) as (agent, runner):
-        lost = lost_floors(floor, settings.trust.folder, runner.store, slots)
+    with installer(config, settings, _no_engine()) as parts:
+        floor, store = parts.floor, parts.runner.store
+        lost = lost_floors(floor, settings.trust.folder, store, SlotFile(settings.root / "slots"))
         lines = [f"the floor of {found.name}: {found.words}" for found in lost]
         if not lost:
             console.print("no floor of this robot is lost")
         elif accept:
             for found in lost:
                 restore(floor, found)
-            agent.note(time.time(), str(OtaRefusal.TORN_STATE), f"restored by hand: {'; '.join(lines)}")
+            parts.agent.note(time.time(), str(OtaRefusal.TORN_STATE), f"restored by hand: {'; '.join(lines)}")
             console.print(
                 printable_lines("\n".join(["restored:", *lines])), markup=False, highlight=False, soft_wrap=True
             )

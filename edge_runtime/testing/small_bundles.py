@@ -116,13 +116,19 @@ def release_of(folder: Path, *, piece_bytes: int = PIECE_BYTES) -> tuple[Release
 
 
 class Arm:
-    """A robot that does all that is not in `bad`; it remembers what it was asked. `cut_short`: what it leaves off."""
+    """A robot that does all that is not in `bad`; it remembers what it was asked.
+
+    Attributes:
+        cut_short: what it leaves off.
+        is_slow: its engine does what it is ordered to later, and somebody has to say so.
+    """
 
     def __init__(self, pieces: dict[str, bytes]) -> None:
         self.pieces = pieces
         self.bad: set[str] = set()
         self.cut_short: set[str] = set()
         self.online = True
+        self.is_slow = False
         self.sent = 0
         self.asked: list[str] = []
         self.serves: Path | None = None
@@ -143,19 +149,21 @@ class Arm:
         """Needs no engine."""
         self._ask("build", folder)
 
-    def golden_check(self, folder: Path) -> None:
+    def golden_check(self, folder: Path) -> str:
         """Compares nothing."""
         self._ask("golden_check", folder)
+        return "compared with nothing"
 
-    def serve(self, folder: Path, standby: Path) -> None:
+    def serve(self, folder: Path, standby: Path) -> bool:
         """Run `folder`; both are there."""
         assert standby.is_dir()
-        self.return_to(folder)
+        return self.return_to(folder)
 
-    def return_to(self, folder: Path) -> None:
-        """Run `folder`."""
+    def return_to(self, folder: Path) -> bool:
+        """Run `folder`; it does at once, unless it `is_slow`."""
         self._ask("serve", folder)
         self.serves = folder
+        return not self.is_slow
 
     def _ask(self, what: str, folder: Path) -> None:
         self.asked.append(what)

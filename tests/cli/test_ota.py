@@ -17,6 +17,7 @@ from edge_runtime.cli.ota_look import HistoryReport, UpdatesReport
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, Update
 from edge_runtime.testing.web_server import WebServer
+from tests.ota.kept_robot import KeptRobot
 from tests.ota.updated_robot import Scene
 from tests.settings import copy_settings
 
@@ -173,6 +174,42 @@ def test_a_rollback_that_was_cut_is_ended_and_not_done_twice(scene: Scene, capsy
     JournalFile(scene.settings.root / "journal").write(journal)
     assert say(capsys, scene.config_path, "rollback")[:2] == (0, f"rolled back to {scene.shipped_digest}\n")
     assert slots.read().active == Slot()
+
+
+def test_an_activation_that_was_cut_is_taken_back(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    release = scene.publish(scene.bundle("1"))
+    scene.assign(release, 1)
+    with scene.agent() as (agent, runner):
+        agent.turn(scene.now_s)
+        update, slots = runner.journal.update, runner.slots
+    SlotFile(scene.settings.root / "slots").write(slots.on_trial())
+    JournalFile(scene.settings.root / "journal").write(Journal(UpdateState.ACTIVATING, update))
+    assert say(capsys, scene.config_path, "rollback")[:2] == (0, f"rolled back to {scene.shipped_digest}\n")
+    journal = JournalFile(scene.settings.root / "journal").read()
+    assert journal == Journal(reason="rollback_asked", refused=update)
+    assert SlotFile(scene.settings.root / "slots").read().active == Slot()
+
+
+def test_without_an_agent_the_engine_that_runs_is_ordered_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = KeptRobot(tmp_path)
+    command = ["ota", "rollback", "--config", str(kept.config.path), "--run-dir", str(kept.run_dir)]
+    with kept.robot:
+        with kept.agent():
+            new = kept.commit("1")
+        with pytest.raises(SystemExit) as caught:
+            main(command)
+        assert not caught.value.code
+        assert capsys.readouterr().out == f"rolled back to {kept.digest('0')}\n"
+        assert kept.robot.served[-1] == kept.digest("0")
+        # One that cannot load what it should go back to is told to a person, and the next one begins with it.
+        kept.robot.refuses.add(new)
+        with pytest.raises(SystemExit) as caught:
+            main(command)
+        said = capsys.readouterr().out
+        assert said == "the pointer is back, the engine is not: it was told to refuse it: restart it\n"
+        assert SlotFile(kept.settings.root / "slots").read().active == Slot(new, 1)
 
 
 def test_words_from_elsewhere_are_shown_and_do_nothing(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,23 +6,19 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from edge_runtime.bundles.installed import Installed
 from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.golden import GoldenReport
+from edge_runtime.contracts.release import ReleaseManifest
 from edge_runtime.contracts.states import UpdateState
-from edge_runtime.ota.agent.agent_bus import AgentBus
-from edge_runtime.ota.agent.history import History
+from edge_runtime.ota.agent.assembly import keeper
 from edge_runtime.ota.agent.settings import settings_of
-from edge_runtime.ota.agent.shared import Shared
-from edge_runtime.ota.lifecycle.activation import Activation
-from edge_runtime.ota.lifecycle.child import never
-from edge_runtime.ota.lifecycle.desired_policy import DesiredPolicy
-from edge_runtime.ota.lifecycle.effects import Effects, EndableClock
-from edge_runtime.ota.lifecycle.runner import Runner
+from edge_runtime.ota.lifecycle.changeover import Limits
+from edge_runtime.ota.lifecycle.child import Asked
+from edge_runtime.ota.transfer.fetch import Held
 from edge_runtime.ota.transfer.staging import Staging
-from edge_runtime.ota.transfer.transport import HttpTransport
-from edge_runtime.ota.trust.rollback_protection import Floor
 from tests.ota.bus_robot import BusRobot
 from tests.ota.store_exercise import arm_of, digest_of, make_bundles, release
 from tests.settings import copy_settings
@@ -40,20 +36,25 @@ _SECTION = {
 }
 
 
-class _DeskHands(Effects):
-    """Has all pieces at hand, and nothing to build or to compare; the engine is that of the bus."""
+class _AtHand:
+    """Has all pieces at hand."""
 
-    pieces: dict[str, bytes]
+    def __init__(self, pieces: dict[str, bytes]) -> None:
+        self.pieces = pieces
 
-    def fetch(self, staging: Staging) -> None:
+    def fetch(self, _release: ReleaseManifest, staging: Staging, _held: Held, _report: Callable[..., None]) -> None:
+        """See `effects.Fetcher`."""
         for piece in staging.missing:
             staging.put(piece, self.pieces[piece])
 
-    def build(self, folder: Path) -> None:
-        assert folder.is_dir()
 
-    def golden_check(self, folder: Path) -> None:
+class _NothingToDo:
+    """Builds nothing, and finds nothing to compare."""
+
+    def run(self, folder: Path, bundle: str, _should_end: Asked, _must_pause: Asked) -> GoldenReport:
+        """See `effects.Build`, `effects.Check`."""
         assert folder.is_dir()
+        return GoldenReport(bundle=bundle, verdict="no_data")
 
 
 class KeptRobot:
@@ -73,7 +74,7 @@ class KeptRobot:
         terms = probation or "episodes_min = 0\nactive_min_s = 0.0"
         path.write_text("\n".join([path.read_text(), "[ota]", *lines, "[ota.probation]", terms]))
         self.config = load_config(path)
-        self.settings = settings_of(self.config)
+        self.settings = replace(settings_of(self.config), build=_NothingToDo(), golden=_NothingToDo())
         self.run_dir = folder / "run"
         self.run_dir.mkdir()
         self.robot = BusRobot(self.config, self.run_dir)
@@ -84,19 +85,11 @@ class KeptRobot:
     @contextlib.contextmanager
     def agent(self, obey_s: float = OBEY_S) -> Iterator[KeptRobot]:
         """An agent, recovered; when it is left it has ended without a word."""
-        settings, clock = self.settings, EndableClock(never)
-        installed, orders = Installed.of(self.config), DesiredPolicy()
-        self.shared, self.history = Shared(), History(settings.store)
-        with contextlib.ExitStack() as stack:
-            transport = stack.enter_context(HttpTransport(settings.network, clock))
-            self.agent_bus = stack.enter_context(AgentBus(self.run_dir, orders, obey_s=obey_s, appear_s=obey_s))
-            effects = _DeskHands(settings, transport, clock, self.agent_bus, lambda: installed.shipped_digest)
-            effects.pieces = arm_of(self.folder).pieces
-            self.runner = stack.enter_context(Runner(settings.root, settings.shipped, Floor(settings.floor), effects))
-            self.runner.recover()
-            self.activation = Activation(
-                settings, installed, self.runner, effects, self.agent_bus, orders, self.history, self.shared
-            )
+        self.fetcher, limits = _AtHand(arm_of(self.folder).pieces), Limits(obey_s=obey_s, appear_s=obey_s)
+        with keeper(self.config, self.settings, self.run_dir, limits=limits, fetcher=self.fetcher) as self.keeper:
+            parts = self.keeper.installer
+            self.runner, self.shared, self.history = parts.runner, parts.shared, parts.history
+            self.activation, self.activity = self.keeper.activation, self.keeper.activity
             yield self
 
     def get_ready(self, version: str, counter: int = 0, *, probation_s: int = 1) -> str:
@@ -113,8 +106,7 @@ class KeptRobot:
 
     def tend(self) -> None:
         """What the agent's main thread does again and again."""
-        self.agent_bus.pump()
-        self.activation.look(time.monotonic())
+        self.keeper.turn()
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Tend to it until `condition` holds."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.release import ReleaseManifest
 from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.agent.assembly import store_runner
 from edge_runtime.ota.lifecycle.runner import Runner
-from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.testing.small_bundles import Arm, release_of, small_bundle
 
 VERSIONS = ("0", "1", "2", "3", "4")
@@ -52,7 +52,7 @@ def arm_of(work: Path) -> Arm:
 
 def open_runner(work: Path, arm: Arm | None = None) -> Runner:
     """The runner of the store in `work`, not yet entered."""
-    return Runner(work / "root", work / "0", Floor(work / "floor"), arm or arm_of(work))
+    return store_runner(work / "root", work / "0", work / "floor", arm or arm_of(work))
 
 
 def install(runner: Runner, work: Path, version: str, release_counter: int = 0) -> None:

@@ -17,7 +17,7 @@ from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.topics import UPDATE_COMMAND
 from edge_runtime.contracts.updates import UpdateCommand, UpdateKind, UpdateResult
 from edge_runtime.ipc.bus import Sender
-from edge_runtime.ota.lifecycle.activation import STEADY_S
+from edge_runtime.ota.agent.activation import STEADY_S
 from edge_runtime.ota.probation.bundle_stats import Record, RecordBook
 from tests.ota.kept_robot import KeptRobot
 
@@ -106,14 +106,17 @@ def test_an_engine_that_does_not_change_over_in_time_ends_the_trial_before_it_be
         kept.robot.changes_over = False
         new = kept.get_ready("1")
         kept.until(lambda: kept.robot.standby == new)
-        kept.until(lambda: kept.state is not UpdateState.READY)
+        kept.until(lambda: kept.state is UpdateState.ACTIVATING)
+        kept.until(lambda: kept.state is UpdateState.IDLE)
         assert kept.runner.journal.reason == "engine_slow"
+        assert kept.said()[-1] == ("engine_slow", "no engine runs it within 0.5 s")
         assert kept.runner.slots.active == Slot()
         assert kept.robot.served == [kept.digest("0")]
 
 
 def test_without_an_engine_what_is_ready_waits_and_going_back_does_not(kept: KeptRobot) -> None:
     kept.robot.has_engine = False
+    kept.tend_for(0.5)
     kept.get_ready("1")
     kept.tend_for(0.8)
     assert kept.state is UpdateState.READY
@@ -130,9 +133,9 @@ def test_without_an_engine_what_is_ready_waits_and_going_back_does_not(kept: Kep
 def test_a_robot_at_work_is_not_changed_over_unless_its_owner_wants_it(tmp_path: Path) -> None:
     kept = KeptRobot(tmp_path, activate="at_rest")
     with kept.robot, kept.agent():
-        assert kept.agent_bus.is_at_work, "as long as nothing is known of it"
+        assert kept.activity.is_at_work, "as long as nothing is known of it"
         kept.tend_for(1.2)
-        assert kept.agent_bus.is_at_work
+        assert kept.activity.is_at_work
         kept.get_ready("1", probation_s=600)
         kept.tend_for(0.8)
         assert kept.state is UpdateState.READY
@@ -215,6 +218,94 @@ def test_a_person_who_ends_an_activation_hears_that_the_engine_is_not_back(tmp_p
         assert kept.activation.status().answers[0].result is UpdateResult.UNDER_WAY  # type: ignore[union-attr]
 
 
+def test_two_people_who_want_to_go_back_go_back_once(kept: KeptRobot) -> None:
+    """Twice would lead forward again."""
+    old = kept.commit("1")
+    kept.get_ready("2", probation_s=600)
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
+    kept.robot.changes_over = False
+    first = ask(kept, 1, "it drops cubes")
+    kept.until(lambda: kept.state is UpdateState.ROLLING_BACK)
+    second = ask(kept, 2)
+    kept.tend_for(0.5)
+    assert (answer_to(kept, first), answer_to(kept, second)) == (None, None), "it is not back yet"
+    kept.robot.changes_over = True
+    kept.until(lambda: answer_to(kept, second) is not None)
+    assert (answer_to(kept, first), answer_to(kept, second)) == (UpdateResult.DONE, UpdateResult.DONE)
+    assert (kept.state, kept.runner.slots.active) == (UpdateState.IDLE, Slot(old, 1))
+
+
+def test_who_asks_while_a_failed_trial_goes_back_is_told_when_it_is(kept: KeptRobot) -> None:
+    old = kept.commit("1")
+    kept.get_ready("2", probation_s=600)
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
+    kept.robot.changes_over = False
+    kept.shared.superseded.set()
+    kept.until(lambda: kept.state is UpdateState.ROLLING_BACK)
+    command = ask(kept, 1)
+    kept.tend_for(0.5)
+    kept.robot.changes_over = True
+    kept.until(lambda: answer_to(kept, command) is UpdateResult.DONE)
+    assert kept.runner.slots.active == Slot(old, 1), "and not the one before that"
+    assert kept.runner.journal.reason == "superseded"
+
+
+def test_while_an_engine_changes_over_the_agent_hears_and_says_how_it_is(kept: KeptRobot) -> None:
+    kept.robot.changes_over = False
+    new = kept.get_ready("1", probation_s=600)
+    kept.until(lambda: kept.robot.standby == new)
+    kept.until(lambda: kept.state is UpdateState.ACTIVATING)
+    for _ in range(20):
+        began_s = time.monotonic()
+        kept.tend()
+        assert time.monotonic() - began_s < 2.0, "no turn waits for the engine"
+        assert kept.shared.lock.acquire(blocking=False), "and nobody else has to"
+        kept.shared.lock.release()
+    status = kept.activation.status()
+    assert status is not None
+    assert status.state is UpdateState.ACTIVATING
+    kept.robot.changes_over = True
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
+
+
+def test_an_activation_that_was_cut_goes_on_and_is_told(tmp_path: Path) -> None:
+    kept = KeptRobot(tmp_path)
+    with kept.robot:
+        kept.robot.changes_over = False
+        with kept.agent():
+            new = kept.get_ready("1", probation_s=600)
+            kept.until(lambda: kept.state is UpdateState.ACTIVATING)
+        with kept.agent():
+            assert (kept.state, kept.robot.served[-1]) == (UpdateState.ACTIVATING, kept.digest("0"))
+            kept.robot.changes_over = True
+            kept.until(lambda: kept.state is UpdateState.PROBATION)
+            assert kept.robot.served[-1] == new
+            assert kept.said()[-1] == ("", "on trial for at least 600 s")
+
+
+def test_an_end_waits_until_what_was_ordered_is_written(kept: KeptRobot) -> None:
+    kept.commit("1")
+    with kept.shared.lock:
+        ask(kept, 1)
+        holder = threading.Thread(target=kept.until, args=(lambda: kept.robot.served[-1] == kept.digest("0"),))
+        holder.start()
+        holder.join()
+        assert kept.activation.must_go_on, "the engine is back, and the disk does not know it"
+    kept.until(lambda: not kept.activation.must_go_on)
+    assert (kept.state, kept.runner.slots.active) == (UpdateState.IDLE, Slot())
+
+
+def test_an_end_waits_for_an_engine_that_changes_over_and_for_none_that_is_not_there(kept: KeptRobot) -> None:
+    kept.robot.changes_over = False
+    new = kept.get_ready("1")
+    kept.until(lambda: kept.robot.standby == new)
+    kept.until(lambda: kept.state is UpdateState.ACTIVATING)
+    assert kept.activation.must_go_on
+    kept.robot.has_engine = False
+    kept.until(lambda: not kept.activation.must_go_on)
+    assert kept.state is UpdateState.ACTIVATING, "the next agent goes on with it"
+
+
 def test_nothing_to_go_back_to_is_said(kept: KeptRobot) -> None:
     command = ask(kept, 1)
     kept.until(lambda: answer_to(kept, command) is not None)
@@ -252,7 +343,7 @@ def test_what_is_superseded_makes_way_for_an_older_bundle_and_no_byte_moves(kept
     kept.until(lambda: kept.state is UpdateState.IDLE)
     assert kept.runner.journal.reason == "superseded"
     assert not kept.shared.superseded.is_set()
-    kept.activation._effects.pieces.clear()  # type: ignore[attr-defined]
+    kept.fetcher.pieces.clear()
     kept.get_ready("1", 3, probation_s=600)
     kept.until(lambda: kept.state is UpdateState.IDLE)
     assert kept.runner.slots.committed == Slot(old, 3)
@@ -291,7 +382,7 @@ def test_a_trial_that_is_steady_forgets_how_often_the_agent_came_back(kept: Kept
     kept.runner.recover()
     kept.until(lambda: kept.activation.status().trial != "")  # type: ignore[union-attr]
     assert kept.runner.journal.restarts == 1
-    kept.agent_bus.pump()
+    kept.tend()
     kept.activation.look(time.monotonic() + STEADY_S + 1.0)
     assert kept.runner.journal.restarts == 0
 
@@ -334,8 +425,9 @@ def test_a_torn_journal_in_the_middle_of_a_trial_leads_back(tmp_path: Path) -> N
         for name in "ab":
             (kept.settings.root / f"journal.{name}").write_bytes(b"torn")
         with kept.agent():
-            assert (kept.state, kept.runner.slots.active) == (UpdateState.IDLE, Slot())
-            kept.until(lambda: kept.robot.served[-1] == kept.digest("0"))
+            kept.until(lambda: kept.state is UpdateState.IDLE)
+            assert kept.runner.slots.active == Slot()
+            assert kept.robot.served[-1] == kept.digest("0")
             assert kept.runner.journal.reason == "torn_state"
 
 
@@ -379,8 +471,8 @@ def test_what_is_superseded_at_work_waits_until_the_robot_is_not(tmp_path: Path)
         new = kept.get_ready("1", probation_s=0)
         kept.until(lambda: kept.state is UpdateState.PROBATION)
         kept.robot.state = ControlState.ACTIVE
-        while not kept.agent_bus.is_at_work:
-            kept.agent_bus.pump()
+        while not kept.activity.is_at_work:
+            kept.tend()
         kept.shared.superseded.set()
         # For as long as it waits it is not committed either, however well it does.
         kept.until(lambda: kept.activation._trial.observer.record(new).active_ns > 1_000_000_000)

@@ -105,9 +105,10 @@ def test_a_rollback_forgets_what_is_being_prepared(work: Path, way: str) -> None
 
 def test_error_in_activating_goes_back(work: Path) -> None:
     class Choosy(Arm):
-        def serve(self, folder: Path, standby: Path) -> None:
-            super().serve(folder, standby)
+        def serve(self, folder: Path, standby: Path) -> bool:
+            obeys = super().serve(folder, standby)
             self._ask("serve " + folder.parent.name, folder)
+            return obeys
 
     arm = Choosy(arm_of(work).pieces)
     arm.bad.add("serve " + digest_of(work, "2"))

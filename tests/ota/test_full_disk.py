@@ -14,6 +14,7 @@ import pytest
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.manifest import verify_bundle
 from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.agent.assembly import store_runner
 from edge_runtime.ota.lifecycle.journal import Journal
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.trust.rollback_protection import Floor
@@ -49,7 +50,7 @@ def fill(disk: Path) -> None:
 
 
 def robot(work: Path, disk: Path) -> Runner:
-    return Runner(disk / "root", work / "0", Floor(disk / "floor"), arm_of(work))
+    return store_runner(disk / "root", work / "0", disk / "floor", arm_of(work))
 
 
 def test_an_update_waits_for_space_and_the_old_bundle_serves_on(tmp_path: Path, disk: Path) -> None:
@@ -100,7 +101,7 @@ def test_activation_commit_and_rollback_need_no_space(tmp_path: Path, disk: Path
 def test_an_update_that_gave_way_gives_its_space_where_there_is_no_other(tmp_path: Path, disk: Path) -> None:
     make_bundles(tmp_path)
     arm = arm_of(tmp_path)
-    with Runner(disk / "root", tmp_path / "0", Floor(disk / "floor"), arm) as runner:
+    with store_runner(disk / "root", tmp_path / "0", disk / "floor", arm) as runner:
         runner.recover()
         install(runner, tmp_path, "1")
         arm.online = False

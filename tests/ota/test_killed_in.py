@@ -12,6 +12,7 @@ import pytest
 
 from edge_runtime.bundles.slots import Slot, SlotFile, Slots
 from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.agent.assembly import store_runner
 from edge_runtime.ota.lifecycle.journal import Journal, JournalFile
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.staging import Staging
@@ -72,7 +73,7 @@ def test_killed_in_downloading(work: Path) -> None:
     assert runner.journal.state is UpdateState.STAGED
     assert runner.boot().bundle == digest_of(work, "1")
     fresh = arm_of(work)
-    with Runner(work / "other", work / "0", Floor(work / "other_floor"), fresh) as other:
+    with store_runner(work / "other", work / "0", work / "other_floor", fresh) as other:
         other.recover()
         install(other, work, "1")
         fresh.sent = 0

@@ -15,9 +15,9 @@ import pytest
 from edge_runtime.bundles.slots import Slot
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.states import UpdateState
+from edge_runtime.ota.agent.assembly import store_runner
 from edge_runtime.ota.lifecycle.journal import Journal
 from edge_runtime.ota.lifecycle.runner import Runner
-from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.testing.small_bundles import Arm
 from tests.ota.store_exercise import arm_of, digest_of, open_runner, release
 from tests.ota.updates import assign_2, come_back, to_probation, try_out, update_2
@@ -204,6 +204,6 @@ def test_a_release_that_is_lost_on_the_way_can_be_withdrawn_or_assigned_again(wo
 def test_a_store_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     (tmp_path / "root").write_bytes(b"")
     (tmp_path / "0").mkdir()
-    with pytest.raises(OtaError) as caught, Runner(tmp_path / "root", tmp_path / "0", Floor(tmp_path), Arm({})):
+    with pytest.raises(OtaError) as caught, store_runner(tmp_path / "root", tmp_path / "0", tmp_path, Arm({})):
         pass
     assert caught.value.refusal is OtaRefusal.STORAGE_FAULT

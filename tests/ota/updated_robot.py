@@ -20,16 +20,12 @@ from edge_runtime.contracts.messages import Observation
 from edge_runtime.contracts.release import Compatibility, ReleaseManifest
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.ota.agent.agent import Agent
-from edge_runtime.ota.agent.history import History
+from edge_runtime.ota.agent.assembly import installer
 from edge_runtime.ota.agent.settings import AgentSettings, settings_of
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.lifecycle.child import never
-from edge_runtime.ota.lifecycle.effects import Effects, EndableClock
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.retry import Patience
-from edge_runtime.ota.transfer.retrying_transport import RetryingTransport
-from edge_runtime.ota.transfer.transport import HttpTransport
-from edge_runtime.ota.trust.rollback_protection import Floor
 from edge_runtime.releases.key_files import load_signer
 from edge_runtime.releases.pack import pack_bundle
 from edge_runtime.releases.sign import draft_release, sign_draft
@@ -202,22 +198,25 @@ class Scene:
         self, settings: AgentSettings | None = None, *, is_busy: Callable[[], bool] = never
     ) -> Iterator[tuple[Agent, Runner]]:
         """The part of the agent that takes turns, as its process sets it up, recovered; the engine obeys."""
-        settings = settings or self.settings
-        clock, floor = EndableClock(never), Floor(settings.floor)
-        with HttpTransport(settings.network, clock) as transport:
-            effects = Effects(settings, transport, clock, ObedientEngine(), lambda: "0" * 64, must_wait=is_busy)
-            with Runner(settings.root, settings.shipped, floor, effects) as runner:
-                runner.recover()
-                patient = RetryingTransport(transport, clock, patience=IMPATIENT)
-                history = History(settings.store)
-                yield Agent(settings, runner, effects, patient, floor, history, self.shared, must_wait=is_busy), runner
+        with installer(
+            self.config,
+            settings or self.settings,
+            ObedientEngine(),
+            must_wait=is_busy,
+            shared=self.shared,
+            patience=IMPATIENT,
+        ) as parts:
+            parts.runner.recover()
+            yield parts.agent, parts.runner
 
 
 class ObedientEngine:
-    """Does what it is told, for tests that are not about it."""
+    """Does at once what it is told, for tests that are not about it."""
 
-    def serve(self, bundle: str, standby: str) -> None:
+    def serve(self, _bundle: str, _standby: str) -> bool:
         """It does."""
+        return True
 
-    def return_to(self, bundle: str) -> None:
+    def return_to(self, _bundle: str) -> bool:
         """It does."""
+        return True

@@ -19,8 +19,7 @@ from edge_runtime.ota.agent.history import Entry, History, entry_of
 from edge_runtime.ota.agent.settings import AgentSettings
 from edge_runtime.ota.agent.shared import Shared
 from edge_runtime.ota.disk import disk_refusals
-from edge_runtime.ota.lifecycle.child import Asked, never
-from edge_runtime.ota.lifecycle.effects import Effects
+from edge_runtime.ota.lifecycle.child import Asked
 from edge_runtime.ota.lifecycle.journal import Update
 from edge_runtime.ota.lifecycle.runner import Runner
 from edge_runtime.ota.transfer.transport import Transport
@@ -46,7 +45,6 @@ class Agent:
     Args:
         settings: of the robot.
         runner: the one writer of the store.
-        effects: of that runner.
         transport: to both repositories.
         shared: its lock is held while the runner is asked to do something, a fetch among that, and not while metadata
             is waited for; `superseded` is set where the bundle on trial is not what this robot should run any more.
@@ -57,17 +55,15 @@ class Agent:
         self,
         settings: AgentSettings,
         runner: Runner,
-        effects: Effects,
         transport: Transport,
         floor: Floor,
         history: History,
         shared: Shared,
         *,
-        must_wait: Asked = never,
+        must_wait: Asked,
     ) -> None:
         self._settings = settings
         self._runner = runner
-        self._effects = effects
         self._floor = floor
         self._trust = Trust(settings.trust, transport, floor)
         self._history = history
@@ -127,8 +123,8 @@ class Agent:
         return entry
 
     def _go_on(self) -> Said:
-        if self._runner.journal.state in _UNFINISHED:
-            with self._lock:
+        with self._lock:
+            if self._runner.journal.state in _UNFINISHED:
                 self._runner.resume()
         return Said()
 
@@ -176,17 +172,16 @@ class Agent:
             return Said()
         if self._must_wait():
             return Said(detail="staged; checked when the robot is not at work")
-        runner, effects = self._runner, self._effects
+        runner, words = self._runner, ""
         with self._lock:
-            effects.words = ""
             if runner.journal.state is UpdateState.STAGED:
-                runner.admit()
+                words = runner.admit()
             elif self.waits_for_check:
-                runner.resume()
+                words = runner.resume()
             journal = runner.journal
         if journal.state is UpdateState.READY:
-            return Said(detail=f"ready; {effects.words}")
-        return Said(journal.reason, effects.words)
+            return Said(detail=f"ready; {words}")
+        return Said(journal.reason, words)
 
 
 def _is(update: Update, assignment: Assignment) -> bool:

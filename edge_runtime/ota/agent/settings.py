@@ -9,6 +9,7 @@ from edge_runtime.config.robot_file import OtaSection, ProbationSection, RobotCo
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.ota.agent.status_report import Reporting, read_key
 from edge_runtime.ota.lifecycle.build import EngineBuild
+from edge_runtime.ota.lifecycle.effects import Build, Check
 from edge_runtime.ota.lifecycle.golden import GoldenCheck
 from edge_runtime.ota.transfer.fetch import FetchSettings
 from edge_runtime.ota.transfer.schedule import AllowedHours
@@ -27,8 +28,8 @@ class AgentSettings:
     fetch: FetchSettings
     network: NetworkSettings
     facts: RobotFacts
-    build: EngineBuild
-    golden: GoldenCheck
+    build: Build
+    golden: Check
     store: Path
     shipped: Path
     check_interval_s: float

@@ -48,9 +48,17 @@ def acting(slots: Slots, engine: PolicyStatus | None, digest_of: Callable[[Slot]
     """The slot whose bundle acts: as the engine says, or without one as the pointer says what the next one will."""
     if engine is None:
         return slots.active
+    return next((slot for slot in _named(slots) if digest_of(slot) == engine.serving), Slot(engine.serving))
+
+
+def known(slots: Slots, digest_of: Callable[[Slot], str]) -> frozenset[str]:
+    """Digests of the bundles in slots, as far as they can be read."""
+    return frozenset(digest_of(slot) for slot in _named(slots)) - {""}
+
+
+def _named(slots: Slots) -> list[Slot]:
     named = (slots.active, slots.committed, slots.previous, slots.staged)
-    known = (slot for slot in named if slot is not None and digest_of(slot) == engine.serving)
-    return next(known, Slot(engine.serving))
+    return [slot for slot in named if slot is not None]
 
 
 class Standing(Enum):

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from edge_runtime.bundles.installed import Installed
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.ota.agent.settings import AgentSettings
-from edge_runtime.ota.lifecycle.child import Asked, never
+from edge_runtime.contracts.golden import GoldenReport
+from edge_runtime.contracts.release import ReleaseManifest
+from edge_runtime.ota.lifecycle.child import Asked
 from edge_runtime.ota.transfer.blobs import BlobStore
-from edge_runtime.ota.transfer.fetch import BlobFetcher, HeldInStore
-from edge_runtime.ota.transfer.schedule import Clock, Progress, SystemClock
+from edge_runtime.ota.transfer.fetch import Held, HeldInStore
+from edge_runtime.ota.transfer.schedule import Progress, SystemClock
 from edge_runtime.ota.transfer.staging import Staging
-from edge_runtime.ota.transfer.transport import Transport
 
 _WAIT_SLICE_S = 0.2
 _NO_PROGRESS = Progress(0, 0, 0.0, None)
@@ -27,49 +28,66 @@ _NO_PROGRESS = Progress(0, 0, 0.0, None)
 class Engine(Protocol):
     """The engine of this robot, as whoever gives it orders sees it. Bundles are named by their digests."""
 
-    def serve(self, bundle: str, standby: str) -> None:
-        """Have it run `bundle`, with `standby` beside it; it does when this returns.
+    def serve(self, bundle: str, standby: str, /) -> bool:
+        """Order it to run `bundle`, with `standby` beside it; whether it does already. See `Robot.serve`."""
 
-        Raises:
-            OtaError: ENGINE_ABSENT, ENGINE_REFUSED, ENGINE_SLOW; ROLLBACK_ASKED: a person wants none of it.
-        """
+    def return_to(self, bundle: str, /) -> bool:
+        """Order it to run `bundle` again; whether it does already. See `Robot.return_to`."""
 
-    def return_to(self, bundle: str) -> None:
-        """Have it run `bundle` again. Where there is no engine, the next one begins with what the pointer says.
 
-        Raises:
-            OtaError: ENGINE_REFUSED, ENGINE_SLOW.
-        """
+class Fetcher(Protocol):
+    """Brings the pieces of a release here."""
+
+    def fetch(
+        self, release: ReleaseManifest, staging: Staging, held: Held, report: Callable[[Progress], None], /
+    ) -> object:
+        """See `BlobFetcher.fetch`."""
+
+
+class Build(Protocol):
+    """Has the engines of a bundle built."""
+
+    def run(self, folder: Path, bundle: str, should_end: Asked, must_pause: Asked, /) -> object:
+        """See `EngineBuild.run`."""
+
+
+class Check(Protocol):
+    """Has the golden pairs of a bundle run."""
+
+    def run(self, folder: Path, bundle: str, should_end: Asked, must_pause: Asked, /) -> GoldenReport:
+        """See `GoldenCheck.run`."""
 
 
 class Effects:
-    """See `runner.Robot`.
+    """See `robot.Robot`.
 
     Args:
+        root: folder of the runner.
+        installed: names what lies in a folder.
         engine: takes the orders.
-        shipped: digest of the bundle that came with the software.
         should_end: whether to leave off what takes long.
         must_wait: whether the robot is at work, and not to be disturbed by a build or a check, which stand still then.
     """
 
     def __init__(
         self,
-        settings: AgentSettings,
-        transport: Transport,
-        clock: Clock,
+        root: Path,
+        installed: Installed,
+        fetcher: Fetcher,
+        build: Build,
+        golden: Check,
         engine: Engine,
-        shipped: Callable[[], str],
         *,
-        should_end: Asked = never,
-        must_wait: Asked = never,
+        should_end: Asked,
+        must_wait: Asked,
     ) -> None:
-        self.words = ""
         self._progress, self._fetching = _NO_PROGRESS, ""
-        self._settings = settings
-        self._store = BlobStore(settings.root)
-        self._fetcher = BlobFetcher(transport, clock, settings.fetch)
+        self._store = BlobStore(root)
+        self._installed = installed
+        self._fetcher = fetcher
+        self._build = build
+        self._golden = golden
         self._engine = engine
-        self._shipped = shipped
         self._should_end = should_end
         self._must_wait = must_wait
 
@@ -91,47 +109,27 @@ class Effects:
     def build(self, folder: Path) -> None:
         """See `Robot.build`."""
         self.heed()
-        try:
-            self._settings.build.run(folder, folder.parent.name, self._should_end, self._must_wait)
-        except OtaError as error:
-            self.words = error.detail
-            raise
+        self._build.run(folder, folder.parent.name, self._should_end, self._must_wait)
 
-    def golden_check(self, folder: Path) -> None:
-        """See `Robot.golden_check`; `words` say what came of it."""
+    def golden_check(self, folder: Path) -> str:
+        """See `Robot.golden_check`."""
         self.heed()
-        try:
-            report = self._settings.golden.run(folder, folder.parent.name, self._should_end, self._must_wait)
-        except OtaError as error:
-            self.words = error.detail
-            raise
+        report = self._golden.run(folder, folder.parent.name, self._should_end, self._must_wait)
         if report.verdict == "no_data":
-            self.words = "without golden pairs"
-        else:
-            self.words = f"{report.cases} golden pairs within {max(report.error_p99_rad):.4f} rad"
+            return "without golden pairs"
+        return f"{report.cases} golden pairs within {max(report.error_p99_rad):.4f} rad"
 
-    def serve(self, folder: Path, standby: Path) -> None:
+    def serve(self, folder: Path, standby: Path) -> bool:
         """See `Robot.serve`."""
-        try:
-            self._engine.serve(self._digest(folder), self._digest(standby))
-        except OtaError as error:
-            self.words = error.detail
-            raise
+        return self._engine.serve(self._installed.digest_in(folder), self._installed.digest_in(standby))
 
-    def return_to(self, folder: Path) -> None:
+    def return_to(self, folder: Path) -> bool:
         """See `Robot.return_to`."""
-        try:
-            self._engine.return_to(self._digest(folder))
-        except OtaError as error:
-            self.words = error.detail
-            raise
+        return self._engine.return_to(self._installed.digest_in(folder))
 
     def _look(self, progress: Progress) -> None:
         self._progress = progress
         self.heed()
-
-    def _digest(self, folder: Path) -> str:
-        return self._shipped() if folder == self._settings.shipped else folder.parent.name
 
 
 class EndableClock(SystemClock):

@@ -1,5 +1,6 @@
 """Carries updates out: persists each step of the life cycle, does its effects, and persists what came of them.
 
+Events come in as calls, and each returns soon: what the engine is ordered to do has its end in an event of its own.
 Guarantees: what is on disk says what is being done before it is begun; after a cut `recover` goes on from there.
 Whatever fails, the committed bundle stays in place and bootable. The floor is raised when an update is committed, and
 only then.
@@ -14,7 +15,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 from edge_runtime.bundles.engine_cache import collect_engines
 from edge_runtime.bundles.installed import Installed
@@ -25,6 +25,7 @@ from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.disk import disk_refusals
 from edge_runtime.ota.lifecycle.journal import Journal, JournalFile, Update
 from edge_runtime.ota.lifecycle.lifecycle import DONE, TABLE, Effect, Event, Step, advance
+from edge_runtime.ota.lifecycle.robot import Robot
 from edge_runtime.ota.transfer.blobs import BlobStore
 from edge_runtime.ota.transfer.staging import Staging, begin
 from edge_runtime.ota.trust.rollback_protection import Floor
@@ -34,54 +35,11 @@ _PASSES = frozenset({OtaRefusal.NO_SPACE, OtaRefusal.STORAGE_FAULT, OtaRefusal.N
 """What says nothing about the bundle."""
 
 
-class Robot(Protocol):
-    """What an update asks of the rest of the robot. Each call has an end, and may come again after it was done."""
-
-    def fetch(self, staging: Staging) -> None:
-        """Put every piece that is missing.
-
-        Raises:
-            OtaError: it goes on later.
-        """
-
-    def heed(self) -> None:
-        """Return at once, if there is time for something that takes long.
-
-        Raises:
-            OtaError: `NOT_NOW`: there is not; it goes on later.
-        """
-
-    def build(self, folder: Path) -> None:
-        """Build what runs on this robot's accelerator from the bundle in `folder`, where that is not done yet.
-
-        Raises:
-            EdgeError: this bundle cannot be built here.
-        """
-
-    def golden_check(self, folder: Path) -> None:
-        """Compare what was built with the bundle's stored observations and actions.
-
-        Raises:
-            EdgeError: it differs.
-        """
-
-    def serve(self, folder: Path, standby: Path) -> None:
-        """Have the engine run the bundle in `folder`, with the one in `standby` loaded beside it.
-
-        Raises:
-            EdgeError: it does not.
-        """
-
-    def return_to(self, folder: Path) -> None:
-        """Have the engine run the bundle in `folder` again; where there is none, the next one will.
-
-        Raises:
-            EdgeError: there is an engine, and it does not.
-        """
-
-
 class Runner:
     """The one writer of store, slots and journal below `root`. Use as a context manager; call `recover` first.
+
+    What happens to an update is told by a call, which returns what came of it in words, for a person: what a check has
+    shown, or what a step has failed at. Empty where there is nothing to say.
 
     Attributes:
         journal, slots: as they were last written.
@@ -101,14 +59,14 @@ class Runner:
         self._journal_file = JournalFile(root / "journal")
         self._slot_file = SlotFile(root / "slots")
         self._staging: Staging | None = None
+        self._left: tuple[Effect, ...] | None = None
         self._lock = -1
-        self._effects: dict[Effect, Callable[[], None]] = {
+        self._effects: dict[Effect, Callable[[], str | None]] = {
             Effect.FETCH: self._fetch,
             Effect.VERIFY: self._verify,
             Effect.BUILD: lambda: robot.build(self.store.folder(self.journal.update.bundle)),
             Effect.GOLDEN_CHECK: lambda: robot.golden_check(self.store.folder(self.journal.update.bundle)),
             Effect.POINT: lambda: self._point(self.slots.on_trial()),
-            Effect.SERVE: self._serve,
             Effect.COMMIT: self._commit,
             Effect.POINT_BACK: lambda: self._point(self.slots.back_to(self.journal.back_to)),
             Effect.DISCARD: lambda: self._point(self.slots.back_to(self.slots.committed.bundle)),
@@ -136,6 +94,11 @@ class Runner:
     ) -> None:
         os.close(self._lock)
 
+    @property
+    def awaits_engine(self) -> bool:
+        """Whether a step waits for the engine to do what it was ordered to: `hear_engine` goes on with it."""
+        return self._left is not None
+
     def boot(self) -> Boot:
         """What to run now."""
         return boot(self._slot_file, self.store.folder, self._shipped)
@@ -153,7 +116,7 @@ class Runner:
             self._slot_file.mend()
         self._run(Event.RESTARTED)
 
-    def assign(self, release: ReleaseManifest, release_counter: int, probation_s: int = 0) -> None:
+    def assign(self, release: ReleaseManifest, release_counter: int, probation_s: int = 0) -> str:
         """Begin with `release`, or go on with it; another one that is not yet on trial gives way to it.
 
         Raises:
@@ -168,7 +131,7 @@ class Runner:
                 self._keep(release)
             return self.resume()
         if slot == self.slots.committed:
-            return None
+            return ""
         if slot == Slot(self.journal.refused.bundle, self.journal.refused.release_counter):
             raise OtaError(OtaRefusal.REFUSED_BEFORE, f"release counter {release_counter} failed on this robot")
         # The slots know of a commit even if it was left, or power was cut, before the floor did.
@@ -180,36 +143,35 @@ class Runner:
         self._staging = None
         return self._run(Event.ASSIGNED, update=update)
 
-    def resume(self) -> None:
+    def resume(self) -> str:
         """Go on after a pause: what was missing (network, hours, space) may be there now."""
-        if (self.journal.state, Event.RESUMED) in TABLE:
-            self._run(Event.RESUMED)
+        return self._run(Event.RESUMED) if (self.journal.state, Event.RESUMED) in TABLE else ""
 
-    def admit(self) -> None:
+    def admit(self) -> str:
         """The staged bundle may be built and tried now."""
-        self._run(Event.ADMITTED)
+        return self._run(Event.ADMITTED)
 
-    def clear(self) -> None:
+    def clear(self) -> str:
         """The bundle that is ready may be put on trial now."""
-        self._run(Event.CLEARED)
+        return self._run(Event.CLEARED)
 
-    def steady(self) -> None:
+    def steady(self) -> str:
         """The bundle on trial has run for a while since this process came back: it is not what ends it."""
-        self._run(Event.STEADY)
+        return self._run(Event.STEADY)
 
-    def prove(self) -> None:
+    def prove(self) -> str:
         """The bundle on trial has done well: commit it."""
-        self._run(Event.PROVEN)
+        return self._run(Event.PROVEN)
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: str) -> str:
         """The bundle on trial has not done well: go back. One that only waits is given up."""
-        self._run(Event.FAILED, reason)
+        return self._run(Event.FAILED, reason)
 
-    def withdraw(self) -> None:
+    def withdraw(self) -> str:
         """The update is no longer wanted and not yet on trial: forget it. It may be assigned again."""
-        self._run(Event.WITHDRAWN, OtaRefusal.WITHDRAWN)
+        return self._run(Event.WITHDRAWN, OtaRefusal.WITHDRAWN)
 
-    def roll_back(self) -> None:
+    def roll_back(self) -> str:
         """Leave the bundle that runs: one on trial for the committed one, the committed one for the previous one.
 
         An update that is being prepared is forgotten; it may be assigned again.
@@ -223,20 +185,36 @@ class Runner:
         update, active = self.journal.update, slots.active
         if Slot(update.bundle, update.release_counter) != active:
             update = Update(bundle=active.bundle, release_counter=active.release_counter)
-        self._run(Event.ROLLBACK_ASKED, OtaRefusal.ROLLBACK_ASKED, back_to=slots.before.bundle, update=update)
+        return self._run(Event.ROLLBACK_ASKED, OtaRefusal.ROLLBACK_ASKED, back_to=slots.before.bundle, update=update)
+
+    def hear_engine(self, fault: OtaError | None = None) -> str:
+        """The engine has done what the step that waits for it has ordered, or `fault` says why not: go on from there.
+
+        Raises:
+            OtaError: `NOT_NOW`: no step waits.
+        """
+        if self._left is None:
+            raise OtaError(OtaRefusal.NOT_NOW, f"nothing waits for the engine in {self.journal.state}")
+        left, self._left = self._left, None
+        return self._follow(*self._perform(left, fault))
 
     def _require(self, event: Event) -> None:
         if (self.journal.state, event) not in TABLE:
             raise OtaError(OtaRefusal.NOT_NOW, f"{event} cannot happen in {self.journal.state}")
 
-    def _run(self, first: Event, reason: str = "", *, back_to: str = "", update: Update | None = None) -> None:
-        self._require(first)
-        event: Event | None = first
+    def _run(self, event: Event, reason: str = "", *, back_to: str = "", update: Update | None = None) -> str:
+        self._require(event)
+        return self._follow(event, str(reason), back_to=back_to, update=update)
+
+    def _follow(
+        self, event: Event | None, reason: str, words: str = "", *, back_to: str = "", update: Update | None = None
+    ) -> str:
+        """Go from event to event until nothing follows by itself; the last words that were said."""
         while event is not None:
             step = advance(
                 self.journal,
                 event,
-                reason=str(reason),
+                reason=reason,
                 back_to=back_to or self.slots.committed.bundle,
                 update=update,
             )
@@ -249,7 +227,10 @@ class Runner:
                 # Who cannot write down that a bundle is on trial must not leave it running.
                 event, reason = Event.FAILED, str(error.refusal)
                 continue
-            event, reason = self._perform(step)
+            self._left = None
+            event, reason, said = self._perform(step.effects) if step.effects else (None, "", "")
+            words = said or words
+        return words
 
     def _persist(self, step: Step) -> None:
         """Write the journal. Going back is not held up by a disk that does not take it."""
@@ -261,20 +242,26 @@ class Runner:
                     raise
         self.journal = step.journal
 
-    def _perform(self, step: Step) -> tuple[Event | None, str]:
-        """Do the effects; returns what came of them, and why."""
-        fault: EdgeError | None = None
-        for effect in step.effects:
-            if fault is None or self.journal.state is UpdateState.ROLLING_BACK:
-                try:
-                    self._effects[effect]()
-                except EdgeError as error:
-                    fault = fault or error
-        if step.effects:
-            self.held_up_by = "" if fault is None else fault.detail if isinstance(fault, OtaError) else str(fault)
+    def _perform(self, effects: tuple[Effect, ...], fault: EdgeError | None = None) -> tuple[Event | None, str, str]:
+        """Do the effects, as far as none has to wait for the engine; what came of them, why, and in words."""
+        said = ""
+        for number, effect in enumerate(effects, 1):
+            if fault is not None and self.journal.state is not UpdateState.ROLLING_BACK:
+                break
+            try:
+                if effect is not Effect.SERVE:
+                    said = self._effects[effect]() or said
+                elif not self._serve():
+                    self._left = effects[number:]
+                    return None, "", ""
+            except EdgeError as error:
+                fault = fault or error
         if fault is None:
-            return (DONE.get(self.journal.state) if step.effects else None), ""
-        return self._event_of(fault), str(fault.refusal if isinstance(fault, OtaError) else fault)[:200]
+            self.held_up_by = ""
+            return DONE.get(self.journal.state), "", said
+        self.held_up_by = fault.detail if isinstance(fault, OtaError) else str(fault)
+        reason = str(fault.refusal if isinstance(fault, OtaError) else fault)[:200]
+        return self._event_of(fault), reason, self.held_up_by
 
     def _event_of(self, fault: EdgeError) -> Event:
         state = self.journal.state
@@ -354,12 +341,11 @@ class Runner:
         self._point(self.slots.with_staged(Slot(update.bundle, update.release_counter)))
         self._staging = None
 
-    def _serve(self) -> None:
+    def _serve(self) -> bool:
         if self.journal.back_to:
-            self._robot.return_to(self._folder(self.journal.back_to))
-        else:
-            standby = self._folder(self.slots.committed.bundle)
-            self._robot.serve(self.store.folder(self.journal.update.bundle), standby)
+            return self._robot.return_to(self._folder(self.journal.back_to))
+        standby = self._folder(self.slots.committed.bundle)
+        return self._robot.serve(self.store.folder(self.journal.update.bundle), standby)
 
     def _folder(self, bundle: str) -> Path:
         return self._shipped if bundle == SHIPPED else self.store.folder(bundle)
