@@ -20,6 +20,7 @@ from edge_runtime.ota.lifecycle.lifecycle import DONE, ENTRY, RESTARTS_MAX, TABL
 from edge_runtime.processes import BESIDE, PROCESSES
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.states import Event
+from scripts.config_reference import config_reference
 from scripts.result_tables import fleet, going_back, jitter, kernel, limiters, power_cuts, probation
 
 ROOT = Path(__file__).parents[1]
@@ -109,6 +110,7 @@ PARTS = {
         "probation": probation,
         "going-back": going_back,
     },
+    "reference/config.md": {"config": config_reference},
     "guides/hub.md": {"fleet": fleet},
     "guides/timing.md": {"kernel": kernel, "jitter": jitter},
 }

@@ -48,12 +48,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """Where to listen. Port 0: any that is free. With certificate and key over TLS."""
+    """How `edge-hub serve` listens, as options of the command: `--tls-certificate` is `tls_certificate` here."""
 
     host: str = "127.0.0.1"
+    """Address to listen at; the default is for this machine alone. Example: `"0.0.0.0"`."""
     port: int = 8300
+    """TCP port; 0: any that is free. Example: `8300`."""
     tls_certificate: Path | None = None
+    """Certificate chain (PEM); needs the key. Without both, put a proxy with TLS in front. Example: `"hub.pem"`."""
     tls_key: Path | None = None
+    """The certificate's secret key (PEM). Example: `"hub.key"`."""
     refresh_every_s: float = REFRESH_EVERY_S
 
     def __post_init__(self) -> None:
