@@ -1,4 +1,4 @@
-"""The reference of all settings, drawn from the types that read them: each key with type, unit, default, meaning, example.
+"""The reference of all settings, drawn from the types that read them: each key, what it means, and an example.
 
 The meaning is the string below the field. Its example is the value that the simulated arm's own file has, or what
 the string ends with; every example is one that the type accepts.

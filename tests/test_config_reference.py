@@ -1,4 +1,4 @@
-"""The page of all settings is made from the types: what it needs is there for every key, and every example is accepted."""
+"""The page of all settings is made from the types: it has what each key needs, and every example is accepted."""
 
 from __future__ import annotations
 
