@@ -50,7 +50,7 @@ def check_bundle(folder: Path, embodiment: Embodiment) -> GoldenReport:
     report = run_pairs(runner, manifest, folder, embodiment)
     if report.verdict == "no_data":
         raise BundleError(
-            f"{folder}: it carries no golden pairs ({GOLDEN_NAME}), so nobody can tell whether it does what it was "
+            f"{folder}: it carries no golden pairs ({GOLDEN_NAME}), so it can't be checked whether it does what it was "
             "trained to: let the exporter write them"
         )
     for sentence in map(str, read_pairs(folder / GOLDEN_NAME, contract).get("instruction", ())):

@@ -12,7 +12,7 @@ from edge_runtime.client.status import Watcher
 
 
 def monitor(options: argparse.Namespace, console: Console) -> int:
-    """Show the robot until Ctrl-C, or for `options.seconds`; 1 if nothing was ever heard."""
+    """Show the robot until Ctrl-C, or for `options.seconds`; 1 if no message was received."""
     heard = False
     end_s = None if options.seconds is None else time.monotonic() + options.seconds
     console.print(f"listening in {options.run_dir}; Ctrl-C stops", highlight=False, markup=False)
@@ -29,6 +29,6 @@ def monitor(options: argparse.Namespace, console: Console) -> int:
         except KeyboardInterrupt:
             pass
     if not heard:
-        problem = f"nothing was heard in {options.run_dir}: is a robot running with that --run-dir?"
+        problem = f"no message was received in {options.run_dir}: is a robot running with that --run-dir?"
         console.print(problem, highlight=False, markup=False)
     return 0 if heard else 1

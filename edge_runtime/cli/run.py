@@ -42,7 +42,7 @@ _HOLD = (
 
 
 class Guest(Protocol):
-    """Somebody who goes along with a run, such as the demo."""
+    """What goes along with a run, such as the demo."""
 
     def look(self, operator: Operator, results: Sequence[EpisodeResult]) -> bool:
         """Called ten times a second and more, in between anything else; False: enough, no further episode."""

@@ -45,7 +45,7 @@ def _wrong(meaning: str, next_step: str = "") -> Explanation:
 
 
 STATES: dict[str, Explanation] = {
-    "unknown": _wrong("control has not been heard for a second", "Is the robot's software running? See control's log."),
+    "unknown": _wrong("no message from control for a second", "Is the robot's software running? See control's log."),
     "silent": _wrong("control gets no usable feedback from the robot's driver", "Look at the driver's log."),
     "ready": Explanation("not armed: follows no commands", "To start: [arm]."),
     "active": Explanation("armed, following the policy"),
@@ -183,12 +183,12 @@ ANSWERS: dict[str, Explanation] = {
 """Refusals of requests of an operator."""
 
 IN_STATE: dict[tuple[str, str], str] = {
-    ("arm", "silent"): "Control hears no robot: look at the driver's log.",
+    ("arm", "silent"): "Control receives no feedback from the driver: look at the driver's log.",
     ("arm", "fault"): "A fault is latched. To continue: [reset], then [arm].",
     ("arm", "holding"): "It is armed already.",
     ("arm", "active"): "It is armed already, and moving.",
     ("arm", "stopping"): "It is coming to rest: ask again.",
-    ("reset", "silent"): "Control hears no robot: look at the driver's log.",
+    ("reset", "silent"): "Control receives no feedback from the driver: look at the driver's log.",
     ("reset", "ready"): "There is nothing to reset. To start: [arm].",
     ("reset", "stopping"): "It is coming to rest: ask again.",
     ("reset", "holding"): "There is nothing to reset.",

@@ -225,7 +225,7 @@ class Operator:
             started_ns: when it began, on the monotonic clock.
 
         Raises:
-            OperatorError: no agent has heard it.
+            OperatorError: no agent has received it.
         """
         outcome = self._outcome(success, started_ns, time.monotonic_ns(), instruction, reason)
 
@@ -270,7 +270,7 @@ class Operator:
     def run_episode(self, seed: int, split: str, *, swapped: bool = False, timeout_s: float = 60.0) -> EpisodeResult:
         """Lay out, instruct, arm, watch until the scene is decided, disarm.
 
-        From here until `close` the run's folder says that somebody gives the instructions, see `gives_instructions`.
+        From here until `close` the run's folder says that this program instructs the policy, see `gives_instructions`.
 
         Args:
             swapped: give the instruction that fits the scene but means another object.
@@ -453,5 +453,5 @@ class Operator:
 
 
 def gives_instructions(run_dir: Path) -> bool:
-    """Whether somebody runs episodes on the robot in `run_dir`, and so replaces any other instruction with his next."""
+    """Whether a program runs episodes on the robot in `run_dir`, whose next instruction replaces any other."""
     return is_claimed(run_dir, _CLAIM)

@@ -55,7 +55,7 @@ _TOPICS = (
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at a running robot. Values are None where nobody has said anything yet.
+    """One look at a running robot. Values are None where nothing was reported yet.
 
     `instruction`: that is followed, empty for none. `instruction_refused`: the newest one, where it was refused, and
     `instruction_problem` why; empty where it was not. Of a policy that follows no instructions the problem says so.
@@ -72,7 +72,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `proof`: whether
     it does on this machine what it was trained to, a `ProofVerdict`, empty before the engine has said so, with its
     `proof_detail`. `cannot_act`: why the policy may not act here, so that nobody can arm the robot; empty where it may,
-    or that is not known yet. `update`: what the update agent says, None where it has not been heard for a second.
+    or that is not known yet. `update`: what the update agent says, None where it has been silent for a second.
     """
 
     instruction: str
@@ -197,17 +197,17 @@ class Watcher:
         return messages
 
     def alive(self, process: str) -> bool:
-        """Whether `process` has been heard in the last second."""
+        """Whether `process` has sent a message in the last second."""
         return time.monotonic() - self._heard_s.get(process, -ALIVE_S) < ALIVE_S
 
     @property
     def update(self) -> UpdateStatus | None:
-        """What the update agent says; None when it has not been heard for a second."""
+        """What the update agent says; None when it has been silent for a second."""
         return self._update if self.alive("ota") else None
 
     @property
     def control_state(self) -> str:
-        """State of the safety kernel, "unknown" when control has not been heard for a second."""
+        """State of the safety kernel, "unknown" when no message from control for a second."""
         if self.report is None or time.monotonic() - self._report_s >= ALIVE_S:
             return "unknown"
         return self.report.state.value

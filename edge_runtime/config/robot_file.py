@@ -98,7 +98,7 @@ class ControlSection(Section, frozen=True):
             if value is not None and not 1e-3 <= value <= 60.0:
                 raise ValueError(f"{name} must lie between 0.001 and 60")
         if not 0.1 <= self.self_test_s <= 2.0:
-            raise ValueError("self_test_s must lie between 0.1 and 2: twice that, and whoever arms has given up")
+            raise ValueError("self_test_s must lie between 0.1 and 2: a request to arm waits for twice that at most")
         if not 0.0 <= self.admission_blocked_max <= 1.0:
             raise ValueError("admission_blocked_max must lie between 0 and 1")
         if not 0.0 <= self.blend_s <= 1.0:
@@ -165,8 +165,7 @@ class ProbationSection(Section, frozen=True):
     """`[ota.probation]`: what a new bundle has to show on this robot before it stays."""
 
     episodes_min: int = 5
-    """Successful attempts that a bundle on trial needs before it stays, where somebody reports how attempts end, 0 to
-    10000."""
+    """Successful attempts that a bundle on trial needs before it stays, where outcomes are reported, 0 to 10000."""
     active_min_s: float = 60.0
     """Time in motion that a bundle on trial needs before it stays, at most a week."""
     failures_ahead: int = 5

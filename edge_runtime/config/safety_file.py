@@ -273,7 +273,7 @@ class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Somebody who knows limits of the joints: field names of `JointLimits` by joint, None where one is not known."""
+    """A source of limits of the joints: field names of `JointLimits` by joint, None where one is not known."""
 
     name: str
     joints: Mapping[str, Mapping[str, float | None]]
@@ -370,7 +370,8 @@ def _joint_limits(file: SafetyFile, file_name: str, name: str, sources: Sequence
         value = getattr(section, field)
         if value is None:
             if not known:
-                raise ConfigError(f"{key}.{field}", f"nobody else knows it: it can't be left out (in {file_name})")
+                problem = "it can't be left out: neither the rating nor the description has it"
+                raise ConfigError(f"{key}.{field}", f"{problem} (in {file_name})")
             value = min((value for value, _ in known), key=lambda limit: sign * limit)
         if not math.isfinite(value):
             raise ConfigError(f"{key}.{field}", f"must be finite, got {value!r} (in {file_name})")

@@ -63,7 +63,7 @@ class PolicyStatus(Message, frozen=True):
 
     Attributes:
         pid: of the engine; another one is another engine, which began anew.
-        order_id: the last order that it has heard, 0 for none.
+        order_id: the last order that it has received, 0 for none.
         serving: the bundle that acts; since `serving_since_ns`, on the clock of the stamps. Empty while an engine that
             has just started loads its first one.
         standby: the one that is warm beside it, empty for none.
@@ -99,7 +99,7 @@ class PolicyStatus(Message, frozen=True):
 
 
 class EpisodeOutcome(Message, frozen=True):
-    """One attempt at a task has ended, and somebody who can tell says how: a person, a fixture, the simulated task.
+    """How an attempt at a task has ended, from whoever can judge it: a person, a fixture, the simulated task.
 
     Attributes:
         id: grows from outcome to outcome; the same id said again is the same outcome.

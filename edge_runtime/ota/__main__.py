@@ -108,7 +108,7 @@ def _report(
         said = ("", "") if newest is None else (newest.refusal, newest.detail)
         send_report(reporting, transport, runner.journal, acts, *said)
     except OtaError as error:
-        logging.info("the hub was not told: %s", error)
+        logging.info("the report did not reach the hub: %s", error)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The hub over HTTP: public static files, an address for robots' reports, and an operator's side behind a token.
 
-Guarantees: without the token nobody changes anything but by a signed report; every body has a ceiling; what is declined
+Guarantees: without the token nothing can be changed but by a signed report; every body has a ceiling; what is declined
 is answered with a stable reason and a sentence. Refuses to hold state: all lies in the hub's folder, so a restart loses
 nothing. Trusts whoever ends TLS in front of it, if it does not do so itself, to keep the operator's token secret.
 """

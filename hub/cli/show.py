@@ -1,4 +1,4 @@
-"""`edge-hub show`: who may sign, what is released, who is told to run it."""
+"""`edge-hub show`: who may sign, what is released, which robots are to run it."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ def add(commands: Subcommands) -> None:
         "status",
         _run,
         summary="what robots run, by their own signed reports",
-        description="Shows for each robot what it was told to run and what it said last, and for each update how many "
+        description="Shows for each robot its assignment and its newest report, and for each update how many "
         "robots run it. Only a robot's own signed report counts. docs/guides/hub.md explains each standing.",
         examples="edge-hub status hub\nedge-hub status hub --behind\nedge-hub status hub --standing failed --json",
     )
     add_hub(parser)
-    parser.add_argument("--behind", action="store_true", help="list only robots that do not run what they were told")
+    parser.add_argument("--behind", action="store_true", help="list only robots that do not run their assignment")
     parser.add_argument(
         "--standing",
         type=AssignmentState,

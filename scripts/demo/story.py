@@ -115,7 +115,7 @@ class Story:
         broken = yield from self._release(MIXED_UP, self._stage.folder / f"pocket_vla-{good}")
         yield from self._until(lambda: self._comes(broken), _UPDATE_S, f"{bad} did not come to act")
         self._say("it reaches for the wrong things; nobody is asked from here on")
-        yield from self._until(lambda: self._has_left(broken), _UPDATE_S, f"{bad} was not taken back")
+        yield from self._until(lambda: self._has_left(broken), _UPDATE_S, f"{bad} was not rolled back")
         yield from self._until(lambda: self._acts(digest), _UPDATE_S, f"{good} did not come back")
 
         self._chapter(f"{good} works again")
@@ -171,7 +171,7 @@ class Story:
     def _agents_words(self) -> str:
         update = self._update
         if update is None:
-            return ": the update agent is not running, or has not been heard for a second"
+            return ": the update agent is not running, or has been silent for a second"
         words = [text for text in (update.reason, update.detail, update.trial) if text]
         return f": the update is {update.state}{', ' if words else ''}{', '.join(words)}"
 
@@ -184,7 +184,7 @@ class Story:
         if self._update is not None or not self._heard_s:
             self._heard_s = now_s
         elif now_s - self._heard_s > _SILENCE_S:
-            raise ProcessError(f"the update agent has not been heard for {_SILENCE_S:.0f} s: see its log, ota.log")
+            raise ProcessError(f"the update agent has sent no message for {_SILENCE_S:.0f} s: see its log, ota.log")
         if (report := watcher.report) is not None and (not self._ticks or self._ticks[-1][0] != report.stamp_ns):
             self._ticks.append((report.stamp_ns, report.loop.overruns, report.loop.ticks))
         if (update := self._update) is not None:
@@ -207,7 +207,7 @@ class Story:
         if update is None or update.running == digest:
             return False
         if not update.reason.startswith("probation_"):
-            raise ProcessError(f"{self._names[digest]} was not taken back by its probation{self._agents_words()}")
+            raise ProcessError(f"{self._names[digest]} was not rolled back by its probation{self._agents_words()}")
         return True
 
     def _acts(self, digest: str) -> bool:

@@ -128,7 +128,7 @@ class AgentBus:
         return self._state in _AT_WORK and self.is_alive("report")
 
     def is_alive(self, process: str) -> bool:
-        """Whether `process` was heard in the last second."""
+        """Whether `process` sent a message in the last second."""
         return time.monotonic_ns() - self._heard_ns.get(process, -ALIVE_NS) < ALIVE_NS
 
     def pump(self, timeout_s: float = _LISTEN_S) -> None:
@@ -191,7 +191,7 @@ class AgentBus:
         self.honoured = [command for command in self._pending if command.kind is UpdateKind.ROLLBACK]
         if self.honoured:
             self._pending = deque((one for one in self._pending if one not in self.honoured), MAX_UPDATE_ANSWERS)
-            raise OtaError(OtaRefusal.ROLLBACK_ASKED, self.honoured[0].reason or "somebody wants to go back")
+            raise OtaError(OtaRefusal.ROLLBACK_ASKED, self.honoured[0].reason or "a rollback was asked for")
 
     def _standing(self, now_ns: int) -> Standing:
         standing = self._orders.standing(now_ns)

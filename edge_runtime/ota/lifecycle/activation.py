@@ -98,7 +98,7 @@ class Activation:
         self._trial.observer.boots(serve, on_trial=self._runner.journal.state is UpdateState.PROBATION)
 
     def end(self) -> None:
-        """Write down what is known of the trial; an end in order is not held against it."""
+        """Write down what is known of the trial; an end in order does not count against it."""
         self._trial.keep(time.monotonic())
         if self._runner.journal.state is UpdateState.PROBATION and self._runner.journal.restarts:
             self._attempt(self._runner.steady)

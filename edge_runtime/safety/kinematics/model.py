@@ -90,7 +90,7 @@ class Nearer(Section, frozen=True):
 
 
 class HeldJoint(Section, frozen=True):
-    """A joint of the description that nobody controls."""
+    """A joint of the description that is not controlled."""
 
     name: str
     """Its name in the description."""
