@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
             79,
         ),
         epilog="examples:\n  edge-runtime run --episodes 5\n  edge-runtime run --page-port 0 --seed 100\n"
-        "  edge-runtime run --manual\n  edge-runtime run --hold --config robot.toml",
+        "  edge-runtime run --interactive\n  edge-runtime run --manual\n  edge-runtime run --hold --config robot.toml",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_config(run)
@@ -82,7 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="run no episodes: `edge-runtime operator instruct` and `arm` from another terminal say what to do",
     )
-
+    run.add_argument(
+        "--interactive",
+        action="store_true",
+        help="run no episodes: type sentences here, one a line, and `help` for the rest; also from a pipe",
+    )
     run.add_argument(
         "--hold",
         action="store_true",

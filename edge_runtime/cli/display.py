@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_runtime.cli.updates import Name, plain_release, short, update_line
-from edge_runtime.client.explanations import GATES
+from edge_runtime.client.explanations import GATES, as_typed_here
 from edge_runtime.client.status import Status
 from edge_runtime.client.status_lines import (
     interventions_line,
@@ -72,16 +72,24 @@ class Score:
 @dataclass(frozen=True)
 class Called:
     """What bundles and releases are called by who knows more of them than their digests, whether there should be an
-    update agent, and the folder that a person's commands have to name."""
+    update agent, the folder that a person's commands have to name, and whether she types them where she reads this."""
 
     bundle: Name = short
     release: Name = plain_release
     has_agent: bool = False
     run_dir: Path | None = None
+    is_prompt: bool = False
+
+    def next_step(self, status: Status) -> str:
+        """What a person can do now, in the words that she types."""
+        step = next_step(status, self.run_dir)
+        return as_typed_here(step) if self.is_prompt else step
 
 
-def describe(status: Status, title: str, score: Score | None = None, called: Called = Called()) -> RenderableType:
-    """The table of a live display."""
+def describe(
+    status: Status, title: str, score: Score | None = None, called: Called = Called(), typing: str | None = None
+) -> RenderableType:
+    """The table of a live display; `typing`: what a person has typed so far, None where she types elsewhere."""
     table = Table(
         title=_shown(title),
         title_justify="left",
@@ -98,7 +106,7 @@ def describe(status: Status, title: str, score: Score | None = None, called: Cal
     table.add_row("instruction", _shown(status.instruction_line, "bold red" if refused else "bold"))
     table.add_row("state", _shown(state_line(status), _STATE_STYLES.get(status.state, "dim")))
     if wants_a_person(status):
-        table.add_row("next step", _shown(next_step(status, called.run_dir), "bold"))
+        table.add_row("next step", _shown(called.next_step(status), "bold"))
     table.add_row("scene", _shown(f"{status.outcome or '–'}  {status.reason}  {status.elapsed_s:.1f} s"))
     table.add_row("plan", plan_line(status))
     table.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
@@ -116,6 +124,8 @@ def describe(status: Status, title: str, score: Score | None = None, called: Cal
         table.add_row("success", Text(str(score), style="bold"))
     if down:
         table.add_row("down", _shown(", ".join(down), "bold red"))
+    if typing is not None:
+        table.add_row("type here", _shown(f"> {typing}▌", "bold"))
     return table
 
 
@@ -141,7 +151,7 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
         repr(status.instruction) if not status.instruction_refused else status.instruction_line,
     ]
     if wants_a_person(status):
-        parts.append(next_step(status, called.run_dir))
+        parts.append(called.next_step(status))
     if is_capped(status):
         parts.append(f"speed {speed_line(status)}")
     if status.policy in ("dead", "stalled", "stuck") or status.gate in GATES:
@@ -168,18 +178,19 @@ class LiveDisplay:
         self._line_s = line_s
         self._due_s = 0.0
         self._waited = False
+        self._typing: str | None = None
 
-    def show(self, status: Status, score: Score | None = None) -> None:
-        """Show `status` if it is time for it."""
+    def show(self, status: Status, score: Score | None = None, typing: str | None = None) -> None:
+        """Show `status` if it is time for it; at once what a person types."""
         now_s = time.monotonic()
         waits = wants_a_person(status)
         begins_or_ends = self._live is None and waits != self._waited
-        if now_s < self._due_s and not begins_or_ends:
+        if now_s < self._due_s and not begins_or_ends and typing == self._typing:
             return
-        self._waited = waits
+        self._waited, self._typing = waits, typing
         if self._live is not None:
             self._due_s = now_s + _REDRAW_S
-            self._live.update(describe(status, self._title, score, self._called), refresh=True)
+            self._live.update(describe(status, self._title, score, self._called, typing), refresh=True)
         else:
             self._due_s = now_s + self._line_s
             self._console.print(plain_line(status, score, self._called), soft_wrap=True, markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""`edge-runtime run`: the whole robot in one terminal, one episode after the other."""
+"""`edge-runtime run`: the whole robot in one terminal: one episode after the other, or what a person types."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import itertools
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -19,12 +20,15 @@ from rich.text import Text
 from edge_runtime.bundles.installed import Installed, verified
 from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display
 from edge_runtime.cli.launch import ProcessTable
+from edge_runtime.cli.prompt import Prompt
+from edge_runtime.cli.typed import Typed, TypedLines
 from edge_runtime.cli.updates import Names, UpdateTold, update_line
 from edge_runtime.client.explanations import INTERVENTIONS, MISSED_TICKS, in_full
 from edge_runtime.client.operator import EpisodeResult, Operator
 from edge_runtime.client.status_lines import interventions_line, pair, refusals_line, timing_line
 from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
+from edge_runtime.contracts.messages import Asker
 from edge_runtime.contracts.text import printable
 from edge_runtime.drivers.registry import declaration_of
 from edge_runtime.ipc.bus import claim
@@ -34,6 +38,9 @@ from edge_runtime.processes import BESIDE, CONTROL, HOLDING, PROCESSES
 
 _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
+_COMES_UP_S = 60.0
+_LET_GO_S = 3.0
+_MOVES = ("active", "holding", "stopping", "retracting")
 _MANUAL = "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]."
 _NO_SCENES = "the driver {!r} lays out no scenes, so " + _MANUAL
 _HOLD = (
@@ -48,14 +55,16 @@ class Guest(Protocol):
         """Called ten times a second and more, in between anything else; False: enough, no further episode."""
 
 
-def run(options: argparse.Namespace, console: Console, guest: Guest | None = None) -> int:
+def run(options: argparse.Namespace, console: Console, guest: Guest | None = None, typed: Typed | None = None) -> int:
     """Run episodes until `options.episodes` are done, `guest` has seen enough or somebody stops it; the exit code.
 
     With `options.manual`, and where the driver lays out no scenes, there are none: whoever wants the robot to move
-    instructs and arms it. With `options.hold` there is no policy either.
+    instructs and arms it. With `options.hold` there is no policy either. With `options.interactive` a person says it
+    here: what she types comes from the standard input, or from `typed`.
     """
     config = load_config(options.config)
     hold: bool = options.hold
+    interactive: bool = options.interactive
     manual = _is_manual(options, config)
     passed_over = () if hold else Installed.of(config).boot_first(partial(verified, config=config))[1].passed_over
     processes = HOLDING if hold else PROCESSES
@@ -71,13 +80,16 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
     names = None if hold else Names(config)
     called = Called(run_dir=run_dir)
     if names is not None:
-        called = Called(names.bundle, names.release, has_agent=has_agent, run_dir=run_dir)
+        called = Called(names.bundle, names.release, has_agent=has_agent, run_dir=run_dir, is_prompt=interactive)
     interrupted = False
     failure: EdgeError | None = None
     with contextlib.ExitStack() as stack:
         stack.enter_context(claim(run_dir, "run", "runs this robot"))
         operator = stack.enter_context(Operator(run_dir, tells_outcomes=has_agent))
         table = stack.enter_context(ProcessTable(config, run_dir, processes=processes, hold=hold))
+        if interactive and typed is None:
+            draws = console.is_terminal and not console.is_dumb_terminal
+            typed = stack.enter_context(TypedLines(_input(), draws=draws))
         page = None if options.no_page else stack.enter_context(_page(config, options))
         if page is not None:
             console.print(f"watch it at {page.url}", highlight=False)
@@ -90,15 +102,20 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
             seen = _Seen(operator, table, display, page, called, guest)
             operator.on_wait = seen.look
             try:
-                if manual:
+                if typed is not None:
+                    person = stack.enter_context(Operator(run_dir, asker=Asker.PERSON))
+                    seeds = itertools.count(options.seed) if declaration_of(config).has_scenes else None
+                    _converse(person, operator, typed, seen, seeds)
+                elif manual:
                     display.note(in_full(manual, run_dir))
-                while manual:
-                    operator.wait_until(lambda: False, _PAUSE_S)
-                for result in _episodes(operator, table, display, options):
-                    seen.add(result)
-                    operator.wait_until(lambda: False, _PAUSE_S)
-                    if seen.enough:
-                        break
+                    while True:
+                        operator.wait_until(lambda: False, _PAUSE_S)
+                else:
+                    for result in _episodes(operator, table, display, options):
+                        seen.add(result)
+                        operator.wait_until(lambda: False, _PAUSE_S)
+                        if seen.enough:
+                            break
             except KeyboardInterrupt:
                 interrupted = True
             except EdgeError as error:
@@ -122,8 +139,11 @@ def _is_manual(options: argparse.Namespace, config: RobotConfig) -> str:
     """What a person is told where it is left to her what the robot does; empty where episodes are run.
 
     Raises:
-        ConfigError: episodes were asked for, and there can't be any.
+        ConfigError: episodes or sentences were asked for, and there can't be any.
     """
+    if options.interactive and (options.hold or options.episodes is not None):
+        why = "no policy is run" if options.hold else "it is a person who says what is done, not an episode"
+        raise ConfigError("--interactive", f"{why}: leave out {'--hold' if options.hold else '--episodes'}, or this")
     if options.hold:
         told = _HOLD
     elif declaration_of(config).has_scenes:
@@ -159,19 +179,23 @@ class _Seen:
         self.results: list[EpisodeResult] = []
         self.enough = False
 
+    def tell(self, line: str) -> None:
+        """A line that stays."""
+        self._display.note(line)
+
     def add(self, result: EpisodeResult) -> None:
         """One more episode."""
         self.results.append(result)
         self._score.add(result.success)
         self._display.note(_episode_line(len(self.results), result))
 
-    def look(self) -> None:
-        """Once around."""
+    def look(self, typing: str | None = None) -> None:
+        """Once around; `typing`: what a person has typed so far, where she types here."""
         self._table.tend()
         status, score = self._operator.watcher.status(), self._score
         for line in self._told.since(status.update):
             self._display.note(line)
-        self._display.show(status, score)
+        self._display.show(status, None if self._called.is_prompt else score, typing)
         if self._page is not None:
             update = update_line(status.update, self._called.release) if self._called.has_agent else ""
             self._page.show(
@@ -183,6 +207,64 @@ class _Seen:
             )
         if self._guest is not None and not self._guest.look(self._operator, self.results):
             self.enough = True
+
+
+def _input() -> int:
+    """The descriptor of the standard input.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):
+        raise ConfigError("--interactive", "there is no standard input to type into") from None
+
+
+def _converse(person: Operator, operator: Operator, typed: Typed, seen: _Seen, seeds: Iterator[int] | None) -> None:
+    """Do what is typed, until she wants to end it or the guest has seen enough.
+
+    Args:
+        person: asks on her behalf; `operator` for this program, which lays out a scene of each of `seeds`.
+        seeds: None where the robot has no scenes.
+
+    Raises:
+        ProcessError: the robot's processes do not come up.
+    """
+    prompt = Prompt(person, typed, seen.tell, None if seeds is None else partial(_next_scene, operator, seeds))
+
+    def look() -> None:
+        for one in (person, operator):
+            one.watcher.receive(0.0)
+        prompt.look()
+        seen.look(prompt.pending)
+
+    person.on_wait = operator.on_wait = look
+    watcher = person.watcher
+    if not person.wait_until(lambda: all(watcher.status().alive.values()), _COMES_UP_S):
+        down = ", ".join(name for name, alive in watcher.status().alive.items() if not alive)
+        raise ProcessError(f"{down} did not come up within {_COMES_UP_S:.0f} s")
+    seen.tell(prompt.help())
+    if seeds is not None:
+        seen.tell(_next_scene(operator, seeds))
+    while not prompt.is_over and not seen.enough:
+        prompt.step()
+        person.wait_until(lambda: prompt.has_line, _PAUSE_S)
+
+
+def _next_scene(operator: Operator, seeds: Iterator[int]) -> str:
+    """Put other things on the table; what can be said of them.
+
+    Raises:
+        OperatorError: the robot can't be disarmed, or its driver refuses.
+    """
+    watcher = operator.watcher
+    if watcher.control_state in _MOVES:
+        operator.disarm()
+        operator.wait_until(lambda: watcher.control_state not in _MOVES, _LET_GO_S)
+    operator.lay_out(next(seeds), "eval")
+    scene = watcher.scene
+    return "" if scene is None else f"for this scene: {scene.instruction!r}, or {scene.swapped_instruction!r}"
 
 
 def _episodes(
@@ -221,10 +303,10 @@ def _episodes(
 
 
 def _let_go(operator: Operator) -> None:
-    if operator.watcher.control_state in ("active", "holding", "stopping"):
+    if operator.watcher.control_state in _MOVES:
         with contextlib.suppress(OperatorError):
             operator.disarm()
-            operator.wait_until(lambda: operator.watcher.control_state == "ready", 3.0)
+            operator.wait_until(lambda: operator.watcher.control_state == "ready", _LET_GO_S)
 
 
 @contextlib.contextmanager
@@ -251,8 +333,9 @@ def _summary(results: list[EpisodeResult], operator: Operator, table: ProcessTab
     summary.add_column(style="dim")
     summary.add_column()
     outcomes = Counter(result.outcome for result in results)
-    summary.add_row("success", f"{successes} of {len(results)} episodes")
-    summary.add_row("outcomes", Text(", ".join(f"{name} {count}" for name, count in outcomes.items()) or "none"))
+    if results:
+        summary.add_row("success", f"{successes} of {len(results)} episodes")
+        summary.add_row("outcomes", Text(", ".join(f"{name} {count}" for name, count in outcomes.items())))
     summary.add_row("inference", f"{pair(status.inference_p50_ms, status.inference_p99_ms, 'ms', 1)}  p50 / p99")
     summary.add_row("control loop", timing_line(status))
     summary.add_row("", Text(MISSED_TICKS, style="dim"))

@@ -244,10 +244,19 @@ MISSED_TICKS = (
 )
 
 
+_IN_FULL = re.compile(r"`edge-runtime operator ([a-z]+)(?: --run-dir [^`]+)?`")
+_TYPED_HERE = {"instruct": "type a sentence"}
+
+
 def in_full(text: str, run_dir: Path | None = None) -> str:
     """`text` with each [request] as the command that a person types for the robot in `run_dir`; None: the local one."""
     where = "" if run_dir is None or run_dir == LOCAL_RUN_DIR else f" --run-dir {run_dir}"
     return re.sub(r"\[([a-z]+)\]", lambda found: f"`edge-runtime operator {found[1]}{where}`", text)
+
+
+def as_typed_here(words: str) -> str:
+    """`words` that name commands in full, as they are typed at the prompt of `edge-runtime run --interactive`."""
+    return _IN_FULL.sub(lambda found: _TYPED_HERE.get(found[1], f"`{found[1]}`"), words)
 
 
 def explain(name: str, table: dict[str, Explanation]) -> str:

@@ -1,0 +1,143 @@
+"""Between the robot's driver, its policy and control: observations, chunks of actions, and what became of them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from edge_runtime.contracts.messages.base import MAX_JOINTS, Message, require_63_bit, require_finite
+
+MAX_HORIZON = 128
+MIN_ACTION_DT_NS = 1_000_000
+MAX_ACTION_DT_NS = 10_000_000_000
+MAX_CAMERAS = 8
+FRAME_SKEW_MAX_NS = 50_000_000
+"""A frame of an observation was exposed at most so long before or after the observation itself."""
+
+
+class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where one camera frame lies in shared memory: 8-bit RGB, (height_px, width_px, 3), row-major.
+
+    The slot is reused; `generation` tells whether the frame is still the one that was meant.
+    """
+
+    camera: str
+    ring: str
+    slot: int
+    generation: int
+    width_px: int
+    height_px: int
+    exposure_ns: int
+
+
+class Observation(Message, frozen=True):
+    """What the robot sensed at one instant, `exposure_ns`."""
+
+    sequence: int
+    exposure_ns: int
+    published_ns: int
+    joint_digest: str
+    position_rad: tuple[float, ...]
+    velocity_rad_s: tuple[float, ...]
+    gripper_opening_m: float
+    frames: tuple[FrameRef, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("sequence", "exposure_ns", "published_ns"):
+            require_63_bit(name, getattr(self, name))
+        if not 1 <= len(self.position_rad) <= MAX_JOINTS or len(self.velocity_rad_s) != len(self.position_rad):
+            raise ValueError("shape: position_rad and velocity_rad_s need the same 1 to 16 values")
+        if len(self.frames) > MAX_CAMERAS:
+            raise ValueError(f"shape: at most {MAX_CAMERAS} frames")
+        require_finite("position_rad", self.position_rad)
+        require_finite("velocity_rad_s", self.velocity_rad_s)
+        require_finite("gripper_opening_m", (self.gripper_opening_m,))
+
+
+class InferenceTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the time of one inference went. `model_ns` is spent inside the inference library, the rest is ours."""
+
+    received_ns: int
+    preprocess_ns: int
+    model_ns: int
+    postprocess_ns: int
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            require_63_bit(name, getattr(self, name))
+
+
+class ActionChunk(Message, frozen=True):
+    """Joint positions in physical units; row k is due at ``exposure_ns + (k + 1) * dt_ns``.
+
+    Attributes:
+        position_rad: (horizon, joints), absolute joint positions.
+        gripper_opening_m: (horizon,).
+        observation_published_ns: when the driver had the observation ready, for latency accounts.
+        confidence: 0 (none) to 1, or None if the policy does not say.
+    """
+
+    sequence: int
+    observation_sequence: int
+    exposure_ns: int
+    published_ns: int
+    dt_ns: int
+    joint_digest: str
+    bundle_digest: str
+    instruction_id: int
+    position_rad: tuple[tuple[float, ...], ...]
+    gripper_opening_m: tuple[float, ...]
+    timing: InferenceTiming
+    observation_published_ns: int | None = None
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("sequence", "observation_sequence", "exposure_ns", "published_ns", "instruction_id"):
+            require_63_bit(name, getattr(self, name))
+        if self.observation_published_ns is not None:
+            require_63_bit("observation_published_ns", self.observation_published_ns)
+        if not MIN_ACTION_DT_NS <= self.dt_ns <= MAX_ACTION_DT_NS:
+            raise ValueError("dt_ns must lie between 1 ms and 10 s")
+        if not 1 <= len(self.position_rad) <= MAX_HORIZON or len(self.gripper_opening_m) != len(self.position_rad):
+            raise ValueError(f"shape: position_rad and gripper_opening_m need the same 1 to {MAX_HORIZON} rows")
+        width = len(self.position_rad[0])
+        if not 1 <= width <= MAX_JOINTS or any(len(row) != width for row in self.position_rad):
+            raise ValueError("shape: every row of position_rad needs the same 1 to 16 values")
+        for row in self.position_rad:
+            require_finite("position_rad", row)
+        require_finite("gripper_opening_m", self.gripper_opening_m)
+        if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
+            raise ValueError("confidence must lie between 0 and 1")
+
+
+class ChunkReceipt(Message, frozen=True):
+    """What control did with one chunk, and when its first command left. The record behind every latency figure.
+
+    `first_command_ns` is the tick whose command was the first that followed this chunk; None for a refused chunk
+    and for one that was replaced before any tick followed it. What is `predicted` comes from running the whole plan
+    through the safety kernel before its first tick.
+
+    Attributes:
+        predicted_interventions: ticks of the plan in which the kernel would alter the motion.
+        predicted_limits: names of the limits that would act.
+        predicted_first_ns: the first such tick.
+        predicted_deviation_rad: how far, at most, the commanded motion would be from what was asked for.
+        blend_ns: length of the cross-fade that was taken; longer than usual where the usual one would be clipped.
+        speed_scale: of the velocity limits, below 1 for a policy that is not sure.
+    """
+
+    chunk_sequence: int
+    exposure_ns: int
+    observation_published_ns: int | None
+    chunk_published_ns: int
+    received_ns: int
+    model_ns: int
+    refusal: str | None
+    expired_actions: int
+    first_command_ns: int | None
+    predicted_interventions: int = 0
+    predicted_limits: tuple[str, ...] = ()
+    predicted_first_ns: int | None = None
+    predicted_deviation_rad: float = 0.0
+    blend_ns: int = 0
+    speed_scale: float = 1.0
+    confidence: float | None = None
