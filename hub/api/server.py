@@ -1,8 +1,8 @@
 """The hub's process: the application behind a socket, and what is signed online signed anew every hour.
 
 Guarantees: one process serves a hub; connections are bounded and none waits for its peer without end; the operator's
-token is made on the first start and readable by the owner alone; a hub whose keys are not there, or whose files are damaged,
-goes on serving what is signed, and says so; what it does beside its requests begins again whatever ended it.
+token is made on the first start and readable by the owner alone; a hub whose keys are not there, or whose files are
+damaged, goes on serving what is signed, and says so; what it does beside its requests begins again whatever ended it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The policy contract: what a policy is fed, which graphs it is, how they are decoded, and what comes out of it.
 
-It says everything that a robot needs to run a policy that it does not know beforehand, and `require_fit` says whether it
-may. Which families there are is not known here.
+It says everything that a robot needs to run a policy that it does not know beforehand, and `require_fit` says whether
+it may. Which families there are is not known here.
 """
 
 from __future__ import annotations
