@@ -107,7 +107,7 @@ def test_too_little_space_is_said_before_anything_is_begun(
 ) -> None:
     monkeypatch.setattr(stage, "_NEEDED_MB", 10**9)
     assert main(["--run-dir", str(tmp_path)]) == 1
-    assert re.fullmatch(r"error: .*demo has \d+ MB left, the demo takes 1000000000; .*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"error: .*demo has \d+ MB left, the demo needs 1000000000; .*\n", capsys.readouterr().err)
 
 
 def test_a_port_or_a_robot_that_is_taken_is_said_before_an_earlier_hub_is_removed(demo: Demo, run_dir: Path) -> None:
