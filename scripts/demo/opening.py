@@ -10,19 +10,20 @@ import time
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
-from rich.text import Text
 
 from edge_runtime.cli.prompt import command_in
 from edge_runtime.cli.typed import Typed
 from edge_runtime.client.explanations import STOPS, as_typed_here, in_full
 from edge_runtime.client.operator import EpisodeResult, Operator
 from edge_runtime.contracts.messages import SceneStatus, StopCause
+from scripts.demo.stage import said
 
 _OWN = 2
 """Sentences that the demo types itself."""
 _SILENCE_S = 60.0
 _SEEN_S = 1.5
 """How long the end of a task stays on the table, before other things are put there."""
+_LOOK_S = 0.4
 _UNDECIDED_S = 20.0
 _DECIDED = ("success", "failed")
 
@@ -52,7 +53,9 @@ class Opening:
         self._done = 0
         self._sentence = ""
         self._is_judged = True
+        self._seed: int | None = None
         self._left_seed: int | None = None
+        self._laid_out_s = 0.0
         self._since_s = self._last_key_s = time.monotonic()
         self._pending: str | None = None
         self._persons = False
@@ -116,8 +119,14 @@ class Opening:
         # What the driver lays out by itself, at its start, is no scene of this run.
         if scene is None or scene.split != "eval" or scene.seed == self._left_seed:
             return
+        now_s = time.monotonic()
+        if scene.seed != self._seed:
+            self._seed, self._laid_out_s = scene.seed, now_s
         if not self._is_judged:
             self._judge(scene)
+        elif now_s - self._laid_out_s < _LOOK_S:
+            # What the run itself says of the scene comes first.
+            return
         elif state == "ready" and scene.outcome == "running" and not self._invited and not self._to_type:
             if self._done < _OWN and not self._persons:
                 if not self._done:
@@ -152,7 +161,7 @@ class Opening:
             self._to_type.append("scene")
 
     def _say(self, text: str) -> None:
-        self._console.print(Text(f"   {text}", style="italic"), soft_wrap=True)
+        self._console.print(said(text))
 
 
 def _ending(scene: SceneStatus, sentence: str) -> str:

@@ -14,6 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
 from edge_runtime.cli.launch import guarded
 from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.contracts.errors import ProcessError
@@ -189,6 +193,11 @@ def url_of(server: Command) -> str:
 def shortened(text: str) -> str:
     """`text` with every SHA-256 cut to its first eight digits, for the screen."""
     return _HEX.sub(r"\1…", text)
+
+
+def said(text: str) -> RenderableType:
+    """A sentence of the demo's own, wrapped between words."""
+    return Padding(Text(text, style="italic"), (0, 0, 0, 3), expand=False)
 
 
 def require_tools() -> None:

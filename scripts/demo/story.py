@@ -21,7 +21,7 @@ from edge_runtime.contracts.errors import OtaRefusal, ProcessError
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.updates import UpdateStatus
 from scripts.demo.bundles import MIXED_UP, QUICKER, VERSIONS
-from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, shortened, url_of
+from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, said, shortened, url_of
 
 _COMMAND_S = 120.0
 _UPDATE_S = 240.0
@@ -277,7 +277,7 @@ class Story:
         self._console.print(Text(f"$ {shortened(shlex.join(words))}", style="cyan"), soft_wrap=True)
 
     def _say(self, text: str) -> None:
-        self._console.print(Text(f"   {text}", style="italic"), soft_wrap=True)
+        self._console.print(said(text))
 
     def _repeat(self, command: Command) -> None:
         for line in command.output.splitlines():
