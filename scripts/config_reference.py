@@ -11,6 +11,7 @@ import dataclasses
 import inspect
 import json
 import re
+import sys
 import textwrap
 import types
 import typing
@@ -20,9 +21,14 @@ from typing import Any
 
 import msgspec
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 from edge_runtime.config.robot_file import SIM_CONFIG, RobotFile
 from edge_runtime.config.safety_file import SafetyFile
-from edge_runtime.config.toml_file import read_table, tomllib
+from edge_runtime.config.toml_file import read_table
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.safety.kinematics import KinematicsFile
 from hub.api.server import ServeSettings
@@ -161,12 +167,11 @@ def _documented(kind: type, name: str) -> tuple[str, str]:
             body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
             assert isinstance(body, ast.ClassDef)
             for node, following in zip(body.body, body.body[1:], strict=False):
-                is_field = isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-                if is_field and node.target.id == name:  # type: ignore[union-attr]
-                    words = _string(following)
-                    if words:
-                        found = _EXAMPLE.search(words)
-                        return _EXAMPLE.sub("", words), found[1] if found else ""
+                if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)):
+                    continue
+                if node.target.id == name and (words := _string(following)):
+                    found = _EXAMPLE.search(words)
+                    return _EXAMPLE.sub("", words), found[1] if found else ""
     raise UndocumentedKeyError(f"{kind.__name__}.{name}: no string below the field says what it means")
 
 

@@ -77,7 +77,8 @@ def test_every_page_is_linked_from_the_index_that_the_readme_links_and_every_lin
             linked.setdefault(page, set()).add((page.parent / target).resolve())
     assert {index, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "troubleshooting.md"} <= linked[ROOT / "README.md"]
     pages = {page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "adr"}
-    assert pages - linked[index] == {index}
+    # A folder of references is linked as one.
+    assert {page for page in pages if not {page, page.parent} & linked[index]} == {index}
 
 
 def test_every_heading_that_a_page_links_to_is_there() -> None:

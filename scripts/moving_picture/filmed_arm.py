@@ -31,6 +31,10 @@ class FilmedArm(SimDriver):
         self._film = (arguments.run_dir / FILM).open("wb")
         super().__init__(arguments)
 
+    def close(self) -> None:
+        """Have all of it on the disk."""
+        self._film.close()
+
     def _exposure(self, now_ns: int) -> Exposure:
         exposure = super()._exposure(now_ns)
         instant = Instant(now_ns, exposure.seed, exposure.split, tuple(exposure.configuration.tolist()))
@@ -40,9 +44,10 @@ class FilmedArm(SimDriver):
 
 def drive(arguments: Arguments, stop: StopSignal) -> None:
     """Be the filmed arm until `stop`."""
-    with FilmedArm(arguments) as driver:
+    driver = FilmedArm(arguments)
+    with driver:
         driver.real_time(stop)
-        driver._film.close()
+        driver.close()
 
 
 DRIVER = dataclasses.replace(SIM, start=drive)
