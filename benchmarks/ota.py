@@ -24,6 +24,7 @@ from benchmarks.ota_fetch import SMALL_BLOBS, Weights, verify_rates
 from benchmarks.ota_robot import UpdatedRobot
 from benchmarks.ota_store import verifying
 from benchmarks.record import record
+from edge_runtime.contracts.messages import EpisodeOutcome
 
 WINDOW_S = 3.0
 _WORST = {"lateness_max_us": max, "plan_left_min_ms": min, "chunk_gap_max_ms": max}
@@ -142,11 +143,14 @@ def fail_a_trial(robot: UpdatedRobot, number: int) -> Row:
     return {**row, "bytes_fetched": robot.hub.server.sent_bytes - sent_bytes}
 
 
+_OUTCOMES = {True: EpisodeOutcome.SUCCESS, False: EpisodeOutcome.FAILURE}
+
+
 def tell(robot: UpdatedRobot, *, success: bool) -> int:
     """Say how an attempt went that lay within the last second; when it was said."""
     robot.motion.listen(1.5)
     now_ns = time.monotonic_ns()
-    robot.motion.operator.tell_outcome(success, now_ns - 1_000_000_000)
+    robot.motion.operator.tell_outcome(_OUTCOMES[success], now_ns - 1_000_000_000)
     return now_ns
 
 

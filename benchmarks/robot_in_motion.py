@@ -16,7 +16,7 @@ from types import TracebackType
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import Operator
 from edge_runtime.config.robot_file import SIM_CONFIG, RobotConfig, load_config
-from edge_runtime.contracts.messages import ActionChunk, ChunkReceipt, SafetyReport
+from edge_runtime.contracts.messages import ActionChunk, ChunkReceipt, ControlState, SafetyReport
 from edge_runtime.contracts.topics import ACTION_CHUNK, CHUNK_RECEIPT, POLICY_STATUS, SAFETY_REPORT
 from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.ipc.bus import Subscriber
@@ -89,7 +89,7 @@ class RobotInMotion:
         assert scene is not None
         self.operator.instruct(scene.instruction)
         self.operator.arm()
-        self.until(lambda: self.operator.watcher.control_state == "active")
+        self.until(lambda: self.operator.watcher.control_state is ControlState.ACTIVE)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Listen until `condition` holds.
@@ -145,7 +145,7 @@ class RobotInMotion:
             "missing_ticks": max(0.0, passed_ms - ticks - overruns - 2.0),
             "lateness_max_us": max(report.loop.lateness_max_ns for report in inside) / 1e3,
             "plan_left_min_ms": min(report.plan_left_ns for report in inside) / 1e6,
-            "held": sum(report.state.value != "active" for report in inside),
+            "held": sum(report.state is not ControlState.ACTIVE for report in inside),
             "interventions": sum(report.interventions for report in inside[1:]),
         }
 

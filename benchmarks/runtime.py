@@ -26,6 +26,7 @@ from edge_runtime.client.operator import Operator
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import ChunkReceipt
+from edge_runtime.evaluation.episodes import EpisodeRunner
 
 QUANTILES = {"p50": 50.0, "p99": 99.0}
 STRETCHES = {
@@ -62,7 +63,7 @@ def measure(config_file: Path, run_dir: Path, seconds: float) -> tuple[list[Chun
     """Run for `seconds`; receipts of the chunks that were followed, and everything but their latencies."""
     config = load_config(config_file)
     receipts: list[ChunkReceipt] = []
-    with Operator(run_dir) as operator, ProcessTable(config, run_dir) as table:
+    with Operator(run_dir) as operator, EpisodeRunner(operator) as runner, ProcessTable(config, run_dir) as table:
         started_ns = time.monotonic_ns()
         table.start()
         operator.on_wait = table.tend
@@ -72,7 +73,7 @@ def measure(config_file: Path, run_dir: Path, seconds: float) -> tuple[list[Chun
         while time.monotonic() < end_s:
             seed += 1
             try:
-                result = operator.run_episode(seed, "eval")
+                result = runner.run(seed, "eval")
             except OperatorError as error:
                 # One of them costs its own chunks, not those before it; that there was one is in the figures.
                 not_run += 1

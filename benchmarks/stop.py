@@ -22,7 +22,7 @@ from benchmarks.record import record
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import Operator
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
-from edge_runtime.contracts.messages import Asker
+from edge_runtime.contracts.messages import Asker, ControlState
 from edge_runtime.native import lib
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.recording import read_recording
@@ -35,7 +35,7 @@ def measure(operator: Operator, run_dir: Path) -> tuple[float, float]:
     """One stop: milliseconds until deceleration, and until rest."""
     operator.instruct("touch the red cube")
     operator.arm()
-    operator.wait_until(lambda: operator.watcher.control_state == "active", 10.0)
+    operator.wait_until(lambda: operator.watcher.control_state is ControlState.ACTIVE, 10.0)
     operator.wait_until(lambda: False, _MOTION_S)
     known = set((run_dir / "black_box").glob("*.bin"))
     started_ns = time.monotonic_ns()

@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_runtime.client.operator import EpisodeResult as EpisodeResult
     from edge_runtime.client.operator import Operator as Operator
     from edge_runtime.client.status import Status as Status
     from edge_runtime.client.status import Watcher as Watcher
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from edge_runtime.contracts.manifest import Manifest as Manifest
     from edge_runtime.contracts.manifest import read_manifest as read_manifest
     from edge_runtime.contracts.manifest import verify_bundle as verify_bundle
+    from edge_runtime.evaluation.episodes import EpisodeResult as EpisodeResult
+    from edge_runtime.evaluation.episodes import EpisodeRunner as EpisodeRunner
     from edge_runtime.ipc.frames import FrameRing as FrameRing
     from edge_runtime.ipc.port import DriverPort as DriverPort
 
@@ -29,7 +30,8 @@ _HOMES = {
     "DriverPort": "ipc.port",
     "EdgeError": "contracts.errors",
     "Embodiment": "contracts.embodiment",
-    "EpisodeResult": "client.operator",
+    "EpisodeResult": "evaluation.episodes",
+    "EpisodeRunner": "evaluation.episodes",
     "FrameRing": "ipc.frames",
     "Manifest": "contracts.manifest",
     "Operator": "client.operator",

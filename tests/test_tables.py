@@ -62,7 +62,7 @@ def test_an_engine_is_started_again_however_often_a_bundle_has_ended_it() -> Non
 
 
 def test_every_topic_has_a_producer_of_the_table() -> None:
-    names = {process.name for process in PROCESSES + BESIDE} | {"operator"}
+    names = {process.name for process in PROCESSES + BESIDE} | {"operator", "anyone"}
     assert {topic.producer for topic in TOPICS} <= names
     assert len({topic.name for topic in TOPICS}) == len(TOPICS)
 
@@ -106,7 +106,8 @@ def test_what_a_unit_makes_is_for_its_group_and_nobody_else(process: Process) ->
 def test_an_operators_topic_is_for_processes_of_the_table() -> None:
     names = {process.name for process in PROCESSES + BESIDE}
     for topic in TOPICS:
-        assert (topic.producer == "operator") == bool(topic.receivers), topic.name
+        assert topic.has_senders == (topic.producer in ("operator", "anyone")), topic.name
+        assert topic.is_open == (topic.producer == "anyone"), topic.name
         assert set(topic.receivers) <= names
 
 

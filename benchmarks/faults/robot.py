@@ -308,7 +308,7 @@ class WholeRobot(Robot):
         for process in PROCESSES:
             self.start(process)
         # Not before control has the port: then it is whole.
-        self.until(lambda: self.operator.watcher.control_state != "unknown", 60.0)
+        self.until(lambda: self.operator.watcher.control_state.is_known, 60.0)
         self.recorder = self._stack.enter_context(Recorder(self._program, port, None))
         self.operator.wait_ready()
         return self

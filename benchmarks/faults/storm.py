@@ -252,21 +252,23 @@ def storm(robot: FaultRobot, messages: int, seed: int) -> Storm:
         time.sleep(0.5)
         look()
     robot.operator = robot.enter_operator()
-    control = _control_beat(robot)
+    refusals, taken = _counted(robot)
     look()
     return Storm(
         messages=messages,
         seconds=seconds,
         states=tuple(sorted(states)),
         moved=moved,
-        refused=sum(control.refusals.values()),
-        chunks_taken=control.counters["chunks_accepted"],
+        refused=sum(refusals.values()),
+        chunks_taken=taken,
         commands=int(robot.entries["seq"][-1] - before),
     )
 
 
-def _control_beat(robot: FaultRobot) -> Heartbeat:
+def _counted(robot: FaultRobot) -> tuple[dict[str, int], int]:
+    """What control has refused, by name, and how many chunks it took."""
     watcher = robot.operator.watcher
-    if not robot.until(lambda: "control" in watcher.heartbeats, 20.0):
+    robot.until(lambda: "control" in watcher.heartbeats and watcher.report is not None, 20.0)
+    if "control" not in watcher.heartbeats or watcher.report is None:
         raise RuntimeError("control has gone silent")
-    return watcher.heartbeats["control"]
+    return watcher.heartbeats["control"].refusals, watcher.report.chunks_taken

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.contracts.command_line import VersionAction, exit_code
 from edge_runtime.contracts.console import DONE, EXIT_CODES, INTERRUPTED, loading
-from edge_runtime.contracts.messages import MAX_INSTRUCTION_CHARS
+from edge_runtime.contracts.messages import MAX_INSTRUCTION_CHARS, EpisodeOutcome
 from edge_runtime.contracts.updates import MAX_WORDS_CHARS
 
 if TYPE_CHECKING:
@@ -270,7 +270,10 @@ def _add_operator(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _add_outcome(action: argparse.ArgumentParser) -> None:
-    action.add_argument("outcome", choices=("success", "failure"), help="did it do what it was told?")
+    action.add_argument(
+        "outcome", choices=[outcome.value for outcome in EpisodeOutcome], help="did it do what it was told?"
+    )
+    action.add_argument("--score", type=_fraction, metavar="S", help="how well it went, 0 to 1")
     action.add_argument("--started-s-ago", type=_seconds, default=10.0, metavar="T", help="when it began (default: 10)")
     action.add_argument("--reason", type=_words, default="", metavar="TEXT", help="what went wrong, for the record")
     action.add_argument("--instruction", type=_words, default="", metavar="TEXT", help="what it was told")

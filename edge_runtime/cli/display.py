@@ -33,17 +33,17 @@ from edge_runtime.client.status_lines import (
     verdicts_line,
     wants_a_person,
 )
-from edge_runtime.contracts.states import UpdateState
+from edge_runtime.contracts.states import ControlState, GateState, UpdateState
 from edge_runtime.contracts.text import printable, printable_lines
 
 _STATE_STYLES = {
-    "active": "bold green",
-    "holding": "yellow",
-    "stopping": "yellow",
-    "fault": "bold red",
-    "ready": "cyan",
+    ControlState.ACTIVE: "bold green",
+    ControlState.HOLDING: "yellow",
+    ControlState.STOPPING: "yellow",
+    ControlState.FAULT: "bold red",
+    ControlState.READY: "cyan",
 }
-_GATE_STYLES = {"cautious": "yellow", "asking": "bold red", "escalated": "bold red"}
+_GATE_STYLES = {GateState.CAUTIOUS: "yellow", GateState.ASKING: "bold red", GateState.ESCALATED: "bold red"}
 _UPDATE_STYLES = {
     UpdateState.IDLE: "dim",
     UpdateState.PROBATION: "yellow",
@@ -158,7 +158,7 @@ def plain_line(status: Status, score: Score | None = None, called: Called = Call
         parts.append(called.next_step(status))
     if is_capped(status):
         parts.append(f"speed {speed_line(status)}")
-    if status.policy in ("dead", "stalled", "stuck") or status.gate in GATES:
+    if status.policy.is_lost or status.gate in GATES:
         parts.append(f"policy {policy_line(status)}")
     if is_alarmed(status):
         parts.append(f"safety kernel: {verdicts_line(status)}")

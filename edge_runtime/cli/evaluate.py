@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from edge_runtime.bundles.installed import Installed, verified
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.client.operator import EpisodeResult, Operator
+from edge_runtime.client.operator import Operator
 from edge_runtime.client.status import ALIVE_S
 from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
 from edge_runtime.contracts.manifest import Manifest
 from edge_runtime.drivers.registry import declaration_of
-from edge_runtime.drivers.sim.task import Split, draw_task, task_rng
+from edge_runtime.drivers.sim.task import draw_task, task_rng
+from edge_runtime.evaluation.episodes import EpisodeEnding, EpisodeResult, EpisodeRunner
+from edge_runtime.evaluation.figures import summarize
 from edge_runtime.ipc.bus import claim
 from edge_runtime.storage.durable import write_durably
 
-_Z_95 = 1.959963984540054
 _EPISODE_TIMEOUT_S = 120.0
 _ERRORS_IN_A_ROW = 5
-_ERROR = "error"
-_JUDGED = ("success", "failed")
 
 
 def evaluate(options: argparse.Namespace, console: Console) -> int:
@@ -162,13 +158,14 @@ class _Evaluation:
                 run_dir = options.run_dir
             stack.enter_context(claim(run_dir, "run", "runs this robot"))
             operator = stack.enter_context(Operator(run_dir))
+            runner = stack.enter_context(EpisodeRunner(operator, lockstep=not options.real_time))
             table = stack.enter_context(
                 ProcessTable(self._config, run_dir, lockstep=not options.real_time, restart=options.real_time)
             )
             table.start()
             operator.on_wait = table.tend
             try:
-                self._run_all(operator, table)
+                self._run_all(operator, runner, table)
             finally:
                 operator.on_wait = None
 
@@ -183,7 +180,7 @@ class _Evaluation:
         }
         return report
 
-    def _run_all(self, operator: Operator, table: ProcessTable) -> None:
+    def _run_all(self, operator: Operator, runner: EpisodeRunner, table: ProcessTable) -> None:
         options, console = self._options, self._console
         errors_in_a_row = 0
         columns = (
@@ -197,38 +194,40 @@ class _Evaluation:
         with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task("episodes", total=options.episodes, rate="")
             for seed in range(options.seed0, options.seed0 + options.episodes):
-                result = self._whole_episode(operator, table, seed)
+                result = self._whole_episode(operator, runner, table, seed)
                 self.results.append(result)
                 self._refusals = operator.watcher.refusals
                 if self._file is not None:
                     self._file.write(self.report(), more_follow=True)
                 successes = sum(r.success for r in self.results)
                 progress.update(task, advance=1, rate=f"{successes} successes")
-                if result.outcome not in _JUDGED:
+                if not result.outcome.is_of_the_scene:
                     note = f"episode {len(self.results)} (seed {seed}) {result.outcome}: {result.reason}"
                     console.print(note, highlight=False, markup=False)
                 if not console.is_terminal and (len(self.results) % 10 == 0 or len(self.results) == options.episodes):
                     line = f"{len(self.results)} of {options.episodes} episodes, {successes} successes"
                     console.print(line, highlight=False)
-                errors_in_a_row = errors_in_a_row + 1 if result.outcome == _ERROR else 0
+                errors_in_a_row = errors_in_a_row + 1 if result.outcome is EpisodeEnding.ERROR else 0
                 if errors_in_a_row >= _ERRORS_IN_A_ROW and len(self.results) < options.episodes:
                     raise ProcessError(f"{errors_in_a_row} episodes in a row could not be run: {result.reason}")
 
-    def _whole_episode(self, operator: Operator, table: ProcessTable, seed: int) -> EpisodeResult:
+    def _whole_episode(
+        self, operator: Operator, runner: EpisodeRunner, table: ProcessTable, seed: int
+    ) -> EpisodeResult:
         """One episode, again from its beginning where a person has cut it short, once she has armed."""
         while True:
             operator.wait_for_a_person(
                 lambda words: self._console.print(words, highlight=False, markup=False, soft_wrap=True)
             )
             self._get_ready(operator, table)
-            result = self._episode(operator, seed)
-            if operator.stopped_by is None or result.outcome not in ("interrupted", _ERROR):
+            result = self._episode(operator, runner, seed)
+            if operator.stopped_by is None or not result.outcome.is_cut_short:
                 return result
 
-    def _episode(self, operator: Operator, seed: int) -> EpisodeResult:
+    def _episode(self, operator: Operator, runner: EpisodeRunner, seed: int) -> EpisodeResult:
         options = self._options
         try:
-            return operator.run_episode(seed, options.split, swapped=options.swapped, timeout_s=_EPISODE_TIMEOUT_S)
+            return runner.run(seed, options.split, swapped=options.swapped, timeout_s=_EPISODE_TIMEOUT_S)
         except (OperatorError, ProcessError) as error:
             if isinstance(error, ProcessError):
                 self._died = str(error)
@@ -238,7 +237,7 @@ class _Evaluation:
                 split=options.split,
                 swapped=options.swapped,
                 instruction=task.swapped_instruction if options.swapped else task.instruction,
-                outcome=_ERROR,
+                outcome=EpisodeEnding.ERROR,
                 reason=str(error),
                 elapsed_s=0.0,
                 interventions=0,
@@ -272,76 +271,6 @@ class _Evaluation:
         table.start()
         operator.on_wait = table.tend
         operator.wait_ready()
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % score interval of a success rate (Wilson 1927); (0, 1) without trials."""
-    if trials == 0:
-        return 0.0, 1.0
-    rate = successes / trials
-    spread = _Z_95 * math.sqrt(rate * (1.0 - rate) / trials + _Z_95**2 / (4.0 * trials**2))
-    scale = 1.0 + _Z_95**2 / trials
-    centre = rate + _Z_95**2 / (2.0 * trials)
-    # At the ends the formula gives the end itself, but for rounding.
-    low = (centre - spread) / scale if successes > 0 else 0.0
-    high = (centre + spread) / scale if successes < trials else 1.0
-    return low, high
-
-
-def summarize(results: Sequence[EpisodeResult], refusals: dict[str, int]) -> dict[str, Any]:
-    """Figures over all episodes, ready for JSON. Latencies are in ms."""
-    successes = sum(result.success for result in results)
-    by_verb: dict[str, dict[str, Any]] = {}
-    episodes = []
-    for result in results:
-        split: Split = "eval" if result.split == "eval" else "train"
-        verb = draw_task(result.seed, split, task_rng(result.seed, split)).verb
-        counts = by_verb.setdefault(verb, {"episodes": 0, "successes": 0})
-        counts["episodes"] += 1
-        counts["successes"] += result.success
-        episodes.append(
-            {
-                "seed": result.seed,
-                "verb": verb,
-                "instruction": result.instruction,
-                "outcome": result.outcome,
-                "reason": result.reason,
-                "elapsed_s": round(result.elapsed_s, 3),
-                "interventions": result.interventions,
-                "chunks": len(result.receipts),
-                "trace_digest": result.trace_digest,
-            }
-        )
-    for counts in by_verb.values():
-        counts["interval_95"] = wilson_interval(counts["successes"], counts["episodes"])
-    receipts = [receipt for result in results for receipt in result.receipts]
-    taken = [receipt for receipt in receipts if receipt.refusal is None]
-    followed = [(r.first_command_ns - r.exposure_ns) / 1e6 for r in taken if r.first_command_ns is not None]
-    return {
-        "episodes": len(results),
-        "successes": successes,
-        "success_rate": successes / len(results) if results else 0.0,
-        "interval_95": wilson_interval(successes, len(results)),
-        "by_verb": dict(sorted(by_verb.items())),
-        "outcomes": {name: sum(r.outcome == name for r in results) for name in sorted({r.outcome for r in results})},
-        "model_ms": percentiles([receipt.model_ns / 1e6 for receipt in taken]),
-        "exposure_to_first_command_ms": percentiles(followed),
-        "interventions": sum(result.interventions for result in results),
-        "chunks_clipped": sum(receipt.predicted_interventions > 0 for receipt in taken),
-        "chunks_declined": len(receipts) - len(taken),
-        "predicted_deviation_max_rad": max((receipt.predicted_deviation_rad for receipt in taken), default=0.0),
-        "confidence_min": min((r.confidence for r in receipts if r.confidence is not None), default=None),
-        "refusals": refusals,
-        "per_episode": episodes,
-    }
-
-
-def percentiles(values: Sequence[float]) -> dict[str, float] | None:
-    """Median, 99th percentile and number of values; None without any."""
-    if not values:
-        return None
-    p50, p99 = np.percentile(values, (50, 99)).tolist()
-    return {"p50": round(p50, 3), "p99": round(p99, 3), "count": len(values)}
 
 
 def _circumstances(

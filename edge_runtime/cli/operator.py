@@ -25,7 +25,7 @@ from edge_runtime.client.status_lines import (
     verdicts_line,
 )
 from edge_runtime.contracts.errors import OperatorError
-from edge_runtime.contracts.messages import Asker, SafetyReport
+from edge_runtime.contracts.messages import Asker, ControlState, EpisodeOutcome, SafetyReport
 from edge_runtime.contracts.text import printable, printable_lines
 
 _SERVICE = Path("/run/edge-runtime")
@@ -79,7 +79,9 @@ def _arm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
 
 def _disarm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     one.disarm()
-    return f"disarmed: control is {_settled(one, ('ready', 'silent'))}; {in_full(_STILL, run_dir)}"
+    return (
+        f"disarmed: control is {_settled(one, (ControlState.READY, ControlState.SILENT))}; {in_full(_STILL, run_dir)}"
+    )
 
 
 def _reset(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
@@ -100,11 +102,11 @@ def _stop(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     asked_s = time.monotonic()
     one.stop()
     taken_s = time.monotonic() - asked_s
-    _settled(one, ("fault",))
+    _settled(one, (ControlState.FAULT,))
     rest_s = time.monotonic() - asked_s
     status = one.watcher.status()
     took = f"accepted after {taken_s * 1e3:.0f} ms, at rest after {rest_s * 1e3:.0f} ms"
-    if status.state != "fault":
+    if not status.state.is_latched:
         took = f"accepted after {taken_s * 1e3:.0f} ms, NOT AT REST after {rest_s:.0f} s: use the robot's own stop"
     return f"stopped: control is {state_line(status)}; {took}. {next_step(status, run_dir)}"
 
@@ -143,8 +145,8 @@ def _recordings(one: Operator) -> tuple[int, int]:
 
 
 def _report(one: Operator) -> SafetyReport:
-    if not one.wait_until(lambda: one.watcher.control_state != "unknown", _HEARD_S) or one.watcher.report is None:
-        raise OperatorError("control", "record", f"has sent no message for {_HEARD_S:g} s", answered=False)
+    if not one.wait_until(lambda: one.watcher.control_state.is_known, _HEARD_S) or one.watcher.report is None:
+        raise OperatorError("control", "record", f"has not been heard for {_HEARD_S:g} s", answered=False)
     return one.watcher.report
 
 
@@ -160,13 +162,13 @@ def _instruct(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
 
 
 def _is_whole(watcher: Watcher) -> bool:
-    return watcher.engine is not None and watcher.status().proof != ""
+    return watcher.engine is not None and watcher.status().proof is not None
 
 
 def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     watcher = one.watcher
-    if not one.wait_until(lambda: watcher.control_state != "unknown", _HEARD_S):
-        raise OperatorError("control", "status", f"has sent no message for {_HEARD_S:g} s", answered=False)
+    if not one.wait_until(lambda: watcher.control_state.is_known, _HEARD_S):
+        raise OperatorError("control", "status", f"has not been heard for {_HEARD_S:g} s", answered=False)
     one.wait_until(lambda: all(watcher.status().alive.values()), 0.3)
     # What the engine says of its policy and of its work come on lines of their own.
     one.wait_until(lambda: not watcher.alive("engine") or _is_whole(watcher), _HEARD_S)
@@ -181,7 +183,7 @@ def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
         "down": ", ".join(name for name, alive in status.alive.items() if not alive) or "none",
         "instruction": status.instruction_line,
         "policy": f"{policy_line(status)}; gate {status.gate}",
-        "proof": ": ".join(filter(None, (status.proof, status.proof_detail))) or "unknown",
+        "proof": ": ".join(filter(None, (status.proof or "unknown", status.proof_detail))),
         "timing": f"grade {status.grade or 'not known yet'}, {timing_line(status)}",
         "refused": refusals_line(status),
         "limits": report.safety_digest,
@@ -199,14 +201,19 @@ def _outcome(one: Operator, options: argparse.Namespace, _run_dir: Path) -> str:
         )
         raise OperatorError("ota", "outcome", problem, answered=False)
     started_ns = time.monotonic_ns() - round(options.started_s_ago * 1e9)
-    success = options.outcome == "success"
-    one.tell_outcome(success, max(0, started_ns), instruction=options.instruction, reason=options.reason)
+    one.tell_outcome(
+        EpisodeOutcome(options.outcome),
+        max(0, started_ns),
+        score=options.score,
+        instruction=options.instruction,
+        reason=options.reason,
+    )
     update = one.watcher.update
     trial = f"; on probation: {printable(update.trial)}" if update is not None and update.trial else ""
     return f"told: {options.outcome}, of an attempt of {options.started_s_ago:g} s{trial}"
 
 
-def _settled(one: Operator, states: tuple[str, ...]) -> str:
+def _settled(one: Operator, states: tuple[ControlState, ...]) -> ControlState:
     """The state once it is one of `states`, or after a long while."""
     one.wait_until(lambda: one.watcher.control_state in states, _REST_S)
     return one.watcher.control_state

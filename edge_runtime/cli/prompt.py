@@ -164,7 +164,7 @@ class Prompt:
                 raise
             said = str(error)
         status = one.watcher.status()
-        if status.state != "ready" or one.stopped_by is not None:
+        if not status.state.may_be_armed or one.stopped_by is not None:
             return f"{said}; the robot is {self._state()}"
         one.arm()
         return f"{said}; armed: the robot moves"

@@ -25,23 +25,23 @@ from edge_runtime.cli.prompt import Prompt
 from edge_runtime.cli.typed import Typed, TypedLines
 from edge_runtime.cli.updates import Names, UpdateTold, update_line
 from edge_runtime.client.explanations import INTERVENTIONS, MISSED_TICKS, in_full
-from edge_runtime.client.operator import EpisodeResult, Operator
+from edge_runtime.client.operator import Operator
 from edge_runtime.client.status_lines import interventions_line, pair, refusals_line, timing_line
 from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
 from edge_runtime.contracts.messages import Asker
 from edge_runtime.contracts.text import printable
 from edge_runtime.drivers.registry import declaration_of
+from edge_runtime.evaluation.episodes import EpisodeResult
+from edge_runtime.evaluation.series import episodes
 from edge_runtime.ipc.bus import claim
 from edge_runtime.page import Page
 from edge_runtime.policies.processor import describe
 from edge_runtime.processes import BESIDE, CONTROL, HOLDING, PROCESSES
 
-_FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
 _COMES_UP_S = 60.0
 _LET_GO_S = 3.0
-_MOVES = ("active", "holding", "stopping", "retracting")
 _MANUAL = "no episodes are run. From another terminal: [instruct] with a sentence, then [arm]."
 _NO_SCENES = "the driver {!r} lays out no scenes, so " + _MANUAL
 _HOLD = (
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
     failure: EdgeError | None = None
     with contextlib.ExitStack() as stack:
         stack.enter_context(claim(run_dir, "run", "runs this robot"))
-        operator = stack.enter_context(Operator(run_dir, tells_outcomes=has_agent))
+        operator = stack.enter_context(Operator(run_dir))
         table = stack.enter_context(ProcessTable(config, run_dir, processes=processes, hold=hold))
         if interactive and typed is None:
             draws = console.is_terminal and not console.is_dumb_terminal
@@ -113,7 +113,14 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
                     while True:
                         operator.wait_until(lambda: False, _PAUSE_S)
                 else:
-                    for result in _episodes(operator, table, display, options):
+                    series = episodes(
+                        operator,
+                        itertools.count(options.seed),
+                        wanted=options.episodes,
+                        note=display.note,
+                        restart_control=lambda: table.restart(CONTROL),
+                    )
+                    for result in series:
                         seen.add(result)
                         operator.wait_until(lambda: False, _PAUSE_S)
                         if seen.enough:
@@ -261,54 +268,19 @@ def _next_scene(operator: Operator, seeds: Iterator[int]) -> str:
         OperatorError: the robot can't be disarmed, or its driver refuses.
     """
     watcher = operator.watcher
-    if watcher.control_state in _MOVES:
+    if watcher.control_state.is_armed:
         operator.disarm()
-        operator.wait_until(lambda: watcher.control_state not in _MOVES, _LET_GO_S)
+        operator.wait_until(lambda: not watcher.control_state.is_armed, _LET_GO_S)
     operator.lay_out(next(seeds), "eval")
     scene = watcher.scene
     return "" if scene is None else f"for this scene: {scene.instruction!r}, or {scene.swapped_instruction!r}"
 
 
-def _episodes(
-    operator: Operator, table: ProcessTable, display: LiveDisplay, options: argparse.Namespace
-) -> Iterator[EpisodeResult]:
-    seeds = itertools.count(options.seed)
-    failures = 0
-    done = 0
-    while options.episodes is None or done < options.episodes:
-        if operator.stopped_by is not None:
-            operator.wait_for_a_person(display.note)
-            display.note("armed by an operator: the run goes on with its next episode")
-        try:
-            result = operator.run_episode(next(seeds), "eval")
-        except OperatorError as error:
-            # A process that was just restarted may miss a request; one that never answers is an error.
-            if operator.stopped_by is not None:
-                continue
-            failures += 1
-            display.note(f"could not run an episode: {error}")
-            if failures >= _FAILURES_IN_A_ROW:
-                raise ProcessError(f"{failures} episodes in a row could not be run; the last time: {error}") from error
-            if error.request == "reset" and error.answered:
-                # After a stop that control did not command, the arm rests elsewhere than control holds it: only a
-                # control that starts afresh takes its command from the measurement.
-                table.restart(CONTROL)
-            operator.wait_until(lambda: False, _PAUSE_S)
-            continue
-        failures = 0
-        if result.outcome == "interrupted" and operator.stopped_by is not None:
-            # What a person cut short says nothing about the policy, and counts for nothing.
-            display.note(printable(f"■      {result.instruction}  {result.reason}  {result.elapsed_s:.1f} s", None))
-            continue
-        done += 1
-        yield result
-
-
 def _let_go(operator: Operator) -> None:
-    if operator.watcher.control_state in _MOVES:
+    if operator.watcher.control_state.is_armed:
         with contextlib.suppress(OperatorError):
             operator.disarm()
-            operator.wait_until(lambda: operator.watcher.control_state == "ready", _LET_GO_S)
+            operator.wait_until(lambda: operator.watcher.control_state.may_be_armed, _LET_GO_S)
 
 
 @contextlib.contextmanager

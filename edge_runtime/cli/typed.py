@@ -54,7 +54,7 @@ class TypedLines:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._text = ""
         self._waiting: deque[str] = deque()
-        self._before: list[object] | None = None
+        self._before: list[int | list[bytes | int]] | None = None
         self._is_over = False
 
     def __enter__(self) -> TypedLines:

@@ -8,10 +8,12 @@ it into what is typed.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from edge_runtime.contracts.messages import StopCause
+from edge_runtime.contracts.messages import ControlState, GateState, KernelReason, RequestResult, StopCause
 
 LOCAL_RUN_DIR = Path(".run")
 """Where `edge-runtime operator` looks by itself."""
@@ -44,18 +46,18 @@ def _wrong(meaning: str, next_step: str = "") -> Explanation:
     return Explanation(meaning, next_step, is_alarming=True)
 
 
-STATES: dict[str, Explanation] = {
-    "unknown": _wrong("no message from control for a second", "Is the robot's software running? See control's log."),
-    "silent": _wrong("control gets no usable feedback from the robot's driver", "Look at the driver's log."),
-    "ready": Explanation("not armed: follows no commands", "To start: [arm]."),
-    "active": Explanation("armed, following the policy"),
-    "holding": Explanation("armed, standing still, waiting for a plan of the policy"),
-    "stopping": Explanation("braking to rest"),
-    "retracting": Explanation("armed, moving back to its home posture"),
-    "fault": _wrong("stopped; a fault is latched", _GO_ON),
+STATES: dict[ControlState, Explanation] = {
+    ControlState.UNKNOWN: _wrong(
+        "control has not been heard for a second", "Is the robot's software running? See control's log."
+    ),
+    ControlState.SILENT: _wrong("control gets no usable feedback from the robot's driver", "Look at the driver's log."),
+    ControlState.READY: Explanation("not armed: follows no commands", "To start: [arm]."),
+    ControlState.ACTIVE: Explanation("armed, following the policy"),
+    ControlState.HOLDING: Explanation("armed, standing still, waiting for a plan of the policy"),
+    ControlState.STOPPING: Explanation("braking to rest"),
+    ControlState.RETRACTING: Explanation("armed, moving back to its home posture"),
+    ControlState.FAULT: _wrong("stopped; a fault is latched", _GO_ON),
 }
-"""Of `ControlState`, and "unknown"."""
-
 NO_TASK = Explanation(
     "armed, standing still without an instruction",
     "To let it move: [instruct], with a sentence. To end this: [disarm].",
@@ -74,55 +76,62 @@ STOPS: dict[StopCause, Explanation] = {
 }
 """Stops that only a person ends. Until then programs such as `edge-runtime run` wait."""
 
-REASONS: dict[str, Explanation] = {
-    "setpoint_none": Explanation("no plan to follow"),
-    "setpoint_shape": _wrong("a setpoint for another number of joints was refused"),
-    "setpoint_not_finite": _wrong("a setpoint that is no number was refused"),
-    "setpoint_stale": _wrong("a setpoint that was computed too long ago was refused"),
-    "setpoint_future": _wrong("a setpoint from the future was refused"),
-    "setpoint_sequence": _wrong("a repeated setpoint was refused"),
-    "setpoint_skipped": _wrong("setpoints are missing"),
-    "observation_stale": _wrong("the observation behind the plan is too old: the plan is not followed any further"),
-    "setpoint_step": _wrong("a setpoint too far from the robot's position was refused"),
-    "policy_lost": _wrong("the policy has given no plan for too long", "Look at the engine's log."),
-    "limit_position": Explanation("kept inside a joint's range"),
-    "limit_braking": Explanation("slowed to be able to stop inside its limits"),
-    "limit_velocity": Explanation("speed limited"),
-    "limit_acceleration": Explanation("acceleration smoothed"),
-    "limit_jerk": Explanation("jerk smoothed"),
-    "limit_geometry": Explanation("slowed or held near an obstacle, or near itself"),
-    "limit_tool_speed": Explanation("tool speed limited"),
-    "limit_speed_scale": Explanation("slowed to the speed that is allowed now"),
-    "limit_singularity": Explanation("slowed near a singular posture"),
-    "limit_gripper": Explanation("gripper smoothed"),
-    "policy_dead": _wrong("the policy's process has ended", "It is started again; see the engine's log."),
-    "policy_stalled": _wrong("the policy's process gives no sign of life", "See the engine's log."),
-    "policy_stuck": _wrong("the policy's process lives, but gives no new plans", "See the engine's log."),
-    "feedback_torn": Explanation("feedback could not be read in one tick: the last one was used"),
-    "feedback_shape": _fault("the driver reported another number of joints"),
-    "feedback_not_finite": _fault("the driver reported a position that is no number"),
-    "feedback_stale": _fault("the driver's feedback stopped coming"),
-    "feedback_future": _fault("the driver's feedback has a time stamp from the future"),
-    "feedback_sequence": _fault("the driver's feedback went back in number or time"),
-    "tracking_error": _fault("the robot was not where it was commanded to be: something holds or pushes it"),
-    "encoder_frozen": _fault("a joint's measured position stands still while it is commanded to move"),
-    "torque": _fault("a joint's torque was above its limit for too long"),
-    "force": _fault("the force at the tool was above its limit for too long"),
-    "stop_line": _fault("the stop line is or was open", STOPS[StopCause.STOP_LINE].next_step),
-    "driver_fault": _fault("the robot's driver reported a fault; its log says which"),
-    "operator_stop": _fault("stopped by an operator", _GO_ON),
-    "clock_backward": _fault("the clock of control went backward"),
-    "clock_gap": _fault(
+REASONS: dict[KernelReason, Explanation] = {
+    KernelReason.SETPOINT_NONE: Explanation("no plan to follow"),
+    KernelReason.SETPOINT_SHAPE: _wrong("a setpoint for another number of joints was refused"),
+    KernelReason.SETPOINT_NOT_FINITE: _wrong("a setpoint that is no number was refused"),
+    KernelReason.SETPOINT_STALE: _wrong("a setpoint that was computed too long ago was refused"),
+    KernelReason.SETPOINT_FUTURE: _wrong("a setpoint from the future was refused"),
+    KernelReason.SETPOINT_SEQUENCE: _wrong("a repeated setpoint was refused"),
+    KernelReason.SETPOINT_SKIPPED: _wrong("setpoints are missing"),
+    KernelReason.OBSERVATION_STALE: _wrong(
+        "the observation behind the plan is too old: the plan is not followed any further"
+    ),
+    KernelReason.SETPOINT_STEP: _wrong("a setpoint too far from the robot's position was refused"),
+    KernelReason.POLICY_LOST: _wrong("the policy has given no plan for too long", "Look at the engine's log."),
+    KernelReason.LIMIT_POSITION: Explanation("kept inside a joint's range"),
+    KernelReason.LIMIT_BRAKING: Explanation("slowed to be able to stop inside its limits"),
+    KernelReason.LIMIT_VELOCITY: Explanation("speed limited"),
+    KernelReason.LIMIT_ACCELERATION: Explanation("acceleration smoothed"),
+    KernelReason.LIMIT_JERK: Explanation("jerk smoothed"),
+    KernelReason.LIMIT_GEOMETRY: Explanation("slowed or held near an obstacle, or near itself"),
+    KernelReason.LIMIT_TOOL_SPEED: Explanation("tool speed limited"),
+    KernelReason.LIMIT_SPEED_SCALE: Explanation("slowed to the speed that is allowed now"),
+    KernelReason.LIMIT_SINGULARITY: Explanation("slowed near a singular posture"),
+    KernelReason.LIMIT_GRIPPER: Explanation("gripper smoothed"),
+    KernelReason.POLICY_DEAD: _wrong("the policy's process has ended", "It is started again; see the engine's log."),
+    KernelReason.POLICY_STALLED: _wrong("the policy's process gives no sign of life", "See the engine's log."),
+    KernelReason.POLICY_STUCK: _wrong("the policy's process lives, but gives no new plans", "See the engine's log."),
+    KernelReason.FEEDBACK_TORN: Explanation("feedback could not be read in one tick: the last one was used"),
+    KernelReason.FEEDBACK_SHAPE: _fault("the driver reported another number of joints"),
+    KernelReason.FEEDBACK_NOT_FINITE: _fault("the driver reported a position that is no number"),
+    KernelReason.FEEDBACK_STALE: _fault("the driver's feedback stopped coming"),
+    KernelReason.FEEDBACK_FUTURE: _fault("the driver's feedback has a time stamp from the future"),
+    KernelReason.FEEDBACK_SEQUENCE: _fault("the driver's feedback went back in number or time"),
+    KernelReason.TRACKING_ERROR: _fault("the robot was not where it was commanded to be: something holds or pushes it"),
+    KernelReason.ENCODER_FROZEN: _fault("a joint's measured position stands still while it is commanded to move"),
+    KernelReason.TORQUE: _fault("a joint's torque was above its limit for too long"),
+    KernelReason.FORCE: _fault("the force at the tool was above its limit for too long"),
+    KernelReason.STOP_LINE: _fault("the stop line is or was open", STOPS[StopCause.STOP_LINE].next_step),
+    KernelReason.DRIVER_FAULT: _fault("the robot's driver reported a fault; its log says which"),
+    KernelReason.OPERATOR_STOP: _fault("stopped by an operator", _GO_ON),
+    KernelReason.CLOCK_BACKWARD: _fault("the clock of control went backward"),
+    KernelReason.CLOCK_GAP: _fault(
         "control did not run for longer than the driver's watchdog allows, and the driver stopped by itself",
         "See `edge-runtime check` for this machine's timing. To continue: [reset], then [arm].",
     ),
-    "hold_timeout": Explanation("no plan came for a long time, so the robot was disarmed", "To continue: [arm]."),
-    "retract_timeout": _wrong("did not reach its home posture in time, and was disarmed where it is"),
-    "internal": _fault("the safety kernel found its own state contradictory", "Restart control, and please report it."),
+    KernelReason.HOLD_TIMEOUT: Explanation(
+        "no plan came for a long time, so the robot was disarmed", "To continue: [arm]."
+    ),
+    KernelReason.RETRACT_TIMEOUT: _wrong("did not reach its home posture in time, and was disarmed where it is"),
+    KernelReason.INTERNAL: _fault(
+        "the safety kernel found its own state contradictory", "Restart control, and please report it."
+    ),
 }
 """Of the safety kernel: why a command differs from what the policy asked for, or why the robot has stopped."""
 
 ANSWERS: dict[str, Explanation] = {
+    RequestResult.FAILED.value: Explanation("control could not do it"),
     "refused_state": Explanation("that is not possible from the state it is in"),
     "refused_feedback": Explanation(
         "the driver's feedback is missing, stale or malformed", "Look at the driver's log."
@@ -182,18 +191,18 @@ ANSWERS: dict[str, Explanation] = {
 }
 """Refusals of requests of an operator."""
 
-IN_STATE: dict[tuple[str, str], str] = {
-    ("arm", "silent"): "Control receives no feedback from the driver: look at the driver's log.",
-    ("arm", "fault"): "A fault is latched. To continue: [reset], then [arm].",
-    ("arm", "holding"): "It is armed already.",
-    ("arm", "active"): "It is armed already, and moving.",
-    ("arm", "stopping"): "It is coming to rest: ask again.",
-    ("reset", "silent"): "Control receives no feedback from the driver: look at the driver's log.",
-    ("reset", "ready"): "There is nothing to reset. To start: [arm].",
-    ("reset", "stopping"): "It is coming to rest: ask again.",
-    ("reset", "holding"): "There is nothing to reset.",
-    ("reset", "active"): "There is nothing to reset.",
-    ("disarm", "fault"): "It is not armed.",
+IN_STATE: dict[tuple[str, ControlState], str] = {
+    ("arm", ControlState.SILENT): "Control hears no robot: look at the driver's log.",
+    ("arm", ControlState.FAULT): "A fault is latched. To continue: [reset], then [arm].",
+    ("arm", ControlState.HOLDING): "It is armed already.",
+    ("arm", ControlState.ACTIVE): "It is armed already, and moving.",
+    ("arm", ControlState.STOPPING): "It is coming to rest: ask again.",
+    ("reset", ControlState.SILENT): "Control hears no robot: look at the driver's log.",
+    ("reset", ControlState.READY): "There is nothing to reset. To start: [arm].",
+    ("reset", ControlState.STOPPING): "It is coming to rest: ask again.",
+    ("reset", ControlState.HOLDING): "There is nothing to reset.",
+    ("reset", ControlState.ACTIVE): "There is nothing to reset.",
+    ("disarm", ControlState.FAULT): "It is not armed.",
 }
 """What the refusal of a request in a state means to who asked; keyed request, state."""
 
@@ -221,18 +230,18 @@ MESSAGES: dict[str, Explanation] = {
 }
 """Refusals of messages between the robot's processes."""
 
-GATES: dict[str, Explanation] = {
-    "cautious": _wrong("not sure: moves slower"),
-    "asking": _wrong(
+GATES: dict[GateState, Explanation] = {
+    GateState.CAUTIOUS: _wrong("not sure: moves slower"),
+    GateState.ASKING: _wrong(
         "was unsure: the robot holds and asks for help, until it has been sure for a while or is answered",
         "To answer: [resume], or another instruction; a run's next one answers too.",
     ),
-    "escalated": _wrong(
+    GateState.ESCALATED: _wrong(
         "unsure for too long: disarmed, waits for an answer",
         "To answer: [resume], or another instruction, then [arm]; a run's next episode does both.",
     ),
 }
-"""Of `GateState`, where the policy's confidence keeps the robot from full speed."""
+"""Where the policy's confidence keeps the robot from full speed."""
 
 INTERVENTIONS = (
     "An intervention is a tick in which the safety kernel changed what the policy asked for, nearly always by "
@@ -259,7 +268,7 @@ def as_typed_here(words: str) -> str:
     return _IN_FULL.sub(lambda found: _TYPED_HERE.get(found[1], f"`{found[1]}`"), words)
 
 
-def explain(name: str, table: dict[str, Explanation]) -> str:
+def explain(name: str, table: Mapping[Any, Explanation]) -> str:
     """A name with its meaning; the name alone where the table lacks it."""
     known = table.get(name)
     return name if known is None else f"{name}: {known.meaning}"

@@ -7,7 +7,6 @@ name of that process. Nothing here reaches the robot but through control.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,66 +17,33 @@ from typing import IO
 
 from edge_runtime.client.explanations import STOPS, in_full, refused_because
 from edge_runtime.client.status import Watcher
-from edge_runtime.client.status_lines import next_step, why_interrupted
+from edge_runtime.client.status_lines import next_step
 from edge_runtime.contracts.engine_status import InstructionAnswer
-from edge_runtime.contracts.errors import OperatorError, ProcessError
+from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import (
+    MAX_EPISODE_REASON_CHARS,
     Asker,
-    ChunkReceipt,
-    GateState,
+    EpisodeEnded,
+    EpisodeJudge,
+    EpisodeOutcome,
+    EpisodeStarted,
     Message,
     OperatorCommand,
     OperatorKind,
+    RequestResult,
     SceneCommand,
-    SceneStatus,
     StopCause,
 )
-from edge_runtime.contracts.topics import EPISODE, OPERATOR, SCENE_COMMAND
-from edge_runtime.contracts.updates import MAX_WORDS_CHARS, EpisodeOutcome
+from edge_runtime.contracts.topics import EPISODE_ENDED, EPISODE_STARTED, OPERATOR, SCENE_COMMAND
 from edge_runtime.ipc.bus import Sender, claim, is_claimed
 
 _REPEAT_S = (0.002, 0.05)
 """First and longest pause between two sendings: the first ones are lost while the connection is made."""
 _LISTEN_S = 0.02
 _ANSWER_TIMEOUT_S = 5.0
-_OUTCOME_SAID_S = 2.0
-_ARMED = ("active", "holding", "stopping", "retracting")
-_GRANTED = ("ok", "done", InstructionAnswer.FOLLOWED.value)
+_SAID_S = 2.0
+_GRANTED = ("ok", RequestResult.DONE.value, InstructionAnswer.FOLLOWED.value)
 _CLAIM = "instructions"
-
-
-@dataclass(frozen=True)
-class EpisodeResult:
-    """How one episode went.
-
-    Attributes:
-        outcome: "success" or "failed" as the scene judged it, "interrupted" when the arm was disarmed in between,
-            "timeout" when nothing was decided in time, "refused_unreadable" when the policy can't read the instruction.
-        elapsed_s: on the plant's clock.
-        interventions: ticks in which the safety kernel altered or refused a setpoint.
-        trace_digest: of the commanded motion, in lockstep.
-        receipts: of the chunks that control dealt with meanwhile.
-        bundles: digests of those whose plans were followed, more than one where a change came in between.
-        ended_ns: when that was seen, on the monotonic clock.
-    """
-
-    seed: int
-    split: str
-    swapped: bool
-    instruction: str
-    outcome: str
-    reason: str
-    elapsed_s: float
-    interventions: int
-    trace_digest: str
-    receipts: tuple[ChunkReceipt, ...]
-    bundles: tuple[str, ...] = ()
-    ended_ns: int = 0
-
-    @property
-    def success(self) -> bool:
-        """Whether the task that was laid out got done."""
-        return self.outcome == "success"
 
 
 @dataclass(frozen=True)
@@ -97,7 +63,6 @@ class Operator:
         answer_timeout_s: how long a process may take to answer a request.
         asker: whether a person asks, or a program on its own. A program that was told to by a person, just now and for
             this one request, asks as a person.
-        tells_outcomes: tell the update agent how each of `run_episode`'s ended; not in virtual time, which it has not.
 
     Raises:
         ProcessError: the robot belongs to another user.
@@ -110,16 +75,14 @@ class Operator:
         answer_timeout_s: float = _ANSWER_TIMEOUT_S,
         *,
         asker: Asker = Asker.PROGRAM,
-        tells_outcomes: bool = False,
     ) -> None:
-        self._run_dir = run_dir
+        self.run_dir = self._run_dir = run_dir
         self._asker = asker
-        self._claim: IO[bytes] | None = None
         self._commands = Sender(OPERATOR, run_dir)
         self._scenes = Sender(SCENE_COMMAND, run_dir)
-        self._outcomes = Sender(EPISODE, run_dir)
-        self._tells_outcomes = tells_outcomes
-        self._untold: EpisodeOutcome | None = None
+        self._starts = Sender(EPISODE_STARTED, run_dir)
+        self._ends = Sender(EPISODE_ENDED, run_dir)
+        self._said: dict[EpisodeStarted | EpisodeEnded, float] = {}
         self.watcher = Watcher(run_dir)
         self.on_wait = on_wait
         self._answer_timeout_s = answer_timeout_s
@@ -138,16 +101,21 @@ class Operator:
         while (cause := self.stopped_by) is not None:
             words = self._way_on(cause)
             # While it comes to rest, or control comes back, nothing new is known.
-            if words != told and (not told or self.watcher.control_state in ("fault", "ready")):
+            if words != told and (not told or self._is_at_rest()):
                 tell(words)
                 told = words
             self.wait_until(lambda: self.stopped_by is None, 0.2)
 
     def _way_on(self, cause: StopCause) -> str:
         status = self.watcher.status()
-        is_known = status.state in ("fault", "ready")
-        step = next_step(status, self._run_dir) if is_known else in_full(STOPS[cause].next_step, self._run_dir)
+        step = (
+            next_step(status, self._run_dir) if self._is_at_rest() else in_full(STOPS[cause].next_step, self._run_dir)
+        )
         return f"{STOPS[cause].meaning}. {step}"
+
+    def _is_at_rest(self) -> bool:
+        state = self.watcher.control_state
+        return state.may_be_armed or state.is_latched
 
     def lay_out(self, seed: int, split: str) -> None:
         """Simulation only: put the arm home and the scene of `seed` on the table."""
@@ -218,22 +186,76 @@ class Operator:
         """Write the last seconds of control to a file, as after a trip."""
         self._ask_control(OperatorKind.RECORD)
 
-    def tell_outcome(self, success: bool, started_ns: int, *, instruction: str = "", reason: str = "") -> None:
+    def episode_started(self, instruction: str, started_ns: int) -> EpisodeStarted:
+        """Say that an attempt at a task begins, to whoever hears it; while this object listens, again for a moment.
+
+        Args:
+            started_ns: on the robot's clock.
+        """
+        started = EpisodeStarted(id=self._next_id(), started_ns=started_ns, instruction=instruction)
+        self._said[started] = time.monotonic() + _SAID_S
+        return started
+
+    def episode_ended(
+        self,
+        outcome: EpisodeOutcome,
+        ended_ns: int,
+        *,
+        started: EpisodeStarted,
+        judge: EpisodeJudge,
+        reason: str = "",
+        bundle: str = "",
+    ) -> EpisodeEnded:
+        """Say how an attempt ended, as `episode_started`; to the update agent until it has heard it."""
+        ended = EpisodeEnded(
+            id=self._next_id(),
+            episode=started.id,
+            started_ns=started.started_ns,
+            ended_ns=max(started.started_ns, ended_ns),
+            outcome=outcome,
+            judge=judge,
+            instruction=started.instruction,
+            reason=reason[:MAX_EPISODE_REASON_CHARS],
+            bundle=bundle,
+        )
+        self._said.pop(started, None)
+        self._said[ended] = time.monotonic() + _SAID_S
+        return ended
+
+    def tell_outcome(
+        self,
+        outcome: EpisodeOutcome,
+        started_ns: int,
+        *,
+        score: float | None = None,
+        instruction: str = "",
+        reason: str = "",
+    ) -> None:
         """Tell the update agent how an attempt that has just ended went: what a bundle on probation is judged by.
 
         Args:
             started_ns: when it began, on the monotonic clock.
+            score: how well it went, 0 to 1.
 
         Raises:
             OperatorError: no agent has received it.
         """
-        outcome = self._outcome(success, started_ns, time.monotonic_ns(), instruction, reason)
+        ended = EpisodeEnded(
+            id=self._next_id(),
+            started_ns=started_ns,
+            ended_ns=time.monotonic_ns(),
+            outcome=outcome,
+            judge=EpisodeJudge.PERSON if self._asker is Asker.PERSON else EpisodeJudge.PROGRAM,
+            score=score,
+            instruction=instruction,
+            reason=reason,
+        )
 
         def answer() -> _Answered | None:
             update = self.watcher.update
-            return _Answered("ok") if update is not None and update.outcome_heard >= outcome.id else None
+            return _Answered("ok") if update is not None and update.outcome_heard >= ended.id else None
 
-        self._request(self._outcomes, outcome, "ota", "outcome", answer)
+        self._request(self._ends, ended, "ota", "outcome", answer)
 
     def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Listen until `condition` holds; whether it did within `timeout_s`."""
@@ -254,117 +276,18 @@ class Operator:
         for process in ("driver", "engine", "control"):
             if not self.wait_until(partial(watcher.alive, process), timeout_s):
                 raise OperatorError(process, "get ready", f"did not come up within {timeout_s:.0f} s", answered=False)
-        self.wait_until(lambda: watcher.control_state != "unknown", timeout_s)
+        self.wait_until(lambda: watcher.control_state.is_known, timeout_s)
         if self._asker is Asker.PROGRAM and (cause := self.stopped_by) is not None:
             problem = f"was {self._way_on(cause)}"
             raise OperatorError("control", "get ready", problem, answered=True)
-        if watcher.control_state in _ARMED:
+        if watcher.control_state.is_armed:
             self.disarm()
-        self.wait_until(lambda: watcher.control_state not in _ARMED, _ANSWER_TIMEOUT_S)
-        if watcher.control_state == "fault":
+        self.wait_until(lambda: not watcher.control_state.is_armed, _ANSWER_TIMEOUT_S)
+        if watcher.control_state.is_latched:
             self.reset()
-        if not self.wait_until(lambda: watcher.control_state == "ready", timeout_s):
+        if not self.wait_until(lambda: watcher.control_state.may_be_armed, timeout_s):
             problem = f"is {watcher.control_state}, not ready"
-            raise OperatorError("control", "get ready", problem, answered=watcher.control_state != "unknown")
-
-    def run_episode(self, seed: int, split: str, *, swapped: bool = False, timeout_s: float = 60.0) -> EpisodeResult:
-        """Lay out, instruct, arm, watch until the scene is decided, disarm.
-
-        From here until `close` the run's folder says that this program instructs the policy, see `gives_instructions`.
-
-        Args:
-            swapped: give the instruction that fits the scene but means another object.
-            timeout_s: real time after which the episode is given up.
-
-        Raises:
-            OperatorError: a request was refused or not answered.
-        """
-        watcher = self.watcher
-        if self._claim is None:
-            # Two who do are a person's choice; the folder says it once.
-            with contextlib.suppress(ProcessError):
-                self._claim = claim(self._run_dir, _CLAIM, "gives instructions")
-        self.wait_ready()
-        self.lay_out(seed, split)
-        scene = self._scene()
-        instruction = scene.swapped_instruction if swapped else scene.instruction
-        interventions_before = watcher.interventions
-        watcher.receipts.clear()
-        started_ns = time.monotonic_ns()
-        outcome, reason = self._attempt(instruction, timeout_s)
-        ended_ns, bundles = time.monotonic_ns(), tuple(watcher.followed)
-        if self._tells_outcomes and not swapped and self._says_something(outcome):
-            self._untold = self._outcome(outcome == "success", started_ns, ended_ns, instruction, reason)
-        if watcher.control_state in _ARMED:
-            self.disarm()
-            self.wait_until(lambda: watcher.control_state not in _ARMED, _ANSWER_TIMEOUT_S)
-        scene = self._scene()
-        return EpisodeResult(
-            seed=seed,
-            split=split,
-            swapped=swapped,
-            instruction=instruction,
-            outcome=outcome,
-            reason=reason,
-            elapsed_s=scene.elapsed_s,
-            interventions=watcher.interventions - interventions_before,
-            trace_digest=scene.trace_digest,
-            receipts=tuple(watcher.receipts),
-            bundles=bundles,
-            ended_ns=ended_ns,
-        )
-
-    def _attempt(self, instruction: str, timeout_s: float) -> tuple[str, str]:
-        """Instruct, arm and watch: how it ended, and why. What the policy can't read is an attempt that failed."""
-        try:
-            self.instruct(instruction)
-        except OperatorError as error:
-            if error.answer == InstructionAnswer.REFUSED_UNREADABLE.value:
-                engine = self.watcher.engine
-                self.watcher.followed.clear()
-                return error.answer, engine.detail if engine is not None else str(error)
-            # A policy that reads none is started by arming alone.
-            if error.answer != InstructionAnswer.READS_NONE.value:
-                raise
-        self.arm()
-        # Reports from before the answer are of the episode before.
-        self.watcher.followed.clear()
-        return self._watch(timeout_s)
-
-    def _says_something(self, outcome: str) -> bool:
-        """Whether it says something about the policy: an episode that a person or a fault cut short does not."""
-        report = self.watcher.report
-        return outcome != "interrupted" or (report is not None and report.gate is GateState.ESCALATED)
-
-    def _outcome(self, success: bool, started_ns: int, ended_ns: int, instruction: str, reason: str) -> EpisodeOutcome:
-        return EpisodeOutcome(
-            id=self._next_id(),
-            started_ns=started_ns,
-            ended_ns=ended_ns,
-            success=success,
-            instruction=instruction[:MAX_WORDS_CHARS],
-            reason=reason[:MAX_WORDS_CHARS],
-        )
-
-    def _scene(self) -> SceneStatus:
-        scene = self.watcher.scene
-        if scene is None:
-            raise OperatorError("driver", "look at the scene", "has not said anything yet", answered=False)
-        return scene
-
-    def _watch(self, timeout_s: float) -> tuple[str, str]:
-        watcher = self.watcher
-        if not self.wait_until(lambda: watcher.control_state in _ARMED, 1.0):
-            return "interrupted", f"{why_interrupted(watcher.status())} right after arming"
-        deadline_s = time.monotonic() + timeout_s
-        while time.monotonic() < deadline_s:
-            scene = watcher.scene
-            if scene is not None and scene.outcome != "running":
-                return scene.outcome, scene.reason
-            if watcher.control_state not in _ARMED:
-                return "interrupted", why_interrupted(watcher.status())
-            self._listen()
-        return "timeout", f"undecided after {timeout_s:.0f} s"
+            raise OperatorError("control", "get ready", problem, answered=watcher.control_state.is_known)
 
     def _ask_control(self, kind: OperatorKind) -> str:
         command = self._command(kind)
@@ -421,28 +344,27 @@ class Operator:
         if self._instruction is not None and engine is not None and engine.answer is InstructionAnswer.NONE:
             # An engine that was started again knows no instruction; under the same number it is the same request.
             self._commands.send(self._instruction)
-        self._say_outcome()
+        self._say_episodes()
         if self.on_wait is not None:
             self.on_wait()
 
-    def _say_outcome(self) -> None:
-        """Again and again until it is heard: the agent may be coming back. For a while: nothing waits for it."""
-        outcome, update = self._untold, self.watcher.update
-        if outcome is None:
-            return
-        is_heard = update is not None and update.outcome_heard >= outcome.id
-        if is_heard or time.monotonic_ns() - outcome.ended_ns > _OUTCOME_SAID_S * 1e9:
-            self._untold = None
-        else:
-            self._outcomes.send(outcome)
+    def _say_episodes(self) -> None:
+        """Again and again until the update agent has heard it: it may be coming back. For a while: nothing waits."""
+        now_s, update = time.monotonic(), self.watcher.update
+        for message, until_s in list(self._said.items()):
+            is_end = isinstance(message, EpisodeEnded)
+            is_heard = is_end and update is not None and update.outcome_heard >= message.id
+            if is_heard or now_s > until_s:
+                del self._said[message]
+            else:
+                (self._ends if is_end else self._starts).send(message)
 
     def close(self) -> None:
         """Leave; the robot stays as it is."""
-        if self._claim is not None:
-            self._claim.close()
         self._commands.close()
         self._scenes.close()
-        self._outcomes.close()
+        self._starts.close()
+        self._ends.close()
         self.watcher.close()
 
     def __enter__(self) -> Operator:
@@ -450,6 +372,15 @@ class Operator:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def claim_instructions(run_dir: Path) -> IO[bytes]:
+    """Say in the run's folder that whoever holds this gives the instructions, see `gives_instructions`.
+
+    Raises:
+        ProcessError: somebody does already.
+    """
+    return claim(run_dir, _CLAIM, "gives instructions")
 
 
 def gives_instructions(run_dir: Path) -> bool:

@@ -16,8 +16,12 @@ from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
 from edge_runtime.contracts.golden import ProofVerdict
 from edge_runtime.contracts.messages import (
     ChunkReceipt,
+    ControlState,
+    GateState,
     Heartbeat,
+    KernelReason,
     Message,
+    PolicyState,
     ReducedSpeed,
     SafetyReport,
     SceneStatus,
@@ -63,23 +67,23 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `chunk_age_ms`, `plan_left_ms`: of the chunk that is followed. `verdicts`: reasons of the safety kernel in the last
     two seconds. `interventions`: ticks in which it altered or refused a setpoint. `refusals`: by process, topic and
     kind. `alive`: whether each process has been heard in the last second. `gate`: where the confidence gate stands,
-    with the `confidence` of the newest chunk; "asking" and "escalated" wait for a person. `policy`: alive, dead,
-    stalled or stuck, as the control loop sees it, or none. `speed_scale`: of the joints' velocity limits, in force.
+    with the `confidence` of the newest chunk. `policy`: as the control loop sees it. `speed_scale`: of the joints'
+    velocity limits, in force.
     `grade`: of this machine's timing, empty before it is known, `grade_speed_scale` what it leaves of those limits.
     `reduced`: reduced-speed mode, None while it is off. `faults`: latched in the kernel. `stopped_by`: what only a
     person can end. `ticks_watched`: of the control loop, while `interventions` were counted. `plans_taken`: by control
     since its start.
     `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `proof`: whether
-    it does on this machine what it was trained to, a `ProofVerdict`, empty before the engine has said so, with its
-    `proof_detail`. `cannot_act`: why the policy may not act here, so that nobody can arm the robot; empty where it may,
-    or that is not known yet. `update`: what the update agent says, None where it has been silent for a second.
+    it does on this machine what it was trained to, None before the engine has said so, with its `proof_detail`.
+    `cannot_act`: why the policy may not act here, so that nobody can arm the robot; empty where it may, or that is not
+    known yet. `update`: what the update agent says, None where it has not been heard for a second.
     """
 
     instruction: str
     instruction_refused: str
     instruction_problem: str
-    state: str
-    verdicts: tuple[str, ...]
+    state: ControlState
+    verdicts: tuple[KernelReason, ...]
     interventions: int
     refusals: dict[str, int]
     alive: dict[str, bool]
@@ -96,20 +100,20 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     elapsed_s: float
     seed: int | None
-    gate: str
+    gate: GateState
     confidence: float | None
-    policy: str
+    policy: PolicyState
     speed_scale: float | None
     grade: str
     grade_speed_scale: float
     reduced: ReducedSpeed | None
-    faults: tuple[str, ...]
+    faults: tuple[KernelReason, ...]
     stopped_by: StopCause | None
     ticks_watched: int
     plans_taken: int
     bundle: str
     standby: str
-    proof: str
+    proof: ProofVerdict | None
     proof_detail: str
     cannot_act: str
     update: UpdateStatus | None
@@ -124,7 +128,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def without_policy(self) -> bool:
         """Whether control follows no policy, and only holds."""
-        return self.policy == "none"
+        return self.policy is PolicyState.NONE
 
     @property
     def refused(self) -> int:
@@ -145,7 +149,7 @@ class Watcher:
         self._subscriber = Subscriber(_TOPICS, run_dir)
         self._heard_s: dict[str, float] = {}
         self._refusals: dict[tuple[str, int], dict[str, int]] = {}
-        self._verdicts: dict[str, float] = {}
+        self._verdicts: dict[KernelReason, float] = {}
         self._report_s = -ALIVE_S
         self.report: SafetyReport | None = None
         self.scene: SceneStatus | None = None
@@ -206,11 +210,11 @@ class Watcher:
         return self._update if self.alive("ota") else None
 
     @property
-    def control_state(self) -> str:
-        """State of the safety kernel, "unknown" when no message from control for a second."""
+    def control_state(self) -> ControlState:
+        """State of the safety kernel, `UNKNOWN` when control has not been heard for a second."""
         if self.report is None or time.monotonic() - self._report_s >= ALIVE_S:
-            return "unknown"
-        return self.report.state.value
+            return ControlState.UNKNOWN
+        return self.report.state
 
     @property
     def refusals(self) -> dict[str, int]:
@@ -224,14 +228,14 @@ class Watcher:
         return sums
 
     def _expected(self) -> tuple[Process, ...]:
-        holds = self.report is not None and self.report.policy == "none"
+        holds = self.report is not None and self.report.policy is PolicyState.NONE
         return HOLDING if holds else PROCESSES
 
     def status(self) -> Status:
         """Everything at this moment."""
         now_s = time.monotonic()
         report, scene, engine = self.report, self.scene, self.engine
-        beat, control = self.heartbeats.get("engine"), self.heartbeats.get("control")
+        beat = self.heartbeats.get("engine")
         gauges = beat.gauges if beat is not None else {}
         refused = engine is not None and engine.answer is InstructionAnswer.REFUSED_UNREADABLE
         reads_none = engine is not None and engine.answer is InstructionAnswer.READS_NONE
@@ -259,9 +263,9 @@ class Watcher:
             reason=scene.reason if scene is not None else "",
             elapsed_s=scene.elapsed_s if scene is not None else 0.0,
             seed=scene.seed if scene is not None else None,
-            gate=report.gate.value if report is not None else "",
+            gate=report.gate if report is not None else GateState.OFF,
             confidence=report.confidence if report is not None else None,
-            policy=report.policy if report is not None else "",
+            policy=report.policy if report is not None else PolicyState.UNKNOWN,
             speed_scale=report.speed_scale if report is not None else None,
             grade=report.grade if report is not None else "",
             grade_speed_scale=report.grade_speed_scale if report is not None else 1.0,
@@ -269,10 +273,10 @@ class Watcher:
             faults=report.faults if report is not None else (),
             stopped_by=report.stopped_by if report is not None else None,
             ticks_watched=self._ticks_watched,
-            plans_taken=control.counters.get("chunks_accepted", 0) if control is not None else 0,
+            plans_taken=report.chunks_taken if report is not None else 0,
             bundle=self._bundle(),
             standby=self.policy.standby if self.policy is not None else "",
-            proof=self._proof.proof.value if self._proof is not None else "",
+            proof=self._proof.proof if self._proof is not None else None,
             proof_detail=self._proof.proof_detail if self._proof is not None else "",
             cannot_act=self._why_it_cannot_act(),
             update=self.update,

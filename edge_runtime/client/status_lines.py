@@ -19,10 +19,14 @@ from edge_runtime.client.explanations import (
     in_full,
 )
 from edge_runtime.client.status import Status
+from edge_runtime.contracts.messages import ControlState, GateState, KernelReason, PolicyState
 
 _SHOWN = 3
-_AT_WORK = ("active", "holding", "stopping", "retracting", "fault")
-_DEAD = ("dead", "stalled", "stuck")
+_LOST = {
+    PolicyState.DEAD: KernelReason.POLICY_DEAD,
+    PolicyState.STALLED: KernelReason.POLICY_STALLED,
+    PolicyState.STUCK: KernelReason.POLICY_STUCK,
+}
 _NO_MEANING = Explanation("")
 
 
@@ -41,13 +45,13 @@ def state_line(status: Status) -> str:
     if _is_starting(status):
         return "unknown: no message from control yet"
     causes = [explain(fault, REASONS) for fault in status.faults]
-    if status.state == "unknown":
+    if not status.state.is_known:
         causes = []
     elif not causes and status.stopped_by is not None:
         causes = [f"{status.stopped_by.value}: {STOPS[status.stopped_by].meaning}"]
     if causes:
         return f"{status.state} ({'; '.join(causes)})"
-    if status.without_policy and status.state == "holding":
+    if status.without_policy and status.state is ControlState.HOLDING:
         return f"{status.state}: {HOLDS.meaning}"
     if _has_no_task(status):
         return f"{status.state}: {NO_TASK.meaning}"
@@ -56,21 +60,23 @@ def state_line(status: Status) -> str:
 
 def _has_no_task(status: Status) -> bool:
     """Whether it would move, and nobody has told it what to do, or in words that it can't read."""
-    return status.state == "holding" and not status.instruction and status.alive.get("engine", False)
+    return status.state is ControlState.HOLDING and not status.instruction and status.alive.get("engine", False)
 
 
 def _cannot_be_armed(status: Status) -> bool:
     """Whether a person who armed it now would be refused for its policy's sake."""
-    return status.state == "ready" and bool(status.cannot_act)
+    return status.state.may_be_armed and bool(status.cannot_act)
 
 
 def why_interrupted(status: Status) -> str:
     """The state of a robot that has just ceased to be armed, with what the kernel or the gate gave as a reason."""
     if status.faults or status.stopped_by is not None:
         return state_line(status)
-    if status.gate == "escalated":
+    if status.gate is GateState.ESCALATED:
         return f"{status.state} (policy {GATES[status.gate].meaning})"
-    causes = [explain(name, REASONS) for name in status.verdicts if name == "hold_timeout" or _is_alarming(name)]
+    causes = [
+        explain(name, REASONS) for name in status.verdicts if name is KernelReason.HOLD_TIMEOUT or _is_alarming(name)
+    ]
     return f"{status.state} ({'; '.join(causes)})" if causes else state_line(status)
 
 
@@ -78,32 +84,32 @@ def next_step(status: Status, run_dir: Path | None = None) -> str:
     """What a person can do now; empty where the robot is at work, or on its way, and wants nothing."""
     if _is_starting(status):
         return ""
-    if status.state == "fault" and status.stopped_by is not None and status.stopped_by.value in status.faults:
+    if status.state.is_latched and status.stopped_by is not None and status.stopped_by.value in status.faults:
         step = STOPS[status.stopped_by].next_step
-    elif status.state == "fault":
-        steps = [REASONS.get(fault, _NO_MEANING).next_step for fault in status.faults]
-        step = next(filter(None, steps), STATES["fault"].next_step)
+    elif status.state.is_latched:
+        steps = [REASONS[fault].next_step for fault in status.faults]
+        step = next(filter(None, steps), STATES[status.state].next_step)
     elif _cannot_be_armed(status):
         step = f"It can't be armed: {status.cannot_act}. `edge-runtime check` says what to change."
-    elif status.stopped_by is not None and status.state == "ready":
+    elif status.stopped_by is not None and status.state.may_be_armed:
         step = "To continue: [arm]."
     elif status.gate in GATES and GATES[status.gate].next_step:
         step = GATES[status.gate].next_step
     elif _has_no_task(status):
         step = NO_TASK.next_step
     else:
-        step = STATES.get(status.state, _NO_MEANING).next_step
+        step = STATES[status.state].next_step
     return in_full(step, run_dir)
 
 
 def wants_a_person(status: Status) -> bool:
     """Whether the robot does nothing before a person has done something: what a display must not hide."""
-    waits = status.stopped_by is not None or _cannot_be_armed(status) or status.gate in ("asking", "escalated")
-    return waits or (STATES.get(status.state, _NO_MEANING).is_alarming and not _is_starting(status))
+    waits = status.stopped_by is not None or _cannot_be_armed(status) or status.gate.waits_for_person
+    return waits or (STATES[status.state].is_alarming and not _is_starting(status))
 
 
 def _is_starting(status: Status) -> bool:
-    return status.state == "unknown" and not status.ticks
+    return not status.state.is_known and not status.ticks
 
 
 def plan_line(status: Status) -> str:
@@ -126,7 +132,7 @@ def speed_line(status: Status) -> str:
         tool_m_s = status.reduced.tool_speed_max_m_s
         limit = f"{status.reduced.speed_scale:.0%}" if tool_m_s is None else f"{tool_m_s:g} m/s at the tool"
         causes.append(f"reduced to {limit} by an operator")
-    if status.gate == "cautious":
+    if status.gate is GateState.CAUTIOUS:
         causes.append("slower while the policy is not sure")
     if status.grade:
         allows = "" if status.grade_speed_scale >= 1.0 else f" allows {status.grade_speed_scale:.0%}"
@@ -140,28 +146,29 @@ def policy_line(status: Status) -> str:
     confidence = f"confidence of its newest plan {number(status.confidence, '', 2).strip()}"
     if status.without_policy:
         return "none is run"
-    if status.policy in _DEAD:
-        return f"{REASONS[f'policy_{status.policy}'].meaning}; {confidence}"
+    if status.policy.is_lost:
+        return f"{REASONS[_LOST[status.policy]].meaning}; {confidence}"
     if status.cannot_act:
         return f"can't act here: {status.cannot_act}; {confidence}"
     gate = GATES.get(status.gate)
-    return f"{gate.meaning if gate is not None else status.policy or 'unknown'}; {confidence}"
+    return f"{gate.meaning if gate is not None else status.policy}; {confidence}"
 
 
 def verdicts_line(status: Status) -> str:
     """What the safety kernel changed in the last two seconds, in words."""
-    names = [name for name in status.verdicts if name != "setpoint_none"] or status.verdicts
-    words = [REASONS[name].meaning if name in REASONS else name for name in names]
+    names = [name for name in status.verdicts if name is not KernelReason.SETPOINT_NONE] or status.verdicts
+    words = [REASONS[name].meaning for name in names]
     return ", ".join(words) or "nothing"
 
 
 def is_alarmed(status: Status) -> bool:
     """Whether one of the verdicts is no part of ordinary work; a robot that is not armed works at nothing."""
-    return status.state in _AT_WORK and any(map(_is_alarming, status.verdicts))
+    is_at_work = status.state.is_armed or status.state.is_latched
+    return is_at_work and any(map(_is_alarming, status.verdicts))
 
 
-def _is_alarming(reason: str) -> bool:
-    return REASONS.get(reason, _NO_MEANING).is_alarming
+def _is_alarming(reason: KernelReason) -> bool:
+    return REASONS[reason].is_alarming
 
 
 def interventions_line(status: Status) -> str:

@@ -1,13 +1,15 @@
 """The topic table: who sends what, how often, how old it may get, how large it may be, and its codec.
 
 A topic of a process has one producer, which binds the endpoint ``ipc://<run_dir>/<topic>.ipc``; everyone else
-connects. A topic of the operator may be sent by any number of them: each process that it is for binds
-``<topic>.<process>.ipc``, and the senders connect. Who may connect is decided by the permissions of the sockets. Docs
+connects. A topic of the operator, or of anyone, may be sent by any number of them: each process that it is for binds
+``<topic>.<process>.ipc``, and the senders connect. An open one is for any process that binds such an endpoint under a
+name of its own. Who may connect is decided by the permissions of the sockets. Docs
 and process units are tested against this table.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from edge_runtime.contracts.errors import DecodeError, Refusal
 from edge_runtime.contracts.messages import (
     ActionChunk,
     ChunkReceipt,
+    EpisodeEnded,
+    EpisodeStarted,
     Heartbeat,
     Message,
     Observation,
@@ -26,7 +30,9 @@ from edge_runtime.contracts.messages import (
     SceneCommand,
     SceneStatus,
 )
-from edge_runtime.contracts.updates import EpisodeOutcome, PolicyOrder, PolicyStatus, UpdateCommand, UpdateStatus
+from edge_runtime.contracts.updates import PolicyOrder, PolicyStatus, UpdateCommand, UpdateStatus
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,9 @@ class Topic:
     Attributes:
         name: also the file name of its endpoint.
         message: the only type that may travel on it.
-        producer: name of the process that binds it (see `edge_runtime.processes`), or "operator".
+        producer: name of the process that binds it (see `edge_runtime.processes`), or "operator", or "anyone".
         receivers: processes that each bind an endpoint of their own for it; empty where the producer binds.
+        is_open: any other process may as well, under a name of its own.
         rate_hz: nominal rate, 0 for on event.
         max_age_s: a message older than this is refused as stale, where a slow policy does not need more time
             (`edge_runtime.pace`); 0 where age does not matter.
@@ -53,6 +60,12 @@ class Topic:
     max_bytes: int
     log_every: int
     receivers: tuple[str, ...] = ()
+    is_open: bool = False
+
+    @property
+    def has_senders(self) -> bool:
+        """Whether any number of processes may send it, and those that it is for bind."""
+        return bool(self.receivers) or self.is_open
 
     def endpoint(self, run_dir: Path, receiver: str = "") -> str:
         """ZeroMQ endpoint of this topic below `run_dir`; that of one of its `receivers`, where it has some."""
@@ -64,7 +77,9 @@ class Topic:
         Raises:
             ValueError: the topic has no such receiver, or has some and none was named.
         """
-        if receiver not in (self.receivers or ("",)):
+        if self.is_open and _NAME.fullmatch(receiver):
+            return run_dir / f"{self.name}.{receiver}.ipc"
+        if receiver not in (self.receivers or ("",)) or self.is_open:
             raise ValueError(f"{self.name} is not received by {receiver!r}: {self.receivers}")
         return run_dir / (f"{self.name}.{receiver}.ipc" if receiver else f"{self.name}.ipc")
 
@@ -84,7 +99,8 @@ POLICY_STATUS = Topic("policy_status", PolicyStatus, "engine", 10, 0, 8192, 10)
 POLICY_ORDER = Topic("policy_order", PolicyOrder, "ota", 10, 0, 512, 10)
 UPDATE_STATUS = Topic("update_status", UpdateStatus, "ota", 10, 0, 16384, 10)
 UPDATE_COMMAND = Topic("update_command", UpdateCommand, "operator", 0, 0, 2560, 1, ("ota",))
-EPISODE = Topic("episode", EpisodeOutcome, "operator", 0, 0, 5120, 1, ("ota",))
+EPISODE_STARTED = Topic("episode_started", EpisodeStarted, "anyone", 0, 0, 2560, 1, is_open=True)
+EPISODE_ENDED = Topic("episode_ended", EpisodeEnded, "anyone", 0, 0, 5120, 1, ("ota",), is_open=True)
 
 TOPICS: tuple[Topic, ...] = (
     OBSERVATION,
@@ -102,7 +118,8 @@ TOPICS: tuple[Topic, ...] = (
     POLICY_ORDER,
     UPDATE_STATUS,
     UPDATE_COMMAND,
-    EPISODE,
+    EPISODE_STARTED,
+    EPISODE_ENDED,
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -98,33 +98,6 @@ class PolicyStatus(Message, frozen=True):
             raise ValueError("proof is of a bundle that serves")
 
 
-class EpisodeOutcome(Message, frozen=True):
-    """How an attempt at a task has ended, from whoever can judge it: a person, a fixture, the simulated task.
-
-    Attributes:
-        id: grows from outcome to outcome; the same id said again is the same outcome.
-        started_ns, ended_ns: on the clock of the stamps.
-        instruction: the task, in words.
-    """
-
-    id: int
-    started_ns: int
-    ended_ns: int
-    success: bool
-    instruction: str = ""
-    reason: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("id", "started_ns", "ended_ns"):
-            _require_63_bit(name, getattr(self, name))
-        if self.id == 0:
-            raise ValueError("id 0 stands for no outcome yet")
-        if self.ended_ns < self.started_ns:
-            raise ValueError("an episode cannot end before it starts")
-        _require_words("instruction", self.instruction)
-        _require_words("reason", self.reason)
-
-
 class UpdateKind(str, Enum):
     """What a person can ask of the update agent: to ask the hub now, or to go back to the bundle from before."""
 
@@ -212,7 +185,7 @@ class UpdateStatus(Message, frozen=True):
         detail: the agent's last words.
         bytes_done, bytes_total: of the update's download, under way or over; 0 of 0 where there was none.
         trial: how a bundle on probation does, in words; empty where none is.
-        outcome_heard: id of the last episode outcome that has arrived, 0 for none.
+        outcome_heard: id of the last `EpisodeEnded` that has arrived, 0 for none.
         answers: to the last requests, oldest first.
     """
 

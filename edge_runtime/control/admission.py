@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contracts.errors import Refusal
+from edge_runtime.contracts.states import KernelReason
 from edge_runtime.control.chunk_buffer import Offer, Refused
 from edge_runtime.control.plan import Plan, evaluate_plan
 from edge_runtime.native import ffi, lib
-from edge_runtime.safety import KernelConfig, Reason
+from edge_runtime.safety import KernelConfig, Reason, said
 from edge_runtime.safety.recording import RECORD_DTYPE
 
 _MAX_TICKS = 2048
@@ -62,9 +63,9 @@ class Prediction:
     slowed: bool = False
 
     @property
-    def limits(self) -> tuple[str, ...]:
-        """Names of everything that would act, in the order of the kernel's table."""
-        return tuple(reason.name.lower() for reason in Reason if reason.name and self.reasons & reason)
+    def limits(self) -> tuple[KernelReason, ...]:
+        """Everything that would act, in the order of the kernel's table."""
+        return said(self.reasons)
 
 
 @dataclass(frozen=True, slots=True)

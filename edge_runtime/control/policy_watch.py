@@ -12,7 +12,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from edge_runtime.contracts.messages import Heartbeat
+from edge_runtime.contracts.messages import Heartbeat, PolicySign, PolicyState
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.safety import Policy
 
@@ -25,8 +25,7 @@ class PolicyWatch:
         lifeline: where an engine may have its lifeline.
 
     Attributes:
-        how: "lifeline" when the end of its process is seen at once, "pidfd" when it is seen, "heartbeat" when only its
-            silence is, "none" before the first heartbeat.
+        how: what tells that it has died.
     """
 
     def __init__(self, loop: ControlLoop, lifeline: Path | None = None) -> None:
@@ -34,7 +33,7 @@ class PolicyWatch:
         self._lifeline = lifeline
         self._pid: int | None = None
         self._ticks_at_watch = 0
-        self.how = "none"
+        self.how = PolicySign.NONE
 
     def take(self, heartbeat: Heartbeat) -> None:
         """A sign of life of the engine, which names its process.
@@ -45,9 +44,9 @@ class PolicyWatch:
         if heartbeat.pid != self._pid:
             self._pid = heartbeat.pid
             self._follow(heartbeat.pid)
-        elif self.how in ("lifeline", "pidfd") and self._is_another_process(heartbeat):
+        elif self.how.sees_its_end and self._is_another_process(heartbeat):
             self._loop.watch(None)
-            self.how = "heartbeat"
+            self.how = PolicySign.HEARTBEAT
         self._loop.beat()
 
     def _follow(self, pid: int) -> None:
@@ -64,9 +63,9 @@ class PolicyWatch:
             has_lifeline = self._loop.watch(pidfd, lifeline, pid if 0 < pid < 2**31 else 0)
         self._ticks_at_watch = self._loop.counters().ticks
         if has_lifeline:
-            self.how = "lifeline"
+            self.how = PolicySign.LIFELINE
         else:
-            self.how = "heartbeat" if pidfd is None else "pidfd"
+            self.how = PolicySign.HEARTBEAT if pidfd is None else PolicySign.PIDFD
 
     def _is_another_process(self, heartbeat: Heartbeat) -> bool:
         """Whether the engine speaks after the process of its number ended: in its own namespace it is another one."""
@@ -76,6 +75,6 @@ class PolicyWatch:
             return False
         return counters.policy is Policy.DEAD and heartbeat.stamp_ns > counters.policy_lost_ns
 
-    def state(self, policy: Policy) -> str:
+    def state(self, policy: Policy) -> PolicyState:
         """What to report of a policy that the loop finds so."""
-        return policy.name.lower() if self._pid is not None else "unknown"
+        return policy.said if self._pid is not None else PolicyState.UNKNOWN

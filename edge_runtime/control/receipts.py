@@ -32,7 +32,7 @@ class Receipts:
     def declined(self, chunk: ActionChunk, declined: Declined, received_ns: int) -> ChunkReceipt:
         """Receipt of a chunk that was not used."""
         receipt = _receipt(chunk, received_ns, declined.prediction)
-        return msgspec.structs.replace(receipt, refusal=declined.refused.refusal.value)
+        return msgspec.structs.replace(receipt, refusal=declined.refused.refusal)
 
     def taken(self, chunk: ActionChunk, taken: Taken, received_ns: int) -> None:
         """Remember what was made from `chunk`."""

@@ -7,18 +7,26 @@ request gets an answer: no operator is left to guess. Carries nothing out itself
 
 from __future__ import annotations
 
-from edge_runtime.contracts.messages import MAX_ANSWERS, MAX_DETAIL_CHARS, Answer, Asker, OperatorCommand, OperatorKind
+from edge_runtime.contracts.messages import (
+    MAX_ANSWERS,
+    MAX_DETAIL_CHARS,
+    Answer,
+    Asker,
+    OperatorCommand,
+    OperatorKind,
+    RequestResult,
+)
 
-OVERTAKEN = "refused_overtaken"
+OVERTAKEN = RequestResult.REFUSED_OVERTAKEN
 """Another operator's later request came first."""
 
-RESTARTED = "refused_restarted"
+RESTARTED = RequestResult.REFUSED_RESTARTED
 """The process that it was asked of has died since; that one may have carried it out."""
 
-AFTER_STOP = "refused_after_stop"
+AFTER_STOP = RequestResult.REFUSED_AFTER_STOP
 """A program asked for what only a person may do, after a person's stop."""
 
-UNPROVEN = "refused_unproven"
+UNPROVEN = RequestResult.REFUSED_UNPROVEN
 """The engine has not shown that its policy does on this machine what it was trained to."""
 
 
@@ -41,9 +49,9 @@ class RequestLedger:
     def was_overtaken(self, command: OperatorCommand) -> bool:
         """Whether `command` came after a later one, and so was not carried out."""
         answer = self._last.get((command.id, command.kind))
-        return answer is not None and answer.answer == OVERTAKEN
+        return answer is not None and answer.answer is OVERTAKEN
 
-    def give(self, command: OperatorCommand, answer: str, detail: str = "") -> None:
+    def give(self, command: OperatorCommand, answer: RequestResult, detail: str = "") -> None:
         """`command` was carried out, or refused; `detail` says more to a person, and is cut where it is too long."""
         self._newest_id = max(self._newest_id, command.id)
         self._last[command.id, command.kind] = Answer(

@@ -18,11 +18,12 @@ from edge_runtime.contracts.messages import (
     ActionChunk,
     Asker,
     ChunkReceipt,
-    ControlState,
     GateState,
     Heartbeat,
     OperatorCommand,
     OperatorKind,
+    PolicyState,
+    RequestResult,
     SafetyReport,
 )
 from edge_runtime.contracts.topics import ACTION_CHUNK, OPERATOR
@@ -43,13 +44,13 @@ from edge_runtime.control.standing_orders import StandingOrders
 from edge_runtime.control.start_posture import refusal_detail
 from edge_runtime.control.timing_grade import SelfTest
 from edge_runtime.control.window import TickWindow
-from edge_runtime.control.without_policy import NONE, PERSON_ONLY, NoProof
+from edge_runtime.control.without_policy import PERSON_ONLY, NoProof
 from edge_runtime.ipc.bus import Refusals
 from edge_runtime.ipc.clock import Clock
 from edge_runtime.ipc.lifeline import lifeline_path
 from edge_runtime.ipc.port import DriverPort
 from edge_runtime.pace import pace_of
-from edge_runtime.safety import Reason, Request, Result, State
+from edge_runtime.safety import Request, Result, State, said
 
 _DRAIN_LIMIT = 1024
 _ENGINE_HEARD_S = 0.5
@@ -63,7 +64,7 @@ _REQUESTS = {
 }
 
 
-PACE = "refused_pace"
+PACE = RequestResult.REFUSED_PACE
 """The policy is too slow for the reach of its plans, or for this robot's own limits on age."""
 
 
@@ -138,6 +139,7 @@ class Supervisor:
         )
         self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
         self._answers = RequestLedger()
+        self._failure = ""
         self._since_ns = time.monotonic_ns()
         self._accepted = 0
         self._clipped = 0
@@ -225,11 +227,13 @@ class Supervisor:
             return True
         return self._is_about_to_hear_the_pace(arm)
 
-    def _detail_of(self, command: OperatorCommand, answer: str) -> str:
+    def _detail_of(self, command: OperatorCommand, answer: RequestResult) -> str:
         """What a person should know of the answer: of the policy if she arms, and why the kernel refused."""
+        if answer is RequestResult.FAILED:
+            return self._failure
         if answer == PACE:
             return self._pace.detail
-        if command.kind is OperatorKind.ARM and answer in (UNPROVEN, Result.DONE.name.lower()):
+        if command.kind is OperatorKind.ARM and answer in (UNPROVEN, RequestResult.DONE):
             return self._proof.word(time.monotonic_ns()).detail
         return self._detail(answer)
 
@@ -273,13 +277,13 @@ class Supervisor:
             and instruction_id <= engine.instruction_id
         )
 
-    def _carry_out(self, command: OperatorCommand) -> str | None:
+    def _carry_out(self, command: OperatorCommand) -> RequestResult | None:
         if command.kind is OperatorKind.RECORD:
             self._black_box.record()
-            return "done"
+            return RequestResult.DONE
         if command.kind is OperatorKind.RESUME:
             self._pipeline.answer()
-            return "done"
+            return RequestResult.DONE
         if command.kind is OperatorKind.ARM and command.stamp_ns < self._since_ns:
             return RESTARTED
         self._orders.follow(self._loop.counters().faults)
@@ -293,7 +297,7 @@ class Supervisor:
         if command.kind is OperatorKind.ARM and not self._proof.word(time.monotonic_ns()).may_arm:
             return UNPROVEN
         if command.kind is OperatorKind.ARM and self._pipeline.gate is GateState.ESCALATED:
-            return "refused_unsure"
+            return RequestResult.REFUSED_UNSURE
         if command.kind is OperatorKind.ARM and self._pace.problem is not None and not self._clock.virtual:
             return PACE
         asked_ns = self._clock.now_ns()
@@ -301,9 +305,9 @@ class Supervisor:
             if command.kind in (OperatorKind.REDUCE_SPEED, OperatorKind.RESTORE_SPEED):
                 reduced = self._speed.reduce(command.kind is OperatorKind.REDUCE_SPEED)
                 self._orders.reduce(self._speed.reduced is not None)
-                return reduced.name.lower()
+                return reduced.said
             if command.kind is OperatorKind.ARM and not self._speed.may_arm:
-                return "refused_jitter"
+                return RequestResult.REFUSED_JITTER
             result = self._loop.request(_REQUESTS[command.kind])
             self._orders.follow(self._loop.counters().faults)
             if command.kind is OperatorKind.ARM and result is Result.DONE:
@@ -312,12 +316,13 @@ class Supervisor:
                 self._buffer.restart(armed_since_ns=asked_ns)
                 self._receipts.restart()
         except SafetyError as error:
-            return str(error) if command.kind is not OperatorKind.STOP else None
-        return result.name.lower()
+            self._failure = str(error)
+            return RequestResult.FAILED if command.kind is not OperatorKind.STOP else None
+        return result.said
 
-    def _detail(self, answer: str) -> str:
+    def _detail(self, answer: RequestResult) -> str:
         """What a person should know of a refusal of the kernel."""
-        result = Result.__members__.get(answer.upper())
+        result = Result.__members__.get(answer.name)
         if result is None or result is Result.DONE:
             return ""
         config = self._loop.config
@@ -374,12 +379,13 @@ class Supervisor:
             plan = None
         report = SafetyReport(
             stamp_ns=now_ns,
-            state=ControlState(counters.state.name.lower()),
-            reasons=tuple(window.reason_names()),
+            state=counters.state.said,
+            reasons=window.reasons(),
             interventions=window.interventions,
             chunk_sequence=plan.chunk_seq if plan is not None else None,
             chunk_age_ns=now_ns - plan.observation_ns if plan is not None else None,
             plan_left_ns=int(plan.t_ns[-1]) - now_ns if plan is not None else 0,
+            chunks_taken=self._accepted,
             bundle_digest=self._bundle_digest,
             safety_digest=self._config.safety.digest,
             stop_margin_rad=window.stop_margin_rad,
@@ -387,11 +393,11 @@ class Supervisor:
             position_commanded_rad=tuple(window.commanded_rad.tolist()),
             loop=window.timing(counters.ticks, counters.overruns, realtime=Granted.PRIORITY in counters.granted),
             engine_alive=self._engine_alive(),
-            faults=tuple(reason.name.lower() for reason in Reason if reason.name and reason & counters.faults),
+            faults=said(counters.faults),
             answers=self._answers.last(),
             stop_margin_m=window.stop_margin_m,
             speed_scale=window.speed_scale,
-            policy=NONE if self._bundles is None else self._policy.state(counters.policy),
+            policy=PolicyState.NONE if self._bundles is None else self._policy.state(counters.policy),
             policy_watch=self._policy.how,
             grade=self._speed.grade_name,
             grade_speed_scale=self._speed.grade_scale,

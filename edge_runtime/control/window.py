@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_runtime.contracts.messages import LoopTiming
-from edge_runtime.safety import Reason, State
+from edge_runtime.contracts.states import KernelReason
+from edge_runtime.safety import Reason, State, said
 
 Ticks = npt.NDArray[Any]
 """Structured array of tick reports, as `ControlLoop.drain_reports` returns it."""
@@ -76,9 +77,9 @@ class TickWindow:
         self._lateness_ns.append(np.array(ticks["wake_lateness_ns"]))
         self._cost_ns.append(np.array(ticks["cost_ns"]))
 
-    def reason_names(self) -> list[str]:
-        """Names of everything the kernel gave as a reason in this window, in the order of its table."""
-        return [reason.name.lower() for reason in Reason if reason.name and self._reasons & reason]
+    def reasons(self) -> tuple[KernelReason, ...]:
+        """Everything the kernel gave as a reason in this window, in the order of its table."""
+        return said(Reason(self._reasons))
 
     def timing(self, ticks: int, overruns: int, *, realtime: bool) -> LoopTiming:
         """Lateness and cost over the window, with the loop's own counters."""

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edge_runtime.contracts.messages import Heartbeat
+from edge_runtime.contracts.messages import Heartbeat, RequestResult
 from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.control.proof_watch import Word
 from edge_runtime.safety import KernelConfig
 
-PERSON_ONLY = "refused_program"
+PERSON_ONLY = RequestResult.REFUSED_PROGRAM
 """A program asked to arm a robot that nobody's policy moves: there is nothing that it could want with it."""
-
-NONE = "none"
-"""What is reported of the policy."""
 
 
 def holding(limits: KernelConfig) -> KernelConfig:

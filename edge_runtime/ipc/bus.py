@@ -30,6 +30,7 @@ _QUEUE_LENGTH = 64
 _HARD_FRAME_CAP_BYTES = 1 << 20
 """Above this ZeroMQ itself drops the connection; below, the topic's own cap refuses and counts."""
 
+_RECEIVERS_MAX = 32
 _RETRY_GRACE_S = 0.2
 _UNLINK_S = 0.5
 
@@ -121,10 +122,10 @@ def is_claimed(run_dir: Path, name: str) -> bool:
 
 
 class Sender:
-    """One of any number of senders of a topic that has receivers. What has no receiver is lost.
+    """One of any number of senders of a topic that has receivers, or is open. What nobody is there to receive is lost.
 
     Args:
-        topic: row of the topic table, with receivers.
+        topic: row of the topic table, of an operator or of anyone.
         run_dir: folder of the run's sockets; receivers may come later, and may come and go.
 
     Raises:
@@ -132,9 +133,10 @@ class Sender:
     """
 
     def __init__(self, topic: Topic, run_dir: Path) -> None:
-        self._topic = topic
-        for receiver in topic.receivers:
-            require_access(topic.socket_path(run_dir, receiver))
+        self._topic, self._run_dir = topic, run_dir
+        self._connected = {topic.socket_path(run_dir, receiver) for receiver in topic.receivers}
+        for path in self._connected:
+            require_access(path)
         self._socket = _sending_socket(run_dir)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
@@ -144,8 +146,20 @@ class Sender:
             self._socket.connect(topic.endpoint(run_dir, receiver))
 
     def send(self, message: Message) -> None:
-        """Send to all receivers that are connected; the sender never waits."""
+        """Send to all receivers that are connected; the sender never waits.
+
+        One that has just come to an open topic hears what is said again a moment later.
+        """
+        if self._topic.is_open:
+            self._connect_new()
         self._socket.send(encode(self._topic, message))
+
+    def _connect_new(self) -> None:
+        for path in self._run_dir.glob(f"{self._topic.name}.*.ipc"):
+            if path not in self._connected and len(self._connected) < _RECEIVERS_MAX:
+                self._connected.add(path)
+                with contextlib.suppress(zmq.ZMQError):
+                    self._socket.connect(f"ipc://{path}")
 
     def close(self) -> None:
         """Close the socket."""
@@ -295,7 +309,8 @@ class Subscriber:
         topics: rows of the topic table to listen to.
         run_dir: folder of the run's sockets; producers may come later, and may come and go.
         refusals: where to count; a fresh one by default.
-        process: which of the topics' receivers this is; needed for topics that have some.
+        process: which of the topics' receivers this is; needed for topics that have some. Of an open topic any name
+            that no other receiver has.
 
     Raises:
         ProcessError: another process receives such a topic in that place, or the folder can't hold its socket.
@@ -326,7 +341,7 @@ class Subscriber:
         socket.setsockopt(zmq.RECONNECT_IVL, 20)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
-        line = _Door(socket, topic, run_dir, process) if topic.receivers else _Line(socket, topic.endpoint(run_dir))
+        line = _Door(socket, topic, run_dir, process) if topic.has_senders else _Line(socket, topic.endpoint(run_dir))
         self._topics[socket] = topic
         self._lines[line.events] = line
         self._poller.register(socket, zmq.POLLIN)

@@ -2,7 +2,7 @@
 
 from edge_runtime.safety.kernel_binding import Kernel, Measurement, Target, Verdict
 from edge_runtime.safety.limits import KernelConfig
-from edge_runtime.safety.states import Policy, Reason, Request, Result, State
+from edge_runtime.safety.states import Policy, Reason, Request, Result, State, said
 
 __all__ = [
     "Kernel",
@@ -15,4 +15,5 @@ __all__ = [
     "State",
     "Target",
     "Verdict",
+    "said",
 ]

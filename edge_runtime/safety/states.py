@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
+from edge_runtime.contracts.states import ControlState, KernelReason, PolicyState, RequestResult
 from edge_runtime.native import ffi, lib
 
 
@@ -23,9 +24,14 @@ class State(IntEnum):
     RETRACTING = lib.KERNEL_RETRACTING
 
     @property
+    def said(self) -> ControlState:
+        """What travels, and what everybody asks of it."""
+        return ControlState[self.name]
+
+    @property
     def is_armed(self) -> bool:
         """Whether the driver follows commands."""
-        return self in (State.ACTIVE, State.HOLDING, State.STOPPING, State.RETRACTING)
+        return self.said.is_armed
 
 
 class Event(IntEnum):
@@ -136,6 +142,11 @@ class Reason(IntFlag):
     INTERNAL = 1 << lib.KERNEL_REASON_INTERNAL
 
 
+def said(reasons: Reason) -> tuple[KernelReason, ...]:
+    """What travels of them, in the order of the table."""
+    return tuple(KernelReason[reason.name] for reason in Reason if reason.name and reason & reasons)
+
+
 class Request(IntEnum):
     """What an operator or supervisor may ask of the kernel."""
 
@@ -161,6 +172,11 @@ class Result(IntEnum):
     REFUSED_LOOSER = lib.KERNEL_REFUSED_LOOSER
     REFUSED_VALUE = lib.KERNEL_REFUSED_VALUE
 
+    @property
+    def said(self) -> RequestResult:
+        """What travels."""
+        return RequestResult[self.name]
+
 
 class Policy(IntEnum):
     """What is known of the process that computes setpoints."""
@@ -169,6 +185,11 @@ class Policy(IntEnum):
     DEAD = lib.KERNEL_POLICY_DEAD
     STALLED = lib.KERNEL_POLICY_STALLED
     STUCK = lib.KERNEL_POLICY_STUCK
+
+    @property
+    def said(self) -> PolicyState:
+        """What travels, and what everybody asks of it."""
+        return PolicyState[self.name]
 
 
 def _require_same_names(names: type[IntEnum] | type[IntFlag], c_enum: str, prefix: str, *ends: str) -> None:

@@ -16,10 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edge_runtime.client.operator import EpisodeResult, Operator
+from edge_runtime.client.operator import Operator
 from edge_runtime.contracts.errors import OtaRefusal, ProcessError
 from edge_runtime.contracts.manifest import read_manifest
+from edge_runtime.contracts.states import ControlState, UpdateState
 from edge_runtime.contracts.updates import UpdateStatus
+from edge_runtime.evaluation.episodes import EpisodeResult
 from scripts.demo.bundles import MIXED_UP, QUICKER, VERSIONS
 from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, said, shortened, url_of
 
@@ -227,7 +229,7 @@ class Story:
             if version is not None:
                 self._fetched[version] = max(self._fetched.get(version, 0), update.bytes_done)
         if (policy := watcher.policy) is not None and policy.serving != self._serving:
-            self._moves = watcher.control_state == "active"
+            self._moves = watcher.control_state is ControlState.ACTIVE
             if self._serving:
                 self._changes_ns.append(policy.serving_since_ns)
             if self._names.get(self._serving) == VERSIONS[MIXED_UP]:
@@ -254,13 +256,13 @@ class Story:
 
     def _is_committed(self, digest: str) -> bool:
         self._require_wanted(digest)
-        return self._runs(digest) and self._update is not None and self._update.state in ("committed", "idle")
+        return self._runs(digest) and self._update is not None and self._update.state.is_settled
 
     def _require_wanted(self, digest: str) -> None:
         update, version = self._update, self._names[digest]
         if update is None or not update.reason or self._targets.get(update.release) != version:
             return
-        if update.state in ("failed", "idle"):
+        if update.state in (UpdateState.FAILED, UpdateState.IDLE):
             raise ProcessError(f"{version} was given up{self._agents_words()}")
         if update.reason == OtaRefusal.NO_SPACE:
             raise ProcessError(f"the robot's disk, {self._stage.folder}, has no space left{self._agents_words()}")

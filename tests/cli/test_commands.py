@@ -21,8 +21,9 @@ from rich.console import Console
 
 from edge_runtime.cli import build_parser, main
 from edge_runtime.cli.display import Score, describe, plain_line
-from edge_runtime.cli.evaluate import percentiles, wilson_interval
 from edge_runtime.client.status import Watcher
+from edge_runtime.contracts.messages import GateState
+from edge_runtime.evaluation.figures import percentiles, wilson_interval
 from tests.cli.conftest import Command, traces
 
 COMMANDS = ("run", "evaluate", "monitor", "operator", "ota", "check", "claims", "replay", "kinematics", "new")
@@ -143,11 +144,12 @@ def test_a_status_without_news_can_be_shown(run_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "meaning"), [("asking", "asks for help"), ("escalated", "waits for an answer"), ("cautious", "slower")]
+    ("gate", "meaning"),
+    [(GateState.ASKING, "asks for help"), (GateState.ESCALATED, "waits for an answer"), (GateState.CAUTIOUS, "slower")],
 )
-def test_a_policy_that_is_not_sure_is_seen_in_both_displays(run_dir: Path, gate: str, meaning: str) -> None:
+def test_a_policy_that_is_not_sure_is_seen_in_both_displays(run_dir: Path, gate: GateState, meaning: str) -> None:
     with Watcher(run_dir) as watcher:
-        sure = msgspec.structs.replace(watcher.status(), gate="sure", confidence=0.93)
+        sure = msgspec.structs.replace(watcher.status(), gate=GateState.SURE, confidence=0.93)
     unsure = msgspec.structs.replace(sure, gate=gate, confidence=0.12)
     console = Console(width=160, record=True)
     console.print(describe(unsure, "robot"))

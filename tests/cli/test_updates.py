@@ -14,7 +14,7 @@ from edge_runtime.cli.updates import Names, UpdateTold, plain_release, short, up
 from edge_runtime.client.status import Watcher
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.manifest import read_manifest
-from edge_runtime.contracts.states import UpdateState
+from edge_runtime.contracts.states import ControlState, UpdateState
 from edge_runtime.contracts.updates import UpdateStatus
 
 OLD, NEW = "a" * 64, "b" * 64
@@ -121,7 +121,7 @@ def test_words_from_elsewhere_are_shown_and_do_nothing_in_any_display(tmp_path: 
     with Watcher(tmp_path) as watcher:
         status = msgspec.structs.replace(
             watcher.status(),
-            state="active",
+            state=ControlState.ACTIVE,
             ticks=1,
             instruction=hostile,
             reason=hostile,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,19 +19,24 @@ from edge_runtime.contracts.messages import (
     Answer,
     Asker,
     ControlState,
+    EpisodeEnded,
+    EpisodeJudge,
+    EpisodeOutcome,
     Heartbeat,
     LoopTiming,
     Message,
     OperatorCommand,
     OperatorKind,
     SafetyReport,
+    SceneAnswer,
+    SceneOutcome,
     SceneStatus,
     StopCause,
 )
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.topics import (
     ENGINE_STATUS,
-    EPISODE,
+    EPISODE_ENDED,
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
@@ -42,7 +47,8 @@ from edge_runtime.contracts.topics import (
     UPDATE_STATUS,
     Topic,
 )
-from edge_runtime.contracts.updates import EpisodeOutcome, UpdateStatus
+from edge_runtime.contracts.updates import UpdateStatus
+from edge_runtime.evaluation.episodes import EpisodeRunner
 from edge_runtime.ipc.bus import Publisher, Subscriber
 
 PARTS = ("driver", "engine", "control")
@@ -166,23 +172,26 @@ def test_a_request_is_repeated_under_one_id_until_it_is_answered(operator: Opera
 
 def test_an_outcome_is_repeated_until_the_update_agent_has_heard_it(operator: Operator, tmp_path: Path) -> None:
     def status(outcome: Message) -> UpdateStatus:
-        assert isinstance(outcome, EpisodeOutcome)
+        assert isinstance(outcome, EpisodeEnded)
         digest = "a" * 64
         return UpdateStatus(
             stamp_ns=1, pid=1, state=UpdateState.IDLE, running=digest, running_counter=0, outcome_heard=outcome.id
         )
 
     started_ns = time.monotonic_ns()
-    with answering(tmp_path, EPISODE, UPDATE_STATUS, status) as heard:
-        operator.tell_outcome(False, started_ns, instruction="touch the red cube", reason="dropped it")
-    (outcome,) = {message for message in heard if isinstance(message, EpisodeOutcome)}
-    assert (outcome.success, outcome.instruction, outcome.reason) == (False, "touch the red cube", "dropped it")
+    with answering(tmp_path, EPISODE_ENDED, UPDATE_STATUS, status) as heard:
+        operator.tell_outcome(
+            EpisodeOutcome.FAILURE, started_ns, score=0.25, instruction="touch the red cube", reason="dropped it"
+        )
+    (outcome,) = {message for message in heard if isinstance(message, EpisodeEnded)}
+    assert (outcome.outcome, outcome.score, outcome.judge) == (EpisodeOutcome.FAILURE, 0.25, EpisodeJudge.PROGRAM)
+    assert (outcome.instruction, outcome.reason) == ("touch the red cube", "dropped it")
     assert started_ns == outcome.started_ns <= outcome.ended_ns <= time.monotonic_ns()
 
 
 def test_an_outcome_that_nobody_has_heard_is_an_error(unheard: Operator) -> None:
     with pytest.raises(OperatorError, match="did not answer") as caught:
-        unheard.tell_outcome(True, time.monotonic_ns())
+        unheard.tell_outcome(EpisodeOutcome.SUCCESS, time.monotonic_ns())
     assert caught.value.process == "ota"
 
 
@@ -302,12 +311,12 @@ def test_a_scene_that_may_not_be_laid_out_now(operator: Operator, tmp_path: Path
         return SceneStatus(
             stamp_ns=1,
             answered_id=command.id,  # type: ignore[attr-defined]
-            answer="not_allowed_now",
+            answer=SceneAnswer.NOT_ALLOWED_NOW,
             seed=0,
             split="eval",
             instruction="",
             swapped_instruction="",
-            outcome="running",
+            outcome=SceneOutcome.RUNNING,
             reason="",
             elapsed_s=0.0,
         )
@@ -366,11 +375,12 @@ def test_what_somebody_else_has_stopped_is_not_reset_by_the_way(unheard: Operato
 
 def test_whoever_runs_episodes_is_seen_to_give_the_instructions(tmp_path: Path) -> None:
     assert not gives_instructions(tmp_path)
-    with Operator(tmp_path) as first, Operator(tmp_path) as second:
-        for operator in (first, second):
+    with Operator(tmp_path) as first, Operator(tmp_path) as second, ExitStack() as stack:
+        runners = [stack.enter_context(EpisodeRunner(operator)) for operator in (first, second)]
+        for operator, runner in zip((first, second), runners, strict=True):
             operator.on_wait = interrupt
             with pytest.raises(InterruptedError):
-                operator.run_episode(1, "eval")
+                runner.run(1, "eval")
             assert gives_instructions(tmp_path)
     assert not gives_instructions(tmp_path)
 

@@ -23,7 +23,7 @@ from edge_runtime.client.status_lines import (
     wants_a_person,
     why_interrupted,
 )
-from edge_runtime.contracts.messages import ReducedSpeed, StopCause
+from edge_runtime.contracts.messages import ControlState, GateState, KernelReason, PolicyState, ReducedSpeed, StopCause
 
 
 @pytest.fixture
@@ -36,7 +36,14 @@ def nothing(tmp_path: Path) -> Status:
 @pytest.fixture
 def working(nothing: Status) -> Status:
     return msgspec.structs.replace(
-        nothing, state="active", ticks=9_000, overruns=1_000, policy="alive", gate="sure", confidence=0.93, grade="A"
+        nothing,
+        state=ControlState.ACTIVE,
+        ticks=9_000,
+        overruns=1_000,
+        policy=PolicyState.ALIVE,
+        gate=GateState.SURE,
+        confidence=0.93,
+        grade="A",
     )
 
 
@@ -52,37 +59,45 @@ def test_a_robot_that_starts_alarms_nobody(nothing: Status) -> None:
     ("changes", "state", "step"),
     [
         (
-            {"state": "fault", "faults": ("operator_stop",), "stopped_by": StopCause.OPERATOR_STOP},
+            {
+                "state": ControlState.FAULT,
+                "faults": (KernelReason.OPERATOR_STOP,),
+                "stopped_by": StopCause.OPERATOR_STOP,
+            },
             "fault (operator_stop: stopped by an operator)",
             "To continue: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
         ),
         (
-            {"state": "ready", "stopped_by": StopCause.OPERATOR_STOP},
+            {"state": ControlState.READY, "stopped_by": StopCause.OPERATOR_STOP},
             "ready (operator_stop: stopped by an operator)",
             "To continue: `edge-runtime operator arm`.",
         ),
         (
-            {"state": "ready", "stopped_by": StopCause.OPERATOR_DISARM},
+            {"state": ControlState.READY, "stopped_by": StopCause.OPERATOR_DISARM},
             "ready (operator_disarm: disarmed by an operator)",
             "To continue: `edge-runtime operator arm`.",
         ),
         (
-            {"state": "fault", "faults": ("stop_line",), "stopped_by": StopCause.STOP_LINE},
+            {"state": ControlState.FAULT, "faults": (KernelReason.STOP_LINE,), "stopped_by": StopCause.STOP_LINE},
             "fault (stop_line: the stop line is or was open)",
             "To continue: close the line, then `edge-runtime operator reset`, then `edge-runtime operator arm`.",
         ),
         (
-            {"state": "fault", "faults": ("driver_fault",), "stopped_by": StopCause.OPERATOR_DISARM},
+            {
+                "state": ControlState.FAULT,
+                "faults": (KernelReason.DRIVER_FAULT,),
+                "stopped_by": StopCause.OPERATOR_DISARM,
+            },
             "fault (driver_fault: the robot's driver reported a fault; its log says which)",
             "Once that is mended: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
         ),
         (
-            {"state": "fault", "faults": ("tracking_error",)},
+            {"state": ControlState.FAULT, "faults": (KernelReason.TRACKING_ERROR,)},
             "fault (tracking_error: the robot was not where it was commanded to be: something holds or pushes it)",
             "Once that is mended: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
         ),
         (
-            {"state": "ready", "gate": "escalated"},
+            {"state": ControlState.READY, "gate": GateState.ESCALATED},
             "ready: not armed: follows no commands",
             "To answer: `edge-runtime operator resume`, or another instruction, then `edge-runtime operator arm`; "
             "a run's next episode does both.",
@@ -102,7 +117,7 @@ def test_a_robot_that_waits_for_a_person_says_why_and_what_she_can_do(
 
 def test_a_robot_that_nobody_has_told_anything_says_so(working: Status) -> None:
     alive = {"driver": True, "control": True, "engine": True}
-    idle = msgspec.structs.replace(working, state="holding", alive=alive)
+    idle = msgspec.structs.replace(working, state=ControlState.HOLDING, alive=alive)
     assert state_line(idle) == "holding: armed, standing still without an instruction"
     assert next_step(idle).startswith("To let it move: `edge-runtime operator instruct`, with a sentence.")
     told = msgspec.structs.replace(idle, instruction="touch the red cube")
@@ -113,7 +128,7 @@ def test_a_robot_that_nobody_has_told_anything_says_so(working: Status) -> None:
 
 
 def test_a_robot_whose_policy_may_not_act_does_not_say_that_it_can_be_armed(working: Status) -> None:
-    slow = msgspec.structs.replace(working, state="ready", cannot_act="a chunk takes 0.96 s here")
+    slow = msgspec.structs.replace(working, state=ControlState.READY, cannot_act="a chunk takes 0.96 s here")
     assert next_step(slow) == "It can't be armed: a chunk takes 0.96 s here. `edge-runtime check` says what to change."
     assert wants_a_person(slow)
     assert policy_line(slow) == "can't act here: a chunk takes 0.96 s here; confidence of its newest plan 0.93"
@@ -122,13 +137,22 @@ def test_a_robot_whose_policy_may_not_act_does_not_say_that_it_can_be_armed(work
 
 
 def test_an_interrupted_episode_names_its_cause_and_not_what_the_kernel_smoothed(working: Status) -> None:
-    smoothed = ("setpoint_none", "limit_acceleration", "limit_jerk", "limit_gripper")
-    stopped = {"state": "fault", "faults": ("operator_stop",), "verdicts": (*smoothed, "operator_stop")}
+    smoothed = (
+        KernelReason.SETPOINT_NONE,
+        KernelReason.LIMIT_ACCELERATION,
+        KernelReason.LIMIT_JERK,
+        KernelReason.LIMIT_GRIPPER,
+    )
+    stopped = {
+        "state": ControlState.FAULT,
+        "faults": (KernelReason.OPERATOR_STOP,),
+        "verdicts": (*smoothed, KernelReason.OPERATOR_STOP),
+    }
     status = msgspec.structs.replace(working, **stopped)
     assert why_interrupted(status) == "fault (operator_stop: stopped by an operator)"
-    held = msgspec.structs.replace(working, state="ready", verdicts=(*smoothed, "hold_timeout"))
+    held = msgspec.structs.replace(working, state=ControlState.READY, verdicts=(*smoothed, KernelReason.HOLD_TIMEOUT))
     assert why_interrupted(held) == "ready (hold_timeout: no plan came for a long time, so the robot was disarmed)"
-    unsure = msgspec.structs.replace(working, state="ready", gate="escalated", verdicts=smoothed)
+    unsure = msgspec.structs.replace(working, state=ControlState.READY, gate=GateState.ESCALATED, verdicts=smoothed)
     assert why_interrupted(unsure).startswith("ready (policy unsure for too long")
 
 
@@ -149,7 +173,7 @@ def test_an_interrupted_episode_names_its_cause_and_not_what_the_kernel_smoothed
             "50% of the joints' limits, timing grade B allows 50%",
         ),
         (
-            {"speed_scale": 0.3, "gate": "cautious"},
+            {"speed_scale": 0.3, "gate": GateState.CAUTIOUS},
             "30% of the joints' limits, slower while the policy is not sure, timing grade A",
         ),
     ],
@@ -161,11 +185,17 @@ def test_speed_is_told_with_everything_that_limits_it(working: Status, changes: 
 
 
 def test_what_is_ordinary_is_said_in_words_and_alarms_nobody(working: Status) -> None:
-    ordinary = msgspec.structs.replace(working, verdicts=("limit_acceleration", "limit_jerk", "limit_gripper"))
+    ordinary = msgspec.structs.replace(
+        working, verdicts=(KernelReason.LIMIT_ACCELERATION, KernelReason.LIMIT_JERK, KernelReason.LIMIT_GRIPPER)
+    )
     assert verdicts_line(ordinary) == "acceleration smoothed, jerk smoothed, gripper smoothed"
     assert not is_alarmed(ordinary)
-    assert is_alarmed(msgspec.structs.replace(working, verdicts=("limit_jerk", "setpoint_not_finite")))
-    assert not is_alarmed(msgspec.structs.replace(working, state="ready", verdicts=("feedback_stale",)))
+    assert is_alarmed(
+        msgspec.structs.replace(working, verdicts=(KernelReason.LIMIT_JERK, KernelReason.SETPOINT_NOT_FINITE))
+    )
+    assert not is_alarmed(
+        msgspec.structs.replace(working, state=ControlState.READY, verdicts=(KernelReason.FEEDBACK_STALE,))
+    )
 
 
 def test_counts_have_a_scale(working: Status) -> None:
@@ -185,9 +215,11 @@ def test_counts_have_a_scale(working: Status) -> None:
 
 
 def test_a_policy_that_asks_for_help_and_is_sure_again_is_no_contradiction(working: Status) -> None:
-    asking = msgspec.structs.replace(working, gate="asking", confidence=1.0)
+    asking = msgspec.structs.replace(working, gate=GateState.ASKING, confidence=1.0)
     line = policy_line(asking)
     assert line.startswith("was unsure: ")
     assert "until it has been sure for a while or is answered" in line
     assert line.endswith("confidence of its newest plan 1.00")
-    assert policy_line(msgspec.structs.replace(working, policy="dead")).startswith("the policy's process has ended")
+    assert policy_line(msgspec.structs.replace(working, policy=PolicyState.DEAD)).startswith(
+        "the policy's process has ended"
+    )

@@ -19,11 +19,13 @@ from edge_runtime.contracts.golden import ProofVerdict
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.messages import (
     ActionChunk,
+    Answer,
     Asker,
     GateState,
     Heartbeat,
     OperatorCommand,
     OperatorKind,
+    RequestResult,
     SafetyReport,
     StopCause,
 )
@@ -125,13 +127,16 @@ class Bench:
         self._id += 1
         return OperatorCommand(id=self._id, kind=kind, stamp_ns=time.monotonic_ns(), asker=asker)
 
-    def ask(self, command: OperatorCommand) -> str | None:
+    def ask(self, command: OperatorCommand) -> RequestResult | None:
+        answer = self.answer(command)
+        return None if answer is None else answer.answer
+
+    def answer(self, command: OperatorCommand) -> Answer | None:
         self.engine_lives()
         self.supervisor.take_operator(command)
         self.supervisor.drain()
         report: SafetyReport = self.supervisor.report()
-        answer = report.answer_to(command)
-        return None if answer is None else answer.answer
+        return report.answer_to(command)
 
     def state(self) -> State:
         return self.stepped.loop.counters().state
@@ -163,7 +168,10 @@ def test_a_stop_that_the_loop_did_not_take_is_not_answered_and_its_repetition_is
     stop, disarm = bench.command(OperatorKind.STOP), bench.command(OperatorKind.DISARM)
     bench.stepped.loop.stop(timeout_s=0.1)
     assert bench.ask(stop) is None
-    assert "not running" in str(bench.ask(disarm)), "what is no stop is told to have failed"
+    failed = bench.answer(disarm)
+    assert failed is not None, "what is no stop is told to have failed"
+    assert failed.answer is RequestResult.FAILED
+    assert "not running" in failed.detail
     bench.stepped.loop.start()
     bench.stepped.tick(2)
     assert bench.ask(stop) == "done"

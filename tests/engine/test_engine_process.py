@@ -56,7 +56,7 @@ class Surroundings:
     def _bind(self, topic: Topic) -> zmq.Socket[bytes]:
         socket = zmq.Context.instance().socket(zmq.PUB)
         socket.setsockopt(zmq.LINGER, 0)
-        if topic.receivers:
+        if topic.has_senders:
             socket.connect(topic.endpoint(self.run_dir, "engine"))
         else:
             socket.bind(topic.endpoint(self.run_dir))

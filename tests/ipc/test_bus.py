@@ -20,8 +20,15 @@ import zmq
 
 from edge_runtime.client.status import Watcher
 from edge_runtime.contracts.errors import ProcessError
-from edge_runtime.contracts.messages import OperatorCommand, OperatorKind, SceneCommand
-from edge_runtime.contracts.topics import OPERATOR, SAFETY_REPORT, SCENE_COMMAND, encode
+from edge_runtime.contracts.messages import (
+    EpisodeEnded,
+    EpisodeJudge,
+    EpisodeOutcome,
+    OperatorCommand,
+    OperatorKind,
+    SceneCommand,
+)
+from edge_runtime.contracts.topics import EPISODE_ENDED, EPISODE_STARTED, OPERATOR, SAFETY_REPORT, SCENE_COMMAND, encode
 from edge_runtime.ipc.bus import Publisher, Sender, Subscriber, claim
 
 SAID = dataclasses.replace(OPERATOR, receivers=())
@@ -331,3 +338,39 @@ def test_who_may_not_listen_is_told_whose_robot_it_is() -> None:
             finally:
                 if is_root:
                     os.seteuid(0)
+
+
+def test_any_process_hears_episodes_and_any_says_them(tmp_path: Path) -> None:
+    """Two that come at different times, beside the one of the table; none of them has to be there."""
+    ended = EpisodeEnded(
+        id=1, started_ns=1, ended_ns=2, outcome=EpisodeOutcome.SUCCESS, score=0.75, judge=EpisodeJudge.PERSON
+    )
+    with (
+        Sender(EPISODE_ENDED, tmp_path) as person,
+        Sender(EPISODE_ENDED, tmp_path) as program,
+        Subscriber((EPISODE_ENDED,), tmp_path, process="recorder") as recorder,
+        Subscriber((EPISODE_ENDED,), tmp_path, process="ota") as agent,
+    ):
+
+        def hears(subscriber: Subscriber, sender: Sender) -> bool:
+            deadline_s = time.monotonic() + 5.0
+            while time.monotonic() < deadline_s:
+                sender.send(ended)
+                if subscriber.receive(0.05):
+                    return True
+            return False
+
+        for sender in (person, program):
+            assert hears(agent, sender)
+            assert hears(recorder, sender)
+        with Subscriber((EPISODE_ENDED, EPISODE_STARTED), tmp_path, process="late") as late:
+            assert hears(late, person)
+        assert hears(recorder, person), "one that has left is no harm"
+        with pytest.raises(ProcessError, match="another process already receives"):
+            Subscriber((EPISODE_ENDED,), tmp_path, process="recorder")
+
+
+@pytest.mark.parametrize("name", ["", "../recorder", "Recorder", "a" * 33])
+def test_an_open_topic_is_received_under_a_name_that_is_a_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="is not received by"):
+        Subscriber((EPISODE_ENDED,), tmp_path, process=name)

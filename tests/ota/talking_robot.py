@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from edge_runtime.contracts.engine_status import EngineStatus, InstructionAnswer
+from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import (
     ChunkReceipt,
     ControlState,
+    EpisodeEnded,
+    EpisodeJudge,
+    EpisodeOutcome,
     GateState,
     Heartbeat,
     LoopTiming,
@@ -15,7 +19,7 @@ from edge_runtime.contracts.messages import (
 from edge_runtime.contracts.topics import (
     CHUNK_RECEIPT,
     ENGINE_STATUS,
-    EPISODE,
+    EPISODE_ENDED,
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
@@ -25,7 +29,7 @@ from edge_runtime.contracts.topics import (
     decode,
     encode,
 )
-from edge_runtime.contracts.updates import EpisodeOutcome, PolicyStatus
+from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.ota.probation.observer import Observer
 
 STEP_NS = 50_000_000
@@ -91,7 +95,7 @@ class TalkingRobot:
         self.loading = ""
         self.says_status = True
         self.not_finite = 0
-        self.refusal: str | None = None
+        self.refusal: Refusal | None = None
         self.age_ns = 80_000_000
         self.now_ns = 10**12
         self._serving = (bundle, self.now_ns)
@@ -126,12 +130,18 @@ class TalkingRobot:
         self.run(seconds)
         self.tell(success, started_ns)
 
-    def tell(self, success: bool, started_ns: int) -> EpisodeOutcome:
+    def tell(self, success: bool, started_ns: int) -> EpisodeEnded:
         """Say how an attempt that began then has ended now."""
         self._outcomes += 1
-        outcome = EpisodeOutcome(id=self._outcomes, started_ns=started_ns, ended_ns=self.now_ns, success=success)
-        self.hear(EPISODE, outcome)
-        return outcome
+        ended = EpisodeEnded(
+            id=self._outcomes,
+            started_ns=started_ns,
+            ended_ns=self.now_ns,
+            outcome=EpisodeOutcome.SUCCESS if success else EpisodeOutcome.FAILURE,
+            judge=EpisodeJudge.PERSON,
+        )
+        self.hear(EPISODE_ENDED, ended)
+        return ended
 
     def status(self) -> PolicyStatus:
         """What the engine says of its policies."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages import ControlState, GateState
-from edge_runtime.contracts.topics import CHUNK_RECEIPT, ENGINE_STATUS, EPISODE, POLICY_STATUS
-from edge_runtime.contracts.updates import EpisodeOutcome
+from edge_runtime.contracts.messages import ControlState, EpisodeEnded, EpisodeJudge, EpisodeOutcome, GateState
+from edge_runtime.contracts.topics import CHUNK_RECEIPT, ENGINE_STATUS, EPISODE_ENDED, POLICY_STATUS
 from edge_runtime.ota.probation.bundle_stats import Record
 from edge_runtime.ota.probation.observer import Observer
 from tests.ota.talking_robot import STEP_NS, TalkingRobot, report
@@ -120,7 +120,7 @@ def test_a_policy_that_asks_withholds(robot: TalkingRobot, observer: Observer) -
 def test_refused_chunks_count_where_the_policy_is_to_blame(
     robot: TalkingRobot, observer: Observer, refusal: Refusal, withheld: int, counted: bool
 ) -> None:
-    robot.refusal = str(refusal)
+    robot.refusal = refusal
     robot.run(11.0)
     assert observer.record(OLD).withheld == withheld
     assert (observer.record(OLD).chunks > 50) == counted
@@ -230,10 +230,43 @@ def test_an_outcome_told_again_counts_once(robot: TalkingRobot, observer: Observ
     started_ns = robot.now_ns
     robot.run(5.0)
     outcome = robot.tell(False, started_ns)
-    robot.hear(EPISODE, outcome)
+    robot.hear(EPISODE_ENDED, outcome)
     robot.run(5.0)
-    robot.hear(EPISODE, outcome)
+    robot.hear(EPISODE_ENDED, outcome)
     assert observer.record(OLD).episodes == 1
+
+
+@pytest.mark.parametrize("outcome", [EpisodeOutcome.ABORTED, EpisodeOutcome.UNKNOWN])
+def test_an_episode_that_nobody_judged_counts_for_nothing(
+    robot: TalkingRobot, observer: Observer, outcome: EpisodeOutcome
+) -> None:
+    robot.run(1.0)
+    started_ns = robot.now_ns
+    robot.run(5.0)
+    ended = EpisodeEnded(
+        id=1, started_ns=started_ns, ended_ns=robot.now_ns, outcome=outcome, judge=EpisodeJudge.PROGRAM
+    )
+    robot.hear(EPISODE_ENDED, ended)
+    assert observer.record(OLD).episodes == 0
+
+
+@pytest.mark.parametrize(("bundle", "episodes"), [("", 1), (OLD, 1), (NEW, 0)])
+def test_an_episode_that_is_said_of_another_bundle_is_not_held_against_this_one(
+    robot: TalkingRobot, observer: Observer, bundle: str, episodes: int
+) -> None:
+    robot.run(1.0)
+    started_ns = robot.now_ns
+    robot.run(5.0)
+    ended = EpisodeEnded(
+        id=1,
+        started_ns=started_ns,
+        ended_ns=robot.now_ns,
+        outcome=EpisodeOutcome.FAILURE,
+        judge=EpisodeJudge.SCENE,
+        bundle=bundle,
+    )
+    robot.hear(EPISODE_ENDED, ended)
+    assert (observer.record(OLD).episodes, observer.record(OLD).failures) == (episodes, episodes)
 
 
 def test_an_episode_that_a_change_of_policy_cut_belongs_to_neither(robot: TalkingRobot, observer: Observer) -> None:
@@ -272,7 +305,7 @@ def test_an_episode_that_began_before_listening_belongs_to_nobody(robot: Talking
     robot.run(5.0)
     robot.tell(False, started_ns)
     # And one that ends in the future is nonsense.
-    robot.hear(EPISODE, EpisodeOutcome(id=9, started_ns=robot.now_ns - 10**9, ended_ns=2**62, success=False))
+    robot.hear(EPISODE_ENDED, msgspec.structs.replace(robot.tell(False, started_ns), id=9, ended_ns=2**62))
     assert observer.record(OLD).episodes == 0
 
 
@@ -331,10 +364,10 @@ def test_there_is_a_bound_on_bundles_and_the_one_that_acts_stays(robot: TalkingR
 
 def test_a_bundle_whose_chunks_are_all_kept_at_rest_has_withheld_them(robot: TalkingRobot, observer: Observer) -> None:
     robot.run(15.0)
-    robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
+    robot.state, robot.refusal = ControlState.HOLDING, Refusal.PREDICTED_BLOCK
     robot.run(30.5)
     assert observer.record(OLD).withheld == 3
-    robot.refusal = str(Refusal.UNSURE)
+    robot.refusal = Refusal.UNSURE
     robot.run(60.0)
     assert observer.record(OLD).withheld == 3, "a person is asked, who may take her time"
     assert observer.record(OLD).active_s == pytest.approx(15.0, abs=0.11)
@@ -342,7 +375,7 @@ def test_a_bundle_whose_chunks_are_all_kept_at_rest_has_withheld_them(robot: Tal
 
 def test_an_arm_that_disarms_before_long_is_kept_at_rest_all_the_same(robot: TalkingRobot, observer: Observer) -> None:
     for _ in range(5):
-        robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
+        robot.state, robot.refusal = ControlState.HOLDING, Refusal.PREDICTED_BLOCK
         robot.run(5.0)
         robot.state, robot.refusal = ControlState.READY, None
         robot.run(5.0)
@@ -351,7 +384,7 @@ def test_an_arm_that_disarms_before_long_is_kept_at_rest_all_the_same(robot: Tal
 
 def test_one_that_moves_again_was_not_kept_at_rest(robot: TalkingRobot, observer: Observer) -> None:
     for _ in range(5):
-        robot.state, robot.refusal = ControlState.HOLDING, str(Refusal.PREDICTED_BLOCK)
+        robot.state, robot.refusal = ControlState.HOLDING, Refusal.PREDICTED_BLOCK
         robot.run(8.0)
         robot.state, robot.refusal = ControlState.ACTIVE, None
         robot.run(1.0)
@@ -359,6 +392,6 @@ def test_one_that_moves_again_was_not_kept_at_rest(robot: TalkingRobot, observer
 
 
 def test_a_bundle_that_is_too_slow_to_move_anything_is_late(robot: TalkingRobot, observer: Observer) -> None:
-    robot.state, robot.refusal, robot.age_ns = ControlState.HOLDING, str(Refusal.STALE), 2_000_000_000
+    robot.state, robot.refusal, robot.age_ns = ControlState.HOLDING, Refusal.STALE, 2_000_000_000
     robot.run(20.0)
     assert observer.record(OLD).chunks_older_than(1e9) == pytest.approx(200, abs=3)

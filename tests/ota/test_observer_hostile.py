@@ -9,9 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.contracts.messages import ControlState, Message
-from edge_runtime.contracts.topics import CHUNK_RECEIPT, EPISODE, POLICY_STATUS, SAFETY_REPORT
-from edge_runtime.contracts.updates import EpisodeOutcome
+from edge_runtime.contracts.errors import Refusal
+from edge_runtime.contracts.messages import (
+    ControlState,
+    EpisodeEnded,
+    EpisodeJudge,
+    EpisodeOutcome,
+    KernelReason,
+    Message,
+)
+from edge_runtime.contracts.topics import CHUNK_RECEIPT, EPISODE_ENDED, POLICY_STATUS, SAFETY_REPORT
 from edge_runtime.ipc.bus import Publisher, Sender, Subscriber
 from edge_runtime.ota.probation.observer import Observer
 from tests.ota.talking_robot import STEP_NS, TalkingRobot, report
@@ -38,8 +45,8 @@ def test_no_message_makes_it_fail_or_counts_for_more_than_one(data: st.DataObjec
                 data.draw(ODD_TEXT),
                 interventions=data.draw(HUGE),
                 plan_left_ns=data.draw(HUGE),
-                faults=tuple(data.draw(st.lists(st.sampled_from(["force", "", "x" * 100]), max_size=3))),
-                state=data.draw(st.sampled_from(list(ControlState))),
+                faults=tuple(data.draw(st.lists(st.sampled_from(list(KernelReason)), max_size=3))),
+                state=data.draw(st.sampled_from([state for state in ControlState if state.is_known])),
             )
         elif kind == "receipt":
             odd = robot.receipt(
@@ -47,12 +54,16 @@ def test_no_message_makes_it_fail_or_counts_for_more_than_one(data: st.DataObjec
                 exposure_ns=data.draw(HUGE),
                 received_ns=data.draw(HUGE),
                 chunk_published_ns=data.draw(HUGE),
-                refusal=data.draw(st.sampled_from(["", "unsure", "no such thing", None])),
+                refusal=data.draw(st.sampled_from([*Refusal, None])),
             )
         else:
             stamps = sorted(data.draw(st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))))
-            odd = EpisodeOutcome(
-                id=data.draw(st.integers(1, 2**63 - 1)), started_ns=stamps[0], ended_ns=stamps[1], success=False
+            odd = EpisodeEnded(
+                id=data.draw(st.integers(1, 2**63 - 1)),
+                started_ns=stamps[0],
+                ended_ns=stamps[1],
+                outcome=data.draw(st.sampled_from(list(EpisodeOutcome))),
+                judge=EpisodeJudge.PROGRAM,
             )
         observer.take(odd, robot.now_s)
         for name, was in before.items():
@@ -105,14 +116,14 @@ def test_messages_in_any_order_within_their_topics_count_the_same() -> None:
 def test_over_a_real_bus(tmp_path: Path) -> None:
     """The topics of the table reach it as they are."""
     observer = Observer()
-    topics = (SAFETY_REPORT, CHUNK_RECEIPT, POLICY_STATUS, EPISODE)
+    topics = (SAFETY_REPORT, CHUNK_RECEIPT, POLICY_STATUS, EPISODE_ENDED)
     robot = TalkingRobot(Observer(), OLD)
     with (
         Subscriber(topics, tmp_path, process="ota") as subscriber,
         Publisher(SAFETY_REPORT, tmp_path) as reports,
         Publisher(CHUNK_RECEIPT, tmp_path) as receipts,
         Publisher(POLICY_STATUS, tmp_path) as statuses,
-        Sender(EPISODE, tmp_path) as outcomes,
+        Sender(EPISODE_ENDED, tmp_path) as outcomes,
     ):
         for turn in range(2000):
             robot.run(STEP_NS * 1e-9)
@@ -120,8 +131,12 @@ def test_over_a_real_bus(tmp_path: Path) -> None:
             statuses.send(robot.status())
             receipts.send(robot.receipt())
             outcomes.send(
-                EpisodeOutcome(
-                    id=turn + 1, started_ns=robot.now_ns - STEP_NS, ended_ns=robot.now_ns, success=turn % 2 == 0
+                EpisodeEnded(
+                    id=turn + 1,
+                    started_ns=robot.now_ns - STEP_NS,
+                    ended_ns=robot.now_ns,
+                    outcome=(EpisodeOutcome.SUCCESS, EpisodeOutcome.FAILURE)[turn % 2],
+                    judge=EpisodeJudge.SCENE,
                 )
             )
             for message in subscriber.receive(0.005):

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_runtime.contracts.states import ControlState, KernelReason, PolicyState, RequestResult
 from edge_runtime.native import lib
-from edge_runtime.safety import Kernel, Reason, Request, Result, State
+from edge_runtime.safety import Kernel, Policy, Reason, Request, Result, State, said
 from edge_runtime.safety.reference import ReferenceKernel
 from edge_runtime.safety.states import TRANSITIONS, Event
 from tests.safety.robot import TICK_NS, Robot, make_config
@@ -291,3 +292,28 @@ def test_nothing_without_reset_and_arm_moves_a_tripped_robot(kernel_type: type[K
         verdict = robot.step(list(generator.normal(0.0, 2.0, 2)), after_ns=int(generator.integers(1, 3)) * TICK_NS)
         assert verdict.state is State.FAULT
         assert verdict.q_rad == rest
+
+
+def test_what_travels_has_the_names_of_the_kernel_and_nothing_else() -> None:
+    assert [state.said for state in State] == [state for state in ControlState if state.is_known]
+    assert [reason.said for reason in Policy] == [
+        state for state in PolicyState if state.value not in ("unknown", "none")
+    ]
+    assert {result.said for result in Result} < set(RequestResult)
+    assert said(Reason(2**64 - 1) & ~Reason(0)) == tuple(KernelReason)
+    assert said(Reason.FORCE | Reason.SETPOINT_NONE) == (KernelReason.SETPOINT_NONE, KernelReason.FORCE)
+    assert said(Reason(0)) == ()
+
+
+def test_what_is_asked_of_a_state_agrees_with_what_the_kernel_does_in_it() -> None:
+    """Against the table of transitions, which the kernel in C is tested against."""
+    for state in State:
+        to = {event: after for event, after in TRANSITIONS[state].items() if after is not state}
+        assert state.said.may_be_armed == (Event.ARM in to)
+        assert state.said.is_latched == (Event.RESET in to)
+        assert state.said.is_armed == (to.get(Event.DISARM) is State.STOPPING or state is State.STOPPING)
+        assert state.said.follows == (Event.SETPOINT in TRANSITIONS[state])
+        assert state.said.is_at_rest != state.said.is_armed
+    unknown = ControlState.UNKNOWN
+    asked = (unknown.is_armed, unknown.may_be_armed, unknown.is_latched, unknown.is_at_rest, unknown.follows)
+    assert not any(asked), "of what is silent nothing is known"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import Operator
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.messages import Asker
+from edge_runtime.evaluation.episodes import EpisodeResult, EpisodeRunner
 from tests.system.drift_bundle import write_robot
 
 
@@ -30,6 +32,11 @@ class Robot:
         """Listen until `condition` holds; fails the test if it does not in time."""
         status = self.operator.watcher.status
         assert self.operator.wait_until(condition, timeout_s), status()
+
+    def run_episode(self, seed: int, split: str, *, lockstep: bool = False, **options: Any) -> EpisodeResult:
+        """See `EpisodeRunner.run`."""
+        with EpisodeRunner(self.operator, lockstep=lockstep) as runner:
+            return runner.run(seed, split, **options)
 
     def refused(self, kind: str) -> int:
         """How often something was refused, keyed ``process.topic.kind``."""

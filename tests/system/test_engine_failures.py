@@ -118,7 +118,7 @@ def test_an_episode_survives_the_death_of_the_engine(start_robot: Callable[..., 
             os.kill(victims[0], signal.SIGKILL)
 
     operator.on_wait = kill_once
-    result = operator.run_episode(4, "eval")
+    result = robot.run_episode(4, "eval")
     assert victims
     assert result.reason == "out of time"
     assert result.receipts[-1].chunk_sequence < result.receipts[0].chunk_sequence + len(result.receipts)
@@ -139,7 +139,7 @@ def test_control_killed_in_mid_motion_the_driver_stops_the_arm_and_nobody_arms_i
     robot.until(lambda: operator.watcher.heartbeats["driver"].note == "braked")
     assert not operator.wait_until(lambda: operator.watcher.control_state != "fault", 1.0)
 
-    result = operator.run_episode(4, "eval", timeout_s=3.0)
+    result = robot.run_episode(4, "eval", timeout_s=3.0)
     assert result.outcome in ("timeout", "failed")
     assert result.receipts
 
@@ -164,8 +164,8 @@ def test_what_a_person_stopped_stays_stopped_when_control_is_killed(moving_robot
 
 
 def test_a_driver_that_dies_takes_control_along_and_both_come_back(moving_robot: Robot) -> None:
-    robot, operator = moving_robot, moving_robot.operator
+    robot = moving_robot
     os.kill(robot.table.pids()["driver"], signal.SIGKILL)
     robot.until(lambda: robot.table.restarts() == {"driver": 1, "control": 1, "engine": 0})
-    result = operator.run_episode(4, "eval", timeout_s=3.0)
+    result = robot.run_episode(4, "eval", timeout_s=3.0)
     assert result.receipts

@@ -12,7 +12,7 @@ def test_two_runs_of_new_processes_are_equal(start_robot: Callable[..., Robot]) 
     for _ in range(2):
         robot = start_robot(lockstep=True, restart=False)
         # The second episode starts where the first one left the processes.
-        results = [robot.operator.run_episode(seed, "eval") for seed in (5, 6)]
+        results = [robot.run_episode(seed, "eval", lockstep=True) for seed in (5, 6)]
         robot.table.stop()
         robot.operator.close()
         for result in results:
@@ -30,6 +30,6 @@ def test_swapped_instructions_reach_the_policy(start_robot: Callable[..., Robot]
     robot.operator.lay_out(9, "eval")
     scene = robot.operator.watcher.scene
     assert scene is not None
-    result = robot.operator.run_episode(9, "eval", swapped=True, timeout_s=0.5)
+    result = robot.run_episode(9, "eval", swapped=True, timeout_s=0.5, lockstep=True)
     assert result.instruction == scene.swapped_instruction != scene.instruction
     assert robot.operator.watcher.status().instruction == result.instruction

@@ -10,6 +10,7 @@ import pytest
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.operator import Operator
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.evaluation.episodes import EpisodeRunner
 
 EPISODES = 5
 
@@ -26,8 +27,9 @@ def operator(run_dir: Path) -> Iterator[Operator]:
 def test_it_obeys_unseen_sentences_and_fails_when_they_mean_another_object(operator: Operator) -> None:
     """Few episodes, wide bounds: `edge-runtime evaluate` measures, this notices that something broke."""
     seeds = range(1000, 1000 + EPISODES)
-    obeyed = [operator.run_episode(seed, "eval") for seed in seeds]
-    assert sum(result.success for result in obeyed) >= 3, [result.reason for result in obeyed]
-    swapped = [operator.run_episode(seed, "eval", swapped=True) for seed in seeds]
+    with EpisodeRunner(operator, lockstep=True) as runner:
+        obeyed = [runner.run(seed, "eval") for seed in seeds]
+        assert sum(result.success for result in obeyed) >= 3, [result.reason for result in obeyed]
+        swapped = [runner.run(seed, "eval", swapped=True) for seed in seeds]
     assert sum(result.success for result in swapped) <= 2, [result.reason for result in swapped]
     assert operator.watcher.refusals == {}

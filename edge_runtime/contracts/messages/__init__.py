@@ -15,8 +15,6 @@ from edge_runtime.contracts.messages.control import (
     MAX_PATH_CHARS,
     Answer,
     Asker,
-    ControlState,
-    GateState,
     Heartbeat,
     LoopTiming,
     OperatorCommand,
@@ -26,7 +24,14 @@ from edge_runtime.contracts.messages.control import (
     StopCause,
 )
 from edge_runtime.contracts.messages.episode import (
+    MAX_EPISODE_REASON_CHARS,
+    EpisodeEnded,
+    EpisodeJudge,
+    EpisodeOutcome,
+    EpisodeStarted,
+    SceneAnswer,
     SceneCommand,
+    SceneOutcome,
     SceneStatus,
 )
 from edge_runtime.contracts.messages.policy import (
@@ -41,6 +46,7 @@ from edge_runtime.contracts.messages.policy import (
     InferenceTiming,
     Observation,
 )
+from edge_runtime.contracts.states import ControlState, GateState, KernelReason, PolicySign, PolicyState, RequestResult
 
 __all__ = [
     "FRAME_SKEW_MAX_NS",
@@ -48,6 +54,7 @@ __all__ = [
     "MAX_ANSWERS",
     "MAX_CAMERAS",
     "MAX_DETAIL_CHARS",
+    "MAX_EPISODE_REASON_CHARS",
     "MAX_HORIZON",
     "MAX_INSTRUCTION_CHARS",
     "MAX_JOINTS",
@@ -58,18 +65,28 @@ __all__ = [
     "Asker",
     "ChunkReceipt",
     "ControlState",
+    "EpisodeEnded",
+    "EpisodeJudge",
+    "EpisodeOutcome",
+    "EpisodeStarted",
     "FrameRef",
     "GateState",
     "Heartbeat",
     "InferenceTiming",
+    "KernelReason",
     "LoopTiming",
     "Message",
     "Observation",
     "OperatorCommand",
     "OperatorKind",
+    "PolicySign",
+    "PolicyState",
     "ReducedSpeed",
+    "RequestResult",
     "SafetyReport",
+    "SceneAnswer",
     "SceneCommand",
+    "SceneOutcome",
     "SceneStatus",
     "StopCause",
 ]

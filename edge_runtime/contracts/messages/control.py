@@ -7,31 +7,17 @@ from enum import Enum
 import msgspec
 
 from edge_runtime.contracts.messages.base import MAX_DETAIL_CHARS, MAX_INSTRUCTION_CHARS, Message, require_63_bit
+from edge_runtime.contracts.states import (
+    ControlState,
+    GateState,
+    KernelReason,
+    PolicySign,
+    PolicyState,
+    RequestResult,
+)
 
 MAX_ANSWERS = 8
 MAX_PATH_CHARS = 1024
-
-
-class ControlState(str, Enum):
-    """States of the safety kernel, see docs/SAFETY.md. `silent` is the state at boot."""
-
-    SILENT = "silent"
-    READY = "ready"
-    ACTIVE = "active"
-    HOLDING = "holding"
-    STOPPING = "stopping"
-    FAULT = "fault"
-    RETRACTING = "retracting"
-
-
-class GateState(str, Enum):
-    """Whether the policy's own confidence lets it move the robot, see docs/SAFETY.md."""
-
-    OFF = "off"
-    SURE = "sure"
-    CAUTIOUS = "cautious"
-    ASKING = "asking"
-    ESCALATED = "escalated"
 
 
 class LoopTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -92,11 +78,11 @@ class OperatorCommand(Message, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What became of one request of an operator: "done", or the name of a refusal, with its `detail` for a person."""
+    """What became of one request of an operator, with a `detail` for a person."""
 
     id: int
     kind: OperatorKind
-    answer: str
+    answer: RequestResult
     detail: str = ""
 
     def __post_init__(self) -> None:
@@ -132,34 +118,33 @@ class SafetyReport(Message, frozen=True):
     """State of control and what its kernel did since the last report.
 
     Attributes:
-        reasons: names of all limits and refusals of the kernel that acted in the window.
+        reasons: all limits and refusals of the kernel that acted in the window.
         interventions: number of ticks in the window in which the kernel altered or refused a setpoint.
         chunk_age_ns: now minus exposure of the chunk that is followed, None without one.
         plan_left_ns: how long the plan still reaches, 0 or less when it ran out.
-        faults: names of what has tripped the kernel; latched until a reset.
+        faults: what has tripped the kernel; latched until a reset.
         answers: to the last requests of operators, oldest first.
-        gate: of the confidence gate; "asking" holds the robot, "escalated" has disarmed it, both wait for a person.
+        gate: of the confidence gate; `asking` holds the robot, `escalated` has disarmed it, both wait for a person.
         confidence: of the newest chunk, None if the policy does not say.
         stop_margin_m: smallest clearance seen while a full stop was shown; in between a link may be nearer, but never
             nearer than is allowed. None where nothing is known of the geometry.
         speed_scale: of the joints' velocity limits, in force.
-        policy: "alive", "dead", "stalled" or "stuck", as the loop sees it; "unknown" before its first heartbeat,
-            "none" where control follows no policy and only holds.
-        policy_watch: what tells that it died: "lifeline" at once, "pidfd" once its memory has been given back,
-            "heartbeat" after its timeout, "none" before the first.
+        policy: as the loop sees it.
+        policy_watch: what tells that it died.
         grade: of this machine's timing, one letter; empty while it is measured for the first time, and on virtual time.
         grade_speed_scale: of the joints' velocity limits, as that grade sets it; 0 arms nothing.
         reduced: reduced-speed mode, None while it is off.
         recording: path of the black box's newest file; empty before control has written one.
         recordings_written, recordings_failed: files of the black box since control started.
         recording_problem: why the last one could not be written; empty once one could.
+        chunks_taken: chunks whose plan was followed, since control started.
         too_slow: why the policy can't act at the pace that it has here; empty while it can, or nobody knows yet.
         stopped_by: the stop that a person has to end, by `reset` (where it is latched) and `arm`; None without one.
     """
 
     stamp_ns: int
     state: ControlState
-    reasons: tuple[str, ...]
+    reasons: tuple[KernelReason, ...]
     interventions: int
     chunk_sequence: int | None
     chunk_age_ns: int | None
@@ -171,14 +156,14 @@ class SafetyReport(Message, frozen=True):
     position_commanded_rad: tuple[float, ...]
     loop: LoopTiming
     engine_alive: bool
-    faults: tuple[str, ...] = ()
+    faults: tuple[KernelReason, ...] = ()
     answers: tuple[Answer, ...] = ()
     gate: GateState = GateState.OFF
     confidence: float | None = None
     stop_margin_m: float | None = None
     speed_scale: float = 1.0
-    policy: str = "unknown"
-    policy_watch: str = "none"
+    policy: PolicyState = PolicyState.UNKNOWN
+    policy_watch: PolicySign = PolicySign.NONE
     grade: str = ""
     grade_speed_scale: float = 1.0
     reduced: ReducedSpeed | None = None
@@ -187,9 +172,12 @@ class SafetyReport(Message, frozen=True):
     recordings_written: int = 0
     recordings_failed: int = 0
     recording_problem: str = ""
+    chunks_taken: int = 0
     too_slow: str = ""
 
     def __post_init__(self) -> None:
+        if not self.state.is_known:
+            raise ValueError("state: a report is from a kernel, which knows its state")
         if len(self.answers) > MAX_ANSWERS:
             raise ValueError(f"shape: more than {MAX_ANSWERS} answers")
         if len(self.too_slow) > MAX_DETAIL_CHARS:
@@ -198,7 +186,7 @@ class SafetyReport(Message, frozen=True):
             raise ValueError(f"recording: longer than {MAX_PATH_CHARS} characters")
         if len(self.recording_problem) > MAX_DETAIL_CHARS:
             raise ValueError(f"recording_problem: longer than {MAX_DETAIL_CHARS} characters")
-        for name in ("recordings_written", "recordings_failed"):
+        for name in ("recordings_written", "recordings_failed", "chunks_taken"):
             if not 0 <= getattr(self, name) < 2**63:
                 raise ValueError(f"{name} must be a non-negative 63-bit number")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages.base import MAX_JOINTS, Message, require_63_bit, require_finite
+from edge_runtime.contracts.states import KernelReason
 
 MAX_HORIZON = 128
 MIN_ACTION_DT_NS = 1_000_000
@@ -118,7 +120,7 @@ class ChunkReceipt(Message, frozen=True):
 
     Attributes:
         predicted_interventions: ticks of the plan in which the kernel would alter the motion.
-        predicted_limits: names of the limits that would act.
+        predicted_limits: the limits that would act.
         predicted_first_ns: the first such tick.
         predicted_deviation_rad: how far, at most, the commanded motion would be from what was asked for.
         blend_ns: length of the cross-fade that was taken; longer than usual where the usual one would be clipped.
@@ -131,11 +133,11 @@ class ChunkReceipt(Message, frozen=True):
     chunk_published_ns: int
     received_ns: int
     model_ns: int
-    refusal: str | None
+    refusal: Refusal | None
     expired_actions: int
     first_command_ns: int | None
     predicted_interventions: int = 0
-    predicted_limits: tuple[str, ...] = ()
+    predicted_limits: tuple[KernelReason, ...] = ()
     predicted_first_ns: int | None = None
     predicted_deviation_rad: float = 0.0
     blend_ns: int = 0

@@ -15,7 +15,7 @@ from types import TracebackType
 import numpy as np
 
 from edge_runtime.contracts.errors import LockstepError, Refusal
-from edge_runtime.contracts.messages import SceneCommand, SceneStatus
+from edge_runtime.contracts.messages import SceneAnswer, SceneCommand, SceneStatus
 from edge_runtime.contracts.topics import SCENE_COMMAND, SCENE_STATUS
 from edge_runtime.drivers.sdk.link import DriverLink
 from edge_runtime.drivers.sdk.pacing import Pacer, become_realtime
@@ -80,7 +80,7 @@ class SimDriver:
             self._resources = stack.pop_all()
         self._observation_interval_ns = round(1e9 / max(camera.rate_hz for camera in embodiment.cameras))
         self._answered_id = 0
-        self._answer = ""
+        self._answer = SceneAnswer.NONE
         self._sent_status: tuple[int, Outcome] | None = None
         self._status_due_ns = 0
         self._service_due_ns = 0
@@ -240,13 +240,13 @@ class SimDriver:
         self._answered_id = command.id
         if self._servo.mode is not Mode.BRAKED:
             self._subscriber.refusals.count(SCENE_COMMAND.name, Refusal.NOT_ALLOWED_NOW)
-            self._answer = str(Refusal.NOT_ALLOWED_NOW)
+            self._answer = SceneAnswer.NOT_ALLOWED_NOW
             return
         self._split = "eval" if command.split == "eval" else "train"
         self._plant.reset(command.seed, self._split)
         self._trace = hashlib.sha256()
         self._elapsed_s = 0.0
-        self._answer = "ok"
+        self._answer = SceneAnswer.OK
 
     def _status(self, outcome: Outcome) -> SceneStatus:
         task = self._plant.task
@@ -258,7 +258,7 @@ class SimDriver:
             split=self._split,
             instruction=task.instruction,
             swapped_instruction=task.swapped_instruction,
-            outcome=outcome.status.value,
+            outcome=outcome.status,
             reason=outcome.reason,
             elapsed_s=self._elapsed_s,
             trace_digest=self._trace.hexdigest() if self._port.virtual_clock else "",

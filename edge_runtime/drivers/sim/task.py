@@ -8,7 +8,6 @@ Left and right are the robot's: the robot looks along +x of the world, so left i
 
 from __future__ import annotations
 
-import enum
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +15,12 @@ from typing import Literal
 
 import numpy as np
 
+from edge_runtime.contracts.messages import SceneOutcome
+
 Split = Literal["train", "eval"]
 Verb = Literal["touch", "push_left", "push_right"]
+Status = SceneOutcome
+"""How an episode stands."""
 
 COLOURS: tuple[str, ...] = ("red", "green", "blue", "yellow", "purple")
 SHAPES: tuple[str, ...] = ("cube", "ball", "cylinder")
@@ -97,14 +100,6 @@ _PUSH: dict[Split, tuple[str, ...]] = {
         "move {object} to the {side} now",
     ),
 }
-
-
-class Status(enum.Enum):
-    """How an episode stands. SUCCESS and FAILED are final."""
-
-    RUNNING = "running"
-    SUCCESS = "success"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True)

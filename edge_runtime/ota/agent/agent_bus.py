@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
-from edge_runtime.contracts.messages import ControlState, Heartbeat, Message, SafetyReport
+from edge_runtime.contracts.messages import ControlState, EpisodeEnded, Heartbeat, Message, SafetyReport
 from edge_runtime.contracts.topics import (
     CHUNK_RECEIPT,
     ENGINE_STATUS,
-    EPISODE,
+    EPISODE_ENDED,
     HEARTBEAT_CONTROL,
     HEARTBEAT_DRIVER,
     HEARTBEAT_ENGINE,
@@ -30,7 +30,6 @@ from edge_runtime.contracts.topics import (
 )
 from edge_runtime.contracts.updates import (
     MAX_UPDATE_ANSWERS,
-    EpisodeOutcome,
     PolicyStatus,
     UpdateAnswer,
     UpdateCommand,
@@ -49,7 +48,6 @@ HEARD_S = 1.0
 _INTERVAL_NS = 100_000_000
 _LISTEN_S = 0.05
 _REMEMBERED = 64
-_AT_WORK = frozenset({ControlState.ACTIVE, ControlState.HOLDING, ControlState.STOPPING, ControlState.RETRACTING})
 _TOPICS = (
     SAFETY_REPORT,
     CHUNK_RECEIPT,
@@ -59,7 +57,7 @@ _TOPICS = (
     ENGINE_STATUS,
     POLICY_STATUS,
     UPDATE_COMMAND,
-    EPISODE,
+    EPISODE_ENDED,
 )
 
 
@@ -125,7 +123,7 @@ class AgentBus:
         """
         if self._state is None:
             return time.monotonic_ns() < self._listened_ns
-        return self._state in _AT_WORK and self.is_alive("report")
+        return self._state.is_armed and self.is_alive("report")
 
     def is_alive(self, process: str) -> bool:
         """Whether `process` sent a message in the last second."""
@@ -209,7 +207,7 @@ class AgentBus:
             self._heard_ns["report"] = now_ns
         elif isinstance(message, Heartbeat):
             self._heard_ns[message.process] = now_ns
-        elif isinstance(message, EpisodeOutcome):
+        elif isinstance(message, EpisodeEnded):
             self.outcome_heard = message.id
         elif isinstance(message, UpdateCommand) and (message.id, message.kind) not in self._known:
             # Said again until it is answered, and done once: also while it is being done.

@@ -16,33 +16,36 @@ from dataclasses import dataclass
 
 from edge_runtime.contracts.engine_status import EngineStatus
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages import ChunkReceipt, ControlState, GateState, Heartbeat, Message, SafetyReport
-from edge_runtime.contracts.updates import EpisodeOutcome, PolicyStatus
+from edge_runtime.contracts.messages import (
+    ChunkReceipt,
+    ControlState,
+    EpisodeEnded,
+    EpisodeOutcome,
+    Heartbeat,
+    Message,
+    SafetyReport,
+)
+from edge_runtime.contracts.updates import PolicyStatus
 from edge_runtime.ota.probation.bundle_stats import AGE_EDGES_NS, INTERVENTION_EDGES, WINDOW_NS, Record, with_class
 from edge_runtime.ota.probation.engine_watch import EngineWatch
 
 _GAP_NS = 1_000_000_000
 """Reports come twenty times a second. After a longer pause it is not known what happened meanwhile."""
-_POLICYS_TRIPS = frozenset({"tracking_error", "torque", "force"})
-"""What a policy does to its surroundings. All others are the machine's, the driver's or a person's."""
-_FOLLOWS = frozenset({ControlState.ACTIVE, ControlState.HOLDING})
-_ASKS = frozenset({GateState.ASKING, GateState.ESCALATED})
 _WITHHELD = frozenset(
-    str(refusal)
-    for refusal in (
+    {
         Refusal.PREDICTED_DEVIATION,
         Refusal.PREDICTED_BLOCK,
         Refusal.UNSURE,
         Refusal.OUT_OF_RANGE,
         Refusal.NOT_FINITE,
         Refusal.SHAPE,
-    )
+    }
 )
-_KEPT_AT_REST = _WITHHELD - {str(Refusal.UNSURE)}
+_KEPT_AT_REST = _WITHHELD - {Refusal.UNSURE}
 """Where the policy itself is unsure a person is asked, and may take her time."""
 _CHUNKS_A_WINDOW = 100
 """As many as come in `WINDOW_NS`."""
-_AGED = _WITHHELD | {None, str(Refusal.STALE)}
+_AGED = _WITHHELD | {None, Refusal.STALE}
 _MAX_BUNDLES = 8
 _REMEMBERED = 64
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -69,7 +72,7 @@ class _Span:
 
 
 class Observer:
-    """Listens; `take` every message of SAFETY_REPORT, CHUNK_RECEIPT, HEARTBEAT_*, POLICY_STATUS, EPISODE.
+    """Listens; `take` every message of SAFETY_REPORT, CHUNK_RECEIPT, HEARTBEAT_*, POLICY_STATUS, EPISODE_ENDED.
 
     Args:
         records: what is known of bundles so far.
@@ -86,7 +89,7 @@ class Observer:
         self._served: deque[_Span] = deque(maxlen=_REMEMBERED)
         self._receipts: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._kept_at_rest = ("", 0)
-        self._outcomes: deque[int] = deque(maxlen=_REMEMBERED)
+        self._episodes: deque[int] = deque(maxlen=_REMEMBERED)
         self._status_ns = 0
         self._work: EngineStatus | None = None
 
@@ -108,8 +111,8 @@ class Observer:
             self._take_report(message)
         elif isinstance(message, ChunkReceipt):
             self._take_receipt(message)
-        elif isinstance(message, EpisodeOutcome):
-            self._take_outcome(message)
+        elif isinstance(message, EpisodeEnded):
+            self._take_episode(message)
         elif isinstance(message, EngineStatus):
             self._take_work(message)
         elif isinstance(message, Heartbeat | PolicyStatus):
@@ -152,11 +155,11 @@ class Observer:
             self._move(bundle, before.stamp_ns, report.stamp_ns)
         if window is None:
             return
-        if report.state in _FOLLOWS:
+        if report.state.follows:
             window.altered += min(max(report.interventions, 0), INTERVENTION_EDGES[-1])
         is_held = before.state is ControlState.ACTIVE and report.state is ControlState.HOLDING
-        window.withheld |= report.gate in _ASKS
-        window.stalled |= is_held and report.gate not in _ASKS
+        window.withheld |= report.gate.waits_for_person
+        window.stalled |= is_held and not report.gate.waits_for_person
         if window.active_ns >= WINDOW_NS:
             self._close(window)
 
@@ -169,9 +172,9 @@ class Observer:
 
     def _take_trip(self, bundle: str, before: SafetyReport, report: SafetyReport) -> None:
         # After any other fault, or beside it, the arm may do what nobody asked it to.
-        if before.faults or not report.faults or before.state not in _FOLLOWS:
+        if before.faults or not report.faults or not before.state.follows:
             return
-        if _POLICYS_TRIPS.issuperset(report.faults):
+        if all(fault.is_of_the_policy for fault in report.faults):
             self._add(Record(bundle=bundle, trips=1))
 
     def _close(self, window: _Window) -> None:
@@ -199,7 +202,7 @@ class Observer:
             window.withheld |= refusal in _WITHHELD
         if refusal in _AGED and (window is not None or (is_held and refusal is not None)):
             self._add(Record(bundle=bundle, ages=with_class(AGE_EDGES_NS, age_ns)))
-        if refusal is None and state in _FOLLOWS:
+        if refusal is None and state is not None and state.follows:
             self._kept_at_rest = ("", 0)
         elif is_held and refusal in _KEPT_AT_REST:
             self._keep_at_rest(bundle)
@@ -221,18 +224,21 @@ class Observer:
         if not self._served or self._served[-1].bundle != status.serving:
             self._served.append(_Span(status.serving, status.serving_since_ns, status.serving_since_ns))
 
-    def _take_outcome(self, outcome: EpisodeOutcome) -> None:
+    def _take_episode(self, episode: EpisodeEnded) -> None:
         report = self._report
-        if outcome.id in self._outcomes or report is None or self._known_from_ns is None:
+        if episode.id in self._episodes or report is None or self._known_from_ns is None:
             return
-        self._outcomes.append(outcome.id)
-        started_ns, ended_ns = outcome.started_ns, outcome.ended_ns
+        self._episodes.append(episode.id)
+        if not episode.outcome.is_judged:
+            return
+        started_ns, ended_ns = episode.started_ns, episode.ended_ns
         if not self._known_from_ns <= started_ns <= ended_ns <= report.stamp_ns + 5 * _GAP_NS:
             return
         moved = {span.bundle for span in self._moved if span.from_ns < ended_ns and span.to_ns > started_ns}
         served = {span.bundle for span in self._served if started_ns < span.from_ns < ended_ns}
-        if len(moved) == 1 and served <= moved:
-            self._add(Record(bundle=moved.pop(), episodes=1, failures=int(not outcome.success)))
+        if len(moved) == 1 and served <= moved and episode.bundle in ("", *moved):
+            is_failure = episode.outcome is EpisodeOutcome.FAILURE
+            self._add(Record(bundle=moved.pop(), episodes=1, failures=int(is_failure)))
 
     def _take_work(self, work: EngineStatus) -> None:
         before = self._work
