@@ -146,7 +146,7 @@ def _recordings(one: Operator) -> tuple[int, int]:
 
 def _report(one: Operator) -> SafetyReport:
     if not one.wait_until(lambda: one.watcher.control_state.is_known, _HEARD_S) or one.watcher.report is None:
-        raise OperatorError("control", "record", f"has not been heard for {_HEARD_S:g} s", answered=False)
+        raise OperatorError("control", "record", f"has sent no message for {_HEARD_S:g} s", answered=False)
     return one.watcher.report
 
 
@@ -168,7 +168,7 @@ def _is_whole(watcher: Watcher) -> bool:
 def _status(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     watcher = one.watcher
     if not one.wait_until(lambda: watcher.control_state.is_known, _HEARD_S):
-        raise OperatorError("control", "status", f"has not been heard for {_HEARD_S:g} s", answered=False)
+        raise OperatorError("control", "status", f"has sent no message for {_HEARD_S:g} s", answered=False)
     one.wait_until(lambda: all(watcher.status().alive.values()), 0.3)
     # What the engine says of its policy and of its work come on lines of their own.
     one.wait_until(lambda: not watcher.alive("engine") or _is_whole(watcher), _HEARD_S)

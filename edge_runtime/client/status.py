@@ -211,7 +211,7 @@ class Watcher:
 
     @property
     def control_state(self) -> ControlState:
-        """State of the safety kernel, `UNKNOWN` when control has not been heard for a second."""
+        """State of the safety kernel, `UNKNOWN` when control has sent no message for a second."""
         if self.report is None or time.monotonic() - self._report_s >= ALIVE_S:
             return ControlState.UNKNOWN
         return self.report.state

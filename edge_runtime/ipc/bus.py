@@ -122,7 +122,7 @@ def is_claimed(run_dir: Path, name: str) -> bool:
 
 
 class Sender:
-    """One of any number of senders of a topic that has receivers, or is open. What nobody is there to receive is lost.
+    """One of any number of senders of a topic that has receivers, or is open. What has no receiver is lost.
 
     Args:
         topic: row of the topic table, of an operator or of anyone.

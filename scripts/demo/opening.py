@@ -14,8 +14,10 @@ from rich.console import Console
 from edge_runtime.cli.prompt import command_in
 from edge_runtime.cli.typed import Typed
 from edge_runtime.client.explanations import STOPS, as_typed_here, in_full
-from edge_runtime.client.operator import EpisodeResult, Operator
-from edge_runtime.contracts.messages import SceneStatus, StopCause
+from edge_runtime.client.operator import Operator
+from edge_runtime.contracts.messages import SceneOutcome, SceneStatus, StopCause
+from edge_runtime.contracts.states import ControlState
+from edge_runtime.evaluation.episodes import EpisodeResult
 from scripts.demo.stage import said
 
 _OWN = 2
@@ -25,7 +27,6 @@ _SEEN_S = 1.5
 """How long the end of a task stays on the table, before other things are put there."""
 _LOOK_S = 0.4
 _UNDECIDED_S = 20.0
-_DECIDED = ("success", "failed")
 
 YOUR_TURN = (
     "Your turn: type a sentence of your own, such as one of the two for this scene, and press Enter. "
@@ -114,7 +115,7 @@ class Opening:
             self._is_over = True
         return True
 
-    def _go_on(self, scene: SceneStatus | None, state: str) -> None:
+    def _go_on(self, scene: SceneStatus | None, state: ControlState) -> None:
         """One step of the demo's own, where there is one to do."""
         # What the driver lays out by itself, at its start, is no scene of this run.
         if scene is None or scene.split != "eval" or scene.seed == self._left_seed:
@@ -127,7 +128,7 @@ class Opening:
         elif now_s - self._laid_out_s < _LOOK_S:
             # What the run itself says of the scene comes first.
             return
-        elif state == "ready" and scene.outcome == "running" and not self._invited and not self._to_type:
+        elif state.may_be_armed and scene.outcome is SceneOutcome.RUNNING and not self._invited and not self._to_type:
             if self._done < _OWN and not self._persons:
                 if not self._done:
                     self._say(FIRST)
@@ -148,7 +149,7 @@ class Opening:
     def _judge(self, scene: SceneStatus) -> None:
         """Say how it ended, leave that to be seen for a moment, then have other things put on the table."""
         now_s = time.monotonic()
-        if scene.outcome not in _DECIDED:
+        if scene.outcome is SceneOutcome.RUNNING:
             if now_s - self._since_s > _UNDECIDED_S:
                 # Such as a sentence that was refused: the next one is typed over the same things.
                 self._is_judged = True
@@ -167,5 +168,5 @@ class Opening:
 def _ending(scene: SceneStatus, sentence: str) -> str:
     """What the arm has done. The scene judges its own task alone: of another sentence only what happened is said."""
     if sentence == scene.instruction:
-        return f"{'✓' if scene.outcome == 'success' else '✗'} {scene.reason}"
+        return f"{'✓' if scene.outcome is SceneOutcome.SUCCESS else '✗'} {scene.reason}"
     return f"what the arm did: {scene.reason.partition(', not ')[0]}"

@@ -18,9 +18,10 @@ from edge_runtime.cli import build_parser
 from edge_runtime.cli.run import run
 from edge_runtime.cli.typed import TypedLines
 from edge_runtime.client.explanations import STOPS, in_full
-from edge_runtime.client.operator import EpisodeResult, Operator
+from edge_runtime.client.operator import Operator
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import ConfigError, EdgeError, ProcessError
+from edge_runtime.evaluation.episodes import EpisodeResult
 from edge_runtime.ipc.bus import claim, is_claimed
 from edge_runtime.page import require_free_port
 from scripts.demo.opening import Opening

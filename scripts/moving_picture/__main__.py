@@ -23,6 +23,7 @@ from edge_runtime.client.operator import Operator
 from edge_runtime.client.status_lines import state_line, verdicts_line
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import EdgeError, OperatorError, ProcessError
+from edge_runtime.contracts.messages import SceneOutcome
 from edge_runtime.drivers.sim.plant import Plant
 from edge_runtime.drivers.sim.rendering import mujoco
 from scripts.moving_picture import filmed_arm
@@ -87,7 +88,7 @@ class Shoot:
         started_ns = time.monotonic_ns()
         operator.wait_until(lambda: self._decided() is not None, 15.0)
         decided = self._decided()
-        self._succeeded = decided is not None and decided[0] == "success"
+        self._succeeded = decided is not None and decided[0] is SceneOutcome.SUCCESS
         self._ending = decided[1] if decided is not None else "undecided"
         self.wait(0.3)
         operator.disarm()
@@ -137,9 +138,11 @@ class Shoot:
         assert scene is not None
         return scene.instruction
 
-    def _decided(self) -> tuple[str, str] | None:
+    def _decided(self) -> tuple[SceneOutcome, str] | None:
         scene = self._operator.watcher.scene
-        return (scene.outcome, scene.reason) if scene is not None and scene.outcome != "running" else None
+        if scene is None or scene.outcome is SceneOutcome.RUNNING:
+            return None
+        return scene.outcome, scene.reason
 
     def _look(self) -> None:
         self._table.tend()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from edge_runtime.contracts.messages import SceneStatus, StopCause
+from edge_runtime.contracts.messages import SceneOutcome, SceneStatus, StopCause
+from edge_runtime.contracts.states import ControlState
 from scripts.demo import opening
 from scripts.demo.opening import Opening
 
@@ -35,7 +36,7 @@ class Stage:
         monkeypatch.setattr(opening.time, "monotonic", lambda: self.now_s)
         self.person, self.out, self.prepared = Person(), io.StringIO(), 0
         self.opening = Opening(self.person, Console(file=self.out, width=400), self._prepare)
-        self.watcher: Any = SimpleNamespace(scene=None, control_state="ready")
+        self.watcher: Any = SimpleNamespace(scene=None, control_state=ControlState.READY)
         self.operator: Any = SimpleNamespace(watcher=self.watcher, stopped_by=None)
 
     def _prepare(self) -> None:
@@ -50,7 +51,7 @@ class Stage:
             split=split,
             instruction=f"touch {seed}",
             swapped_instruction="touch the other",
-            outcome=outcome,
+            outcome=SceneOutcome(outcome),
             reason=reason,
             elapsed_s=0.0,
         )
