@@ -108,7 +108,7 @@ class UpdateTold:
         self._last: UpdateStatus | None = None
 
     def since(self, update: UpdateStatus | None) -> list[str]:
-        """What is new, oldest first; nothing on the first look, and while the agent is not heard."""
+        """What is new, oldest first; nothing on the first look, and while the agent is silent."""
         last, self._last = self._last, update or self._last
         if last is None or update is None:
             return []

@@ -222,7 +222,7 @@ class DriverConformance:
         motion = robot.move(start.q_rad, start.gripper_m + step_m)
         moved_m = motion.after.gripper_m - start.gripper_m
         robot.move(start.q_rad, start.gripper_m)
-        found = f"its command was {step_m * 1e3:+.1f} mm, and moved {moved_m * 1e3:+.1f} mm"
+        found = f"its command was {step_m * 1e3:+.1f} mm, and it moved {moved_m * 1e3:+.1f} mm"
         assert abs(moved_m - step_m) <= 0.4 * abs(step_m), found
 
     # ---- when control is gone ----------------------------------------------------------------------------------------
