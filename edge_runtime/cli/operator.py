@@ -210,7 +210,7 @@ def _outcome(one: Operator, options: argparse.Namespace, _run_dir: Path) -> str:
     )
     update = one.watcher.update
     trial = f"; on probation: {printable(update.trial)}" if update is not None and update.trial else ""
-    return f"told: {options.outcome}, of an attempt of {options.started_s_ago:g} s{trial}"
+    return f"reported: {options.outcome}, of an attempt of {options.started_s_ago:g} s{trial}"
 
 
 def _settled(one: Operator, states: tuple[ControlState, ...]) -> ControlState:

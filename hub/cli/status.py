@@ -70,14 +70,14 @@ def _say_status(status: RobotStatus, now_s: float) -> None:
     if status.trouble:
         say(f"    damaged: {printable(status.trouble)}")
     if status.assignment is not None:
-        say(f"    told: counter {status.assignment.terms.release_counter}, {printable(status.assignment.path)}")
+        say(f"    assigned: counter {status.assignment.terms.release_counter}, {printable(status.assignment.path)}")
     report, reported_s = status.report, status.reported_s
     if report is not None and reported_s is not None:
         when = datetime.fromtimestamp(reported_s, tz=timezone.utc).isoformat(timespec="seconds")
         why = f" ({printable(report.reason)})" if report.reason else ""
         age = timedelta(seconds=max(0, round(now_s - reported_s)))
-        say(f"    says: counter {report.running_counter}, {report.running_bundle}, {report.state}{why}")
-        say(f"    at:   {when}, {age} ago")
+        say(f"    reports:  counter {report.running_counter}, {report.running_bundle}, {report.state}{why}")
+        say(f"    at:       {when}, {age} ago")
 
 
 def _say_progress(update: Progress) -> None:
