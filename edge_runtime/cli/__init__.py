@@ -271,12 +271,12 @@ def _add_operator(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _add_outcome(action: argparse.ArgumentParser) -> None:
     action.add_argument(
-        "outcome", choices=[outcome.value for outcome in EpisodeOutcome], help="did it do what it was told?"
+        "outcome", choices=[outcome.value for outcome in EpisodeOutcome], help="whether the task got done"
     )
     action.add_argument("--score", type=_fraction, metavar="S", help="how well it went, 0 to 1")
     action.add_argument("--started-s-ago", type=_seconds, default=10.0, metavar="T", help="when it began (default: 10)")
     action.add_argument("--reason", type=_words, default="", metavar="TEXT", help="what went wrong, for the record")
-    action.add_argument("--instruction", type=_words, default="", metavar="TEXT", help="what it was told")
+    action.add_argument("--instruction", type=_words, default="", metavar="TEXT", help="what the instruction was")
 
 
 _OTA = {
@@ -406,7 +406,7 @@ def _run_dir(text: str) -> Path:
 def _instruction(text: str) -> str:
     _require_text(text)
     if not text.strip() or len(text) > MAX_INSTRUCTION_CHARS:
-        raise argparse.ArgumentTypeError(f"a sentence is due, of {MAX_INSTRUCTION_CHARS} characters at most")
+        raise argparse.ArgumentTypeError(f"expected a sentence, of {MAX_INSTRUCTION_CHARS} characters at most")
     return text
 
 
@@ -443,7 +443,7 @@ def _within(text: str, low: int, high: int) -> int:
     try:
         value = int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"a whole number is due, not {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected a whole number, not {text!r}") from None
     if not low <= value <= high:
         raise argparse.ArgumentTypeError(f"must lie between {low} and {high}")
     return value

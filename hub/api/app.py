@@ -24,10 +24,10 @@ from hub.api.static_files import read_public
 from hub.hub import Hub
 
 _DESCRIPTION = """\
-Publishes what robots may install, tells each robot what to run, and takes their signed word for what does run.
+Publishes what robots may install, assigns releases to robots, and collects their signed reports of what they run.
 
-* **Files** need no token: they are signed, and a robot believes nobody's word for them. Any web server, CDN or object
-  store over the same folders does as well.
+* **Files** need no token: they are signed, and a robot trusts only the signatures. Any web server, CDN or object store
+  over the same folders does as well.
 * **Robots** sign what they report with their own key, over a nonce from here.
 * **Operators** send `Authorization: Bearer TOKEN`. The token chooses among releases that two people signed; it releases
   nothing by itself.

@@ -26,8 +26,8 @@ def add(commands: Subcommands) -> None:
         "assign",
         _run,
         summary="assign a release to robots",
-        description="Signs for each robot which release it is to run; a robot learns it when it asks next. Where one "
-        "of several may not be told, nobody is. A robot's counter never goes down: to go back to an older release, "
+        description="Signs for each robot which release it is to run; a robot learns it when it asks next. If one "
+        "of several may not be assigned, none is. A robot's counter never goes down: to go back to an older release, "
         "have it signed again under a new counter.",
         examples="edge-hub assign hub bundles/NAME/DIGEST.json --robot arm-1 --hardware sim_arm\n"
         "edge-hub assign hub bundles/NAME/DIGEST.json --robot 'arm-*' --robot cart-7 --hardware sim_arm\n"
