@@ -322,7 +322,7 @@ def test_silence_is_told_and_what_it_means_for_a_stop(ask: Ask, run_dir: Path) -
     assert err.endswith("IT MAY STILL BE MOVING: use the robot's own stop\n")
     code, _, err = ask("status")
     assert code == 1
-    assert "no message from control" in err
+    assert "control has sent no message" in err
 
 
 def test_without_a_folder_the_local_run_comes_first_then_that_of_the_services(
