@@ -7,12 +7,14 @@ ARGS   ?=
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
+# Ctrl-C ends what runs here as it ends any program: quietly, and make has no complaint to add.
+interruptible = trap : INT; $(1) || { code=$$?; [ $$code -eq 130 ] || exit $$code; }
 # A virtual environment that was not finished is made again.
 .DELETE_ON_ERROR:
 
 .PHONY: demo
-demo: $(VENV)/.demo ## the arm at work, an update that goes through, a broken one that rolls itself back (EPISODES=5: only the arm)
-	@$(if $(EPISODES),$(BIN)/edge-runtime run --episodes $(EPISODES),$(BIN)/python -m scripts.demo) $(ARGS)
+demo: $(VENV)/.demo ## the arm follows sentences, yours too; an update goes through, a broken one rolls back (EPISODES=5: only the arm)
+	@$(call interruptible,$(if $(EPISODES),$(BIN)/edge-runtime run --episodes $(EPISODES),$(BIN)/python -m scripts.demo) $(ARGS))
 
 # Three parts, each with its own closing line; all run, and any one fails the verb. First what some workers share, four on two
 # cores, as tests wait more than they work (tests/side_by_side.py says who gets what); then what is held to times of the wall
@@ -36,7 +38,7 @@ test: lint $(VENV)/.dev ## lint, types, import contracts and all tests
 
 .PHONY: evaluate
 evaluate: $(VENV)/.demo ## 100 episodes through the whole runtime in virtual time, success rate with its interval
-	@$(BIN)/edge-runtime evaluate --episodes 100 $(ARGS)
+	@$(call interruptible,$(BIN)/edge-runtime evaluate --episodes 100 $(ARGS))
 
 .PHONY: lint
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts

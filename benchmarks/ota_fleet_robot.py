@@ -205,7 +205,7 @@ def run(start: Start) -> None:
                         refusal = "" if history.newest is None else history.newest.refusal
                         send_report(reporting, network, runner.journal, runner.slots.active, refusal)
                     except OtaError as error:
-                        logging.info("the hub was not told: %s", error)
+                        logging.info("the report did not reach the hub: %s", error)
                     else:
                         if runner.journal.state is UpdateState.IDLE and runner.slots.active.release_counter:
                             account.add(Count.DONE)

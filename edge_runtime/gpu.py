@@ -64,7 +64,7 @@ def find_gpu(library: str = DRIVER_LIBRARY, version_file: Path = DRIVER_VERSION)
 def find_architecture(library: str = DRIVER_LIBRARY, limit_s: float = _LIMIT_S) -> str | None:
     """Architecture of the first GPU; None where there is none, or its driver does not answer within `limit_s`.
 
-    Asked in a process of its own: a driver that hangs takes nobody along, and keeps no memory of who asked.
+    Asked in a process of its own: a driver that hangs harms nothing else, and keeps no memory of who asked.
     """
     try:
         ctypes.CDLL(library)

@@ -95,7 +95,7 @@ def pace_of(latency_s: float, horizon_s: float, config: RobotConfig) -> Pace:
         remedy = f"[fallback] observation_age_max_s above {needed_s:.2f} in the safety file, if that is safe here"
     elif configured_s is not None and configured_s < interval_s:
         problem = PaceProblem.PROGRESS
-        detail = f"{took}, and this robot takes a policy for stuck after {configured_s:g} s without a new one"
+        detail = f"{took}, and this robot regards a policy as stuck after {configured_s:g} s without a new one"
         remedy = f"[control] progress_timeout_s above {interval_s:.2f} in robot.toml, or no progress_timeout_s at all"
     return Pace(
         latency_s=latency_s,

@@ -38,7 +38,7 @@ ENGINE = Process("engine", "edge_runtime.engine", "control plays the rest of the
 PROCESSES: tuple[Process, ...] = (DRIVER, CONTROL, ENGINE)
 """In the order in which they are started: a driver brings the port that the others attach to."""
 
-OTA = Process("ota", "edge_runtime.ota", "what acts goes on; an update or a trial goes on when it comes back")
+OTA = Process("ota", "edge_runtime.ota", "the policy that acts goes on; an update continues when the agent is back")
 
 BESIDE: tuple[Process, ...] = (OTA,)
 """What a robot moves without. systemd starts these where their unit is enabled, `edge-runtime run` where robot.toml has

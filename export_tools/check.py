@@ -53,7 +53,7 @@ def require_matched(report: GoldenReport, folder: Path) -> None:
     """
     if report.verdict == "no_data":
         raise BundleError(
-            f"{folder}: it carries no golden pairs ({GOLDEN_NAME}), so nobody can tell whether it does what it was "
+            f"{folder}: it carries no golden pairs ({GOLDEN_NAME}), so it can't be checked whether it does what it was "
             "trained to: let the exporter write them"
         )
     if report.verdict == "differs":

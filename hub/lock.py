@@ -25,7 +25,7 @@ def writing(folder: Path, who: str, patience_s: float = PATIENCE_S) -> Iterator[
     """Hold the hub in `folder`, which exists, for the block; `who` is what others are told meanwhile.
 
     Raises:
-        HubError: IN_USE: somebody else held it for longer than `patience_s`; says who.
+        HubError: IN_USE: another process held it for longer than `patience_s`; says who.
         StorageError: the folder takes no lock.
     """
     descriptor = _opened(folder / ".lock")
@@ -63,7 +63,7 @@ def signing(draft: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
     """Hold the folder of a draft, so that of two people who sign at once neither loses a signature.
 
     Raises:
-        SigningError: somebody else held it for longer than `patience_s`.
+        SigningError: another process held it for longer than `patience_s`.
     """
     try:
         descriptor = os.open(draft.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

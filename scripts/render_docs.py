@@ -21,6 +21,7 @@ from edge_runtime.processes import BESIDE, PROCESSES
 from edge_runtime.safety import Reason, State
 from edge_runtime.safety.states import Event
 from scripts.command_reference import command_reference
+from scripts.config_reference import config_reference
 from scripts.result_tables import fleet, going_back, jitter, kernel, limiters, power_cuts, probation
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +112,7 @@ PARTS = {
         "going-back": going_back,
     },
     "reference/cli.md": {"commands": command_reference},
+    "reference/config.md": {"config": config_reference},
     "guides/hub.md": {"fleet": fleet},
     "guides/timing.md": {"kernel": kernel, "jitter": jitter},
 }

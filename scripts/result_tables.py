@@ -131,7 +131,7 @@ def going_back() -> str:
         ["verifying staged files, of the rate of plain SHA-256", of_sha256("verify_files_time_over_sha256_time")],
         ["verifying while it is fetched, the same", of_sha256("verify_fetched_time_over_sha256_time")],
         ["rollback: from the command to the old policy's first command, ms", spread(back["typed_to_command_ms"])],
-        ["of that, from when the agent has heard it, ms", spread(back["order_to_command_ms"])],
+        ["of that, from the agent's receiving it, ms", spread(back["order_to_command_ms"])],
         [
             "failed trial: from the evidence to the old policy's first command, ms",
             spread(failed["failed_to_command_ms"]),
@@ -164,10 +164,10 @@ def probation() -> str:
         for name, found in rows
     ]
     episodes = figures["episodes_of_a_trial"]
-    header = ["", f"taken back within {episodes} episodes", "episodes until then, median", "in 90 % of trials"]
+    header = ["", f"rolled back within {episodes} episodes", "episodes until then, median", "in 90 % of trials"]
     runs = rows[0][1]["runs"]
     naive = f"Fisher's test at 5 % after each episode, without a price for it: {figures['naive_false_alarms']:.1%}"
-    return f"{_table(header, cells)}\n\n{runs:,} made-up trials of each. {naive} of the good ones taken back."
+    return f"{_table(header, cells)}\n\n{runs:,} made-up trials of each. {naive} of the good ones rolled back."
 
 
 def _episodes(count: float | None) -> str:

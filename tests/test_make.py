@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
+import time
 import venv
 from pathlib import Path
 
@@ -21,6 +24,19 @@ def test_every_verb_is_in_the_help() -> None:
     text = (ROOT / "Makefile").read_text("utf-8")
     verbs = {verb for line in re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE) for verb in line.split()}
     assert verbs == set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
+
+
+def test_ctrl_c_is_no_error_of_make() -> None:
+    command = ["make", "--eval", "waits: ; @$(call interruptible,sleep 60)", "waits"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert "***" not in out + err
+    failing = ["make", "--eval", "fails: ; @$(call interruptible,exit 3)", "fails"]
+    assert subprocess.run(failing, cwd=ROOT, capture_output=True, timeout=20, check=False).returncode != 0
 
 
 def test_an_installation_that_fails_ends_with_the_end_of_its_log(tmp_path: Path) -> None:

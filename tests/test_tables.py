@@ -67,14 +67,35 @@ def test_every_topic_has_a_producer_of_the_table() -> None:
     assert len({topic.name for topic in TOPICS}) == len(TOPICS)
 
 
-def test_every_guide_is_linked_from_the_readme_and_every_link_leads_somewhere() -> None:
-    linked = set()
-    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+def test_every_page_is_linked_from_the_index_that_the_readme_links_and_every_link_leads_somewhere() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked: dict[Path, set[Path]] = {}
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (page.parent / target).exists(), (page, target)
-            if page.name == "README.md":
-                linked.add((page.parent / target).resolve())
-    assert set((ROOT / "docs" / "guides").glob("*.md")) <= linked
+            linked.setdefault(page, set()).add((page.parent / target).resolve())
+    assert {index, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "troubleshooting.md"} <= linked[ROOT / "README.md"]
+    pages = {page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "adr"}
+    # A folder of references is linked as one.
+    assert {page for page in pages if not {page, page.parent} & linked[index]} == {index}
+
+
+def test_every_heading_that_a_page_links_to_is_there() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        for target, name in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+            text = ((page.parent / target) if target else page).read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert name in anchors, (page, target, name)
+
+
+def test_the_moving_picture_moves_and_is_small() -> None:
+    path = ROOT / "docs" / "pictures" / "arm.gif"
+    assert path.stat().st_size < 1_500_000
+    # A graphic control block precedes every picture of a GIF.
+    assert path.read_bytes().count(b"\x21\xf9\x04") >= 40
+    assert "(docs/pictures/arm.gif)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("process", PROCESSES + BESIDE, ids=lambda process: process.name)

@@ -72,7 +72,7 @@ class Installed:
         return cls(config.bundle_dir, None if config.ota is None else config.path.parent / config.ota.store / "bundles")
 
     def boot(self, without: Collection[str] = frozenset()) -> Boot:
-        """What to run when nobody has said anything else; see `slots.boot`."""
+        """What to run when nothing else was ordered; see `slots.boot`."""
         if self._slots is None or self._root is None:
             return Boot(SHIPPED, self._shipped)
         root = self._root

@@ -270,9 +270,9 @@ def _trips(config: RobotConfig, held: KernelConfig) -> tuple[str, ...]:
         lines_read += f", or line {line.line} of {line.chip} that is not {line.closed} or can't be read"
     lines = [
         f"feedback older than {safety.feedback_timeout_s:g} s, malformed, or going backwards",
-        f"a joint measured further than {safety.tracking_error_max_rad:g} rad from what it was told at that instant",
-        "an encoder whose samples, three or more, repeat each other to the bit while its joint is told to move: by the "
-        f"second sample after its command has gone {held.frozen_found_rad:.3g} rad one way",
+        f"a joint measured further than {safety.tracking_error_max_rad:g} rad from its command of that instant",
+        "an encoder whose samples, three or more, repeat each other to the bit while its joint is commanded to move: "
+        f"by the second sample after its command has gone {held.frozen_found_rad:.3g} rad one way",
         lines_read,
         "a driver's fault, the operator's stop",
         "a clock that goes back, or leaps by more than the driver's watchdog",

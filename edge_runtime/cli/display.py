@@ -73,13 +73,15 @@ class Score:
 @dataclass(frozen=True)
 class Called:
     """What bundles and releases are called by who knows more of them than their digests, whether there should be an
-    update agent, the folder that a person's commands have to name, and whether she types them where she reads this."""
+    update agent, the folder that a person's commands have to name, whether she types them where she reads this, and the
+    address of the page."""
 
     bundle: Name = short
     release: Name = plain_release
     has_agent: bool = False
     run_dir: Path | None = None
     is_prompt: bool = False
+    page: str = ""
 
     def next_step(self, status: Status) -> str:
         """What a person can do now, in the words that she types."""
@@ -123,6 +125,8 @@ def describe(
         table.add_row("update", _shown(update_line(status.update, called.release), update_style(status)))
     if score is not None:
         table.add_row("success", Text(str(score), style="bold"))
+    if called.page:
+        table.add_row("page", called.page)
     if down:
         table.add_row("down", _shown(", ".join(down), "bold red"))
     if typing is not None:

@@ -242,7 +242,7 @@ def _table(report: dict[str, Any], config: RobotConfig, options: argparse.Namesp
     for verb, counts in report["by_verb"].items():
         row(verb, counts["successes"], counts["episodes"], counts["interval_95"])
     row("all", report["successes"], report["episodes"], report["interval_95"], end=True)
-    for name, key in (("model", "model_ms"), ("exposure to first command", "exposure_to_first_command_ms")):
+    for name, key in (("model", "model_ms"), ("camera exposure to first command", "exposure_to_first_command_ms")):
         figures = report[key]
         text = f"{figures['p50']:.1f} / {figures['p99']:.1f} ms" if figures is not None else "–"
         virtual = " (virtual)" if key != "model_ms" and not options.real_time else ""

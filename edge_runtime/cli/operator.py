@@ -146,7 +146,7 @@ def _recordings(one: Operator) -> tuple[int, int]:
 
 def _report(one: Operator) -> SafetyReport:
     if not one.wait_until(lambda: one.watcher.control_state.is_known, _HEARD_S) or one.watcher.report is None:
-        raise OperatorError("control", "record", f"has not been heard for {_HEARD_S:g} s", answered=False)
+        raise OperatorError("control", "record", f"has sent no message for {_HEARD_S:g} s", answered=False)
     return one.watcher.report
 
 
@@ -168,7 +168,7 @@ def _is_whole(watcher: Watcher) -> bool:
 def _status(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
     watcher = one.watcher
     if not one.wait_until(lambda: watcher.control_state.is_known, _HEARD_S):
-        raise OperatorError("control", "status", f"has not been heard for {_HEARD_S:g} s", answered=False)
+        raise OperatorError("control", "status", f"has sent no message for {_HEARD_S:g} s", answered=False)
     one.wait_until(lambda: all(watcher.status().alive.values()), 0.3)
     # What the engine says of its policy and of its work come on lines of their own.
     one.wait_until(lambda: not watcher.alive("engine") or _is_whole(watcher), _HEARD_S)
@@ -201,8 +201,8 @@ def _status(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
 def _outcome(one: Operator, options: argparse.Namespace, _run_dir: Path) -> str:
     if not one.wait_until(lambda: one.watcher.update is not None, _HEARD_S):
         problem = (
-            f"has not been heard for {_HEARD_S:g} s, and nothing else keeps outcomes: it runs where robot.toml has a "
-            "section [ota] (systemctl status edge-runtime-ota)"
+            f"has sent no message for {_HEARD_S:g} s, and nothing else keeps outcomes: it runs "
+            "where robot.toml has a section [ota] (systemctl status edge-runtime-ota)"
         )
         raise OperatorError("ota", "outcome", problem, answered=False)
     started_ns = time.monotonic_ns() - round(options.started_s_ago * 1e9)
@@ -215,7 +215,7 @@ def _outcome(one: Operator, options: argparse.Namespace, _run_dir: Path) -> str:
     )
     update = one.watcher.update
     trial = f"; on probation: {printable(update.trial)}" if update is not None and update.trial else ""
-    return f"told: {options.outcome}, of an attempt of {options.started_s_ago:g} s{trial}"
+    return f"reported: {options.outcome}, of an attempt of {options.started_s_ago:g} s{trial}"
 
 
 def _settled(one: Operator, states: tuple[ControlState, ...]) -> ControlState:

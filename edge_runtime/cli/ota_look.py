@@ -130,7 +130,7 @@ def _floor_words(settings: AgentSettings) -> str:
 
 
 def _add_progress(table: Table, status: UpdateStatus | None) -> None:
-    table.add_row("agent", "not running, or not heard" if status is None else f"runs as process {status.pid}")
+    table.add_row("agent", "not running, or silent" if status is None else f"runs as process {status.pid}")
     if status is not None and status.bytes_total:
         share = status.bytes_done / status.bytes_total
         table.add_row("download", f"{status.bytes_done / 1e6:.1f} of {status.bytes_total / 1e6:.1f} MB, {share:.0%}")

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -53,7 +54,7 @@ _HOLD = (
 
 
 class Guest(Protocol):
-    """Somebody who goes along with a run, such as the demo."""
+    """What goes along with a run, such as the demo."""
 
     def look(self, operator: Operator, results: Sequence[EpisodeResult]) -> bool:
         """Called ten times a second and more, in between anything else; False: enough, no further episode."""
@@ -97,6 +98,7 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
         page = None if options.no_page else stack.enter_context(_page(config, options))
         if page is not None:
             console.print(f"watch it at {page.url}", highlight=False)
+            called = replace(called, page=page.url)
         for fault in passed_over:
             console.print(f"passed over: {fault}", highlight=False, markup=False)
         starting = f"starting {config.robot.name} on {describe()}; logs in {run_dir / 'logs'}; Ctrl-C stops"

@@ -86,7 +86,7 @@ def plain_release(path: str) -> str:
 def update_line(update: UpdateStatus | None, release: Name = plain_release) -> str:
     """How the update stands, in one line."""
     if update is None:
-        return "agent not running, or not heard for a second"
+        return "agent not running, or silent for a second"
     state = update.state
     if state is UpdateState.IDLE:
         return printable(f"{state.words}: {update.detail or update.reason}".rstrip(": "), None)
@@ -108,7 +108,7 @@ class UpdateTold:
         self._last: UpdateStatus | None = None
 
     def since(self, update: UpdateStatus | None) -> list[str]:
-        """What is new, oldest first; nothing on the first look, and while the agent is not heard."""
+        """What is new, oldest first; nothing on the first look, and while the agent is silent."""
         last, self._last = self._last, update or self._last
         if last is None or update is None:
             return []

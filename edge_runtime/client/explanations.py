@@ -46,7 +46,7 @@ def _wrong(meaning: str, next_step: str = "") -> Explanation:
 
 STATES: dict[ControlState, Explanation] = {
     ControlState.UNKNOWN: _wrong(
-        "control has not been heard for a second", "Is the robot's software running? See control's log."
+        "no message from control for a second", "Is the robot's software running? See control's log."
     ),
     ControlState.SILENT: _wrong("control gets no usable feedback from the robot's driver", "Look at the driver's log."),
     ControlState.READY: Explanation("not armed: follows no commands", "To start: [arm]."),
@@ -205,12 +205,12 @@ ANSWERS: dict[str, Explanation] = {
 """Refusals of requests of an operator."""
 
 IN_STATE: dict[tuple[str, ControlState], str] = {
-    ("arm", ControlState.SILENT): "Control hears no robot: look at the driver's log.",
+    ("arm", ControlState.SILENT): "Control receives no feedback from the driver: look at the driver's log.",
     ("arm", ControlState.FAULT): "A fault is latched. To continue: [reset], then [arm].",
     ("arm", ControlState.HOLDING): "It is armed already.",
     ("arm", ControlState.ACTIVE): "It is armed already, and moving.",
     ("arm", ControlState.STOPPING): "It is coming to rest: ask again.",
-    ("reset", ControlState.SILENT): "Control hears no robot: look at the driver's log.",
+    ("reset", ControlState.SILENT): "Control receives no feedback from the driver: look at the driver's log.",
     ("reset", ControlState.READY): "There is nothing to reset. To start: [arm].",
     ("reset", ControlState.STOPPING): "It is coming to rest: ask again.",
     ("reset", ControlState.HOLDING): "There is nothing to reset.",

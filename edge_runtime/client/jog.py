@@ -132,7 +132,7 @@ class Jog(Requests):
             where = (
                 f"is a robot running in {self._run_dir}? `edge-runtime run --hold` runs one; --run-dir names its folder"
             )
-            raise OperatorError("control", "jog", f"has not been heard for {_HEARD_S:g} s; {where}", answered=False)
+            raise OperatorError("control", "jog", f"has sent no message for {_HEARD_S:g} s; {where}", answered=False)
         return self.status.axes
 
     def axis(self, name: str) -> JogAxis:

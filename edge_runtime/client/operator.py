@@ -214,7 +214,7 @@ class Operator(Requests):
             score: how well it went, 0 to 1.
 
         Raises:
-            OperatorError: no agent has heard it.
+            OperatorError: no agent has received it.
         """
         ended = EpisodeEnded(
             id=self._next_id(),
@@ -298,5 +298,5 @@ def claim_instructions(run_dir: Path) -> IO[bytes]:
 
 
 def gives_instructions(run_dir: Path) -> bool:
-    """Whether somebody runs episodes on the robot in `run_dir`, and so replaces any other instruction with his next."""
+    """Whether a program runs episodes on the robot in `run_dir`, whose next instruction replaces any other."""
     return is_claimed(run_dir, _CLAIM)

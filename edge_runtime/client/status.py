@@ -63,7 +63,7 @@ _TOPICS = (
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at a running robot. Values are None where nobody has said anything yet.
+    """One look at a running robot. Values are None where nothing was reported yet.
 
     `instruction`: that is followed, empty for none. `instruction_refused`: the newest one, where it was refused, and
     `instruction_problem` why; empty where it was not. Of a policy that follows no instructions the problem says so.
@@ -210,17 +210,17 @@ class Watcher:
         return messages
 
     def alive(self, process: str) -> bool:
-        """Whether `process` has been heard in the last second."""
+        """Whether `process` has sent a message in the last second."""
         return time.monotonic() - self._heard_s.get(process, -ALIVE_S) < ALIVE_S
 
     @property
     def update(self) -> UpdateStatus | None:
-        """What the update agent says; None when it has not been heard for a second."""
+        """What the update agent says; None when it has been silent for a second."""
         return self._update if self.alive("ota") else None
 
     @property
     def control_state(self) -> ControlState:
-        """State of the safety kernel, `UNKNOWN` when control has not been heard for a second."""
+        """State of the safety kernel, `UNKNOWN` when control has sent no message for a second."""
         if self.report is None or time.monotonic() - self._report_s >= ALIVE_S:
             return ControlState.UNKNOWN
         return self.report.state

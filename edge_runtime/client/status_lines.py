@@ -44,7 +44,7 @@ def pair(first: float | None, second: float | None, unit: str, digits: int = 0) 
 def state_line(status: Status) -> str:
     """The state, with why the robot is stopped if it is: ``fault (operator_stop: stopped by an operator)``."""
     if _is_starting(status):
-        return "unknown: control has not been heard yet"
+        return "unknown: no message from control yet"
     causes = [explain(fault, REASONS) for fault in status.faults]
     if not status.state.is_known:
         causes = []

@@ -22,17 +22,20 @@ from edge_runtime.contracts.errors import ConfigError
 
 
 class RobotSection(Section, frozen=True):
-    """`[robot]`: which robot this is.
-
-    `driver` is the name of an installed driver, or the path of one such as "./driver.py". A robot without a `bundle`
-    has no policy: it can be brought up with `edge-runtime run --hold`, and stands still.
-    """
+    """`[robot]`: which robot this is, and where its other files are."""
 
     name: str
+    """This robot's own name, 1 to 64 visible characters: in displays, logs and recordings. Example: `"arm-1"`."""
     driver: str
+    """The name of an installed driver, or the path of a file with one, such as "./driver.py". Example:
+    `"./driver.py"`."""
     embodiment: str
+    """Path of `embodiment.toml`, relative to this file."""
     safety: str
+    """Path of `safety.toml`, relative to this file."""
     bundle: str | None = None
+    """Folder of the policy's bundle, relative to this file. Without one the robot has no policy: `edge-runtime run
+    --hold` still brings it up."""
 
     def __post_init__(self) -> None:
         if not (1 <= len(self.name) <= 64 and self.name.isprintable() and not self.name.isspace()):
@@ -40,16 +43,17 @@ class RobotSection(Section, frozen=True):
 
 
 class EngineSection(Section, frozen=True):
-    """`[engine]`: how the policy runs. `backend = "tensorrt"` needs an NVIDIA GPU and TensorRT on this robot.
-
-    A bundle may be held to no wider bound than `parity_bound_max_rad`: how far its plans may be, at p99 in the worst
-    joint, from those of the policy that was trained.
-    """
+    """`[engine]`: how the policy runs."""
 
     backend: Literal["onnxruntime", "tensorrt"] = "onnxruntime"
+    """What runs the policy's graphs. `tensorrt` needs an NVIDIA GPU and TensorRT on this robot."""
     threads: int = 1
+    """CPU threads of one inference, 1 to 64."""
     replan_interval_s: float = 0.1
+    """A new chunk is asked for so often, 0 to 10; 0: as soon as the one before is done."""
     parity_bound_max_rad: float = 0.05
+    """The widest bound that this robot accepts of any bundle: how far its plans may be from those of the policy that
+    was trained, at the 99th percentile in the worst joint."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= 64:
@@ -61,24 +65,27 @@ class EngineSection(Section, frozen=True):
 
 
 class ControlSection(Section, frozen=True):
-    """`[control]`: how chunks become motion. `cpu` pins the 1 kHz loop to one core (-1: no pinning).
-
-    A chunk is refused before its first tick if the kernel would hold the robot further than
-    `admission_deviation_max_rad` from what the chunk asks, or would let geometry stop it in more than
-    `admission_blocked_max` (0 to 1) of its ticks. An engine without a heartbeat for `engine_timeout_s` has stalled,
-    however long a chunk takes it; one that brings nothing new for `progress_timeout_s` is stuck (left out: a second, or
-    what the policy's own pace asks for, see `edge_runtime.pace`). `self_test_s` is how long the loop measures its own
-    timing before it may be armed.
-    """
+    """`[control]`: how chunks become motion."""
 
     blend_s: float = 0.1
+    """Over this time a new chunk is blended into the plan before it, 0 to 1."""
     admission_deviation_max_rad: float = 0.3
+    """A chunk is refused before it runs if the safety kernel would hold the robot further than this from what the chunk
+    asks for."""
     admission_blocked_max: float = 0.5
+    """A chunk is refused before it runs if geometry would stop the robot in more than this share of its ticks, 0 to
+    1."""
     engine_timeout_s: float = 0.5
+    """An engine without a heartbeat for so long has stalled, 0.001 to 60."""
     progress_timeout_s: float | None = None
+    """An engine that lives but brings no new chunk for so long is stuck, 0.001 to 60. Left out: one second, or longer
+    where the policy itself is slower. Example: `5.0`."""
     self_test_s: float = 1.0
+    """Control measures its own timing for so long before the robot may be armed, 0.1 to 2. Example: `1.0`."""
     realtime_priority: int = 80
+    """SCHED_FIFO priority of the 1 kHz loop, 1 to 98; 0: none."""
     cpu: int = -1
+    """The core that the 1 kHz loop is pinned to; -1: not pinned. Example: `3`."""
 
     def __post_init__(self) -> None:
         require_positive(self, "admission_deviation_max_rad")
@@ -88,7 +95,7 @@ class ControlSection(Section, frozen=True):
             if value is not None and not 1e-3 <= value <= 60.0:
                 raise ValueError(f"{name} must lie between 0.001 and 60")
         if not 0.1 <= self.self_test_s <= 2.0:
-            raise ValueError("self_test_s must lie between 0.1 and 2: twice that, and whoever arms has given up")
+            raise ValueError("self_test_s must lie between 0.1 and 2: a request to arm waits for twice that at most")
         if not 0.0 <= self.admission_blocked_max <= 1.0:
             raise ValueError("admission_blocked_max must lie between 0 and 1")
         if not 0.0 <= self.blend_s <= 1.0:
@@ -100,23 +107,25 @@ class ControlSection(Section, frozen=True):
 
 
 class ConfidenceSection(Section, frozen=True):
-    """`[confidence]`: what becomes of a chunk whose policy is not sure of it; scores go from 0 to 1.
-
-    Below `slow_below` the chunk is followed with `slow_speed_scale` of the velocity limits, below `pause_below` it is
-    not followed at all: the robot plays out what it has, holds, and a person is asked. A grade is left upwards only
-    `hysteresis` above its line. The pause ends with her answer, or after `recover_after` scores in a row that are not
-    low (0: never by itself); `escalate_after` low scores in a row disarm, until she answers. `without_score` is for a
-    policy that gives none.
-    """
+    """`[confidence]`: what becomes of a chunk that the policy is not sure of; scores go from 0 to 1."""
 
     enabled: bool = True
+    """Whether the confidence gate acts at all."""
     slow_below: float = 0.7
+    """A chunk with a lower confidence score is followed at `slow_speed_scale`."""
     pause_below: float = 0.4
+    """A chunk with a lower confidence score is not followed: the robot finishes the plan it has, holds, and asks a
+    person."""
     hysteresis: float = 0.05
+    """The gate opens again only when the score is so far above the threshold, 0 to 0.5."""
     slow_speed_scale: float = 0.5
+    """Share of the velocity limits while slowed, above 0 and at most 1."""
     recover_after: int = 3
+    """A pause ends by itself after so many scores in a row at or above the threshold; 0: only a person ends it."""
     escalate_after: int = 10
+    """After so many low scores in a row the robot is disarmed until a person answers, 1 to 1000."""
     without_score: Literal["allow", "slow", "pause"] = "allow"
+    """What becomes of the chunks of a policy that reports no confidence."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.pause_below <= self.slow_below <= 1.0:
@@ -130,16 +139,17 @@ class ConfidenceSection(Section, frozen=True):
 
 
 class StopLineSection(Section, frozen=True):
-    """`[stop_line]`: a GPIO input that stops the robot, wired normally closed. Without the section there is none.
-
-    `closed` is the level at which the robot may move. `bias = "internal"` has the chip pull the line to the other one,
-    so that a cut wire is an open line; "external" is for a resistor on the board that does that.
-    """
+    """`[stop_line]`: a GPIO input that stops the robot, wired normally closed. Without the section there is none."""
 
     chip: str
+    """The GPIO character device. Example: `"/dev/gpiochip0"`."""
     line: int
+    """Number of the line on that chip, 0 to 65535. Example: `17`."""
     closed: Literal["high", "low"]
+    """The level at which the robot may move. Example: `"high"`."""
     bias: Literal["internal", "external"] = "internal"
+    """`internal`: the chip pulls an open line to the other level, so that a cut wire stops the robot. `external`: a
+    resistor on the board does that. Example: `"external"`."""
 
     def __post_init__(self) -> None:
         if not self.chip.startswith("/") or "\0" in self.chip:
@@ -149,18 +159,17 @@ class StopLineSection(Section, frozen=True):
 
 
 class ProbationSection(Section, frozen=True):
-    """`[ota.probation]`: what a bundle on trial has to show on this robot before it stays.
-
-    At least `active_min_s` of motion, and `episodes_min` attempts that succeeded where the committed bundle's record
-    has as many that somebody judged. It goes when `failures_ahead` more attempts failed than succeeded, if comparison
-    does not say so before. With `latency_budget_s` its chunks may not be older than that when they arrive; without, as
-    old as its plans last.
-    """
+    """`[ota.probation]`: what a new bundle has to show on this robot before it stays."""
 
     episodes_min: int = 5
+    """Successful attempts that a bundle on trial needs before it stays, where outcomes are reported, 0 to 10000."""
     active_min_s: float = 60.0
+    """Time in motion that a bundle on trial needs before it stays, at most a week."""
     failures_ahead: int = 5
+    """The robot rolls back when so many more attempts failed than succeeded, 1 to 1000."""
     latency_budget_s: float | None = None
+    """Chunks that arrive older than this count as late, 0.001 to 60. Left out: older than the plan before them lasts.
+    Example: `0.3`."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.failures_ahead <= 1000:
@@ -174,10 +183,12 @@ class ProbationSection(Section, frozen=True):
 
 
 class ScrubSection(Section, frozen=True):
-    """`[ota.scrub]`: every bundle on the disk is read again each `interval_s`, at most at `rate_bytes_s`."""
+    """`[ota.scrub]`: reading installed bundles again, to find what the disk has altered."""
 
     interval_s: float = 86_400.0
+    """Every installed bundle is read again from disk and checked so often, 60 to a year."""
     rate_bytes_s: float = 20e6
+    """At most so fast."""
 
     def __post_init__(self) -> None:
         if not 60.0 <= self.interval_s <= 31_536_000.0:
@@ -187,35 +198,49 @@ class ScrubSection(Section, frozen=True):
 
 
 class OtaSection(Section, frozen=True):
-    """`[ota]`: updates of the bundle over the network. Without the section there are none.
-
-    `robot_id` and `hardware` are what the hub knows this robot by. `image_root` and `director_root` are the files with
-    the roots of trust that it was delivered with, `store` the folder that belongs to its update agent. Bytes flow at
-    most at `rate_bytes_s` (0: as fast as it goes), in `hours` of the local day such as "22:00-06:30" (none: always).
-    `golden = "if_present"` lets a bundle come that carries nothing to check its engine with. `gpu_architecture` and
-    `jetpack` are what a release that asks for them is held against. With `report_url` and `robot_key` (a file with the
-    robot's own Ed25519 key) the hub is told what runs here, signed. A bundle that is ready goes on trial while the
-    robot is not at work, or with `activate = "in_motion"` at any time.
-    """
+    """`[ota]`: updates of the bundle over the network. Without the section there are none."""
 
     robot_id: str
+    """What the hub knows this robot by. Example: `"arm-1"`."""
     hardware: str
+    """What this robot is, as releases are signed for. Example: `"sim_arm"`."""
     image_url: str
+    """Address of the hub's image repository. Example: `"https://updates.example/image"`."""
     director_url: str
+    """Address of the hub's director repository, without the robot's name. Example:
+    `"https://updates.example/director/robots"`."""
     image_root: str
+    """File with the image repository's root of trust, as delivered with the robot. Example: `"image.root.json"`."""
     director_root: str
+    """File with the director repository's root of trust, as delivered with the robot. Example:
+    `"director.root.json"`."""
     store: str
+    """Folder that belongs to the update agent alone; it is made if it does not exist. Example:
+    `"/var/lib/edge-runtime/ota"`."""
     check_interval_s: float = 900.0
+    """The hub is asked so often, 1 to 86400."""
     hours: tuple[str, ...] = ()
+    """Windows of the local day in which the network may be used. Empty: always. Example: `["22:00-06:30"]`."""
     rate_bytes_s: float = 0.0
+    """Downloads are limited to this rate; 0: no limit. Example: `2000000.0`."""
     ca_file: str | None = None
+    """File with the certificate authority that the hub's certificate is checked against. Left out: the system's.
+    Example: `"company-ca.pem"`."""
     proxy: str | None = None
+    """Proxy for every request. Left out: the environment's (`HTTPS_PROXY`). Example: `"http://proxy.example:3128"`."""
     golden: Literal["required", "if_present"] = "required"
+    """`if_present` also installs bundles that carry no golden pairs to check their engine with."""
     gpu_architecture: str | None = None
+    """What a release that asks for a GPU is compared with. Left out: the driver is asked. Example: `"sm_87"`."""
     jetpack: str | None = None
+    """What a release that asks for a JetPack version is compared with. Example: `"6.1"`."""
     report_url: str | None = None
+    """Where signed reports of what runs here are sent; needs `robot_key`. Left out: none are sent. Example:
+    `"https://updates.example"`."""
     robot_key: str | None = None
+    """File with this robot's own Ed25519 key (PEM, unencrypted); needs `report_url`. Example: `"arm-1.key"`."""
     activate: Literal["at_rest", "in_motion"] = "at_rest"
+    """When a bundle that is ready takes over: `at_rest` while the robot is not armed, `in_motion` at any time."""
     probation: ProbationSection = ProbationSection()
     scrub: ScrubSection = ScrubSection()
 
@@ -238,7 +263,9 @@ class LockstepSection(Section, frozen=True):
     """`[lockstep]`: virtual time for tests and evaluation; the engine's latency is set, not measured."""
 
     observation_interval_s: float = 0.2
+    """Virtual time between two observations, 0.001 to 60."""
     inference_latency_s: float = 0.1
+    """Virtual time that one inference takes, 0.001 to 60."""
 
     def __post_init__(self) -> None:
         for name in ("observation_interval_s", "inference_latency_s"):

@@ -31,34 +31,39 @@ _UPPER = ("position_max_rad", "velocity_max_rad_s", "acceleration_max_rad_s2", "
 
 
 class JointSection(Section, frozen=True):
-    """`[joints.NAME]`. Everything but the ends of the range is a magnitude; what is left out is the tightest known.
-
-    `setpoint_step_max_rad`: a setpoint further than this from the last command is no motion, and refused.
-    """
+    """`[joints.NAME]`, one for each joint. What is left out becomes the tightest that rating and description know."""
 
     position_min_rad: float | None = None
+    """Lower end of the range."""
     position_max_rad: float | None = None
+    """Upper end of the range."""
     velocity_max_rad_s: float | None = None
+    """Largest speed."""
     acceleration_max_rad_s2: float | None = None
+    """Largest acceleration."""
     jerk_max_rad_s3: float | None = None
+    """Largest jerk."""
     torque_max_nm: float | None = None
+    """A measured torque above this, for `contact.debounce_s`, stops the robot. Example: `60.0`."""
     setpoint_step_max_rad: float = 0.5
+    """A setpoint further than this from the last command is refused."""
 
 
 class FallbackSection(Section, frozen=True):
-    """`[fallback]`: what happens without a policy, step by step: play the plan, decelerate, hold, retract, disarm.
-
-    Nothing is followed that was seen more than `observation_age_max_s` ago, however slow a policy is. `retract_rad`, in
-    joint order, is where the arm goes at `retract_speed_scale` of its velocity limits when it has
-    held for too long; without it, or when `retract_timeout_s` is over, it disarms where it is.
-    """
+    """`[fallback]`: what happens without a policy, step by step: play the plan, decelerate, hold, retract, disarm."""
 
     play_max_s: float = 1.0
+    """Without a policy the rest of the plan is played for so long at most, 0 to 60."""
     observation_age_max_s: float = 5.0
+    """Nothing is followed that was computed from an older observation, however slow the policy is, 0.1 to 60."""
     hold_timeout_s: float = 60.0
+    """After holding for so long the robot retracts, or is disarmed where it is."""
     retract_rad: tuple[float, ...] | None = None
+    """Posture to retract to, one value for each joint. Left out: it does not retract."""
     retract_speed_scale: float = 0.1
+    """Share of the velocity limits while retracting, above 0 and at most 1."""
     retract_timeout_s: float = 30.0
+    """A robot that has not arrived by then is disarmed where it is."""
 
     def __post_init__(self) -> None:
         require_positive(self, "hold_timeout_s", "retract_timeout_s")
@@ -74,15 +79,14 @@ class FallbackSection(Section, frozen=True):
 
 
 class ContactSection(Section, frozen=True):
-    """`[contact]`: measured force and moment at the tool, where the driver offers them. None: no limit.
-
-    A joint's torque, too, has to be too large in samples over `debounce_s` before it stops the robot: one sample alone
-    does not, unless `debounce_s` is a tick.
-    """
+    """`[contact]`: force and moment at the tool, where the driver measures them, and torque of the joints."""
 
     force_max_n: float | None = None
+    """A measured force at the tool above this stops the robot. Left out: no limit. Example: `40.0`."""
     moment_max_nm: float | None = None
+    """A measured moment at the tool above this stops the robot. Left out: no limit. Example: `8.0`."""
     debounce_s: float = 0.005
+    """Force, moment or torque has to be too large for so long, at most 1."""
 
     def __post_init__(self) -> None:
         require_positive(self, "force_max_n", "moment_max_nm", "debounce_s")
@@ -91,10 +95,12 @@ class ContactSection(Section, frozen=True):
 
 
 class BoxSection(Section, frozen=True):
-    """A box along the axes of the robot's base."""
+    """`[geometry.workspace]`: a box along the axes of the robot's base."""
 
     min_m: Vector
+    """Corner with the smallest coordinates. Example: `[-0.8, -0.8, 0.0]`."""
     max_m: Vector
+    """Corner with the largest coordinates. Example: `[0.8, 0.8, 1.2]`."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (*self.min_m, *self.max_m))):
@@ -104,11 +110,14 @@ class BoxSection(Section, frozen=True):
 
 
 class HalfSpaceSection(Section, frozen=True):
-    """Where the arm may be: `normal . p >= offset_m`, with `normal` brought to unit length."""
+    """`[[geometry.half_spaces]]`: where the arm may be, such as above a table."""
 
     name: str
+    """What it is called in messages and on the claims sheet."""
     normal: Vector
+    """Direction in which the arm may be; brought to unit length."""
     offset_m: float
+    """Points p of the arm keep `normal . p >= offset_m`."""
 
     def __post_init__(self) -> None:
         length = math.hypot(*self.normal)
@@ -117,10 +126,12 @@ class HalfSpaceSection(Section, frozen=True):
 
 
 class KeepOutSection(BoxSection, frozen=True):
-    """Where the arm may not be: a box grown by `radius_m`; one with equal corners is a sphere."""
+    """`[[geometry.keep_out]]`: where the arm may not be, a box or a sphere."""
 
     name: str
+    """What it is called in messages and on the claims sheet. Example: `"screen"`."""
     radius_m: float = 0.0
+    """The box is grown by this on all sides; with equal corners it is a sphere. Example: `0.05`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,22 +140,29 @@ class KeepOutSection(BoxSection, frozen=True):
 
 
 class GeometrySection(Section, frozen=True):
-    """`[geometry]`: what links and tool must keep away from, and how fast the tool may be. Metres, robot's base frame.
+    """`[geometry]`: what links and tool must keep away from, and how fast the tool may be, in the frame of the robot's
+    base.
 
-    Left out altogether, nothing of it is checked. `kinematics` is a file made by `edge-runtime kinematics`.
-    `reduced_tool_speed_m_s` is what the operator's reduced-speed mode allows. Between the two manipulabilities speed is
-    scaled down, to a tenth at the lower; both 0: never. `may_touch` names capsules, or links for all of theirs, two by
-    two: nothing keeps these apart, because a person wrote so here.
+    Without the section nothing of it is checked.
     """
 
     kinematics: str
+    """Path of `kinematics.toml`, relative to this file; `edge-runtime kinematics` makes it."""
     clearance_min_m: float = 0.01
+    """Links keep this distance from each other, from half-spaces and from zones, 0 to 1."""
     tool_speed_max_m_s: float = 1.0
+    """Largest speed of the tool point."""
     reduced_tool_speed_m_s: float = 0.25
+    """Largest speed of the tool point in reduced-speed mode."""
     manipulability_slow_below: float = 0.0
+    """Below this manipulability the arm slows down, near a singular posture. Both 0: never."""
     manipulability_stop_below: float = 0.0
+    """At this manipulability a tenth of the speed is left. Both 0: never."""
     workspace: BoxSection | None = None
+    """A box that all links stay inside of."""
     may_touch: tuple[tuple[str, str], ...] = ()
+    """Pairs of capsules, or of links for all of theirs, that nothing keeps apart, because a person wrote so here.
+    Example: `[["left_finger", "right_finger"]]`."""
     half_spaces: tuple[HalfSpaceSection, ...] = ()
     keep_out: tuple[KeepOutSection, ...] = ()
 
@@ -163,24 +181,27 @@ class GeometrySection(Section, frozen=True):
 
 
 class SafetyFile(Section, frozen=True):
-    """`safety.toml` as written.
-
-    `frozen_encoder_travel_rad`: a joint commanded so far while three samples or more repeat each other to the bit stops
-    the robot; no less than a step of the coarsest encoder. `rest_speed_rad_s`: arming and reset are refused above.
-    `reset_tolerance_rad`: a reset is refused with the robot further than this from where it was told to be.
-    `start_tolerance_rad`, `start_tolerance_m`: a joint, and the gripper, measured so far outside its range may be
-    armed, and starts at its end; so do joints that are so near to where control left them start there.
-    """
+    """`safety.toml` as written."""
 
     joints: dict[str, JointSection]
     gripper_speed_max_m_s: float
+    """Largest speed of the gripper's opening."""
     feedback_timeout_s: float
+    """Feedback older than this stops the robot, at most 0.5. Five cycles of the driver at least."""
     tracking_error_max_rad: float
+    """A joint measured further than this from its command stops the robot, at most 1."""
     frozen_encoder_travel_rad: float = 0.05
+    """A joint that is commanded so far while its measurement repeats to the bit stops the robot, at most 0.5. No less
+    than a step of the coarsest encoder."""
     rest_speed_rad_s: float = 0.05
+    """Arming and reset are refused while a joint moves faster, at most 0.5."""
     reset_tolerance_rad: float = 0.05
+    """A reset is refused with a joint further than this from its last command, at most 0.5."""
     start_tolerance_rad: float = 0.005
+    """A joint that is measured so far outside its range may still be armed, and starts at the range's end, at most
+    0.01."""
     start_tolerance_m: float = 0.003
+    """The same for the gripper, at most 0.01."""
     fallback: FallbackSection = FallbackSection()
     contact: ContactSection = ContactSection()
     geometry: GeometrySection | None = None
@@ -252,7 +273,7 @@ class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Somebody who knows limits of the joints: field names of `JointLimits` by joint, None where one is not known."""
+    """A source of limits of the joints: field names of `JointLimits` by joint, None where one is not known."""
 
     name: str
     joints: Mapping[str, Mapping[str, float | None]]
@@ -349,7 +370,8 @@ def _joint_limits(file: SafetyFile, file_name: str, name: str, sources: Sequence
         value = getattr(section, field)
         if value is None:
             if not known:
-                raise ConfigError(f"{key}.{field}", f"nobody else knows it: it can't be left out (in {file_name})")
+                problem = "it can't be left out: neither the rating nor the description has it"
+                raise ConfigError(f"{key}.{field}", f"{problem} (in {file_name})")
             value = min((value for value, _ in known), key=lambda limit: sign * limit)
         if not math.isfinite(value):
             raise ConfigError(f"{key}.{field}", f"must be finite, got {value!r} (in {file_name})")

@@ -41,19 +41,24 @@ def looks_like_degrees(low_rad: float | None, high_rad: float | None, speed_rad_
 
 
 class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One revolute joint with the maker's rated limits. Velocity, acceleration, jerk and torque are magnitudes.
-
-    `limits_in_rad` confirms limits that look like degrees, such as those of a joint that turns without end.
-    """
+    """One revolute joint with the maker's rated limits. Velocity, acceleration, jerk and torque are magnitudes."""
 
     name: str
+    """The joint's name, as the policy's bundle and the driver know it."""
     position_min_rad: float
+    """Lower end of the rated range."""
     position_max_rad: float
+    """Upper end of the rated range."""
     velocity_max_rad_s: float
+    """Rated speed."""
     acceleration_max_rad_s2: float
+    """Rated acceleration."""
     jerk_max_rad_s3: float
+    """Rated jerk."""
     torque_max_nm: float
+    """Rated torque."""
     limits_in_rad: bool = False
+    """Confirms limits that look like degrees, such as those of a joint that turns without end."""
 
     def __post_init__(self) -> None:
         if not self.position_min_rad < self.position_max_rad:
@@ -77,7 +82,9 @@ class Gripper(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """A parallel gripper, commanded by the distance between its fingers."""
 
     opening_max_m: float
+    """Largest distance between the fingers, at most 1."""
     speed_max_m_s: float
+    """Rated speed of that distance, at most 5."""
 
     def __post_init__(self) -> None:
         for field in ("opening_max_m", "speed_max_m_s"):
@@ -95,9 +102,14 @@ class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """One colour camera, 8-bit RGB, row-major. Its name is also part of names in shared memory and on the page."""
 
     name: str
+    """The camera's name, as the policy's bundle and the driver know it: 1 to 32 letters, digits, dashes or
+    underscores."""
     width_px: int
+    """Width of its pictures, 1 to 8192."""
     height_px: int
+    """Height of its pictures, 1 to 8192."""
     rate_hz: float
+    """Pictures a second, 0.01 to 10000."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", self.name):
@@ -113,10 +125,12 @@ class Embodiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """One robot type, as its driver, its bundles and its hub know it."""
 
     name: str
+    """The robot type's name. A bundle made for another one is refused."""
     joints: tuple[Joint, ...]
     gripper: Gripper
     cameras: tuple[Camera, ...]
     home_rad: tuple[float, ...]
+    """A posture to be at home in, one value for each joint."""
 
     def __post_init__(self) -> None:
         names = self.joint_names

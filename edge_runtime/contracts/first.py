@@ -4,6 +4,6 @@ import signal
 
 
 def end_by_ctrl_c() -> None:
-    """Until somebody heeds it, Ctrl-C ends this process as it would end any program; ignored, it stays ignored."""
+    """Until the program handles it, Ctrl-C ends this process as it would end any program; ignored, it stays ignored."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -32,7 +32,7 @@ NOT_FINITE = 1e300
 class ProofVerdict(str, Enum):
     """What is known of a policy on the machine that runs it. Stable strings: they travel and are shown.
 
-    `unproven`: nobody has looked. `no_data`: there is nothing to hold it against, which is for a person to judge.
+    `unproven`: not looked at yet. `no_data`: there is nothing to compare it with, which is for a person to judge.
     """
 
     UNPROVEN = "unproven"

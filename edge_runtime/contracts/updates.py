@@ -63,7 +63,7 @@ class PolicyStatus(Message, frozen=True):
 
     Attributes:
         pid: of the engine; another one is another engine, which began anew.
-        order_id: the last order that it has heard, 0 for none.
+        order_id: the last order that it has received, 0 for none.
         serving: the bundle that acts; since `serving_since_ns`, on the clock of the stamps. Empty while an engine that
             has just started loads its first one.
         standby: the one that is warm beside it, empty for none.

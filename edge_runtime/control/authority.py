@@ -1,4 +1,4 @@
-"""Who moves the robot: its policy, or a person who jogs it, or nobody. One at a time, chosen when it is armed.
+"""Who moves the robot: its policy, or a person who jogs it, or none. One at a time, chosen when it is armed.
 
 Guarantees that whoever is in force stays so until the robot is no longer armed, but for a person who takes over a robot
 that holds still without a policy; that a robot that nobody jogs for long is disarmed where it is, and never retracts

@@ -1,8 +1,8 @@
 """The chunk buffer: action chunks keyed by absolute due time become one plan of timed knots.
 
-Guarantees: an action is never moved in time. A late chunk loses its past, an old or repeated one is refused, and the
-seam to the motion under way is a smooth cross-fade. Pure: no clock, no socket, no thread. Trusts nobody: a chunk is
-checked again here although the engine made it.
+Guarantees: an action is never moved in time. The expired actions of a late chunk are dropped, an old or repeated
+chunk is refused, and the seam to the motion under way is a smooth cross-fade. Pure: no clock, no socket, no thread. A
+chunk is checked again here although the engine made it.
 """
 
 from __future__ import annotations

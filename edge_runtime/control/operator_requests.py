@@ -198,7 +198,7 @@ class OperatorRequests:
             return Result.DONE.said
         if not self._speed.may_arm:
             return JITTER
-        # Before it is armed: what can fail has not armed a robot for nobody.
+        # Before it is armed: what can fail has not armed a robot for none.
         self._speed.jog(True)
         result = self._loop.request(Request.ARM)
         self._orders.follow(self._loop.counters().faults)

@@ -1,6 +1,6 @@
 """What the engine that lives has said of the proof of its bundle: asked before the robot is armed. Pure.
 
-Guarantees: only the word of the engine that is heard now counts. One that was started again, or was silent for as long
+Guarantees: only the report of the engine that lives now counts. One that was started again, or was silent for as long
 as a dead one is, has to say it anew. Trusts the engine to say the truth about itself.
 """
 
@@ -59,7 +59,7 @@ class ProofWatch:
         """Whether the engine that lives has said that its policy may act."""
         status = self._status
         if self._pid is None or now_ns - self._alive_ns > self._timeout_ns:
-            return Word(False, True, "no engine is heard that could have proved its policy")
+            return Word(False, True, "no engine has reported yet that its policy was proved here")
         if status is None or status.pid != self._pid:
             return Word(False, True, "the engine has not said yet what it has proved of its policy")
         if status.proof.may_act:

@@ -1,4 +1,4 @@
-"""What an operator has ordered and nobody but a person may lift: a stop, a disarm, reduced speed.
+"""What an operator has ordered and only a person may lift: a stop, a disarm, reduced speed.
 
 Guarantees that after a person's stop no program resets or arms the robot, and that neither the death of control nor a
 new start of everything lifts an order: it is kept in a file of the run's folder. One that can't be kept is told, and

@@ -148,6 +148,6 @@ class EngineLoop:
 
 def _end_hung(busy_ns: int) -> None:
     """Only another process can go on: this one's library can't be told to stop."""
-    logging.error("nothing has come of an inference for %.0f s: it hangs, and takes the engine with it", busy_ns * 1e-9)
+    logging.error("an inference has hung for %.0f s: the engine ends, and is started again", busy_ns * 1e-9)
     logging.shutdown()
     os._exit(1)

@@ -1,7 +1,7 @@
 """The proof that a policy does on this machine what the trained one did, made before it may act.
 
 Guarantees: a policy that `load_proved` returns either answered its bundle's golden pairs within their bound, in the
-very sessions that will drive the robot, or says that its bundle has nothing to be held against; one that answered
+very sessions that will drive the robot, or says that its bundle has nothing to be compared with; one that answered
 differently is not returned. A kept proof stands for a run only under everything that the answers depend on, and what
 was really loaded, not what should have been, is a part of that. Trusts the bundle's manifest for data and bound.
 """
@@ -108,7 +108,7 @@ def proof_of(manifest: Manifest, report: GoldenReport, engines: Engines) -> Proo
     shown = f"; {report.worst}" if report.worst else ""
     return Proof(
         ProofVerdict.NO_DATA,
-        f"nobody has shown that {manifest.name} {manifest.version} does what it was trained to: "
+        f"it was never shown that {manifest.name} {manifest.version} does what it was trained to: "
         f"{' and '.join(missing)}{shown}",
     )
 

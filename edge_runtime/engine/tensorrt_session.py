@@ -1,6 +1,6 @@
 """Graphs in TensorRT: engines built on this robot's own GPU, and sessions of them. For TensorRT 10.3 to 11.
 
-Guarantees: a graph runs in the precision that it is written in, which is what was held against the trained policy: the
+Guarantees: a graph runs in the precision that it is written in, which is what was compared with the trained policy: the
 network is strongly typed, and the builder chooses how, never what. Tensors whose type or shape the engine does not have
 never reach the device. Refuses machines without the libraries, naming what to install. Trusts engines as code: they
 must be of this robot's own making, see `edge_runtime.bundles.engine_cache`.

@@ -39,7 +39,7 @@ class _Loading:
     """One bundle on its way into memory, on a thread that nobody has to wait for.
 
     Args:
-        in_background: give way to whatever else wants the processor.
+        in_background: run at lower priority than everything else.
     """
 
     def __init__(self, folder: Path, load: Load, *, in_background: bool) -> None:

@@ -122,7 +122,7 @@ def is_claimed(run_dir: Path, name: str) -> bool:
 
 
 class Sender:
-    """One of any number of senders of a topic that has receivers, or is open. What nobody is there to receive is lost.
+    """One of any number of senders of a topic that has receivers, or is open. What has no receiver is lost.
 
     Args:
         topic: row of the topic table, of an operator or of anyone.
@@ -196,7 +196,8 @@ def require_access(path: Path) -> None:
     try:
         owner = path.stat().st_uid
     except PermissionError as error:
-        raise ProcessError(f"{path}: {error.strerror}; only who may enter the run's folder can operate") from error
+        problem = "only users who may enter the run's folder can operate the robot"
+        raise ProcessError(f"{path}: {error.strerror}; {problem}") from error
     except OSError:
         return
     if not os.access(path, os.W_OK, effective_ids=True):
@@ -205,7 +206,7 @@ def require_access(path: Path) -> None:
         except KeyError:
             name = f"#{owner}"
         raise ProcessError(
-            f"{path}: belongs to {name}, who alone may operate this robot, or his group: sudo -u {name} ..."
+            f"{path}: belongs to {name}: only that user and its group may operate this robot; type: sudo -u {name} ..."
         )
 
 
@@ -261,7 +262,7 @@ class _Line:
 
 
 class _Door:
-    """The other way round: senders connect, and one that breaks the protocol costs nobody but itself."""
+    """The other way round: senders connect, and one that breaks the protocol harms only itself."""
 
     def __init__(self, socket: zmq.Socket[bytes], topic: Topic, run_dir: Path, process: str) -> None:
         self._path = topic.socket_path(run_dir, process)
@@ -382,7 +383,7 @@ class Subscriber:
     def _decode(self, topic: Topic, parts: list[bytes]) -> Message | None:
         try:
             if len(parts) != 1:
-                raise DecodeError(topic.name, Refusal.MALFORMED, f"{len(parts)} frames where one is due")
+                raise DecodeError(topic.name, Refusal.MALFORMED, f"{len(parts)} frames instead of one")
             return decode(topic, parts[0])
         except DecodeError as error:
             self.refusals.count(topic.name, error.refusal)

@@ -24,7 +24,7 @@ _JPEG = [
 
 
 class Pictures:
-    """Listens to observations in a thread of its own, and encodes only while somebody is looking."""
+    """Listens to observations in a thread of its own, and encodes only while a page is open."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir

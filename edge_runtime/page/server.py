@@ -1,6 +1,6 @@
 """The page's server: three kinds of GET on the loopback interface, nothing else.
 
-Serves nobody but this machine: it binds 127.0.0.1 and refuses a request whose Host is another name, so that a web page
+Serves only this machine: it binds 127.0.0.1 and refuses a request whose Host is another name, so that a web page
 from elsewhere can't read it through the browser.
 """
 

@@ -18,7 +18,7 @@ from edge_runtime.releases.delta import decode_delta
 from edge_runtime.releases.unpack import PackReader
 
 FindBlob = Callable[[str], bytes | None]
-"""A blob of an earlier release by its digest; None where nobody here has it."""
+"""A blob of an earlier release by its digest; None where it is not here."""
 
 
 def require_manifest(release: ReleaseManifest, data: bytes) -> None:
@@ -44,7 +44,7 @@ def require_manifest(release: ReleaseManifest, data: bytes) -> None:
 def require_installable(release: ReleaseManifest, packs: PackReader, find_base: FindBlob = lambda _: None) -> None:
     """Decode every file and every delta of the release, and hold the bundle's manifest against it.
 
-    A delta whose base nobody has is decoded all the same, and only what it leads to is not known.
+    A delta whose base is not here is decoded all the same, and only what it leads to is not known.
 
     Raises:
         OtaError: BUNDLE_ALTERED, or a `BLOB_…` reason of a delta; the detail says where.

@@ -72,7 +72,7 @@ def read_signed(path: Path, kind: type[SignedKind], version: int | None = None) 
     metadata = read_draft(path)
     signed = metadata.signed
     if not isinstance(signed, kind):
-        raise SigningError(str(path), f"is {signed.type} metadata where {kind.type} is due")
+        raise SigningError(str(path), f"is {signed.type} metadata instead of {kind.type}")
     if version is not None and signed.version != version:
         raise SigningError(str(path), f"holds version {signed.version}")
     return metadata

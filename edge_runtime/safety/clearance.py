@@ -1,6 +1,6 @@
 """Distances of a robot's body in one posture, each by itself and by name: what the kernel's verdict is made of.
 
-The distances are the kernel's own; whoever asks what it refused is told what it saw.
+The distances are the kernel's own; who asks what it refused is given what it saw.
 """
 
 from __future__ import annotations

@@ -258,7 +258,7 @@ class DrivenRobot:
                 return motion
             words = ", ".join(str(reason.name).lower() for reason in Reason if reason & faults)
             told, way = self._named(np.asarray(q_rad) - motion.before.q_rad), self._named(motion.way_rad)
-            found = f"the kernel stopped the robot: {words}; told to move by {told}, it moved by {way}"
+            found = f"the kernel stopped the robot: {words}; commanded to move by {told}, it moved by {way}"
             assert faults & Reason.CLOCK_GAP, f"{found}\n{self.last_words()}"
         raise AssertionError("this machine keeps time too badly to move a robot: see `edge-runtime check`")
 

@@ -142,7 +142,7 @@ class DriverConformance:
             assert after.exposure_ns > before.exposure_ns, "two observations of one exposure"
 
     def test_pictures_can_be_read_and_are_filled(self, robot: DrivenRobot) -> None:
-        """A picture that nobody has drawn into is all zeros."""
+        """A picture that nothing was drawn into is all zeros."""
         reader = FrameReader()
         if not robot.config.embodiment.cameras:
             pytest.skip("this robot has no cameras")
@@ -186,7 +186,7 @@ class DriverConformance:
         motion = robot.motions[joint]
         wanted_rad, travel_rad = motion.told_rad - motion.before.q_rad, motion.travel_rad
         for other in np.flatnonzero(np.abs(travel_rad - wanted_rad) > self.track_rad):
-            told = f"{names[joint]} was told to move by {wanted_rad[joint]:+.3f} rad"
+            told = f"{names[joint]} was commanded to move by {wanted_rad[joint]:+.3f} rad"
             problems.append(f"{told}: {names[other]} moved by {travel_rad[other]:+.3f} rad")
         integral_rad = motion.integral_rad[joint]
         if abs(integral_rad - travel_rad[joint]) > max(self.track_rad, 0.4 * abs(travel_rad[joint])):
@@ -217,7 +217,7 @@ class DriverConformance:
         motion = robot.move(start.q_rad, start.gripper_m + step_m)
         moved_m = motion.after.gripper_m - start.gripper_m
         robot.move(start.q_rad, start.gripper_m)
-        found = f"it was told {step_m * 1e3:+.1f} mm, and moved {moved_m * 1e3:+.1f} mm"
+        found = f"its command was {step_m * 1e3:+.1f} mm, and it moved {moved_m * 1e3:+.1f} mm"
         assert abs(moved_m - step_m) <= 0.4 * abs(step_m), found
 
     # ---- when control is gone ----------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ class DriverConformance:
         _require_still(robot, before, after, "a command older than the watchdog was followed")
 
     def test_it_stops_by_itself_when_control_is_killed_in_motion(self, robot: DrivenRobot) -> None:
-        """The last thing that stops a robot: nobody tells it to."""
+        """The last thing that stops a robot, without any command."""
         start = robot.wait_rest()
         module = "edge_runtime.testing.moving_control"
         travel_rad = self._room(robot, start, 0)
@@ -248,7 +248,7 @@ class DriverConformance:
             control.kill()
             control.wait()
         killed = robot.feedback()
-        assert said == b"moving\n", "control did not come to move it"
+        assert said == b"moving\n", "control did not start to move it"
         assert np.max(np.abs(killed.q_rad - start.q_rad)) > _MOVES_RAD, "it was not in motion when control was killed"
         time.sleep(robot.port.watchdog_ns / 1e9 + _STOPS_WITHIN_S)
         rested = robot.feedback()

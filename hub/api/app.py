@@ -1,6 +1,6 @@
 """The hub over HTTP: public static files, an address for robots' reports, and an operator's side behind a token.
 
-Guarantees: without the token nobody changes anything but by a signed report; every body has a ceiling; what is declined
+Guarantees: without the token nothing can be changed but by a signed report; every body has a ceiling; what is declined
 is answered with a stable reason and a sentence. Refuses to hold state: all lies in the hub's folder, so a restart loses
 nothing. Trusts whoever ends TLS in front of it, if it does not do so itself, to keep the operator's token secret.
 """
@@ -24,10 +24,10 @@ from hub.api.static_files import read_public
 from hub.hub import Hub
 
 _DESCRIPTION = """\
-Publishes what robots may install, tells each robot what to run, and takes their signed word for what does run.
+Publishes what robots may install, assigns releases to robots, and collects their signed reports of what they run.
 
-* **Files** need no token: they are signed, and a robot believes nobody's word for them. Any web server, CDN or object
-  store over the same folders does as well.
+* **Files** need no token: they are signed, and a robot trusts only the signatures. Any web server, CDN or object store
+  over the same folders does as well.
 * **Robots** sign what they report with their own key, over a nonce from here.
 * **Operators** send `Authorization: Bearer TOKEN`. The token chooses among releases that two people signed; it releases
   nothing by itself.

@@ -222,7 +222,7 @@ def listen(host: str, port: int, connections: Connections) -> Listener:
     """Listen at `host` and `port` (0: any that is free).
 
     Raises:
-        OSError: nobody can listen there.
+        OSError: can't listen there.
     """
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     listener = Listener(family, socket.SOCK_STREAM)

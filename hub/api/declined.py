@@ -54,7 +54,7 @@ _SAID = {
     413: "the body is too large",
     422: "not as it should be; the detail says what",
     500: "a fault of the hub or of its disk",
-    503: "all connections are taken, or somebody else writes to the hub; ask again",
+    503: "all connections are in use, or another process writes to the hub; ask again",
     507: "no space left, on the disk or for uploads",
 }
 

@@ -53,7 +53,7 @@ class AssignmentRequest(BaseModel, extra="forbid"):
         min_length=1, max_length=1000, description="enrolled robots by name; `arm-*` stands for those that match"
     )
     not_enrolled: bool = Field(
-        False, description="also names that nobody enrolled: robots that don't report, or whose key comes later"
+        False, description="also names that are not enrolled: robots that don't report, or whose key comes later"
     )
     hardware: str = Field(description="what the robots are, as the release was signed for", examples=["sim_arm"])
     counter: int | None = Field(None, description="release counter; without, the newest approved for the release")
@@ -111,7 +111,7 @@ def routes(hub: Hub, engine: Engine, token: str) -> APIRouter:
 
     def authorised(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
         if given is None:
-            raise unauthorised("the operator's token is due: Authorization: Bearer TOKEN")
+            raise unauthorised("this needs the operator's token: Authorization: Bearer TOKEN")
         if not hmac.compare_digest(given.credentials.encode(), token.encode()):
             raise unauthorised("this is not the operator's token")
 
@@ -128,7 +128,7 @@ def routes(hub: Hub, engine: Engine, token: str) -> APIRouter:
         listed = robot_statuses(hub, engine)
         return _json([status for status in listed if not standing or status.standing in standing])
 
-    @router.get("/progress", summary="How far every update is over the robots that were told to run it")
+    @router.get("/progress", summary="How far every update is over the robots that it is assigned to")
     def get_progress() -> Response:
         return _json(progress(robot_statuses(hub, engine)))
 
@@ -175,17 +175,17 @@ def _add_releases(router: APIRouter, hub: Hub) -> None:
 
 
 def _add_assignments(router: APIRouter, hub: Hub, engine: Engine) -> None:
-    @router.get("/assignments", summary="What every robot is told to run, as far as its files can be read")
+    @router.get("/assignments", summary="What every robot is assigned, as far as its files can be read")
     def get_assignments() -> Response:
         return _json(assignments(hub))
 
     @router.post(
         "/assignments",
         response_model_exclude_none=True,
-        summary="Tell robots what to run",
+        summary="Assign a release to robots",
         description=(
             "A robot's counter never goes down: to go back to an older release, have it signed again under a new "
-            "counter. Where one robot is refused, nobody was told."
+            "counter. If one robot is refused, none is assigned."
         ),
         openapi_extra=_body_of(AssignmentRequest.model_json_schema()),
         responses=answers(400, 408, 413),

@@ -1,8 +1,8 @@
 """The hub's process: the application behind a socket, and what is signed online signed anew every hour.
 
-Guarantees: one process serves a hub; connections are bounded and none waits for its peer for ever; the operator's token
-is made on the first start and readable by the owner alone; a hub whose keys are not there, or whose files are damaged,
-goes on serving what is signed, and says so; what it does beside its requests begins again whatever ended it.
+Guarantees: one process serves a hub; connections are bounded and none waits for its peer without end; the operator's
+token is made on the first start and readable by the owner alone; a hub whose keys are not there, or whose files are
+damaged, goes on serving what is signed, and says so; what it does beside its requests begins again whatever ended it.
 """
 
 from __future__ import annotations
@@ -48,12 +48,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """Where to listen. Port 0: any that is free. With certificate and key over TLS."""
+    """How `edge-hub serve` listens, as options of the command: `--tls-certificate` is `tls_certificate` here."""
 
     host: str = "127.0.0.1"
+    """Address to listen at; the default is for this machine alone. Example: `"0.0.0.0"`."""
     port: int = 8300
+    """TCP port; 0: any that is free. Example: `8300`."""
     tls_certificate: Path | None = None
+    """Certificate chain (PEM); needs the key. Without both, put a proxy with TLS in front. Example: `"hub.pem"`."""
     tls_key: Path | None = None
+    """The certificate's secret key (PEM). Example: `"hub.key"`."""
     refresh_every_s: float = REFRESH_EVERY_S
 
     def __post_init__(self) -> None:
@@ -66,7 +70,7 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
 
     Raises:
         ConfigError: the token is too short.
-        HubError: IN_USE: somebody else holds the hub's folder.
+        HubError: IN_USE: another process holds the hub's folder.
     """
     with serving(hub.folder), contextlib.ExitStack() as stack:
         with writing(hub.folder, "edge-hub serve"):
@@ -80,7 +84,7 @@ def serve(hub: Hub, settings: ServeSettings, say: Say) -> None:
         try:
             listening = listen(settings.host, settings.port, connections)
         except OSError as error:
-            problem = f"nobody can listen there: {error.strerror or error}; choose another --host or --port"
+            problem = f"can't listen there: {error.strerror or error}; choose another --host or --port"
             raise ConfigError(f"{settings.host}:{settings.port}", problem) from error
         stack.callback(listening.close)
         signing = Signing(hub, settings.refresh_every_s, say)

@@ -28,11 +28,11 @@ two people release, the director only chooses among releases:
   edge-hub approve draft.json --key approver.key        the approver looks at it and signs too
   edge-hub publish HUB draft.json packed                the hub takes what both signed
   edge-hub assign HUB bundles/NAME/DIGEST.json \\
-      --robot arm-1 --hardware sim_arm                  and tells robots to run it
+      --robot arm-1 --hardware sim_arm                  and assigns it to robots
   edge-hub serve HUB                                    serves all of it, and takes the robots' reports
   edge-hub robots enrol HUB arm-1 arm-1.pub             whose reports it takes
-  edge-hub status HUB                                   what robots say that runs, and nothing else counts
-  edge-hub refresh HUB                                  every hour where nobody serves: it expires within days
+  edge-hub status HUB                                   what robots run, by their own signed reports
+  edge-hub refresh HUB                                  every hour where `serve` does not run: it expires
   edge-hub repair HUB                                   makes damaged metadata anew
 
 to try it out:      edge-hub init HUB                   development keys, all in one step

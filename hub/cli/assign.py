@@ -1,4 +1,4 @@
-"""`edge-hub assign`: robots are told which release to run."""
+"""`edge-hub assign`: assigns a release to robots."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def add(commands: Subcommands) -> None:
         commands,
         "assign",
         _run,
-        summary="tell robots which release to run",
-        description="Signs for each robot which release it is to run; a robot learns it when it asks next. Where one "
-        "of several may not be told, nobody is. A robot's counter never goes down: to go back to an older release, "
+        summary="assign a release to robots",
+        description="Signs for each robot which release it is to run; a robot learns it when it asks next. If one "
+        "of several may not be assigned, none is. A robot's counter never goes down: to go back to an older release, "
         "have it signed again under a new counter.",
         examples="edge-hub assign hub bundles/NAME/DIGEST.json --robot arm-1 --hardware sim_arm\n"
         "edge-hub assign hub bundles/NAME/DIGEST.json --robot 'arm-*' --robot cart-7 --hardware sim_arm\n"
@@ -47,7 +47,7 @@ def add(commands: Subcommands) -> None:
     parser.add_argument(
         "--not-enrolled",
         action="store_true",
-        help="also names that nobody enrolled: robots that send no reports, or whose key comes later",
+        help="also names that are not enrolled: robots that send no reports, or whose key comes later",
     )
     parser.add_argument("--hardware", required=True, help="what the robots are, as the release was signed for")
     parser.add_argument(
@@ -74,7 +74,7 @@ def _run(arguments: argparse.Namespace, now_s: float) -> None:
     if arguments.all:
         named.append(EVERY)
     if not named:
-        raise HubError(HubRefusal.NOBODY_NAMED, "assign", "tell whom: --robot, --robots or --all")
+        raise HubError(HubRefusal.NOBODY_NAMED, "assign", "name the robots: --robot, --robots or --all")
     order = Order(
         release=arguments.release,
         robots=tuple(named),

@@ -23,7 +23,7 @@ def add(commands: Subcommands) -> None:
         _run,
         summary="take a release that exporter and approver signed",
         description="Makes a release public: first all signatures, paths and hashes are checked, and the packs are "
-        "unpacked as a robot would. What is refused leaves nothing. No robot is told to run it; `assign` does that.",
+        "unpacked as a robot would. What is refused leaves nothing. No robot runs it yet; `assign` does that.",
         examples="edge-hub publish hub draft.json packed",
     )
     add_hub(parser)

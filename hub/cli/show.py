@@ -1,4 +1,4 @@
-"""`edge-hub show`: who may sign, what is released, who is told to run it."""
+"""`edge-hub show`: who may sign, what is released, which robots are to run it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add(commands: Subcommands) -> None:
         _run,
         summary="who may sign, what is released, who runs what",
         description="Shows whose keys may sign what and until when, every release with its counters, and what each "
-        "robot is told to run. What is damaged is named at the end, and then the exit code is 1.",
+        "robot is assigned. What is damaged is named at the end, and then the exit code is 1.",
         examples="edge-hub show hub\nedge-hub show hub --json",
     )
     add_hub(parser)

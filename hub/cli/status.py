@@ -28,12 +28,12 @@ def add(commands: Subcommands) -> None:
         "status",
         _run,
         summary="what robots run, by their own signed reports",
-        description="Shows for each robot what it was told to run and what it said last, and for each update how many "
+        description="Shows for each robot its assignment and its newest report, and for each update how many "
         "robots run it. Only a robot's own signed report counts. docs/guides/hub.md explains each standing.",
         examples="edge-hub status hub\nedge-hub status hub --behind\nedge-hub status hub --standing failed --json",
     )
     add_hub(parser)
-    parser.add_argument("--behind", action="store_true", help="list only robots that do not run what they were told")
+    parser.add_argument("--behind", action="store_true", help="list only robots that do not run their assignment")
     parser.add_argument(
         "--standing",
         type=AssignmentState,
@@ -72,14 +72,14 @@ def _say_status(status: RobotStatus, now_s: float) -> None:
     if status.trouble:
         say(f"    damaged: {printable(status.trouble)}")
     if status.assignment is not None:
-        say(f"    told: counter {status.assignment.terms.release_counter}, {printable(status.assignment.path)}")
+        say(f"    assigned: counter {status.assignment.terms.release_counter}, {printable(status.assignment.path)}")
     report, reported_s = status.report, status.reported_s
     if report is not None and reported_s is not None:
         when = datetime.fromtimestamp(reported_s, tz=timezone.utc).isoformat(timespec="seconds")
         why = f" ({printable(report.reason)})" if report.reason else ""
         age = timedelta(seconds=max(0, round(now_s - reported_s)))
-        say(f"    says: counter {report.running_counter}, {report.running_bundle}, {report.state}{why}")
-        say(f"    at:   {when}, {age} ago")
+        say(f"    reports:  counter {report.running_counter}, {report.running_bundle}, {report.state}{why}")
+        say(f"    at:       {when}, {age} ago")
 
 
 def _say_progress(update: Progress) -> None:

@@ -27,7 +27,7 @@ class AssignmentState(str, Enum):
 
 
 BEHIND = frozenset(AssignmentState) - {AssignmentState.UNASSIGNED, AssignmentState.RUNS}
-"""Told to run something, and does not say that it does."""
+"""Assigned something, and does not report that it runs it."""
 
 
 def assignment_state(counter: int | None, bundle_digest: str | None, report: StatusReport | None) -> AssignmentState:

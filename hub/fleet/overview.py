@@ -23,7 +23,7 @@ Thing = TypeVar("Thing", AssignmentState, str)
 
 
 class RobotStatus(msgspec.Struct, frozen=True):
-    """One robot: what it was told, what it said last, and what that amounts to.
+    """One robot: its assignment, its newest report, and what that amounts to.
 
     `trouble`: what is damaged of what the hub has of it; `edge-hub repair` makes it anew.
     """
@@ -38,7 +38,7 @@ class RobotStatus(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """One update over all robots that were told to run it.
+    """One update over all robots that it is assigned to.
 
     Attributes:
         standings: how many robots stand how; `runs` is what is done.

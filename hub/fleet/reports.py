@@ -1,4 +1,4 @@
-"""What robots say of themselves, taken only if it is theirs, of now, and said for the first time.
+"""Reports of robots, accepted only if the robot signed them, for now, and for the first time.
 
 Guarantees: a stored report was signed by the key that is enrolled for its robot, over a nonce that this hub gave that
 robot at most `NONCE_LIFE_S` before; a robot's reports are stored in the order in which their nonces were given, so an

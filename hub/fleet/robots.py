@@ -1,4 +1,4 @@
-"""Who the hub's robots are: each has a name and an Ed25519 key, which an operator enrols and nobody else can."""
+"""Who the hub's robots are: each has a name and an Ed25519 key, which only an operator enrols."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Robots:
     def enrol_all(self, keys: Mapping[str, SSlibKey], now_s: float) -> None:
         """Take the reports of robots from now on if they are signed with these keys; older keys of theirs end.
 
-        All of them are enrolled, or nobody.
+        All of them are enrolled, or none.
 
         Raises:
             HubError: NO_ROBOT_NAME, or KEY_TAKEN by another robot.

@@ -1,4 +1,4 @@
-"""Which robots somebody means who names them one by one, by patterns, or all. Only `read_names` reads a file."""
+"""Which robots are meant by names, by patterns, or by all. Only `read_names` reads a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling robots which release to run: whom somebody means, on which terms, and what came of it."""
+"""Assigning a release to robots: which robots are meant, on which terms, and the result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_PROBATION_S = 600
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants assigned.
+    """An assignment that was asked for.
 
     Attributes:
         release: path of a release, bundles/NAME/DIGEST.json.
@@ -26,7 +26,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         not_before_s: earliest install, Unix time; None for now.
         rollout_id: name under which this is counted.
         probation_s: seconds in which the release has to prove itself.
-        not_enrolled: also take names that nobody enrolled: robots that don't report, or whose key comes later.
+        not_enrolled: also accept names that are not enrolled: robots that don't report, or whose key comes later.
     """
 
     release: str
@@ -56,14 +56,14 @@ class Assigned(msgspec.Struct, frozen=True):
 
 
 def assign(work: UnitOfWork, order: Order) -> Assigned:
-    """Tell robots to run a release. Where one of them may not be told, nobody is.
+    """Assign a release to robots. If one of them may not be assigned, none is.
 
     Raises:
         HubError: NOBODY_NAMED; NOT_ENROLLED: names and patterns that stand for no robot; NEVER_RELEASED; NO_ROBOT_NAME;
             OTHER_HARDWARE, COUNTER_NOT_APPROVED, COUNTER_GOES_BACK. Nobody was told anything.
         OtaError: METADATA_MALFORMED: no robot would read these terms. Nobody was told anything.
         SigningError: an online key is missing. Nobody was told anything.
-        StorageError: some were told, each of them whole; the same again tells the others.
+        StorageError: some were assigned, each of them whole; the same again assigns the others.
     """
     if not order.robots:
         raise HubError(HubRefusal.NOBODY_NAMED, "robots", "name at least one, or a pattern")
@@ -88,5 +88,5 @@ def assign(work: UnitOfWork, order: Order) -> Assigned:
 
 
 def assignments(hub: Hub) -> list[Assignment]:
-    """What every robot is told to run, by name, as far as its files can be read."""
+    """What every robot is assigned, by name, as far as its files can be read."""
     return [known for robot_id in hub.director.robots() if (known := hub.director.known(robot_id)) is not None]

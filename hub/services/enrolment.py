@@ -26,7 +26,7 @@ class Retired(str, Enum):
 def enrol(work: UnitOfWork, keys: Mapping[str, SSlibKey]) -> None:
     """Take the reports of robots from now on if they are signed with these keys; older keys of theirs end.
 
-    All of them are enrolled, or nobody.
+    All of them are enrolled, or none.
 
     Raises:
         HubError: NO_ROBOT_NAME, or KEY_TAKEN by another robot.

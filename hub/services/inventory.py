@@ -1,4 +1,4 @@
-"""What a hub holds: who may sign what and until when, what is released, and who is told to run it.
+"""What a hub holds: who may sign what and until when, what is released, and which robots are to run it.
 
 What is damaged is named beside the rest. Changes nothing.
 """

@@ -1,6 +1,6 @@
 """What a service is given instead of a request or a command line: a hub that it alone changes, and the time.
 
-Guarantees: while one unit of work is entered, nobody else writes to that hub, in this process or another.
+Guarantees: while one unit of work is entered, nothing else writes to that hub, in this process or another.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def unit_of_work(
     """Hold `hub` for the block; `who` is what others are told meanwhile.
 
     Raises:
-        HubError: NO_HUB; or IN_USE: somebody else held it for longer than `patience_s`.
+        HubError: NO_HUB; or IN_USE: another process held it for longer than `patience_s`.
     """
     if not hub.folder.is_dir():
         _require_set_up(hub)
@@ -79,7 +79,7 @@ def database_of(hub: Hub, who: str) -> Engine:
     """The hub's database, to be read: nobody is waited for, unless `who` has to make it or bring it up to date.
 
     Raises:
-        HubError: IN_USE: it has to be made, and somebody else holds the hub.
+        HubError: IN_USE: it has to be made, and another process holds the hub.
     """
     engine = open_to_read(hub.folder)
     if engine is None:

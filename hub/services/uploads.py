@@ -71,7 +71,7 @@ class Upload:
 
 
 def clear_uploads(folder: Path, *, older_than_s: float | None) -> None:
-    """Remove uploads that nobody released in that time; None: those that are half, whose server is no more."""
+    """Remove uploads that were not released in that time; None: those that are half, whose server is no more."""
     before_s = time.time() - (older_than_s or 0.0)
     for path in folder.rglob(".*.new" if older_than_s is None else "*"):
         with contextlib.suppress(OSError):  # it may have been released or replaced meanwhile

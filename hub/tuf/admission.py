@@ -1,4 +1,4 @@
-"""What a draft may name, and how files that somebody brings are read. Nothing here writes but `copy_plain`.
+"""What a draft may name, and how files from outside are read. Nothing here writes but `copy_plain`.
 
 Guarantees: a path that leads anywhere but to a release is refused before it is used; only plain files are read, none
 through a link at its end, and never more of one than was signed: a device, a pipe or a file without end is none.

@@ -32,7 +32,7 @@ def assignment_in(targets: Metadata[Targets]) -> Assignment:
     """
     listed = targets.signed.targets
     if len(listed) != 1:
-        raise SigningError(Targets.type, f"the director's targets name {len(listed)} releases, one is due")
+        raise SigningError(Targets.type, f"the director's targets name {len(listed)} releases instead of one")
     path, target = next(iter(listed.items()))
     terms = read_terms(target.custom, AssignmentTerms)
     sha256 = target.hashes.get("sha256")
@@ -42,7 +42,7 @@ def assignment_in(targets: Metadata[Targets]) -> Assignment:
 
 
 def require_approved(path: str, terms: AssignmentTerms, approved: ReleaseTerms) -> None:
-    """Whether two people approved what a robot is to be told.
+    """Whether two people approved what a robot is to be assigned.
 
     Raises:
         HubError: OTHER_HARDWARE or COUNTER_NOT_APPROVED.

@@ -150,7 +150,7 @@ class Director:
             HubError: NEVER_RELEASED, OTHER_HARDWARE, COUNTER_NOT_APPROVED; COUNTER_GOES_BACK where a robot was
                 given a higher counter before, or that counter for another release. Nobody was told anything.
             SigningError: an online key is missing. Nobody was told anything.
-            StorageError: some were told, each of them whole; the same again tells the others.
+            StorageError: some were assigned, each of them whole; the same again assigns the others.
         """
         released = image.released(path)
         approved = read_terms(released.custom, ReleaseTerms)
@@ -200,11 +200,11 @@ class Director:
         """Make the files of a robot anew: the assignment it had, under numbers above all that it has seen.
 
         Raises:
-            HubError: DAMAGED: nothing is left that says what it was told; or that is no longer released.
+            HubError: DAMAGED: its assignment is lost; or that is no longer released.
         """
         known = self.known(robot_id)
         if known is None:
-            problem = "nothing is left that says what it was told: assign it again"
+            problem = "its assignment is lost: assign it again"
             raise HubError(HubRefusal.DAMAGED, robot_id, problem)
         released = image.released(known.path)
         require_approved(known.path, known.terms, read_terms(released.custom, ReleaseTerms))

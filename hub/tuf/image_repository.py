@@ -188,7 +188,7 @@ class ImageRepository:
         return tuple(path for path in signed.targets if path not in old)
 
     def _admit(self, target: TargetFile, packed: Path) -> None:
-        """Copy a release into the spool, where nobody is served from, and try all that a robot will do with it."""
+        """Copy a release into the spool, which is not served, and try all that a robot will do with it."""
         source = packed / target.path
         manifest = read_plain(source, target.length)
         try:
@@ -260,7 +260,7 @@ def _approvals(target: TargetFile) -> int:
 
 
 def _require_kept(old: dict[str, TargetFile], new: dict[str, TargetFile]) -> None:
-    """A release is never taken back: robots may be on their way to it, and going back is a new counter."""
+    """A release is never withdrawn: robots may be on their way to it, and going back is a new counter."""
     for path, before in old.items():
         after = new.get(path)
         if after is None or (after.length, after.hashes) != (before.length, before.hashes):

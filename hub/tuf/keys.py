@@ -178,7 +178,7 @@ def _require_thresholds(root: Root) -> None:
         raise SigningError(Root.type, f"fewer than {LEAST_ROOT_THRESHOLD} signatures would leave all to one person")
     targets = root.roles[Targets.type]
     if targets.threshold < LEAST_TARGETS_THRESHOLD and not _is_directors(root):
-        problem = f"one signature would let one person name who releases: {LEAST_TARGETS_THRESHOLD} are due"
+        problem = f"with one signature one person could name who releases: {LEAST_TARGETS_THRESHOLD} are needed"
         raise SigningError(Targets.type, problem)
 
 

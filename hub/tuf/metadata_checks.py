@@ -77,7 +77,7 @@ def require_signed(delegator: Root | Targets, role: str, metadata: Metadata[Any]
     try:
         result = delegator.get_verification_result(role, metadata.signed_bytes, metadata.signatures)
     except (ValueError, RepositoryError) as error:
-        raise SigningError(role, f"nobody delegates to it: {error}") from error
+        raise SigningError(role, f"nothing delegates to it: {error}") from error
     if not result:
         raise SigningError(
             role, f"{len(result.signed)} of the {result.threshold} signatures that it needs by the keys that now hold"

@@ -14,6 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
 from edge_runtime.cli.launch import guarded
 from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.contracts.errors import ProcessError
@@ -27,6 +31,7 @@ _NEEDED_MB = 150
 _END_S = 5.0
 _SERVES_S = 60.0
 _URL = re.compile(r" on (http://127\.0\.0\.1:\d+)$", re.MULTILINE)
+_HEX = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 
 
 class Command:
@@ -100,7 +105,7 @@ class Stage:
                 left.unlink()
         free_mb = shutil.disk_usage(folder).free // 1_000_000
         if free_mb < _NEEDED_MB:
-            raise ProcessError(f"{folder} has {free_mb} MB left, the demo takes {_NEEDED_MB}; use another --run-dir")
+            raise ProcessError(f"{folder} has {free_mb} MB left, the demo needs {_NEEDED_MB}; use another --run-dir")
         (folder / "logs").mkdir()
 
     @property
@@ -183,6 +188,16 @@ def url_of(server: Command) -> str:
             raise ProcessError(f"edge-hub serve ended: {server.last_words}")
         time.sleep(0.05)
     raise ProcessError(f"edge-hub serve does not serve after {_SERVES_S:.0f} s: {server.last_words}")
+
+
+def shortened(text: str) -> str:
+    """`text` with every SHA-256 cut to its first eight digits, for the screen."""
+    return _HEX.sub(r"\1…", text)
+
+
+def said(text: str) -> RenderableType:
+    """A sentence of the demo's own, wrapped between words."""
+    return Padding(Text(text, style="italic"), (0, 0, 0, 3), expand=False)
 
 
 def require_tools() -> None:

@@ -23,7 +23,7 @@ from edge_runtime.contracts.states import ControlState, UpdateState
 from edge_runtime.contracts.updates import UpdateStatus
 from edge_runtime.evaluation.episodes import EpisodeResult
 from scripts.demo.bundles import MIXED_UP, QUICKER, VERSIONS
-from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, url_of
+from scripts.demo.stage import HARDWARE, ROBOT, Command, Stage, said, shortened, url_of
 
 _COMMAND_S = 120.0
 _UPDATE_S = 240.0
@@ -32,6 +32,18 @@ _SILENCE_S = 90.0
 _PROBATION_S = 5
 _AROUND_NS = 500_000_000
 _REPORTS_KEPT = 20_000
+
+_HUB = (
+    "A hub is a server that hands out policies. Each release is signed by two people, and assigned to robots by name.",
+    "A robot checks the signatures and the SHA-256 (the fingerprint) of every file by itself: a hub that was broken "
+    "into can't give it anything else. Here all keys lie in one folder; real ones stay with their owners "
+    "(docs/guides/keys.md).",
+    "While the arm was moving, these commands have set one up:",
+)
+NORMAL = (
+    "What is normal here: interventions, because the safety kernel smooths nearly every plan; and missed ticks of the "
+    "1 kHz loop, because this machine is no real-time system, above all if it is a virtual one."
+)
 
 Waits = Generator[None, None, None]
 """A part of the story: each `next` is one look, between two of which the robot goes on."""
@@ -52,6 +64,8 @@ class Story:
         self._targets: dict[str, str] = {}
         self._fetched: dict[str, int] = {}
         self._script = self._play()
+        self._making = self._make_hub()
+        self._made: list[Command] = []
         self._said: set[str] = set()
         self._server: Command | None = None
         self._results: Sequence[EpisodeResult] = ()
@@ -64,27 +78,44 @@ class Story:
         self._ticks: deque[tuple[int, int, int]] = deque(maxlen=_REPORTS_KEPT)
         self.is_told = False
 
-    def open(self) -> Path:
-        """Bring up the hub; returns the robot's settings.
+    def prepare(self) -> None:
+        """One look at the hub's making, which goes on beside the arm; says nothing yet.
 
         Raises:
             ProcessError: a command has failed.
         """
+        next(self._making, None)
+
+    def open(self) -> Path:
+        """Bring up the hub, as far as it is not yet up, and say how; returns the robot's settings.
+
+        Raises:
+            ProcessError: a command has failed.
+        """
+        self._chapter("Part 2: a hub sends this robot two updates, a good one and a broken one")
+        for line in _HUB:
+            self._say(line)
+        for _ in self._making:
+            time.sleep(0.05)
+        assert self._server is not None
+        url = url_of(self._server)
+        for command in self._made:
+            self._type(command.words)
+            self._repeat(command)
+        return self._stage.write_config(url)
+
+    def _make_hub(self) -> Waits:
         stage, hub = self._stage, str(self._stage.hub)
-        self._chapter("A hub with development keys, and one robot that it knows")
         for words in (
             ("edge-hub", "init", hub),
             ("edge-hub", "keys", "create", str(stage.folder / "keys"), ROBOT),
             ("edge-hub", "robots", "enrol", hub, ROBOT, str(stage.folder / "keys" / f"{ROBOT}.pub")),
         ):
-            for _ in self._do(*words):
-                time.sleep(0.05)
-        words = ("edge-hub", "serve", hub, "--port", "0")
-        self._type(words)
-        self._server = stage.start(words)
-        url = url_of(self._server)
-        self._repeat(self._server)
-        return stage.write_config(url)
+            command = stage.start(words)
+            self._made.append(command)
+            yield from self._ended(command)
+        self._server = stage.start(("edge-hub", "serve", hub, "--port", "0"))
+        self._made.append(self._server)
 
     def look(self, operator: Operator, results: Sequence[EpisodeResult]) -> bool:
         """See `Guest.look`.
@@ -116,8 +147,8 @@ class Story:
         self._say("its golden pairs come from the same exporter, so every check before it acts will pass")
         broken = yield from self._release(MIXED_UP, self._stage.folder / f"pocket_vla-{good}")
         yield from self._until(lambda: self._comes(broken), _UPDATE_S, f"{bad} did not come to act")
-        self._say("it reaches for the wrong things; nobody is asked from here on")
-        yield from self._until(lambda: self._has_left(broken), _UPDATE_S, f"{bad} was not taken back")
+        self._say("it reaches for the wrong things; the robot finds out and rolls back on its own")
+        yield from self._until(lambda: self._has_left(broken), _UPDATE_S, f"{bad} was not rolled back")
         yield from self._until(lambda: self._acts(digest), _UPDATE_S, f"{good} did not come back")
 
         self._chapter(f"{good} works again")
@@ -152,10 +183,14 @@ class Story:
     def _do(self, *words: str) -> Waits:
         self._type(words)
         command = self._stage.start(words)
-        yield from self._until(lambda: command.code is not None, _COMMAND_S, f"{words[0]} did not end")
-        if command.code:
-            raise ProcessError(f"{' '.join(words[:2])} ended with {command.code}: {command.last_words}")
+        yield from self._ended(command)
         self._repeat(command)
+
+    def _ended(self, command: Command) -> Waits:
+        name = " ".join(command.words[:2])
+        yield from self._until(lambda: command.code is not None, _COMMAND_S, f"{name} did not end")
+        if command.code:
+            raise ProcessError(f"{name} ended with {command.code}: {command.last_words}")
 
     def _episodes(self, count: int) -> Waits:
         done = len(self._results)
@@ -173,7 +208,7 @@ class Story:
     def _agents_words(self) -> str:
         update = self._update
         if update is None:
-            return ": the update agent is not running, or has not been heard for a second"
+            return ": the update agent is not running, or has been silent for a second"
         words = [text for text in (update.reason, update.detail, update.trial) if text]
         return f": the update is {update.state}{', ' if words else ''}{', '.join(words)}"
 
@@ -186,7 +221,7 @@ class Story:
         if self._update is not None or not self._heard_s:
             self._heard_s = now_s
         elif now_s - self._heard_s > _SILENCE_S:
-            raise ProcessError(f"the update agent has not been heard for {_SILENCE_S:.0f} s: see its log, ota.log")
+            raise ProcessError(f"the update agent has sent no message for {_SILENCE_S:.0f} s: see its log, ota.log")
         if (report := watcher.report) is not None and (not self._ticks or self._ticks[-1][0] != report.stamp_ns):
             self._ticks.append((report.stamp_ns, report.loop.overruns, report.loop.ticks))
         if (update := self._update) is not None:
@@ -209,7 +244,7 @@ class Story:
         if update is None or update.running == digest:
             return False
         if not update.reason.startswith("probation_"):
-            raise ProcessError(f"{self._names[digest]} was not taken back by its probation{self._agents_words()}")
+            raise ProcessError(f"{self._names[digest]} was not rolled back by its probation{self._agents_words()}")
         return True
 
     def _acts(self, digest: str) -> bool:
@@ -241,17 +276,17 @@ class Story:
         self._console.print(Text(f"\n── {text}", style="bold"), soft_wrap=True)
 
     def _type(self, words: Sequence[str]) -> None:
-        self._console.print(Text(f"$ {shlex.join(words)}", style="cyan"), soft_wrap=True)
+        self._console.print(Text(f"$ {shortened(shlex.join(words))}", style="cyan"), soft_wrap=True)
 
     def _say(self, text: str) -> None:
-        self._console.print(Text(f"   {text}", style="italic"), soft_wrap=True)
+        self._console.print(said(text))
 
     def _repeat(self, command: Command) -> None:
         for line in command.output.splitlines():
             # The warning of development keys comes with every command, and is for the first one to say.
             if line.strip() and line not in self._said:
                 self._said.add(line)
-                self._console.print(Text(f"   {line}", style="dim"), soft_wrap=True)
+                self._console.print(Text(f"   {shortened(line)}", style="dim"), soft_wrap=True)
 
     def summary(self) -> Table:
         """What ran, what was moved, and how long the way back took."""

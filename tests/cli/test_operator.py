@@ -364,7 +364,7 @@ def test_silence_is_told_and_what_it_means_for_a_stop(ask: Ask, run_dir: Path) -
     assert err.endswith("IT MAY STILL BE MOVING: use the robot's own stop\n")
     code, _, err = ask("status")
     assert code == 1
-    assert "control has not been heard" in err
+    assert "control has sent no message" in err
 
 
 def test_without_a_folder_the_local_run_comes_first_then_that_of_the_services(
@@ -382,6 +382,6 @@ def test_an_outcome_that_nobody_keeps_is_an_error(ask: Ask) -> None:
     code, out, err = ask("outcome", "success")
     assert (code, out) == (1, "")
     assert err == (
-        "error: outcome: the update agent has not been heard for 1.5 s, and nothing else keeps outcomes: it runs "
-        "where robot.toml has a section [ota] (systemctl status edge-runtime-ota)\n"
+        "error: outcome: the update agent has sent no message for 1.5 s, and nothing else keeps outcomes: it "
+        "runs where robot.toml has a section [ota] (systemctl status edge-runtime-ota)\n"
     )

@@ -116,7 +116,7 @@ def test_updates_run_beside_and_the_death_of_their_agent_is_not_the_runs(
     asked = edge_runtime("operator", "outcome", "failure", "--reason", "dropped it", "--run-dir", run_dir)
     out, err = asked.communicate(timeout=30)
     assert asked.returncode == 0, err
-    assert out.startswith("told: failure, of an attempt of 10 s")
+    assert out.startswith("reported: failure, of an attempt of 10 s")
     # In a pipe a line comes every ten seconds.
     time.sleep(11.0)
     process.send_signal(signal.SIGINT)

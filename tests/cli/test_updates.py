@@ -86,7 +86,7 @@ def test_one_line_says_how_far_a_download_is_and_how_a_trial_does() -> None:
     trial = update("probation", NEW, trial="1 of 3 successful episodes")
     assert update_line(trial, lambda _: "arm 1.1") == "on probation: arm 1.1, 1 of 3 successful episodes"
     assert update_line(update("idle", release="")) == "none under way"
-    assert update_line(None) == "agent not running, or not heard for a second"
+    assert update_line(None) == "agent not running, or silent for a second"
 
 
 def test_names_come_from_the_robots_disk_and_digests_stand_in_for_the_rest() -> None:

@@ -48,7 +48,7 @@ def working(nothing: Status) -> Status:
 
 
 def test_a_robot_that_starts_alarms_nobody(nothing: Status) -> None:
-    assert state_line(nothing) == "unknown: control has not been heard yet"
+    assert state_line(nothing) == "unknown: no message from control yet"
     assert (next_step(nothing), wants_a_person(nothing)) == ("", False)
     lost = msgspec.structs.replace(nothing, ticks=1)
     assert wants_a_person(lost)

@@ -124,7 +124,7 @@ def test_a_report_of_zeros_is_sound_and_says_that_nobody_measured(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [({}, "knows no word"), ({"触碰": 2, "<bos>": 3}, "knows no word"), ({"touch": 1 << 30}, "has the number")],
+    [({}, "has no word"), ({"触碰": 2, "<bos>": 3}, "has no word"), ({"touch": 1 << 30}, "has the number")],
 )
 def test_a_vocabulary_that_no_sentence_reaches_is_refused(tmp_path: Path, words: dict[str, int], said: str) -> None:
     path = tmp_path / "words.json"

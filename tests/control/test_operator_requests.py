@@ -236,7 +236,7 @@ def test_nothing_is_armed_for_an_engine_that_is_not_there_and_a_moment_is_waited
     assert bench.ask(arm) is None, "it may come up"
     assert _detail(bench, _old(bench)) == (
         "refused_unproven",
-        "no engine is heard that could have proved its policy",
+        "no engine has reported yet that its policy was proved here",
     )
     bench.engine_pid = os.getpid()
     bench.engine_says()

@@ -120,7 +120,7 @@ FAULTS = {
     "a slow bus": ("rate_hz=500.0", "rate_hz=25.0", "feedback_keeps", "samples a second, for a timeout of 0.1 s"),
     "a gripper the wrong way round": (
         *(SAMPLE, SAMPLE.replace("self._gripper_m", "0.08 - self._gripper_m")),
-        *("gripper", "it was told"),
+        *("gripper", "its command was"),
     ),
     "no watchdog": (
         END,

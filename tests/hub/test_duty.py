@@ -159,7 +159,7 @@ def test_a_port_that_is_taken_is_said_in_a_line(served: ServedHub, tmp_path: Pat
         check=False,
     )
     assert second.returncode == 2
-    assert second.stderr.startswith(f"error: 127.0.0.1:{port}: nobody can listen there: Address already in use")
+    assert second.stderr.startswith(f"error: 127.0.0.1:{port}: can't listen there: Address already in use")
     assert second.stderr.count("\n") == 1
 
 

@@ -92,7 +92,7 @@ def test_commands_see_what_the_server_stored(served: ServedHub, capsys: pytest.C
     shown = capsys.readouterr().out
     assert "arm-1: failed\n" in shown
     assert "golden_check: differs" in shown
-    assert f"told: counter 1, {release.target_path}" in shown
+    assert f"assigned: counter 1, {release.target_path}" in shown
     assert "arm-2: silent, not enrolled" in shown
     assert edge_hub(["robots", "retire", str(served.hub.folder), "arm-1"]) == 0
     assert served.http.get(f"{served.url}/v1/robots/arm-1/nonce").json()["refusal"] == "unknown_robot"

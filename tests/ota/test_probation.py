@@ -78,7 +78,7 @@ def test_words_say_what_is_missing(trial: Record, elapsed_s: float, words: str) 
 
 def test_where_nobody_used_to_tell_outcomes_none_are_waited_for() -> None:
     decision = verdict(did(NEW), did(OLD, windows=2000))
-    assert decision == Decision(Verdict.PROVEN, None, "600 s of motion, nobody told how episodes ended")
+    assert decision == Decision(Verdict.PROVEN, None, "600 s of motion, no outcomes of episodes were reported")
 
 
 def test_where_outcomes_are_told_more_have_to_succeed_than_fail() -> None:

@@ -115,7 +115,7 @@ def test_another_bundle_that_is_pointed_to_is_tried_and_who_arms_learns_that_nob
     robot.operator.wait_ready()
     assert "carries no golden pairs" in robot.operator.arm()
     shown = _edge("operator", "status", "--run-dir", str(robot.run_dir))
-    assert "no_data: nobody has shown that test 1" in shown.stdout
+    assert "no_data: it was never shown that test 1" in shown.stdout
     robot.operator.disarm()
 
 

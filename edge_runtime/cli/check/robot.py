@@ -42,7 +42,7 @@ def limits(config: RobotConfig) -> Iterator[Row]:
 
 
 def not_kept_apart(config: RobotConfig) -> Iterator[Row]:
-    """Which links may touch, and which joints move what nobody watches?"""
+    """Which links may touch, and which joints move what is not watched?"""
     from edge_runtime.cli import claims
     from edge_runtime.control.limits import kinematics_of
 

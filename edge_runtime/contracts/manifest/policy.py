@@ -1,7 +1,7 @@
 """The policy contract: what a policy is fed, which graphs it is, how they are decoded, and what comes out of it.
 
-It says everything that a robot has to know to run a policy that it has never heard of, and `require_fit` says whether
-it may. Which families there are, nobody here knows.
+It says everything that a robot needs to run a policy that it does not know beforehand, and `require_fit` says whether
+it may. Which families there are is not known here.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _require(field: str, expected: object, actual: object) -> None:
 
 def _require_state(field: str, group: StateGroup, embodiment: Embodiment) -> None:
     if isinstance(group, EndEffectorState):
-        raise HandshakeError(field, "joints and gripper, which are all that this robot tells", "end_effector")
+        raise HandshakeError(field, "joints and gripper, which is all that this robot reports", "end_effector")
     if not isinstance(group, GripperState):
         _require_joints(field, group.joints, embodiment)
 

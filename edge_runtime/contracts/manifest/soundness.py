@@ -62,7 +62,7 @@ def problems_of(manifest: Manifest) -> Iterator[str]:
 
 
 def is_measured(parity: ParityReport) -> bool:
-    """Whether somebody has compared the graphs with the trained policy: a report of zeros says that nobody has."""
+    """Whether the graphs were compared with the trained policy: a report of zeros says that they were not."""
     return parity.samples > 0 and any(parity.error_max_rad)
 
 

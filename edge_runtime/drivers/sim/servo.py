@@ -1,7 +1,7 @@
 """What the simulated joints are told, millisecond by millisecond: a fresh command, a ramp to rest, or the brakes.
 
-Guarantees what every driver owes control: when commands cease in mid-motion, the arm decelerates inside its limits and
-stays put until control has let go of it once. Opens nothing and reads no clock.
+Guarantees what control relies on in every driver: when commands cease in motion, the arm decelerates inside its
+limits and stays put until control has let go of it once. Opens nothing and reads no clock.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class Activation:
         return self._going_back is not None and self._going_back.act is not None
 
     def end(self) -> None:
-        """Write down what is known of the trial; an end in order is not held against it."""
+        """Write down what is known of the trial; an end in order does not count against it."""
         self._trial.keep(time.monotonic())
         if self._runner.journal.state is UpdateState.PROBATION and self._runner.journal.restarts:
             self._attempt(self._runner.steady)

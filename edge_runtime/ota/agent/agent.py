@@ -81,7 +81,7 @@ class Agent:
         return self._write(now_s, self._go_on, lambda: self._ask(now_s), self._prepare)
 
     def examine(self, now_s: float) -> Entry:
-        """Only check what is staged; asks nobody."""
+        """Only check what is staged; asks no server."""
         return self._write(now_s, self._prepare)
 
     def consult(self, now_s: float) -> str:

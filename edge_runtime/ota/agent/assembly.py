@@ -277,4 +277,4 @@ def _report(reporting: Reporting | None, parts: Installer, acts: Slot) -> None:
         said = ("", "") if newest is None else (newest.refusal, newest.detail)
         send_report(reporting, parts.transport, parts.runner.journal, acts, *said)
     except OtaError as error:
-        logging.info("the hub was not told: %s", error)
+        logging.info("the report did not reach the hub: %s", error)

@@ -41,7 +41,7 @@ class RobotActivity:
         return self._state.is_armed and self.is_alive(_REPORT)
 
     def is_alive(self, process: str) -> bool:
-        """Whether `process` was heard in the last second."""
+        """Whether `process` sent a message in the last second."""
         return time.monotonic_ns() - self._heard_ns.get(process, -ALIVE_NS) < ALIVE_NS
 
     def take(self, message: Message, now_ns: int) -> None:

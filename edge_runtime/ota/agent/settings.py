@@ -118,7 +118,7 @@ def settings_of(config: RobotConfig) -> AgentSettings:
 
 
 def reporting_of(config: RobotConfig) -> Reporting | None:
-    """How the hub is told; None: it is not. Apart from the rest, because the key is readable by the agent alone.
+    """How the hub is reported to; None: it is not. Apart from the rest, because the key is readable by the agent alone.
 
     Raises:
         ConfigError: names the key.

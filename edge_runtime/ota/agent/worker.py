@@ -1,7 +1,8 @@
 """The thread of the update agent that takes its time: the hub, downloads, verification, builds, checks, reports, scrub.
 
-Guarantees: it gives way to the robot's other processes and to this one's main thread; it lets go of the runner within
-moments once it is interrupted; what ends it unforeseen ends the process. Refuses to decide what acts on the robot.
+Guarantees: it runs at lower priority than the robot's other processes and this one's main thread; once interrupted it
+lets go of the runner within moments; what ends it unforeseen ends the process. Refuses to decide what acts on the
+robot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs a bundle's code in a process of its own, so that one that crashes, hangs or babbles takes nobody along.
+"""Runs a bundle's code in a process of its own, so that one that crashes, hangs or babbles harms nothing else.
 
 Guarantees an answer or a named refusal within the time limit, in which pauses do not count. The child runs only when
 nothing else wants the processor, stands still while it must pause and goes on from there, ends with this process, and

@@ -117,7 +117,7 @@ class Runner:
         self._run(Event.RESTARTED)
 
     def assign(self, release: ReleaseManifest, release_counter: int, probation_s: int = 0) -> str:
-        """Begin with `release`, or go on with it; another one that is not yet on trial gives way to it.
+        """Begin with `release`, or go on with it; it replaces another one that is not yet on trial.
 
         Raises:
             OtaError: `ROLLBACK`: the counter is not above the floor. `REFUSED_BEFORE`: it failed here. `NOT_NOW`: an

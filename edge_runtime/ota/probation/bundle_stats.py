@@ -44,7 +44,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Attributes:
         bundle: digest of its manifest.
         active_ns: how long it moved the robot.
-        episodes: attempts that somebody judged, `failures` of them failed.
+        episodes: attempts that were judged, `failures` of them failed.
         interventions: windows, by how many of their ticks the kernel altered (`INTERVENTION_EDGES`).
         stalled: windows in which the plan ran out and the robot had to hold.
         withheld: windows in which control would not follow a chunk, or the policy itself was not sure enough.

@@ -56,7 +56,7 @@ class EngineWatch:
         self._boots, self._on_trial = bundle, bundle if on_trial else ""
 
     def take(self, message: Heartbeat | PolicyStatus, now_s: float) -> tuple[str, ...]:
-        """Hear one message; the bundles that a crash is laid to, none for no crash."""
+        """Hear one message; the bundles that a crash counts against, none for no crash."""
         if isinstance(message, Heartbeat) and message.process in _OTHERS:
             self._hear_other(message, now_s)
             return ()
@@ -104,7 +104,7 @@ class EngineWatch:
     def _suspects(self) -> tuple[str, ...]:
         """What served, and what was being loaded beside it: either may have been the end of the process.
 
-        One on trial has nobody to share it with: it would be excused by what its own crashes are held against.
+        One on trial has nobody to share it with: it would be excused by what its own crashes are compared with.
         """
         names = (self._boots,) if self._status is None else (self._status.serving, self._status.loading)
         if self._on_trial and self._on_trial in names:

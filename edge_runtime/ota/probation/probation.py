@@ -2,7 +2,7 @@
 
 Guarantees: the same records give the same verdict. Nothing is proven on nothing: it takes time, motion, and episodes
 that succeeded. A good thing turned bad never makes the verdict better. A bundle that behaves as the committed one did
-is taken back by the comparisons in at most `alpha` of all trials, however long they last (`comparison.py`).
+is rolled back by the comparisons in at most `alpha` of all trials, however long they last (`comparison.py`).
 
 What needs no statistics is absolute: crashes, trips, outputs that are no numbers, chunks that come too late, failing
 most of the time. Where the committed bundle's record shows the same, comparison decides: it is no regression then.
@@ -60,7 +60,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         late_share_max: of chunks older than the budget.
         failures_ahead: it has failed when so many more episodes failed than succeeded. A bundle that succeeds in 8 of
             10 gets there in 1 of 1,000 trials, one that always fails after five.
-        alpha: how often a bundle that is as good as the committed one may be taken back by comparison.
+        alpha: how often a bundle that is as good as the committed one may be rolled back by comparison.
         worse_by: the least ratio of odds that matters. With thousands of windows a hundredth more can be certain.
     """
 
@@ -182,5 +182,5 @@ def _before(count: int, of: int) -> str:
 
 def _episodes(trial: Record) -> str:
     if trial.episodes == 0:
-        return "nobody told how episodes ended"
+        return "no outcomes of episodes were reported"
     return f"{trial.successes} of {trial.episodes} episodes succeeded"

@@ -268,7 +268,7 @@ class Scrub:
     ) -> ReleaseManifest:
         """The release of a bundle whose own copy of it, `own`, is gone or another one."""
         if path is None:
-            raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{bundle}: nothing tells which release it was; install it again")
+            raise OtaError(OtaRefusal.BUNDLE_ALTERED, f"{bundle}: its release is not known; install it again")
         if not self._fetch.hours.allow(clock.local_time()):
             raise OtaError(OtaRefusal.OUTSIDE_HOURS, f"{path} is not fetched now")
         try:

@@ -2,8 +2,8 @@
 
 Guarantees: every condition is looked at, and the refusal names all fields that do not fit, with the first one's reason.
 What a release asks for and the robot does not know of itself is a refusal, never a guess. Pure, but for `facts_of`,
-which asks this machine. Trusts the signed release; the bundle's own manifest is held against the robot again when it is
-loaded.
+which asks this machine. Trusts the signed release; the bundle's own manifest is compared with the robot again when
+it is loaded.
 """
 
 from __future__ import annotations

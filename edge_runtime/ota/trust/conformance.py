@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--target-dir", type=Path, help="where downloaded targets are kept")
     parser.add_argument("--target-base-url", help="where the repository's targets lie")
     commands = parser.add_subparsers(dest="command", required=True)
-    init = commands.add_parser("init", help="trust this root; asks nobody")
+    init = commands.add_parser("init", help="trust this root; asks no server")
     init.add_argument("root", type=Path)
     commands.add_parser("refresh", help="bring the top-level metadata up to date")
     commands.add_parser("download", help="refresh, then fetch the named targets in order")

@@ -129,7 +129,7 @@ def agree(
     hardware: str,
     floor: ReleaseFloor,
 ) -> Assignment:
-    """What director and image repository say of the same release, held against each other, this robot and the floor.
+    """What director and image repository say of the same release, compared with each other, this robot and the floor.
 
     Raises:
         OtaError: names the first disagreement.

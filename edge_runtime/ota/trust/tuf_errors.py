@@ -48,7 +48,7 @@ class Fetched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
-    """What a repository's metadata is held against: the floor, the time (Unix seconds) and the robot it must name."""
+    """What a repository's metadata is compared with: the floor, the time (Unix seconds) and the robot it must name."""
 
     repository: str
     floor: Versions
@@ -128,7 +128,7 @@ class Judge(msgspec.Struct, frozen=True, kw_only=True):
             return self.refuse(
                 OtaRefusal.CLOCK,
                 f"{clock}, the server's says {_utc(server_s)}, by which its metadata is fresh: set the clock that is "
-                "wrong; if this one is right, somebody answers with old metadata",
+                "wrong; if this one is right, the server's answer is old metadata",
             )
         expiry = "" if signed is None else f" on {_utc(signed.expires.timestamp())}"
         return self.refuse(

@@ -90,7 +90,7 @@ def read_tokenizer(path: Path) -> WordTokenizer:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleError(f"{path}: {error}") from error
     if not any(map(_WORD.fullmatch, tokenizer.words)):
-        raise BundleError(f"{path}: it knows no word that a sentence can hold: every instruction would be the same")
+        raise BundleError(f"{path}: it has no word that a sentence can contain: every instruction would be the same")
     if tokenizer.size > MAX_SIZE:
         raise BundleError(f"{path}: a word has the number {tokenizer.size - 1}, more than {MAX_SIZE} are not read")
     return tokenizer

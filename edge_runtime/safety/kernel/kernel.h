@@ -77,7 +77,7 @@ typedef enum {
     KERNEL_REASON_LIMIT_JERK = 14,
     KERNEL_REASON_LIMIT_GEOMETRY = 15,     /* its stop would have come too near to something, or could not be shown not to */
     KERNEL_REASON_LIMIT_TOOL_SPEED = 16,
-    KERNEL_REASON_LIMIT_SPEED_SCALE = 17,  /* slower than the joint may, because it was told so */
+    KERNEL_REASON_LIMIT_SPEED_SCALE = 17,  /* slower than the joint may: a lower speed is in force */
     KERNEL_REASON_LIMIT_SINGULARITY = 18,  /* slower, near a singular posture */
     KERNEL_REASON_LIMIT_GRIPPER = 19,      /* opening or its rate */
     /* what is known of the policy; alone they change nothing before POLICY_LOST */

@@ -207,7 +207,7 @@ def _placed(
         X_CJ = at.X_CL @ joint.X_PC
         if joint.name in names:
             if at.sweeps:
-                raise ConfigError(f"joint {joint.name}", "is carried by a sliding joint that nobody controls")
+                raise ConfigError(f"joint {joint.name}", "is carried by a sliding joint that is not controlled")
             aligned = _z_to(joint.axis)
             rotation, offset_m = X_CJ[:3, :3] @ aligned, X_CJ[:3, 3]
             joints[joint.name] = KinematicJoint(

@@ -24,43 +24,37 @@ TOUCH_M = 0.01
 
 
 class NearPair(Section, frozen=True):
-    """Capsules nearer to each other at home than links are kept: apart by `at_least_m`, which may be below zero.
-
-    `proved`: no posture brings them nearer than that. Else they are watched.
-    """
+    """Two capsules that have an allowed distance of their own."""
 
     pair: Pair
+    """Two capsules that are nearer to each other at home than links are kept."""
     at_least_m: float
+    """They are kept apart by this; it may be below zero."""
     proved: bool = False
+    """Whether no posture brings them nearer than that. Else they are watched."""
 
 
 class KinematicsFile(Section, frozen=True):
-    """`kinematics.toml` as written; see `GeometryModel`.
-
-    Every pair of capsules on different links is in one list.
-
-    Attributes:
-        pairs: kept apart by what the safety file says.
-        near: kept apart by less, as long as that is less.
-        neighbours: not watched: on links that one joint joins, overlapping at home.
-        apart: not watched: proved never to be within `apart_m`.
-        inseparable: overlapping at home so deep that no distance is left to watch; a person has to let them touch.
-        held: joints of the description that are not controlled.
-        uncovered: links or bodies of the description of which something is drawn that no capsule holds; None: the file
-            does not say.
-    """
+    """`kinematics.toml` as written; see `GeometryModel`. Every pair of capsules on different links is in one list."""
 
     tool: ToolPoint
     joints: tuple[KinematicJoint, ...]
     capsules: tuple[Capsule, ...]
     pairs: tuple[Pair, ...]
+    """Pairs of capsules that are kept apart by `clearance_min_m` of safety.toml."""
     near: tuple[NearPair, ...] = ()
     neighbours: tuple[Pair, ...] = ()
+    """Pairs that are not watched: on links that one joint joins, overlapping at home."""
     apart: tuple[Pair, ...] = ()
+    """Pairs that are not watched: proved never to be within `apart_m`."""
     apart_m: float = 0.0
+    """The distance that those proofs are for."""
     inseparable: tuple[Pair, ...] = ()
+    """Pairs that overlap so deep at home that no distance is left to watch; a person has to let them touch."""
     held: tuple[HeldJoint, ...] = ()
     uncovered: tuple[str, ...] | None = None
+    """Links or bodies of the description of which something is drawn that no capsule holds. Left out: the file does not
+    say."""
 
 
 def read_kinematics(path: Path) -> KinematicsFile:

@@ -24,14 +24,20 @@ Matrix = tuple[float, float, float, float, float, float, float, float, float]
 
 
 class SourceLimits(Section, frozen=True):
-    """Limits of a joint as the robot's description has them, in the words of the embodiment; None: it has none."""
+    """Limits of a joint as the robot's description states them; what it does not state is left out."""
 
     position_min_rad: float | None = None
+    """Lower end of the range."""
     position_max_rad: float | None = None
+    """Upper end of the range."""
     velocity_max_rad_s: float | None = None
+    """Largest speed. Example: `2.175`."""
     acceleration_max_rad_s2: float | None = None
+    """Largest acceleration. Example: `15.0`."""
     jerk_max_rad_s3: float | None = None
+    """Largest jerk. Example: `7500.0`."""
     torque_max_nm: float | None = None
+    """Largest torque. Example: `87.0`."""
 
     def tightened(self, other: SourceLimits) -> SourceLimits:
         """The tighter one of each limit that either of the two has."""
@@ -43,34 +49,36 @@ class SourceLimits(Section, frozen=True):
 
 
 class KinematicJoint(Section, frozen=True):
-    """A revolute joint. Its frame at 0 rad stands in the frame of `parent`, a joint before it or `BASE`.
-
-    Attributes:
-        rotation: row-major; columns are the axes of the joint's frame, its third the axis of the joint.
-        offset_m: origin of the joint's frame.
-    """
+    """A revolute joint, after the one that carries it."""
 
     name: str
+    """The joint's name, as in `embodiment.toml` and in its order."""
     rotation: Matrix
+    """Its frame at 0 rad in the parent's frame, row-major; the third column is the joint's axis."""
     offset_m: Vector
+    """Origin of its frame in the parent's frame."""
     parent: str | None = BASE
+    """The joint that carries it; left out: it stands on the base."""
     limits: SourceLimits = SourceLimits()
 
 
 class Capsule(Section, frozen=True):
-    """All points within `radius_m` of the segment from `a_m` to `b_m`, in the frame of `link`, a joint or `BASE`.
-
-    `in_world`: also kept off planes and keep-out zones. `source_link`: the link or body of the description whose shapes
-    it holds; of several, the first.
-    """
+    """All points within a radius of a segment: a shape around a link, or around a part of one."""
 
     name: str
+    """What it is called in pairs, messages and on the claims sheet."""
     a_m: Vector
+    """One end of its segment, in the frame of `link`."""
     b_m: Vector
+    """The other end."""
     radius_m: float
+    """All points so near to the segment belong to it."""
     link: str | None = BASE
+    """The joint that carries it; left out: it stands on the base."""
     in_world: bool = True
+    """Whether it keeps away from half-spaces and zones too."""
     source_link: str | None = None
+    """Link or body of the description whose shapes it holds."""
 
 
 class Nearer(Section, frozen=True):
@@ -82,24 +90,27 @@ class Nearer(Section, frozen=True):
 
 
 class HeldJoint(Section, frozen=True):
-    """A joint of the description that nobody controls.
-
-    `covered`: what it moves is inside the capsules from `low` to `high`, rad or m. Else it counts as standing at 0, and
-    where it moves to is not covered.
-    """
+    """A joint of the description that is not controlled."""
 
     name: str
+    """Its name in the description."""
     covered: bool
+    """Whether what it moves is inside the capsules from `low` to `high`. Else it counts as standing at 0."""
     low: float = 0.0
+    """Lower end of the way that is covered, in `unit`. Example: `0.0`."""
     high: float = 0.0
+    """Upper end of the way that is covered, in `unit`. Example: `0.04`."""
     unit: Literal["rad", "m"] = "rad"
+    """Of `low` and `high`: a joint that turns, or one that slides."""
 
 
 class ToolPoint(Section, frozen=True):
-    """The point whose speed is limited, in the frame of `link`, a joint or `BASE`."""
+    """The point whose speed is limited."""
 
     point_m: Vector
+    """The point whose speed is limited, in the frame of `link`."""
     link: str | None = BASE
+    """The joint that carries the tool; left out: it stands on the base."""
 
 
 class Plane(Section, frozen=True):

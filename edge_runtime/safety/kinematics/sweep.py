@@ -1,4 +1,4 @@
-"""Where a part may be that a joint moves which nobody controls: all of it, over the joint's whole range."""
+"""Where a part may be that a joint moves that is not controlled: all of it, over the joint's whole range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trained model in torch eager, as sessions: the reference that exported graphs are held against."""
+"""The trained model in torch eager, as sessions: the reference that exported graphs are compared with."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def add(steps: Subcommands) -> None:
         steps,
         "delegate",
         _run,
-        summary="draft of who releases: an exporter and an approver, both or nobody",
+        summary="draft of who releases: an exporter and an approver, both or neither",
         description="Writes the draft of the image repository's targets, which names the two people who release. With "
         "--hub it changes one of them, or is the same for longer.",
         examples="edge-hub keys delegate --exporter exporter.pub --approver approver.pub --out targets.json\n"

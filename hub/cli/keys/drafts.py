@@ -27,7 +27,7 @@ def add_repository(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "repository",
         choices=(IMAGE, DIRECTOR),
-        help=f"{IMAGE}: what is released; {DIRECTOR}: what each robot is told to run",
+        help=f"{IMAGE}: what is released; {DIRECTOR}: what each robot is assigned",
     )
 
 

@@ -36,7 +36,7 @@ def add(commands: Subcommands) -> None:
         "enrol-all",
         _enrol_all,
         summary="the same for every NAME.pub in a folder: the robot NAME",
-        description="Enrols the robot NAME for every NAME.pub in a folder: all of them, or nobody.",
+        description="Enrols the robot NAME for every NAME.pub in a folder: all of them, or none.",
         examples="edge-hub robots enrol-all hub keys",
     )
     add_hub(several)

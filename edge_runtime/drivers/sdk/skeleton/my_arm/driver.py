@@ -1,4 +1,4 @@
-"""The driver of my_arm: a made-up arm that goes where it is told. Replace what touches `_arm` by your hardware."""
+"""The driver of my_arm: a made-up arm that goes where it is commanded. Replace what touches `_arm` by your hardware."""
 
 from __future__ import annotations
 
