@@ -30,7 +30,7 @@ class UpdatesReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         slots: bundles on the disk; `active` runs.
         journal: of the last update: how far it is, and why it waits, failed or went back.
-        agent: what the update agent says, and `engine` what the engine does; null where it has not been heard.
+        agent: what the update agent says, and `engine` what the engine does; null where it has sent no message.
         counter_min: releases below this counter are never installed again; null where that is not known, and
             `counter_problem` says why.
         altered: what is not as it was released, on the disk.

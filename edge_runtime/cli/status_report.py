@@ -15,9 +15,9 @@ class RobotReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         run_dir: where it runs.
-        status: everything that it says of itself; null for what nobody has said yet.
+        status: everything that it says of itself; null for what is not known yet.
         next_step: what a person can do, empty where nothing has to be done.
-        safety_digest: of the limits that control holds, empty before it has been heard.
+        safety_digest: of the limits that control holds, empty before it is known.
         recording: the newest file of the black box, empty for none.
     """
 

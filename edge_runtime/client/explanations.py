@@ -66,9 +66,9 @@ JOGGED = Explanation("armed, jogged by a person", "To end that: [disarm].")
 """Of "active" and "holding" while a person jogs."""
 
 MOVED_BY: dict[Authority, str] = {
-    Authority.NONE: "nobody: it is not armed",
+    Authority.NONE: "nothing: it is not armed",
     Authority.POLICY: "its policy",
-    Authority.HOLD: "nobody: it is held",
+    Authority.HOLD: "nothing: it holds its posture",
     Authority.JOG: "a person who jogs it; the policy's plans are refused",
 }
 """Who moves the robot."""
@@ -196,7 +196,7 @@ ANSWERS: dict[str, Explanation] = {
     "refused_in_force": Explanation(
         "the robot is armed for something else, and is moved by one at a time", "First: [disarm]."
     ),
-    "refused_lockstep": Explanation("in virtual time nobody jogs", "Run the robot in real time."),
+    "refused_lockstep": Explanation("a robot in virtual time can't be jogged", "Run the robot in real time."),
     "refused_restarted": Explanation("control has been started since", "Look at [status], then ask again."),
     "refused_overtaken": Explanation(
         "a later request of another operator came first", "Look at [status], then ask again."
@@ -243,7 +243,7 @@ MESSAGES: dict[str, Explanation] = {
     "unsure": _wrong("the policy was not sure of the plan"),
     "jogged": Explanation("a plan of the policy, while a person jogs the robot"),
     "not_jogging": Explanation("a jog command, while the robot is not armed for jogging"),
-    "other_session": _wrong("a jog command of somebody who does not jog the robot now"),
+    "other_session": _wrong("a jog command of a session that is not the one in force"),
     "unknown_axis": _wrong("a jog command for an axis that this robot does not have"),
 }
 """Refusals of messages between the robot's processes."""

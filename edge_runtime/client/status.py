@@ -70,7 +70,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     `chunk_age_ms`, `plan_left_ms`: of the chunk that is followed. `verdicts`: reasons of the safety kernel in the last
     two seconds. `interventions`: ticks in which it altered or refused a setpoint. `refusals`: by process, topic and
-    kind. `alive`: whether each process has been heard in the last second. `gate`: where the confidence gate stands,
+    kind. `alive`: whether each process has sent a message in the last second. `gate`: where the confidence gate stands,
     with the `confidence` of the newest chunk. `policy`: as the control loop sees it. `speed_scale`: of the joints'
     velocity limits, in force.
     `grade`: of this machine's timing, empty before it is known, `grade_speed_scale` what it leaves of those limits.
@@ -79,8 +79,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     since its start.
     `bundle`: digest of the one that acts, `standby` of the one that is warm beside it; empty for none. `proof`: whether
     it does on this machine what it was trained to, None before the engine has said so, with its `proof_detail`.
-    `cannot_act`: why the policy may not act here, so that nobody can arm the robot; empty where it may, or that is not
-    known yet. `authority`: who moves the robot. `update`: what the update agent says, None where it has not been heard
+    `cannot_act`: why the policy may not act here, so that the robot can't be armed; empty where it may, or that is not
+    known yet. `authority`: who moves the robot. `update`: what the update agent says, None where it has sent nothing
     for a second.
     """
 

@@ -125,7 +125,7 @@ class Shoot:
         self.wait(_STOP_AFTER_S)
         self._ending = "$ edge-runtime operator stop"
         operator.stop()
-        operator.wait_until(lambda: operator.watcher.control_state == "fault", 5.0)
+        operator.wait_until(lambda: operator.watcher.control_state.is_latched, 5.0)
         self.wait(_READ_S + 0.8)
         self.takes.append((started_ns, time.monotonic_ns()))
 
@@ -148,8 +148,8 @@ class Shoot:
         self._table.tend()
         status = self._operator.watcher.status()
         # The state's own name where the explanation is longer than the line has room for.
-        state = state_line(status) if status.state == "fault" else status.state
-        moves = status.state in ("active", "holding", "stopping")
+        state = state_line(status) if status.state.is_latched else status.state
+        moves = status.state.is_armed
         kernel = verdicts_line(status) if moves else "nothing to do"
         self.captions.append(Caption(time.monotonic_ns(), self._sentence, state, kernel, self._ending, self._succeeded))
 

@@ -147,7 +147,7 @@ def test_a_switch_has_no_number_that_it_could_be_told_by(tmp_path: Path) -> None
     groups = read_manifest(delayed_bundle(tmp_path / "as_is", robot, "tensor")).policy.outputs.groups
     switch = GripperSwitch(open_is="above", threshold=0.0, statistics=Unscaled())
     switched = (*(group for group in groups if not isinstance(group, Held)), switch)
-    with pytest.raises(BundleError, match="nobody knows: export it with a gripper"):
+    with pytest.raises(BundleError, match="is not known: export it with a gripper"):
         verify_bundle(delayed_bundle(tmp_path / "told", robot, "tensor", groups=switched))
     untold = Delay(rows="included", told=Untold(), at_start="hold")
     verify_bundle(delayed_bundle(tmp_path / "untold", robot, "tensor", groups=switched, delay=untold))

@@ -160,8 +160,8 @@ def _of_delay(policy: PolicyContract) -> Iterator[str]:
         return
     if any(isinstance(group, GripperSwitch) for group in policy.outputs.groups):
         yield (
-            "policy.outputs.delay tells the policy what is under way, and by which number a gripper_switch was told of "
-            "in training nobody knows: export it with a gripper"
+            "policy.outputs.delay tells the policy what is under way, and which number stood for a gripper_switch "
+            "in training is not known: export it with a gripper"
         )
 
 

@@ -21,8 +21,8 @@ class Update(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         release: path of the release among the targets of the image repository; ends with its digest and `.json`.
         bundle: digest of the bundle that it makes.
-        release_counter: the counter under which this robot was told to install it.
-        probation_s: how long it was told to hold it on trial.
+        release_counter: the counter under which it was assigned to this robot.
+        probation_s: how long it is on trial.
     """
 
     release: str = ""

@@ -58,7 +58,7 @@ class KinematicJoint(Section, frozen=True):
     offset_m: Vector
     """Origin of its frame in the parent's frame."""
     parent: str | None = BASE
-    """The joint that carries it; left out: it stands on the base."""
+    """The joint that carries it; left out: it stands on the base. Example: `"joint1"`."""
     limits: SourceLimits = SourceLimits()
 
 
@@ -74,7 +74,7 @@ class Capsule(Section, frozen=True):
     radius_m: float
     """All points so near to the segment belong to it."""
     link: str | None = BASE
-    """The joint that carries it; left out: it stands on the base."""
+    """The joint that carries it; left out: it stands on the base. Example: `"joint1"`."""
     in_world: bool = True
     """Whether it keeps away from half-spaces and zones too."""
     source_link: str | None = None
@@ -110,7 +110,7 @@ class ToolPoint(Section, frozen=True):
     point_m: Vector
     """The point whose speed is limited, in the frame of `link`."""
     link: str | None = BASE
-    """The joint that carries the tool; left out: it stands on the base."""
+    """The joint that carries the tool; left out: it stands on the base. Example: `"joint7"`."""
 
 
 class Plane(Section, frozen=True):
