@@ -98,9 +98,7 @@ def _tried(uv: Path, audit: Path, python: str, name: str, resolution: str, extra
 
     def tested() -> str:
         side_by_side = ["-n", "2", "--dist", "loadfile"]
-        said = _run(
-            [here, "-m", "pytest", "-q", "-p", "no:cacheprovider", *side_by_side, "-m", _MARKS, *tests], checkout
-        )
+        said = _run([here, "-m", "pytest", "-p", "no:cacheprovider", *side_by_side, "-m", _MARKS, *tests], checkout)
         return said.rstrip().splitlines()[-1]
 
     def audited() -> str:

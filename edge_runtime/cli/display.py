@@ -181,17 +181,17 @@ class LiveDisplay:
         self._title = title
         self._called = called
         self._due_s = 0.0
-        self._waited = False
+        self._said: tuple[bool, bool] | None = None
         self._typing: str | None = None
 
     def show(self, status: Status, score: Score | None = None, typing: str | None = None) -> None:
         """Show `status` if it is time for it; at once what a person types."""
         now_s = time.monotonic()
-        waits = wants_a_person(status)
-        begins_or_ends = self._live is None and waits != self._waited
-        if now_s < self._due_s and not begins_or_ends and typing == self._typing:
+        news = (status.state.is_known, wants_a_person(status))
+        is_news = self._live is None and news != self._said
+        if now_s < self._due_s and not is_news and typing == self._typing:
             return
-        self._waited, self._typing = waits, typing
+        self._said, self._typing = news, typing
         if self._live is not None:
             self._due_s = now_s + _REDRAW_S
             self._live.update(describe(status, self._title, score, self._called, typing), refresh=True)

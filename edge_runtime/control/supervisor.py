@@ -306,6 +306,7 @@ class Supervisor:
             chunk_sequence=plan.chunk_seq if plan is not None else None,
             chunk_age_ns=now_ns - plan.observation_ns if plan is not None else None,
             plan_left_ns=int(plan.t_ns[-1]) - now_ns if plan is not None else 0,
+            chunks_taken=self._accepted,
             bundle_digest=None if is_jogged else self._bundle_digest,
             safety_digest=self._config.safety.digest,
             stop_margin_rad=window.stop_margin_rad,

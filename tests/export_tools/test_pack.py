@@ -311,7 +311,7 @@ def test_the_command_packs_and_says_what_a_robot_with_the_base_fetches(
 @pytest.mark.parametrize(
     ("options", "status", "said"),
     [
-        (["--base", "x.json"], 1, "goes with --base-store"),
+        (["--base", "x.json"], 2, "goes with --base-store"),
         (["--tensorrt", "10.3"], 2, "write 10.3:11"),
         (["--jetpack", "latest:"], 2, "matching regex"),
         (["--architecture", "../x"], 2, "matching regex"),

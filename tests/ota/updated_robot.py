@@ -95,7 +95,8 @@ def _add_pairs(folder: Path, embodiment: Embodiment, spoil: Callable[[Plans], Pl
         answer = policy.answer_pictures(seen, {name: array[case] for name, array in pictures.items()}, "touch the cube")
         plans.append(np.column_stack(answer))
     words = np.array(["touch the cube"] * CASES)
-    arrays = {picture_key(name): array for name, array in pictures.items()} | {"format": np.array(GOLDEN_FORMAT)}
+    arrays = {picture_key(name): array for name, array in pictures.items()}
+    arrays |= {"format": np.array(GOLDEN_FORMAT), "action_dt_ns": np.array(read_manifest(folder).policy.action_dt_ns)}
     np.savez(folder / GOLDEN_NAME, state=state, plan=spoil(np.stack(plans)), instruction=words, **arrays)  # type: ignore[arg-type]
 
 
