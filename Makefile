@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EPISODES ?=
 ARGS   ?=
-WORKERS ?= 4
+WORKERS ?= 6
 
 .DEFAULT_GOAL := help
 # Ctrl-C ends what runs here as it ends any program: quietly, and make has no complaint to add.

@@ -29,9 +29,9 @@ def kept(tmp_path: Path) -> Iterator[KeptRobot]:
         yield kept
 
 
-def ask(kept: KeptRobot, number: int, reason: str = "") -> UpdateCommand:
-    """A person wants to go back, and says so until she is heard."""
-    command = UpdateCommand(id=number, kind=UpdateKind.ROLLBACK, stamp_ns=time.monotonic_ns(), reason=reason)
+def ask(kept: KeptRobot, number: int, reason: str = "", kind: UpdateKind = UpdateKind.ROLLBACK) -> UpdateCommand:
+    """A person wants something, usually to go back, and says so until she is heard."""
+    command = UpdateCommand(id=number, kind=kind, stamp_ns=time.monotonic_ns(), reason=reason)
 
     def say() -> None:
         with Sender(UPDATE_COMMAND, kept.run_dir) as line:
@@ -304,6 +304,17 @@ def test_an_end_waits_for_an_engine_that_changes_over_and_for_none_that_is_not_t
     kept.robot.has_engine = False
     kept.until(lambda: not kept.activation.must_go_on)
     assert kept.state is UpdateState.ACTIVATING, "the next agent goes on with it"
+
+
+def test_who_asks_for_a_check_while_the_agent_only_reports_is_not_sent_away(kept: KeptRobot) -> None:
+    kept.shared.is_working.set()
+    command = ask(kept, 7, kind=UpdateKind.CHECK)
+    kept.until(lambda: command in kept.shared.checks)
+    assert answer_to(kept, command) is None
+    kept.get_ready("1")
+    kept.until(lambda: kept.state is UpdateState.PROBATION)
+    later = ask(kept, 8, kind=UpdateKind.CHECK)
+    kept.until(lambda: answer_to(kept, later) is OtaRefusal.BUSY)
 
 
 def test_nothing_to_go_back_to_is_said(kept: KeptRobot) -> None:

@@ -234,7 +234,7 @@ class Activation:
         while (command := requests.next()) is not None:
             if command.kind is UpdateKind.ROLLBACK:
                 self._obey(command, now_s)
-            elif shared.is_working.is_set():
+            elif shared.is_working.is_set() and not self._runner.journal.state.is_settled:
                 busy = OtaError(OtaRefusal.BUSY, f"the agent is {self._runner.journal.state}")
                 requests.answer(command.refused(busy))
             else:
