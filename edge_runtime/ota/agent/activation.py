@@ -22,6 +22,7 @@ from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.messages import Message
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.updates import (
+    MAX_UPDATE_ANSWERS,
     MAX_WORDS_CHARS,
     PolicyStatus,
     UpdateAnswer,
@@ -234,7 +235,7 @@ class Activation:
         while (command := requests.next()) is not None:
             if command.kind is UpdateKind.ROLLBACK:
                 self._obey(command, now_s)
-            elif shared.is_working.is_set():
+            elif shared.is_working.is_set() or len(shared.checks) == MAX_UPDATE_ANSWERS:
                 busy = OtaError(OtaRefusal.BUSY, f"the agent is {self._runner.journal.state}")
                 requests.answer(command.refused(busy))
             else:
