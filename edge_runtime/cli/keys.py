@@ -25,8 +25,10 @@ _ANSWER_S = 0.3
 _PENDING_MAX_BYTES = 64
 _READ_BYTES = 4096
 
-_SEQUENCE = re.compile(rb"\x1b\[([0-9:;<=>?]*)([ -/]*)([@-~])")
-_APPLICATION = re.compile(rb"\x1bO([A-D])")
+_SEQUENCE = re.compile(rb"\x1b\[([0-9:;<=>?]*)([@-~])")
+_APPLICATION = re.compile(rb"\x1bO([@-~])")
+_UNFINISHED = re.compile(rb"\x1b(?:\[[0-9:;<=>?]*|O)")
+"""The beginning of either. A key may be pressed after one that stays without an end, and is a key: it may be a stop."""
 _ARROWS = {b"A": "up", b"B": "down", b"C": "right", b"D": "left"}
 _NAMES = {0x03: "ctrl-c", 0x04: "ctrl-d", 0x09: "tab", 0x0D: "enter", 0x1B: "escape", 0x20: "space"}
 
@@ -66,12 +68,17 @@ class KeyReader:
         keys: list[Key] = []
         while data:
             if (found := _SEQUENCE.match(data)) is not None:
-                keys += self._sequence(found[1], found[3])
+                keys += self._sequence(found[1], found[2])
                 data = data[found.end() :]
             elif (found := _APPLICATION.match(data)) is not None:
-                keys.append(Key(_ARROWS[found[1]]))
+                keys += [Key(_ARROWS[found[1]])] if found[1] in _ARROWS else []
                 data = data[found.end() :]
-            elif data == b"\x1b" or (data[:2] in (b"\x1b[", b"\x1bO") and len(data) < _PENDING_MAX_BYTES):
+            elif (found := _UNFINISHED.match(data)) is not None:
+                if found.end() == len(data) < _PENDING_MAX_BYTES:
+                    self._pending = data
+                    break
+                data = data[found.end() :]
+            elif data == b"\x1b":
                 self._pending = data
                 break
             else:

@@ -33,7 +33,7 @@ class AuthorityInForce:
         # Half of what the kernel waits before it retracts or disarms by itself.
         self._idle_ns = loop.config.hold_timeout_ns // 2
         self._in_force = Authority.NONE
-        self._heard_ns = 0
+        self._moved_ns = 0
 
     @property
     def in_force(self) -> Authority:
@@ -70,11 +70,7 @@ class AuthorityInForce:
         """
         self._speed.jog(True)
         self._jog.begin(session)
-        self._in_force, self._heard_ns = Authority.JOG, now_ns
-
-    def heard(self, now_ns: int) -> None:
-        """A command of hers is followed."""
-        self._heard_ns = now_ns
+        self._in_force, self._moved_ns = Authority.JOG, now_ns
 
     def tend(self, now_ns: int) -> None:
         """What follows from the robot's state and from silence; call often, and before arming.
@@ -86,6 +82,9 @@ class AuthorityInForce:
             self._jog.end()
             self._speed.jog(False)
             self._in_force = Authority.NONE
-        elif self._in_force is Authority.JOG and now_ns - self._heard_ns > self._idle_ns:
-            self._heard_ns = now_ns
+        elif self._in_force is Authority.JOG and self._loop.counters().state is State.ACTIVE:
+            # By what is followed, as the kernel counts, and not by what is said.
+            self._moved_ns = now_ns
+        elif self._in_force is Authority.JOG and now_ns - self._moved_ns > self._idle_ns:
+            self._moved_ns = now_ns
             self._loop.request(Request.DISARM)

@@ -190,7 +190,10 @@ def _axis_names(joint_names: tuple[str, ...]) -> tuple[str, ...]:
     """What joints and gripper are called; joints by number where a name is longer than what travels."""
     if any(len(name) > MAX_AXIS_NAME_CHARS for name in joint_names):
         joint_names = tuple(f"joint{i + 1}" for i in range(len(joint_names)))
-    return (*joint_names, "gripper" if "gripper" not in joint_names else "gripper_opening")
+    gripper = "gripper"
+    while gripper in joint_names:
+        gripper = f"{gripper}_opening"
+    return (*joint_names, gripper)
 
 
 def _speed_towards(distance: float, speed: float, fastest: float, acceleration: float) -> float:

@@ -195,7 +195,6 @@ class Supervisor:
         if refused is not None:
             self._refusals.count(JOG.name, refused.refusal)
             return
-        self._authority.heard(now_ns)
         state, tick_ns = self._loop.snapshot_at_tick()
         if state.state not in _FOLLOWS:
             self._refusals.count(JOG.name, Refusal.NOT_ALLOWED_NOW)

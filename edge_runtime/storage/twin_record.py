@@ -51,13 +51,16 @@ class TwinRecord(Generic[Body]):
         """The newest body, or None if there never was one.
 
         Raises:
-            StorageError: `DAMAGED`: there are copies, and none can be read and is right.
+            StorageError: `DAMAGED`: there are copies, and none can be read and is right. Another fault: the disk does
+                not say whether there are.
         """
         copies = [self._read_copy(path) for path in self._paths]
         newest = max((copy for copy in copies if copy is not None), key=lambda copy: copy.step, default=None)
         if newest is not None:
             return self._decode(newest)
-        if any(path.exists() for path in self._paths):
+        with storage_errors(self._path):
+            is_there = any(path.exists() for path in self._paths)
+        if is_there:
             raise self._damaged("neither of its two copies is whole")
         return None
 

@@ -29,6 +29,11 @@ PRESS, REPEAT, RELEASE = Stroke.PRESS, Stroke.REPEAT, Stroke.RELEASE
         (b"\x1b[97:65;2;65u", [Key("a")]),
         (b"\x1b[1;1:9C", []),
         (b"\x1b[57441u\x1b[15~\x1b[200~", []),
+        (b"\x1bOP ", [Key("space")]),
+        (b"\x1b[ ", [Key("space")]),
+        (b"\x1b[1; ", [Key("space")]),
+        (b"\x1bO ", [Key("space")]),
+        (b"\x1b[\x03", [Key("ctrl-c")]),
         ("é\xff".encode("latin-1"), []),
     ],
 )

@@ -64,7 +64,7 @@ class Jogger:
             self.session = asked.id
         return answer
 
-    def say(self, motion: AxisSpeeds | AxisTargets, ticks: int = 30) -> None:
+    def say(self, motion: AxisSpeeds | AxisTargets, ticks: int = 30, valid_ns: int = VALID_NS) -> None:
         self._sequence += 1
         status = self.bench.supervisor.jog_status()
         self.bench.supervisor.take_jog(
@@ -72,7 +72,7 @@ class Jogger:
                 session=self.session,
                 sequence=self._sequence,
                 stamp_ns=self.bench.stepped.now_ns,
-                valid_ns=VALID_NS,
+                valid_ns=valid_ns,
                 joint_digest=status.joint_digest,
                 motion=motion,
             )
@@ -357,3 +357,17 @@ def test_a_request_from_before_this_control_is_not_carried_out(held: Held) -> No
     )
     assert held.ask(old) == "refused_restarted"
     assert held.ask(msgspec.structs.replace(old, id=2, stamp_ns=time.monotonic_ns())) == "done"
+
+
+def test_who_says_what_is_over_when_it_arrives_finds_the_robot_disarmed_where_it_was(with_policy: Bench) -> None:
+    bench, jogger = with_policy, Jogger(with_policy)
+    assert jogger.begin() == "done"
+    rest_rad = bench.stepped.robot.q_rad.copy()
+    states = set()
+    for _ in range(2 * HOLD_NS // 30_000_000):
+        jogger.say(SPEED, valid_ns=5_000_000)
+        bench.supervisor.drain()
+        states.add(bench.state())
+    assert State.RETRACTING not in states
+    assert bench.state() is State.READY
+    assert (bench.stepped.robot.q_rad == rest_rad).all()

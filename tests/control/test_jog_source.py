@@ -172,6 +172,7 @@ def test_the_gripper_is_an_axis_beside_the_joints_whatever_they_are_called() -> 
     assert [axis.unit for axis in axes] == [AxisUnit.RAD] * 3 + [AxisUnit.M]
     for joints, names in (
         (("a", "gripper", "c"), ["a", "gripper", "c", "gripper_opening"]),
+        (("gripper", "gripper_opening", "c"), ["gripper", "gripper_opening", "c", "gripper_opening_opening"]),
         (("a", "b" * 65, "c"), ["joint1", "joint2", "joint3", "gripper"]),
     ):
         other = JogSource(make_config(joint_names=joints))

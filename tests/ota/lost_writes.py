@@ -169,7 +169,10 @@ class Log:
                 base = descriptors[argument]
         node = descriptors.get(str(arguments[0]), -1)
         if call == "openat":
-            self._open(paths[0], str(arguments[2]), result, descriptors)
+            if isinstance(arguments[1], bytes) and arguments[1].decode(errors="replace") == str(self._top):
+                descriptors[result] = 0
+            else:
+                self._open(paths[0], str(arguments[2]), result, descriptors)
         elif call == "close":
             descriptors.pop(str(arguments[0]), None)
         elif call in ("write", "pwrite64") and node >= 0:

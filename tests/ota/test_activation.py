@@ -501,3 +501,14 @@ def test_an_end_in_order_is_not_held_against_a_trial(kept: KeptRobot) -> None:
     assert kept.runner.journal.restarts == 1
     kept.activation.end()
     assert kept.runner.journal.restarts == 0
+
+
+def test_who_asks_for_a_look_at_the_hub_while_many_others_wait_is_told_so(kept: KeptRobot) -> None:
+    now_ns = time.monotonic_ns()
+    asked = [UpdateCommand(id=number, kind=UpdateKind.CHECK, stamp_ns=now_ns) for number in range(1, 10)]
+    for command in asked:
+        kept.activation.take(command, now_ns)
+        kept.activation.look(now_ns * 1e-9)
+    # No worker is there to take one.
+    assert [command.id for command in kept.shared.checks] == list(range(1, 9))
+    assert answer_to(kept, asked[8]) is OtaRefusal.BUSY

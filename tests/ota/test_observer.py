@@ -395,3 +395,44 @@ def test_a_bundle_that_is_too_slow_to_move_anything_is_late(robot: TalkingRobot,
     robot.state, robot.refusal, robot.age_ns = ControlState.HOLDING, Refusal.STALE, 2_000_000_000
     robot.run(20.0)
     assert observer.record(OLD).chunks_older_than(1e9) == pytest.approx(200, abs=3)
+
+
+@pytest.mark.parametrize("said", [1, 200])
+def test_one_attempt_is_one_episode_however_many_tell_of_it(robot: TalkingRobot, observer: Observer, said: int) -> None:
+    robot.run(1.0)
+    started_ns = robot.now_ns
+    robot.run(5.0)
+    for _ in range(said):
+        robot.tell(False, started_ns)
+    assert (observer.record(OLD).episodes, observer.record(OLD).failures) == (1, 1)
+    robot.episode(success=True, seconds=5.0)
+    assert observer.record(OLD).episodes == 2
+
+
+def test_attempts_that_took_no_time_are_none(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(5.0)
+    middle_ns = robot.now_ns - 1_000_000_000
+    for number in range(1, 20):
+        ended = EpisodeEnded(
+            id=number,
+            started_ns=middle_ns,
+            ended_ns=middle_ns,
+            outcome=EpisodeOutcome.FAILURE,
+            judge=EpisodeJudge.PROGRAM,
+        )
+        robot.hear(EPISODE_ENDED, ended)
+    assert observer.record(OLD).episodes == 0
+
+
+def test_an_attempt_of_long_ago_does_not_count_again(robot: TalkingRobot, observer: Observer) -> None:
+    robot.run(1.0)
+    first = robot.now_ns
+    robot.run(1.0)
+    told = robot.tell(False, first)
+    for _ in range(70):
+        robot.episode(success=True, seconds=1.0)
+    before = observer.record(OLD)
+    assert before.failures == 1
+    for number in range(1000, 1100):
+        robot.hear(EPISODE_ENDED, msgspec.structs.replace(told, id=number))
+    assert observer.record(OLD).episodes == before.episodes

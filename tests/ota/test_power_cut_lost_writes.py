@@ -44,3 +44,11 @@ def test_whatever_was_not_fsynced_is_lost(ends: dict[str | None, Path], scratch:
         # A commit collects version 1; that it was half collected must not stand in the way of its coming back.
         power_cut.require_goes_on(work, *(("1", 5) if phase == "commit" else ()))
         shutil.rmtree(work)
+
+
+def test_the_model_sees_that_the_folder_above_all_was_made_to_last(ends: dict[str | None, Path], scratch: Path) -> None:
+    log = Log(ends[None], "first", scratch / "log")
+    # Where an entry of it may be lost for ever, a robot that forgot its floor is not told from a disk that did.
+    made = [name.name for name, _ in log.events if name is not None and name.kind == "folder" and name.node == 0]
+    assert made == ["root", "floor"]
+    assert log.events.count((None, 0)) == len(made)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.bundles.slots import Slot
+from edge_runtime.bundles.slots import SHIPPED, Slot
 from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.agent.assembly import store_runner
@@ -207,3 +207,24 @@ def test_a_store_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
     with pytest.raises(OtaError) as caught, store_runner(tmp_path / "root", tmp_path / "0", tmp_path, Arm({})):
         pass
     assert caught.value.refusal is OtaRefusal.STORAGE_FAULT
+
+
+def test_a_pointer_that_the_disk_does_not_show_is_not_given_up_and_meanwhile_the_shipped_bundle_runs(
+    work: Path,
+) -> None:
+    copies = [work / "root" / f"slots.{copy}" for copy in "ab"]
+    before = [copy.read_bytes() for copy in copies]
+    for copy in copies:
+        copy.unlink()
+        # To look for a name that no file system takes fails, and not because it is gone.
+        copy.symlink_to("x" * 300)
+    with open_runner(work, arm_of(work)) as runner:
+        assert runner.boot().bundle == SHIPPED
+        with pytest.raises(OtaError) as caught:
+            runner.recover()
+        assert caught.value.refusal is OtaRefusal.STORAGE_FAULT
+    for copy, data in zip(copies, before, strict=True):
+        copy.unlink()
+        copy.write_bytes(data)
+    runner, _ = come_back(work)
+    assert runner.boot().bundle == digest_of(work, "1")

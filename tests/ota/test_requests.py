@@ -41,3 +41,14 @@ def test_only_the_last_answers_are_kept() -> None:
     for number in range(1, MAX_UPDATE_ANSWERS + 3):
         requests.answer(command(number).answered(UpdateResult.DONE))
     assert [answer.id for answer in requests.answers] == list(range(3, MAX_UPDATE_ANSWERS + 3))
+
+
+def test_none_of_many_at_once_stays_without_an_answer() -> None:
+    requests = Requests(SINCE_NS)
+    for number in range(1, MAX_UPDATE_ANSWERS + 3):
+        requests.take(command(number))
+    handed_out = [requests.next() for _ in range(MAX_UPDATE_ANSWERS)]
+    assert handed_out == [command(number) for number in range(1, MAX_UPDATE_ANSWERS + 1)]
+    assert requests.next() is None
+    refused = [(answer.id, answer.refusal) for answer in requests.answers]
+    assert refused == [(MAX_UPDATE_ANSWERS + 1, OtaRefusal.BUSY), (MAX_UPDATE_ANSWERS + 2, OtaRefusal.BUSY)]

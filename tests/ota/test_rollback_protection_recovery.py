@@ -64,3 +64,11 @@ def test_the_higher_counter_counts_whichever_slot_has_it() -> None:
     assert Slots(active=lower, committed=lower, previous=higher).newest == higher
     assert Slots(active=higher, committed=higher, previous=lower).newest == higher
     assert Slots(active=higher, committed=higher).newest == higher
+
+
+def test_a_floor_that_the_disk_does_not_show_is_not_lost(tmp_path: Path) -> None:
+    # A name that no file system takes: to look for it fails, and not because it is gone.
+    floor = Floor(tmp_path / ("x" * 300), SlotFile(tmp_path / "slots"))
+    with pytest.raises(OtaError) as caught:
+        lost_floors(floor, tmp_path / "metadata", BlobStore(tmp_path), SlotFile(tmp_path / "slots"))
+    assert caught.value.refusal is OtaRefusal.STORAGE_FAULT

@@ -368,3 +368,73 @@ def test_reading_urdf_needs_neither_macros_nor_meshes_of_other_kinds(
         compile_file(path)
     assert exit_code(["kinematics", str(path)]) == 1
     assert "[descriptions]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "no-such-encoding"])
+def test_an_encoding_that_can_not_be_read_is_named(tmp_path: Path, encoding: str) -> None:
+    text = URDF.replace('version="1.0"', f'version="1.0" encoding="{encoding}"')
+    assert "save it as UTF-8" in refusal(write_urdf(tmp_path, text), joint_names=JOINTS)
+
+
+def test_other_packages_in_the_way_are_no_obstacle(xacro_file: Path) -> None:
+    above = xacro_file.parents[2]
+    other = above / "other"
+    other.mkdir()
+    head = '<?xml version="1.0" encoding="gb2312"?>'
+    (other / "package.xml").write_bytes(head.encode() + "<package><name>机</name></package>".encode("gb2312"))
+    with pytest.raises(ConfigError, match="package absent: is neither beside"):
+        Packages(xacro_file).folder("absent")
+
+
+def test_a_name_that_no_file_system_takes_is_not_there(tmp_path: Path) -> None:
+    packages = Packages(tmp_path / "small.urdf")
+    for name in (f"package://{'x' * 300}/hand.stl", "x" * 300 + ".stl"):
+        with pytest.raises(ConfigError):
+            packages.file(name)
+
+
+@pytest.mark.parametrize("letter", [r"\x01", r"\ud800"])
+def test_what_expands_to_no_xml_is_named(xacro_file: Path, letter: str) -> None:
+    text = XACRO.replace('<link name="foot">', f"""<link name="foot" about="${{'{letter}'}}">""")
+    xacro_file.write_text(text)
+    assert "small.urdf.xacro: " in refusal(xacro_file)
+
+
+def test_notes_of_several_lines_are_comments_all_the_same(tmp_path: Path) -> None:
+    crate = 'name="crate&#10;apart_m = 9.0&#10;"'
+    path = write_mjcf(tmp_path, MJCF.replace('name="crate"', crate))
+    compiled = compile_file(path, joint_names=JOINTS)
+    assert any("crate" in note for note in compiled.notes)
+    written = tmp_path / "kinematics.toml"
+    write_kinematics(written, compiled.file, (*compiled.notes, "\x1b[2J"))
+    assert read_kinematics(written) == compiled.file
+
+
+def test_a_body_without_a_name_loses_no_shapes_to_one_that_is_called_as_its_number(tmp_path: Path) -> None:
+    text = MJCF.replace('<body name="boom"', "<body").replace('<body name="lid"', '<body name="NUMBER"')
+    model = mujoco.MjModel.from_xml_path(str(write_mjcf(tmp_path, text)))
+    number = next(body for body in range(1, model.nbody) if not model.body(body).name)
+    plain = compile_file(write_mjcf(tmp_path), joint_names=JOINTS).file
+    path = write_mjcf(tmp_path, text.replace("NUMBER", f"body{number}"))
+    assert len(compile_file(path, joint_names=JOINTS).file.capsules) == len(plain.capsules)
+
+
+def test_made_up_names_that_clash_are_refused_by_name(tmp_path: Path) -> None:
+    text = MJCF.replace('name="lid"', 'name="boom under lift"')
+    assert "body boom under lift: is what two of them are called" in refusal(
+        write_mjcf(tmp_path, text), joint_names=JOINTS
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('size="0.06 0.05 0.4"', 'size="1e308 0.05 0.4"'),
+        ('<sphere radius="0.04"/>', '<sphere radius="1e308"/>'),
+        ('<origin xyz="0.2 0 0" rpy="0 1.5 0.2"/>', '<origin xyz="1e308 1e308 1e308" rpy="0 1.5 0.2"/>'),
+        ('lower="0.01" upper="0.05"', 'lower="-1e308" upper="1e308"'),
+    ],
+)
+def test_a_shape_beyond_all_measure_is_named(tmp_path: Path, right: str, wrong: str) -> None:
+    assert right in URDF
+    assert "link" in refusal(write_urdf(tmp_path, URDF.replace(right, wrong)), joint_names=JOINTS)

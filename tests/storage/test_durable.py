@@ -205,3 +205,11 @@ def test_every_way_to_write_raises_the_same(tmp_path: Path) -> None:
         assert caught.value.fault is StorageFault.IN_THE_WAY, name
     assert source.read_bytes() == b"data"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "source"]
+
+
+def test_a_disk_that_does_not_say_whether_a_record_is_there_is_a_fault_by_name(tmp_path: Path) -> None:
+    # A name that no file system takes: to look for it fails, and not because it is gone.
+    with pytest.raises(StorageError) as caught:
+        TwinRecord(tmp_path / ("x" * 300), Count).read()
+    assert caught.value.fault is not StorageFault.DAMAGED
+    assert caught.value.__cause__ is not None

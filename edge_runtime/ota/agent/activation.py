@@ -22,6 +22,7 @@ from edge_runtime.contracts.errors import OtaError, OtaRefusal
 from edge_runtime.contracts.messages import Message
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.updates import (
+    MAX_UPDATE_ANSWERS,
     MAX_WORDS_CHARS,
     PolicyStatus,
     UpdateAnswer,
@@ -234,11 +235,15 @@ class Activation:
         while (command := requests.next()) is not None:
             if command.kind is UpdateKind.ROLLBACK:
                 self._obey(command, now_s)
-            elif shared.is_working.is_set() and not self._runner.journal.state.is_settled:
+            elif self._is_busy() or len(shared.checks) == MAX_UPDATE_ANSWERS:
                 busy = OtaError(OtaRefusal.BUSY, f"the agent is {self._runner.journal.state}")
                 requests.answer(command.refused(busy))
             else:
                 shared.checks.append(command)
+
+    def _is_busy(self) -> bool:
+        """Whether the worker is at something that takes long; a report to the hub does not."""
+        return self._shared.is_working.is_set() and not self._runner.journal.state.is_settled
 
     def _obey(self, command: UpdateCommand, now_s: float) -> None:
         """Begin to go back; who asks while it goes back is told when it is: twice would lead forward again."""

@@ -19,7 +19,7 @@ class Requests:
 
     def __init__(self, since_ns: int) -> None:
         self._since_ns = since_ns
-        self._pending: deque[UpdateCommand] = deque(maxlen=MAX_UPDATE_ANSWERS)
+        self._pending: deque[UpdateCommand] = deque()
         self._known: deque[tuple[int, UpdateKind]] = deque(maxlen=_REMEMBERED)
         self._answers: deque[UpdateAnswer] = deque(maxlen=MAX_UPDATE_ANSWERS)
 
@@ -40,6 +40,9 @@ class Requests:
         if command.stamp_ns < self._since_ns:
             anew = OtaError(OtaRefusal.NOT_NOW, "the agent was started anew meanwhile: look at its status")
             self.answer(command.refused(anew))
+        elif len(self._pending) == MAX_UPDATE_ANSWERS:
+            many = OtaError(OtaRefusal.BUSY, f"{MAX_UPDATE_ANSWERS} others asked before: ask again in a moment")
+            self.answer(command.refused(many))
         else:
             self._pending.append(command)
 

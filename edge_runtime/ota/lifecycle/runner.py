@@ -19,7 +19,7 @@ from types import TracebackType
 from edge_runtime.bundles.engine_cache import collect_engines
 from edge_runtime.bundles.installed import Installed
 from edge_runtime.bundles.slots import SHIPPED, Boot, Slot, SlotFile, Slots, boot
-from edge_runtime.contracts.errors import EdgeError, OtaError, OtaRefusal, StorageError
+from edge_runtime.contracts.errors import EdgeError, OtaError, OtaRefusal, StorageError, StorageFault
 from edge_runtime.contracts.release import ReleaseManifest, load
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.ota.disk import disk_refusals
@@ -281,7 +281,10 @@ class Runner:
         torn = str(OtaRefusal.TORN_STATE)
         try:
             self.slots = self._slot_file.read()
-        except StorageError:
+        except StorageError as error:
+            if error.fault is not StorageFault.DAMAGED:
+                # It may be whole: what can't be looked at now is not given up.
+                raise
             self.slots = Slots()
             self._slot_file.write(self.slots)
             return Journal(reason=torn)

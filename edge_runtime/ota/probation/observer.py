@@ -90,6 +90,7 @@ class Observer:
         self._receipts: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._kept_at_rest = ("", 0)
         self._episodes: deque[int] = deque(maxlen=_REMEMBERED)
+        self._attempts: deque[tuple[int, int]] = deque()
         self._status_ns = 0
         self._work: EngineStatus | None = None
 
@@ -232,13 +233,24 @@ class Observer:
         if not episode.outcome.is_judged:
             return
         started_ns, ended_ns = episode.started_ns, episode.ended_ns
-        if not self._known_from_ns <= started_ns <= ended_ns <= report.stamp_ns + 5 * _GAP_NS:
+        if not self._known_from_ns <= started_ns < ended_ns <= report.stamp_ns + 5 * _GAP_NS:
+            return
+        # A robot makes one attempt at a time: a second word on one, whoever says it, is no second attempt.
+        if any(started_ns < end_ns and ended_ns > start_ns for start_ns, end_ns in self._attempts):
             return
         moved = {span.bundle for span in self._moved if span.from_ns < ended_ns and span.to_ns > started_ns}
         served = {span.bundle for span in self._served if started_ns < span.from_ns < ended_ns}
         if len(moved) == 1 and served <= moved and episode.bundle in ("", *moved):
             is_failure = episode.outcome is EpisodeOutcome.FAILURE
+            self._remember(started_ns, ended_ns)
             self._add(Record(bundle=moved.pop(), episodes=1, failures=int(is_failure)))
+
+    def _remember(self, started_ns: int, ended_ns: int) -> None:
+        self._attempts.append((started_ns, ended_ns))
+        if len(self._attempts) > _REMEMBERED:
+            # What is forgotten may not be counted again.
+            _, forgotten_ns = self._attempts.popleft()
+            self._known_from_ns = max(self._known_from_ns or 0, forgotten_ns)
 
     def _take_work(self, work: EngineStatus) -> None:
         before = self._work

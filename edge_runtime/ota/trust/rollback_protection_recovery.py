@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from edge_runtime.bundles.slots import SHIPPED, SlotFile, Slots
-from edge_runtime.contracts.errors import OtaError, StorageError
+from edge_runtime.contracts.errors import OtaError, OtaRefusal, StorageError
 from edge_runtime.ota.transfer.blobs import BlobStore, release_in
 from edge_runtime.ota.trust.repository import seen_in
 from edge_runtime.ota.trust.rollback_protection import Floor, ReleaseFloor
@@ -57,7 +57,10 @@ def restore(floor: Floor, found: Found) -> None:
 def _is_lost(read: Callable[[], object]) -> bool:
     try:
         read()
-    except OtaError:  # TORN_STATE, the only one there is
+    except OtaError as error:
+        if error.refusal is not OtaRefusal.TORN_STATE:
+            # The disk does not say what it has: that is nothing to put something lower in the place of.
+            raise
         return True
     return False
 

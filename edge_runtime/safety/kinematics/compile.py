@@ -39,6 +39,8 @@ from edge_runtime.safety.kinematics.urdf import read_urdf
 from edge_runtime.safety.kinematics.watch import watched_body
 
 _CAPSULE_DIGITS = 6
+_FARTHEST_M = 100.0
+"""From the joint that carries it, as the kernel has it."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ def compile_file(
         raise ConfigError(str(path), f"{error.strerror}") from error
     except ElementTree.ParseError as error:
         raise ConfigError(str(path), f"not valid XML: {error}") from error
+    except (ValueError, LookupError) as error:
+        # What expat says of an encoding that it does not know.
+        raise ConfigError(str(path), f"its encoding can't be read ({error}): save it as UTF-8") from error
     if kind == "robot":
         tree = read_urdf(path, packages, arguments)
     elif kind == "mujoco":
@@ -349,6 +354,8 @@ def _capsules(shapes: Sequence[_Placed]) -> tuple[Capsule, ...]:
         while f"{one.link}_{number}" in counts:
             number += 1
         of_link[one.link] = number
+        if not np.abs(one.shape.centres_m).max() + one.shape.radii_m.max() <= _FARTHEST_M:
+            raise ConfigError(f"link {one.link}", f"has a shape that reaches further than {_FARTHEST_M:g} m")
         a_m, b_m, radius_m = enclosing_capsule(one.shape)
         rounded = _tidy(a_m, _CAPSULE_DIGITS), _tidy(b_m, _CAPSULE_DIGITS)
         capsules.append(

@@ -13,6 +13,7 @@ import msgspec
 
 from edge_runtime.config.toml_file import Section, read_toml
 from edge_runtime.contracts.errors import ConfigError
+from edge_runtime.contracts.text import printable
 from edge_runtime.safety.kinematics.model import BASE, Capsule, HeldJoint, KinematicJoint, SourceLimits, ToolPoint
 
 Pair = tuple[str, str]
@@ -97,7 +98,8 @@ def write_kinematics(path: Path, file: KinematicsFile, notes: Sequence[str]) -> 
 
 def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
     """The text of the file."""
-    lines = [f"# {note}".rstrip() for note in notes]
+    # They have words of the description in them, which may be anything.
+    lines = [f"# {printable(note, None)}".rstrip() for note in notes]
     lines += ["", "[tool]", *_link(file.tool.link), f"point_m = {_numbers(file.tool.point_m)}"]
     for joint in file.joints:
         lines += ["", "[[joints]]", f"name = {_text(joint.name)}", *_link(joint.parent, "parent")]

@@ -73,6 +73,8 @@ class _Reader:
             shapes[names[body]] = tuple(self._solid(geom, names[body]) for geom in solid)
             if beside:
                 drawn[names[body]] = tuple(map(self._shape, beside))
+        _require_different("body", [base, *(joint.child for joint in joints)])
+        _require_different("joint", [joint.name for joint in joints])
         points = {
             model.site(site).name: (names[model.site_bodyid[site]], model.site_pos[site].copy())
             for site in range(model.nsite)
@@ -352,7 +354,22 @@ class _Reader:
         return pose(rotation.reshape(3, 3), offset_m)
 
     def _body_name(self, body: int) -> str:
-        return str(self.model.body(body).name) or f"body{body}"
+        name = str(self.model.body(body).name)
+        if name:
+            return name
+        name = f"body{body}"
+        while self.mujoco.mj_name2id(self.model, self.mujoco.mjtObj.mjOBJ_BODY, name) >= 0:
+            name += "_"
+        return name
+
+
+def _require_different(what: str, names: Sequence[str]) -> None:
+    """Of two with one name the shapes of the first would be lost."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ConfigError(f"{what} {name}", "is what two of them are called here: give one of them another name")
+        seen.add(name)
 
 
 def _alone(joints: dict[int, float], j: int) -> float | None:

@@ -45,13 +45,13 @@ class Packages:
             if written.startswith(scheme):
                 package, _, rest = written.removeprefix(scheme).lstrip("/").partition("/")
                 first = self.folder(package) / rest
-                found = next((folder / rest for folder in self._found(package) if (folder / rest).is_file()), first)
+                found = next((folder / rest for folder in self._found(package) if _is_file(folder / rest)), first)
                 break
         else:
             # Symbolic links, as colcon makes them, may lead to the description alone, or to all that lies beside it.
             beside = [place / written.removeprefix("file://") for place in self._places()]
-            found = next((file for file in beside if file.is_file()), beside[0])
-        if not found.is_file():
+            found = next((file for file in beside if _is_file(file)), beside[0])
+        if not _is_file(found):
             raise ConfigError(name, f"{found} is not there, or is no file")
         return found
 
@@ -77,7 +77,7 @@ class Packages:
             return
         for is_surely in (True, False):
             for candidate in self._candidates(package):
-                if candidate.is_dir() and (_name_of(candidate) in (package, None)) == is_surely:
+                if _is_folder(candidate) and (_name_of(candidate) in (package, None)) == is_surely:
                     yield candidate
 
     def _places(self) -> list[Path]:
@@ -109,11 +109,13 @@ def _packages_below(folder: Path, depth: int) -> Iterator[Path]:
     for _ in range(depth + 1):
         below: list[Path] = []
         for one in level:
-            if (one / "package.xml").is_file():
+            if _is_file(one / "package.xml"):
                 yield one
                 continue
             try:
-                below += sorted(child for child in one.iterdir() if child.is_dir() and not child.name.startswith("."))
+                below += sorted(
+                    child for child in one.iterdir() if _is_folder(child) and not child.name.startswith(".")
+                )
             except OSError:
                 continue
         seen += len(below)
@@ -126,5 +128,20 @@ def _name_of(folder: Path) -> str | None:
     """What the package in a folder calls itself; None: it holds none that can be read."""
     try:
         return ElementTree.parse(folder / "package.xml").getroot().findtext("name", "").strip() or None
-    except (OSError, ElementTree.ParseError):
+    except (OSError, ElementTree.ParseError, ValueError, LookupError):
         return None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there, as far as this user may look and the system takes such a name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

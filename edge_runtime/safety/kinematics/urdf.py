@@ -56,6 +56,9 @@ def read_urdf(
         raise ConfigError(str(path), f"{error.strerror}") from error
     except ElementTree.ParseError as error:
         raise ConfigError(str(path), f"not valid XML: {error}") from error
+    except (ValueError, LookupError) as error:
+        # What expat says of an encoding that it does not know.
+        raise ConfigError(str(path), f"its encoding can't be read ({error}): save it as UTF-8") from error
     known = Packages(path, packages or {})
     if is_xacro(path, robot):
         robot = expanded(path, arguments or {}, known)

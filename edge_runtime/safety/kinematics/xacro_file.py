@@ -56,7 +56,10 @@ def expanded(path: Path, arguments: Mapping[str, str], packages: Packages) -> El
     # The library raises what its expressions raise, which may be anything.
     except Exception as error:
         raise ConfigError(str(path), _problem(error, path)) from error
-    robot = ElementTree.fromstring(document.toxml())
+    try:
+        robot = ElementTree.fromstring(document.toxml())
+    except (ElementTree.ParseError, ValueError) as error:
+        raise ConfigError(str(path), f"expands to what is no XML: {error}") from error
     if left := sorted({_short(element.tag) for element in robot.iter() if _of_xacro(element.tag)}):
         raise ConfigError(str(path), f"{', '.join(left)} is no macro that this file, or one that it includes, defines")
     if robot.find("link") is None:
