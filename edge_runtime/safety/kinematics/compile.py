@@ -19,7 +19,7 @@ import numpy as np
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule, holds
-from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, Pair
+from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile
 from edge_runtime.safety.kinematics.mimic import without_mimics
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
 from edge_runtime.safety.kinematics.model import (
@@ -31,6 +31,7 @@ from edge_runtime.safety.kinematics.model import (
     ToolPoint,
     Vector,
 )
+from edge_runtime.safety.kinematics.notes import held_note, pair_notes
 from edge_runtime.safety.kinematics.pairs import PairDecisions, decide_pairs
 from edge_runtime.safety.kinematics.plausible import require_plausible, require_plausible_sizes
 from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, pose
@@ -141,7 +142,7 @@ def compile_tree(
     if not sizes_in_m:
         require_plausible_sizes(tree)
     joints, places, held = _placed(tree, names)
-    notes = [*coupled, *(_held_note(joint) for joint in held)]
+    notes = [*coupled, *(held_note(joint) for joint in held)]
     if home_rad is None:
         home_rad = [_middle(joint) for joint in joints]
     capsules, decided = _enclosed(tree, places, joints, home_rad, notes)
@@ -162,42 +163,7 @@ def compile_tree(
     )
     if file.uncovered:
         notes.append(f"no capsule holds all that is drawn of {', '.join(file.uncovered)}: nothing keeps the rest off")
-    return Compiled(file, (*tree.notes, *notes, *_pair_notes(decided)))
-
-
-def _held_note(joint: HeldJoint) -> str:
-    if joint.covered:
-        return f"joint {joint.name} is not controlled: covered from {joint.low:g} to {joint.high:g} {joint.unit}"
-    return f"joint {joint.name} is not controlled: held at 0 rad; its motion is not covered"
-
-
-def _pair_notes(decided: PairDecisions) -> Iterator[str]:
-    for near in decided.near:
-        kept = "proved never to come" if near.proved else "kept from coming"
-        yield f"{' and '.join(near.pair)} are near at home: {kept} nearer than {near.at_least_m * 1e3:g} mm"
-    if decided.neighbours:
-        yield f"not watched, on neighbouring links and overlapping at home: {names_of(decided.neighbours)}"
-    if decided.apart:
-        yield f"not watched, proved never to be within {TOUCH_M * 1e3:g} mm: {names_of(decided.apart)}"
-    for pair in decided.inseparable:
-        yield (
-            f"{' and '.join(pair)} overlap at home so deep that no distance is left to watch, and the robot is refused "
-            f"until {_let_touch(pair)}"
-        )
-    for pair in decided.often:
-        yield (
-            f"{' and '.join(pair)} are too near to each other in most postures, and will often stop the robot: if that "
-            f"is how it is built, {_let_touch(pair)}"
-        )
-
-
-def _let_touch(pair: Pair) -> str:
-    return f'a person writes may_touch = [["{pair[0]}", "{pair[1]}"]] under [geometry] of the safety file'
-
-
-def names_of(pairs: Sequence[Pair]) -> str:
-    """Pairs in one line."""
-    return ", ".join(" and ".join(pair) for pair in pairs)
+    return Compiled(file, (*tree.notes, *notes, *pair_notes(decided)))
 
 
 def _placed(
