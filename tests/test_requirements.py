@@ -48,3 +48,9 @@ def test_a_library_has_one_range_wherever_it_is_named() -> None:
 def test_python_3_10_is_offered_no_etils_that_needs_a_newer_python() -> None:
     (line,) = (line for line in PROJECT["optional-dependencies"]["sim"] if line.startswith("etils"))
     assert line == "etils<1.14; python_version < '3.11'"
+
+
+def test_every_extra_that_users_get_stands_in_the_guide_to_installing() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "install.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `([a-z]+)` \|", guide, re.MULTILINE))
+    assert set(PROJECT["optional-dependencies"]) - DEVELOPERS <= rows

@@ -151,9 +151,10 @@ def update_style(status: Status) -> str:
 
 def plain_line(status: Status, score: Score | None = None, called: Called = Called()) -> str:
     """What matters of it in one line without control codes."""
+    told = status.instruction
     parts = [
         state_line(status),
-        repr(status.instruction) if not status.instruction_refused else status.instruction_line,
+        status.instruction_line if status.instruction_refused else repr(told) if told else "",
     ]
     if wants_a_person(status):
         parts.append(called.next_step(status))

@@ -44,8 +44,8 @@ def new(options: argparse.Namespace, console: Console) -> int:
     config = folder / name / "config" / "robot.toml"
     steps = [
         *(["make -C " + str(folder)] if options.language == "c" else []),
-        f"pip install -e {folder}",
-        f"pytest {folder / 'tests'}",
+        f"python -m pip install -e {folder} pytest",
+        f"python -m pytest {folder / 'tests'}",
         f"edge-runtime check --config {config}",
         f"edge-runtime run --hold --config {config}",
     ]

@@ -54,7 +54,7 @@ class _Overwriting:
 
 
 def _with_ends_erased(console: Console, part: RenderableType, options: ConsoleOptions) -> Iterator[Segment]:
-    """`part` with the rest of each line erased that does not fill it."""
+    """`part` with the rest of each row erased that it does not fill; the terminal folds a line that is too long."""
     width = 0
     for segment in console.render(part, options):
         if segment.control:
@@ -62,13 +62,13 @@ def _with_ends_erased(console: Console, part: RenderableType, options: ConsoleOp
             continue
         for index, line in enumerate(segment.text.split("\n")):
             if index > 0:
-                if width < options.max_width:
+                if not width or width % options.max_width:
                     yield _control(_ERASE_REST)
                 yield Segment.line()
                 width = 0
             yield Segment(line, segment.style)
             width += cell_len(line)
-    if 0 < width < options.max_width:
+    if width % options.max_width:
         yield _control(_ERASE_REST)
 
 

@@ -8,7 +8,7 @@ import itertools
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -110,8 +110,11 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
             try:
                 if typed is not None:
                     person = stack.enter_context(Operator(run_dir, asker=Asker.PERSON))
-                    seeds = itertools.count(options.seed) if declaration_of(config).has_scenes else None
-                    _converse(person, operator, typed, seen, seeds)
+                    scenes = None
+                    if declaration_of(config).has_scenes:
+                        seeds = itertools.count(options.seed)
+                        scenes = partial(next_scene, operator, seeds, lambda: table.restart(CONTROL))
+                    _converse(person, operator, typed, seen, scenes)
                 elif manual:
                     display.note(in_full(manual, run_dir))
                     while True:
@@ -234,17 +237,19 @@ def _input() -> int:
         raise ConfigError("--interactive", "there is no standard input to type into") from None
 
 
-def _converse(person: Operator, operator: Operator, typed: Typed, seen: _Seen, seeds: Iterator[int] | None) -> None:
+def _converse(
+    person: Operator, operator: Operator, typed: Typed, seen: _Seen, new_scene: Callable[[], str] | None
+) -> None:
     """Do what is typed, until she wants to end it or the guest has seen enough.
 
     Args:
-        person: asks on her behalf; `operator` for this program, which lays out a scene of each of `seeds`.
-        seeds: None where the robot has no scenes.
+        person: asks on her behalf; `operator` for this program, which lays out scenes by `new_scene`.
+        new_scene: see `Prompt`; None where the robot has no scenes.
 
     Raises:
         ProcessError: the robot's processes do not come up.
     """
-    prompt = Prompt(person, typed, seen.tell, None if seeds is None else partial(next_scene, operator, seeds))
+    prompt = Prompt(person, typed, seen.tell, new_scene)
 
     def look() -> None:
         for one in (person, operator):
@@ -258,8 +263,8 @@ def _converse(person: Operator, operator: Operator, typed: Typed, seen: _Seen, s
         down = ", ".join(name for name, alive in watcher.status().alive.items() if not alive)
         raise ProcessError(f"{down} did not come up within {_COMES_UP_S:.0f} s")
     seen.tell(prompt.help())
-    if seeds is not None:
-        seen.tell(next_scene(operator, seeds))
+    if new_scene is not None:
+        seen.tell(new_scene())
     while not prompt.is_over and not seen.enough:
         prompt.step()
         person.wait_until(lambda: prompt.has_line, _PAUSE_S)

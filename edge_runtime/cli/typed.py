@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Protocol
 
 _READ_BYTES = 4096
-_WAITING_MAX = 32
 _LINE_MAX_CHARS = 2048
 _ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?")
 """What a terminal sends for a key that is no character, such as an arrow."""

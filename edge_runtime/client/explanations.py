@@ -283,7 +283,8 @@ def in_full(text: str, run_dir: Path | None = None) -> str:
 
 def as_typed_here(words: str) -> str:
     """`words` that name commands in full, as they are typed at the prompt of `edge-runtime run --interactive`."""
-    return _IN_FULL.sub(lambda found: _TYPED_HERE.get(found[1], f"`{found[1]}`"), words)
+    here = _IN_FULL.sub(lambda found: _TYPED_HERE.get(found[1], f"`{found[1]}`"), words)
+    return here.replace(f"{_TYPED_HERE['instruct']}, with a sentence", _TYPED_HERE["instruct"])
 
 
 def explain(name: str, table: Mapping[Any, Explanation]) -> str:

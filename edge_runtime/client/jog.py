@@ -146,7 +146,7 @@ class Jog(Requests):
             if axis.name == name:
                 return axis
         known = ", ".join(axis.name for axis in axes)
-        problem = f"this robot has no axis {name!r}; it has: {known}"
+        problem = f"says that this robot has no axis {name!r}; it has: {known}"
         raise OperatorError("control", "jog", problem, answered=True, answer="unknown_axis")
 
     def begin(self) -> None:

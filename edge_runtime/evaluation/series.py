@@ -12,10 +12,16 @@ from edge_runtime.evaluation.episodes import EpisodeEnding, EpisodeResult, Episo
 _FAILURES_IN_A_ROW = 5
 _PAUSE_S = 0.7
 _REST_S = 3.0
+_COMES_UP_S = 20.0
 
 
-def next_scene(operator: Operator, seeds: Iterator[int]) -> str:
+def next_scene(operator: Operator, seeds: Iterator[int], restart_control: Callable[[], None]) -> str:
     """Put other things on the table, with the arm at home and not armed; what a person can say of them.
+
+    A fault that no person meant is cleared: the arm rests at a place that is known.
+
+    Args:
+        restart_control: starts the robot's control anew.
 
     Raises:
         OperatorError: the robot can't be disarmed, or its driver refuses.
@@ -25,8 +31,22 @@ def next_scene(operator: Operator, seeds: Iterator[int]) -> str:
         operator.disarm()
         operator.wait_until(lambda: not watcher.control_state.is_armed, _REST_S)
     operator.lay_out(next(seeds), "eval")
+    if watcher.control_state.is_latched and operator.stopped_by is None:
+        _clear(operator, restart_control)
     scene = watcher.scene
     return "" if scene is None else f"for this scene: {scene.instruction!r}, or {scene.swapped_instruction!r}"
+
+
+def _clear(operator: Operator, restart_control: Callable[[], None]) -> None:
+    try:
+        operator.reset()
+    except OperatorError as error:
+        if not error.answered:
+            raise
+        # The simulator has put the arm elsewhere than control holds it: only a control that starts afresh takes its
+        # command from the measurement.
+        restart_control()
+        operator.wait_until(lambda: operator.watcher.control_state.may_be_armed, _COMES_UP_S)
 
 
 def episodes(

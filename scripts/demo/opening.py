@@ -1,6 +1,7 @@
 """The first part of the demo: the arm follows sentences, first the demo's own, then those of a person at the terminal.
 
-Guarantees that nothing here waits for a person without end: a minute without a key, and the demo goes on. What the
+Guarantees that nothing here waits without end: a minute without a key, and the demo goes on; so it does where its own
+sentences come to nothing. A fault that no person meant is cleared, by `scene`, and the demo goes on. What the
 robot is asked for is asked by `edge-runtime run --interactive`, whose rules hold: no sentence ends a stop.
 """
 
@@ -27,6 +28,10 @@ _SEEN_S = 1.5
 """How long the end of a task stays on the table, before other things are put there."""
 _LOOK_S = 0.4
 _UNDECIDED_S = 20.0
+_CLEARS_S = 10.0
+"""How long a fault may take to be cleared before that is tried once more."""
+_STUCK_S = 90.0
+"""Without a sentence of the demo's own for so long, it is the person's turn."""
 
 YOUR_TURN = (
     "Your turn: type a sentence of your own, such as one of the two for this scene, and press Enter. "
@@ -58,6 +63,7 @@ class Opening:
         self._left_seed: int | None = None
         self._laid_out_s = 0.0
         self._since_s = self._last_key_s = time.monotonic()
+        self._cleared_s = -_CLEARS_S
         self._pending: str | None = None
         self._persons = False
         self._invited = False
@@ -107,8 +113,12 @@ class Opening:
                 self._say(f"{STOPS[cause].meaning}. {as_typed_here(in_full(STOPS[cause].next_step))}")
             if not self._invited:
                 self._invite("")
+        elif watcher.control_state.is_latched and not self._is_over:
+            self._clear(watcher.scene)
         else:
             self._go_on(watcher.scene, watcher.control_state)
+        if not self._invited and time.monotonic() - self._since_s > _STUCK_S:
+            self._invite(YOUR_TURN)
         self.stopped_by = cause
         if self._invited and not self._is_over and time.monotonic() - self._last_key_s > _SILENCE_S:
             self._say(f"no key for {_SILENCE_S:.0f} s: the demo goes on")
@@ -137,6 +147,15 @@ class Opening:
                 self._begin(scene.instruction)
             else:
                 self._invite(YOUR_TURN)
+
+    def _clear(self, scene: SceneStatus | None) -> None:
+        """Have other things put on the table, which clears a fault; not while the person is at it."""
+        now_s = time.monotonic()
+        if now_s - max(self._cleared_s, self._last_key_s) > _CLEARS_S:
+            self._say("the safety kernel has stopped the arm, and no person did: the demo clears that and goes on")
+            self._to_type.append("scene")
+            self._cleared_s, self._sentence, self._is_judged = now_s, "", True
+            self._left_seed = None if scene is None else scene.seed
 
     def _invite(self, text: str) -> None:
         self._invited, self._last_key_s = True, time.monotonic()

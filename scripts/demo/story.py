@@ -38,6 +38,7 @@ _HUB = (
     "A robot checks the signatures and the SHA-256 (the fingerprint) of every file by itself: a hub that was broken "
     "into can't give it anything else. Here all keys lie in one folder; real ones stay with their owners "
     "(docs/guides/keys.md).",
+    "What is typed here is not read in this part. `.venv/bin/edge-runtime operator stop` elsewhere stops the arm.",
     "While the arm was moving, these commands have set one up:",
 )
 NORMAL = (

@@ -159,6 +159,7 @@ def test_a_status_without_news_can_be_shown(run_dir: Path) -> None:
         shown = " ".join(console.export_text().split())
         assert "down driver, control, engine" in shown, "nothing is cut off in a narrow terminal"
     assert "\n" not in plain_line(status)
+    assert "''" not in plain_line(status), "no instruction is nothing to quote"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 
 from edge_runtime.cli.prompt import COMMANDS, command_in
 from edge_runtime.cli.typed import TypedLines
-from edge_runtime.client.explanations import as_typed_here
+from edge_runtime.client.explanations import NO_TASK, as_typed_here, in_full
 from edge_runtime.client.status import Watcher
 from edge_runtime.contracts.messages import StopCause
 from tests.cli.conftest import Command, traces
@@ -164,6 +164,28 @@ def test_a_stop_overtakes_what_waits_for_its_answer(robot: Typist, run_dir: Path
             os.kill(engine, signal.SIGCONT)
 
 
+def test_another_scene_clears_a_fault_that_no_person_meant(robot: Typist, run_dir: Path) -> None:
+    robot.type("touch the red cube")
+    robot.hears("armed: the robot moves\n")
+    with Watcher(run_dir) as watcher:
+        until_s = time.monotonic() + 2.0
+        while time.monotonic() < until_s or "driver" not in watcher.heartbeats:
+            watcher.receive(0.1)
+        driver = watcher.heartbeats["driver"].pid
+        os.kill(driver, signal.SIGSTOP)
+        try:
+            while not watcher.control_state.is_latched:
+                watcher.receive(0.1)
+        finally:
+            os.kill(driver, signal.SIGCONT)
+    # With the arm put home, control may not go on from where it left it.
+    for _ in range(2):
+        robot.type("scene")
+        robot.hears("for this scene: '")
+    robot.type("touch the red cube")
+    robot.hears("armed: the robot moves\n")
+
+
 def test_in_a_terminal_it_is_typed_beside_the_live_display(run_dir: Path, robot_toml: Path) -> None:
     ours, its = pty.openpty()
     before = termios.tcgetattr(its)
@@ -223,10 +245,7 @@ def test_commands_are_words_alone() -> None:
 
 def test_advice_names_what_is_typed_here() -> None:
     assert as_typed_here("To continue: `edge-runtime operator arm --run-dir /a b`.") == "To continue: `arm`."
-    assert (
-        as_typed_here("To let it move: `edge-runtime operator instruct`, with")
-        == "To let it move: type a sentence, with"
-    )
+    assert as_typed_here(in_full(NO_TASK.next_step)) == "To let it move: type a sentence. To end this: `disarm`."
     assert as_typed_here("`edge-runtime check` says why.") == "`edge-runtime check` says why."
 
 

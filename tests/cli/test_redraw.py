@@ -22,7 +22,8 @@ class Screen:
     A character in the last column leaves the cursor on it, as terminals do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folds: bool = False) -> None:
+        self.folds = folds
         self.cells = [[" "] * WIDTH for _ in range(HEIGHT)]
         self.row = self.column = 0
         self.is_held = False
@@ -37,13 +38,11 @@ class Screen:
             if back:
                 self.column = 0
             elif down:
-                self.row, self.column = self.row + 1, 0
-                if self.row == HEIGHT:
-                    self.cells = [*self.cells[1:], [" "] * WIDTH]
-                    self.row -= 1
+                self.next_row()
             elif char:
                 if self.column == WIDTH:
-                    raise AssertionError("a line is longer than the screen is wide")
+                    assert self.folds, "a line is longer than the screen is wide"
+                    self.next_row()
                 self.cells[self.row][self.column] = char
                 self.column += 1
             elif command == "A":
@@ -62,14 +61,20 @@ class Screen:
             else:
                 assert (command in "hl" and parameters == "?25") or command == "m", (parameters, command)
 
+    def next_row(self) -> None:
+        self.row, self.column = self.row + 1, 0
+        if self.row == HEIGHT:
+            self.cells = [*self.cells[1:], [" "] * WIDTH]
+            self.row -= 1
+
     @property
     def lines(self) -> list[str]:
         return "\n".join("".join(row).rstrip() for row in self.cells).rstrip("\n").split("\n")
 
 
 class Terminal:
-    def __init__(self) -> None:
-        self.screen = Screen()
+    def __init__(self, folds: bool = False) -> None:
+        self.screen = Screen(folds)
         self.file = io.StringIO()
         self.console = Console(
             file=self.file, force_terminal=True, width=WIDTH, height=HEIGHT, color_system=None, legacy_windows=False
@@ -120,6 +125,18 @@ def test_words_that_stay_stand_above_it() -> None:
         terminal.console.print("one more, which is longer", soft_wrap=True)
     terminal.written()
     assert terminal.screen.lines == ["a note", "one more, which is longer", "arm", "row 0 second", "row 1 third"]
+
+
+@pytest.mark.parametrize("length", [1, WIDTH - 1, WIDTH, WIDTH + 1, WIDTH + 9, 2 * WIDTH, 2 * WIDTH + 3])
+def test_words_that_the_terminal_folds_leave_nothing_of_the_old_drawing(length: int) -> None:
+    terminal = Terminal(folds=True)
+    with Redrawn(terminal.console) as live:
+        live.update(table("f" * 30, "s" * 30, "t" * 30), refresh=True)
+        terminal.console.print("n" * length, soft_wrap=True)
+        live.update(table("second"), refresh=True)
+    terminal.written()
+    note = [("n" * length)[at : at + WIDTH] for at in range(0, length, WIDTH)]
+    assert terminal.screen.lines == [*note, "arm", "row 0 second"]
 
 
 def test_every_drawing_is_one_whole_to_a_terminal_that_knows_how() -> None:

@@ -129,6 +129,30 @@ def test_a_minute_without_a_key_goes_on(demo: Stage, stopped: bool) -> None:
     assert "no key for 60 s" in demo.out.getvalue()
 
 
+def test_a_fault_that_no_person_meant_is_cleared_and_the_demo_goes_on(demo: Stage) -> None:
+    demo.scene(0)
+    assert demo.turn(1.0) == ["touch 0"]
+    demo.watcher.control_state = ControlState.FAULT
+    assert demo.turn(12.0) == ["scene"]
+    assert "no person did" in demo.out.getvalue()
+    demo.watcher.control_state = ControlState.READY
+    demo.scene(1)
+    assert demo.turn(1.0) == ["touch 1"]
+
+
+@pytest.mark.parametrize("state", [ControlState.FAULT, ControlState.READY])
+def test_a_robot_that_never_goes_on_ends_the_first_part(demo: Stage, state: ControlState) -> None:
+    demo.scene(0)
+    demo.turn(1.0)
+    demo.scene(0, "success", "touched 0")
+    demo.turn(2.5)
+    demo.watcher.control_state = state
+    demo.turn(90.0)
+    assert not demo.opening.is_over
+    demo.turn(120.0)
+    assert demo.opening.is_over
+
+
 def test_enter_alone_goes_on_and_quit_ends(demo: Stage) -> None:
     demo.scene(0)
     demo.person.waiting = [""]
