@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EPISODES ?=
 ARGS   ?=
-WORKERS ?= 6
+WORKERS ?= 5
 
 .DEFAULT_GOAL := help
 # Ctrl-C ends what runs here as it ends any program: quietly, and make has no complaint to add.
@@ -16,7 +16,7 @@ interruptible = trap : INT; $(1) || { code=$$?; [ $$code -eq 130 ] || exit $$cod
 demo: $(VENV)/.demo ## the arm follows sentences, yours too; an update goes through, a broken one rolls back (EPISODES=5: only the arm)
 	@$(call interruptible,$(if $(EPISODES),$(BIN)/edge-runtime run --episodes $(EPISODES),$(BIN)/python -m scripts.demo) $(ARGS))
 
-# Three parts, each with its own closing line; all run, and any one fails the verb. First what some workers share, four on two
+# Three parts, each with its own closing line; all run, and any one fails the verb. First what some workers share, five on two
 # cores, as tests wait more than they work (tests/side_by_side.py says who gets what); then what is held to times of the wall
 # clock, a few at once where there is time for that, and the rest one by one.
 # A test that hangs fails by a signal, and a worker that ends ends the run: neither may leave the others waiting.
@@ -89,7 +89,7 @@ help: ## list the verbs
 	@echo
 	@echo "  EPISODES=5          make demo: only the arm, for so many episodes"
 	@echo "  ARGS='--seed 100'   what the verb's command gets besides (demo, evaluate, fuzz, powercut, mutate, bounds)"
-	@echo "  WORKERS=1           make test: how many files of tests run side by side (default: 4)"
+	@echo "  WORKERS=1           make test: how many files of tests run side by side (default: 5)"
 	@echo "  PYTHON=python3.12   what the virtual environment is made with (default: python3)"
 
 .PHONY: clean

@@ -25,7 +25,7 @@ from edge_runtime.client.status_lines import (
     verdicts_line,
 )
 from edge_runtime.contracts.errors import OperatorError
-from edge_runtime.contracts.messages import Asker, ControlState, EpisodeOutcome, SafetyReport
+from edge_runtime.contracts.messages import Asker, Authority, ControlState, EpisodeOutcome, SafetyReport
 from edge_runtime.contracts.subcommand import as_json, say
 from edge_runtime.contracts.text import printable, printable_lines
 
@@ -65,6 +65,9 @@ def _what_next(error: OperatorError, one: Operator, run_dir: Path) -> str:
 
 def _arm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     known = one.arm()
+    one.wait_until(lambda: one.watcher.status().authority is not Authority.NONE, _HEARD_S)
+    if one.watcher.status().authority is Authority.HOLD:
+        return f"armed: control is {one.watcher.control_state}; {printable(known or MOVED_BY[Authority.HOLD], None)}"
     said = f"armed: control is {one.watcher.control_state}; the robot follows its policy"
     is_run = gives_instructions(run_dir)
     if not is_run and one.wait_until(lambda: one.watcher.engine is not None, _HEARD_S):

@@ -55,6 +55,7 @@ def test_a_robot_without_a_policy_is_held_for_a_person(
     code, out, err = ended(edge_runtime("operator", "arm", "--run-dir", run_dir))
     assert code == 0, err
     assert "it holds its posture, and follows no policy" in out
+    assert "follows its policy" not in out
     wait_for_state(run_dir, "holding", process)
     with Watcher(run_dir) as watcher:
         end_s = time.monotonic() + 1.5
