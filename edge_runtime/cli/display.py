@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_runtime.cli.redraw import Redrawn
+from edge_runtime.cli.typed import forget_typed
 from edge_runtime.cli.updates import Name, plain_release, short, update_line
 from edge_runtime.client.explanations import GATES, as_typed_here
 from edge_runtime.client.status import Status
@@ -212,5 +213,9 @@ def live_display(console: Console, title: str, called: Called = Called()) -> Ite
     if not console.is_terminal or console.is_dumb_terminal:
         yield LiveDisplay(console, None, title, called)
         return
-    with Redrawn(console) as live:
-        yield LiveDisplay(console, live, title, called)
+    try:
+        with Redrawn(console) as live:
+            yield LiveDisplay(console, live, title, called)
+    finally:
+        # What was typed at a table that reads no keys is for nothing else: least of all for the shell to run.
+        forget_typed(0)

@@ -24,6 +24,14 @@ _ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|.)?")
 _BACKSPACE, _ERASE_LINE, _ERASE_WORD, _END = "\x7f\b", "\x15", "\x17", "\x04"
 
 
+def forget_typed(descriptor: int) -> None:
+    """Discard what was typed at the terminal `descriptor` and not read; nothing where it is none, or another's."""
+    # OSError, of which termios.error is none: no terminal, or not this process's to command.
+    with contextlib.suppress(OSError, termios.error):
+        if os.tcgetpgrp(descriptor) == os.getpgrp():
+            termios.tcflush(descriptor, termios.TCIFLUSH)
+
+
 class Typed(Protocol):
     """Where lines come from."""
 
