@@ -5,7 +5,6 @@ Knows no model family. Checks what it wrote: a graph that does not load is an er
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from pathlib import Path
 import onnx
 import torch
 from torch import Tensor, nn
+
+from export_tools.quiet import only_errors
 
 # The newest opset that TensorRT 10.3 (JetPack 6) reads in full.
 OPSET = 20
@@ -30,8 +31,7 @@ def export_graph(
     `example` fixes every shape. Raises `onnx.checker.ValidationError` if the result is not a valid graph, and
     `ValueError` if torch renamed or dropped an input or output.
     """
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), only_errors("torch.onnx"):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module,

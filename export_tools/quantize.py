@@ -8,7 +8,6 @@ Runtime's CPU kernels do at no cost. Products of two activations, and scopes the
 from __future__ import annotations
 
 import enum
-import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from onnxruntime.quantization import (
 
 from edge_runtime.policies.exactness import require_runnable
 from edge_runtime.policies.graph_file import read_graph
+from export_tools.quiet import only_errors
 
 Feed = dict[str, npt.NDArray[np.generic]]
 
@@ -71,7 +71,6 @@ def quantize(
     point; each must match at least one node, or `ValueError` is raised. `EngineError`: the products of the INT8 version
     are not exact on every processor.
     """
-    logging.getLogger().setLevel(logging.ERROR)
     graph = onnx.load(str(source)).graph
     kept = _nodes_in_scopes(graph, keep_float)
     weights = {i.name for i in graph.initializer}
@@ -79,7 +78,7 @@ def quantize(
     statically = ["Conv"] if any(n.op_type == "Conv" for n in graph.node) else []
     if matmul is Scheme.STATIC:
         statically += ["MatMul", "Gemm"]
-    with tempfile.TemporaryDirectory(prefix="quantize-") as folder:
+    with tempfile.TemporaryDirectory(prefix="quantize-") as folder, only_errors():
         middle = source
         if statically:
             middle = target if matmul is Scheme.STATIC else Path(folder) / "convolutions.onnx"
