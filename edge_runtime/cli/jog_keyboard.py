@@ -30,6 +30,8 @@ _TURN_S = 0.01
 _DRAW_S = 0.1
 _FROZEN_S = 0.25
 """After a longer pause of this process its keys are old."""
+_SETTLES_S = 0.05
+"""In which all keys have arrived that were typed during a pause: a terminal may hand them over in parts."""
 _STEP = {AxisUnit.RAD: math.radians(0.5), AxisUnit.M: 0.001}
 _STEP_TIME_S = 0.6
 _SPEEDS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, JOG_SPEED_MAX)
@@ -95,7 +97,7 @@ class _Keyboard:
         self._told = ""
         self._said_s = self._drawn_s = 0.0
         self._was_moving = False
-        self._keys_are_old = False
+        self._old_until_s = 0.0
         self._progress, self._progress_s = math.nan, 0.0
         self.has_left = False
 
@@ -111,14 +113,13 @@ class _Keyboard:
             now_s = time.monotonic()
             if now_s - turn_s > _FROZEN_S:
                 self._let_go()
-                self._keys_are_old = True
-            keys_were_old, self._keys_are_old = self._keys_are_old, False
+                self._old_until_s = now_s + _SETTLES_S
             for key in keys:
                 # A stop is never old.
-                if key.name in _MOTION and (keys_were_old or self._keys_are_old):
+                if key.name in _MOTION and now_s < self._old_until_s:
                     continue
                 self._press(key, now_s)
-            turn_s = time.monotonic() if self._keys_are_old else now_s
+            turn_s = time.monotonic() if now_s < self._old_until_s else now_s
             self._say(turn_s)
             self._jog.watcher.receive(0.0)
             if turn_s - self._drawn_s >= _DRAW_S:
@@ -165,7 +166,7 @@ class _Keyboard:
         except OperatorError as error:
             self._told = str(error)
         # It may have taken a while.
-        self._keys_are_old = True
+        self._old_until_s = time.monotonic() + _SETTLES_S
 
     def _begin_step(self, direction: int, now_s: float) -> None:
         axis = self._axis
