@@ -75,7 +75,7 @@ def _at_rest(config: Any, posture_rad: NDArray[np.float64]) -> Any:
     """A kernel that holds the robot there."""
     state = ffi.new("kernel_state *")
     lib.kernel_init(state, config)
-    for values in (state.q_rad, state.target_rad, state.measured_rad, state.shown_least_rad, state.shown_most_rad):
+    for values in (state.q, state.target_rad, state.measured_rad, state.shown_least_rad, state.shown_most_rad):
         values[0 : len(posture_rad)] = posture_rad.tolist()
     state.state, state.has_now, state.has_command = int(State.HOLDING), 1, 1
     return state
@@ -84,14 +84,14 @@ def _at_rest(config: Any, posture_rad: NDArray[np.float64]) -> Any:
 def _plan(home_rad: NDArray[np.float64], joint: int, reach_rad: float) -> Plan:
     """One joint goes so far, softly, in 0.8 s; the others stay."""
     progress = np.arange(ACTIONS + 1) / ACTIONS
-    q_rad = np.tile(home_rad, (ACTIONS + 1, 1))
-    q_rad[:, joint] += reach_rad * progress**3 * (10.0 - 15.0 * progress + 6.0 * progress**2)
+    q = np.tile(home_rad, (ACTIONS + 1, 1))
+    q[:, joint] += reach_rad * progress**3 * (10.0 - 15.0 * progress + 6.0 * progress**2)
     return Plan(
         seq=2,
         chunk_seq=1,
         observation_ns=0,
         t_ns=np.arange(ACTIONS + 1, dtype=np.int64) * DT_NS,
-        q_rad=q_rad,
+        q=q,
         gripper_m=np.zeros(ACTIONS + 1),
     )
 

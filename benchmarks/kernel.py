@@ -97,7 +97,7 @@ def main() -> None:
     console = Console()
     _, limits, home_rad = robot()
     # Nothing is refused for being far away: it is the work of limiting that is measured.
-    limits = replace(limits, step_max_rad=(1e3,) * len(limits.joint_names))
+    limits = replace(limits, step_max=(1e3,) * len(limits.joint_names))
     robots = {
         "without geometry": (without_geometry(limits), home_rad),
         "with geometry": (limits, home_rad),

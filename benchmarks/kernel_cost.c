@@ -40,7 +40,7 @@ static int run(const double *home_rad, const double *rows, uint32_t count, int64
     kernel_verdict verdict;
     int64_t tick_ns = config.tick_ns;
     feedback.stamp_ns = tick_ns;
-    memcpy(feedback.q_rad, home_rad, n * sizeof(double));
+    memcpy(feedback.q, home_rad, n * sizeof(double));
     kernel_init(&state, &config);
     kernel_step(&state, &config, &feedback, &setpoint, tick_ns, &verdict);
     const int answer = kernel_request(&state, &config, &feedback, KERNEL_REQUEST_ARM, tick_ns);
@@ -56,7 +56,7 @@ static int run(const double *home_rad, const double *rows, uint32_t count, int64
         feedback.seq++;
         setpoint.stamp_ns = setpoint.observation_ns = tick_ns;
         setpoint.seq++;
-        memcpy(setpoint.q_rad, rows + (size_t)k * n, n * sizeof(double));
+        memcpy(setpoint.q, rows + (size_t)k * n, n * sizeof(double));
         if (pace_ns > 0) {
             wake_ns += pace_ns;
             sleep_until(wake_ns);
@@ -71,7 +71,7 @@ static int run(const double *home_rad, const double *rows, uint32_t count, int64
                     (unsigned long long)verdict.faults);
             return 1;
         }
-        memcpy(feedback.q_rad, verdict.q_rad, n * sizeof(double));
+        memcpy(feedback.q, verdict.q, n * sizeof(double));
     }
     return 0;
 }

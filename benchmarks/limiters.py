@@ -39,15 +39,15 @@ Limiter = Callable[[Rows], Any]
 
 def clip(limits: KernelConfig, _home_rad: Rows) -> Limiter:
     """`np.clip` to the joints' ranges."""
-    low, high = np.asarray(limits.q_min_rad), np.asarray(limits.q_max_rad)
+    low, high = np.asarray(limits.q_min), np.asarray(limits.q_max)
     return lambda setpoint: np.clip(setpoint, low, high)
 
 
 def step_clip(limits: KernelConfig, home_rad: Rows) -> Limiter:
     """The range, then at most one tick's way at full speed from where the robot is: lerobot's
     `ensure_safe_goal_position` with `max_relative_target`, joint by joint in Python."""
-    low, high = np.asarray(limits.q_min_rad), np.asarray(limits.q_max_rad)
-    most_rad = [speed * limits.tick_ns * 1e-9 for speed in limits.dq_max_rad_s]
+    low, high = np.asarray(limits.q_min), np.asarray(limits.q_max)
+    most_rad = [speed * limits.tick_ns * 1e-9 for speed in limits.dq_max]
     present_rad = home_rad.tolist()
 
     def step(setpoint: Rows) -> list[float]:
@@ -71,11 +71,11 @@ def ruckig(limits: KernelConfig, home_rad: Rows) -> Limiter:
         sys.exit(f"no Ruckig to compare with: {explain(error, ('bench',))}")
     n = home_rad.size
     generator, inputs, output = Ruckig(n, limits.tick_ns * 1e-9), InputParameter(n), OutputParameter(n)
-    low, high = np.asarray(limits.q_min_rad), np.asarray(limits.q_max_rad)
+    low, high = np.asarray(limits.q_min), np.asarray(limits.q_max)
     inputs.current_position, inputs.target_position = home_rad.tolist(), home_rad.tolist()
-    inputs.max_velocity = limits.dq_max_rad_s
-    inputs.max_acceleration = limits.ddq_max_rad_s2
-    inputs.max_jerk = limits.dddq_max_rad_s3
+    inputs.max_velocity = limits.dq_max
+    inputs.max_acceleration = limits.ddq_max
+    inputs.max_jerk = limits.dddq_max
 
     def step(setpoint: Rows) -> list[float]:
         before = inputs.target_position
@@ -96,7 +96,7 @@ def ruckig(limits: KernelConfig, home_rad: Rows) -> Limiter:
 
 def _armed(limits: KernelConfig, home_rad: Rows) -> Kernel:
     kernel = Kernel(limits)
-    at_home = Measurement(stamp_ns=limits.tick_ns, seq=1, q_rad=home_rad.tolist(), dq_rad_s=[0.0] * home_rad.size)
+    at_home = Measurement(stamp_ns=limits.tick_ns, seq=1, q=home_rad.tolist(), dq=[0.0] * home_rad.size)
     kernel.step(at_home, None, limits.tick_ns)
     answer = kernel.request(Request.ARM, at_home, limits.tick_ns)
     if answer is not Result.DONE:
@@ -114,7 +114,7 @@ def ours(limits: KernelConfig, home_rad: Rows) -> Limiter:
     feedback.present, feedback.n, feedback.watchdog_ns = 1, n, 100_000_000
     target.present, target.n, target.speed_scale = 1, n, 1.0
     measured, wanted, command = (
-        np.frombuffer(ffi.buffer(struct.q_rad), np.float64)[:n] for struct in (feedback, target, verdict)
+        np.frombuffer(ffi.buffer(struct.q), np.float64)[:n] for struct in (feedback, target, verdict)
     )
     measured[:] = home_rad
     now_ns = tick_ns
@@ -140,7 +140,7 @@ def in_c_us(limits: KernelConfig, home_rad: Rows, rows: Rows) -> float:
     kernel = _armed(limits, home_rad)
     for setpoint, row in zip(setpoints, rows.tolist(), strict=True):
         setpoint.present, setpoint.n, setpoint.speed_scale = 1, n, 1.0
-        setpoint.q_rad[0:n] = row
+        setpoint.q[0:n] = row
     begin_ns = time.perf_counter_ns()
     lib.kernel_rehearse(kernel._state, kernel._config, setpoints, count, verdicts)
     return (time.perf_counter_ns() - begin_ns) * 1e-3 / count
@@ -206,7 +206,7 @@ def main() -> None:
     console = Console()
     _, limits, home_rad = robot()
     # A setpoint that is far away is limited as the others have to limit it, not refused.
-    limits = replace(limits, step_max_rad=(1e3,) * home_rad.size)
+    limits = replace(limits, step_max=(1e3,) * home_rad.size)
     bare = without_geometry(limits)
     limiters: dict[str, tuple[Callable[[KernelConfig, Rows], Limiter], KernelConfig]] = {
         "np.clip": (clip, bare),

@@ -57,7 +57,7 @@ def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
         def moved(point_m: Vector, on_base: bool, y_m: float = y_m) -> Vector:
             return (point_m[0], point_m[1] + y_m * on_base, point_m[2])
 
-        for joint, low, high in zip(one.joints, limits.q_min_rad, limits.q_max_rad, strict=True):
+        for joint, low, high in zip(one.joints, limits.q_min, limits.q_max, strict=True):
             joints.append(
                 replaced(
                     joint,
@@ -99,16 +99,16 @@ def without_geometry(limits: KernelConfig) -> KernelConfig:
 
 def _ends(limits: KernelConfig) -> tuple[Rows, Rows]:
     """Middle of each joint's range and twice half of it."""
-    low, high = np.asarray(limits.q_min_rad), np.asarray(limits.q_max_rad)
+    low, high = np.asarray(limits.q_min), np.asarray(limits.q_max)
     return 0.5 * (low + high), high - low
 
 
 def smooth(limits: KernelConfig, home_rad: Rows, ticks: int, seed: int) -> Rows:
     """Moves of least jerk between postures around home, at up to half of every limit: what must pass unchanged."""
     random = np.random.default_rng(seed)
-    low, high = np.asarray(limits.q_min_rad), np.asarray(limits.q_max_rad)
+    low, high = np.asarray(limits.q_min), np.asarray(limits.q_max)
     # Peaks of the unit move of least jerk: 15/8, 10/sqrt(3) and 60.
-    peaks = ((limits.dq_max_rad_s, 1.875, 1), (limits.ddq_max_rad_s2, 5.7736, 2), (limits.dddq_max_rad_s3, 60.0, 3))
+    peaks = ((limits.dq_max, 1.875, 1), (limits.ddq_max, 5.7736, 2), (limits.dddq_max, 60.0, 3))
     rows, count, here = [home_rad[None]], 1, home_rad
     while count < ticks:
         there = np.clip(home_rad + random.uniform(-0.4, 0.4, home_rad.size), low + 0.05, high - 0.05)
@@ -150,7 +150,7 @@ def ramps(limits: KernelConfig, home_rad: Rows, ticks: int, seed: int) -> Rows:
     """Up and down at twice the speed limit, to twice the range."""
     middle, twice = _ends(limits)
     phase = np.random.default_rng(seed).uniform(0.0, 1.0, home_rad.size)
-    way_rad = 2.0 * np.asarray(limits.dq_max_rad_s) * np.arange(1, ticks + 1)[:, None] * (limits.tick_ns * 1e-9)
+    way_rad = 2.0 * np.asarray(limits.dq_max) * np.arange(1, ticks + 1)[:, None] * (limits.tick_ns * 1e-9)
     return middle + (np.abs((way_rad / (2.0 * twice) + phase) % 2.0 - 1.0) * 2.0 - 1.0) * twice
 
 

@@ -27,7 +27,7 @@ def violations(limits: KernelConfig, home_rad: Rows, commands: Rows) -> dict[str
     """
     tick_s = limits.tick_ns * 1e-9
     numbers = np.isfinite(commands)
-    low, high = np.asarray(limits.q_min_rad), np.asarray(limits.q_max_rad)
+    low, high = np.asarray(limits.q_min), np.asarray(limits.q_max)
     # Where a command was no number the robot stays.
     last = np.where(numbers, np.arange(len(commands))[:, None], -1)
     followed = np.concatenate([home_rad[None], commands])[
@@ -42,9 +42,9 @@ def violations(limits: KernelConfig, home_rad: Rows, commands: Rows) -> dict[str
         }
     }
     for name, limit in {
-        "velocity": limits.dq_max_rad_s,
-        "acceleration": limits.ddq_max_rad_s2,
-        "jerk": limits.dddq_max_rad_s3,
+        "velocity": limits.dq_max,
+        "acceleration": limits.ddq_max,
+        "jerk": limits.dddq_max,
     }.items():
         motion = np.diff(motion, axis=0) / tick_s
         times = np.abs(motion[len(motion) - len(commands) :]) / np.asarray(limit)

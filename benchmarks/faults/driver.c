@@ -34,9 +34,9 @@ typedef struct {
     uint64_t plan_seq;
     uint32_t state;
     uint32_t moves; /* drive: it did as it was told */
-    double q_rad[RING_JOINTS];
-    double dq_rad_s[RING_JOINTS];
-    double q_measured_rad[RING_JOINTS];
+    double q[RING_JOINTS];
+    double dq[RING_JOINTS];
+    double q_measured[RING_JOINTS];
     double dq_measured_rad_s[RING_JOINTS];
 } entry;
 
@@ -85,16 +85,16 @@ static void note(ring *to, const dp_command *command, const dp_feedback *feedbac
     one->state = command->state;
     one->moves = (uint32_t)moves;
     for (uint32_t i = 0; i < RING_JOINTS; i++) {
-        one->q_rad[i] = command->q_rad[i];
-        one->dq_rad_s[i] = command->dq_rad_s[i];
-        one->q_measured_rad[i] = feedback->q_rad[i];
-        one->dq_measured_rad_s[i] = feedback->dq_rad_s[i];
+        one->q[i] = command->q[i];
+        one->dq[i] = command->dq[i];
+        one->q_measured[i] = feedback->q[i];
+        one->dq_measured_rad_s[i] = feedback->dq[i];
     }
     __atomic_store_n(&to->count, to->count + 1u, __ATOMIC_RELEASE);
 }
 
 static void note_feedback(ring *to, const dp_feedback *feedback) {
-    for (uint32_t i = 0; i < RING_JOINTS; i++) to->dq_measured_rad_s[i] = feedback->dq_rad_s[i];
+    for (uint32_t i = 0; i < RING_JOINTS; i++) to->dq_measured_rad_s[i] = feedback->dq[i];
     __atomic_store_n(&to->feedback_ns, feedback->stamp_ns, __ATOMIC_RELEASE);
 }
 
@@ -110,7 +110,7 @@ static dp_region *create(char **arguments, dp_feedback *feedback) {
     dp_region *region = mmap(NULL, sizeof(dp_region), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (region == MAP_FAILED) die(path);
     feedback->n = (uint32_t)atoi(arguments[2]);
-    for (uint32_t i = 0; i < feedback->n && i < RING_JOINTS; i++) feedback->q_rad[i] = atof(arguments[5u + i]);
+    for (uint32_t i = 0; i < feedback->n && i < RING_JOINTS; i++) feedback->q[i] = atof(arguments[5u + i]);
     for (uint32_t i = 0; i < DP_DIGEST_BYTES; i++) {
         const char byte[3] = {arguments[3][2u * i], arguments[3][2u * i + 1u], 0};
         digest[i] = (uint8_t)strtoul(byte, NULL, 16);
@@ -132,8 +132,8 @@ static int obey(const dp_command *command, uint64_t watchdog_ns, dp_feedback *fe
     }
     moved = told && fresh && !latched;
     for (uint32_t i = 0; i < feedback->n; i++) {
-        if (moved) feedback->q_rad[i] = command->q_rad[i];
-        feedback->dq_rad_s[i] = moved ? command->dq_rad_s[i] : 0.0;
+        if (moved) feedback->q[i] = command->q[i];
+        feedback->dq[i] = moved ? command->dq[i] : 0.0;
     }
     if (moved) feedback->gripper_m = command->gripper_m;
     feedback->flags = told && latched ? DP_FLAG_DRIVER_FAULT : 0u;

@@ -36,14 +36,14 @@ ENTRY = np.dtype(
         ("plan_seq", "u8"),
         ("state", "u4"),
         ("moves", "u4"),
-        ("q_rad", *_JOINTS),
-        ("dq_rad_s", *_JOINTS),
-        ("q_measured_rad", *_JOINTS),
+        ("q", *_JOINTS),
+        ("dq", *_JOINTS),
+        ("q_measured", *_JOINTS),
         ("dq_measured_rad_s", *_JOINTS),
     ]
 )
 _HEAD = np.dtype(
-    [("count", "u8"), ("watchdog_stops", "u8"), ("stopped_ns", "i8"), ("feedback_ns", "i8"), ("dq_rad_s", *_JOINTS)]
+    [("count", "u8"), ("watchdog_stops", "u8"), ("stopped_ns", "i8"), ("feedback_ns", "i8"), ("dq", *_JOINTS)]
 )
 _ROUNDING = 1e-9
 _ARMED = tuple(int(state) for state in CommandState if state.follows)
@@ -116,7 +116,7 @@ class Recorder:
 
     def measured(self) -> tuple[int, NDArray[np.float64]]:
         """Stamp of the newest feedback and the joints' speeds, also while no command comes."""
-        return int(self._head["feedback_ns"][0]), np.array(self._head["dq_rad_s"][0])
+        return int(self._head["feedback_ns"][0]), np.array(self._head["dq"][0])
 
     def __enter__(self) -> Recorder:
         return self
@@ -168,7 +168,7 @@ class Continuity:
         self.ticks += new
         armed = np.isin(whole["state"], _ARMED)
         n = len(self.limits["velocity"])
-        q, dq = whole["q_rad"][:, :n], whole["dq_rad_s"][:, :n]
+        q, dq = whole["q"][:, :n], whole["dq"][:, :n]
         steps = np.diff(whole["seq"]).astype(np.int64)
         # A robot that is not to move is where it is measured, which is no motion of anybody's making.
         moves = armed[:-1] & armed[1:]

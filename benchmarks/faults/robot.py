@@ -176,7 +176,7 @@ class Robot:
         if not len(self.entries):
             return 0.0
         limits = self.continuity.limits["velocity"]
-        return float(np.max(np.abs(self.entries["dq_rad_s"][-1, : len(limits)]) / limits))
+        return float(np.max(np.abs(self.entries["dq"][-1, : len(limits)]) / limits))
 
     def arm(self, timeout_s: float = 60.0) -> None:
         """Reset if there is a fault, and arm: what the operator does. Again, where the machine was too busy to.
@@ -250,7 +250,7 @@ class FaultRobot(Robot):
             self.policy.end()
         self.policy = self._standby
         digest = self.config.embodiment.joint_digest
-        here = self.entries["q_measured_rad"][-1, : len(CENTRE_RAD)] if len(self.entries) else np.array(CENTRE_RAD)
+        here = self.entries["q_measured"][-1, : len(CENTRE_RAD)] if len(self.entries) else np.array(CENTRE_RAD)
         self.policy.go(
             Orders(
                 joint_digest=digest,

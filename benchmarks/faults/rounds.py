@@ -114,7 +114,7 @@ def judge_stop(entries: NDArray[Any], continuity: Continuity) -> Stop | None:
     """The last stop in `entries`; None if the robot does not rest at their end."""
     limits = continuity.limits
     n = len(limits["velocity"])
-    dq = entries["dq_rad_s"][:, :n]
+    dq = entries["dq"][:, :n]
     followed = np.flatnonzero((entries["state"] == CommandState.ACTIVE) & (entries["plan_seq"] != 0))
     if len(followed) == 0 or dq[-1].any():
         return None
@@ -137,8 +137,8 @@ def judge_stop(entries: NDArray[Any], continuity: Continuity) -> Stop | None:
     )
 
 
-def _rests_from(dq_rad_s: NDArray[np.float64]) -> int:
-    moving = np.flatnonzero(dq_rad_s)
+def _rests_from(dq: NDArray[np.float64]) -> int:
+    moving = np.flatnonzero(dq)
     return int(moving[-1]) + 1 if len(moving) else 0
 
 

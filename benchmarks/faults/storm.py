@@ -74,7 +74,7 @@ class _Liar:
         self._random = random
         self._joint_digest = robot.config.embodiment.joint_digest
         self._bundle_digest = robot.bundle_digest
-        self._here = tuple(robot.entries["q_rad"][-1, : len(robot.config.embodiment.joints)].tolist())
+        self._here = tuple(robot.entries["q"][-1, : len(robot.config.embodiment.joints)].tolist())
         self._id = time.monotonic_ns() // 1000
         self._made: dict[str, bytes] = {}
         self._makers: dict[str, Callable[[], bytes]] = {
@@ -236,8 +236,8 @@ def storm(robot: FaultRobot, messages: int, seed: int) -> Storm:
         robot.take()
         entries = robot.entries
         states.update(CommandState(int(state)).name.lower() for state in np.unique(entries["state"]))
-        differ = (entries["q_rad"][:, :n] != first["q_rad"][:n]).any(axis=1) | (entries["dq_rad_s"] != 0.0).any(axis=1)
-        differ |= (entries["q_measured_rad"][:, :n] != first["q_measured_rad"][:n]).any(axis=1)
+        differ = (entries["q"][:, :n] != first["q"][:n]).any(axis=1) | (entries["dq"] != 0.0).any(axis=1)
+        differ |= (entries["q_measured"][:, :n] != first["q_measured"][:n]).any(axis=1)
         moved += int(np.count_nonzero(differ | (entries["state"] != CommandState.FAULT)))
         robot.forget(1)
 

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_runtime.contracts.errors import EdgeError
-from edge_runtime.contracts.messages import MAX_JOINTS
+from edge_runtime.contracts.messages import MAX_AXES
 from edge_runtime.contracts.subcommand import say_json, warn
 from edge_runtime.safety import Reason, Request, Result, State
 from edge_runtime.safety.recording import KIND_REQUEST, KIND_TICK, Recording, read_recording
@@ -192,7 +192,7 @@ def _show_last(recording: Recording, console: Console) -> None:
         if record["kind"] != KIND_TICK:
             table.add_row(str(record["seq"]), "", "", "", "", "", "", Text(_request(record), "cyan"))
             continue
-        error_rad = np.abs(verdict["q_rad"][:n] - record["feedback"]["q_rad"][:n]).max()
+        error_rad = np.abs(verdict["q"][:n] - record["feedback"]["q"][:n]).max()
         table.add_row(
             str(record["seq"]),
             f"{(int(record['tick_ns']) - zero_ns) / 1e6:.1f}",
@@ -243,7 +243,7 @@ def _fields(part: str, values: Any, names: tuple[str, ...]) -> Table:
                 table.add_row(f"{field}[{index}]", *(f"{number:.9g}" for number in row[: len(names)]))
         elif value.dtype.kind == "i":
             table.add_row(field, " ".join(f"{number}" for number in value))
-        elif len(value) == MAX_JOINTS:
+        elif len(value) == MAX_AXES:
             table.add_row(field, *(f"{number:.9g}" for number in value[: len(names)]))
         else:
             for index, number in enumerate(value):
@@ -282,12 +282,12 @@ def _write_csv(recording: Recording, path: Path) -> None:
     names, zero_ns = recording.header.joint_names, trip_ns(recording)
     n = len(names)
     vectors = {
-        "setpoint_rad": ("setpoint", "q_rad"),
-        "command_rad": ("verdict", "q_rad"),
-        "command_rad_s": ("verdict", "dq_rad_s"),
-        "command_rad_s2": ("verdict", "ddq_rad_s2"),
-        "measured_rad": ("feedback", "q_rad"),
-        "measured_rad_s": ("feedback", "dq_rad_s"),
+        "setpoint_rad": ("setpoint", "q"),
+        "command_rad": ("verdict", "q"),
+        "command_rad_s": ("verdict", "dq"),
+        "command_rad_s2": ("verdict", "ddq"),
+        "measured_rad": ("feedback", "q"),
+        "measured_rad_s": ("feedback", "dq"),
     }
     scalars = ("accepted", "speed_scale", "stop_margin_rad", "stop_margin_m", "time_to_rest_s")
     heading = ["record", "tick_ns", "now_ns", "t_s", "state", "reasons", "faults", *scalars]

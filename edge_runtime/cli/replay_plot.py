@@ -73,10 +73,10 @@ def _draw_joint(
     axis: Any, recording: Recording, ticks: NDArray[np.void], t_s: NDArray[np.float64], joint: int, name: str
 ) -> None:
     config = recording.native_config()
-    low, high = config.q_min_rad[joint], config.q_max_rad[joint]
+    low, high = config.q_min[joint], config.q_max[joint]
     # What trips a robot may be a number that no axis has room for.
     setpoint, command, measured = (
-        np.clip(ticks[part]["q_rad"][:, joint], low - 1.0, high + 1.0) for part in ("setpoint", "verdict", "feedback")
+        np.clip(ticks[part]["q"][:, joint], low - 1.0, high + 1.0) for part in ("setpoint", "verdict", "feedback")
     )
     setpoint = np.where(ticks["setpoint"]["present"] != 0, setpoint, np.nan)
     axis.plot(t_s, setpoint, color="#888888", linewidth=1.0, label="setpoint")

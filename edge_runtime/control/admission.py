@@ -107,14 +107,14 @@ class Rehearsal:
         reasons = verdicts["reasons"] & np.uint64(~int(_EXPECTED) & (2**64 - 1))
         altered = t_ns[reasons != 0]
         curable = t_ns[(reasons & np.uint64(~int(_NOT_OF_THE_SEAM) & (2**64 - 1))) != 0]
-        wanted_rad = self._setpoints["q_rad"][:count][asked][:, : self._n_joints]
+        wanted_rad = self._setpoints["q"][:count][asked][:, : self._n_joints]
         return Prediction(
             ticks=len(verdicts),
             interventions=len(altered),
             reasons=Reason(int(np.bitwise_or.reduce(reasons))),
             first_ns=int(altered[0]) if len(altered) else None,
             curable_first_ns=int(curable[0]) if len(curable) else None,
-            deviation_rad=float(np.abs(verdicts["q_rad"][:, : self._n_joints] - wanted_rad).max()),
+            deviation_rad=float(np.abs(verdicts["q"][:, : self._n_joints] - wanted_rad).max()),
             slowed=bool((verdicts["speed_scale"] < 1.0).any() or (reasons & np.uint64(int(_SLOWED))).any()),
             blocked=float(np.mean((reasons & np.uint64(int(Reason.LIMIT_GEOMETRY))) != 0)),
         )
@@ -123,7 +123,7 @@ class Rehearsal:
         """(ticks, joints) what the robot would be told in the ticks after `tick_ns`, see `predict`."""
         count, _ = self._fill(tick_ns, plans)
         lib.kernel_rehearse(state, self._config, self._native_setpoints, count, self._native_verdicts)
-        return np.array(self._verdicts["q_rad"][:count, : self._n_joints])
+        return np.array(self._verdicts["q"][:count, : self._n_joints])
 
     def _fill(self, tick_ns: int, plans: Sequence[Plan]) -> tuple[int, NDArray[np.bool_]]:
         """The setpoints that the loop would make of `plans`: how many, and which of them there are."""
@@ -144,7 +144,7 @@ class Rehearsal:
         setpoints["n"] = self._n_joints
         setpoints["stamp_ns"] = t_ns
         setpoints["seq"] = np.arange(1, count + 1)
-        setpoints["q_rad"][:, : self._n_joints] = rows[:, :-1]
+        setpoints["q"][:, : self._n_joints] = rows[:, :-1]
         setpoints["gripper_m"] = rows[:, -1]
         return count, asked
 

@@ -55,7 +55,7 @@ class AuthorityInForce:
         state = self._loop.snapshot()
         limit_rad_s = self._loop.config.rest_speed_rad_s
         n_joints = len(self._loop.config.joint_names)
-        return State(state.state) is State.HOLDING and all(abs(v) <= limit_rad_s for v in state.dq_rad_s[0:n_joints])
+        return State(state.state) is State.HOLDING and all(abs(v) <= limit_rad_s for v in state.dq[0:n_joints])
 
     def armed(self, authority: Authority) -> None:
         """The robot was armed for its policy, or to hold."""

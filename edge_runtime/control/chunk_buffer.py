@@ -170,7 +170,7 @@ class ChunkBuffer:
             chunk_seq=number,
             observation_ns=asked_ns,
             t_ns=t_ns,
-            q_rad=knots[:, :-1],
+            q=knots[:, :-1],
             gripper_m=knots[:, -1],
             speed_scale=speed_scale,
             is_a_persons=True,
@@ -215,7 +215,7 @@ class ChunkBuffer:
             seq=self._last_seq,
             active_from_ns=0,
             t_ns=np.array([max(0, now_ns - 1)], dtype=np.int64),
-            q_rad=plan.q_rad[-1:],
+            q=plan.q[-1:],
             gripper_m=plan.gripper_m[-1:],
         )
 
@@ -284,7 +284,7 @@ class ChunkBuffer:
             observation_ns=chunk.exposure_ns,
             active_from_ns=active_from_ns,
             t_ns=t_ns,
-            q_rad=knots[:, :-1],
+            q=knots[:, :-1],
             gripper_m=knots[:, -1],
             speed_scale=speed_scale,
             bundle_digest=bytes.fromhex(chunk.bundle_digest),

@@ -56,11 +56,11 @@ class JogSource:
     def __init__(self, config: KernelConfig) -> None:
         self._names = _axis_names(config.joint_names)
         self._joint_digest = config.joint_digest
-        self._low = np.array([*config.q_min_rad, config.gripper_min_m])
-        self._high = np.array([*config.q_max_rad, config.gripper_max_m])
-        self._speed_max = np.array([*config.dq_max_rad_s, config.gripper_rate_m_s])
+        self._low = np.array([*config.q_min, config.gripper_min_m])
+        self._high = np.array([*config.q_max, config.gripper_max_m])
+        self._speed_max = np.array([*config.dq_max, config.gripper_rate_m_s])
         gripper_acceleration = config.gripper_rate_m_s / _GRIPPER_RAMP_S / _ACCELERATION
-        self._acceleration = _ACCELERATION * np.array([*config.ddq_max_rad_s2, gripper_acceleration])
+        self._acceleration = _ACCELERATION * np.array([*config.ddq_max, gripper_acceleration])
         self._session = 0
         self._sequence = -1
         self.refused_sequence = 0

@@ -359,7 +359,7 @@ class ControlLoop:
 
 def _longest_stop_s(config: KernelConfig) -> float:
     """V/A + 2 A/J + 2 T of the joint that takes longest."""
-    limits = zip(config.dq_max_rad_s, config.ddq_max_rad_s2, config.dddq_max_rad_s3, strict=True)
+    limits = zip(config.dq_max, config.ddq_max, config.dddq_max, strict=True)
     return max(v / a + 2.0 * a / j for v, a, j in limits) + 2e-9 * config.tick_ns
 
 

@@ -215,7 +215,7 @@ class OperatorRequests:
             return ""
         config = self._loop.config
         try:
-            held_rad = self._loop.snapshot().q_rad[0 : len(config.joint_names)]
+            held_rad = self._loop.snapshot().q[0 : len(config.joint_names)]
         except SafetyError:
             return ""
         return refusal_detail(

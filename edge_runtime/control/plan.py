@@ -40,7 +40,7 @@ class Plan:
         chunk_seq: the chunk it was made from.
         observation_ns: exposure of the observation behind that chunk.
         t_ns: shape (k,), 1 ≤ k ≤ 128, strictly increasing instants on the port's clock.
-        q_rad: shape (k, n_joints).
+        q: shape (k, n_joints).
         gripper_m: shape (k,), opening.
         active_from_ns: evaluated from this instant on; until then the plan before it stays in force.
         speed_scale: of the joints' velocity limits while it is followed, above 0, at most 1.
@@ -52,7 +52,7 @@ class Plan:
     chunk_seq: int
     observation_ns: int
     t_ns: NDArray[np.int64]
-    q_rad: NDArray[np.float64]
+    q: NDArray[np.float64]
     gripper_m: NDArray[np.float64]
     active_from_ns: int = 0
     speed_scale: float = 1.0
@@ -69,7 +69,7 @@ def beginning_of(plan: Plan, until_ns: int) -> Plan | None:
     k = int(np.searchsorted(plan.t_ns, until_ns)) + 2
     if k >= len(plan.t_ns):
         return None
-    return replace(plan, seq=plan.seq - 1, t_ns=plan.t_ns[:k], q_rad=plan.q_rad[:k], gripper_m=plan.gripper_m[:k])
+    return replace(plan, seq=plan.seq - 1, t_ns=plan.t_ns[:k], q=plan.q[:k], gripper_m=plan.gripper_m[:k])
 
 
 class NativePlan:
@@ -80,7 +80,7 @@ class NativePlan:
         self._n_joints = n_joints
         self._t_ns = np.frombuffer(ffi.buffer(self.pointer.t_ns), dtype=np.int64)
         self._gripper_m = np.frombuffer(ffi.buffer(self.pointer.gripper_m), dtype=np.float64)
-        self._q_rad = np.frombuffer(ffi.buffer(self.pointer.q_rad), dtype=np.float64).reshape(MAX_KNOTS, -1)
+        self._q = np.frombuffer(ffi.buffer(self.pointer.q), dtype=np.float64).reshape(MAX_KNOTS, -1)
 
     def fill(self, plan: Plan) -> PlanResult:
         """Copy `plan` in, or say why there is no room for it; the loop checks the rest.
@@ -89,13 +89,13 @@ class NativePlan:
             ValueError: arrays that do not fit each other, or a digest that is none.
         """
         t_ns = np.asarray(plan.t_ns, dtype=np.int64)
-        q_rad = np.asarray(plan.q_rad, dtype=np.float64)
+        q = np.asarray(plan.q, dtype=np.float64)
         gripper_m = np.asarray(plan.gripper_m, dtype=np.float64)
-        if t_ns.ndim != 1 or q_rad.ndim != 2 or q_rad.shape[0] != t_ns.size or gripper_m.shape != t_ns.shape:
-            raise ValueError(f"plan arrays of shapes {t_ns.shape}, {q_rad.shape}, {gripper_m.shape} do not fit")
+        if t_ns.ndim != 1 or q.ndim != 2 or q.shape[0] != t_ns.size or gripper_m.shape != t_ns.shape:
+            raise ValueError(f"plan arrays of shapes {t_ns.shape}, {q.shape}, {gripper_m.shape} do not fit")
         if len(plan.bundle_digest) != len(NO_BUNDLE):
             raise ValueError(f"a bundle digest has {len(NO_BUNDLE)} bytes, got {len(plan.bundle_digest)}")
-        k, n = q_rad.shape
+        k, n = q.shape
         if not 1 <= k <= MAX_KNOTS:
             return PlanResult.REFUSED_KNOTS
         if n != self._n_joints:
@@ -111,7 +111,7 @@ class NativePlan:
         native.is_a_persons = plan.is_a_persons
         ffi.memmove(native.bundle_digest, plan.bundle_digest, len(plan.bundle_digest))
         self._t_ns[:k] = t_ns
-        self._q_rad[:k, :n] = q_rad
+        self._q[:k, :n] = q
         self._gripper_m[:k] = gripper_m
         return PlanResult.OK
 

@@ -101,17 +101,17 @@ def refusal_detail(
     if result is Result.REFUSED_STOP_LINE:
         return _stop_inputs(feedback)
     if result is Result.REFUSED_MOVING:
-        joint, speed = _worst(embodiment, feedback.dq_rad_s)
+        joint, speed = _worst(embodiment, feedback.dq)
         return f"joint {joint} is measured to move at {speed:.3g} rad/s, at rest is up to {config.rest_speed_rad_s:g}"
     if result is Result.REFUSED_MISMATCH:
-        away = [measured - held for measured, held in zip(feedback.q_rad, held_rad, strict=True)]
+        away = [measured - held for measured, held in zip(feedback.q, held_rad, strict=True)]
         joint, distance = _worst(embodiment, away)
         allowed = f"{config.reset_tolerance_rad * 1e3:g} mrad are allowed"
         return f"joint {joint} is measured {distance * 1e3:.1f} mrad from where control left it, {allowed}"
     if result is Result.REFUSED_OUTSIDE_LIMITS:
         return _outside(feedback, embodiment, config)
     if result is Result.REFUSED_GEOMETRY:
-        start = [min(max(q, a), b) for q, a, b in zip(feedback.q_rad, config.q_min_rad, config.q_max_rad, strict=True)]
+        start = [min(max(q, a), b) for q, a, b in zip(feedback.q, config.q_min, config.q_max, strict=True)]
         return geometry_problem(limits, embodiment, start) or ""
     return ""
 
@@ -130,7 +130,7 @@ def _bad_feedback(feedback: Feedback, config: KernelConfig, now_ns: int) -> str:
         return f"the newest sample is {age_ns / 1e6:.0f} ms old, {config.feedback_max_age_ns / 1e6:g} ms are allowed"
     if age_ns < -config.future_tolerance_ns:
         return f"the newest sample is stamped {-age_ns / 1e6:.0f} ms after now"
-    for name, values in (("position", feedback.q_rad), ("velocity", feedback.dq_rad_s), ("torque", feedback.tau_nm)):
+    for name, values in (("position", feedback.q), ("velocity", feedback.dq), ("torque", feedback.tau)):
         for joint, value in zip(config.joint_names, values, strict=True):
             if not math.isfinite(value):
                 return f"the measured {name} of {joint} is {value}"
@@ -148,12 +148,12 @@ def _stop_inputs(feedback: Feedback) -> str:
 
 
 def _outside(feedback: Feedback, embodiment: Embodiment, config: KernelConfig) -> str:
-    ends = list(zip(config.q_min_rad, config.q_max_rad, strict=True))
-    beyond = [max(low - q, q - high, 0.0) for q, (low, high) in zip(feedback.q_rad, ends, strict=True)]
+    ends = list(zip(config.q_min, config.q_max, strict=True))
+    beyond = [max(low - q, q - high, 0.0) for q, (low, high) in zip(feedback.q, ends, strict=True)]
     joint, distance = _worst(embodiment, beyond)
     if distance > config.start_tolerance_rad:
         number = embodiment.joint_names.index(joint)
-        (low, high), measured = ends[number], float(feedback.q_rad[number])
+        (low, high), measured = ends[number], float(feedback.q[number])
         degrees = low <= math.radians(measured) <= high and distance > math.pi
         hint = ": is that in degrees? A driver reports radians" if degrees else ""
         return f"joint {joint} is measured at {measured:.4g} rad, its range is {low:g} to {high:g} rad{hint}"

@@ -200,9 +200,7 @@ class Supervisor:
             self._refusals.count(JOG.name, Refusal.NOT_ALLOWED_NOW)
             return
         n_joints = len(self._config.embodiment.joints)
-        start = Motion(
-            np.array([*state.q_rad[0:n_joints], state.gripper_m]), np.array([*state.dq_rad_s[0:n_joints], 0.0])
-        )
+        start = Motion(np.array([*state.q[0:n_joints], state.gripper_m]), np.array([*state.dq[0:n_joints], 0.0]))
         t_ns, knots = self._jog.plan(command, start, tick_ns)
         self._pipeline.jog(command.sequence, command.stamp_ns, t_ns, knots, JOG_SPEED_MAX)
 
@@ -212,9 +210,9 @@ class Supervisor:
         n_joints = len(self._config.embodiment.joints)
         commanded, measured = [*self._window.commanded_rad.tolist(), self._window.gripper_m], [0.0] * (n_joints + 1)
         if command is not None:
-            commanded = [*command.q_rad[:n_joints].tolist(), command.gripper_m]
+            commanded = [*command.q[:n_joints].tolist(), command.gripper_m]
         if feedback is not None:
-            measured = [*feedback.q_rad[:n_joints].tolist(), feedback.gripper_m]
+            measured = [*feedback.q[:n_joints].tolist(), feedback.gripper_m]
         refused = self._jog.refused
         return JogStatus(
             stamp_ns=self._clock.now_ns(),
@@ -231,7 +229,7 @@ class Supervisor:
         command = self._port.read_command()
         if command is None:
             return Posture(self._window.commanded_rad, self._window.gripper_m)
-        return Posture(command.q_rad, command.gripper_m)
+        return Posture(command.q, command.gripper_m)
 
     def take_engine_status(self, status: EngineStatus) -> None:
         """What became of an instruction, and how fast the policy is.

@@ -61,8 +61,8 @@ class TickWindow:
             return
         joints = len(self.measured_rad)
         last = ticks[-1]
-        self.measured_rad = np.array(last["q_measured_rad"][:joints])
-        self.commanded_rad = np.array(last["q_command_rad"][:joints])
+        self.measured_rad = np.array(last["q_measured"][:joints])
+        self.commanded_rad = np.array(last["q_command"][:joints])
         self.gripper_m = float(last["gripper_command_m"])
         self._reasons |= int(np.bitwise_or.reduce(ticks["reasons"]))
         self.interventions += int(np.count_nonzero(_altered(ticks["reasons"])[np.isin(ticks["state"], _ARMED)]))

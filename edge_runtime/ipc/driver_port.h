@@ -11,7 +11,7 @@
  *   1. shm_open + ftruncate(sizeof(dp_region)) + mmap, take an open-file-description write lock on byte
  *      DP_LOCK_DRIVER of the file, then dp_init().
  *   2. every cycle: dp_write_feedback(), then dp_read_command(); while dp_follows(command.state) and
- *      now - command.stamp_ns <= watchdog_ns it drives to command.q_rad; else it holds where it is, by its own means.
+ *      now - command.stamp_ns <= watchdog_ns it drives to command.q; else it holds where it is, by its own means.
  *      That rule is what stops the robot when control dies: control cannot promise it for itself.
  *   3. virtual clock only: write feedback stamped t, dp_set_virtual_now(t), wait for command.stamp_ns >= t.
  *      After publishing an observation exposed at t it lets time pass only once dp_observation_ack() >= t.
@@ -37,7 +37,7 @@ extern "C" {
 
 /* bindings:begin */
 #define DP_VERSION 2
-#define DP_MAX_JOINTS 16
+#define DP_MAX_AXES 16
 #define DP_DIGEST_BYTES 32
 #define DP_LOCK_DRIVER 0
 #define DP_LOCK_CONTROL 1
@@ -49,19 +49,19 @@ typedef enum {
     DP_FLAG_STOP_LINE = 1u << 0,    /* a protective or emergency stop input is open */
     DP_FLAG_DRIVER_FAULT = 1u << 1, /* the driver has stopped following commands */
     /* What was measured once has to be in every sample from then on: control takes one without it for a driver's fault. */
-    DP_FLAG_HAS_TORQUE = 1u << 2,   /* tau_nm is measured: the kernel trips on too much of it */
+    DP_FLAG_HAS_TORQUE = 1u << 2,   /* tau is measured: the kernel trips on too much of it */
     DP_FLAG_HAS_WRENCH = 1u << 3    /* wrench is measured: likewise */
 } dp_flag;
 
 /* dp_command.state: the safety kernel's state. */
 typedef enum {
     DP_STATE_SILENT = 0,     /* control has nothing to say: hold by your own means */
-    DP_STATE_READY = 1,      /* could be armed; q_rad repeats the measurement: hold by your own means */
-    DP_STATE_ACTIVE = 2,     /* follow q_rad */
-    DP_STATE_HOLDING = 3,    /* follow q_rad: it decelerates, then rests */
-    DP_STATE_STOPPING = 4,   /* follow q_rad: it decelerates, then the state becomes READY or FAULT */
+    DP_STATE_READY = 1,      /* could be armed; q repeats the measurement: hold by your own means */
+    DP_STATE_ACTIVE = 2,     /* follow q */
+    DP_STATE_HOLDING = 3,    /* follow q: it decelerates, then rests */
+    DP_STATE_STOPPING = 4,   /* follow q: it decelerates, then the state becomes READY or FAULT */
     DP_STATE_FAULT = 5,      /* latched: hold by your own means */
-    DP_STATE_RETRACTING = 6  /* follow q_rad: it moves to the configured posture, slowly, then STOPPING */
+    DP_STATE_RETRACTING = 6  /* follow q: it moves to the configured posture, slowly, then STOPPING */
 } dp_state;
 
 typedef enum {
@@ -79,9 +79,9 @@ typedef enum {
 typedef struct {
     int64_t stamp_ns; /* instant of measurement, not of writing: the sample is held against the command of then */
     uint64_t seq;     /* +1 per sample; set by dp_write_feedback() */
-    double q_rad[DP_MAX_JOINTS];
-    double dq_rad_s[DP_MAX_JOINTS];
-    double tau_nm[DP_MAX_JOINTS]; /* of the motors, without what only carries the arm's own weight */
+    double q[DP_MAX_AXES];
+    double dq[DP_MAX_AXES];
+    double tau[DP_MAX_AXES]; /* of the motors, without what only carries the arm's own weight */
     double wrench[6];             /* force N and moment Nm on the tool */
     double gripper_m; /* opening, >= 0 */
     uint32_t flags;   /* dp_flag bits */
@@ -92,8 +92,8 @@ typedef struct {
 typedef struct {
     int64_t stamp_ns;
     uint64_t seq; /* +1 per tick; set by dp_write_command() */
-    double q_rad[DP_MAX_JOINTS];
-    double dq_rad_s[DP_MAX_JOINTS];
+    double q[DP_MAX_AXES];
+    double dq[DP_MAX_AXES];
     double gripper_m;
     uint32_t state; /* dp_state */
     uint32_t n;
@@ -145,8 +145,8 @@ typedef struct {
     dp_command command;
 } dp_region;
 
-DP_STATIC_ASSERT(sizeof(dp_feedback) == 16 + 8 * (3 * DP_MAX_JOINTS + 6 + 1) + 8, "dp_feedback has padding");
-DP_STATIC_ASSERT(sizeof(dp_command) == 16 + 8 * (2 * DP_MAX_JOINTS + 1) + 48, "dp_command has padding");
+DP_STATIC_ASSERT(sizeof(dp_feedback) == 16 + 8 * (3 * DP_MAX_AXES + 6 + 1) + 8, "dp_feedback has padding");
+DP_STATIC_ASSERT(sizeof(dp_command) == 16 + 8 * (2 * DP_MAX_AXES + 1) + 48, "dp_command has padding");
 
 /* ---- sequence locks ------------------------------------------------------------------------------------------ */
 
@@ -204,7 +204,7 @@ static inline void dp_signal_wait(dp_signal *signal, uint32_t seen, int64_t time
 /* On zeroed memory of sizeof(dp_region) bytes, once, by the driver. */
 static inline int dp_init(dp_region *region, uint32_t n_joints, const uint8_t joint_digest[DP_DIGEST_BYTES],
                           uint64_t watchdog_ns, uint32_t clock_mode) {
-    if (n_joints == 0u || n_joints > DP_MAX_JOINTS) return DP_BAD_JOINTS;
+    if (n_joints == 0u || n_joints > DP_MAX_AXES) return DP_BAD_JOINTS;
     dp_identity *identity = &region->identity;
     identity->version = DP_VERSION;
     identity->region_bytes = (uint32_t)sizeof(dp_region);
@@ -226,11 +226,11 @@ static inline int dp_check(const dp_region *region) {
     if (identity->region_bytes != sizeof(dp_region) || identity->feedback_bytes != sizeof(dp_feedback) ||
         identity->command_bytes != sizeof(dp_command))
         return DP_BAD_SIZE;
-    if (identity->n_joints == 0u || identity->n_joints > DP_MAX_JOINTS) return DP_BAD_JOINTS;
+    if (identity->n_joints == 0u || identity->n_joints > DP_MAX_AXES) return DP_BAD_JOINTS;
     return DP_OK;
 }
 
-/* Whether a driver moves towards q_rad in this state. */
+/* Whether a driver moves towards q in this state. */
 static inline int dp_follows(uint32_t state) {
     return state == DP_STATE_ACTIVE || state == DP_STATE_HOLDING || state == DP_STATE_STOPPING ||
            state == DP_STATE_RETRACTING;

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from edge_runtime.contracts.errors import LockstepError, PortError
 from edge_runtime.native import ffi, lib
 
-MAX_JOINTS: int = lib.DP_MAX_JOINTS
+MAX_AXES: int = lib.DP_MAX_AXES
 _SLICE_S = 0.2  # longest stay in C, so that Ctrl-C is heard
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 _NO_WRENCH = (0.0,) * 6
@@ -76,8 +76,8 @@ class Command:
 
     stamp_ns: int
     seq: int
-    q_rad: NDArray[np.float64]
-    dq_rad_s: NDArray[np.float64]
+    q: NDArray[np.float64]
+    dq: NDArray[np.float64]
     gripper_m: float
     state: CommandState
     reasons: int
@@ -93,9 +93,9 @@ class Feedback:
 
     stamp_ns: int
     seq: int
-    q_rad: NDArray[np.float64]
-    dq_rad_s: NDArray[np.float64]
-    tau_nm: NDArray[np.float64]
+    q: NDArray[np.float64]
+    dq: NDArray[np.float64]
+    tau: NDArray[np.float64]
     wrench: NDArray[np.float64]
     gripper_m: float
     flags: FeedbackFlag
@@ -115,13 +115,13 @@ class DriverPort:
         self._virtual = bool(lib.port_clock_mode(self._port) == lib.DP_CLOCK_VIRTUAL)
         self._feedback = ffi.new("dp_feedback *")
         self._feedback.n = self._joints
-        self._q_rad = _view(self._feedback.q_rad)
-        self._dq_rad_s = _view(self._feedback.dq_rad_s)
-        self._tau_nm = _view(self._feedback.tau_nm)
+        self._q = _view(self._feedback.q)
+        self._dq = _view(self._feedback.dq)
+        self._tau_nm = _view(self._feedback.tau)
         self._wrench = _view(self._feedback.wrench)
         self._command = ffi.new("dp_command *")
-        self._command_q_rad = _view(self._command.q_rad)
-        self._command_dq_rad_s = _view(self._command.dq_rad_s)
+        self._command_q_rad = _view(self._command.q)
+        self._command_dq_rad_s = _view(self._command.dq)
 
     @classmethod
     def create(cls, name: str, joint_names: Sequence[str], watchdog_ns: int, virtual_clock: bool = False) -> DriverPort:
@@ -140,8 +140,8 @@ class DriverPort:
             PortError: a live driver has this region, or the system refuses.
             ValueError: a malformed name, count or timeout.
         """
-        if not 1 <= len(joint_names) <= MAX_JOINTS:
-            raise ValueError(f"a port has 1 to {MAX_JOINTS} joints, got {len(joint_names)}")
+        if not 1 <= len(joint_names) <= MAX_AXES:
+            raise ValueError(f"a port has 1 to {MAX_AXES} joints, got {len(joint_names)}")
         if watchdog_ns < 0:
             raise ValueError("watchdog_ns must not be negative")
         native_port = ffi.new("port *")
@@ -251,9 +251,9 @@ class DriverPort:
     def write_feedback(
         self,
         stamp_ns: int,
-        q_rad: Sequence[float] | NDArray[np.float64],
-        dq_rad_s: Sequence[float] | NDArray[np.float64],
-        tau_nm: Sequence[float] | NDArray[np.float64],
+        q: Sequence[float] | NDArray[np.float64],
+        dq: Sequence[float] | NDArray[np.float64],
+        tau: Sequence[float] | NDArray[np.float64],
         gripper_m: float,
         flags: int = 0,
         wrench: Sequence[float] | NDArray[np.float64] = _NO_WRENCH,
@@ -262,24 +262,24 @@ class DriverPort:
 
         Args:
             stamp_ns: instant of measurement on the port's clock.
-            q_rad, dq_rad_s, tau_nm: shape (n_joints,).
+            q, dq, tau: shape (n_joints,).
             gripper_m: opening.
-            flags: `FeedbackFlag` bits; they say whether `tau_nm` and `wrench` are measured.
+            flags: `FeedbackFlag` bits; they say whether `tau` and `wrench` are measured.
             wrench: force N and moment Nm at the tool, shape (6,).
 
         Raises:
             ValueError: a vector of another shape.
         """
         n = self._joints
-        if not len(q_rad) == len(dq_rad_s) == len(tau_nm) == n:
+        if not len(q) == len(dq) == len(tau) == n:
             raise ValueError(f"joint vectors need {n} values each")
         if len(wrench) != 6:
             raise ValueError("a wrench has 6 values")
         feedback = self._feedback
         feedback.stamp_ns = stamp_ns
-        self._q_rad[:n] = q_rad
-        self._dq_rad_s[:n] = dq_rad_s
-        self._tau_nm[:n] = tau_nm
+        self._q[:n] = q
+        self._dq[:n] = dq
+        self._tau_nm[:n] = tau
         self._wrench[:] = wrench
         feedback.gripper_m = gripper_m
         feedback.flags = flags
@@ -294,9 +294,9 @@ class DriverPort:
         return Feedback(
             stamp_ns=feedback.stamp_ns,
             seq=feedback.seq,
-            q_rad=_view(feedback.q_rad)[:n].copy(),
-            dq_rad_s=_view(feedback.dq_rad_s)[:n].copy(),
-            tau_nm=_view(feedback.tau_nm)[:n].copy(),
+            q=_view(feedback.q)[:n].copy(),
+            dq=_view(feedback.dq)[:n].copy(),
+            tau=_view(feedback.tau)[:n].copy(),
             wrench=_view(feedback.wrench).copy(),
             gripper_m=feedback.gripper_m,
             flags=FeedbackFlag(feedback.flags),
@@ -390,5 +390,5 @@ def _explain(result: int, system_error: int) -> str:
         lib.DP_BAD_MAGIC: "the region is not a driver port",
         lib.DP_BAD_VERSION: f"its driver speaks another version than {lib.DP_VERSION}",
         lib.DP_BAD_SIZE: "its driver was built from another header",
-        lib.DP_BAD_JOINTS: f"its number of joints is not 1 to {MAX_JOINTS}",
+        lib.DP_BAD_JOINTS: f"its number of joints is not 1 to {MAX_AXES}",
     }.get(result, f"error {result}")

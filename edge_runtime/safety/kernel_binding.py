@@ -18,14 +18,14 @@ _NO_DIGEST = bytes(lib.KERNEL_DIGEST_BYTES)
 class Measurement:
     """Feedback of one tick as the kernel takes it; see `kernel_feedback` in `kernel.h`. `n` may lie about the shape.
 
-    `tau_nm` (one value per joint) and `wrench` (force N, moment Nm; six values) are None where nothing measures them.
+    `tau` (one value per joint) and `wrench` (force N, moment Nm; six values) are None where nothing measures them.
     """
 
     stamp_ns: int
     seq: int
-    q_rad: Sequence[float]
-    dq_rad_s: Sequence[float]
-    tau_nm: Sequence[float] | None = None
+    q: Sequence[float]
+    dq: Sequence[float]
+    tau: Sequence[float] | None = None
     wrench: Sequence[float] | None = None
     gripper_m: float = 0.0
     watchdog_ns: int = 100_000_000
@@ -46,7 +46,7 @@ class Target:
     stamp_ns: int
     observation_ns: int
     seq: int
-    q_rad: Sequence[float]
+    q: Sequence[float]
     gripper_m: float = 0.0
     speed_scale: float = 1.0
     policy: Policy | int = Policy.ALIVE
@@ -60,9 +60,9 @@ class Target:
 class Verdict:
     """What the robot may be told, and why; tuples have one value per joint. See `kernel_verdict` in `kernel.h`."""
 
-    q_rad: tuple[float, ...]
-    dq_rad_s: tuple[float, ...]
-    ddq_rad_s2: tuple[float, ...]
+    q: tuple[float, ...]
+    dq: tuple[float, ...]
+    ddq: tuple[float, ...]
     gripper_m: float
     accepted: float
     speed_scale: float
@@ -134,9 +134,9 @@ class Kernel:
     def _read(self, verdict: Any) -> Verdict:
         n = len(self.config.joint_names)
         return Verdict(
-            q_rad=tuple(verdict.q_rad[0:n]),
-            dq_rad_s=tuple(verdict.dq_rad_s[0:n]),
-            ddq_rad_s2=tuple(verdict.ddq_rad_s2[0:n]),
+            q=tuple(verdict.q[0:n]),
+            dq=tuple(verdict.dq[0:n]),
+            ddq=tuple(verdict.ddq[0:n]),
             gripper_m=verdict.gripper_m,
             accepted=verdict.accepted,
             speed_scale=verdict.speed_scale,
@@ -155,17 +155,17 @@ class Kernel:
 def _fill_feedback(feedback: Any, measurement: Measurement) -> None:
     feedback.stamp_ns = measurement.stamp_ns
     feedback.seq = measurement.seq
-    feedback.q_rad[0 : len(measurement.q_rad)] = list(measurement.q_rad)
-    feedback.dq_rad_s[0 : len(measurement.dq_rad_s)] = list(measurement.dq_rad_s)
-    feedback.has_torque = measurement.tau_nm is not None
-    if measurement.tau_nm is not None:
-        feedback.tau_nm[0 : len(measurement.tau_nm)] = list(measurement.tau_nm)
+    feedback.q[0 : len(measurement.q)] = list(measurement.q)
+    feedback.dq[0 : len(measurement.dq)] = list(measurement.dq)
+    feedback.has_torque = measurement.tau is not None
+    if measurement.tau is not None:
+        feedback.tau[0 : len(measurement.tau)] = list(measurement.tau)
     feedback.has_wrench = measurement.wrench is not None
     if measurement.wrench is not None:
         feedback.wrench[0 : len(measurement.wrench)] = list(measurement.wrench)
     feedback.gripper_m = measurement.gripper_m
     feedback.watchdog_ns = measurement.watchdog_ns
-    feedback.n = len(measurement.q_rad) if measurement.n is None else measurement.n
+    feedback.n = len(measurement.q) if measurement.n is None else measurement.n
     feedback.present = measurement.present
     feedback.torn = measurement.torn
     feedback.stop_line = measurement.stop_line
@@ -177,10 +177,10 @@ def _fill_setpoint(setpoint: Any, target: Target) -> None:
     setpoint.stamp_ns = target.stamp_ns
     setpoint.observation_ns = target.observation_ns
     setpoint.seq = target.seq
-    setpoint.q_rad[0 : len(target.q_rad)] = list(target.q_rad)
+    setpoint.q[0 : len(target.q)] = list(target.q)
     setpoint.gripper_m = target.gripper_m
     setpoint.speed_scale = target.speed_scale
     setpoint.policy = int(target.policy)
     setpoint.policy_lost_ns = target.policy_lost_ns
     setpoint.bundle_digest[0 : lib.KERNEL_DIGEST_BYTES] = list(target.bundle_digest)
-    setpoint.n = len(target.q_rad) if target.n is None else target.n
+    setpoint.n = len(target.q) if target.n is None else target.n

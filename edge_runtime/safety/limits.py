@@ -21,15 +21,15 @@ NO_TOOL_SPEED_LIMIT_M_S = 1e3
 """The largest values that the kernel takes: a limit that no measurement reaches."""
 
 _JOINT_FIELDS = (
-    "q_min_rad",
-    "q_max_rad",
-    "dq_max_rad_s",
-    "ddq_max_rad_s2",
-    "dddq_max_rad_s3",
-    "tracking_max_rad",
-    "step_max_rad",
+    "q_min",
+    "q_max",
+    "dq_max",
+    "ddq_max",
+    "dddq_max",
+    "tracking_max",
+    "step_max",
 )
-_OPTIONAL_JOINT_FIELDS = ("tau_max_nm", "retract_rad")
+_OPTIONAL_JOINT_FIELDS = ("tau_max", "retract_rad")
 _SCALAR_FIELDS = (
     "tick_ns",
     "retract_speed_scale",
@@ -75,14 +75,14 @@ class KernelConfig:
 
     Attributes:
         joint_names: 1 to 16 different names; their digest must be the driver port's.
-        q_min_rad, q_max_rad: range of each joint, within ±1000.
-        dq_max_rad_s: largest speed, 0.001 to 1000.
-        ddq_max_rad_s2: largest acceleration, 0.001 to 100000; also what a stop decelerates with.
-        dddq_max_rad_s3: largest jerk, 0.01 to 1e8, of every command, stops included.
-        tracking_max_rad: largest distance of the measurement from the command of its instant while armed; above, the
+        q_min, q_max: range of each joint, within ±1000.
+        dq_max: largest speed, 0.001 to 1000.
+        ddq_max: largest acceleration, 0.001 to 100000; also what a stop decelerates with.
+        dddq_max: largest jerk, 0.01 to 1e8, of every command, stops included.
+        tracking_max: largest distance of the measurement from the command of its instant while armed; above, the
             robot stops.
-        step_max_rad: a setpoint further than this from the last command is refused, not followed.
-        tau_max_nm: largest measured torque while armed; empty: no limit.
+        step_max: a setpoint further than this from the last command is refused, not followed.
+        tau_max: largest measured torque while armed; empty: no limit.
         retract_rad: posture to go to when held too long; empty: disarm where it is.
         retract_speed_scale: of the velocity limits, on the way there.
         gripper_min_m, gripper_max_m, gripper_rate_m_s: opening and its largest rate.
@@ -116,17 +116,17 @@ class KernelConfig:
     """
 
     joint_names: tuple[str, ...]
-    q_min_rad: tuple[float, ...]
-    q_max_rad: tuple[float, ...]
-    dq_max_rad_s: tuple[float, ...]
-    ddq_max_rad_s2: tuple[float, ...]
-    dddq_max_rad_s3: tuple[float, ...]
-    tracking_max_rad: tuple[float, ...]
-    step_max_rad: tuple[float, ...]
+    q_min: tuple[float, ...]
+    q_max: tuple[float, ...]
+    dq_max: tuple[float, ...]
+    ddq_max: tuple[float, ...]
+    dddq_max: tuple[float, ...]
+    tracking_max: tuple[float, ...]
+    step_max: tuple[float, ...]
     gripper_min_m: float
     gripper_max_m: float
     gripper_rate_m_s: float
-    tau_max_nm: tuple[float, ...] = ()
+    tau_max: tuple[float, ...] = ()
     retract_rad: tuple[float, ...] = ()
     retract_speed_scale: float = 0.1
     tick_ns: int = 1_000_000
@@ -160,8 +160,8 @@ class KernelConfig:
                 raise ConfigError(field, f"needs one value for each of the {n} joints")
         if len(set(self.joint_names)) != n:
             raise ConfigError("joint_names", "names must differ from each other")
-        if n > lib.KERNEL_MAX_JOINTS:
-            raise ConfigError("joint_names", f"at most {lib.KERNEL_MAX_JOINTS} joints")
+        if n > lib.KERNEL_MAX_AXES:
+            raise ConfigError("joint_names", f"at most {lib.KERNEL_MAX_AXES} joints")
         for field in _SCALAR_FIELDS:
             value = getattr(self, field)
             if field.endswith("_ns") and not (isinstance(value, int) and abs(value) < 2**62):
@@ -204,13 +204,13 @@ class KernelConfig:
         kernel allows for it, once because it may hide as much of the travel.
         """
         apart_s = float(self.feedback_max_age_ns // (lib.KERNEL_TRAIL - 2) + self.tick_ns) * 1e-9
-        limits = zip(self.dq_max_rad_s, self.ddq_max_rad_s2, strict=True)
+        limits = zip(self.dq_max, self.ddq_max, strict=True)
         return self.frozen_travel_rad + max(v * self.tick_ns * 1e-9 + 0.5 * a * apart_s * apart_s for v, a in limits)
 
     @property
     def torque_limits_nm(self) -> tuple[float, ...]:
-        """`tau_max_nm` as the kernel has it: one value per joint."""
-        return self.tau_max_nm or (NO_TORQUE_LIMIT_NM,) * len(self.joint_names)
+        """`tau_max` as the kernel has it: one value per joint."""
+        return self.tau_max or (NO_TORQUE_LIMIT_NM,) * len(self.joint_names)
 
     def to_native(self) -> Any:
         """A new `kernel_config *` with these values, owned by the caller."""
@@ -220,7 +220,7 @@ class KernelConfig:
         config.retracts = self.retracts
         for field in _JOINT_FIELDS:
             getattr(config, field)[0:n] = [float(value) for value in getattr(self, field)]
-        config.tau_max_nm[0:n] = [float(value) for value in self.torque_limits_nm]
+        config.tau_max[0:n] = [float(value) for value in self.torque_limits_nm]
         if self.retracts:
             config.retract_rad[0:n] = [float(value) for value in self.retract_rad]
         for field in _SCALAR_FIELDS:

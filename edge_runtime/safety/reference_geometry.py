@@ -192,14 +192,14 @@ def sine_cosine(x_rad: float) -> tuple[float, float]:
     return (-up if quarter & 2 else up), (-across if (quarter + 1) & 2 else across)
 
 
-def pose_at(model: Geometry, q_rad: Vector) -> Pose:
+def pose_at(model: Geometry, q: Vector) -> Pose:
     """`geometry_pose_at`."""
     pose = Pose()
     for i in range(model.n_joints):
         joint = model.joints[i]
         parent: Vector = _BASE_ROTATION if joint.parent < 0 else pose.rotation[joint.parent]
         r = joint.rotation
-        sine, cosine = sine_cosine(q_rad[i])
+        sine, cosine = sine_cosine(q[i])
         rotation: list[float] = []
         for row in (0, 3, 6):
             p0, p1, p2 = parent[row : row + 3]

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from edge_runtime.safety.reference_geometry import Capsule, Geometry, Vector, cross, dot, larger, length, moved_by
 
-MAX_JOINTS = 16
+MAX_AXES = 16
 MAX_CAPSULES = 48
 MAX_PAIRS = 512
 MAX_PLANES = 16
@@ -40,7 +40,7 @@ def _in_range(x: float, low: float, high: float) -> bool:
 
 
 def _reach_of(model: Geometry, link: int, radius_m: float) -> list[float]:
-    reach_m = [0.0] * MAX_JOINTS
+    reach_m = [0.0] * MAX_AXES
     for i in moved_by(model, link):
         reach_m[i] = radius_m
         radius_m += length(model.joints[i].offset_m)
@@ -141,7 +141,7 @@ def _keepout_error(model: Geometry, index: int) -> GeometryError:
 
 def _values_error(model: Geometry) -> tuple[GeometryError, int]:
     fits = (
-        model.n_joints <= MAX_JOINTS
+        model.n_joints <= MAX_AXES
         and model.n_capsules <= MAX_CAPSULES
         and model.n_pairs <= MAX_PAIRS
         and model.n_planes <= MAX_PLANES

@@ -60,19 +60,19 @@ class Motion:
     @property
     def travel_rad(self) -> NDArray[np.float64]:
         """(joints,) how far each joint went."""
-        return self.after.q_rad - self.before.q_rad
+        return self.after.q - self.before.q
 
     @property
     def way_rad(self) -> NDArray[np.float64]:
         """(joints,) how far each joint was from where it began when it was farthest."""
-        ways = np.array([sample.q_rad - self.before.q_rad for sample in (*self.samples, self.after)])
+        ways = np.array([sample.q - self.before.q for sample in (*self.samples, self.after)])
         return np.asarray(ways[np.argmax(np.abs(ways), axis=0), np.arange(ways.shape[1])])
 
     @property
     def integral_rad(self) -> NDArray[np.float64]:
         """(joints,) the same by the measured velocities."""
         stamps_s = np.array([sample.stamp_ns for sample in self.samples]) / 1e9
-        speeds = np.array([sample.dq_rad_s for sample in self.samples])
+        speeds = np.array([sample.dq for sample in self.samples])
         return np.asarray(np.sum((speeds[1:] + speeds[:-1]) / 2.0 * np.diff(stamps_s)[:, None], axis=0))
 
 
@@ -230,10 +230,10 @@ class DrivenRobot:
             before = self.feedback()
             time.sleep(0.05)
             after = self.feedback()
-            still = np.max(np.abs(after.dq_rad_s)) <= self.limits.rest_speed_rad_s
-            if still and np.max(np.abs(after.q_rad - before.q_rad)) < 1e-3:
+            still = np.max(np.abs(after.dq)) <= self.limits.rest_speed_rad_s
+            if still and np.max(np.abs(after.q - before.q)) < 1e-3:
                 return after
-            assert time.monotonic() < deadline_s, f"not at rest after {timeout_s:g} s: {after.dq_rad_s} rad/s"
+            assert time.monotonic() < deadline_s, f"not at rest after {timeout_s:g} s: {after.dq} rad/s"
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[ControlLoop]:
@@ -250,14 +250,14 @@ class DrivenRobot:
                 assert answer is Result.DONE, f"it can't be armed: {answer.name.lower()}"
                 yield loop
 
-    def move(self, q_rad: Sequence[float] | NDArray[np.float64], gripper_m: float | None = None) -> Motion:
+    def move(self, q: Sequence[float] | NDArray[np.float64], gripper_m: float | None = None) -> Motion:
         """Go to a posture through the kernel, and look on. What this machine's own delays cut short is begun anew."""
         for _ in range(_DISTURBANCES):
-            motion, faults = self._move_once(np.asarray(q_rad, dtype=np.float64), gripper_m)
+            motion, faults = self._move_once(np.asarray(q, dtype=np.float64), gripper_m)
             if not faults:
                 return motion
             words = ", ".join(str(reason.name).lower() for reason in Reason if reason & faults)
-            told, way = self._named(np.asarray(q_rad) - motion.before.q_rad), self._named(motion.way_rad)
+            told, way = self._named(np.asarray(q) - motion.before.q), self._named(motion.way_rad)
             found = f"the kernel stopped the robot: {words}; commanded to move by {told}, it moved by {way}"
             assert faults & Reason.CLOCK_GAP, f"{found}\n{self.last_words()}"
         raise AssertionError("this machine keeps time too badly to move a robot: see `edge-runtime check`")
@@ -267,13 +267,13 @@ class DrivenRobot:
         moved = [f"{name} {value:+.3f} rad" for name, value in zip(names, values_rad, strict=True) if abs(value) > 1e-3]
         return ", ".join(moved) or "nothing"
 
-    def _move_once(self, q_rad: NDArray[np.float64], gripper_m: float | None) -> tuple[Motion, Reason]:
+    def _move_once(self, q: NDArray[np.float64], gripper_m: float | None) -> tuple[Motion, Reason]:
         before = self.wait_rest()
         opening_m = before.gripper_m if gripper_m is None else gripper_m
         samples: list[Feedback] = []
         observations: list[Observation] = []
         with self.armed() as loop:
-            plan = self.plan(before, q_rad, opening_m)
+            plan = self.plan(before, q, opening_m)
             loop.set_plan(plan)
             end_ns = int(plan.t_ns[-1])
             self._forget()
@@ -283,12 +283,12 @@ class DrivenRobot:
                 observations += [message for _, message in watched.observations]
             faults = loop.counters().faults
         unique = {sample.seq: sample for sample in samples}
-        return Motion(q_rad, before, self.wait_rest(), [unique[seq] for seq in sorted(unique)], observations), faults
+        return Motion(q, before, self.wait_rest(), [unique[seq] for seq in sorted(unique)], observations), faults
 
-    def plan(self, before: Feedback, q_rad: NDArray[np.float64], gripper_m: float) -> Plan:
+    def plan(self, before: Feedback, q: NDArray[np.float64], gripper_m: float) -> Plan:
         """From rest to rest, smoothly and slow enough for the limits, then a moment of standing still."""
-        distance_rad = np.abs(q_rad - before.q_rad)
-        fastest = np.asarray(self.limits.dq_max_rad_s) * SPEED_SCALE / 2.0
+        distance_rad = np.abs(q - before.q)
+        fastest = np.asarray(self.limits.dq_max) * SPEED_SCALE / 2.0
         opens_m = abs(gripper_m - before.gripper_m)
         seconds = max(
             0.8, float(np.max(1.875 * distance_rad / fastest)), 1.875 * opens_m / (0.5 * self.limits.gripper_rate_m_s)
@@ -306,7 +306,7 @@ class DrivenRobot:
             chunk_seq=1,
             observation_ns=start_ns,
             t_ns=start_ns + kept.astype(np.int64) * _KNOT_NS,
-            q_rad=before.q_rad + smooth[kept, None] * (q_rad - before.q_rad),
+            q=before.q + smooth[kept, None] * (q - before.q),
             gripper_m=before.gripper_m + smooth[kept] * (gripper_m - before.gripper_m),
         )
 

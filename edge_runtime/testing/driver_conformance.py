@@ -98,13 +98,13 @@ class DriverConformance:
     def test_values_are_in_their_units_and_ranges(self, robot: DrivenRobot) -> None:
         """Radians, metres and newton metres, of a robot at rest inside its limits, with no fault and no open stop."""
         feedback, embodiment = robot.wait_rest(), robot.config.embodiment
-        assert np.isfinite([*feedback.q_rad, *feedback.dq_rad_s, *feedback.tau_nm, feedback.gripper_m]).all()
+        assert np.isfinite([*feedback.q, *feedback.dq, *feedback.tau, feedback.gripper_m]).all()
         tolerance_rad = robot.config.safety.start_tolerance_rad
-        for joint, q_rad, tau_nm in zip(embodiment.joints, feedback.q_rad, feedback.tau_nm, strict=True):
+        for joint, q, tau in zip(embodiment.joints, feedback.q, feedback.tau, strict=True):
             low_rad, high_rad = joint.position_min_rad - tolerance_rad, joint.position_max_rad + tolerance_rad
-            found = f"{joint.name} is measured at {q_rad:.4g} rad, its range is {low_rad:.4g} to {high_rad:.4g} rad"
-            assert low_rad <= q_rad <= high_rad, f"{found}: degrees?"
-            assert abs(tau_nm) <= joint.torque_max_nm, f"{joint.name}: {tau_nm:.4g} Nm are above its rating"
+            found = f"{joint.name} is measured at {q:.4g} rad, its range is {low_rad:.4g} to {high_rad:.4g} rad"
+            assert low_rad <= q <= high_rad, f"{found}: degrees?"
+            assert abs(tau) <= joint.torque_max_nm, f"{joint.name}: {tau:.4g} Nm are above its rating"
         widest_m = embodiment.gripper.opening_max_m + robot.config.safety.start_tolerance_m
         assert -robot.config.safety.start_tolerance_m <= feedback.gripper_m <= widest_m, (
             f"the gripper is {feedback.gripper_m:.4g} m open, at most {widest_m:.4g} m: metres between the fingers?"
@@ -184,7 +184,7 @@ class DriverConformance:
         """What is wrong with the way in which one joint moved."""
         names, problems = robot.config.embodiment.joint_names, []
         motion = robot.motions[joint]
-        wanted_rad, travel_rad = motion.told_rad - motion.before.q_rad, motion.travel_rad
+        wanted_rad, travel_rad = motion.told_rad - motion.before.q, motion.travel_rad
         for other in np.flatnonzero(np.abs(travel_rad - wanted_rad) > self.track_rad):
             told = f"{names[joint]} was commanded to move by {wanted_rad[joint]:+.3f} rad"
             problems.append(f"{told}: {names[other]} moved by {travel_rad[other]:+.3f} rad")
@@ -198,7 +198,7 @@ class DriverConformance:
         """In motion: what the policy sees and where it believes the arm to be are of one instant."""
         motion = self._motion_of(robot, 0)
         stamps_ns = [sample.stamp_ns for sample in motion.samples]
-        path_rad = [sample.q_rad[0] for sample in motion.samples]
+        path_rad = [sample.q[0] for sample in motion.samples]
         inside = [seen for seen in motion.observations if stamps_ns[0] <= seen.exposure_ns <= stamps_ns[-1]]
         assert inside, "no observation while it moved"
         for seen in inside:
@@ -214,9 +214,9 @@ class DriverConformance:
         start = robot.wait_rest()
         widest_m = robot.config.safety.gripper_opening_max_m
         step_m = self.travel_m if start.gripper_m + self.travel_m <= widest_m else -self.travel_m
-        motion = robot.move(start.q_rad, start.gripper_m + step_m)
+        motion = robot.move(start.q, start.gripper_m + step_m)
         moved_m = motion.after.gripper_m - start.gripper_m
-        robot.move(start.q_rad, start.gripper_m)
+        robot.move(start.q, start.gripper_m)
         found = f"its command was {step_m * 1e3:+.1f} mm, and it moved {moved_m * 1e3:+.1f} mm"
         assert abs(moved_m - step_m) <= 0.4 * abs(step_m), found
 
@@ -232,7 +232,7 @@ class DriverConformance:
                 write(CommandState.ACTIVE, _away(robot, before, 0), old_ns)
                 time.sleep(0.001)
             after = robot.feedback()
-            write(CommandState.SILENT, before.q_rad, time.monotonic_ns())
+            write(CommandState.SILENT, before.q, time.monotonic_ns())
         _require_still(robot, before, after, "a command older than the watchdog was followed")
 
     def test_it_stops_by_itself_when_control_is_killed_in_motion(self, robot: DrivenRobot) -> None:
@@ -249,14 +249,14 @@ class DriverConformance:
             control.wait()
         killed = robot.feedback()
         assert said == b"moving\n", "control did not start to move it"
-        assert np.max(np.abs(killed.q_rad - start.q_rad)) > _MOVES_RAD, "it was not in motion when control was killed"
+        assert np.max(np.abs(killed.q - start.q)) > _MOVES_RAD, "it was not in motion when control was killed"
         time.sleep(robot.port.watchdog_ns / 1e9 + _STOPS_WITHIN_S)
         rested = robot.feedback()
         time.sleep(0.3)
         _require_still(robot, rested, robot.feedback(), f"it moves {_STOPS_WITHIN_S:g} s after its watchdog was over")
-        assert np.max(np.abs(robot.feedback().dq_rad_s)) <= robot.limits.rest_speed_rad_s
+        assert np.max(np.abs(robot.feedback().dq)) <= robot.limits.rest_speed_rad_s
         # A control that comes up finds a robot that it can arm, and takes it back.
-        robot.move(start.q_rad)
+        robot.move(start.q)
 
     def test_there_is_one_driver(self, robot: DrivenRobot) -> None:
         """A second one for the same robot ends with one line, and the first goes on."""
@@ -279,16 +279,16 @@ class DriverConformance:
         """How the robot moved when this joint was told to go out and back; it goes once, for all tests."""
         if joint not in robot.motions:
             start = robot.wait_rest()
-            target_rad = start.q_rad.copy()
+            target_rad = start.q.copy()
             target_rad[joint] += self._room(robot, start, joint)
             robot.motions[joint] = robot.move(target_rad)
-            robot.move(start.q_rad)
+            robot.move(start.q)
         return robot.motions[joint]
 
     def _room(self, robot: DrivenRobot, start: Feedback, joint: int) -> float:
         """By how much to move a joint, towards the farther end of its range."""
-        low_rad, high_rad = robot.limits.q_min_rad[joint], robot.limits.q_max_rad[joint]
-        up_rad, down_rad = high_rad - float(start.q_rad[joint]), float(start.q_rad[joint]) - low_rad
+        low_rad, high_rad = robot.limits.q_min[joint], robot.limits.q_max[joint]
+        up_rad, down_rad = high_rad - float(start.q[joint]), float(start.q[joint]) - low_rad
         return min(self.travel_rad, up_rad / 8.0) if up_rad >= down_rad else -min(self.travel_rad, down_rad / 8.0)
 
 
@@ -299,11 +299,11 @@ class _Writer:
         self._port = port
         self._command = ffi.new("dp_command *")
 
-    def __call__(self, state: CommandState, q_rad: NDArray[np.float64], stamp_ns: int) -> None:
+    def __call__(self, state: CommandState, q: NDArray[np.float64], stamp_ns: int) -> None:
         command = self._command
-        command.stamp_ns, command.state, command.n = stamp_ns, int(state), len(q_rad)
-        for joint, value in enumerate(q_rad):
-            command.q_rad[joint] = float(value)
+        command.stamp_ns, command.state, command.n = stamp_ns, int(state), len(q)
+        for joint, value in enumerate(q):
+            command.q[joint] = float(value)
         feedback = self._port.read_feedback()
         command.gripper_m = 0.0 if feedback is None else feedback.gripper_m
         lib.port_write_command(self._port.native, command)
@@ -318,14 +318,14 @@ def _commands(robot: DrivenRobot) -> Iterator[_Writer]:
 
 def _away(robot: DrivenRobot, start: Feedback, joint: int) -> NDArray[np.float64]:
     """A posture some way off, in which a robot that followed it would be seen to be."""
-    q_rad: NDArray[np.float64] = start.q_rad.copy()
-    low_rad, high_rad = robot.limits.q_min_rad[joint], robot.limits.q_max_rad[joint]
-    q_rad[joint] += 0.02 if high_rad - q_rad[joint] >= q_rad[joint] - low_rad else -0.02
-    return q_rad
+    q: NDArray[np.float64] = start.q.copy()
+    low_rad, high_rad = robot.limits.q_min[joint], robot.limits.q_max[joint]
+    q[joint] += 0.02 if high_rad - q[joint] >= q[joint] - low_rad else -0.02
+    return q
 
 
 def _require_still(robot: DrivenRobot, before: Feedback, after: Feedback, problem: str) -> None:
-    moved_rad = np.abs(after.q_rad - before.q_rad)
+    moved_rad = np.abs(after.q - before.q)
     worst = int(np.argmax(moved_rad))
     name = robot.config.embodiment.joint_names[worst]
     assert moved_rad[worst] <= _MOVES_RAD, f"{problem}: {name} moved by {moved_rad[worst]:.4f} rad"

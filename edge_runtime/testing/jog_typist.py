@@ -46,12 +46,12 @@ class WatchedRobot:
         command = self._port.read_command()
         if command is None:
             raise ValueError("nothing was commanded yet")
-        return command.q_rad
+        return command.q
 
     def moves(self) -> bool:
         """Whether a joint is commanded to move."""
         command = self._port.read_command()
-        return command is not None and bool((command.dq_rad_s != 0.0).any())
+        return command is not None and bool((command.dq != 0.0).any())
 
     def rest_after_s(self, since_s: float, timeout_s: float = 5.0) -> float:
         """How long after `since_s` the joints were last commanded to move, once they have stood still for a while.

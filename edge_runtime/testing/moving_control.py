@@ -38,13 +38,11 @@ def main() -> None:
             assert feedback is not None
             start_ns = time.monotonic_ns() + 50_000_000
             share = np.linspace(0.0, 1.0, 80)
-            q_rad = np.repeat(feedback.q_rad[None, :], len(share), axis=0)
-            q_rad[:, joint] += travel_rad * share
+            q = np.repeat(feedback.q[None, :], len(share), axis=0)
+            q[:, joint] += travel_rad * share
             t_ns = start_ns + (share * _SECONDS * 1e9).astype(np.int64)
             gripper_m = np.full(len(share), feedback.gripper_m)
-            loop.set_plan(
-                Plan(seq=1, chunk_seq=1, observation_ns=start_ns, t_ns=t_ns, q_rad=q_rad, gripper_m=gripper_m)
-            )
+            loop.set_plan(Plan(seq=1, chunk_seq=1, observation_ns=start_ns, t_ns=t_ns, q=q, gripper_m=gripper_m))
             wait_for(loop, State.ACTIVE)
             print("moving", flush=True)
             time.sleep(_SECONDS)

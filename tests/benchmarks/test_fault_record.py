@@ -17,16 +17,16 @@ TICK_S = 1e-3
 JOINTS = 7
 
 
-def motion(dq_rad_s: NDArray[np.float64], followed: int) -> NDArray[Any]:
+def motion(dq: NDArray[np.float64], followed: int) -> NDArray[Any]:
     """Commands with these speeds of the last joint; so many of them follow a plan, the others hold."""
-    entries = np.zeros(len(dq_rad_s), ENTRY)
+    entries = np.zeros(len(dq), ENTRY)
     entries["seq"] = np.arange(1, len(entries) + 1)
     entries["stamp_ns"] = entries["seq"] * 1_000_000
     entries["state"] = CommandState.HOLDING
     entries["state"][:followed] = CommandState.ACTIVE
     entries["plan_seq"][:followed] = 1
-    entries["dq_rad_s"][:, JOINTS - 1] = dq_rad_s
-    entries["q_rad"][:, JOINTS - 1] = np.cumsum(dq_rad_s) * TICK_S
+    entries["dq"][:, JOINTS - 1] = dq
+    entries["q"][:, JOINTS - 1] = np.cumsum(dq) * TICK_S
     return entries
 
 
@@ -69,11 +69,11 @@ def test_a_limit_that_is_exceeded_shows(judge: Continuity, limit: str, piece: in
 
 def test_a_jump_and_a_gap_show(judge: Continuity) -> None:
     entries = braking(200)
-    entries["q_rad"][30:, 2] += 1e-6
+    entries["q"][30:, 2] += 1e-6
     judge.add(entries[:40])
     judge.add(entries[45:])
     assert (judge.jumps, judge.missed) == (1, 5)
-    entries["q_rad"][60:, 2] += 0.5
+    entries["q"][60:, 2] += 0.5
     entries["seq"] += 1000
     judge.add(entries[np.r_[50:55, 62:80]])
     assert judge.jumps == 2, "no robot comes so far while those that are missing passed"
@@ -82,7 +82,7 @@ def test_a_jump_and_a_gap_show(judge: Continuity) -> None:
 def test_a_robot_that_arms_itself_shows(judge: Continuity) -> None:
     entries = braking(200)
     entries["state"][:20] = CommandState.READY
-    entries["dq_rad_s"][:20] = 0.0
+    entries["dq"][:20] = 0.0
     entries["state"][100:110] = CommandState.FAULT
     for first in range(0, len(entries), 10):
         judge.add(entries[first : first + 10])

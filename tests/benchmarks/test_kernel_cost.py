@@ -14,7 +14,7 @@ from benchmarks.setpoints import robot
 
 def test_each_tick_of_each_run_has_a_cost(tmp_path: Path) -> None:
     _, limits, home_rad = robot()
-    limits = replace(limits, step_max_rad=(1e3,) * home_rad.size)
+    limits = replace(limits, step_max=(1e3,) * home_rad.size)
     program = compile_program(tmp_path)
     for rows in streams(limits, home_rad, 200, 1).values():
         costs_us = measure(program, limits, home_rad, rows, 2, 0)

@@ -12,7 +12,7 @@ from benchmarks.setpoints import ADVERSARIAL, robot, smooth, without_geometry
 from benchmarks.violations import violations
 
 _, SHIPPED, HOME = robot()
-LIMITS = replace(SHIPPED, step_max_rad=(1e3,) * HOME.size)
+LIMITS = replace(SHIPPED, step_max=(1e3,) * HOME.size)
 LIMIT_NAMES = ("position", "velocity", "acceleration", "jerk", "clearance")
 TICKS = 600
 
@@ -31,7 +31,7 @@ def test_rest_breaks_no_limit() -> None:
 )
 def test_a_speed_is_held_against_its_limit(share: float, broken: set[str]) -> None:
     rates = np.zeros(HOME.size)
-    rates[3] = share * LIMITS.dq_max_rad_s[3] * 1e-3
+    rates[3] = share * LIMITS.dq_max[3] * 1e-3
     # Gathers speed for so long that neither acceleration nor jerk comes near its limit.
     parts = np.minimum(np.arange(1, 2000) / 1500.0, 1.0) ** 2
     commands = HOME + np.cumsum(parts[:, None] * rates, axis=0)
@@ -42,14 +42,14 @@ def test_a_jump_is_counted_with_the_factor_of_the_worst_joint() -> None:
     commands = np.repeat(HOME[None], 10, axis=0)
     commands[4:, 2] += 0.01
     found = violations(LIMITS, HOME, commands)
-    assert found["velocity"] == {"ticks": 1, "worst_times": pytest.approx(10.0 / LIMITS.dq_max_rad_s[2])}
+    assert found["velocity"] == {"ticks": 1, "worst_times": pytest.approx(10.0 / LIMITS.dq_max[2])}
     assert found["acceleration"]["ticks"] == 2
     assert found["jerk"]["ticks"] == 3
 
 
 def test_a_place_outside_the_range_is_counted() -> None:
     commands = np.repeat(HOME[None], 10, axis=0)
-    commands[5, 0] = LIMITS.q_max_rad[0] + 0.25
+    commands[5, 0] = LIMITS.q_max[0] + 0.25
     assert violations(LIMITS, HOME, commands)["position"] == {"ticks": 1, "worst_rad": pytest.approx(0.25)}
 
 

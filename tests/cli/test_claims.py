@@ -175,11 +175,11 @@ def test_the_longest_stop_is_as_long_as_the_sheet_says(velocity: float, accelera
     wide = (100.0,)
     config = make_config(
         1,
-        q_min_rad=(-100.0,),
-        q_max_rad=wide,
-        dq_max_rad_s=(velocity,),
-        ddq_max_rad_s2=(acceleration,),
-        dddq_max_rad_s3=(jerk,),
+        q_min=(-100.0,),
+        q_max=wide,
+        dq_max=(velocity,),
+        ddq_max=(acceleration,),
+        dddq_max=(jerk,),
     )
     longest = 0
     # Stops that start while the joint still speeds up, and at full speed.
@@ -189,7 +189,7 @@ def test_the_longest_stop_is_as_long_as_the_sheet_says(velocity: float, accelera
         for _ in range(ticks):
             robot.step([50.0])
         count = 0
-        while any(robot.step().dq_rad_s):
+        while any(robot.step().dq):
             count += 1
         assert robot.kernel.state is State.HOLDING
         longest = max(longest, count)

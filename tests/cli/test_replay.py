@@ -77,11 +77,11 @@ def test_the_summary_says_what_happened(recording: Recording, file: Path, replay
 
 def test_a_flipped_bit_fails_and_is_named(recording: Recording, tmp_path: Path, replay: Any) -> None:
     def flip(records: Any) -> None:
-        records["verdict"]["dq_rad_s"][200].view("u1")[0] ^= 1
+        records["verdict"]["dq"][200].view("u1")[0] ^= 1
 
     code, out = replay(write(altered(recording, flip), tmp_path / "flipped.bin"))
     assert code == 1
-    assert "record 201: verdict differs in dq_rad_s" in out
+    assert "record 201: verdict differs in dq" in out
     assert "599 of 600 ticks identical" in out
 
 
@@ -162,7 +162,7 @@ def test_csv_has_a_row_a_tick(recording: Recording, file: Path, tmp_path: Path, 
     for index in (0, 300, STOPPED_AT, 599):
         row, tick = rows[index], ticks[index]
         assert int(row["tick_ns"]) == (index + 1) * TICK_NS
-        assert float(row[f"command_rad.{JOINTS[1]}"]) == tick["verdict"]["q_rad"][1]
+        assert float(row[f"command_rad.{JOINTS[1]}"]) == tick["verdict"]["q"][1]
         assert float(row["stop_margin_rad"]) == tick["verdict"]["stop_margin_rad"]
     assert rows[0][f"setpoint_rad.{JOINTS[0]}"] == ""
     assert rows[STOPPED_AT]["state"] == "stopping"
@@ -193,8 +193,8 @@ def test_a_plot_names_what_it_shows(file: Path, tmp_path: Path, replay: Any) -> 
 
 def test_numbers_without_bounds_can_be_drawn(recording: Recording, tmp_path: Path, replay: Any) -> None:
     def spoil(records: Any) -> None:
-        records["feedback"]["q_rad"][250:260] = [[np.nan], [np.inf], [-np.inf], [1e308], [-1e308]] * 2
-        records["setpoint"]["q_rad"][260:262] = [[np.nan], [1e308]]
+        records["feedback"]["q"][250:260] = [[np.nan], [np.inf], [-np.inf], [1e308], [-1e308]] * 2
+        records["setpoint"]["q"][260:262] = [[np.nan], [1e308]]
 
     path = write(altered(recording, spoil), tmp_path / "spoilt.bin")
     code, out = replay(path, "--plot", tmp_path / "spoilt.png")

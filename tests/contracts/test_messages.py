@@ -17,11 +17,11 @@ from edge_runtime.contracts.errors import DecodeError, EdgeError, OtaRefusal, Re
 from edge_runtime.contracts.golden import ProofVerdict
 from edge_runtime.contracts.messages import (
     MAX_ANSWERS,
+    MAX_AXES,
     MAX_CAMERAS,
     MAX_DETAIL_CHARS,
     MAX_HORIZON,
     MAX_INSTRUCTION_CHARS,
-    MAX_JOINTS,
     MAX_PATH_CHARS,
     ActionChunk,
     Answer,
@@ -375,7 +375,7 @@ def _refused(number: int) -> UpdateAnswer:
 
 
 def test_the_largest_that_is_allowed_fits_its_topic() -> None:
-    number, row, text = 2**63 - 1, (-0.1,) * MAX_JOINTS, "🦾" * MAX_INSTRUCTION_CHARS
+    number, row, text = 2**63 - 1, (-0.1,) * MAX_AXES, "🦾" * MAX_INSTRUCTION_CHARS
     largest = {
         OPERATOR: {"id": number, "stamp_ns": number, "kind": OperatorKind.INSTRUCT, "instruction": text},
         ACTION_CHUNK: {"position_rad": (row,) * MAX_HORIZON, "gripper_opening_m": (-0.1,) * MAX_HORIZON},

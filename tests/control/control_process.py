@@ -25,13 +25,13 @@ def make_config(**changes: object) -> KernelConfig:
     n = len(JOINTS)
     fields: dict[str, object] = {
         "joint_names": JOINTS,
-        "q_min_rad": (-2.5,) * n,
-        "q_max_rad": (2.5,) * n,
-        "dq_max_rad_s": (2.0,) * n,
-        "ddq_max_rad_s2": (10.0,) * n,
-        "dddq_max_rad_s3": (5000.0,) * n,
-        "tracking_max_rad": (1.0,) * n,
-        "step_max_rad": (5.0,) * n,
+        "q_min": (-2.5,) * n,
+        "q_max": (2.5,) * n,
+        "dq_max": (2.0,) * n,
+        "ddq_max": (10.0,) * n,
+        "dddq_max": (5000.0,) * n,
+        "tracking_max": (1.0,) * n,
+        "step_max": (5.0,) * n,
         "gripper_min_m": 0.0,
         "gripper_max_m": 0.08,
         "gripper_rate_m_s": 0.2,
@@ -64,7 +64,7 @@ def wave(seq: int, start_ns: int, seconds: float, amplitude_rad: float = 0.3) ->
         chunk_seq=seq * 10,
         observation_ns=start_ns,
         t_ns=start_ns + k * 50_000_000,
-        q_rad=np.outer(swing, np.ones(len(JOINTS))),
+        q=np.outer(swing, np.ones(len(JOINTS))),
         gripper_m=np.full(k.size, 0.04),
     )
 

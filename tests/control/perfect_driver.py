@@ -27,22 +27,22 @@ class PerfectRobot:
 
     def __init__(self, port: DriverPort) -> None:
         self.port = port
-        self.q_rad = np.zeros(len(JOINTS))
-        self.dq_rad_s = np.zeros(len(JOINTS))
+        self.q = np.zeros(len(JOINTS))
+        self.dq = np.zeros(len(JOINTS))
         self.gripper_m = 0.0
         self.zero = np.zeros(len(JOINTS))
 
     def measure(self, stamp_ns: int) -> None:
         """Publish where the robot is."""
-        self.port.write_feedback(stamp_ns, self.q_rad, self.dq_rad_s, self.zero, self.gripper_m)
+        self.port.write_feedback(stamp_ns, self.q, self.dq, self.zero, self.gripper_m)
 
     def obey(self, command: Command | None, now_ns: int) -> None:
         """Be where a fresh command says, or stay."""
         watchdog_ns = self.port.watchdog_ns
         if command is not None and command.state.follows and now_ns - command.stamp_ns <= watchdog_ns:
-            self.q_rad, self.dq_rad_s, self.gripper_m = command.q_rad, command.dq_rad_s, command.gripper_m
+            self.q, self.dq, self.gripper_m = command.q, command.dq, command.gripper_m
         else:
-            self.dq_rad_s = self.zero
+            self.dq = self.zero
 
 
 class DriverProcess:
@@ -96,7 +96,7 @@ class LockstepPlant(threading.Thread):
             self.port.advance_clock(now_ns)
             command = self.port.wait_command(now_ns, timeout_s=10.0)
             robot.obey(command, now_ns)
-            self.path.append(robot.q_rad.tobytes() + bytes([command.state]))
+            self.path.append(robot.q.tobytes() + bytes([command.state]))
             if self.observe_every and k % self.observe_every == 0:
                 self.port.wait_observation_ack(now_ns, timeout_s=10.0)
         self.elapsed_s = time.monotonic() - start_s

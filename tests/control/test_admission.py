@@ -50,7 +50,7 @@ def ramp(seq: int, start_ns: int, height_rad: float, rise_s: float, *, seconds: 
         chunk_seq=seq,
         observation_ns=start_ns,
         t_ns=start_ns + np.round(t_s * 1e9).astype(np.int64),
-        q_rad=np.outer(height, np.ones(N)),
+        q=np.outer(height, np.ones(N)),
         gripper_m=np.full(t_s.size, 0.0),
     )
 
@@ -58,7 +58,7 @@ def ramp(seq: int, start_ns: int, height_rad: float, rise_s: float, *, seconds: 
 def jump(seq: int, start_ns: int, height_rad: float) -> Plan:
     """Stands still for 200 ms, then wants to be elsewhere at once."""
     plan = ramp(seq, start_ns, 0.0, 1.0)
-    return replace(plan, q_rad=np.where((plan.t_ns > start_ns + 200 * MS)[:, None], height_rad, plan.q_rad))
+    return replace(plan, q=np.where((plan.t_ns > start_ns + 200 * MS)[:, None], height_rad, plan.q))
 
 
 def followed(stepped: SteppedLoop, ticks: int) -> NDArray[np.float64]:
@@ -66,7 +66,7 @@ def followed(stepped: SteppedLoop, ticks: int) -> NDArray[np.float64]:
     stepped.tick(ticks)
     reports = stepped.loop.drain_reports()
     assert len(reports) == ticks
-    return np.array(reports["q_command_rad"][:, :N])
+    return np.array(reports["q_command"][:, :N])
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def _arm_in_a_box() -> tuple[KernelConfig, Any, int]:
     kernel = Kernel(limits)
 
     def measurement(now_ns: int) -> Measurement:
-        return Measurement(stamp_ns=now_ns, seq=now_ns // MS, q_rad=HOME_RAD, dq_rad_s=(0.0,) * 7)
+        return Measurement(stamp_ns=now_ns, seq=now_ns // MS, q=HOME_RAD, dq=(0.0,) * 7)
 
     kernel.step(measurement(MS), None, MS)
     assert kernel.request(Request.ARM, measurement(MS), MS) is Result.DONE
@@ -250,7 +250,7 @@ def test_a_plan_through_the_table_is_refused(target_rad: float, refusal: Refusal
         chunk_seq=1,
         observation_ns=tick_ns,
         t_ns=tick_ns + np.arange(41, dtype=np.int64) * 50 * MS,
-        q_rad=np.array(HOME_RAD) + reach,
+        q=np.array(HOME_RAD) + reach,
         gripper_m=np.zeros(41),
     )
     admission = Admission(limits, deviation_max_rad=10.0, blocked_max=0.2)

@@ -61,7 +61,7 @@ class Bench:
         """From where the arm is to `goal_rad` in 0.8 s; from action `jump_after` on, it is 1 rad further at once."""
         self.chunks += 1
         progress = np.arange(1, 17) / 16.0
-        now_rad = float(self.stepped.robot.q_rad[0])
+        now_rad = float(self.stepped.robot.q[0])
         line = now_rad + (goal_rad - now_rad) * progress**3 * (10.0 - 15.0 * progress + 6.0 * progress**2)
         line[jump_after:] += 1.0
         return msgspec.structs.replace(
@@ -74,7 +74,7 @@ class Bench:
 
     def offer(self, chunk: ActionChunk, *, latency_ns: int = 0) -> Taken | Declined:
         now_ns = self.stepped.now_ns
-        rest = Posture(self.stepped.robot.q_rad, 0.0)
+        rest = Posture(self.stepped.robot.q, 0.0)
         active_from_ns = chunk.exposure_ns + latency_ns if latency_ns else 0
         return self.pipeline.take(chunk, now_ns, rest, active_from_ns)
 
@@ -105,7 +105,7 @@ def test_a_good_chunk_moves_the_arm_to_its_goal(bench: Bench, latency_ns: int) -
     assert outcome.prediction.interventions == 0
     assert bench.plans(300) == ([0, 2] if latency_ns else [2])
     bench.stepped.tick(600)
-    np.testing.assert_allclose(bench.stepped.robot.q_rad, 0.3, atol=1e-4)
+    np.testing.assert_allclose(bench.stepped.robot.q, 0.3, atol=1e-4)
 
 
 def test_a_chunk_is_rehearsed_from_where_the_arm_really_is(bench: Bench) -> None:
@@ -127,19 +127,19 @@ def test_a_chunk_that_ends_in_a_jump_never_gets_there(bench: Bench) -> None:
     assert outcome.prediction.interventions > 0
     assert before is not None
     assert bench.buffer.plan is not None
-    np.testing.assert_array_equal(bench.buffer.plan.q_rad, before.q_rad)
+    np.testing.assert_array_equal(bench.buffer.plan.q, before.q)
     # Number 3 would have been its beginning, number 4 the whole: what is followed again is the plan before it.
     assert bench.plans(600) == [4, 0]
-    np.testing.assert_allclose(bench.stepped.robot.q_rad, 0.3, atol=1e-4)
+    np.testing.assert_allclose(bench.stepped.robot.q, 0.3, atol=1e-4)
     assert bench.refusal(bench.chunk(0.4)) is None
     bench.stepped.tick(900)
-    np.testing.assert_allclose(bench.stepped.robot.q_rad, 0.4, atol=1e-4)
+    np.testing.assert_allclose(bench.stepped.robot.q, 0.4, atol=1e-4)
 
 
 def test_without_a_motion_under_way_only_the_good_beginning_of_a_bad_chunk_is_played(bench: Bench) -> None:
     assert bench.refusal(bench.chunk(0.3, jump_after=10)) is Refusal.PREDICTED_DEVIATION
     assert bench.plans(900) == [1, 0]
-    assert float(np.abs(bench.stepped.robot.q_rad).max()) < 0.1
+    assert float(np.abs(bench.stepped.robot.q).max()) < 0.1
     assert bench.stepped.loop.counters().state is State.HOLDING
 
 
@@ -147,7 +147,7 @@ def test_a_chunk_that_jumps_at_once_is_not_begun(bench: Bench) -> None:
     bench.stepped.tick(50)
     assert bench.refusal(bench.chunk(0.3, jump_after=0)) is Refusal.PREDICTED_DEVIATION
     assert bench.plans(300) == [0]
-    assert not bench.stepped.robot.q_rad.any()
+    assert not bench.stepped.robot.q.any()
 
 
 def test_an_unsure_policy_is_not_followed_until_it_has_recovered(bench: Bench) -> None:
@@ -168,7 +168,7 @@ def test_a_policy_that_is_not_quite_sure_moves_the_arm_slowly(bench: Bench) -> N
     assert outcome.offer.plan.speed_scale == SETTINGS.slow_speed_scale
     bench.stepped.loop.drain_reports()
     bench.stepped.tick(800)
-    fastest_rad_s = np.abs(bench.stepped.loop.drain_reports()["dq_command_rad_s"]).max()
+    fastest_rad_s = np.abs(bench.stepped.loop.drain_reports()["dq_command"]).max()
     assert fastest_rad_s <= SETTINGS.slow_speed_scale * 2.0 * (1.0 + 1e-9)
 
 
@@ -180,12 +180,12 @@ def test_a_policy_unsure_for_too_long_loses_its_power_and_gets_it_back_from_a_pe
     bench.stepped.tick(300)
     assert bench.pipeline.gate is GateState.ESCALATED
     assert bench.stepped.loop.counters().state is State.READY
-    rest_rad = bench.stepped.robot.q_rad.copy()
+    rest_rad = bench.stepped.robot.q.copy()
     for _ in range(10):
         bench.offer(bench.chunk(0.5, confidence=1.0))
         bench.stepped.tick(100)
     assert bench.stepped.loop.counters().state is State.READY
-    np.testing.assert_array_equal(bench.stepped.robot.q_rad, rest_rad)
+    np.testing.assert_array_equal(bench.stepped.robot.q, rest_rad)
     # An answer alone moves nothing either: power is another question.
     bench.pipeline.answer()
     bench.offer(bench.chunk(0.5, confidence=1.0))
@@ -196,7 +196,7 @@ def test_a_policy_unsure_for_too_long_loses_its_power_and_gets_it_back_from_a_pe
     bench.stepped.tick()
     assert bench.refusal(bench.chunk(0.3, confidence=1.0)) is None
     bench.stepped.tick(900)
-    np.testing.assert_allclose(bench.stepped.robot.q_rad, 0.3, atol=1e-4)
+    np.testing.assert_allclose(bench.stepped.robot.q, 0.3, atol=1e-4)
 
 
 def test_what_an_arm_without_power_is_shown_moves_neither_it_nor_the_gate() -> None:
@@ -208,21 +208,21 @@ def test_what_an_arm_without_power_is_shown_moves_neither_it_nor_the_gate() -> N
             stepped.tick(100)
         assert bench.pipeline.gate is GateState.SURE
         assert stepped.loop.counters().state is State.READY
-        assert not stepped.robot.q_rad.any()
+        assert not stepped.robot.q.any()
 
 
 def test_what_is_dropped_lets_the_arm_come_to_rest_at_once_and_hold(bench: Bench) -> None:
     bench.offer(bench.chunk(1.0))
     bench.stepped.tick(300)
     assert bench.stepped.loop.counters().state is State.ACTIVE
-    moved_rad = float(bench.stepped.robot.q_rad[0])
+    moved_rad = float(bench.stepped.robot.q[0])
     bench.pipeline.drop(bench.stepped.now_ns)
     bench.stepped.tick(300)
     assert bench.stepped.loop.counters().state is State.HOLDING
-    held_rad = float(bench.stepped.robot.q_rad[0])
+    held_rad = float(bench.stepped.robot.q[0])
     assert moved_rad < held_rad < 0.7
     bench.stepped.tick(300)
-    assert float(bench.stepped.robot.q_rad[0]) == held_rad
+    assert float(bench.stepped.robot.q[0]) == held_rad
     assert isinstance(bench.offer(bench.chunk(0.5)), Taken), "and another chunk moves it again"
     bench.stepped.tick(1)
     assert bench.stepped.loop.counters().state is State.ACTIVE

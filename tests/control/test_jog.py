@@ -125,15 +125,15 @@ def test_a_person_jogs_and_no_program_does(held: Held) -> None:
     assert authority(held) is Authority.NONE
     assert jogger.begin() == "done"
     assert authority(held) is Authority.JOG
-    before_rad = held.stepped.robot.q_rad.copy()
+    before_rad = held.stepped.robot.q.copy()
     held.stepped.tick(50)
-    assert (held.stepped.robot.q_rad == before_rad).all(), "beginning moves nothing"
+    assert (held.stepped.robot.q == before_rad).all(), "beginning moves nothing"
     for _ in range(20):
         jogger.say(SPEED)
-    moved_rad = held.stepped.robot.q_rad - before_rad
+    moved_rad = held.stepped.robot.q - before_rad
     assert held.state() is State.ACTIVE
     assert moved_rad[0] == pytest.approx(0.2 * 0.6, rel=0.1)
-    assert held.stepped.robot.dq_rad_s[0] == pytest.approx(0.2, rel=1e-3)
+    assert held.stepped.robot.dq[0] == pytest.approx(0.2, rel=1e-3)
     assert (moved_rad[1:] == 0.0).all()
 
 
@@ -144,10 +144,10 @@ def test_who_is_not_heard_any_more_moves_nothing_after_her_last_command_was_vali
         jogger.say(SPEED)
     # Nothing of Python has a part in it: the loop alone ticks on.
     held.stepped.tick(VALID_NS // 1_000_000 - 30)
-    assert held.stepped.robot.dq_rad_s[0] > 0.0
+    assert held.stepped.robot.dq[0] > 0.0
     longest_stop_ms = round(1e3 * (0.2 / 10.0 + 2.0 * 10.0 / 5000.0)) + 2
     held.stepped.tick(longest_stop_ms)
-    assert (held.stepped.robot.dq_rad_s == 0.0).all()
+    assert (held.stepped.robot.dq == 0.0).all()
     assert held.state() is State.HOLDING
 
 
@@ -199,10 +199,10 @@ def test_what_is_held_is_taken_over_at_rest_and_by_one_at_a_time(held: Held) -> 
     assert second.begin() == "refused_moving"
     held.stepped.tick(400)
     assert second.begin() == "done"
-    before_rad = held.stepped.robot.q_rad.copy()
+    before_rad = held.stepped.robot.q.copy()
     first.say(SPEED)
     assert refused(held) == {"jog.other_session": 1}
-    assert (held.stepped.robot.q_rad == before_rad).all()
+    assert (held.stepped.robot.q == before_rad).all()
     second.say(SPEED)
     assert held.state() is State.ACTIVE
 
@@ -239,7 +239,7 @@ def test_who_is_silent_for_long_finds_the_robot_disarmed_where_it_was(
     for _ in range(10):
         jogger.say(SPEED)
     bench.stepped.tick(400)
-    rest_rad = bench.stepped.robot.q_rad.copy()
+    rest_rad = bench.stepped.robot.q.copy()
     states = set()
     for _ in range(3 * HOLD_NS // 50_000_000):
         bench.stepped.tick(50)
@@ -247,7 +247,7 @@ def test_who_is_silent_for_long_finds_the_robot_disarmed_where_it_was(
         states.add(bench.state())
     assert State.RETRACTING not in states
     assert bench.state() is State.READY
-    assert (bench.stepped.robot.q_rad == rest_rad).all()
+    assert (bench.stepped.robot.q == rest_rad).all()
     assert authority(bench) is Authority.NONE
 
 
@@ -289,14 +289,14 @@ def test_the_kernel_looks_at_each_tick_and_keeps_the_limits(held: Held) -> None:
     highest_rad_s = 0.0
     for _ in range(200):
         jogger.say(fastest)
-        highest_rad_s = max(highest_rad_s, *abs(held.stepped.robot.dq_rad_s))
-    assert held.stepped.robot.q_rad[:2] == pytest.approx([2.5, -2.5], abs=1e-3), "as far as the range goes"
-    assert (abs(held.stepped.robot.q_rad) <= 2.5).all()
+        highest_rad_s = max(highest_rad_s, *abs(held.stepped.robot.dq))
+    assert held.stepped.robot.q[:2] == pytest.approx([2.5, -2.5], abs=1e-3), "as far as the range goes"
+    assert (abs(held.stepped.robot.q) <= 2.5).all()
     assert highest_rad_s <= 0.5 + 1e-9
     assert "limit_position" in held.supervisor.report().reasons
     for _ in range(20):
         jogger.say(AxisSpeeds(speeds={"a": -0.5}))
-    assert held.stepped.robot.q_rad[0] < 2.4, "and away from there at once"
+    assert held.stepped.robot.q[0] < 2.4, "and away from there at once"
 
 
 def test_a_target_is_gone_to_and_held(held: Held) -> None:
@@ -304,7 +304,7 @@ def test_a_target_is_gone_to_and_held(held: Held) -> None:
     assert jogger.begin() == "done"
     for _ in range(60):
         jogger.say(AxisTargets(targets={"c": -0.1, "gripper": 0.01}, speed_scale=0.1))
-    assert held.stepped.robot.q_rad == pytest.approx([0.0, 0.0, -0.1], abs=1e-9)
+    assert held.stepped.robot.q == pytest.approx([0.0, 0.0, -0.1], abs=1e-9)
     assert held.stepped.robot.gripper_m == pytest.approx(0.01, abs=1e-9)
     status = held.supervisor.jog_status()
     assert [axis.commanded for axis in status.axes] == pytest.approx([0.0, 0.0, -0.1, 0.01])
@@ -362,7 +362,7 @@ def test_a_request_from_before_this_control_is_not_carried_out(held: Held) -> No
 def test_who_says_what_is_over_when_it_arrives_finds_the_robot_disarmed_where_it_was(with_policy: Bench) -> None:
     bench, jogger = with_policy, Jogger(with_policy)
     assert jogger.begin() == "done"
-    rest_rad = bench.stepped.robot.q_rad.copy()
+    rest_rad = bench.stepped.robot.q.copy()
     states = set()
     for _ in range(2 * HOLD_NS // 30_000_000):
         jogger.say(SPEED, valid_ns=5_000_000)
@@ -370,4 +370,4 @@ def test_who_says_what_is_over_when_it_arrives_finds_the_robot_disarmed_where_it
         states.add(bench.state())
     assert State.RETRACTING not in states
     assert bench.state() is State.READY
-    assert (bench.stepped.robot.q_rad == rest_rad).all()
+    assert (bench.stepped.robot.q == rest_rad).all()

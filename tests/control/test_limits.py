@@ -94,13 +94,13 @@ def test_the_shipped_limits_arrive_in_joint_order_with_their_digest() -> None:
     kernel = native(config)
     assert kernel.joint_names == config.embodiment.joint_names
     for i, limits in enumerate(config.safety.joints.values()):
-        assert kernel.q_min_rad[i] == limits.position_min_rad
-        assert kernel.q_max_rad[i] == limits.position_max_rad
-        assert kernel.dq_max_rad_s[i] == limits.velocity_max_rad_s
-        assert kernel.ddq_max_rad_s2[i] == limits.acceleration_max_rad_s2
-        assert kernel.dddq_max_rad_s3[i] == limits.jerk_max_rad_s3
-        assert kernel.tau_max_nm[i] == limits.torque_max_nm
-        assert kernel.step_max_rad[i] == limits.setpoint_step_max_rad
+        assert kernel.q_min[i] == limits.position_min_rad
+        assert kernel.q_max[i] == limits.position_max_rad
+        assert kernel.dq_max[i] == limits.velocity_max_rad_s
+        assert kernel.ddq_max[i] == limits.acceleration_max_rad_s2
+        assert kernel.dddq_max[i] == limits.jerk_max_rad_s3
+        assert kernel.tau_max[i] == limits.torque_max_nm
+        assert kernel.step_max[i] == limits.setpoint_step_max_rad
     assert kernel.digest.hex() == config.safety.digest
     assert kernel.hold_timeout_ns == round(config.safety.fallback.hold_timeout_s * 1e9)
     assert kernel.play_max_ns == round(config.safety.fallback.play_max_s * 1e9)

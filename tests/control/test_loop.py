@@ -66,21 +66,21 @@ def test_a_plan_plays_out_then_holds_then_a_new_one_resumes(port: DriverPort, lo
     holding = reports["reasons"][~active] & ~np.uint64(Reason.FEEDBACK_TORN)
     assert (holding == Reason.SETPOINT_NONE).all()
     # All the way, seam and stops included, the motion keeps to the limits.
-    v = reports["dq_command_rad_s"][:, :3]
+    v = reports["dq_command"][:, :3]
     assert np.abs(v).max() > 0.2
     assert np.abs(np.diff(v, axis=0)).max() <= 10.0 * 1e-3 * (1 + 1e-9)
     assert (v[-1] == 0.0).all()
 
 
 def test_the_end_of_the_loop_waits_for_a_long_stop(port: DriverPort) -> None:
-    slow = make_config(dq_max_rad_s=(0.5,) * 3, ddq_max_rad_s2=(0.2,) * 3)
+    slow = make_config(dq_max=(0.5,) * 3, ddq_max=(0.2,) * 3)
     with ControlLoop(port, slow) as loop:
         wait_for(loop, State.READY)
         assert loop.arm() is Result.DONE
         ramp = wave(1, port.now_ns(), 4.0)
-        assert loop.set_plan(replace(ramp, q_rad=np.linspace([0.0] * 3, [3.0] * 3, len(ramp.t_ns)))) is PlanResult.OK
+        assert loop.set_plan(replace(ramp, q=np.linspace([0.0] * 3, [3.0] * 3, len(ramp.t_ns)))) is PlanResult.OK
         time.sleep(2.6)
-        speed_rad_s = loop.drain_reports()["dq_command_rad_s"][-1, 0]
+        speed_rad_s = loop.drain_reports()["dq_command"][-1, 0]
         assert speed_rad_s > 0.42
         assert loop.stop(), "at rest, more than two seconds later"
 
@@ -90,11 +90,11 @@ def test_refusals_of_plans(port: DriverPort, loop: ControlLoop) -> None:
     assert loop.set_plan(good) is PlanResult.OK
     assert loop.set_plan(good) is PlanResult.REFUSED_SEQUENCE
     assert loop.set_plan(replace(good, seq=6, t_ns=good.t_ns[::-1].copy())) is PlanResult.REFUSED_TIMES
-    assert loop.set_plan(replace(good, seq=6, q_rad=good.q_rad[:, :2])) is PlanResult.REFUSED_JOINTS
-    assert loop.set_plan(replace(good, seq=6, q_rad=good.q_rad * np.nan)) is PlanResult.REFUSED_NOT_FINITE
+    assert loop.set_plan(replace(good, seq=6, q=good.q[:, :2])) is PlanResult.REFUSED_JOINTS
+    assert loop.set_plan(replace(good, seq=6, q=good.q * np.nan)) is PlanResult.REFUSED_NOT_FINITE
     for scale in (0.0, -0.5, 1.5, np.nan):
         assert loop.set_plan(replace(good, seq=6, speed_scale=scale)) is PlanResult.REFUSED_SPEED_SCALE
-    empty = replace(good, seq=6, t_ns=good.t_ns[:0], q_rad=good.q_rad[:0], gripper_m=good.gripper_m[:0])
+    empty = replace(good, seq=6, t_ns=good.t_ns[:0], q=good.q[:0], gripper_m=good.gripper_m[:0])
     assert loop.set_plan(empty) is PlanResult.REFUSED_KNOTS
     with pytest.raises(ValueError, match="do not fit"):
         loop.set_plan(replace(good, seq=6, gripper_m=good.gripper_m[:3]))
@@ -107,7 +107,7 @@ def test_refusals_of_plans(port: DriverPort, loop: ControlLoop) -> None:
 def test_no_plan_is_torn_by_a_frantic_writer(port: DriverPort) -> None:
     """Plans whose every number says which plan it is, replaced as fast as Python can, with limits that let the command
     jump there: each tick shows one whole plan."""
-    fast = {"dq_max_rad_s": (1e3,) * 3, "ddq_max_rad_s2": (1e5,) * 3, "dddq_max_rad_s3": (1e8,) * 3}
+    fast = {"dq_max": (1e3,) * 3, "ddq_max": (1e5,) * 3, "dddq_max": (1e8,) * 3}
     config = make_config(**fast, gripper_rate_m_s=100.0)
     with ControlLoop(port, config) as loop:
         wait_for(loop, State.READY)
@@ -118,13 +118,13 @@ def test_no_plan_is_torn_by_a_frantic_writer(port: DriverPort) -> None:
             seq += 1
             plan = wave(seq, port.now_ns(), 5.0)
             value = (seq % 100) * 1e-4
-            loop.set_plan(replace(plan, q_rad=np.full_like(plan.q_rad, value), gripper_m=np.full(101, value)))
+            loop.set_plan(replace(plan, q=np.full_like(plan.q, value), gripper_m=np.full(101, value)))
         reports = loop.drain_reports()
         assert loop.counters().plans_refused == 0, "one that is put in while the mailbox is read is not counted twice"
     active = reports[(reports["plan_seq"] > 0) & (reports["state"] == State.ACTIVE)]
     assert len(set(active["plan_seq"])) > 100
     value = (active["plan_seq"] % 100) * 1e-4
-    assert np.abs(active["q_command_rad"][:, :3] - value[:, None]).max() < 1e-12
+    assert np.abs(active["q_command"][:, :3] - value[:, None]).max() < 1e-12
     assert np.abs(active["gripper_command_m"] - value).max() < 1e-12
     assert (active["chunk_seq"] == active["plan_seq"] * 10).all()
 
@@ -135,7 +135,7 @@ def test_stopping_decelerates_and_leaves_silence(port: DriverPort, loop: Control
     time.sleep(0.7)
     assert loop.stop()
     reports = loop.drain_reports()
-    v = reports["dq_command_rad_s"][:, 0]
+    v = reports["dq_command"][:, 0]
     assert abs(v).max() > 0.5
     assert v[-1] == 0.0
     assert np.abs(np.diff(v)).max() <= 0.01 * (1 + 1e-9)

@@ -15,13 +15,13 @@ from edge_runtime.control.plan import Plan, evaluate_plan
 MS = 1_000_000
 
 
-def make_plan(t_ns: list[int], q_rad: list[float]) -> Plan:
+def make_plan(t_ns: list[int], q: list[float]) -> Plan:
     return Plan(
         seq=1,
         chunk_seq=1,
         observation_ns=0,
         t_ns=np.array(t_ns, dtype=np.int64),
-        q_rad=np.array(q_rad, dtype=np.float64).reshape(-1, 1),
+        q=np.array(q, dtype=np.float64).reshape(-1, 1),
         gripper_m=np.linspace(0.0, 0.08, len(t_ns)),
     )
 
@@ -37,10 +37,10 @@ gaps = st.lists(st.integers(5 * MS, 200 * MS), min_size=1, max_size=20)
 @given(gaps=gaps, data=st.data())
 def test_it_passes_through_every_knot(gaps: list[int], data: st.DataObject) -> None:
     t_ns = [10**9, *(10**9 + np.cumsum(gaps)).tolist()]
-    q_rad = data.draw(st.lists(st.floats(-3, 3), min_size=len(t_ns), max_size=len(t_ns)))
-    plan = make_plan(t_ns, q_rad)
+    q = data.draw(st.lists(st.floats(-3, 3), min_size=len(t_ns), max_size=len(t_ns)))
+    plan = make_plan(t_ns, q)
     values = curve(plan, plan.t_ns)
-    assert values[:, 0] == pytest.approx(q_rad, abs=1e-15)
+    assert values[:, 0] == pytest.approx(q, abs=1e-15)
     assert values[:, 1] == pytest.approx(plan.gripper_m, abs=1e-15)
 
 
@@ -85,7 +85,7 @@ def test_one_knot_is_a_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("t_ns", "q_rad"),
+    ("t_ns", "q"),
     [
         ([0, 0], [0.0, 0.0]),
         ([1, 0], [0.0, 0.0]),
@@ -95,6 +95,6 @@ def test_one_knot_is_a_plan() -> None:
         ([0, 1], [math.inf, 0.0]),
     ],
 )
-def test_hostile_plans_are_refused(t_ns: list[int], q_rad: list[float]) -> None:
+def test_hostile_plans_are_refused(t_ns: list[int], q: list[float]) -> None:
     with pytest.raises(ValueError, match="refuse"):
-        curve(make_plan(t_ns, q_rad), np.array([0]))
+        curve(make_plan(t_ns, q), np.array([0]))

@@ -34,7 +34,7 @@ def test_tighter_at_any_time_looser_only_without_power() -> None:
         loop.set_plan(wave(1, stepped.now_ns, 4.0, amplitude_rad=2.0))
         stepped.tick(1000)
         reports = loop.drain_reports()
-        assert np.abs(reports["dq_command_rad_s"]).max() == pytest.approx(1.0)
+        assert np.abs(reports["dq_command"]).max() == pytest.approx(1.0)
         assert (reports["reasons"] & np.uint64(Reason.LIMIT_SPEED_SCALE)).any()
         assert loop.disarm() is Result.DONE
         stepped.tick(1000)
@@ -54,15 +54,15 @@ def test_a_snapshot_is_the_state_after_the_last_tick() -> None:
         snapshot = stepped.loop.snapshot()
         last = stepped.loop.drain_reports()[-1]
         assert snapshot.last_now_ns == stepped.now_ns
-        assert list(snapshot.q_rad) == last["q_command_rad"].tolist()
-        assert list(snapshot.dq_rad_s) == last["dq_command_rad_s"].tolist()
-        assert list(snapshot.ddq_rad_s2) == last["ddq_command_rad_s2"].tolist()
+        assert list(snapshot.q) == last["q_command"].tolist()
+        assert list(snapshot.dq) == last["dq_command"].tolist()
+        assert list(snapshot.ddq) == last["ddq_command"].tolist()
 
 
 @pytest.mark.parametrize(
     ("flag", "limits", "reason"),
     [
-        (FeedbackFlag.HAS_TORQUE, {"tau_max_nm": (5.0,) * 3, "debounce_ticks": 3}, Reason.TORQUE),
+        (FeedbackFlag.HAS_TORQUE, {"tau_max": (5.0,) * 3, "debounce_ticks": 3}, Reason.TORQUE),
         (FeedbackFlag.HAS_WRENCH, {"force_max_n": 20.0, "debounce_ticks": 3}, Reason.FORCE),
     ],
 )
@@ -74,8 +74,8 @@ def test_measured_torque_and_force_reach_the_kernel(
         for flags in (FeedbackFlag(0), flag):
             for _ in range(5):
                 robot, stamp_ns = stepped.robot, stepped.now_ns + 1_000_000
-                tau_nm, wrench = [0.0, -6.0, 0.0], [30.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-                stepped.plant.write_feedback(stamp_ns, robot.q_rad, robot.dq_rad_s, tau_nm, 0.0, flags, wrench)
+                tau, wrench = [0.0, -6.0, 0.0], [30.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+                stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, tau, 0.0, flags, wrench)
                 stepped.tick(measures=False)
             faults = stepped.loop.counters().faults
             assert faults == (reason if flags else Reason(0)), "without its flag it is no measurement"
@@ -85,7 +85,7 @@ def test_measured_torque_and_force_reach_the_kernel(
 def test_a_sensor_that_falls_silent_is_a_fault_of_its_driver(flag: FeedbackFlag) -> None:
     def measure(flags: FeedbackFlag) -> None:
         robot, stamp_ns = stepped.robot, stepped.now_ns + 1_000_000
-        stepped.plant.write_feedback(stamp_ns, robot.q_rad, robot.dq_rad_s, robot.zero, 0.0, flags)
+        stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, robot.zero, 0.0, flags)
         stepped.tick(measures=False)
 
     with SteppedLoop() as stepped:

@@ -136,7 +136,7 @@ def test_a_dead_policys_plan_plays_on_for_its_time_then_the_robot_holds(policy: 
         after = reports[reports["tick_ns"] > lost_ns]
         assert set(after["state"][:100]) == {State.ACTIVE}
         assert set(after["state"][100:]) == {State.HOLDING}
-        assert (after["dq_command_rad_s"][-1] == 0.0).all()
+        assert (after["dq_command"][-1] == 0.0).all()
         # Life alone moves nothing; the plan of the living does.
         with living() as successor:
             watch(stepped, successor.pid)

@@ -33,9 +33,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def asked(bench: Bench, kind: OperatorKind, **spoiled: Any) -> Answer:
     """The answer to a request after a sample with these values."""
     robot = bench.stepped.robot
-    n = len(robot.q_rad)
-    usual = {"stamp_ns": bench.stepped.now_ns + TICK_NS, "q_rad": robot.q_rad, "gripper_m": 0.02}
-    still = {"dq_rad_s": [0.0] * n, "tau_nm": [0.0] * n}
+    n = len(robot.q)
+    usual = {"stamp_ns": bench.stepped.now_ns + TICK_NS, "q": robot.q, "gripper_m": 0.02}
+    still = {"dq": [0.0] * n, "tau": [0.0] * n}
     bench.stepped.plant.write_feedback(**(usual | still | spoiled))
     bench.stepped.tick(measures=False)
     command = bench.command(kind)
@@ -46,17 +46,17 @@ def asked(bench: Bench, kind: OperatorKind, **spoiled: Any) -> Answer:
 
 
 def vector(bench: Bench, joint: int, value: float) -> list[float]:
-    return [value if i == joint else 0.0 for i in range(len(bench.stepped.robot.q_rad))]
+    return [value if i == joint else 0.0 for i in range(len(bench.stepped.robot.q))]
 
 
 def test_a_joint_outside_its_range_is_named_with_value_and_range(bench: Bench) -> None:
-    answer = asked(bench, OperatorKind.ARM, q_rad=vector(bench, 1, 2.7))
+    answer = asked(bench, OperatorKind.ARM, q=vector(bench, 1, 2.7))
     assert answer.answer == "refused_outside_limits"
     assert answer.detail == "joint b is measured at 2.7 rad, its range is -2.5 to 2.5 rad"
 
 
 def test_a_driver_that_reports_degrees_is_asked_for_radians(bench: Bench) -> None:
-    answer = asked(bench, OperatorKind.ARM, q_rad=vector(bench, 0, 90.0))
+    answer = asked(bench, OperatorKind.ARM, q=vector(bench, 0, 90.0))
     assert "is that in degrees?" in answer.detail
 
 
@@ -69,7 +69,7 @@ def test_a_gripper_in_other_units_is_named_with_value_and_range(bench: Bench, op
 
 
 def test_a_joint_that_moves_is_named(bench: Bench) -> None:
-    answer = asked(bench, OperatorKind.ARM, dq_rad_s=vector(bench, 1, -0.2))
+    answer = asked(bench, OperatorKind.ARM, dq=vector(bench, 1, -0.2))
     assert (answer.answer, answer.detail) == (
         "refused_moving",
         "joint b is measured to move at 0.2 rad/s, at rest is up to 0.05",
@@ -82,7 +82,7 @@ def test_a_joint_that_is_not_where_it_was_left_is_named(bench: Bench) -> None:
     assert asked(bench, OperatorKind.STOP).answer == "done"
     bench.stepped.tick(50)
     assert bench.state() is State.FAULT
-    answer = asked(bench, OperatorKind.RESET, q_rad=vector(bench, 0, 0.0812))
+    answer = asked(bench, OperatorKind.RESET, q=vector(bench, 0, 0.0812))
     assert answer.answer == "refused_mismatch"
     assert answer.detail == "joint a is measured 81.2 mrad from where control left it, 50 mrad are allowed"
 
@@ -101,9 +101,9 @@ def test_an_open_stop_line_and_a_drivers_fault_are_told_apart(bench: Bench) -> N
 FEEDBACK = Feedback(
     stamp_ns=0,
     seq=1,
-    q_rad=[0.0] * 7,  # type: ignore[arg-type]
-    dq_rad_s=[0.0] * 7,  # type: ignore[arg-type]
-    tau_nm=[0.0] * 7,  # type: ignore[arg-type]
+    q=[0.0] * 7,  # type: ignore[arg-type]
+    dq=[0.0] * 7,  # type: ignore[arg-type]
+    tau=[0.0] * 7,  # type: ignore[arg-type]
     wrench=[0.0] * 6,  # type: ignore[arg-type]
     gripper_m=0.0,
     flags=FeedbackFlag(0),
@@ -133,9 +133,9 @@ def detail(result: Result, feedback: Feedback | None = FEEDBACK, now_ns: int = 0
     [
         ({}, 250_000_000, "the newest sample is 250 ms old, 100 ms are allowed"),
         ({}, -50_000_000, "the newest sample is stamped 50 ms after now"),
-        ({"q_rad": [0.0, math.nan, *[0.0] * 5]}, 0, "the measured position of joint2 is nan"),
-        ({"dq_rad_s": [math.inf, *[0.0] * 6]}, 0, "the measured velocity of joint1 is inf"),
-        ({"tau_nm": [0.0] * 6 + [math.nan]}, 0, "the measured torque of joint7 is nan"),
+        ({"q": [0.0, math.nan, *[0.0] * 5]}, 0, "the measured position of joint2 is nan"),
+        ({"dq": [math.inf, *[0.0] * 6]}, 0, "the measured velocity of joint1 is inf"),
+        ({"tau": [0.0] * 6 + [math.nan]}, 0, "the measured torque of joint7 is nan"),
         ({"gripper_m": math.nan}, 0, "the measured opening of the gripper is nan"),
         ({"wrench": [math.nan] * 6}, 0, "the measured force or moment is not a number"),
         ({}, 0, ""),
@@ -155,7 +155,7 @@ def test_the_drivers_watchdog_is_told(watchdog_ns: int, words: str) -> None:
 
 
 def test_what_is_too_near_is_told() -> None:
-    low = dataclasses.replace(FEEDBACK, q_rad=[0.0, 1.7, 0.0, -0.5, 0.0, 1.0, 0.0])  # type: ignore[arg-type]
+    low = dataclasses.replace(FEEDBACK, q=[0.0, 1.7, 0.0, -0.5, 0.0, 1.0, 0.0])  # type: ignore[arg-type]
     assert re.search(
         r"^\S+ is [0-9.]+ mm (into|from) table top, 10 mm must be kept", detail(Result.REFUSED_GEOMETRY, low)
     )

@@ -12,9 +12,9 @@ from tests.control.control_process import wave
 from tests.control.stepped import SteppedLoop
 
 LIMITS: dict[str, Any] = {
-    "dq_max_rad_s": (3.6,) * 3,
-    "ddq_max_rad_s2": (20.0,) * 3,
-    "tracking_max_rad": (0.15,) * 3,
+    "dq_max": (3.6,) * 3,
+    "ddq_max": (20.0,) * 3,
+    "tracking_max": (0.15,) * 3,
     "feedback_max_age_ns": 100_000_000,
 }
 
@@ -27,14 +27,14 @@ def test_at_two_radians_a_second(period_ticks: int, frozen: bool) -> None:
         robot = stepped.robot
         assert stepped.loop.set_plan(wave(1, stepped.now_ns, 3.0, amplitude_rad=2.4)) is PlanResult.OK
         furthest_rad = 0.0
-        stuck = robot.q_rad
+        stuck = robot.q
         for k in range(2500):
             if not frozen or k < 400:
-                stuck = robot.q_rad
+                stuck = robot.q
             stepped.tick(measures=False)
             if k % period_ticks == 0:
                 stepped.plant.write_feedback(stepped.now_ns, stuck, robot.zero, robot.zero, 0.0)
-            furthest_rad = max(furthest_rad, robot.q_rad[0])
+            furthest_rad = max(furthest_rad, robot.q[0])
         counters = stepped.loop.counters()
         if frozen:
             assert counters.state is State.FAULT

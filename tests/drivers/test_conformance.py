@@ -89,7 +89,7 @@ def run(*arguments: object, cwd: Path | None = None, site: Path | None = None) -
     )
 
 
-SAMPLE = "Sample(now_ns, self._q_rad, self._dq_rad_s, self._gripper_m)"
+SAMPLE = "Sample(now_ns, self._q, self._dq, self._gripper_m)"
 END = "DRIVER = declare("
 GATE = """
 from edge_runtime.drivers.sdk.link import CommandGate
@@ -100,14 +100,14 @@ CommandGate.admit = lambda _gate, command, _now_ns: command is not None{}
 FAULTS = {
     "positions of another sign": (
         SAMPLE,
-        SAMPLE.replace("self._q_rad", "self._q_rad * [-1, 1, 1]"),
+        SAMPLE.replace("self._q", "self._q * [-1, 1, 1]"),
         "each_joint",
         "shoulder moved by -0.0",
     ),
-    "joints in another order": (SAMPLE, SAMPLE.replace("_q_rad", "_q_rad[::-1]"), "each_joint", "stopped the robot: "),
-    "degrees": (SAMPLE, SAMPLE.replace("self._q_rad", "np.degrees(self._q_rad)"), "units", "rad: degrees?"),
+    "joints in another order": (SAMPLE, SAMPLE.replace("_q", "_q[::-1]"), "each_joint", "stopped the robot: "),
+    "degrees": (SAMPLE, SAMPLE.replace("self._q", "np.degrees(self._q)"), "units", "rad: degrees?"),
     "velocities in degrees": (
-        *(SAMPLE, SAMPLE.replace("self._dq_rad_s", "np.degrees(self._dq_rad_s)")),
+        *(SAMPLE, SAMPLE.replace("self._dq", "np.degrees(self._dq)")),
         *("each_joint", "its velocities add up to"),
     ),
     "old stamps": (SAMPLE, SAMPLE.replace("now_ns", "now_ns - 80_000_000"), "feedback_keeps", "ms old when they come"),
@@ -130,8 +130,8 @@ FAULTS = {
     ),
     "every state is followed": (END, GATE.format("") + END, "looks_on", "a command in state READY was followed"),
     "a hold that sags": (
-        "self._q_rad, self._gripper_m\n\n    def pic",
-        "self._q_rad - 0.001, 0.0\n\n    def pic",
+        "self._q, self._gripper_m\n\n    def pic",
+        "self._q - 0.001, 0.0\n\n    def pic",
         "units",
         "not at rest",
     ),

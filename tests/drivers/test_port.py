@@ -54,9 +54,9 @@ def test_feedback_arrives_whole(driver: DriverPort) -> None:
         feedback = control.read_feedback()
     assert feedback is not None
     assert (feedback.stamp_ns, feedback.seq, feedback.gripper_m) == (7, 1, 0.04)
-    assert feedback.q_rad.tolist() == [1.0, 2.0, 3.0]
-    assert feedback.dq_rad_s.tolist() == [4.0, 5.0, 6.0]
-    assert feedback.tau_nm.tolist() == [7.0, 8.0, 9.0]
+    assert feedback.q.tolist() == [1.0, 2.0, 3.0]
+    assert feedback.dq.tolist() == [4.0, 5.0, 6.0]
+    assert feedback.tau.tolist() == [7.0, 8.0, 9.0]
     assert feedback.flags is FeedbackFlag.STOP_LINE
     assert feedback.wrench.tolist() == [0.0] * 6
 
@@ -203,8 +203,8 @@ def test_no_read_mixes_two_samples(hammered: tuple[DriverPort, int]) -> None:
         if feedback is None:
             continue
         k = float(feedback.stamp_ns)
-        assert (feedback.q_rad == k).all()
-        assert (feedback.tau_nm == k).all()
+        assert (feedback.q == k).all()
+        assert (feedback.tau == k).all()
         assert feedback.gripper_m == k
         seen.add(k)
     assert len(seen) > 100
@@ -269,7 +269,7 @@ int main(int argc, char **argv) {
     memset(&feedback, 0, sizeof feedback);
     feedback.stamp_ns = 42;
     feedback.n = region->identity.n_joints;
-    feedback.q_rad[2] = 1.25;
+    feedback.q[2] = 1.25;
     feedback.flags = DP_FLAG_HAS_WRENCH;
     feedback.wrench[5] = 0.5;
     if (!dp_follows(DP_STATE_RETRACTING) || dp_follows(DP_STATE_FAULT)) return 5;
@@ -300,7 +300,7 @@ def test_a_driver_needs_only_the_header(
     with DriverPort.attach(driver.name) as control:
         feedback = control.read_feedback()
         assert feedback is not None
-        assert (feedback.stamp_ns, feedback.q_rad.tolist()) == (42, [0.0, 0.0, 1.25])
+        assert (feedback.stamp_ns, feedback.q.tolist()) == (42, [0.0, 0.0, 1.25])
         assert (feedback.flags, feedback.wrench[5]) == (FeedbackFlag.HAS_WRENCH, 0.5)
         assert control.now_ns() == 42
 

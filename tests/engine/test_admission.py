@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages import FRAME_SKEW_MAX_NS, MAX_CAMERAS, MAX_JOINTS, FrameRef, Observation
+from edge_runtime.contracts.messages import FRAME_SKEW_MAX_NS, MAX_AXES, MAX_CAMERAS, FrameRef, Observation
 from edge_runtime.engine.admission import (
     FUTURE_TOLERANCE_NS,
     GRIPPER_MARGIN_M,
@@ -132,7 +132,7 @@ _FRAME = st.builds(
 
 @given(data=st.data())
 def test_any_valid_message_gets_a_verdict(embodiment: Embodiment, data: st.DataObject) -> None:
-    joints = data.draw(st.just(7) | st.integers(1, MAX_JOINTS))
+    joints = data.draw(st.just(7) | st.integers(1, MAX_AXES))
     numbers = st.floats(-4, 4) | st.floats(allow_nan=False, allow_infinity=False)
     vector = st.lists(numbers, min_size=joints, max_size=joints).map(tuple)
     message = observation(

@@ -20,14 +20,14 @@ def _play(plant: Plant, seed: int, split: Split, item: int | None = None) -> tup
     target = task.target_index if item is None else (task.target_index + item) % 3
     fastest = 0.0
     while plant.outcome().status is Status.RUNNING:
-        q = plant.q_rad
+        q = plant.q
         future = plan(q[None], plant.object_position_m[None, target], np.array([PUSH_SIGN[task.verb]]))[0, :, :7]
         knots = np.concatenate([q[None], future])
         for step in range(100):
             at = step * _STEP_S / ACTION_DT_S
             k = int(at)
             plant.step(knots[k] * (k + 1 - at) + knots[k + 1] * (at - k), 0.0)
-            fastest = max(fastest, float(np.abs(plant.dq_rad_s).max()))
+            fastest = max(fastest, float(np.abs(plant.dq).max()))
     return task.verb, plant.outcome().status, fastest
 
 
@@ -51,7 +51,7 @@ def test_kinematics_agree_with_the_simulator() -> None:
     plant = Plant()
     for seed in range(5):
         plant.reset(seed, "train")
-        q = plant.q_rad
+        q = plant.q
         position, rotation, jacobian = tool_pose_and_jacobian(q[None])
         np.testing.assert_allclose(position[0], plant.tool_position_m, atol=1e-6)
         np.testing.assert_allclose(rotation[0] @ rotation[0].T, np.eye(3), atol=1e-9)
@@ -79,7 +79,7 @@ def test_a_push_goes_the_named_way(sign: float) -> None:
     plant = Plant()
     plant.reset(0, "train")
     item = np.array([[0.5, 0.0, 0.03]])
-    q = plant.q_rad[None]
+    q = plant.q[None]
     for _ in range(6):
         path = plan(q, item, np.array([sign]))
         q = path[:, -1, :7]

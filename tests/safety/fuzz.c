@@ -31,8 +31,8 @@ static int is_armed(uint32_t state) {
 }
 
 static int moving(const kernel_verdict *v) {
-    for (uint32_t i = 0; i < KERNEL_MAX_JOINTS; i++)
-        if (v->dq_rad_s[i] != 0.0 || v->ddq_rad_s2[i] != 0.0) return 1;
+    for (uint32_t i = 0; i < KERNEL_MAX_AXES; i++)
+        if (v->dq[i] != 0.0 || v->ddq[i] != 0.0) return 1;
     return 0;
 }
 
@@ -53,19 +53,19 @@ static void check_joints(const kernel_config *c, const kernel_verdict *before, c
                          tally *t) {
     const double tick = (double)c->tick_ns * 1e-9;
     for (uint32_t i = 0; i < c->n_joints; i++) {
-        const double q = now->q_rad[i], v = now->dq_rad_s[i], a = now->ddq_rad_s2[i];
-        const double range = c->q_max_rad[i] - c->q_min_rad[i], jerk_step = c->dddq_max_rad_s3[i] * tick;
-        t->position += !(q >= c->q_min_rad[i] - SLACK * range && q <= c->q_max_rad[i] + SLACK * range);
-        t->velocity += !(fabs(v) <= c->dq_max_rad_s[i] * (1.0 + SLACK));
-        t->acceleration += !(fabs(a) <= c->ddq_max_rad_s2[i] * (1.0 + SLACK));
+        const double q = now->q[i], v = now->dq[i], a = now->ddq[i];
+        const double range = c->q_max[i] - c->q_min[i], jerk_step = c->dddq_max[i] * tick;
+        t->position += !(q >= c->q_min[i] - SLACK * range && q <= c->q_max[i] + SLACK * range);
+        t->velocity += !(fabs(v) <= c->dq_max[i] * (1.0 + SLACK));
+        t->acceleration += !(fabs(a) <= c->ddq_max[i] * (1.0 + SLACK));
         if (!moved) continue;
         /* A stop may end beyond the range by rounding; what was left of it is cut off. */
-        const int at_end = q == c->q_min_rad[i] || q == c->q_max_rad[i];
+        const int at_end = q == c->q_min[i] || q == c->q_max[i];
         const double rounding = 1e-15 * (fabs(q) + range) + (at_end ? 1e-10 * range : 0.0);
-        t->jerk += !(fabs(a - before->ddq_rad_s2[i]) <= jerk_step * (1.0 + SLACK));
+        t->jerk += !(fabs(a - before->ddq[i]) <= jerk_step * (1.0 + SLACK));
         /* What is told of speed and acceleration is what the commands do. */
-        t->step += !(fabs(q - before->q_rad[i] - tick * v) <= rounding);
-        t->speed_change += !(fabs(v - before->dq_rad_s[i] - tick * a) <= SLACK * jerk_step * tick + 1e-15 * fabs(v));
+        t->step += !(fabs(q - before->q[i] - tick * v) <= rounding);
+        t->speed_change += !(fabs(v - before->dq[i] - tick * a) <= SLACK * jerk_step * tick + 1e-15 * fabs(v));
     }
 }
 
@@ -73,7 +73,7 @@ static void check_numbers(const kernel_config *c, const kernel_verdict *now, tal
     int finite = isfinite(now->gripper_m) && isfinite(now->accepted) && isfinite(now->speed_scale) &&
                  isfinite(now->stop_margin_rad) && isfinite(now->stop_margin_m) && isfinite(now->time_to_rest_s);
     for (uint32_t i = 0; i < c->n_joints; i++)
-        finite &= isfinite(now->q_rad[i]) && isfinite(now->dq_rad_s[i]) && isfinite(now->ddq_rad_s2[i]);
+        finite &= isfinite(now->q[i]) && isfinite(now->dq[i]) && isfinite(now->ddq[i]);
     t->not_finite += !finite;
 }
 
@@ -87,12 +87,12 @@ typedef struct {
 
 static void check_geometry(const fuzz_stream *s, const episode *e, const kernel_verdict *now, tally *t) {
     const kernel_config *c = &s->config;
-    const double room = fuzz_clearance_m(&c->geometry, now->q_rad) - c->clearance_min_m;
+    const double room = fuzz_clearance_m(&c->geometry, now->q) - c->clearance_min_m;
     t->geometry++;
     if (room < t->closest_m) t->closest_m = room;
     t->clearance += !(room >= -SLACK);
     if (s->ticks >= e->tool_from)
-        t->tool_speed += !(fuzz_tool_speed_m_s(&c->geometry, now->q_rad, now->dq_rad_s) <=
+        t->tool_speed += !(fuzz_tool_speed_m_s(&c->geometry, now->q, now->dq) <=
                            e->state.tightening.tool_speed_max_m_s * (1.0 + SLACK) + 1e-12);
 }
 
@@ -103,7 +103,7 @@ static void check(const fuzz_stream *s, episode *e, const kernel_verdict *now, t
     if (was && !is) t->trips += now->state == KERNEL_FAULT;
     t->unlatched += now->state == KERNEL_FAULT && now->faults == 0u;
     if (!was && !is) {
-        const int same = !memcmp(e->before.q_rad, now->q_rad, sizeof now->q_rad) && !moving(now);
+        const int same = !memcmp(e->before.q, now->q, sizeof now->q) && !moving(now);
         t->moved_in_fault += (now->state == KERNEL_FAULT || now->state == KERNEL_SILENT) && !same;
         e->asked = 0;
         return;
@@ -114,7 +114,7 @@ static void check(const fuzz_stream *s, episode *e, const kernel_verdict *now, t
     const double reach = c->gripper_rate_m_s * (double)c->tick_ns * 1e-9;
     t->gripper += !(now->gripper_m >= c->gripper_min_m && now->gripper_m <= c->gripper_max_m &&
                     fabs(now->gripper_m - e->before.gripper_m) <= reach * (1.0 + SLACK) + 1e-15);
-    t->margin += now->stop_margin_rad < -1e-10 * (c->q_max_rad[now->stop_margin_joint] - c->q_min_rad[now->stop_margin_joint]);
+    t->margin += now->stop_margin_rad < -1e-10 * (c->q_max[now->stop_margin_joint] - c->q_min[now->stop_margin_joint]);
     /* A stop that has begun ends when the verdict before said it would. */
     const double told = e->before.time_to_rest_s / ((double)c->tick_ns * 1e-9);
     if (now->state != KERNEL_STOPPING || e->before.state != KERNEL_STOPPING) e->stop_before = s->ticks + (uint64_t)told + 3u;
@@ -134,7 +134,7 @@ static void send_request(fuzz_stream *s, episode *e, tally *t) {
     if (!is_armed(before) && is_armed(e->state.state)) {
         e->asked = request == KERNEL_REQUEST_ARM && before == KERNEL_READY;
         memset(&e->before, 0, sizeof e->before);
-        memcpy(e->before.q_rad, e->state.q_rad, sizeof e->before.q_rad);
+        memcpy(e->before.q, e->state.q, sizeof e->before.q);
         e->before.gripper_m = e->state.gripper_m;
         e->before.state = e->state.state;
         check_joints(&s->config, NULL, &e->before, 0, t);

@@ -38,11 +38,11 @@ static void carry(const frame *link, const double *point, double *out) {
 }
 
 /* links[0] is the base, links[i + 1] what joint i turns. */
-static void place(const geometry_model *model, const double *q_rad, frame *links) {
+static void place(const geometry_model *model, const double *q, frame *links) {
     links[0] = (frame){{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, {0, 0, 0}};
     for (uint32_t i = 0; i < model->n_joints; i++)
         links[i + 1] = chain(&links[model->joints[i].parent + 1], model->joints[i].rotation, model->joints[i].offset_m,
-                             q_rad[i]);
+                             q[i]);
 }
 
 static double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
@@ -120,11 +120,11 @@ static int far(const double *a, const double *b, const double *middle, double ex
     return sqrt(dot(m, m)) - spread(a, b) - extent > than;
 }
 
-double fuzz_clearance_m(const geometry_model *model, const double *q_rad) {
-    frame links[GEOMETRY_MAX_JOINTS + 1];
+double fuzz_clearance_m(const geometry_model *model, const double *q) {
+    frame links[GEOMETRY_MAX_AXES + 1];
     double a[GEOMETRY_MAX_CAPSULES][3], b[GEOMETRY_MAX_CAPSULES][3];
     double least = FUZZ_NOWHERE_M;
-    place(model, q_rad, links);
+    place(model, q, links);
     for (uint32_t c = 0; c < model->n_capsules; c++) {
         const geometry_capsule *capsule = &model->capsules[c];
         carry(&links[capsule->link + 1], capsule->a_m, a[c]);
@@ -154,17 +154,17 @@ double fuzz_clearance_m(const geometry_model *model, const double *q_rad) {
     return least;
 }
 
-double fuzz_tool_speed_m_s(const geometry_model *model, const double *q_rad, const double *dq_rad_s) {
-    frame links[GEOMETRY_MAX_JOINTS + 1];
+double fuzz_tool_speed_m_s(const geometry_model *model, const double *q, const double *dq) {
+    frame links[GEOMETRY_MAX_AXES + 1];
     double tool[3], speed[3] = {0, 0, 0};
-    place(model, q_rad, links);
+    place(model, q, links);
     carry(&links[model->tool_link + 1], model->tool_m, tool);
     for (int32_t i = model->tool_link; i >= 0; i = model->joints[i].parent) {
         const frame *link = &links[i + 1];
         const double axis[3] = {link->turn[0][2], link->turn[1][2], link->turn[2][2]};
         const double arm[3] = {tool[0] - link->at[0], tool[1] - link->at[1], tool[2] - link->at[2]};
         for (int k = 0; k < 3; k++)
-            speed[k] += dq_rad_s[i] * (axis[(k + 1) % 3] * arm[(k + 2) % 3] - axis[(k + 2) % 3] * arm[(k + 1) % 3]);
+            speed[k] += dq[i] * (axis[(k + 1) % 3] * arm[(k + 2) % 3] - axis[(k + 2) % 3] * arm[(k + 1) % 3]);
     }
     return sqrt(dot(speed, speed));
 }

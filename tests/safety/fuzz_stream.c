@@ -48,16 +48,16 @@ static void random_joint(fuzz_stream *s, uint32_t i, int extreme) {
     kernel_config *c = &s->config;
     const double middle = fuzz_uniform(&s->random, -3.0, 3.0);
     const double half = fuzz_decade(&s->random, -3, 1);
-    c->q_min_rad[i] = middle - half;
-    c->q_max_rad[i] = middle + half;
-    c->dq_max_rad_s[i] = extreme ? fuzz_decade(&s->random, -3, 3) : fuzz_decade(&s->random, -1, 1);
-    c->ddq_max_rad_s2[i] = extreme ? fuzz_decade(&s->random, -3, 5) : fuzz_decade(&s->random, 0, 3);
-    c->dddq_max_rad_s3[i] = extreme ? fuzz_decade(&s->random, -2, 8) : fuzz_decade(&s->random, 1, 5);
-    c->tracking_max_rad[i] = 0.2;
-    c->tau_max_nm[i] = 50.0;
-    c->step_max_rad[i] = 1e3;
-    c->retract_rad[i] = fuzz_uniform(&s->random, c->q_min_rad[i], c->q_max_rad[i]);
-    s->real_rad[i] = fuzz_uniform(&s->random, c->q_min_rad[i], c->q_max_rad[i]);
+    c->q_min[i] = middle - half;
+    c->q_max[i] = middle + half;
+    c->dq_max[i] = extreme ? fuzz_decade(&s->random, -3, 3) : fuzz_decade(&s->random, -1, 1);
+    c->ddq_max[i] = extreme ? fuzz_decade(&s->random, -3, 5) : fuzz_decade(&s->random, 0, 3);
+    c->dddq_max[i] = extreme ? fuzz_decade(&s->random, -2, 8) : fuzz_decade(&s->random, 1, 5);
+    c->tracking_max[i] = 0.2;
+    c->tau_max[i] = 50.0;
+    c->step_max[i] = 1e3;
+    c->retract_rad[i] = fuzz_uniform(&s->random, c->q_min[i], c->q_max[i]);
+    s->real_rad[i] = fuzz_uniform(&s->random, c->q_min[i], c->q_max[i]);
 }
 
 static void random_robot(fuzz_stream *s) {
@@ -65,13 +65,13 @@ static void random_robot(fuzz_stream *s) {
     kernel_config *c = &s->config;
     uint64_t *r = &s->random;
     memset(c, 0, sizeof *c);
-    c->n_joints = 1u + fuzz_below(r, KERNEL_MAX_JOINTS);
+    c->n_joints = 1u + fuzz_below(r, KERNEL_MAX_AXES);
     c->tick_ns = ticks_ns[fuzz_below(r, 4u)];
     const int extreme = once_in(s, 4u);
     const int small_steps = once_in(s, 6u);
     for (uint32_t i = 0u; i < c->n_joints; i++) {
         random_joint(s, i, extreme);
-        if (small_steps) c->step_max_rad[i] = fuzz_decade(r, -3, 1);
+        if (small_steps) c->step_max[i] = fuzz_decade(r, -3, 1);
     }
     c->retracts = fuzz_below(r, 2u);
     c->retract_speed_scale = fuzz_uniform(r, 0.02, 1.0);
@@ -124,22 +124,22 @@ static void break_feedback(fuzz_stream *s) {
     uint64_t *r = &s->random;
     const uint32_t joint = fuzz_below(r, s->config.n_joints);
     switch (fuzz_below(r, 16u)) {
-    case 0: f->q_rad[joint] = weird(s); break;
-    case 1: f->dq_rad_s[joint] = weird(s); break;
+    case 0: f->q[joint] = weird(s); break;
+    case 1: f->dq[joint] = weird(s); break;
     case 2: f->stamp_ns = (int64_t)fuzz_bits(r); break;
     case 3: f->seq = fuzz_bits(r); break;
     case 4: f->n = fuzz_below(r, 40u); break;
     case 5: f->stop_line = 1u; break;
     case 6: f->driver_fault = 1u; break;
     case 7: f->present = 0u; break;
-    case 8: f->tau_nm[joint] = weird(s); break;
+    case 8: f->tau[joint] = weird(s); break;
     case 9: f->wrench[fuzz_below(r, 6u)] = weird(s); break;
     case 10: f->gripper_m = weird(s); break;
     case 11: f->watchdog_ns = fuzz_below(r, 2u) ? 0u : (uint64_t)fuzz_below(r, 3 * MS); break;
     case 12: s->silent_ticks = fuzz_below(r, 60u); break;
     case 13: s->frozen_ticks = fuzz_below(r, 400u); break;
     case 14: s->torque_ticks = fuzz_below(r, 12u); break;
-    default: f->q_rad[joint] += fuzz_uniform(r, -0.4, 0.4); break;
+    default: f->q[joint] += fuzz_uniform(r, -0.4, 0.4); break;
     }
 }
 
@@ -163,14 +163,14 @@ static void next_feedback(fuzz_stream *s) {
     f->gripper_m = s->noise_rad > 0.0 ? fuzz_uniform(&s->random, -s->noise_rad, 0.08 + s->noise_rad) : 0.02;
     if (s->frozen_ticks > 0u) s->frozen_ticks--;
     for (uint32_t i = 0u; i < c->n_joints; i++) {
-        if (s->frozen_ticks == 0u) f->q_rad[i] = s->real_rad[i] + s->noise_rad * fuzz_uniform(&s->random, -1.0, 1.0);
-        f->dq_rad_s[i] = 0.0;
-        f->tau_nm[i] = fuzz_uniform(&s->random, -20.0, 20.0);
+        if (s->frozen_ticks == 0u) f->q[i] = s->real_rad[i] + s->noise_rad * fuzz_uniform(&s->random, -1.0, 1.0);
+        f->dq[i] = 0.0;
+        f->tau[i] = fuzz_uniform(&s->random, -20.0, 20.0);
     }
     for (uint32_t i = 0u; i < 6u; i++) f->wrench[i] = fuzz_uniform(&s->random, -5.0, 5.0);
     if (s->torque_ticks > 0u) {
         s->torque_ticks--;
-        if (s->torque_ticks & 1u || s->hostile) f->tau_nm[0] = -60.0;
+        if (s->torque_ticks & 1u || s->hostile) f->tau[0] = -60.0;
         f->wrench[s->ticks & 1u ? 1 : 4] = 45.0;
     }
     if (s->hostile && once_in(s, 300u)) break_feedback(s);
@@ -184,9 +184,9 @@ static void spline(fuzz_stream *s) {
         double ticks = 20.0;
         for (uint32_t i = 0u; i < c->n_joints; i++) {
             s->from_rad[i] = s->target_rad[i];
-            s->to_rad[i] = fuzz_uniform(&s->random, c->q_min_rad[i] - 0.05, c->q_max_rad[i] + 0.05);
+            s->to_rad[i] = fuzz_uniform(&s->random, c->q_min[i] - 0.05, c->q_max[i] + 0.05);
             const double way = s->to_rad[i] - s->from_rad[i];
-            const double needed = (way < 0.0 ? -way : way) / (c->dq_max_rad_s[i] * (double)c->tick_ns * 1e-9);
+            const double needed = (way < 0.0 ? -way : way) / (c->dq_max[i] * (double)c->tick_ns * 1e-9);
             if (needed > ticks && needed < 4000.0) ticks = needed;
         }
         s->way = 0.0;
@@ -199,7 +199,7 @@ static void spline(fuzz_stream *s) {
         s->target_rad[i] = s->from_rad[i] + (s->to_rad[i] - s->from_rad[i]) * blend;
 }
 
-static void next_targets(fuzz_stream *s, const double *q_rad) {
+static void next_targets(fuzz_stream *s, const double *q) {
     const kernel_config *c = &s->config;
     uint64_t *r = &s->random;
     const double tick = (double)c->tick_ns * 1e-9;
@@ -207,17 +207,17 @@ static void next_targets(fuzz_stream *s, const double *q_rad) {
     if (s->style == STYLE_SEAMS && once_in(s, 50u)) s->way = fuzz_uniform(r, 0.0, 1.0);
     const int jump = once_in(s, 200u);
     for (uint32_t i = 0u; i < c->n_joints; i++) {
-        const double middle = 0.5 * (c->q_min_rad[i] + c->q_max_rad[i]);
-        const double half = 0.5 * (c->q_max_rad[i] - c->q_min_rad[i]);
+        const double middle = 0.5 * (c->q_min[i] + c->q_max[i]);
+        const double half = 0.5 * (c->q_max[i] - c->q_min[i]);
         double *target = &s->target_rad[i];
         switch (s->style) {
         case STYLE_NOISE: *target = middle + fuzz_uniform(r, -2.0, 2.0) * half; break;
         case STYLE_BANG: *target = middle + ((s->ticks >> (4u + i % 8u)) & 1u ? 2.0 : -2.0) * half; break;
         case STYLE_RAMP:
-            *target += fuzz_uniform(r, 0.5, 2.0) * c->dq_max_rad_s[i] * tick * ((s->ticks >> 10) & 1u ? 1.0 : -1.0);
+            *target += fuzz_uniform(r, 0.5, 2.0) * c->dq_max[i] * tick * ((s->ticks >> 10) & 1u ? 1.0 : -1.0);
             break;
         case STYLE_TREMBLE:
-            *target = q_rad[i] + fuzz_uniform(r, -2.0, 2.0) * c->dq_max_rad_s[i] * tick;
+            *target = q[i] + fuzz_uniform(r, -2.0, 2.0) * c->dq_max[i] * tick;
             break;
         case STYLE_JUMPS:
             if (jump) *target = middle + fuzz_uniform(r, -1.0, 1.0) * half;
@@ -245,7 +245,7 @@ static void break_setpoint(fuzz_stream *s) {
     }
 }
 
-static void next_setpoint(fuzz_stream *s, const double *q_rad) {
+static void next_setpoint(fuzz_stream *s, const double *q) {
     kernel_setpoint *p = &s->setpoint;
     if (s->hostile && once_in(s, 1000u)) s->setpoint_seq += fuzz_below(&s->random, 3u);
     p->present = s->style != STYLE_JUMPS || (s->ticks >> 11) % 3u != 2u;
@@ -262,8 +262,8 @@ static void next_setpoint(fuzz_stream *s, const double *q_rad) {
         p->policy_lost_ns = s->now_ns;
         s->policy_ticks = fuzz_below(&s->random, 200u);
     }
-    next_targets(s, q_rad);
-    memcpy(p->q_rad, s->target_rad, sizeof p->q_rad);
+    next_targets(s, q);
+    memcpy(p->q, s->target_rad, sizeof p->q);
     if (s->style == STYLE_WEIRD && once_in(s, 100u)) break_setpoint(s);
 }
 
@@ -271,7 +271,7 @@ void fuzz_next(fuzz_stream *s, const kernel_verdict *command) {
     s->ticks++;
     s->now_ns += s->config.tick_ns;
     if (s->hostile && once_in(s, 2000u)) s->now_ns += (int64_t)fuzz_below(&s->random, 400 * MS) - 200 * MS;
-    if (command != NULL) memcpy(s->real_rad, command->q_rad, sizeof s->real_rad);
+    if (command != NULL) memcpy(s->real_rad, command->q, sizeof s->real_rad);
     next_feedback(s);
     next_setpoint(s, s->real_rad);
 }

@@ -28,10 +28,10 @@ typedef struct {
     kernel_config config;
     kernel_feedback feedback;
     kernel_setpoint setpoint;
-    double real_rad[KERNEL_MAX_JOINTS]; /* where the robot is */
-    double target_rad[KERNEL_MAX_JOINTS];
-    double from_rad[KERNEL_MAX_JOINTS];
-    double to_rad[KERNEL_MAX_JOINTS];
+    double real_rad[KERNEL_MAX_AXES]; /* where the robot is */
+    double target_rad[KERNEL_MAX_AXES];
+    double from_rad[KERNEL_MAX_AXES];
+    double to_rad[KERNEL_MAX_AXES];
     double way, way_per_tick; /* along the spline, 0 to 1 */
     double noise_rad;        /* of every sample */
     uint32_t period_ticks;   /* of the driver's samples */
@@ -61,8 +61,8 @@ void fuzz_build_arm(fuzz_stream *stream);
 
 /* Of fuzz_geometry.c: the kernel's geometry over again, from the definition, with libm. The smallest distance of any
  * capsule from what it is kept from, 1e9 without; the tool's speed. */
-double fuzz_clearance_m(const geometry_model *model, const double *q_rad);
-double fuzz_tool_speed_m_s(const geometry_model *model, const double *q_rad, const double *dq_rad_s);
+double fuzz_clearance_m(const geometry_model *model, const double *q);
+double fuzz_tool_speed_m_s(const geometry_model *model, const double *q, const double *dq);
 /* Distances of two capsules given by their ends in the world; of one from a box. */
 double fuzz_pair_m(const double *a, const double *b, const double *c, const double *d, double radii_m);
 double fuzz_box_m(const double *a, const double *b, const geometry_keepout *box, double radius_m);

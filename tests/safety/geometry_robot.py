@@ -192,9 +192,9 @@ class NativeGeometry:
         self._pose = ffi.new("geometry_pose *")
         self._clearance = ffi.new("geometry_clearance *")
 
-    def move_to(self, q_rad: list[float]) -> None:
+    def move_to(self, q: list[float]) -> None:
         """All other functions tell of the posture set here."""
-        lib.geometry_pose_at(self.model, q_rad, self._pose)
+        lib.geometry_pose_at(self.model, q, self._pose)
         lib.geometry_clearance_at(self.model, self._pose, self._clearance)
 
     def pose(self) -> tuple[list[list[float]], list[list[float]]]:

@@ -57,11 +57,11 @@ def recorded(ticks: int = 600) -> Recording:
     for k in range(1, ticks + 1):
         now_ns = k * TICK_NS
         feedback.stamp_ns, feedback.seq = now_ns, k
-        feedback.q_rad, feedback.dq_rad_s = verdict.q_rad, verdict.dq_rad_s
+        feedback.q, feedback.dq = verdict.q, verdict.dq
         setpoint.present = k > ARMED_AT
         setpoint.stamp_ns = setpoint.observation_ns = now_ns
         setpoint.seq = k
-        setpoint.q_rad[0 : len(JOINTS)] = [1.5 * np.sin(now_ns * 5e-9) for _ in JOINTS]
+        setpoint.q[0 : len(JOINTS)] = [1.5 * np.sin(now_ns * 5e-9) for _ in JOINTS]
         before[0] = state[0]
         lib.kernel_step(state, config, feedback, setpoint, now_ns, verdict)
         lib.black_box_tick(box, before, feedback, setpoint, verdict, now_ns, now_ns)

@@ -15,13 +15,13 @@ def make_config(n: int = 2, **changes: object) -> KernelConfig:
     """Limits of an arm with `n` like joints: ±2.5 rad, 2 rad/s, 10 rad/s², 1000 rad/s³; any step is a motion."""
     config = KernelConfig(
         joint_names=tuple(f"joint{i}" for i in range(n)),
-        q_min_rad=(-2.5,) * n,
-        q_max_rad=(2.5,) * n,
-        dq_max_rad_s=(2.0,) * n,
-        ddq_max_rad_s2=(10.0,) * n,
-        dddq_max_rad_s3=(1000.0,) * n,
-        tracking_max_rad=(0.2,) * n,
-        step_max_rad=(1000.0,) * n,
+        q_min=(-2.5,) * n,
+        q_max=(2.5,) * n,
+        dq_max=(2.0,) * n,
+        ddq_max=(10.0,) * n,
+        dddq_max=(1000.0,) * n,
+        tracking_max=(0.2,) * n,
+        step_max=(1000.0,) * n,
         gripper_min_m=0.0,
         gripper_max_m=0.08,
         gripper_rate_m_s=0.2,
@@ -32,29 +32,27 @@ def make_config(n: int = 2, **changes: object) -> KernelConfig:
 class Robot:
     """Feeds a kernel with perfect feedback and fresh setpoints; every field can be overridden for one tick."""
 
-    def __init__(self, kernel: Kernel | ReferenceKernel, q_rad: Sequence[float] | None = None) -> None:
+    def __init__(self, kernel: Kernel | ReferenceKernel, q: Sequence[float] | None = None) -> None:
         self.kernel = kernel
         self.now_ns = 1_000_000_000
         self.seq = 0
         self.setpoint_seq = 0
-        self.q_rad = list(q_rad) if q_rad is not None else [0.0] * len(kernel.config.joint_names)
+        self.q = list(q) if q is not None else [0.0] * len(kernel.config.joint_names)
         self.verdict: Verdict | None = None
 
     def measurement(self, **changes: object) -> Measurement:
         """What the driver would report now; neither torque nor force is measured unless given."""
-        sample = Measurement(
-            stamp_ns=self.now_ns, seq=self.seq, q_rad=tuple(self.q_rad), dq_rad_s=(0.0,) * len(self.q_rad)
-        )
+        sample = Measurement(stamp_ns=self.now_ns, seq=self.seq, q=tuple(self.q), dq=(0.0,) * len(self.q))
         return replace(sample, **changes)  # type: ignore[arg-type]
 
-    def target(self, q_rad: Sequence[float], **changes: object) -> Target:
+    def target(self, q: Sequence[float], **changes: object) -> Target:
         """A fresh setpoint for the next tick."""
         self.setpoint_seq += 1
         fresh = Target(
             stamp_ns=self.now_ns + TICK_NS,
             observation_ns=self.now_ns,
             seq=self.setpoint_seq,
-            q_rad=tuple(q_rad),
+            q=tuple(q),
             gripper_m=0.04,
         )
         return replace(fresh, **changes)  # type: ignore[arg-type]
@@ -69,7 +67,7 @@ class Robot:
         self.seq += 1
         self.verdict = self.kernel.step(self.measurement(**feedback), target, self.now_ns)
         if self.verdict.state.is_armed:
-            self.q_rad = list(self.verdict.q_rad)
+            self.q = list(self.verdict.q)
         return self.verdict
 
     def request(self, request: Request, **feedback: object) -> Result:

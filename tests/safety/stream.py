@@ -37,14 +37,14 @@ def random_config(generator: random.Random, *, body: bool) -> KernelConfig:
     )
     return make_config(
         n,
-        q_min_rad=tuple(q_min),
-        q_max_rad=tuple(q_max),
-        dq_max_rad_s=tuple(speed),
-        ddq_max_rad_s2=tuple(accel),
-        dddq_max_rad_s3=tuple(jerk),
-        tracking_max_rad=(0.5,) * n,
-        step_max_rad=(generator.choice([0.05, 1000.0, 1000.0]),) * n,
-        tau_max_nm=generator.choice([(), (20.0,) * n]),
+        q_min=tuple(q_min),
+        q_max=tuple(q_max),
+        dq_max=tuple(speed),
+        ddq_max=tuple(accel),
+        dddq_max=tuple(jerk),
+        tracking_max=(0.5,) * n,
+        step_max=(generator.choice([0.05, 1000.0, 1000.0]),) * n,
+        tau_max=generator.choice([(), (20.0,) * n]),
         retract_rad=generator.choice([(), tuple(generator.uniform(a, b) for a, b in zip(q_min, q_max, strict=True))]),
         retract_speed_scale=generator.choice([0.1, 1.0]),
         frozen_travel_rad=generator.choice([1e-4, 1000.0]),
@@ -84,12 +84,10 @@ class Stream:
         self._setpoint_seq = 0
         self._silence = 0
         self._policy = (Policy.ALIVE, 0)
-        self._middle = [
-            (low + high) / 2 for low, high in zip(self.config.q_min_rad, self.config.q_max_rad, strict=True)
-        ]
-        self._half = [(high - low) / 2 for low, high in zip(self.config.q_min_rad, self.config.q_max_rad, strict=True)]
-        self._q_rad = list(self._middle)
-        self._dq_rad_s = [0.0] * self.n
+        self._middle = [(low + high) / 2 for low, high in zip(self.config.q_min, self.config.q_max, strict=True)]
+        self._half = [(high - low) / 2 for low, high in zip(self.config.q_min, self.config.q_max, strict=True)]
+        self._q = list(self._middle)
+        self._dq = [0.0] * self.n
         self._jump = list(self._middle)
         self._loaded = 0
         self._frozen = 0
@@ -118,8 +116,8 @@ class Stream:
         self._frozen = max(0, self._frozen - 1) or (30 if self.random.random() < 0.0005 else 0)
         put_back = verdict.state is State.FAULT and self.random.random() < 0.05
         if put_back or (verdict.state.is_armed and not self._frozen):
-            self._q_rad = list(verdict.q_rad)
-        self._dq_rad_s = list(verdict.dq_rad_s) if verdict.state.is_armed else [0.0] * self.n
+            self._q = list(verdict.q)
+        self._dq = list(verdict.dq) if verdict.state.is_armed else [0.0] * self.n
 
     def request(self, state: State) -> Request | int | None:
         """An operator who wants it to run, and now and then anything."""
@@ -143,9 +141,9 @@ class Stream:
         return Measurement(
             stamp_ns=self.whole(self.now_ns),
             seq=0 if self.hostile() else self._feedback_seq,
-            q_rad=tuple(self.number(q + self.random.uniform(-self._noise, self._noise)) for q in self._q_rad),
-            dq_rad_s=tuple(self.number(v) for v in self._dq_rad_s),
-            tau_nm=tuple(self.number(load) for _ in range(self.n)) if self.random.random() < 0.9 else None,
+            q=tuple(self.number(q + self.random.uniform(-self._noise, self._noise)) for q in self._q),
+            dq=tuple(self.number(v) for v in self._dq),
+            tau=tuple(self.number(load) for _ in range(self.n)) if self.random.random() < 0.9 else None,
             wrench=wrench if self.random.random() < 0.9 else None,
             gripper_m=self.number(self.random.choice([0.03, 0.03, -self._noise, 0.08 + self._noise])),
             watchdog_ns=0 if self.hostile() else 100_000_000,
@@ -173,7 +171,7 @@ class Stream:
             stamp_ns=self.whole(self.now_ns),
             observation_ns=self.whole(self.now_ns - 200_000_000),
             seq=self._setpoint_seq,
-            q_rad=tuple(self.number(self._wanted(i)) for i in range(self.n)),
+            q=tuple(self.number(self._wanted(i)) for i in range(self.n)),
             gripper_m=self.number(self.random.uniform(-0.01, 0.1)),
             speed_scale=self.number(self.random.choice([1.0, 1.0, 1.0, 0.3])),
             policy=77 if self.hostile() else policy,
@@ -187,12 +185,12 @@ class Stream:
         seconds = self.now_ns * 1e-9 - 1.0
         if self.kind == "swing":
             return self._middle[i] + 1.1 * self._half[i] * math.sin(
-                (0.3 + 0.2 * i) * seconds * self.config.dq_max_rad_s[i] / self._half[i]
+                (0.3 + 0.2 * i) * seconds * self.config.dq_max[i] / self._half[i]
             )
         if self.kind == "noise":
             return self._middle[i] + 3.0 * self._half[i] * self.random.uniform(-1.0, 1.0)
         if self.kind == "on":
-            return self._q_rad[i] + self._dq_rad_s[i] * self.config.tick_ns * 1e-9 * self.random.choice([1.0, 1.001])
+            return self._q[i] + self._dq[i] * self.config.tick_ns * 1e-9 * self.random.choice([1.0, 1.001])
         if self.random.random() < 0.02:
             self._jump[i] = self._middle[i] + 1.3 * self._half[i] * self.random.uniform(-1.0, 1.0)
         return self._jump[i]
@@ -209,13 +207,13 @@ class Stream:
         base = self.target()
         while base is None:
             base = self.target()
-        step = [self.random.uniform(-1.0, 1.0) * v * self.config.tick_ns * 1e-9 for v in self.config.dq_max_rad_s]
+        step = [self.random.uniform(-1.0, 1.0) * v * self.config.tick_ns * 1e-9 for v in self.config.dq_max]
         return [
             Target(
                 stamp_ns=0,
                 observation_ns=0,
                 seq=0,
-                q_rad=tuple(self.number(q + k * s) for q, s in zip(self._q_rad, step, strict=True)),
+                q=tuple(self.number(q + k * s) for q, s in zip(self._q, step, strict=True)),
                 gripper_m=self.number(0.03),
                 speed_scale=base.speed_scale,
                 n=base.n,

@@ -85,7 +85,7 @@ def test_the_arm_comes_to_rest_in_front_of_an_obstacle(
         goal = {"jump": 2.0, "steady": min(2.0, 1.9e-3 * k), "noise": generator.uniform(0.0, 3.0)}[stream]
         verdict = robot.step([goal])
         seen |= verdict.reasons
-        clearance_m = distance_of(math.sin(verdict.q_rad[0])) - RADIUS_M
+        clearance_m = distance_of(math.sin(verdict.q[0])) - RADIUS_M
         assert clearance_m >= CLEARANCE_M - 1e-9
         assert verdict.stop_margin_m <= clearance_m + 1e-9
         assert verdict.stop_margin_m >= CLEARANCE_M - 1e-9
@@ -96,7 +96,7 @@ def test_the_arm_comes_to_rest_in_front_of_an_obstacle(
     # Away from it there is nothing in the way.
     for _ in range(1500):
         verdict = robot.step([-0.5])
-    assert robot.q_rad == pytest.approx([-0.5], abs=1e-12)
+    assert robot.q == pytest.approx([-0.5], abs=1e-12)
 
 
 def test_a_round_zone_is_kept_off_from_all_sides() -> None:
@@ -104,15 +104,15 @@ def test_a_round_zone_is_kept_off_from_all_sides() -> None:
         robot = Robot(Kernel(with_body(lever(keepouts=(POST,)))), [math.pi / 4 - side])
         robot.arm()
         for _ in range(2000):
-            q_rad = robot.step([math.pi / 4 + side]).q_rad[0]
-            assert rod_to_post(q_rad) - 0.1 - RADIUS_M >= CLEARANCE_M - 1e-9
-        assert rod_to_post(robot.q_rad[0]) - 0.1 - RADIUS_M <= CLEARANCE_M + 2e-3
+            q = robot.step([math.pi / 4 + side]).q[0]
+            assert rod_to_post(q) - 0.1 - RADIUS_M >= CLEARANCE_M - 1e-9
+        assert rod_to_post(robot.q[0]) - 0.1 - RADIUS_M <= CLEARANCE_M + 2e-3
 
 
-def rod_to_post(q_rad: float) -> float:
+def rod_to_post(q: float) -> float:
     """From the rod's middle line to the middle of POST."""
-    along = min(1.0, max(0.0, 0.8 * math.cos(q_rad) + 0.8 * math.sin(q_rad)))
-    return math.hypot(0.8 - along * math.cos(q_rad), 0.8 - along * math.sin(q_rad))
+    along = min(1.0, max(0.0, 0.8 * math.cos(q) + 0.8 * math.sin(q)))
+    return math.hypot(0.8 - along * math.cos(q), 0.8 - along * math.sin(q))
 
 
 def test_links_are_kept_off_each_other() -> None:
@@ -125,12 +125,12 @@ def test_links_are_kept_off_each_other() -> None:
         assert verdict.stop_margin_m >= CLEARANCE_M - 1e-9
     assert Reason.LIMIT_GEOMETRY in seen
     # The near end of the second rod is 0.15 sin(q) off the first one's middle line.
-    assert 0.15 * math.sin(robot.q_rad[1]) - 0.1 == pytest.approx(CLEARANCE_M, abs=2e-3)
-    assert robot.q_rad[1] > math.pi / 2
+    assert 0.15 * math.sin(robot.q[1]) - 0.1 == pytest.approx(CLEARANCE_M, abs=2e-3)
+    assert robot.q[1] > math.pi / 2
 
 
 @pytest.mark.parametrize(
-    ("q_rad", "result"),
+    ("q", "result"),
     [
         (0.8, Result.DONE),
         (0.9, Result.REFUSED_GEOMETRY),
@@ -138,9 +138,9 @@ def test_links_are_kept_off_each_other() -> None:
         (2.6, Result.REFUSED_OUTSIDE_LIMITS),
     ],
 )
-def test_arming_is_refused_too_near_to_something(q_rad: float, result: Result) -> None:
+def test_arming_is_refused_too_near_to_something(q: float, result: Result) -> None:
     # The rod's surface is at the wall with sin(q) = 0.75, and at its clearance with 0.74.
-    robot = Robot(Kernel(with_body(lever(planes=(WALL,)))), [q_rad])
+    robot = Robot(Kernel(with_body(lever(planes=(WALL,)))), [q])
     robot.step()
     assert robot.request(Request.ARM) is result
     assert robot.kernel.state is (State.HOLDING if result is Result.DONE else State.READY)
@@ -157,7 +157,7 @@ def test_the_tool_is_no_faster_than_allowed_even_after_tightening() -> None:
         speeds, seen = [], Reason(0)
         for _ in range(ticks):
             verdict = robot.step([2.4])
-            speeds.append(verdict.dq_rad_s[0])
+            speeds.append(verdict.dq[0])
             seen |= verdict.reasons
         return max(speeds), speeds[-1], seen
 
@@ -175,8 +175,8 @@ def test_a_joint_that_does_not_move_the_tool_may_be_fast() -> None:
     still = replace_tool(model, ToolPoint(link="joint0", point_m=(0.5, 0.0, 0.0)))
     robot = Robot(Kernel(with_body(still, tool_speed_max_m_s=0.01)))
     robot.arm()
-    assert max(robot.step([0.0, 1.5]).dq_rad_s[1] for _ in range(800)) == pytest.approx(2.0)
-    assert max(robot.step([1.0, 1.5]).dq_rad_s[0] for _ in range(200)) == pytest.approx(0.02, rel=0.05)
+    assert max(robot.step([0.0, 1.5]).dq[1] for _ in range(800)) == pytest.approx(2.0)
+    assert max(robot.step([1.0, 1.5]).dq[0] for _ in range(200)) == pytest.approx(0.02, rel=0.05)
 
 
 def replace_tool(model: GeometryModel, tool: ToolPoint) -> GeometryModel:
@@ -196,7 +196,7 @@ def test_a_blocked_retraction_ends_by_its_time() -> None:
     robot.run_until(State.RETRACTING)
     ticks = robot.run_until(State.READY)
     assert 1000 <= ticks <= 1010
-    assert math.sin(robot.q_rad[0]) <= 0.74 + 1e-9
+    assert math.sin(robot.q[0]) <= 0.74 + 1e-9
     assert robot.verdict is not None
     assert robot.verdict.faults == Reason(0)
 
@@ -212,8 +212,8 @@ def test_it_is_slower_near_a_singular_posture() -> None:
     slow, stop = manipulability(-1.2), manipulability(-0.6)
     assert slow > stop > 0.0
     limits = {
-        "q_min_rad": (-2.9,) * 7,
-        "q_max_rad": (2.9,) * 7,
+        "q_min": (-2.9,) * 7,
+        "q_max": (2.9,) * 7,
         "manipulability_slow_below": slow,
         "manipulability_stop_below": stop,
     }
@@ -221,7 +221,7 @@ def test_it_is_slower_near_a_singular_posture() -> None:
     robot.arm()
     seen = Reason(0)
     for _ in range(2500):
-        at = robot.q_rad[3]
+        at = robot.q[3]
         verdict = robot.step([*HOME_RAD[:3], -0.3, *HOME_RAD[4:]])
         expected = min(1.0, max(0.1, (manipulability(at) - stop) / (slow - stop)))
         assert verdict.speed_scale == pytest.approx(expected, abs=1e-9)
@@ -229,7 +229,7 @@ def test_it_is_slower_near_a_singular_posture() -> None:
         if at < -1.3:
             assert Reason.LIMIT_SINGULARITY not in verdict.reasons
         if -0.5 < at < -0.4:
-            assert verdict.dq_rad_s[3] == pytest.approx(0.2)
+            assert verdict.dq[3] == pytest.approx(0.2)
             assert Reason.LIMIT_SPEED_SCALE not in verdict.reasons
     assert Reason.LIMIT_SINGULARITY in seen
 
@@ -238,8 +238,8 @@ def test_a_whole_arm_among_obstacles_keeps_every_limit() -> None:
     model = arm()
     config = with_body(
         model,
-        q_min_rad=(-2.7, -1.7, -2.7, -3.0, -2.7, 0.0, -2.7),
-        q_max_rad=(2.7, 1.7, 2.7, -0.1, 2.7, 3.7, 2.7),
+        q_min=(-2.7, -1.7, -2.7, -3.0, -2.7, 0.0, -2.7),
+        q_max=(2.7, 1.7, 2.7, -0.1, 2.7, 3.7, 2.7),
         tool_speed_max_m_s=0.8,
     )
     generator = random.Random(8)
@@ -251,14 +251,14 @@ def test_a_whole_arm_among_obstacles_keeps_every_limit() -> None:
         goal = list(HOME_RAD)
         for k in range(1500):
             if k % 300 == 0:
-                goal = [generator.uniform(*ends) for ends in zip(config.q_min_rad, config.q_max_rad, strict=True)]
+                goal = [generator.uniform(*ends) for ends in zip(config.q_min, config.q_max, strict=True)]
             verdict = robot.step(goal if generator.random() > 0.002 else None)
             seen |= verdict.reasons
-            geometry.move_to(list(verdict.q_rad))
+            geometry.move_to(list(verdict.q))
             world_m, pair_m = geometry.clearance()
             assert min(*world_m, *pair_m) >= CLEARANCE_M - 1e-9
             assert verdict.stop_margin_m <= min(*world_m, *pair_m) + 1e-9
             columns = geometry.tool_columns()
-            velocity = [sum(c[k] * v for c, v in zip(columns, verdict.dq_rad_s, strict=True)) for k in range(3)]
+            velocity = [sum(c[k] * v for c, v in zip(columns, verdict.dq, strict=True)) for k in range(3)]
             assert math.hypot(*velocity) <= 0.8 * (1 + 1e-9)
     assert {Reason.LIMIT_GEOMETRY, Reason.LIMIT_TOOL_SPEED} <= {reason for reason in Reason if reason & seen}

@@ -13,24 +13,24 @@ from tests.safety.robot import make_config
 BAD: list[tuple[str, object]] = [
     ("joint_names", ("a", "a")),
     ("joint_names", ("a",)),
-    ("q_min_rad", (math.nan, -1.0)),
-    ("q_min_rad", (-1e4, -1.0)),
-    ("q_min_rad", (-1.0,)),
-    ("q_max_rad", (2.0, -3.0)),
-    ("q_max_rad", (2.0, math.inf)),
-    ("dq_max_rad_s", (0.0, 1.0)),
-    ("dq_max_rad_s", (1.0, -1.0)),
-    ("ddq_max_rad_s2", (1.0, 0.0)),
-    ("ddq_max_rad_s2", (1.0, math.nan)),
-    ("ddq_max_rad_s2", (0.01, 1.0)),
-    ("dddq_max_rad_s3", (1.0, 0.0)),
-    ("dddq_max_rad_s3", (1000.0,)),
-    ("dddq_max_rad_s3", (1000.0, math.inf)),
-    ("tracking_max_rad", (0.0, 1.0)),
-    ("tau_max_nm", (0.0, 1.0)),
-    ("tau_max_nm", (1.0,)),
-    ("step_max_rad", (0.1, -0.1)),
-    ("step_max_rad", ()),
+    ("q_min", (math.nan, -1.0)),
+    ("q_min", (-1e4, -1.0)),
+    ("q_min", (-1.0,)),
+    ("q_max", (2.0, -3.0)),
+    ("q_max", (2.0, math.inf)),
+    ("dq_max", (0.0, 1.0)),
+    ("dq_max", (1.0, -1.0)),
+    ("ddq_max", (1.0, 0.0)),
+    ("ddq_max", (1.0, math.nan)),
+    ("ddq_max", (0.01, 1.0)),
+    ("dddq_max", (1.0, 0.0)),
+    ("dddq_max", (1000.0,)),
+    ("dddq_max", (1000.0, math.inf)),
+    ("tracking_max", (0.0, 1.0)),
+    ("tau_max", (0.0, 1.0)),
+    ("tau_max", (1.0,)),
+    ("step_max", (0.1, -0.1)),
+    ("step_max", ()),
     ("retract_rad", (0.0, 2.6)),
     ("retract_rad", (0.0,)),
     ("retract_rad", (0.0, math.nan)),
@@ -72,12 +72,12 @@ BAD: list[tuple[str, object]] = [
 def test_the_key_is_named(key: str, value: object) -> None:
     with pytest.raises(ConfigError) as caught:
         make_config(2, **{key: value})
-    assert caught.value.key == key or (key == "joint_names" and caught.value.key == "q_min_rad")
+    assert caught.value.key == key or (key == "joint_names" and caught.value.key == "q_min")
 
 
 def test_the_joint_is_named() -> None:
     with pytest.raises(ConfigError, match="joint1"):
-        make_config(2, dq_max_rad_s=(1.0, -1.0))
+        make_config(2, dq_max=(1.0, -1.0))
 
 
 def test_what_acts_only_with_a_posture_or_a_pair_is_checked_there() -> None:
@@ -91,12 +91,12 @@ def test_what_acts_only_with_a_posture_or_a_pair_is_checked_there() -> None:
 
 
 def test_the_kernel_gets_every_value() -> None:
-    config = make_config(2, tau_max_nm=(3.0, 4.0), retract_rad=(0.1, 0.2), digest=bytes(range(32)), debounce_ticks=7)
+    config = make_config(2, tau_max=(3.0, 4.0), retract_rad=(0.1, 0.2), digest=bytes(range(32)), debounce_ticks=7)
     native = config.to_native()
     assert (native.n_joints, native.retracts, native.debounce_ticks) == (2, 1, 7)
-    assert list(native.tau_max_nm[0:3]) == [3.0, 4.0, 0.0]
+    assert list(native.tau_max[0:3]) == [3.0, 4.0, 0.0]
     assert list(native.retract_rad[0:3]) == [0.1, 0.2, 0.0]
-    assert list(native.dddq_max_rad_s3[0:3]) == [1000.0, 1000.0, 0.0]
+    assert list(native.dddq_max[0:3]) == [1000.0, 1000.0, 0.0]
     assert bytes(native.digest) == bytes(range(32))
     assert native.geometry.n_joints == 0
 
@@ -104,7 +104,7 @@ def test_the_kernel_gets_every_value() -> None:
 def test_no_torque_limit_and_no_posture_unless_given() -> None:
     native = make_config(2).to_native()
     assert not native.retracts
-    assert native.tau_max_nm[0] >= 1e6
+    assert native.tau_max[0] >= 1e6
 
 
 def test_a_gripper_range_upside_down_and_too_many_joints() -> None:

@@ -20,20 +20,20 @@ def robot() -> Robot:
 def moving(robot: Robot) -> Robot:
     """In ACTIVE, with the first joint at 1 rad/s and on its way on."""
     robot.arm()
-    q_rad, v = robot.q_rad[0], 0.0
+    q, v = robot.q[0], 0.0
     for k in range(250):
         v = min(1.0, v + 0.009 * min(1.0, k / 20))
-        q_rad += v * 1e-3
-        robot.step([q_rad, *robot.q_rad[1:]])
+        q += v * 1e-3
+        robot.step([q, *robot.q[1:]])
     assert robot.kernel.state is State.ACTIVE
     assert robot.verdict is not None
-    assert robot.verdict.dq_rad_s[0] == pytest.approx(1.0)
+    assert robot.verdict.dq[0] == pytest.approx(1.0)
     return robot
 
 
 def onward(robot: Robot, **changes: object) -> Target:
     """The setpoint that keeps the speed."""
-    return robot.target([robot.q_rad[0] + 1e-3, *robot.q_rad[1:]], **changes)
+    return robot.target([robot.q[0] + 1e-3, *robot.q[1:]], **changes)
 
 
 OFFSETS = {"stamp_ns", "observation_ns", "seq"}  # these are added to what a good setpoint has
@@ -43,8 +43,8 @@ REFUSED: list[tuple[dict[str, object], Reason]] = [
     ({"speed_scale": 0.0}, Reason.SETPOINT_SHAPE),
     ({"speed_scale": 1.01}, Reason.SETPOINT_SHAPE),
     ({"speed_scale": math.nan}, Reason.SETPOINT_SHAPE),
-    ({"q_rad": (math.nan, 0.0)}, Reason.SETPOINT_NOT_FINITE),
-    ({"q_rad": (0.0, -math.inf)}, Reason.SETPOINT_NOT_FINITE),
+    ({"q": (math.nan, 0.0)}, Reason.SETPOINT_NOT_FINITE),
+    ({"q": (0.0, -math.inf)}, Reason.SETPOINT_NOT_FINITE),
     ({"gripper_m": math.nan}, Reason.SETPOINT_NOT_FINITE),
     ({"stamp_ns": -50_000_000}, Reason.SETPOINT_STALE),
     ({"stamp_ns": 50_000_000}, Reason.SETPOINT_FUTURE),
@@ -53,8 +53,8 @@ REFUSED: list[tuple[dict[str, object], Reason]] = [
     ({"seq": -1}, Reason.SETPOINT_SEQUENCE),
     ({"seq": -100}, Reason.SETPOINT_SEQUENCE),
     ({"seq": 1}, Reason.SETPOINT_SKIPPED),
-    ({"q_rad": (0.0, 1001.0)}, Reason.SETPOINT_STEP),
-    ({"q_rad": (-1001.0, 0.0)}, Reason.SETPOINT_STEP),
+    ({"q": (0.0, 1001.0)}, Reason.SETPOINT_STEP),
+    ({"q": (-1001.0, 0.0)}, Reason.SETPOINT_STEP),
     ({"present": False}, Reason.SETPOINT_NONE),
 ]
 
@@ -68,10 +68,10 @@ def test_a_malformed_setpoint_decelerates_and_is_named(robot: Robot, change: dic
     assert verdict.reasons == reason
     assert verdict.state is State.HOLDING
     assert verdict.accepted == 0.0
-    assert verdict.ddq_rad_s2[0] == pytest.approx(-1.0)
+    assert verdict.ddq[0] == pytest.approx(-1.0)
     for _ in range(150):
         verdict = robot.step()
-    assert verdict.dq_rad_s == (0.0, 0.0)
+    assert verdict.dq == (0.0, 0.0)
 
 
 def test_the_bounds_themselves_are_allowed(robot: Robot) -> None:
@@ -82,7 +82,7 @@ def test_the_bounds_themselves_are_allowed(robot: Robot) -> None:
         {"stamp_ns": 5_000_000},
         {"observation_ns": -2_000_000_000},
         {"observation_ns": 5_000_000},
-        {"q_rad": (robot.q_rad[0] + 1000.0, 0.0)},
+        {"q": (robot.q[0] + 1000.0, 0.0)},
     ):
         good = onward(robot)
         offset = {k: now_ns + v if k in OFFSETS and isinstance(v, int) else v for k, v in change.items()}
@@ -132,7 +132,7 @@ def test_the_plan_of_a_lost_policy_is_played_for_so_long(policy: Policy, reason:
         verdict = robot.step(onward(robot, policy=policy, policy_lost_ns=lost_ns))
         assert verdict.state is State.ACTIVE
         assert verdict.reasons & ~Reason.LIMIT_GRIPPER == reason
-        assert verdict.dq_rad_s[0] == pytest.approx(1.0)
+        assert verdict.dq[0] == pytest.approx(1.0)
     verdict = robot.step(onward(robot, policy=policy, policy_lost_ns=lost_ns))
     assert verdict.state is State.HOLDING
     assert verdict.reasons == reason | Reason.POLICY_LOST
@@ -159,13 +159,13 @@ TRIPS: list[tuple[dict[str, object], Reason]] = [
     ({"seq": 0}, Reason.FEEDBACK_SEQUENCE),
     ({"n": 1}, Reason.FEEDBACK_SHAPE),
     ({"n": 3}, Reason.FEEDBACK_SHAPE),
-    ({"q_rad": (math.nan, 0.0)}, Reason.FEEDBACK_NOT_FINITE),
-    ({"dq_rad_s": (0.0, math.inf)}, Reason.FEEDBACK_NOT_FINITE),
+    ({"q": (math.nan, 0.0)}, Reason.FEEDBACK_NOT_FINITE),
+    ({"dq": (0.0, math.inf)}, Reason.FEEDBACK_NOT_FINITE),
     ({"gripper_m": -math.inf}, Reason.FEEDBACK_NOT_FINITE),
-    ({"tau_nm": (0.0, math.nan)}, Reason.FEEDBACK_NOT_FINITE),
+    ({"tau": (0.0, math.nan)}, Reason.FEEDBACK_NOT_FINITE),
     ({"wrench": (0.0, 0.0, 0.0, 0.0, 0.0, math.inf)}, Reason.FEEDBACK_NOT_FINITE),
-    ({"q_rad": (0.0, 0.3)}, Reason.TRACKING_ERROR),
-    ({"q_rad": (0.0, -0.3)}, Reason.TRACKING_ERROR),
+    ({"q": (0.0, 0.3)}, Reason.TRACKING_ERROR),
+    ({"q": (0.0, -0.3)}, Reason.TRACKING_ERROR),
     ({"stop_line": True}, Reason.STOP_LINE),
     ({"driver_fault": True}, Reason.DRIVER_FAULT),
     ({"after_ns": -5, "stamp_ns": 1_251_000_000}, Reason.CLOCK_BACKWARD),
@@ -179,15 +179,15 @@ def assert_latched(robot: Robot, reason: Reason) -> None:
     assert robot.verdict is not None
     assert robot.verdict.state is State.STOPPING
     assert robot.verdict.faults == reason
-    assert robot.verdict.ddq_rad_s2[0] == pytest.approx(-1.0)
+    assert robot.verdict.ddq[0] == pytest.approx(-1.0)
     robot.seq += 10
     robot.run_until(State.FAULT)
-    rest = robot.q_rad
+    rest = robot.q
     for _ in range(200):
         verdict = robot.step([1.0] * len(rest))
         assert verdict.state is State.FAULT
         assert verdict.faults == reason
-        assert list(verdict.q_rad) == rest
+        assert list(verdict.q) == rest
         assert robot.request(Request.ARM) is Result.REFUSED_STATE
         assert robot.request(Request.DISARM) is Result.REFUSED_STATE
     assert robot.request(Request.RESET) is Result.DONE
@@ -199,8 +199,8 @@ def assert_latched(robot: Robot, reason: Reason) -> None:
 @pytest.mark.parametrize(("feedback", "reason"), TRIPS)
 def test_a_fault_stops_and_latches(robot: Robot, feedback: dict[str, Any], reason: Reason) -> None:
     moving(robot)
-    if "q_rad" in feedback:
-        feedback = feedback | {"q_rad": (robot.q_rad[0] + feedback["q_rad"][0], feedback["q_rad"][1])}
+    if "q" in feedback:
+        feedback = feedback | {"q": (robot.q[0] + feedback["q"][0], feedback["q"][1])}
     robot.step(onward(robot), **feedback)
     assert_latched(robot, reason)
 
@@ -216,10 +216,8 @@ def test_a_fault_latches_in_every_armed_state(state: State, feedback: dict[str, 
     elif state is State.RETRACTING:
         robot.run_until(State.RETRACTING)
     assert robot.kernel.state is state
-    if "q_rad" in feedback:
-        feedback = feedback | {
-            "q_rad": tuple(q + error for q, error in zip(robot.q_rad, feedback["q_rad"], strict=True))
-        }
+    if "q" in feedback:
+        feedback = feedback | {"q": tuple(q + error for q, error in zip(robot.q, feedback["q"], strict=True))}
     verdict = robot.step(**feedback)
     assert verdict.faults
     assert verdict.state in (State.STOPPING, State.FAULT)
@@ -244,11 +242,11 @@ def test_torn_feedback_is_survived_until_it_is_stale(robot: Robot) -> None:
 def test_a_frozen_encoder_is_found_by_its_bits() -> None:
     """The measurement repeats itself while the command moves away: well before the tracking error."""
     robot = moving(Robot(Kernel(make_config(frozen_travel_rad=0.02))))
-    stuck = tuple(robot.q_rad)
+    stuck = tuple(robot.q)
     # A tick at 1 rad/s goes 1 mrad: the travel and a little, a tick for which a command is kept, and a sample.
     for _ in range(22):
-        assert not robot.step(onward(robot), q_rad=stuck).faults
-    assert robot.step(onward(robot), q_rad=stuck).faults == Reason.ENCODER_FROZEN
+        assert not robot.step(onward(robot), q=stuck).faults
+    assert robot.step(onward(robot), q=stuck).faults == Reason.ENCODER_FROZEN
     assert robot.request(Request.RESET) is Result.REFUSED_STATE
     robot.run_until(State.FAULT)
 
@@ -256,25 +254,25 @@ def test_a_frozen_encoder_is_found_by_its_bits() -> None:
 def test_a_living_encoder_of_a_slow_joint_is_not_frozen() -> None:
     robot = moving(Robot(Kernel(make_config(frozen_travel_rad=0.02))))
     for k in range(400):
-        held = robot.q_rad[0]
+        held = robot.q[0]
         reported = held - 1e-3 + 1e-9 * (k // 15 % 2)
-        assert not robot.step(onward(robot), q_rad=(reported, 0.0)).faults
-    assert robot.q_rad[0] > 0.4
+        assert not robot.step(onward(robot), q=(reported, 0.0)).faults
+    assert robot.q[0] > 0.4
 
 
 LOADS: list[tuple[dict[str, object], Reason]] = [
-    ({"tau_nm": (0.0, 20.1)}, Reason.TORQUE),
-    ({"tau_nm": (-20.1, 0.0)}, Reason.TORQUE),
+    ({"tau": (0.0, 20.1)}, Reason.TORQUE),
+    ({"tau": (-20.1, 0.0)}, Reason.TORQUE),
     ({"wrench": (0.0, 18.1, 24.1, 0.0, 0.0, 0.0)}, Reason.FORCE),
     ({"wrench": (30.1, 0.0, 0.0, 0.0, 0.0, 0.0)}, Reason.FORCE),
     ({"wrench": (0.0, 0.0, 0.0, 6.1, 0.0, -8.1)}, Reason.FORCE),
     ({"wrench": (0.0, 0.0, 0.0, 0.0, -10.1, 0.0)}, Reason.FORCE),
 ]
-AT_THE_BOUND: dict[str, Any] = {"tau_nm": (20.0, -20.0), "wrench": (0.0, 18.0, 24.0, 6.0, 0.0, -8.0)}
+AT_THE_BOUND: dict[str, Any] = {"tau": (20.0, -20.0), "wrench": (0.0, 18.0, 24.0, 6.0, 0.0, -8.0)}
 
 
 def loaded_robot() -> Robot:
-    return Robot(Kernel(make_config(tau_max_nm=(20.0, 20.0), force_max_n=30.0, moment_max_nm=10.0, debounce_ticks=4)))
+    return Robot(Kernel(make_config(tau_max=(20.0, 20.0), force_max_n=30.0, moment_max_nm=10.0, debounce_ticks=4)))
 
 
 @pytest.mark.parametrize(("feedback", "reason"), LOADS)
@@ -293,15 +291,15 @@ def test_a_load_trips_after_so_many_ticks_in_a_row(feedback: dict[str, Any], rea
 def test_a_load_counts_anew_after_arming() -> None:
     robot = moving(loaded_robot())
     for _ in range(3):
-        robot.step(onward(robot), tau_nm=(30.0, 0.0), wrench=(99.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+        robot.step(onward(robot), tau=(30.0, 0.0), wrench=(99.0, 0.0, 0.0, 0.0, 0.0, 0.0))
     robot.request(Request.STOP)
     robot.run_until(State.FAULT)
     assert robot.request(Request.RESET) is Result.DONE
     robot.arm()
     for _ in range(3):
-        assert not robot.step(tau_nm=(30.0, 0.0), wrench=(99.0, 0.0, 0.0, 0.0, 0.0, 0.0)).faults
+        assert not robot.step(tau=(30.0, 0.0), wrench=(99.0, 0.0, 0.0, 0.0, 0.0, 0.0)).faults
 
 
 def test_no_load_is_looked_at_that_nobody_measures() -> None:
-    robot = Robot(Kernel(make_config(tau_max_nm=(1e-9, 1e-9), force_max_n=1e-9, moment_max_nm=1e-9, debounce_ticks=1)))
+    robot = Robot(Kernel(make_config(tau_max=(1e-9, 1e-9), force_max_n=1e-9, moment_max_nm=1e-9, debounce_ticks=1)))
     moving(robot)

@@ -52,10 +52,10 @@ def test_sine_and_cosine_are_right_to_1e_15() -> None:
         assert abs(cosine[0] - math.cos(x_rad)) < 8e-16
 
 
-def reference_poses(model: GeometryModel, q_rad: list[float]) -> dict[str, np.ndarray]:
+def reference_poses(model: GeometryModel, q: list[float]) -> dict[str, np.ndarray]:
     """X_WL of every link, by multiplying 4 x 4 matrices."""
     poses = {BASE: np.eye(4)}
-    for joint, angle_rad in zip(model.joints, q_rad, strict=True):
+    for joint, angle_rad in zip(model.joints, q, strict=True):
         place, turn = np.eye(4), np.eye(4)
         place[:3, :3], place[:3, 3] = np.reshape(joint.rotation, (3, 3)), joint.offset_m
         c, s = math.cos(angle_rad), math.sin(angle_rad)
@@ -69,10 +69,10 @@ def test_links_are_where_matrices_put_them() -> None:
     for _ in range(200):
         model = random_model(generator)
         native = NativeGeometry(model)
-        q_rad = random_posture(generator, model.n_joints)
-        native.move_to(q_rad)
+        q = random_posture(generator, model.n_joints)
+        native.move_to(q)
         rotations, origins_m = native.pose()
-        poses = reference_poses(model, q_rad)
+        poses = reference_poses(model, q)
         for joint, rotation, origin_m in zip(model.joints, rotations, origins_m, strict=True):
             np.testing.assert_allclose(np.reshape(rotation, (3, 3)), poses[joint.name][:3, :3], atol=1e-13)
             np.testing.assert_allclose(origin_m, poses[joint.name][:3, 3], atol=1e-13)
@@ -202,8 +202,8 @@ def test_a_capsule_that_is_not_in_the_world_is_near_to_nothing() -> None:
     assert max(world_m[1:]) < 1.0
 
 
-def ends_of(model: GeometryModel, q_rad: list[float]) -> list[list[np.ndarray]]:
-    poses = reference_poses(model, q_rad)
+def ends_of(model: GeometryModel, q: list[float]) -> list[list[np.ndarray]]:
+    poses = reference_poses(model, q)
     return [
         [poses[one.link][:3, :3] @ end + poses[one.link][:3, 3] for end in (one.a_m, one.b_m)] for one in model.capsules
     ]
@@ -279,8 +279,8 @@ def test_tool_moves_as_its_columns_say() -> None:
     for _ in range(100):
         model = random_model(generator)
         native = NativeGeometry(model)
-        q_rad = random_posture(generator, model.n_joints)
-        native.move_to(q_rad)
+        q = random_posture(generator, model.n_joints)
+        native.move_to(q)
 
         def tool(posture: list[float]) -> np.ndarray:
             X = reference_poses(model, posture)[model.tool.link]  # noqa: B023
@@ -288,7 +288,7 @@ def test_tool_moves_as_its_columns_say() -> None:
 
         for i, column in enumerate(native.tool_columns()):
             step = [1e-6 * (i == k) for k in range(model.n_joints)]
-            forward, backward = ([q + sign * d for q, d in zip(q_rad, step, strict=True)] for sign in (1.0, -1.0))
+            forward, backward = ([q + sign * d for q, d in zip(q, step, strict=True)] for sign in (1.0, -1.0))
             np.testing.assert_allclose(column, (tool(forward) - tool(backward)) / 2e-6, atol=1e-6)
 
 

@@ -25,11 +25,11 @@ def bits(*rows: list[float]) -> bytes:
     return b"".join(struct.pack(f"{len(row)}d", *row) for row in rows)
 
 
-def require_agreement(model: GeometryModel, q_rad: list[float]) -> None:
+def require_agreement(model: GeometryModel, q: list[float]) -> None:
     native = NativeGeometry(model)
     geometry = reference.Geometry.of(native.model)
-    native.move_to(q_rad)
-    pose = reference.pose_at(geometry, q_rad)
+    native.move_to(q)
+    pose = reference.pose_at(geometry, q)
     clearance = reference.clearance_at(geometry, pose)
     rotations, origins_m = native.pose()
     assert bits(*rotations, *origins_m) == bits(*pose.rotation, *pose.origin_m)
@@ -278,10 +278,10 @@ def test_there_is_room_for_as_much_as_it_says() -> None:
     require_verdict(native, GeometryError.OK, 0)
     geometry = reference.Geometry.of(native)
     pose, clearance = ffi.new("geometry_pose *"), ffi.new("geometry_clearance *")
-    q_rad = [0.1 * i for i in range(16)]
-    lib.geometry_pose_at(native, q_rad, pose)
+    q = [0.1 * i for i in range(16)]
+    lib.geometry_pose_at(native, q, pose)
     lib.geometry_clearance_at(native, pose, clearance)
-    wanted = reference.clearance_at(geometry, reference.pose_at(geometry, q_rad))
+    wanted = reference.clearance_at(geometry, reference.pose_at(geometry, q))
     assert bits(list(clearance.world_m), list(clearance.pair_m)) == bits(wanted.world_m, wanted.pair_m)
 
 

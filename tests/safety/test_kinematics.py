@@ -80,11 +80,11 @@ def require_mujocos_places(model: GeometryModel, mjcf: Path, base: str, site: st
     native = NativeGeometry(model)
     generator = random.Random(1)
     for _ in range(50):
-        q_rad = [generator.uniform(-3.0, 3.0) for _ in model.joints]
-        for joint, angle_rad in zip(model.joints, q_rad, strict=True):
+        q = [generator.uniform(-3.0, 3.0) for _ in model.joints]
+        for joint, angle_rad in zip(model.joints, q, strict=True):
             data.joint(joint.name).qpos[0] = angle_rad
         mujoco.mj_kinematics(sim, data)
-        native.move_to(q_rad)
+        native.move_to(q)
         rotations, origins_m = native.pose()
         X_BW = np.linalg.inv(homogeneous(data.body(base).xmat, data.body(base).xpos))
         for joint, rotation, origin_m in zip(model.joints, rotations, origins_m, strict=True):
@@ -150,11 +150,11 @@ def test_capsules_hold_every_geom_of_the_simulated_arm_in_any_posture_and_openin
     native = NativeGeometry(model)
     generator = random.Random(3)
     for _ in range(20):
-        q_rad = [generator.uniform(-2.0, 2.0) for _ in model.joints]
-        data.qpos[:7] = q_rad
+        q = [generator.uniform(-2.0, 2.0) for _ in model.joints]
+        data.qpos[:7] = q
         data.qpos[7:9] = [generator.uniform(0.0, 0.04) for _ in range(2)]
         mujoco.mj_kinematics(sim, data)
-        native.move_to(q_rad)
+        native.move_to(q)
         rotations, origins_m = native.pose()
         for one in model.capsules:
             link = model.joint_names.index(one.link) if one.link != BASE else -1

@@ -22,15 +22,15 @@ HAIR = 1.0 - 1e-6
 
 def assert_inside(config: KernelConfig, before: Verdict | None, verdict: Verdict) -> None:
     """Every limit, against the tick before."""
-    for i, (q, v, a) in enumerate(zip(verdict.q_rad, verdict.dq_rad_s, verdict.ddq_rad_s2, strict=True)):
-        assert config.q_min_rad[i] <= q <= config.q_max_rad[i]
-        assert abs(v) <= config.dq_max_rad_s[i] * (1 + 1e-9)
-        assert abs(a) <= config.ddq_max_rad_s2[i] * (1 + 1e-9)
+    for i, (q, v, a) in enumerate(zip(verdict.q, verdict.dq, verdict.ddq, strict=True)):
+        assert config.q_min[i] <= q <= config.q_max[i]
+        assert abs(v) <= config.dq_max[i] * (1 + 1e-9)
+        assert abs(a) <= config.ddq_max[i] * (1 + 1e-9)
         if before is not None:
-            step = config.dddq_max_rad_s3[i] * TICK_S
-            assert abs(a - before.ddq_rad_s2[i]) <= step * (1 + 1e-9)
-            assert v == pytest.approx(before.dq_rad_s[i] + TICK_S * a, abs=1e-12 * step * TICK_S + 1e-15)
-            assert q == pytest.approx(before.q_rad[i] + TICK_S * v, abs=1e-12)
+            step = config.dddq_max[i] * TICK_S
+            assert abs(a - before.ddq[i]) <= step * (1 + 1e-9)
+            assert v == pytest.approx(before.dq[i] + TICK_S * a, abs=1e-12 * step * TICK_S + 1e-15)
+            assert q == pytest.approx(before.q[i] + TICK_S * v, abs=1e-12)
     assert config.gripper_min_m <= verdict.gripper_m <= config.gripper_max_m
     if before is not None:
         assert abs(verdict.gripper_m - before.gripper_m) <= config.gripper_rate_m_s * TICK_S * (1 + 1e-9)
@@ -46,12 +46,12 @@ def configs(draw: st.DrawFn) -> KernelConfig:
     accel = speed * draw(st.floats(0.1, 100.0))
     return make_config(
         1,
-        q_min_rad=(middle - half,),
-        q_max_rad=(middle + half,),
-        dq_max_rad_s=(speed,),
-        ddq_max_rad_s2=(accel,),
-        dddq_max_rad_s3=(max(0.01, accel * draw(st.floats(0.1, 2000.0))),),
-        tracking_max_rad=(100.0,),
+        q_min=(middle - half,),
+        q_max=(middle + half,),
+        dq_max=(speed,),
+        ddq_max=(accel,),
+        dddq_max=(max(0.01, accel * draw(st.floats(0.1, 2000.0))),),
+        tracking_max=(100.0,),
     )
 
 
@@ -65,15 +65,15 @@ wild = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(config=configs(), setpoints=st.lists(st.tuples(wild, wild, st.integers(1, 40)), min_size=1, max_size=25))
 def test_no_setpoint_leaves_the_limits(config: KernelConfig, setpoints: list[tuple[float, float, int]]) -> None:
-    robot = Robot(Kernel(config), [(config.q_min_rad[0] + config.q_max_rad[0]) / 2])
+    robot = Robot(Kernel(config), [(config.q_min[0] + config.q_max[0]) / 2])
     robot.arm()
     before = None
-    for q_rad, gripper_m, ticks in setpoints:
+    for q, gripper_m, ticks in setpoints:
         for _ in range(ticks):
-            verdict = robot.step(robot.target([q_rad], gripper_m=gripper_m))
+            verdict = robot.step(robot.target([q], gripper_m=gripper_m))
             assert_inside(config, before, verdict)
             before = verdict
-            if not math.isfinite(q_rad) or not math.isfinite(gripper_m):
+            if not math.isfinite(q) or not math.isfinite(gripper_m):
                 assert verdict.state is State.HOLDING
                 assert Reason.SETPOINT_NOT_FINITE in verdict.reasons
 
@@ -86,12 +86,12 @@ def test_random_robots_and_random_walks() -> None:
         accel = generator.uniform(1.0, 40.0, n)
         config = make_config(
             n,
-            q_min_rad=tuple(-half),
-            q_max_rad=tuple(half),
-            dq_max_rad_s=tuple(generator.uniform(0.1, 5.0, n)),
-            ddq_max_rad_s2=tuple(accel),
-            dddq_max_rad_s3=tuple(accel * 10.0 ** generator.uniform(0.0, 3.5, n)),
-            tracking_max_rad=(10.0,) * n,
+            q_min=tuple(-half),
+            q_max=tuple(half),
+            dq_max=tuple(generator.uniform(0.1, 5.0, n)),
+            ddq_max=tuple(accel),
+            dddq_max=tuple(accel * 10.0 ** generator.uniform(0.0, 3.5, n)),
+            tracking_max=(10.0,) * n,
         )
         robot = Robot(Kernel(config))
         robot.arm()
@@ -109,15 +109,15 @@ def test_a_far_setpoint_is_reached_without_overshoot(start: float, goal: float) 
     robot = Robot(Kernel(config), [start])
     robot.arm()
     # A jump that could be one tick of a motion is followed as one: what a step of jerk makes of it.
-    slack = 1e-12 if abs(goal - start) > 2.0 * TICK_S else 2.0 * config.dddq_max_rad_s3[0] * TICK_S**3
+    slack = 1e-12 if abs(goal - start) > 2.0 * TICK_S else 2.0 * config.dddq_max[0] * TICK_S**3
     # At 2 rad/s, 10 rad/s² and 1000 rad/s³ 5 rad take 2.71 s.
     low, high = min(start, goal) - slack, max(start, goal) + slack
     for _ in range(2750):
         verdict = robot.step([goal])
-        assert low <= verdict.q_rad[0] <= high
-        if verdict.q_rad[0] == goal and verdict.ddq_rad_s2[0] == 0.0:
+        assert low <= verdict.q[0] <= high
+        if verdict.q[0] == goal and verdict.ddq[0] == 0.0:
             break
-    assert abs(robot.q_rad[0] - goal) <= 1e-12
+    assert abs(robot.q[0] - goal) <= 1e-12
 
 
 def min_jerk(start: float, goal: float, share: float) -> float:
@@ -132,7 +132,7 @@ def test_good_motion_passes_unchanged(start: float, goal: float, ticks: int) -> 
     for k in range(ticks):
         wanted = min_jerk(start, goal, (k + 1) / ticks)
         verdict = robot.step([wanted, -wanted])
-        worst = max(worst, abs(verdict.q_rad[0] - wanted), abs(verdict.q_rad[1] + wanted))
+        worst = max(worst, abs(verdict.q[0] - wanted), abs(verdict.q[1] + wanted))
         # The opening starts closed and travels; it is no part of this.
         assert not verdict.reasons & ~Reason.LIMIT_GRIPPER
         assert verdict.accepted == 1.0
@@ -159,18 +159,18 @@ def test_motion_at_the_limits_passes_unchanged() -> None:
         accel = 10.0 ** generator.uniform(-0.5, 1.2)
         config = make_config(
             1,
-            q_min_rad=(-1e3,),
-            q_max_rad=(1e3,),
-            dq_max_rad_s=(accel * (ramp + hold) * TICK_S,),
-            ddq_max_rad_s2=(accel,),
-            dddq_max_rad_s3=(accel / ramp / TICK_S,),
+            q_min=(-1e3,),
+            q_max=(1e3,),
+            dq_max=(accel * (ramp + hold) * TICK_S,),
+            ddq_max=(accel,),
+            dddq_max=(accel / ramp / TICK_S,),
         )
         robot = Robot(Kernel(config), [-2.0])
         robot.arm()
         path = full_speed(-2.0, accel * HAIR, accel * HAIR / ramp, ramp, hold, cruise)
         for wanted in path:
             verdict = robot.step([wanted])
-            assert abs(verdict.q_rad[0] - wanted) <= 1e-12
+            assert abs(verdict.q[0] - wanted) <= 1e-12
             assert not verdict.reasons & ~Reason.LIMIT_GRIPPER
 
 
@@ -185,7 +185,7 @@ def test_resumes_smoothly_behind_a_moving_target() -> None:
         verdict = robot.step([wanted])
         assert_inside(config, before, verdict)
         before = verdict
-        gap = abs(verdict.q_rad[0] - wanted)
+        gap = abs(verdict.q[0] - wanted)
     assert gap <= 1e-12
 
 
@@ -199,16 +199,16 @@ def test_a_motion_into_the_end_of_the_range_is_stopped_inside() -> None:
     for wanted in path[:2000]:
         verdict = robot.step([wanted])
         assert_inside(config, before, verdict)
-        before, fastest = verdict, max(fastest, verdict.dq_rad_s[0])
+        before, fastest = verdict, max(fastest, verdict.dq[0])
         if wanted <= 2.5:
             assert Reason.LIMIT_POSITION not in verdict.reasons
         if Reason.LIMIT_BRAKING in verdict.reasons and end is None:
-            end = verdict.q_rad[0]
+            end = verdict.q[0]
             # Deceleration from 2 rad/s with 10 rad/s² and 1000 rad/s³ takes 0.21 m.
             assert 2.5 - 0.25 < end < 2.5 - 0.2
     assert end is not None
     assert fastest == pytest.approx(2.0, rel=1e-5)
-    assert config.q_max_rad[0] - 1e-9 <= robot.q_rad[0] <= config.q_max_rad[0]
+    assert config.q_max[0] - 1e-9 <= robot.q[0] <= config.q_max[0]
 
 
 @pytest.mark.parametrize("start", [3e-4, 8e-4, 1.3e-3])
@@ -229,10 +229,10 @@ def test_a_refused_motion_is_shortened_by_one_factor_for_all_joints(start: float
     assert 0.0 < verdict.accepted < 1.0
     assert Reason.LIMIT_BRAKING in verdict.reasons
     for i, target in enumerate((first, second)):
-        wanted = ((target - before.q_rad[i]) / TICK_S - before.dq_rad_s[i]) / TICK_S
-        stop = stop_accel(before.dq_rad_s[i], before.ddq_rad_s2[i], limits)
+        wanted = ((target - before.q[i]) / TICK_S - before.dq[i]) / TICK_S
+        stop = stop_accel(before.dq[i], before.ddq[i], limits)
         expected = verdict.accepted * wanted + (1.0 - verdict.accepted) * stop
-        assert verdict.ddq_rad_s2[i] == pytest.approx(expected, abs=1e-8)
+        assert verdict.ddq[i] == pytest.approx(expected, abs=1e-8)
 
 
 def test_limits_that_acted_are_named() -> None:
@@ -251,7 +251,7 @@ def test_limits_that_acted_are_named() -> None:
         | Reason.LIMIT_BRAKING
         | Reason.LIMIT_GRIPPER
     )
-    assert robot.q_rad[0] <= config.q_max_rad[0]
+    assert robot.q[0] <= config.q_max[0]
 
 
 def test_a_limit_is_named_while_the_command_runs_at_it() -> None:
@@ -283,19 +283,19 @@ def test_watchdog_stop_decelerates_at_the_limits_and_rests_where_the_verdict_sai
     robot.arm()
     for wanted in full_speed(0.5, 10.0 * HAIR, HAIR, 10, 140, 500)[:400]:
         verdict = robot.step([wanted])
-    speed = verdict.dq_rad_s[0]
+    speed = verdict.dq[0]
     assert speed == pytest.approx(1.5, rel=1e-5)
-    rest = config.q_max_rad[0] - verdict.stop_margin_rad
+    rest = config.q_max[0] - verdict.stop_margin_rad
     promised_s = verdict.time_to_rest_s
     ticks, before = 1, verdict
-    while (verdict := robot.step()).dq_rad_s[0] != 0.0:
+    while (verdict := robot.step()).dq[0] != 0.0:
         assert_inside(config, before, verdict)
         before, ticks = verdict, ticks + 1
     assert robot.kernel.state is State.HOLDING
     # V/A + A/J + 2T
     assert ticks * TICK_S <= speed / 10.0 + 10.0 / 1000.0 + 2 * TICK_S
     assert ticks * TICK_S <= promised_s <= (ticks + 2) * TICK_S
-    assert robot.q_rad[0] == pytest.approx(rest, abs=1e-12)
+    assert robot.q[0] == pytest.approx(rest, abs=1e-12)
 
 
 def cruise(robot: Robot, ticks: int, **changes: object) -> tuple[float, Reason]:
@@ -304,7 +304,7 @@ def cruise(robot: Robot, ticks: int, **changes: object) -> tuple[float, Reason]:
     for _ in range(ticks):
         verdict = robot.step(robot.target([2.4], **changes))
         seen |= verdict.reasons
-    return verdict.dq_rad_s[0], seen
+    return verdict.dq[0], seen
 
 
 def test_the_smallest_speed_scale_counts() -> None:
@@ -331,7 +331,7 @@ def test_a_motion_in_progress_is_slowed_down_without_a_jump() -> None:
         verdict = robot.step(robot.target([2.4], speed_scale=0.1))
         assert_inside(config, before, verdict)
         before = verdict
-    assert verdict.dq_rad_s[0] == pytest.approx(0.2)
+    assert verdict.dq[0] == pytest.approx(0.2)
 
 
 def test_limits_are_only_tightened_while_armed() -> None:
@@ -361,27 +361,25 @@ def test_a_rehearsal_is_what_happens_then_and_changes_nothing() -> None:
         for k in range(generator.randint(1, 200)):
             robot.step([1e-6 * k * k, 0.0])
         chunk: list[Sequence[float]] = [
-            [robot.q_rad[0] + generator.uniform(-0.1, 0.1), generator.choice((0.001 * k, math.nan))] for k in range(30)
+            [robot.q[0] + generator.uniform(-0.1, 0.1), generator.choice((0.001 * k, math.nan))] for k in range(30)
         ]
         state = robot.kernel.state
-        rehearsed = robot.kernel.rehearse([robot.target(q_rad) for q_rad in chunk])
+        rehearsed = robot.kernel.rehearse([robot.target(q) for q in chunk])
         assert robot.kernel.state is state
         robot.setpoint_seq -= len(chunk)
-        for q_rad, expected in zip(chunk, rehearsed, strict=True):
-            verdict = robot.step(q_rad)
-            assert (verdict.q_rad, verdict.dq_rad_s, verdict.ddq_rad_s2) == (
-                *(expected.q_rad, expected.dq_rad_s, expected.ddq_rad_s2),
-            )
+        for q, expected in zip(chunk, rehearsed, strict=True):
+            verdict = robot.step(q)
+            assert (verdict.q, verdict.dq, verdict.ddq) == (*(expected.q, expected.dq, expected.ddq),)
             assert (verdict.reasons, verdict.accepted, verdict.gripper_m, verdict.speed_scale) == (
                 *(expected.reasons, expected.accepted, expected.gripper_m, expected.speed_scale),
             )
 
 
 def test_a_setpoint_that_is_no_motion_is_refused() -> None:
-    robot = Robot(Kernel(make_config(step_max_rad=(0.1, 0.2))))
+    robot = Robot(Kernel(make_config(step_max=(0.1, 0.2))))
     robot.arm()
     assert not robot.step([0.1, -0.2]).reasons & Reason.SETPOINT_STEP
-    verdict = robot.step([0.0, robot.q_rad[1] + 0.201])
+    verdict = robot.step([0.0, robot.q[1] + 0.201])
     assert verdict.reasons == Reason.SETPOINT_STEP
     assert verdict.state is State.HOLDING
     assert robot.step([0.05, 0.0], after_ns=TICK_NS).state is State.ACTIVE

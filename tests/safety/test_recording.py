@@ -73,7 +73,7 @@ def test_what_was_written_is_read_and_replays_to_the_bit(recording: Recording, d
     assert (again.records["verdict"]["reasons"] != 0).sum() > 100
 
 
-@pytest.mark.parametrize("part", ["q_rad", "reasons", "stop_margin_rad", "state", "accepted", "config_digest"])
+@pytest.mark.parametrize("part", ["q", "reasons", "stop_margin_rad", "state", "accepted", "config_digest"])
 def test_one_flipped_bit_in_a_verdict_is_found_and_named(recording: Recording, part: str) -> None:
     def flip(records: np.ndarray[Any, Any]) -> None:
         records["verdict"][part][300:301].view("u1").reshape(-1)[0] ^= 1
@@ -150,8 +150,8 @@ def test_a_header_of_a_later_format_is_refused_by_its_format() -> None:
 
 def test_limits_that_the_kernel_cannot_hold_are_refused(recording: Recording) -> None:
     config = recording.native_config()
-    config.ddq_max_rad_s2[1] = float("nan")
-    with pytest.raises(RecordingError, match="kernel_config: ddq_max_rad_s2 is not possible"):
+    config.ddq_max[1] = float("nan")
+    with pytest.raises(RecordingError, match="kernel_config: ddq_max is not possible"):
         decode(file_of(recording, kernel_config=bytes(ffi.buffer(config))))
     with pytest.raises(RecordingError, match="kernel_config"):
         decode(file_of(recording, kernel_config=b""))
@@ -162,7 +162,7 @@ def test_limits_that_the_kernel_cannot_hold_are_refused(recording: Recording) ->
     [
         (("before", "state"), 7, "state that does not exist"),
         (("verdict", "state"), 200, "state that does not exist"),
-        (("before", "q_rad"), np.nan, "q_rad of a kernel state is not finite"),
+        (("before", "q"), np.nan, "q of a kernel state is not finite"),
         (("seq",), 0, "do not rise"),
         (("kind",), 9, "neither tick"),
     ],

@@ -20,7 +20,7 @@ GEOMETRY_REASONS = {Reason.LIMIT_GEOMETRY, Reason.LIMIT_TOOL_SPEED, Reason.LIMIT
 def verdict_bits(verdict: Verdict) -> bytes:
     """Everything that a verdict holds."""
     floats = (
-        *(*verdict.q_rad, *verdict.dq_rad_s, *verdict.ddq_rad_s2, verdict.gripper_m, verdict.accepted),
+        *(*verdict.q, *verdict.dq, *verdict.ddq, verdict.gripper_m, verdict.accepted),
         *(verdict.speed_scale, verdict.stop_margin_rad, verdict.stop_margin_m, verdict.time_to_rest_s),
     )
     whole = (verdict.state, verdict.reasons, verdict.faults, verdict.stop_margin_joint)

@@ -22,12 +22,12 @@ def so101_like(**changes: object) -> KernelConfig:
     """Hobby servos on a serial bus: fast for their rate of samples."""
     config = make_config(
         2,
-        q_min_rad=(-1.9, -1.9),
-        q_max_rad=(1.9, 1.9),
-        dq_max_rad_s=(3.6, 3.6),
-        ddq_max_rad_s2=(20.0, 20.0),
-        dddq_max_rad_s3=(1000.0, 1000.0),
-        tracking_max_rad=(0.15, 0.15),
+        q_min=(-1.9, -1.9),
+        q_max=(1.9, 1.9),
+        dq_max=(3.6, 3.6),
+        ddq_max=(20.0, 20.0),
+        dddq_max=(1000.0, 1000.0),
+        tracking_max=(0.15, 0.15),
         feedback_max_age_ns=100_000_000,
     )
     return replace(config, **changes)  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ class SlowDriver:
         self.load = load
         self.now_ns = 10**9
         self.ticks = 0
-        self.q_rad = 0.0
+        self.q = 0.0
         self.told_rad = [0.0] * (lag + 1)
         self.samples: list[Measurement] = []
         self.largest_lag_rad = 0.0
@@ -64,9 +64,9 @@ class SlowDriver:
         """The newest one that has arrived."""
         if self.now_ns >= 10**9 + len(self.samples) * self.period_ns:
             number = len(self.samples)
-            q_rad = (self.spoil(number, self.told_rad[0]), 0.0)
+            q = (self.spoil(number, self.told_rad[0]), 0.0)
             stamp_ns = 10**9 + number * self.period_ns
-            taken = Measurement(stamp_ns=stamp_ns, seq=number + 1, q_rad=q_rad, dq_rad_s=(0.0, 0.0))
+            taken = Measurement(stamp_ns=stamp_ns, seq=number + 1, q=q, dq=(0.0, 0.0))
             self.samples.append(replace(taken, **self.load))  # type: ignore[arg-type]
         return self.samples[max(0, len(self.samples) - 1 - self.late)]
 
@@ -77,12 +77,12 @@ class SlowDriver:
         target = None
         if target_rad is not None:
             stamps = {"stamp_ns": self.now_ns, "observation_ns": self.now_ns, "seq": self.ticks}
-            target = Target(q_rad=(target_rad, 0.0), gripper_m=0.0, **stamps)
+            target = Target(q=(target_rad, 0.0), gripper_m=0.0, **stamps)
         verdict = self.kernel.step(sample, target, self.now_ns)
         if verdict.state.is_armed:
-            self.largest_lag_rad = max(self.largest_lag_rad, abs(self.q_rad - sample.q_rad[0]))
-            self.q_rad = verdict.q_rad[0]
-        self.told_rad = [*self.told_rad[1:], self.q_rad]
+            self.largest_lag_rad = max(self.largest_lag_rad, abs(self.q - sample.q[0]))
+            self.q = verdict.q[0]
+        self.told_rad = [*self.told_rad[1:], self.q]
         return verdict
 
     def arm(self) -> None:
@@ -117,30 +117,30 @@ def test_a_frozen_encoder_is_found_by_samples(rate_hz: int, late: int) -> None:
     """It repeats itself to the bit from one of its samples on: the second that is taken after the travel tells."""
     frozen: list[float] = []
 
-    def stuck(number: int, q_rad: float) -> float:
+    def stuck(number: int, q: float) -> float:
         if number * 1000 < 350 * rate_hz:
-            return q_rad
-        frozen.append(q_rad)
+            return q
+        frozen.append(q)
         return frozen[0]
 
     # At 3.6 rad/s and 10 samples a second the tracking error would be first.
-    config = so101_like(tracking_max_rad=(1000.0, 1000.0), feedback_max_age_ns=350_000_000)
+    config = so101_like(tracking_max=(1000.0, 1000.0), feedback_max_age_ns=350_000_000)
     driver = SlowDriver(config, rate_hz, late, stuck)
     driver.arm()
     verdict = driver.step(1.8)
     gone_ns = 0
     while not verdict.faults:
-        if not gone_ns and frozen and driver.q_rad - frozen[0] > config.frozen_found_rad:
+        if not gone_ns and frozen and driver.q - frozen[0] > config.frozen_found_rad:
             gone_ns = driver.now_ns
         verdict = driver.step(1.8)
     assert verdict.faults == Reason.ENCODER_FROZEN
-    assert driver.q_rad - frozen[0] > config.frozen_travel_rad
+    assert driver.q - frozen[0] > config.frozen_travel_rad
     assert not gone_ns or driver.now_ns - gone_ns <= (2 + late) * driver.period_ns + 2 * TICK_NS
 
 
 def coarse(step_rad: float) -> Spoil:
     """An encoder with steps of this size."""
-    return lambda _, q_rad: step_rad * math.floor(q_rad / step_rad)
+    return lambda _, q: step_rad * math.floor(q / step_rad)
 
 
 @pytest.mark.parametrize("rate_hz", [10, 15, 20, 30, 60, 100, 1000])
@@ -148,7 +148,7 @@ def coarse(step_rad: float) -> Spoil:
 def test_a_coarse_encoder_is_not_frozen_where_motion_turns(rate_hz: int, lag: int) -> None:
     """The joint, behind its command, is measured in the same place before and after the turn, which comes a tick later
     in its sample every time, so that in the end it has come everywhere."""
-    config = so101_like(tracking_max_rad=(0.5, 0.5), feedback_max_age_ns=250_000_000)
+    config = so101_like(tracking_max=(0.5, 0.5), feedback_max_age_ns=250_000_000)
     driver = SlowDriver(config, rate_hz, 0, coarse(STEP_12_BIT_RAD), lag)
     driver.arm()
     verdict = driver.sweep(40_100, turn=401)
@@ -163,16 +163,16 @@ def test_nothing_that_a_joint_can_show_is_frozen(rate_hz: int, seed: int) -> Non
     short as its samples."""
     generator = random.Random(seed)
     config = so101_like(
-        tracking_max_rad=(1000.0, 1000.0),
-        ddq_max_rad_s2=(200.0, 200.0),
-        dddq_max_rad_s3=(200_000.0, 200_000.0),
+        tracking_max=(1000.0, 1000.0),
+        ddq_max=(200.0, 200.0),
+        dddq_max=(200_000.0, 200_000.0),
         feedback_max_age_ns=round(1.2e9 / rate_hz) + 2 * TICK_NS,
     )
     shown = [0.0]
     told: list[float] = []
 
-    def lazy(_: int, q_rad: float) -> float:
-        told.append(q_rad)
+    def lazy(_: int, q: float) -> float:
+        told.append(q)
         shown.append(min(max(shown[-1], min(told) - 0.025), max(told) + 0.025))
         del told[:-1]
         return shown[-1]
@@ -184,7 +184,7 @@ def test_nothing_that_a_joint_can_show_is_frozen(rate_hz: int, seed: int) -> Non
         target = generator.uniform(-1.0, 1.0) * generator.choice((0.1, 1.8))
         for _ in range(generator.randint(1, 1000 // rate_hz + 10)):
             verdict = driver.step(target)
-            told.append(driver.q_rad)
+            told.append(driver.q)
             assert (verdict.faults, verdict.state) == (Reason(0), State.ACTIVE)
         repeated += len(shown) > 3 and len(set(shown[-3:])) == 1
     assert repeated > 20
@@ -197,23 +197,23 @@ def test_a_robot_that_lags_is_stopped_whatever_the_rate(rate_hz: int, lag_rad: f
     driver = SlowDriver(so101_like(), rate_hz)
     driver.arm()
     first = len(driver.samples)
-    driver.spoil = lambda number, q_rad: q_rad - min(lag_rad, 0.02 * (number - first))
+    driver.spoil = lambda number, q: q - min(lag_rad, 0.02 * (number - first))
     assert driver.sweep(2500).faults == faults
 
 
 @pytest.mark.parametrize("rate_hz", [30, 100, 1000])
 def test_a_spike_in_one_sample_is_none_and_a_load_in_two_is_one(rate_hz: int) -> None:
     """Debouncing 5 ms means samples over 5 ms, not one sample that is looked at for as long."""
-    driver = SlowDriver(so101_like(tau_max_nm=(2.0, 2.0)), rate_hz)
+    driver = SlowDriver(so101_like(tau_max=(2.0, 2.0)), rate_hz)
     driver.arm()
-    driver.load = {"tau_nm": (3.0, 0.0)}
+    driver.load = {"tau": (3.0, 0.0)}
     before = len(driver.samples)
     while len(driver.samples) == before:
         assert not driver.step(0.0).faults
-    driver.load = {"tau_nm": (1.0, 0.0)}
+    driver.load = {"tau": (1.0, 0.0)}
     for _ in range(200):
         assert not driver.step(0.0).faults
-    driver.load = {"tau_nm": (3.0, 0.0)}
+    driver.load = {"tau": (3.0, 0.0)}
     before = len(driver.samples)
     while not driver.step(0.0).faults:
         assert len(driver.samples) - before <= 5
@@ -232,6 +232,6 @@ def test_a_sample_that_comes_by_again_is_not_a_second_one(again: str) -> None:
         driver.now_ns += TICK_NS
         new = {"seq": held.seq + k, "stamp_ns": driver.now_ns} | {again: getattr(held, again)}
         stamps = {"stamp_ns": driver.now_ns, "observation_ns": driver.now_ns, "seq": 401 + k}
-        target = Target(q_rad=(1.8, 0.0), gripper_m=0.0, **stamps)
+        target = Target(q=(1.8, 0.0), gripper_m=0.0, **stamps)
         verdict = driver.kernel.step(replace(held, **new), target, driver.now_ns)
         assert (verdict.faults, verdict.state) == (Reason(0), State.ACTIVE)

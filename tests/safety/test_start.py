@@ -17,11 +17,11 @@ from tests.safety.robot import Robot, make_config
 
 def at_the_end(**changes: Any) -> Robot:
     """Driven to the upper end of its first joint, stopped, and reset."""
-    robot = Robot(Kernel(make_config(q_max_rad=(1.0, 2.5), **changes)))
+    robot = Robot(Kernel(make_config(q_max=(1.0, 2.5), **changes)))
     robot.arm()
     for _ in range(2500):
         robot.step([1.5, 0.0])
-    assert robot.q_rad[0] == 1.0
+    assert robot.q[0] == 1.0
     stop_and_reset(robot)
     return robot
 
@@ -38,39 +38,39 @@ def test_a_robot_at_the_end_of_its_range_can_be_armed_again_in_spite_of_noise() 
     generator = random.Random(1)
     for _ in range(1000):
         measured = (1.0 + generator.gauss(0.0, 1e-4), 0.0)
-        robot.step(q_rad=measured)
-        assert robot.request(Request.ARM, q_rad=measured) is Result.DONE
-        assert robot.step(q_rad=measured).q_rad[0] <= 1.0
+        robot.step(q=measured)
+        assert robot.request(Request.ARM, q=measured) is Result.DONE
+        assert robot.step(q=measured).q[0] <= 1.0
         assert robot.request(Request.DISARM) is Result.DONE
         robot.run_until(State.READY)
 
 
 @pytest.mark.parametrize("sag_rad", [0.0002, 0.002, 0.0049])
 def test_sag_beyond_the_end_starts_at_the_end(sag_rad: float) -> None:
-    for robot in (at_the_end(), Robot(Kernel(make_config(q_max_rad=(1.0, 2.5))), [1.0, 0.0])):
+    for robot in (at_the_end(), Robot(Kernel(make_config(q_max=(1.0, 2.5))), [1.0, 0.0])):
         measured = (1.0 + sag_rad, 0.0)
-        robot.step(q_rad=measured)
-        assert robot.request(Request.ARM, q_rad=measured) is Result.DONE
+        robot.step(q=measured)
+        assert robot.request(Request.ARM, q=measured) is Result.DONE
         for _ in range(200):
-            verdict = robot.step([1.5, 0.0], q_rad=measured)
+            verdict = robot.step([1.5, 0.0], q=measured)
             assert (verdict.state, verdict.faults) == (State.ACTIVE, Reason(0))
-            assert verdict.q_rad[0] <= 1.0
+            assert verdict.q[0] <= 1.0
 
 
 @pytest.mark.parametrize(("tolerance_rad", "sag_rad"), [(0.005, 0.0051), (0.0, 1e-12), (0.01, 0.0101)])
 def test_more_than_the_tolerance_is_refused(tolerance_rad: float, sag_rad: float) -> None:
     robot = at_the_end(start_tolerance_rad=tolerance_rad)
     measured = (1.0 + sag_rad, 0.0)
-    robot.step(q_rad=measured)
-    assert robot.request(Request.ARM, q_rad=measured) is Result.REFUSED_OUTSIDE_LIMITS
+    robot.step(q=measured)
+    assert robot.request(Request.ARM, q=measured) is Result.REFUSED_OUTSIDE_LIMITS
 
 
 def test_a_robot_left_at_the_edge_of_its_room_can_be_armed_again_and_moved() -> None:
     """Driven until a wall holds it, it rests at exactly the distance that is kept; sag takes it nearer."""
     config = make_config(
         7,
-        q_min_rad=tuple(q - 1.0 for q in HOME_RAD),
-        q_max_rad=tuple(q + 1.0 for q in HOME_RAD),
+        q_min=tuple(q - 1.0 for q in HOME_RAD),
+        q_max=tuple(q + 1.0 for q in HOME_RAD),
         geometry=arm(),
         clearance_min_m=0.01,
     )
@@ -81,26 +81,26 @@ def test_a_robot_left_at_the_edge_of_its_room_can_be_armed_again_and_moved() -> 
         verdict = robot.step(beyond)
     assert Reason.LIMIT_GEOMETRY in verdict.reasons
     stop_and_reset(robot)
-    measured = (robot.q_rad[0] + 0.002, *robot.q_rad[1:])
+    measured = (robot.q[0] + 0.002, *robot.q[1:])
     assert min(one.distance_m for one in distances(arm(), measured)) < 0.01
     fresh = Robot(Kernel(config), measured)
     fresh.step()
     assert fresh.request(Request.ARM) is Result.REFUSED_GEOMETRY, "one that control did not bring there stays refused"
-    robot.step(q_rad=measured)
-    assert robot.request(Request.ARM, q_rad=measured) is Result.DONE
+    robot.step(q=measured)
+    assert robot.request(Request.ARM, q=measured) is Result.DONE
     for _ in range(3000):
         verdict = robot.step(HOME_RAD)
         assert verdict.stop_margin_m >= 0.01 - 1e-12
         assert not verdict.faults
-    assert robot.q_rad == pytest.approx(HOME_RAD, abs=1e-6)
+    assert robot.q == pytest.approx(HOME_RAD, abs=1e-6)
 
 
 def test_where_it_was_left_counts_for_all_joints_or_for_none() -> None:
     robot = at_the_end()
     measured = (1.0 + 0.002, 0.3)
-    robot.step(q_rad=measured)
-    assert robot.request(Request.ARM, q_rad=measured) is Result.DONE
-    assert robot.step(q_rad=measured).q_rad == (1.0, 0.3)
+    robot.step(q=measured)
+    assert robot.request(Request.ARM, q=measured) is Result.DONE
+    assert robot.step(q=measured).q == (1.0, 0.3)
 
 
 @pytest.mark.parametrize("opening_m", [50.0, 1.7, 0.5, 0.0835, -0.01, -0.0035])

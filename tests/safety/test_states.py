@@ -28,7 +28,7 @@ def moving(robot: Robot) -> Robot:
         robot.step([k * 1e-3, 0.0])
     assert robot.kernel.state is State.ACTIVE
     assert robot.verdict is not None
-    assert abs(robot.verdict.dq_rad_s[0]) > 0.5
+    assert abs(robot.verdict.dq[0]) > 0.5
     return robot
 
 
@@ -48,17 +48,17 @@ def test_silent_until_feedback_then_ready_never_further_by_itself(robot: Robot) 
     for _ in range(500):
         verdict = robot.step([1.0, 1.0])
         assert verdict.state is State.READY
-        assert verdict.q_rad == (0.0, 0.0)
+        assert verdict.q == (0.0, 0.0)
     assert robot.step(present=False).state is State.SILENT
 
 
 def test_arming_starts_from_the_measurement(robot: Robot) -> None:
-    robot.q_rad = [0.3, -0.7]
+    robot.q = [0.3, -0.7]
     robot.arm()
     verdict = robot.step()
     assert verdict.state is State.HOLDING
-    assert verdict.q_rad == (0.3, -0.7)
-    assert verdict.dq_rad_s == (0.0, 0.0)
+    assert verdict.q == (0.3, -0.7)
+    assert verdict.dq == (0.0, 0.0)
     assert robot.step([0.3, -0.7]).state is State.ACTIVE
 
 
@@ -71,17 +71,17 @@ def test_a_driver_that_stops_by_itself_within_a_second_may_be_armed() -> None:
 @pytest.mark.parametrize(
     ("feedback", "result"),
     [
-        ({"dq_rad_s": (0.0, 0.2)}, Result.REFUSED_MOVING),
-        ({"q_rad": (0.0, 2.51)}, Result.REFUSED_OUTSIDE_LIMITS),
-        ({"q_rad": (-2.51, 0.0)}, Result.REFUSED_OUTSIDE_LIMITS),
+        ({"dq": (0.0, 0.2)}, Result.REFUSED_MOVING),
+        ({"q": (0.0, 2.51)}, Result.REFUSED_OUTSIDE_LIMITS),
+        ({"q": (-2.51, 0.0)}, Result.REFUSED_OUTSIDE_LIMITS),
         ({"watchdog_ns": 0}, Result.REFUSED_NO_WATCHDOG),
         ({"watchdog_ns": 1_000_000_001}, Result.REFUSED_NO_WATCHDOG),
         ({"stop_line": True}, Result.REFUSED_STOP_LINE),
         ({"driver_fault": True}, Result.REFUSED_STOP_LINE),
         ({"present": False}, Result.REFUSED_FEEDBACK),
         ({"n": 3}, Result.REFUSED_FEEDBACK),
-        ({"q_rad": (math.nan, 0.0)}, Result.REFUSED_FEEDBACK),
-        ({"dq_rad_s": (math.inf, 0.0)}, Result.REFUSED_FEEDBACK),
+        ({"q": (math.nan, 0.0)}, Result.REFUSED_FEEDBACK),
+        ({"dq": (math.inf, 0.0)}, Result.REFUSED_FEEDBACK),
         ({"stamp_ns": 1_000_000_000 - 50_000_000}, Result.REFUSED_FEEDBACK),
         ({"stamp_ns": 2_000_000_000}, Result.REFUSED_FEEDBACK),
     ],
@@ -119,8 +119,8 @@ def test_holding_resumes_with_a_valid_setpoint(robot: Robot) -> None:
         verdict = robot.step()
     assert verdict.state is State.HOLDING
     assert verdict.reasons == Reason.SETPOINT_NONE
-    assert verdict.dq_rad_s == (0.0, 0.0)
-    assert robot.step(robot.q_rad).state is State.ACTIVE
+    assert verdict.dq == (0.0, 0.0)
+    assert robot.step(robot.q).state is State.ACTIVE
 
 
 def test_holding_too_long_disarms() -> None:
@@ -156,8 +156,8 @@ def test_retraction_arrives_slowly_and_disarms() -> None:
     for _ in range(6000):
         verdict = robot.step([2.0, 2.0])
         states.add(verdict.state)
-        fastest = max(fastest, *(abs(v) for v in verdict.dq_rad_s))
-        jerk = [abs(a - b) for a, b in zip(verdict.ddq_rad_s2, before.ddq_rad_s2, strict=True)]
+        fastest = max(fastest, *(abs(v) for v in verdict.dq))
+        jerk = [abs(a - b) for a, b in zip(verdict.ddq, before.ddq, strict=True)]
         assert max(jerk) <= 1.0 + 1e-9
         before = verdict
         if verdict.state is State.READY:
@@ -165,14 +165,14 @@ def test_retraction_arrives_slowly_and_disarms() -> None:
     assert states == {State.RETRACTING, State.READY}
     assert verdict.faults == Reason(0)
     assert fastest == pytest.approx(0.2)
-    assert robot.q_rad == pytest.approx(RETRACT_RAD, abs=1e-9)
+    assert robot.q == pytest.approx(RETRACT_RAD, abs=1e-9)
 
 
 def test_retraction_keeps_the_tighter_of_both_speeds() -> None:
     robot = retracting(retract_speed_scale=0.5)
     assert robot.kernel.tighten(speed_scale=0.2) is Result.DONE
     verdicts = [robot.step() for _ in range(400)]
-    assert max(abs(verdict.dq_rad_s[0]) for verdict in verdicts) == pytest.approx(0.4)
+    assert max(abs(verdict.dq[0]) for verdict in verdicts) == pytest.approx(0.4)
     assert verdicts[-1].speed_scale == 0.2
 
 
@@ -183,7 +183,7 @@ def test_retraction_has_a_time_to_end() -> None:
         seen |= robot.step().reasons
     assert Reason.RETRACT_TIMEOUT in seen
     assert robot.run_until(State.READY) < 100
-    assert robot.q_rad[0] > RETRACT_RAD[0] + 0.1
+    assert robot.q[0] > RETRACT_RAD[0] + 0.1
     assert robot.verdict is not None
     assert robot.verdict.faults == Reason(0)
 
@@ -230,8 +230,8 @@ def test_a_reset_needs_the_robot_within_its_tolerance(robot: Robot) -> None:
     robot.arm()
     robot.request(Request.STOP)
     robot.run_until(State.FAULT)
-    assert robot.request(Request.RESET, q_rad=(0.0, -0.0501)) is Result.REFUSED_MISMATCH
-    assert robot.request(Request.RESET, q_rad=(0.05, -0.05)) is Result.DONE
+    assert robot.request(Request.RESET, q=(0.0, -0.0501)) is Result.REFUSED_MISMATCH
+    assert robot.request(Request.RESET, q=(0.05, -0.05)) is Result.DONE
 
 
 def test_operator_stop_before_any_feedback_can_be_reset() -> None:
@@ -239,15 +239,15 @@ def test_operator_stop_before_any_feedback_can_be_reset() -> None:
     assert robot.request(Request.STOP) is Result.DONE
     assert robot.kernel.state is State.FAULT
     assert robot.request(Request.RESET) is Result.DONE
-    assert robot.step().q_rad == (1.0, 1.0)
+    assert robot.step().q == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(
     ("feedback", "result"),
     [
-        ({"q_rad": (1.0, 0.0)}, Result.REFUSED_MISMATCH),
+        ({"q": (1.0, 0.0)}, Result.REFUSED_MISMATCH),
         ({"stop_line": True}, Result.REFUSED_STOP_LINE),
-        ({"dq_rad_s": (1.0, 0.0)}, Result.REFUSED_MOVING),
+        ({"dq": (1.0, 0.0)}, Result.REFUSED_MOVING),
         ({"present": False}, Result.REFUSED_FEEDBACK),
         ({"driver_fault": True}, Result.REFUSED_STOP_LINE),
     ],
@@ -279,7 +279,7 @@ def test_nothing_without_reset_and_arm_moves_a_tripped_robot(kernel_type: type[K
     moving(robot)
     robot.step(stop_line=True)
     robot.run_until(State.FAULT)
-    rest = tuple(robot.q_rad)
+    rest = tuple(robot.q)
     generator = np.random.default_rng(1)
     for _ in range(5000 if kernel_type is Kernel else 500):
         action = generator.integers(0, 4)
@@ -291,7 +291,7 @@ def test_nothing_without_reset_and_arm_moves_a_tripped_robot(kernel_type: type[K
             robot.request(Request.STOP)
         verdict = robot.step(list(generator.normal(0.0, 2.0, 2)), after_ns=int(generator.integers(1, 3)) * TICK_NS)
         assert verdict.state is State.FAULT
-        assert verdict.q_rad == rest
+        assert verdict.q == rest
 
 
 def test_what_travels_has_the_names_of_the_kernel_and_nothing_else() -> None:

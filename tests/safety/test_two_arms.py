@@ -49,8 +49,8 @@ def armed(compiled: Compiled, home: tuple[float, ...]) -> Robot:
     config = make_config(
         len(limits),
         joint_names=compiled.model.joint_names,
-        q_min_rad=tuple(one.position_min_rad for one in limits),
-        q_max_rad=tuple(one.position_max_rad for one in limits),
+        q_min=tuple(one.position_min_rad for one in limits),
+        q_max=tuple(one.position_max_rad for one in limits),
         geometry=compiled.model,
         clearance_min_m=CLEARANCE_M,
     )
@@ -61,7 +61,7 @@ def armed(compiled: Compiled, home: tuple[float, ...]) -> Robot:
 
 def steps_to(robot: Robot, goal: np.ndarray) -> Iterator[list[float]]:
     """Setpoints as a policy gives them: straight on from the last one, 2 mrad each."""
-    at = np.array(robot.q_rad)
+    at = np.array(robot.q)
     while (left := np.abs(goal - at).max()) > 0.0:
         at = at + (goal - at) * min(1.0, STEP_RAD / left)
         yield at.tolist()
@@ -106,10 +106,10 @@ def test_arms_that_are_told_to_pass_through_each_other_do_not(arms: Arms) -> Non
             verdict = robot.step(setpoint)
             seen |= verdict.reasons
             if tick % 8 == 0:
-                real.move_to(robot.kernel.config.joint_names, verdict.q_rad)
+                real.move_to(robot.kernel.config.joint_names, verdict.q)
                 real.move_to(slides, [generator.uniform(0.0, 0.03) for _ in slides])
                 found_m = real.nearest_m(pairs, 0.1)
-                assert found_m >= CLEARANCE_M - 1e-6, (number, tick, verdict.q_rad)
+                assert found_m >= CLEARANCE_M - 1e-6, (number, tick, verdict.q)
         assert verdict.state is State.ACTIVE
         held += Reason.LIMIT_GEOMETRY in seen
     assert held == 24, "each of them was asked for what may not be"
@@ -130,7 +130,7 @@ def test_noise_and_jumps_bring_no_link_near_another(arms: Arms) -> None:
         setpoint = goal + (generator.normal(0.0, 0.3, len(home)) if tick // 2000 % 2 else 0.0)
         verdict = robot.step(setpoint.tolist())
         if tick % 8 == 0:
-            real.move_to(names, verdict.q_rad)
+            real.move_to(names, verdict.q)
             nearest_m = min(nearest_m, real.nearest_m(pairs, 0.1))
     assert CLEARANCE_M - 1e-6 <= nearest_m < 0.04
 
@@ -176,9 +176,9 @@ def test_what_a_jaw_turns_is_inside_the_capsules_at_every_opening(tmp_path: Path
             name: generator.choice((low, high, generator.uniform(low, high)))
             for name, low, high in (("jaw", -1.75, 0.17), ("tip", -0.2, 1.2), ("pad", 0.0, 0.01))
         }
-        q_rad = [generator.uniform(-1.7, 1.7) for _ in range(3)]
-        real.move_to([*compiled.model.joint_names, *openings], [*q_rad, *openings.values()])
-        native.move_to(q_rad)
+        q = [generator.uniform(-1.7, 1.7) for _ in range(3)]
+        real.move_to([*compiled.model.joint_names, *openings], [*q, *openings.values()])
+        native.move_to(q)
         rotations, origins_m = native.pose()
         for name in openings:
             one = capsules[name]
@@ -210,8 +210,8 @@ def test_links_that_are_near_at_home_are_kept_from_coming_nearer(tmp_path: Path)
     native = NativeGeometry(compiled.model)
     number = compiled.model.pairs.index(pair)
 
-    def distance_m(q_rad: Sequence[float]) -> float:
-        native.move_to(list(q_rad))
+    def distance_m(q: Sequence[float]) -> float:
+        native.move_to(list(q))
         return native.clearance()[1][number] - native.model.pair_nearer_m[number]
 
     assert distance_m(home) < 0.0
@@ -219,12 +219,12 @@ def test_links_that_are_near_at_home_are_kept_from_coming_nearer(tmp_path: Path)
     folded = np.array([0.0, -1.0, 2.4, *home[3:]])
     assert distance_m(folded) < near[pair] - 0.01
     robot = armed(compiled, home)
-    found_m = [distance_m(robot.step(setpoint).q_rad) for setpoint in steps_to(robot, folded)]
+    found_m = [distance_m(robot.step(setpoint).q) for setpoint in steps_to(robot, folded)]
     assert near[pair] - 1e-9 <= min(found_m) < near[pair] + 0.002
     # Back home nothing is in the way.
     for _ in range(2000):
         verdict = robot.step(home)
-    assert verdict.q_rad == pytest.approx(home, abs=1e-9)
+    assert verdict.q == pytest.approx(home, abs=1e-9)
 
 
 def test_links_inside_each_other_need_a_persons_word(tmp_path: Path) -> None:

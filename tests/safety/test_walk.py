@@ -39,9 +39,9 @@ def random_joints(generator: random.Random, config: Config, vigour: float) -> li
     """Any motion inside the limits, at up to that part of them."""
     return [
         ProfileState(
-            config.q_min_rad[i] + generator.uniform(0.2, 0.8) * (config.q_max_rad[i] - config.q_min_rad[i]),
-            generator.uniform(-vigour, vigour) * config.dq_max_rad_s[i],
-            generator.uniform(-vigour, vigour) * config.ddq_max_rad_s2[i],
+            config.q_min[i] + generator.uniform(0.2, 0.8) * (config.q_max[i] - config.q_min[i]),
+            generator.uniform(-vigour, vigour) * config.dq_max[i],
+            generator.uniform(-vigour, vigour) * config.ddq_max[i],
         )
         for i in range(config.n_joints)
     ]
@@ -82,7 +82,7 @@ def test_few_looks_are_as_good_as_all() -> None:
 def test_without_looks_nothing_is_shown() -> None:
     generator = random.Random(13)
     config = Config.of(random_config(generator, body=True).to_native())
-    middle = [ProfileState((a + b) / 2, 0.0, 0.0) for a, b in zip(config.q_min_rad, config.q_max_rad, strict=True)]
+    middle = [ProfileState((a + b) / 2, 0.0, 0.0) for a, b in zip(config.q_min, config.q_max, strict=True)]
     assert verify_stop(config, 1.0, middle, 0)[:2] == (Reason.LIMIT_GEOMETRY, 0)
 
 

@@ -133,9 +133,9 @@ class RealBody:
         self.model = mujoco.MjModel.from_xml_path(str(path))
         self.data = mujoco.MjData(self.model)
 
-    def move_to(self, joints: Sequence[str], q_rad: Sequence[float]) -> None:
+    def move_to(self, joints: Sequence[str], q: Sequence[float]) -> None:
         """Joints that are not named stay where they are."""
-        for name, angle in zip(joints, q_rad, strict=True):
+        for name, angle in zip(joints, q, strict=True):
             self.data.joint(name).qpos[0] = angle
         mujoco.mj_kinematics(self.model, self.data)
 

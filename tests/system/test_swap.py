@@ -133,11 +133,11 @@ def assert_within_limits(recording: Recording) -> int:
     # Before it was armed, the arm was where it had been put.
     idle = np.flatnonzero(ticks["verdict"]["state"] != State.ACTIVE)
     ticks = ticks[idle[-1] + 1 :] if len(idle) else ticks
-    motion = ticks["verdict"]["q_rad"][:, :joints]
+    motion = ticks["verdict"]["q"][:, :joints]
     # What the loop wrote over while the ring was copied is missing.
     follows = np.diff(ticks["seq"].astype(np.int64)) == 1
     in_row = np.ones(len(ticks), bool)
-    for name in ("dq_max_rad_s", "ddq_max_rad_s2", "dddq_max_rad_s3"):
+    for name in ("dq_max", "ddq_max", "dddq_max"):
         motion = np.diff(motion, axis=0) / TICK_S
         in_row = in_row[1:] & in_row[:-1] & follows[len(follows) - len(motion) :]
         assert (np.abs(motion[in_row]) <= np.asarray(limits[name])[:joints] * (1.0 + ROUNDING)).all(), name

@@ -5,9 +5,9 @@ wall time. Joint vectors are in the order of the embodiment, whose digest travel
 """
 
 from edge_runtime.contracts.messages.base import (
+    MAX_AXES,
     MAX_DETAIL_CHARS,
     MAX_INSTRUCTION_CHARS,
-    MAX_JOINTS,
     Message,
 )
 from edge_runtime.contracts.messages.control import (
@@ -38,7 +38,6 @@ from edge_runtime.contracts.messages.episode import (
 from edge_runtime.contracts.messages.jog import (
     JOG_SPEED_MAX,
     JOG_VALID_MAX_NS,
-    MAX_AXES,
     MAX_AXIS_NAME_CHARS,
     AxisSpeeds,
     AxisTargets,
@@ -74,7 +73,6 @@ __all__ = [
     "MAX_EPISODE_REASON_CHARS",
     "MAX_HORIZON",
     "MAX_INSTRUCTION_CHARS",
-    "MAX_JOINTS",
     "MAX_PATH_CHARS",
     "MIN_ACTION_DT_NS",
     "ActionChunk",

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-MAX_JOINTS = 16
+MAX_AXES = 16
 MAX_DETAIL_CHARS = 240
 MAX_INSTRUCTION_CHARS = 512
 

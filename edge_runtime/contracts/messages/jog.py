@@ -6,13 +6,13 @@ from enum import Enum
 
 import msgspec
 
-from edge_runtime.contracts.messages.base import MAX_DETAIL_CHARS, MAX_JOINTS, Message, require_63_bit, require_finite
+from edge_runtime.contracts.messages.base import MAX_AXES, MAX_DETAIL_CHARS, Message, require_63_bit, require_finite
 
 JOG_VALID_MAX_NS = 250_000_000
 """A robot that is jogged moves for at most so long after the last word of whoever jogs it."""
 JOG_SPEED_MAX = 0.25
 """Share of an axis's speed limit that nobody jogs faster than."""
-MAX_AXES = MAX_JOINTS + 1
+MAX_AXES = MAX_AXES + 1
 """Joints, and the gripper's opening."""
 MAX_AXIS_NAME_CHARS = 64
 

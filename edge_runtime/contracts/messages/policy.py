@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from edge_runtime.contracts.errors import Refusal
-from edge_runtime.contracts.messages.base import MAX_JOINTS, Message, require_63_bit, require_finite
+from edge_runtime.contracts.messages.base import MAX_AXES, Message, require_63_bit, require_finite
 from edge_runtime.contracts.states import KernelReason
 
 MAX_HORIZON = 128
@@ -46,7 +46,7 @@ class Observation(Message, frozen=True):
     def __post_init__(self) -> None:
         for name in ("sequence", "exposure_ns", "published_ns"):
             require_63_bit(name, getattr(self, name))
-        if not 1 <= len(self.position_rad) <= MAX_JOINTS or len(self.velocity_rad_s) != len(self.position_rad):
+        if not 1 <= len(self.position_rad) <= MAX_AXES or len(self.velocity_rad_s) != len(self.position_rad):
             raise ValueError("shape: position_rad and velocity_rad_s need the same 1 to 16 values")
         if len(self.frames) > MAX_CAMERAS:
             raise ValueError(f"shape: at most {MAX_CAMERAS} frames")
@@ -102,7 +102,7 @@ class ActionChunk(Message, frozen=True):
         if not 1 <= len(self.position_rad) <= MAX_HORIZON or len(self.gripper_opening_m) != len(self.position_rad):
             raise ValueError(f"shape: position_rad and gripper_opening_m need the same 1 to {MAX_HORIZON} rows")
         width = len(self.position_rad[0])
-        if not 1 <= width <= MAX_JOINTS or any(len(row) != width for row in self.position_rad):
+        if not 1 <= width <= MAX_AXES or any(len(row) != width for row in self.position_rad):
             raise ValueError("shape: every row of position_rad needs the same 1 to 16 values")
         for row in self.position_rad:
             require_finite("position_rad", row)

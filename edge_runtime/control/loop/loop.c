@@ -100,7 +100,7 @@ static void run_virtual(loop *self) {
 
 static void leave_silent(loop *self) {
     self->verdict.state = KERNEL_SILENT;
-    memset(self->verdict.dq_rad_s, 0, sizeof self->verdict.dq_rad_s);
+    memset(self->verdict.dq, 0, sizeof self->verdict.dq);
     loop_write_command(self, dp_now_ns(self->region), 0);
     __atomic_store_n(&self->counters.state, (uint32_t)KERNEL_SILENT, __ATOMIC_RELAXED);
 }

@@ -73,10 +73,10 @@ typedef struct {
     double time_to_rest_s;
     double gripper_command_m;
     double gripper_measured_m;
-    double q_command_rad[KERNEL_MAX_JOINTS];
-    double dq_command_rad_s[KERNEL_MAX_JOINTS];
-    double ddq_command_rad_s2[KERNEL_MAX_JOINTS];
-    double q_measured_rad[KERNEL_MAX_JOINTS];
+    double q_command[KERNEL_MAX_AXES];
+    double dq_command[KERNEL_MAX_AXES];
+    double ddq_command[KERNEL_MAX_AXES];
+    double q_measured[KERNEL_MAX_AXES];
 } loop_report;
 
 typedef struct {

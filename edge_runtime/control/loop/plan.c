@@ -8,7 +8,7 @@
 
 int plan_check(const loop_plan *plan, uint32_t n_joints) {
     if (plan->n_knots < 1u || plan->n_knots > PLAN_MAX_KNOTS) return PLAN_REFUSED_KNOTS;
-    if (plan->n_joints != n_joints || n_joints < 1u || n_joints > PLAN_MAX_JOINTS) return PLAN_REFUSED_JOINTS;
+    if (plan->n_joints != n_joints || n_joints < 1u || n_joints > PLAN_MAX_AXES) return PLAN_REFUSED_JOINTS;
     if (!(plan->speed_scale > 0.0 && plan->speed_scale <= 1.0)) return PLAN_REFUSED_SPEED_SCALE;
     for (uint32_t k = 0; k < plan->n_knots; k++) {
         if (k > 0u) {
@@ -19,7 +19,7 @@ int plan_check(const loop_plan *plan, uint32_t n_joints) {
                 return PLAN_REFUSED_TIMES;
         }
         int bad = !isfinite(plan->gripper_m[k]);
-        for (uint32_t i = 0; i < n_joints; i++) bad |= !isfinite(plan->q_rad[k][i]);
+        for (uint32_t i = 0; i < n_joints; i++) bad |= !isfinite(plan->q[k][i]);
         if (bad) return PLAN_REFUSED_NOT_FINITE;
     }
     return PLAN_OK;
@@ -30,7 +30,7 @@ static double seconds(const loop_plan *plan, uint32_t from, uint32_t to) {
 }
 
 static double slope(const loop_plan *plan, uint32_t k, uint32_t i) {
-    return (plan->q_rad[k + 1u][i] - plan->q_rad[k][i]) / seconds(plan, k, k + 1u);
+    return (plan->q[k + 1u][i] - plan->q[k][i]) / seconds(plan, k, k + 1u);
 }
 
 static double tangent(const loop_plan *plan, uint32_t k, uint32_t i) {
@@ -41,20 +41,20 @@ static double tangent(const loop_plan *plan, uint32_t k, uint32_t i) {
     return (slope(plan, k - 1u, i) * after + slope(plan, k, i) * before) / (before + after);
 }
 
-static void knot(const loop_plan *plan, uint32_t k, double *q_rad, double *gripper_m) {
-    for (uint32_t i = 0; i < plan->n_joints; i++) q_rad[i] = plan->q_rad[k][i];
+static void knot(const loop_plan *plan, uint32_t k, double *q, double *gripper_m) {
+    for (uint32_t i = 0; i < plan->n_joints; i++) q[i] = plan->q[k][i];
     *gripper_m = plan->gripper_m[k];
 }
 
-int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q_rad, double *gripper_m) {
+int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q, double *gripper_m) {
     const uint32_t last = plan->n_knots - 1u;
     if (now_ns > plan->t_ns[last]) return 0;
     if (now_ns == plan->t_ns[last]) {
-        knot(plan, last, q_rad, gripper_m);
+        knot(plan, last, q, gripper_m);
         return 1;
     }
     if (now_ns <= plan->t_ns[0]) {
-        knot(plan, 0u, q_rad, gripper_m);
+        knot(plan, 0u, q, gripper_m);
         return 1;
     }
     uint32_t low = 0u;
@@ -74,8 +74,8 @@ int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q_rad, double *
     const double from = s * (1.0 - s) * (1.0 - s) * length;
     const double to = s2 * (s - 1.0) * length;
     for (uint32_t i = 0; i < plan->n_joints; i++) {
-        const double q0 = plan->q_rad[low][i];
-        q_rad[i] = q0 + rise * (plan->q_rad[high][i] - q0) + from * tangent(plan, low, i) + to * tangent(plan, high, i);
+        const double q0 = plan->q[low][i];
+        q[i] = q0 + rise * (plan->q[high][i] - q0) + from * tangent(plan, low, i) + to * tangent(plan, high, i);
     }
     *gripper_m = plan->gripper_m[low] + s * (plan->gripper_m[high] - plan->gripper_m[low]);
     return 1;

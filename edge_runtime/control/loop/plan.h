@@ -11,7 +11,7 @@
 
 /* bindings:begin */
 #define PLAN_MAX_KNOTS 192
-#define PLAN_MAX_JOINTS 16
+#define PLAN_MAX_AXES 16
 #define PLAN_DIGEST_BYTES 32
 
 typedef struct {
@@ -26,7 +26,7 @@ typedef struct {
     uint8_t bundle_digest[PLAN_DIGEST_BYTES]; /* of the bundle whose policy made it; zero: not told */
     int64_t t_ns[PLAN_MAX_KNOTS]; /* strictly increasing */
     double gripper_m[PLAN_MAX_KNOTS];
-    double q_rad[PLAN_MAX_KNOTS][PLAN_MAX_JOINTS];
+    double q[PLAN_MAX_KNOTS][PLAN_MAX_AXES];
 } loop_plan;
 
 typedef enum {
@@ -44,7 +44,7 @@ int plan_check(const loop_plan *plan, uint32_t n_joints);
 
 /* Writes n_joints positions and the gripper opening; 1, or 0 after the last knot (then nothing is written).
  * Needs a plan that passed plan_check(). */
-int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q_rad, double *gripper_m);
+int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q, double *gripper_m);
 
 /* plan_evaluate() at count instants: rows of n_joints positions and the gripper opening, NaN after the last knot. */
 void plan_evaluate_rows(const loop_plan *plan, const int64_t *t_ns, uint32_t count, double *rows);

@@ -6,7 +6,7 @@
 #include "loop_state.h"
 #include "stop_line.h"
 
-_Static_assert((int)KERNEL_MAX_JOINTS == (int)DP_MAX_JOINTS && (int)PLAN_MAX_JOINTS == (int)DP_MAX_JOINTS, "joints");
+_Static_assert((int)KERNEL_MAX_AXES == (int)DP_MAX_AXES && (int)PLAN_MAX_AXES == (int)DP_MAX_AXES, "joints");
 _Static_assert((int)KERNEL_SILENT == (int)DP_STATE_SILENT && (int)KERNEL_READY == (int)DP_STATE_READY &&
                    (int)KERNEL_ACTIVE == (int)DP_STATE_ACTIVE && (int)KERNEL_HOLDING == (int)DP_STATE_HOLDING &&
                    (int)KERNEL_STOPPING == (int)DP_STATE_STOPPING && (int)KERNEL_FAULT == (int)DP_STATE_FAULT &&
@@ -26,9 +26,9 @@ static void read_feedback(loop *self) {
     feedback->present = 1u;
     feedback->stamp_ns = raw.stamp_ns;
     feedback->seq = raw.seq;
-    memcpy(feedback->q_rad, raw.q_rad, sizeof raw.q_rad);
-    memcpy(feedback->dq_rad_s, raw.dq_rad_s, sizeof raw.dq_rad_s);
-    memcpy(feedback->tau_nm, raw.tau_nm, sizeof raw.tau_nm);
+    memcpy(feedback->q, raw.q, sizeof raw.q);
+    memcpy(feedback->dq, raw.dq, sizeof raw.dq);
+    memcpy(feedback->tau, raw.tau, sizeof raw.tau);
     memcpy(feedback->wrench, raw.wrench, sizeof raw.wrench);
     feedback->gripper_m = raw.gripper_m;
     feedback->n = raw.n;
@@ -93,7 +93,7 @@ static void evaluate(loop *self, int64_t tick_ns, kernel_setpoint *setpoint) {
     const int by_a_person = self->has_current && self->current.is_a_persons;
     setpoint->policy = by_a_person ? (uint32_t)KERNEL_POLICY_ALIVE : self->watch.policy;
     setpoint->policy_lost_ns = self->watch.lost_ns;
-    if (!self->has_current || !plan_evaluate(&self->current, tick_ns, setpoint->q_rad, &setpoint->gripper_m)) return;
+    if (!self->has_current || !plan_evaluate(&self->current, tick_ns, setpoint->q, &setpoint->gripper_m)) return;
     setpoint->present = 1u;
     setpoint->n = self->current.n_joints;
     setpoint->stamp_ns = tick_ns;
@@ -107,8 +107,8 @@ void loop_write_command(loop *self, int64_t now_ns, int planned) {
     dp_command *command = &self->command;
     const kernel_verdict *verdict = &self->verdict;
     command->stamp_ns = now_ns;
-    memcpy(command->q_rad, verdict->q_rad, sizeof command->q_rad);
-    memcpy(command->dq_rad_s, verdict->dq_rad_s, sizeof command->dq_rad_s);
+    memcpy(command->q, verdict->q, sizeof command->q);
+    memcpy(command->dq, verdict->dq, sizeof command->dq);
     command->gripper_m = verdict->gripper_m;
     command->state = verdict->state;
     command->n = self->config.n_joints;
@@ -146,10 +146,10 @@ static void report(loop *self, int64_t tick_ns, int64_t lateness_ns, int64_t cos
     to->time_to_rest_s = verdict->time_to_rest_s;
     to->gripper_command_m = verdict->gripper_m;
     to->gripper_measured_m = self->feedback.gripper_m;
-    memcpy(to->q_command_rad, verdict->q_rad, sizeof to->q_command_rad);
-    memcpy(to->dq_command_rad_s, verdict->dq_rad_s, sizeof to->dq_command_rad_s);
-    memcpy(to->ddq_command_rad_s2, verdict->ddq_rad_s2, sizeof to->ddq_command_rad_s2);
-    memcpy(to->q_measured_rad, self->feedback.q_rad, sizeof to->q_measured_rad);
+    memcpy(to->q_command, verdict->q, sizeof to->q_command);
+    memcpy(to->dq_command, verdict->dq, sizeof to->dq_command);
+    memcpy(to->ddq_command, verdict->ddq, sizeof to->ddq_command);
+    memcpy(to->q_measured, self->feedback.q, sizeof to->q_measured);
     __atomic_store_n(&self->ring_head, head + 1u, __ATOMIC_RELEASE);
 }
 

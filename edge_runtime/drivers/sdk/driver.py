@@ -44,8 +44,8 @@ class Driver(ABC):
         """Measure: once a cycle, before anything is commanded. Every sample has a later stamp than the one before."""
 
     @abstractmethod
-    def follow(self, q_rad: NDArray[np.float64], gripper_m: float) -> None:
-        """Drive the joints to `q_rad`, (joints,) absolute, and the fingers to a distance of `gripper_m`; don't wait.
+    def follow(self, q: NDArray[np.float64], gripper_m: float) -> None:
+        """Drive the joints to `q`, (joints,) absolute, and the fingers to a distance of `gripper_m`; don't wait.
 
         What comes is smooth already: one step per cycle inside all limits, to be passed on as it is.
         """
@@ -161,7 +161,7 @@ class _Loop:
             if command is None:
                 driver.hold()
             else:
-                driver.follow(command.q_rad, command.gripper_m)
+                driver.follow(command.q, command.gripper_m)
             self._cycles += 1
             if self._cameras is not None:
                 self._cameras.check()

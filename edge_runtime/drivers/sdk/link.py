@@ -47,7 +47,7 @@ class CommandGate:
         if command is None or not command.state.follows:
             self._follows = self.lapsed = False
             return False
-        is_fresh = now_ns - command.stamp_ns <= self._watchdog_ns and bool(np.isfinite(command.q_rad).all())
+        is_fresh = now_ns - command.stamp_ns <= self._watchdog_ns and bool(np.isfinite(command.q).all())
         if self._follows and not is_fresh:
             self.lapsed = True
             self.lapses += 1
@@ -119,15 +119,15 @@ class DriverLink:
         Raises:
             DriverError: a vector of another length, or a stamp that is not after the last one, or after now.
         """
-        tau_nm, wrench = sample.tau_nm, sample.wrench
-        for name, values in (("q_rad", sample.q_rad), ("dq_rad_s", sample.dq_rad_s), ("tau_nm", tau_nm)):
+        tau, wrench = sample.tau, sample.wrench
+        for name, values in (("q", sample.q), ("dq", sample.dq), ("tau", tau)):
             if values is not None and len(values) != self._n_joints:
                 raise DriverError(name, f"has {len(values)} values, this robot has {self._n_joints} joints")
         if wrench is not None and len(wrench) != 6:
             raise DriverError("wrench", f"has {len(wrench)} values, expected 3 of force and 3 of moment")
         self._require_stamp(sample.stamp_ns)
         flags = FeedbackFlag(0)
-        if tau_nm is not None:
+        if tau is not None:
             flags |= FeedbackFlag.HAS_TORQUE
         if wrench is not None:
             flags |= FeedbackFlag.HAS_WRENCH
@@ -135,11 +135,9 @@ class DriverLink:
             flags |= FeedbackFlag.STOP_LINE
         if sample.fault or self.gate.lapsed:
             flags |= FeedbackFlag.DRIVER_FAULT
-        torque_nm = self._no_torque if tau_nm is None else tau_nm
+        torque_nm = self._no_torque if tau is None else tau
         force = (0.0,) * 6 if wrench is None else wrench
-        self.port.write_feedback(
-            sample.stamp_ns, sample.q_rad, sample.dq_rad_s, torque_nm, sample.gripper_m, flags, force
-        )
+        self.port.write_feedback(sample.stamp_ns, sample.q, sample.dq, torque_nm, sample.gripper_m, flags, force)
         self._stamp_ns = sample.stamp_ns
         self.history.add(sample)
 

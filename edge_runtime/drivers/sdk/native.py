@@ -159,7 +159,7 @@ class _Watch:
         feedback = self._port.read_feedback()
         if feedback is not None and feedback.stamp_ns > self._stamp_ns:
             self._stamp_ns, self._samples = feedback.stamp_ns, feedback.seq
-            self._history.add(Sample(feedback.stamp_ns, feedback.q_rad, feedback.dq_rad_s, feedback.gripper_m))
+            self._history.add(Sample(feedback.stamp_ns, feedback.q, feedback.dq, feedback.gripper_m))
         if self._pace_maker is None:
             self._observe_blind()
         else:

@@ -23,20 +23,20 @@ class Sample:
 
     Attributes:
         stamp_ns: of `time.monotonic_ns()`, when the values were measured, not when they arrived.
-        q_rad: (joints,) positions; positive turns the way that the embodiment's limits and the kinematics mean.
-        dq_rad_s: (joints,) velocities.
+        q: (joints,) positions; positive turns the way that the embodiment's limits and the kinematics mean.
+        dq: (joints,) velocities.
         gripper_m: distance between the fingers, 0 when closed or where there is no gripper.
-        tau_nm: (joints,) motor torques without what carries the arm's own weight; None where they are not measured.
+        tau: (joints,) motor torques without what carries the arm's own weight; None where they are not measured.
         wrench: (6,) force N, then moment Nm at the tool; None where it is not measured.
         stop_line: a protective or emergency stop of the robot is open.
         fault: the robot follows no commands, whatever the reason.
     """
 
     stamp_ns: int
-    q_rad: Vector
-    dq_rad_s: Vector
+    q: Vector
+    dq: Vector
     gripper_m: float = 0.0
-    tau_nm: Vector | None = None
+    tau: Vector | None = None
     wrench: Vector | None = None
     stop_line: bool = False
     fault: bool = False
@@ -50,8 +50,8 @@ class History:
 
     def add(self, sample: Sample) -> None:
         """One more, later than all before. Copied: a driver may measure into the same arrays again."""
-        q_rad, dq_rad_s = np.array(sample.q_rad, dtype=np.float64), np.array(sample.dq_rad_s, dtype=np.float64)
-        self._samples.append(Sample(sample.stamp_ns, q_rad, dq_rad_s, float(sample.gripper_m)))
+        q, dq = np.array(sample.q, dtype=np.float64), np.array(sample.dq, dtype=np.float64)
+        self._samples.append(Sample(sample.stamp_ns, q, dq, float(sample.gripper_m)))
 
     def at(self, instant_ns: int) -> Sample | None:
         """What was measured at an instant, linearly between two samples; None with the nearest more than 0.1 s away."""
@@ -74,4 +74,4 @@ def _between(before: Sample, after: Sample | None, instant_ns: int) -> Sample | 
         return (1.0 - share) * np.asarray(first, dtype=np.float64) + share * np.asarray(second, dtype=np.float64)
 
     gripper_m = float(mix([before.gripper_m], [after.gripper_m])[0])
-    return Sample(instant_ns, mix(before.q_rad, after.q_rad), mix(before.dq_rad_s, after.dq_rad_s), gripper_m)
+    return Sample(instant_ns, mix(before.q, after.q), mix(before.dq, after.dq), gripper_m)

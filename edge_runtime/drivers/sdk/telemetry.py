@@ -64,8 +64,8 @@ class Telemetry:
                 exposure_ns=exposure_ns,
                 published_ns=self._now_ns(),
                 joint_digest=self._joint_digest,
-                position_rad=tuple(map(float, state.q_rad)),
-                velocity_rad_s=tuple(map(float, state.dq_rad_s)),
+                position_rad=tuple(map(float, state.q)),
+                velocity_rad_s=tuple(map(float, state.dq)),
                 gripper_opening_m=float(state.gripper_m),
                 frames=tuple(frames),
             )

@@ -196,10 +196,8 @@ class SimDriver:
         plant = self._plant
         # On its brakes the arm neither moves nor is driven.
         still = np.zeros(self._port.n_joints)
-        dq_rad_s, tau_nm = (plant.dq_rad_s, plant.tau_nm) if self._servo.moves else (still, still)
-        self._link.write(
-            Sample(now_ns, plant.q_rad, dq_rad_s, plant.gripper_opening_m, tau_nm=tau_nm, fault=self._servo.faulted)
-        )
+        dq, tau = (plant.dq, plant.tau) if self._servo.moves else (still, still)
+        self._link.write(Sample(now_ns, plant.q, dq, plant.gripper_opening_m, tau=tau, fault=self._servo.faulted))
 
     def _exposure(self, now_ns: int) -> Exposure:
         plant = self._plant
@@ -209,8 +207,8 @@ class SimDriver:
             seed=plant.task.seed,
             split=self._split,
             configuration=plant.configuration,
-            position_rad=tuple(plant.q_rad.tolist()),
-            velocity_rad_s=tuple(plant.dq_rad_s.tolist()) if moves else (0.0,) * self._port.n_joints,
+            position_rad=tuple(plant.q.tolist()),
+            velocity_rad_s=tuple(plant.dq.tolist()) if moves else (0.0,) * self._port.n_joints,
             gripper_opening_m=plant.gripper_opening_m,
         )
 

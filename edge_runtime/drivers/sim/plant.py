@@ -71,7 +71,7 @@ class Plant:
         model, data = self._model, self._data
         mujoco.mj_resetData(model, data)
         self._dress(task, layout.table_rgb, rng)
-        data.qpos[:N_JOINTS] = layout.q_rad
+        data.qpos[:N_JOINTS] = layout.q
         data.qpos[N_JOINTS : N_JOINTS + 2] = layout.gripper_opening_m / 2
         for i, address in enumerate(self._object_qpos):
             half_yaw = layout.yaw_rad[i] / 2
@@ -83,7 +83,7 @@ class Plant:
                 0.0,
                 np.sin(half_yaw),
             ]
-        data.ctrl[:N_JOINTS] = layout.q_rad
+        data.ctrl[:N_JOINTS] = layout.q
         data.ctrl[N_JOINTS:] = layout.gripper_opening_m / 2
         mujoco.mj_forward(model, data)
         self._task = task
@@ -103,10 +103,10 @@ class Plant:
                 model.geom_contype[geom] = 2 if solid else 0
                 model.geom_conaffinity[geom] = 3 if solid else 0
 
-    def step(self, q_command_rad: npt.ArrayLike, gripper_opening_m: float) -> None:
+    def step(self, q_command: npt.ArrayLike, gripper_opening_m: float) -> None:
         """Advance one step under position servo. Commands beyond a joint's range saturate at it."""
         data = self._data
-        data.ctrl[:N_JOINTS] = q_command_rad
+        data.ctrl[:N_JOINTS] = q_command
         data.ctrl[N_JOINTS:] = gripper_opening_m / 2
         mujoco.mj_step(self._model, data)
         if self._outcome.status is Status.RUNNING:
@@ -183,15 +183,15 @@ class Plant:
         return float(self._data.time)
 
     @property
-    def q_rad(self) -> Array:
+    def q(self) -> Array:
         return np.array(self._data.qpos[:N_JOINTS])
 
     @property
-    def dq_rad_s(self) -> Array:
+    def dq(self) -> Array:
         return np.array(self._data.qvel[:N_JOINTS])
 
     @property
-    def tau_nm(self) -> Array:
+    def tau(self) -> Array:
         """Actuator torques of the last step (gravity compensation not counted)."""
         return np.array(self._data.qfrc_actuator[:N_JOINTS])
 

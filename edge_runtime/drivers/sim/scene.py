@@ -40,7 +40,7 @@ class Layout:
 
     position_m: Array  # (3, 2) x, y
     yaw_rad: Array  # (3,)
-    q_rad: Array  # (7,)
+    q: Array  # (7,)
     gripper_opening_m: float
     table_rgb: Array  # (3,)
 
@@ -65,7 +65,7 @@ def draw_layout(rng: np.random.Generator) -> Layout:
     return Layout(
         position_m=xy,
         yaw_rad=rng.uniform(-0.4, 0.4, size=N_OBJECTS),
-        q_rad=np.array(HOME_Q_RAD) + rng.uniform(-1.0, 1.0, size=7) * _START_SPREAD_RAD,
+        q=np.array(HOME_Q_RAD) + rng.uniform(-1.0, 1.0, size=7) * _START_SPREAD_RAD,
         gripper_opening_m=float(rng.uniform(0.0, 0.06)),
         table_rgb=np.array([0.60, 0.55, 0.48]) + rng.uniform(-0.06, 0.06, size=3),
     )

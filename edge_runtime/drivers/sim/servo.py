@@ -42,8 +42,8 @@ class Servo:
     def __init__(self, acceleration_max_rad_s2: Array, watchdog_ns: int) -> None:
         self._acceleration_max_rad_s2 = acceleration_max_rad_s2
         self._watchdog_ns = watchdog_ns
-        self._q_rad = np.zeros_like(acceleration_max_rad_s2)
-        self._dq_rad_s = np.zeros_like(acceleration_max_rad_s2)
+        self._q = np.zeros_like(acceleration_max_rad_s2)
+        self._dq = np.zeros_like(acceleration_max_rad_s2)
         self._gripper_m = 0.0
         self._powered = False
         self.mode = Mode.BRAKED
@@ -71,7 +71,7 @@ class Servo:
             command is not None
             and powered
             and now_ns - command.stamp_ns <= self._watchdog_ns
-            and bool(np.isfinite(command.q_rad).all())
+            and bool(np.isfinite(command.q).all())
         )
         self._powered = powered
         if self.mode is Mode.LATCHED and not powered:
@@ -80,18 +80,18 @@ class Servo:
             self.mode = Mode.FOLLOWING
         elif self.mode is Mode.FOLLOWING and not fresh:
             self.watchdog_stops += powered
-            at_rest = bool(np.all(np.abs(self._dq_rad_s) < _REST_SPEED_RAD_S))
+            at_rest = bool(np.all(np.abs(self._dq) < _REST_SPEED_RAD_S))
             self.mode = Mode.BRAKED if at_rest and not powered else Mode.RUNNING_DOWN
-        elif self.mode is Mode.RUNNING_DOWN and not np.any(self._dq_rad_s):
+        elif self.mode is Mode.RUNNING_DOWN and not np.any(self._dq):
             self.mode = Mode.LATCHED if powered else Mode.BRAKED
         if self.mode is Mode.FOLLOWING and command is not None:
-            self._q_rad, self._dq_rad_s, self._gripper_m = command.q_rad, command.dq_rad_s, command.gripper_m
+            self._q, self._dq, self._gripper_m = command.q, command.dq, command.gripper_m
         return self.mode
 
     def target_rad(self, step_s: float) -> Array:
         """(n,) servo target of the next `step_s` seconds; moves on along the ramp while running down."""
         if self.mode is Mode.RUNNING_DOWN:
             most_rad_s = self._acceleration_max_rad_s2 * step_s
-            self._dq_rad_s = self._dq_rad_s - np.clip(self._dq_rad_s, -most_rad_s, most_rad_s)
-            self._q_rad = self._q_rad + self._dq_rad_s * step_s
-        return self._q_rad
+            self._dq = self._dq - np.clip(self._dq, -most_rad_s, most_rad_s)
+            self._q = self._q + self._dq * step_s
+        return self._q

@@ -25,8 +25,8 @@ static int wrench_is_finite(const kernel_feedback *feedback) {
 }
 
 static int measures_numbers(const kernel_feedback *feedback, uint32_t n) {
-    return finite_number(feedback->gripper_m) && all_finite(feedback->q_rad, n) && all_finite(feedback->dq_rad_s, n) &&
-           (!feedback->has_torque || all_finite(feedback->tau_nm, n)) &&
+    return finite_number(feedback->gripper_m) && all_finite(feedback->q, n) && all_finite(feedback->dq, n) &&
+           (!feedback->has_torque || all_finite(feedback->tau, n)) &&
            (!feedback->has_wrench || wrench_is_finite(feedback));
 }
 
@@ -100,7 +100,7 @@ static int is_frozen(kernel_state *state, const kernel_config *config, double me
     state->shown_least_rad[i] = least;
     state->shown_most_rad[i] = most;
     const double apart_s = (double)(trail_step_ns(config) + config->tick_ns) * 1e-9;
-    return least - most > config->frozen_travel_rad + 0.25 * config->ddq_max_rad_s2[i] * apart_s * apart_s;
+    return least - most > config->frozen_travel_rad + 0.25 * config->ddq_max[i] * apart_s * apart_s;
 }
 
 /* Whether samples too large have come for as long as the debounce time, to the nearest tick. One sample alone is that only
@@ -121,11 +121,11 @@ uint64_t check_following(kernel_state *state, const kernel_config *config, const
     uint64_t reasons = 0u;
     int over_torque = 0;
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        const double measured_rad = feedback->q_rad[i];
-        if (magnitude(told_rad(state, now, i) - measured_rad) > config->tracking_max_rad[i])
+        const double measured_rad = feedback->q[i];
+        if (magnitude(told_rad(state, now, i) - measured_rad) > config->tracking_max[i])
             reasons |= KERNEL_BIT(TRACKING_ERROR);
         if (!again && is_frozen(state, config, measured_rad, i, before, now)) reasons |= KERNEL_BIT(ENCODER_FROZEN);
-        over_torque |= feedback->has_torque && magnitude(feedback->tau_nm[i]) > config->tau_max_nm[i];
+        over_torque |= feedback->has_torque && magnitude(feedback->tau[i]) > config->tau_max[i];
     }
     const int over_force = feedback->has_wrench && (length(feedback->wrench) > config->force_max_n ||
                                                     length(feedback->wrench + 3) > config->moment_max_nm);
@@ -140,10 +140,10 @@ uint64_t check_values(const kernel_state *state, const kernel_config *config, co
     if (!setpoint->present) return KERNEL_BIT(SETPOINT_NONE);
     if (setpoint->n != config->n_joints || !(setpoint->speed_scale > 0.0 && setpoint->speed_scale <= 1.0))
         return KERNEL_BIT(SETPOINT_SHAPE);
-    if (!finite_number(setpoint->gripper_m) || !all_finite(setpoint->q_rad, config->n_joints))
+    if (!finite_number(setpoint->gripper_m) || !all_finite(setpoint->q, config->n_joints))
         return KERNEL_BIT(SETPOINT_NOT_FINITE);
     for (uint32_t i = 0u; i < config->n_joints; i++)
-        if (magnitude(setpoint->q_rad[i] - state->q_rad[i]) > config->step_max_rad[i])
+        if (magnitude(setpoint->q[i] - state->q[i]) > config->step_max[i])
             return KERNEL_BIT(SETPOINT_STEP);
     return 0u;
 }

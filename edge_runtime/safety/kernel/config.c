@@ -8,18 +8,18 @@
 #define START_TOLERANCE_MAX 0.01
 
 static int check_joint(const kernel_config *config, uint32_t i) {
-    const double dq_max = config->dq_max_rad_s[i];
-    const double ddq_max = config->ddq_max_rad_s2[i];
-    if (!in_range(config->q_min_rad[i], -1e3, 1e3)) return KERNEL_CONFIG_Q_MIN_RAD;
-    if (!(config->q_max_rad[i] > config->q_min_rad[i] && config->q_max_rad[i] <= 1e3)) return KERNEL_CONFIG_Q_MAX_RAD;
-    if (!in_range(dq_max, 1e-3, 1e3)) return KERNEL_CONFIG_DQ_MAX_RAD_S;
-    if (!in_range(ddq_max, 1e-3, 1e5) || dq_max > STOP_PHASE_MAX_S * ddq_max) return KERNEL_CONFIG_DDQ_MAX_RAD_S2;
-    if (!in_range(config->dddq_max_rad_s3[i], 1e-2, 1e8) || ddq_max > STOP_PHASE_MAX_S * config->dddq_max_rad_s3[i])
-        return KERNEL_CONFIG_DDDQ_MAX_RAD_S3;
-    if (!in_range(config->tracking_max_rad[i], 1e-9, 1e3)) return KERNEL_CONFIG_TRACKING_MAX_RAD;
-    if (!in_range(config->tau_max_nm[i], 1e-9, 1e6)) return KERNEL_CONFIG_TAU_MAX_NM;
-    if (!in_range(config->step_max_rad[i], 1e-9, 1e3)) return KERNEL_CONFIG_STEP_MAX_RAD;
-    if (config->retracts && !in_range(config->retract_rad[i], config->q_min_rad[i], config->q_max_rad[i]))
+    const double dq_max = config->dq_max[i];
+    const double ddq_max = config->ddq_max[i];
+    if (!in_range(config->q_min[i], -1e3, 1e3)) return KERNEL_CONFIG_Q_MIN;
+    if (!(config->q_max[i] > config->q_min[i] && config->q_max[i] <= 1e3)) return KERNEL_CONFIG_Q_MAX;
+    if (!in_range(dq_max, 1e-3, 1e3)) return KERNEL_CONFIG_DQ_MAX;
+    if (!in_range(ddq_max, 1e-3, 1e5) || dq_max > STOP_PHASE_MAX_S * ddq_max) return KERNEL_CONFIG_DDQ_MAX;
+    if (!in_range(config->dddq_max[i], 1e-2, 1e8) || ddq_max > STOP_PHASE_MAX_S * config->dddq_max[i])
+        return KERNEL_CONFIG_DDDQ_MAX;
+    if (!in_range(config->tracking_max[i], 1e-9, 1e3)) return KERNEL_CONFIG_TRACKING_MAX;
+    if (!in_range(config->tau_max[i], 1e-9, 1e6)) return KERNEL_CONFIG_TAU_MAX;
+    if (!in_range(config->step_max[i], 1e-9, 1e3)) return KERNEL_CONFIG_STEP_MAX;
+    if (config->retracts && !in_range(config->retract_rad[i], config->q_min[i], config->q_max[i]))
         return KERNEL_CONFIG_RETRACT_RAD;
     return KERNEL_CONFIG_OK;
 }
@@ -69,7 +69,7 @@ static int check_geometry(const kernel_config *config, uint32_t *index) {
 int kernel_config_check(const kernel_config *config, uint32_t *index) {
     int error;
     *index = 0u;
-    if (config->n_joints < 1u || config->n_joints > KERNEL_MAX_JOINTS) return KERNEL_CONFIG_N_JOINTS;
+    if (config->n_joints < 1u || config->n_joints > KERNEL_MAX_AXES) return KERNEL_CONFIG_N_AXES;
     if (config->tick_ns < 100000 || config->tick_ns > 20000000) return KERNEL_CONFIG_TICK_NS;
     for (uint32_t i = 0u; i < config->n_joints; i++) {
         error = check_joint(config, i);

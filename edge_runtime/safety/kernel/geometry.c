@@ -67,12 +67,12 @@ static inline void turned_row(const double *p, const double *r, double sine, dou
     out[2] = p[0] * r[2] + p[1] * r[5] + p[2] * r[8];
 }
 
-void geometry_pose_at(const geometry_model *model, const double *q_rad, geometry_pose *pose) {
+void geometry_pose_at(const geometry_model *model, const double *q, geometry_pose *pose) {
     for (uint32_t i = 0; i < model->n_joints; i++) {
         const geometry_joint *joint = &model->joints[i];
         const double *parent = joint->parent < 0 ? BASE_ROTATION : pose->rotation[joint->parent];
         double sine, cosine;
-        geometry_sine_cosine(q_rad[i], &sine, &cosine);
+        geometry_sine_cosine(q[i], &sine, &cosine);
         turned_row(&parent[0], joint->rotation, sine, cosine, &pose->rotation[i][0]);
         turned_row(&parent[3], joint->rotation, sine, cosine, &pose->rotation[i][3]);
         turned_row(&parent[6], joint->rotation, sine, cosine, &pose->rotation[i][6]);
@@ -222,7 +222,7 @@ void geometry_tool_columns(const geometry_model *model, const geometry_pose *pos
 }
 
 /* The volume that the vectors span, by Gram-Schmidt: unlike a determinant, it keeps its digits near a singularity. */
-static double volume_of(double vectors[][GEOMETRY_MAX_JOINTS], uint32_t n_vectors, uint32_t n_values) {
+static double volume_of(double vectors[][GEOMETRY_MAX_AXES], uint32_t n_vectors, uint32_t n_values) {
     double volume = 1.0;
     for (uint32_t i = 0; i < n_vectors; i++) {
         double square = 0.0;
@@ -239,7 +239,7 @@ static double volume_of(double vectors[][GEOMETRY_MAX_JOINTS], uint32_t n_vector
 }
 
 double geometry_manipulability(const geometry_model *model, const geometry_pose *pose) {
-    double rows[6][GEOMETRY_MAX_JOINTS], columns[GEOMETRY_MAX_JOINTS][GEOMETRY_MAX_JOINTS], point[3];
+    double rows[6][GEOMETRY_MAX_AXES], columns[GEOMETRY_MAX_AXES][GEOMETRY_MAX_AXES], point[3];
     uint32_t n = 0;
     place(pose, model->tool_link, model->tool_m, point);
     for (int32_t i = model->tool_link; i >= 0; i = model->joints[i].parent) {
@@ -258,7 +258,7 @@ double geometry_manipulability(const geometry_model *model, const geometry_pose 
 /* How far from each joint's axis a point of the link can be that lies within radius_m of its frame's origin: joints on
  * the way there are never further apart than their offsets are long. */
 static void reach_of(const geometry_model *model, int32_t link, double radius_m, double *reach_m) {
-    for (uint32_t i = 0; i < GEOMETRY_MAX_JOINTS; i++) reach_m[i] = 0.0;
+    for (uint32_t i = 0; i < GEOMETRY_MAX_AXES; i++) reach_m[i] = 0.0;
     for (int32_t i = link; i >= 0; i = model->joints[i].parent) {
         reach_m[i] = radius_m;
         radius_m += length(model->joints[i].offset_m);
@@ -347,7 +347,7 @@ static geometry_error keepout_error(const geometry_model *model, uint32_t index)
 }
 
 static geometry_error counts_error(const geometry_model *model) {
-    const int fits = model->n_joints <= GEOMETRY_MAX_JOINTS && model->n_capsules <= GEOMETRY_MAX_CAPSULES &&
+    const int fits = model->n_joints <= GEOMETRY_MAX_AXES && model->n_capsules <= GEOMETRY_MAX_CAPSULES &&
                      model->n_pairs <= GEOMETRY_MAX_PAIRS && model->n_planes <= GEOMETRY_MAX_PLANES &&
                      model->n_keepouts <= GEOMETRY_MAX_KEEPOUTS;
     return fits && model->n_capsules > 0 ? GEOMETRY_OK : GEOMETRY_COUNTS;
@@ -389,12 +389,12 @@ void geometry_derive(geometry_model *model) {
 
 static int is_same(const double *a, const double *b) {
     int same = 1;
-    for (uint32_t i = 0; i < GEOMETRY_MAX_JOINTS; i++) same &= a[i] == b[i];
+    for (uint32_t i = 0; i < GEOMETRY_MAX_AXES; i++) same &= a[i] == b[i];
     return same;
 }
 
 int geometry_check(const geometry_model *model, uint32_t *index) {
-    double reach_m[GEOMETRY_MAX_JOINTS];
+    double reach_m[GEOMETRY_MAX_AXES];
     *index = 0;
     if (model->n_joints == 0) {
         const uint32_t others = model->n_capsules | model->n_pairs | model->n_planes | model->n_keepouts;

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /* bindings:begin */
-#define GEOMETRY_MAX_JOINTS 16
+#define GEOMETRY_MAX_AXES 16
 #define GEOMETRY_MAX_CAPSULES 48
 #define GEOMETRY_MAX_PAIRS 512
 #define GEOMETRY_MAX_PLANES 16
@@ -72,24 +72,24 @@ typedef struct {
     uint32_t n_keepouts;
     int32_t tool_link;
     double tool_m[3]; /* the point whose speed is limited, in the frame of tool_link */
-    geometry_joint joints[GEOMETRY_MAX_JOINTS];
+    geometry_joint joints[GEOMETRY_MAX_AXES];
     geometry_capsule capsules[GEOMETRY_MAX_CAPSULES];
     uint32_t pairs[GEOMETRY_MAX_PAIRS][2];    /* capsules that may not touch each other */
     double pair_nearer_m[GEOMETRY_MAX_PAIRS]; /* how much nearer than others these two may come: counted as distance */
     geometry_plane planes[GEOMETRY_MAX_PLANES];
     geometry_keepout keepouts[GEOMETRY_MAX_KEEPOUTS];
     /* Filled by geometry_derive(). */
-    double reach_m[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_JOINTS]; /* no point of the capsule's segment is ever further
+    double reach_m[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_AXES]; /* no point of the capsule's segment is ever further
                                                                    from the joint's axis; 0: the joint does not move it */
     double ball_m[GEOMETRY_MAX_CAPSULES];  /* no point of the capsule is further from the middle of its segment */
     int32_t pair_root[GEOMETRY_MAX_PAIRS]; /* the last joint that moves both capsules; -1: none. Up to there a joint moves
                                               neither as seen from the other */
-    double tool_reach_m[GEOMETRY_MAX_JOINTS];
+    double tool_reach_m[GEOMETRY_MAX_AXES];
 } geometry_model;
 
 typedef struct {
-    double rotation[GEOMETRY_MAX_JOINTS][9]; /* of X_WL, row-major */
-    double origin_m[GEOMETRY_MAX_JOINTS][3];
+    double rotation[GEOMETRY_MAX_AXES][9]; /* of X_WL, row-major */
+    double origin_m[GEOMETRY_MAX_AXES][3];
 } geometry_pose;
 
 /* The segments of the capsules in the world. */
@@ -111,8 +111,8 @@ void geometry_derive(geometry_model *model);
 /* A geometry_error; *index is that of the culprit in its array. */
 int geometry_check(const geometry_model *model, uint32_t *index);
 
-/* q_rad: n_joints finite angles, |q| <= 1e3. */
-void geometry_pose_at(const geometry_model *model, const double *q_rad, geometry_pose *pose);
+/* q: n_joints finite angles, |q| <= 1e3. */
+void geometry_pose_at(const geometry_model *model, const double *q, geometry_pose *pose);
 void geometry_places_at(const geometry_model *model, const geometry_pose *pose, geometry_places *places);
 
 /* One entry of geometry_clearance. */

@@ -7,7 +7,7 @@
 #include "motion.h"
 #include "number.h"
 
-_Static_assert((int)KERNEL_MAX_JOINTS == (int)GEOMETRY_MAX_JOINTS, "one joint, one link");
+_Static_assert((int)KERNEL_MAX_AXES == (int)GEOMETRY_MAX_AXES, "one joint, one link");
 
 #define WATCHDOG_MAX_NS 1000000000u
 #define STOP_INPUTS (KERNEL_BIT(STOP_LINE) | KERNEL_BIT(DRIVER_FAULT))
@@ -78,23 +78,23 @@ static void leave_trail(kernel_state *state, const kernel_config *config, int64_
             for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[k][i] = state->trail_rad[k - 1u][i];
         }
     state->trail_ns[0] = now_ns;
-    for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[0][i] = state->q_rad[i];
+    for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[0][i] = state->q[i];
 }
 
 /* As if it had always been commanded to be where it is. */
 static void begin_trail(kernel_state *state, const kernel_config *config, int64_t now_ns) {
     for (uint32_t k = 0u; k < KERNEL_TRAIL; k++) {
         state->trail_ns[k] = now_ns;
-        for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[k][i] = state->q_rad[i];
+        for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[k][i] = state->q[i];
     }
 }
 
 static void copy_measurement(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        state->q_rad[i] = feedback->q_rad[i];
-        state->dq_rad_s[i] = 0.0;
-        state->ddq_rad_s2[i] = 0.0;
-        state->measured_rad[i] = feedback->q_rad[i];
+        state->q[i] = feedback->q[i];
+        state->dq[i] = 0.0;
+        state->ddq[i] = 0.0;
+        state->measured_rad[i] = feedback->q[i];
     }
     state->gripper_m = feedback->gripper_m;
     state->has_target = 0u;
@@ -109,9 +109,9 @@ static void fill(kernel_verdict *verdict, const kernel_state *state, const kerne
                  const motion_result *result) {
     *verdict = (kernel_verdict){.state = state->state};
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        verdict->q_rad[i] = state->q_rad[i];
-        verdict->dq_rad_s[i] = state->dq_rad_s[i];
-        verdict->ddq_rad_s2[i] = state->ddq_rad_s2[i];
+        verdict->q[i] = state->q[i];
+        verdict->dq[i] = state->dq[i];
+        verdict->ddq[i] = state->ddq[i];
     }
     verdict->gripper_m = state->gripper_m;
     verdict->accepted = result->accepted;
@@ -182,7 +182,7 @@ static uint64_t decide(kernel_state *state, const kernel_config *config, const k
 static void rest(const kernel_state *state, const kernel_config *config, motion_result *result) {
     for (uint32_t i = 0u; i < config->n_joints; i++) {
         const double margin =
-            smaller(config->q_max_rad[i] - state->q_rad[i], state->q_rad[i] - config->q_min_rad[i]);
+            smaller(config->q_max[i] - state->q[i], state->q[i] - config->q_min[i]);
         if (i == 0u || margin < result->stop.margin_rad) {
             result->stop.margin_rad = margin;
             result->stop.margin_joint = i;
@@ -218,7 +218,7 @@ void kernel_step(kernel_state *state, const kernel_config *config, const kernel_
     }
     if (armed(moves)) {
         leave_trail(state, config, now_ns);
-        for (uint32_t i = 0u; i < config->n_joints; i++) state->left_rad[i] = state->q_rad[i];
+        for (uint32_t i = 0u; i < config->n_joints; i++) state->left_rad[i] = state->q[i];
         state->has_left = 1u;
     }
     fill(verdict, state, config, &result);
@@ -241,14 +241,14 @@ void kernel_rehearse(const kernel_state *state, const kernel_config *config, con
 
 static int not_at_rest(const kernel_config *config, const kernel_feedback *feedback) {
     for (uint32_t i = 0u; i < config->n_joints; i++)
-        if (magnitude(feedback->dq_rad_s[i]) > config->rest_speed_rad_s) return 1;
+        if (magnitude(feedback->dq[i]) > config->rest_speed_rad_s) return 1;
     return 0;
 }
 
 /* Whether a robot that was left at the edge of what it may still is where it was left, but for noise and sag. */
 static int is_where_left(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
     for (uint32_t i = 0u; i < config->n_joints; i++)
-        if (magnitude(feedback->q_rad[i] - state->left_rad[i]) > config->start_tolerance_rad) return 0;
+        if (magnitude(feedback->q[i] - state->left_rad[i]) > config->start_tolerance_rad) return 0;
     return (int)state->has_left;
 }
 
@@ -259,8 +259,8 @@ static int start_posture(const kernel_state *state, const kernel_config *config,
     stop_certificate stop;
     uint32_t poses = STOP_POSES;
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        const double inside = clamp(feedback->q_rad[i], config->q_min_rad[i], config->q_max_rad[i]);
-        if (magnitude(feedback->q_rad[i] - inside) > config->start_tolerance_rad) return KERNEL_REFUSED_OUTSIDE_LIMITS;
+        const double inside = clamp(feedback->q[i], config->q_min[i], config->q_max[i]);
+        if (magnitude(feedback->q[i] - inside) > config->start_tolerance_rad) return KERNEL_REFUSED_OUTSIDE_LIMITS;
         joints[i] = (profile_state){left ? state->left_rad[i] : inside, 0.0, 0.0};
     }
     const double opening = clamp(feedback->gripper_m, config->gripper_min_m, config->gripper_max_m);
@@ -271,7 +271,7 @@ static int start_posture(const kernel_state *state, const kernel_config *config,
 
 static int request_arm(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
                        int64_t now_ns) {
-    profile_state joints[KERNEL_MAX_JOINTS];
+    profile_state joints[KERNEL_MAX_AXES];
     if (state->state != KERNEL_READY) return KERNEL_REFUSED_STATE;
     if (check_feedback(state, config, feedback, now_ns) & FEEDBACK_BAD) return KERNEL_REFUSED_FEEDBACK;
     if (check_stop_inputs(feedback)) return KERNEL_REFUSED_STOP_LINE;
@@ -281,7 +281,7 @@ static int request_arm(kernel_state *state, const kernel_config *config, const k
     if (posture != KERNEL_DONE) return posture;
     copy_measurement(state, config, feedback);
     for (uint32_t i = 0u; i < config->n_joints; i++)
-        state->q_rad[i] = state->shown_least_rad[i] = state->shown_most_rad[i] = joints[i].q;
+        state->q[i] = state->shown_least_rad[i] = state->shown_most_rad[i] = joints[i].q;
     begin_trail(state, config, now_ns);
     state->gripper_m = clamp(feedback->gripper_m, config->gripper_min_m, config->gripper_max_m);
     state->has_command = 1u;
@@ -302,7 +302,7 @@ static int request_reset(kernel_state *state, const kernel_config *config, const
     if (check_stop_inputs(feedback)) return KERNEL_REFUSED_STOP_LINE;
     if (not_at_rest(config, feedback)) return KERNEL_REFUSED_MOVING;
     for (uint32_t i = 0u; i < config->n_joints; i++)
-        if (state->has_command && magnitude(state->q_rad[i] - feedback->q_rad[i]) > config->reset_tolerance_rad)
+        if (state->has_command && magnitude(state->q[i] - feedback->q[i]) > config->reset_tolerance_rad)
             return KERNEL_REFUSED_MISMATCH;
     state->has_feedback_seq = 0u;
     state->faults = 0u;

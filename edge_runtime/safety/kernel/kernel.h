@@ -24,7 +24,7 @@
 #define KERNEL_BIT(name) ((uint64_t)1 << KERNEL_REASON_##name)
 
 /* bindings:begin */
-#define KERNEL_MAX_JOINTS 16
+#define KERNEL_MAX_AXES 16
 #define KERNEL_DIGEST_BYTES 32
 #define KERNEL_TRAIL 8
 
@@ -130,16 +130,16 @@ typedef enum {
 
 typedef enum {
     KERNEL_CONFIG_OK = 0,
-    KERNEL_CONFIG_N_JOINTS = 1,              /* 1 .. KERNEL_MAX_JOINTS */
+    KERNEL_CONFIG_N_AXES = 1,              /* 1 .. KERNEL_MAX_AXES */
     KERNEL_CONFIG_TICK_NS = 2,               /* 0.1 ms .. 20 ms */
-    KERNEL_CONFIG_Q_MIN_RAD = 3,             /* finite, |.| <= 1e3 */
-    KERNEL_CONFIG_Q_MAX_RAD = 4,             /* finite, |.| <= 1e3, above q_min_rad */
-    KERNEL_CONFIG_DQ_MAX_RAD_S = 5,          /* 1e-3 .. 1e3 */
-    KERNEL_CONFIG_DDQ_MAX_RAD_S2 = 6,        /* 1e-3 .. 1e5 */
-    KERNEL_CONFIG_DDDQ_MAX_RAD_S3 = 7,       /* 1e-2 .. 1e8 */
-    KERNEL_CONFIG_TRACKING_MAX_RAD = 8,      /* positive, <= 1e3 */
-    KERNEL_CONFIG_TAU_MAX_NM = 9,            /* positive, <= 1e6 */
-    KERNEL_CONFIG_STEP_MAX_RAD = 10,         /* positive, <= 1e3 */
+    KERNEL_CONFIG_Q_MIN = 3,             /* finite, |.| <= 1e3 */
+    KERNEL_CONFIG_Q_MAX = 4,             /* finite, |.| <= 1e3, above q_min */
+    KERNEL_CONFIG_DQ_MAX = 5,          /* 1e-3 .. 1e3 */
+    KERNEL_CONFIG_DDQ_MAX = 6,        /* 1e-3 .. 1e5 */
+    KERNEL_CONFIG_DDDQ_MAX = 7,       /* 1e-2 .. 1e8 */
+    KERNEL_CONFIG_TRACKING_MAX = 8,      /* positive, <= 1e3 */
+    KERNEL_CONFIG_TAU_MAX = 9,            /* positive, <= 1e6 */
+    KERNEL_CONFIG_STEP_MAX = 10,         /* positive, <= 1e3 */
     KERNEL_CONFIG_RETRACT_RAD = 11,          /* inside the joint's range */
     KERNEL_CONFIG_RETRACT_SPEED_SCALE = 12,  /* above 0, at most 1 */
     KERNEL_CONFIG_GRIPPER_RANGE_M = 13,      /* finite, minimum below maximum */
@@ -175,15 +175,15 @@ typedef struct {
     uint32_t n_joints;
     uint32_t retracts; /* there is a posture to retract to */
     int64_t tick_ns;
-    double q_min_rad[KERNEL_MAX_JOINTS];
-    double q_max_rad[KERNEL_MAX_JOINTS];
-    double dq_max_rad_s[KERNEL_MAX_JOINTS];
-    double ddq_max_rad_s2[KERNEL_MAX_JOINTS];
-    double dddq_max_rad_s3[KERNEL_MAX_JOINTS];
-    double tracking_max_rad[KERNEL_MAX_JOINTS]; /* largest |command when it was sampled - measurement| while armed */
-    double tau_max_nm[KERNEL_MAX_JOINTS];       /* largest |measured torque| while armed, where the driver offers it */
-    double step_max_rad[KERNEL_MAX_JOINTS];     /* a setpoint further than this from the last command is refused */
-    double retract_rad[KERNEL_MAX_JOINTS];
+    double q_min[KERNEL_MAX_AXES];
+    double q_max[KERNEL_MAX_AXES];
+    double dq_max[KERNEL_MAX_AXES];
+    double ddq_max[KERNEL_MAX_AXES];
+    double dddq_max[KERNEL_MAX_AXES];
+    double tracking_max[KERNEL_MAX_AXES]; /* largest |command when it was sampled - measurement| while armed */
+    double tau_max[KERNEL_MAX_AXES];       /* largest |measured torque| while armed, where the driver offers it */
+    double step_max[KERNEL_MAX_AXES];     /* a setpoint further than this from the last command is refused */
+    double retract_rad[KERNEL_MAX_AXES];
     double retract_speed_scale;
     double gripper_min_m;
     double gripper_max_m;
@@ -215,9 +215,9 @@ typedef struct {
 typedef struct {
     int64_t stamp_ns;
     uint64_t seq;
-    double q_rad[KERNEL_MAX_JOINTS];
-    double dq_rad_s[KERNEL_MAX_JOINTS];
-    double tau_nm[KERNEL_MAX_JOINTS];
+    double q[KERNEL_MAX_AXES];
+    double dq[KERNEL_MAX_AXES];
+    double tau[KERNEL_MAX_AXES];
     double wrench[6]; /* force N and moment Nm at the tool */
     double gripper_m;
     uint64_t watchdog_ns; /* the driver's own; 0: none */
@@ -243,7 +243,7 @@ typedef struct {
     int64_t observation_ns; /* exposure of the observation behind it */
     uint64_t seq;           /* +1 per setpoint */
     int64_t policy_lost_ns; /* when the policy was found not to be alive */
-    double q_rad[KERNEL_MAX_JOINTS];
+    double q[KERNEL_MAX_AXES];
     double gripper_m;
     double speed_scale; /* of the velocity limits, above 0, at most 1 */
     uint32_t n;
@@ -254,16 +254,16 @@ typedef struct {
 } kernel_setpoint;
 
 typedef struct {
-    double q_rad[KERNEL_MAX_JOINTS];          /* last command */
-    double dq_rad_s[KERNEL_MAX_JOINTS];       /* its velocity over the last tick */
-    double ddq_rad_s2[KERNEL_MAX_JOINTS];     /* its acceleration over the last tick */
-    double target_rad[KERNEL_MAX_JOINTS];     /* last accepted setpoint, inside the range */
-    double target_rad_s[KERNEL_MAX_JOINTS];   /* its speed over the last tick */
-    double measured_rad[KERNEL_MAX_JOINTS];   /* last measurement */
-    double shown_least_rad[KERNEL_MAX_JOINTS]; /* where the joint can be, by every sample since it last changed: from the */
-    double shown_most_rad[KERNEL_MAX_JOINTS];  /* one to the other; frozen if the other way round by too much */
-    double left_rad[KERNEL_MAX_JOINTS];       /* last command to an armed robot */
-    double trail_rad[KERNEL_TRAIL][KERNEL_MAX_JOINTS]; /* commands of the time that feedback may come from, newest first */
+    double q[KERNEL_MAX_AXES];          /* last command */
+    double dq[KERNEL_MAX_AXES];       /* its velocity over the last tick */
+    double ddq[KERNEL_MAX_AXES];     /* its acceleration over the last tick */
+    double target_rad[KERNEL_MAX_AXES];     /* last accepted setpoint, inside the range */
+    double target_rad_s[KERNEL_MAX_AXES];   /* its speed over the last tick */
+    double measured_rad[KERNEL_MAX_AXES];   /* last measurement */
+    double shown_least_rad[KERNEL_MAX_AXES]; /* where the joint can be, by every sample since it last changed: from the */
+    double shown_most_rad[KERNEL_MAX_AXES];  /* one to the other; frozen if the other way round by too much */
+    double left_rad[KERNEL_MAX_AXES];       /* last command to an armed robot */
+    double trail_rad[KERNEL_TRAIL][KERNEL_MAX_AXES]; /* commands of the time that feedback may come from, newest first */
     double gripper_m;
     kernel_tightening tightening;
     int64_t last_now_ns;
@@ -281,7 +281,7 @@ typedef struct {
     uint32_t has_target;
     uint32_t has_feedback_seq;
     uint32_t has_setpoint_seq;
-    uint32_t has_command; /* q_rad has been commanded since the last READY: a reset must find the robot there */
+    uint32_t has_command; /* q has been commanded since the last READY: a reset must find the robot there */
     uint32_t has_left;    /* left_rad holds one */
     uint32_t over_torque; /* the last sample is above the limit */
     uint32_t over_force;
@@ -289,9 +289,9 @@ typedef struct {
 } kernel_state;
 
 typedef struct {
-    double q_rad[KERNEL_MAX_JOINTS];
-    double dq_rad_s[KERNEL_MAX_JOINTS];
-    double ddq_rad_s2[KERNEL_MAX_JOINTS];
+    double q[KERNEL_MAX_AXES];
+    double dq[KERNEL_MAX_AXES];
+    double ddq[KERNEL_MAX_AXES];
     double gripper_m;
     double accepted;        /* 1: the tick moves as wanted; 0: it is the verified stop; between: by this common factor */
     double speed_scale;     /* in force: the smallest of all that were asked for */

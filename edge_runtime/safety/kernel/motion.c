@@ -121,23 +121,23 @@ static void joints_after(const kernel_state *state, const kernel_config *config,
                          profile_state *joints) {
     for (uint32_t i = 0u; i < config->n_joints; i++) {
         const profile_limits limits = joint_limits(config, i);
-        const profile_state joint = {state->q_rad[i], state->dq_rad_s[i], state->ddq_rad_s2[i]};
+        const profile_state joint = {state->q[i], state->dq[i], state->ddq[i]};
         joints[i] = profile_tick(joint, accel[i], &limits);
     }
 }
 
 static void joints_between(const kernel_state *state, const kernel_config *config, const double *stop,
                            const double *wanted, double part, profile_state *joints) {
-    double accel[KERNEL_MAX_JOINTS];
+    double accel[KERNEL_MAX_AXES];
     for (uint32_t i = 0u; i < config->n_joints; i++) accel[i] = part * wanted[i] + (1.0 - part) * stop[i];
     joints_after(state, config, accel, joints);
 }
 
 static void take(kernel_state *state, const kernel_config *config, const profile_state *joints) {
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        state->q_rad[i] = clamp(joints[i].q, config->q_min_rad[i], config->q_max_rad[i]);
-        state->dq_rad_s[i] = joints[i].v;
-        state->ddq_rad_s2[i] = joints[i].a;
+        state->q[i] = clamp(joints[i].q, config->q_min[i], config->q_max[i]);
+        state->dq[i] = joints[i].v;
+        state->ddq[i] = joints[i].a;
     }
 }
 
@@ -154,15 +154,15 @@ static uint64_t verify(const kernel_state *state, const kernel_config *config, c
 static void stop_accelerations(const kernel_state *state, const kernel_config *config, double *stop) {
     for (uint32_t i = 0u; i < config->n_joints; i++) {
         const profile_limits limits = joint_limits(config, i);
-        stop[i] = stop_accel(state->dq_rad_s[i], state->ddq_rad_s2[i], &limits);
+        stop[i] = stop_accel(state->dq[i], state->ddq[i], &limits);
     }
 }
 
 /* The wanted accelerations if their stop is verified, else as near to them as a verified stop allows, by one factor for
  * all joints, else the stop. */
 static void move(kernel_state *state, const kernel_config *config, const double *wanted, motion_result *result) {
-    double stop[KERNEL_MAX_JOINTS];
-    profile_state joints[KERNEL_MAX_JOINTS];
+    double stop[KERNEL_MAX_AXES];
+    profile_state joints[KERNEL_MAX_AXES];
     stop_certificate certificate;
     uint32_t poses = TICK_POSES;
     stop_accelerations(state, config, stop);
@@ -195,8 +195,8 @@ static void move(kernel_state *state, const kernel_config *config, const double 
 }
 
 void motion_brake(kernel_state *state, const kernel_config *config, motion_result *result) {
-    double stop[KERNEL_MAX_JOINTS];
-    profile_state joints[KERNEL_MAX_JOINTS];
+    double stop[KERNEL_MAX_AXES];
+    profile_state joints[KERNEL_MAX_AXES];
     uint32_t poses = MARGIN_POSES;
     stop_accelerations(state, config, stop);
     joints_after(state, config, stop, joints);
@@ -216,20 +216,20 @@ static uint64_t follow_gripper(kernel_state *state, const kernel_config *config,
 void motion_follow(kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint,
                    motion_result *result) {
     const double tick = (double)config->tick_ns * 1e-9;
-    const double posture = posture_speed_scale(config, state->q_rad);
+    const double posture = posture_speed_scale(config, state->q);
     const double told = smaller(state->tightening.speed_scale, setpoint->speed_scale);
-    double wanted[KERNEL_MAX_JOINTS];
+    double wanted[KERNEL_MAX_AXES];
     result->speed_scale = smaller(told, posture);
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        const double v_max = config->dq_max_rad_s[i];
+        const double v_max = config->dq_max[i];
         const joint_bounds bounds = {joint_limits(config, i), v_max * result->speed_scale};
-        const profile_state joint = {state->q_rad[i], state->dq_rad_s[i], state->ddq_rad_s2[i]};
+        const profile_state joint = {state->q[i], state->dq[i], state->ddq[i]};
         joint_target target;
-        target.now = clamp(setpoint->q_rad[i], config->q_min_rad[i], config->q_max_rad[i]);
+        target.now = clamp(setpoint->q[i], config->q_min[i], config->q_max[i]);
         target.before = state->has_target ? state->target_rad[i] : joint.q;
         target.speed = (target.now - target.before) / tick;
         target.speed_before = state->target_rad_s[i];
-        if (target.now != setpoint->q_rad[i]) result->reasons |= KERNEL_BIT(LIMIT_POSITION);
+        if (target.now != setpoint->q[i]) result->reasons |= KERNEL_BIT(LIMIT_POSITION);
         uint64_t reasons = shape(&joint, target, &bounds, v_max, &wanted[i]);
         if (posture < told && (reasons & KERNEL_BIT(LIMIT_SPEED_SCALE)))
             reasons ^= KERNEL_BIT(LIMIT_SPEED_SCALE) | KERNEL_BIT(LIMIT_SINGULARITY);
@@ -244,12 +244,12 @@ void motion_follow(kernel_state *state, const kernel_config *config, const kerne
 
 void motion_retract(kernel_state *state, const kernel_config *config, motion_result *result) {
     const double told = smaller(state->tightening.speed_scale, config->retract_speed_scale);
-    double wanted[KERNEL_MAX_JOINTS];
-    result->speed_scale = smaller(told, posture_speed_scale(config, state->q_rad));
+    double wanted[KERNEL_MAX_AXES];
+    result->speed_scale = smaller(told, posture_speed_scale(config, state->q));
     for (uint32_t i = 0u; i < config->n_joints; i++) {
-        const double v_max = config->dq_max_rad_s[i];
+        const double v_max = config->dq_max[i];
         const joint_bounds bounds = {joint_limits(config, i), v_max * result->speed_scale};
-        const profile_state joint = {state->q_rad[i], state->dq_rad_s[i], state->ddq_rad_s2[i]};
+        const profile_state joint = {state->q[i], state->dq[i], state->ddq[i]};
         const joint_target target = {config->retract_rad[i], config->retract_rad[i], 0.0, 0.0};
         (void)shape(&joint, target, &bounds, v_max, &wanted[i]);
     }
@@ -258,12 +258,12 @@ void motion_retract(kernel_state *state, const kernel_config *config, motion_res
 
 int motion_at_rest(const kernel_state *state, const kernel_config *config) {
     for (uint32_t i = 0u; i < config->n_joints; i++)
-        if (state->dq_rad_s[i] != 0.0 || state->ddq_rad_s2[i] != 0.0) return 0;
+        if (state->dq[i] != 0.0 || state->ddq[i] != 0.0) return 0;
     return 1;
 }
 
 int motion_retracted(const kernel_state *state, const kernel_config *config) {
     for (uint32_t i = 0u; i < config->n_joints; i++)
-        if (magnitude(state->q_rad[i] - config->retract_rad[i]) > ARRIVED_RAD) return 0;
+        if (magnitude(state->q[i] - config->retract_rad[i]) > ARRIVED_RAD) return 0;
     return motion_at_rest(state, config);
 }

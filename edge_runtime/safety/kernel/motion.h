@@ -36,7 +36,7 @@ uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, con
                      uint32_t *poses, stop_certificate *stop);
 
 /* Part of full speed that the posture allows: less than 1 near a singularity. */
-double posture_speed_scale(const kernel_config *config, const double *q_rad);
+double posture_speed_scale(const kernel_config *config, const double *q);
 
 /* ---- motion.c: the next command ---- */
 

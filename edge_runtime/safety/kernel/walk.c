@@ -16,27 +16,27 @@
 
 /* The stop of all joints, as it stands after some of its ticks. */
 typedef struct {
-    double q[KERNEL_MAX_JOINTS];
-    double v[KERNEL_MAX_JOINTS];
-    double peak[KERNEL_MAX_JOINTS];  /* bound of |v| from here on */
-    double still[KERNEL_MAX_JOINTS]; /* bound of the way still to go */
+    double q[KERNEL_MAX_AXES];
+    double v[KERNEL_MAX_AXES];
+    double peak[KERNEL_MAX_AXES];  /* bound of |v| from here on */
+    double still[KERNEL_MAX_AXES]; /* bound of the way still to go */
 } stop_moment;
 
 profile_limits joint_limits(const kernel_config *config, uint32_t i) {
-    return (profile_limits){config->ddq_max_rad_s2[i], config->dddq_max_rad_s3[i], (double)config->tick_ns * 1e-9};
+    return (profile_limits){config->ddq_max[i], config->dddq_max[i], (double)config->tick_ns * 1e-9};
 }
 
 static uint64_t verify_joint(const kernel_config *config, uint32_t i, const stop_profile *profile,
                              stop_certificate *stop) {
     const double margin =
-        smaller(config->q_max_rad[i] - profile->q_high, profile->q_low - config->q_min_rad[i]);
+        smaller(config->q_max[i] - profile->q_high, profile->q_low - config->q_min[i]);
     if (i == 0u || margin < stop->margin_rad) {
         stop->margin_rad = margin;
         stop->margin_joint = i;
     }
     stop->ticks = larger(stop->ticks, (double)profile->ticks);
-    const int inside = margin >= -SLACK * (config->q_max_rad[i] - config->q_min_rad[i]) &&
-                       profile->speed_max <= config->dq_max_rad_s[i] * (1.0 + SLACK);
+    const int inside = margin >= -SLACK * (config->q_max[i] - config->q_min[i]) &&
+                       profile->speed_max <= config->dq_max[i] * (1.0 + SLACK);
     return inside ? 0u : KERNEL_BIT(LIMIT_BRAKING);
 }
 
@@ -52,8 +52,8 @@ static void moment_at(const stop_profile *profiles, uint32_t n, uint32_t ticks, 
 
 /* How far capsules may still go: per capsule, [0] as seen from the base, [k + 1] as seen from link k. */
 typedef struct {
-    double still[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_JOINTS + 1]; /* m until rest */
-    double pace[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_JOINTS + 1];  /* m per tick, from here on */
+    double still[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_AXES + 1]; /* m until rest */
+    double pace[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_AXES + 1];  /* m per tick, from here on */
 } stop_travel;
 
 static void travel_of(const geometry_model *model, const stop_moment *moment, double tick, uint32_t capsule,
@@ -155,7 +155,7 @@ static double look_at_tool(const kernel_config *config, double speed_max_m_s, co
                            const stop_moment *moment) {
     const geometry_model *model = &config->geometry;
     const double tick = (double)config->tick_ns * 1e-9;
-    double columns[KERNEL_MAX_JOINTS][3];
+    double columns[KERNEL_MAX_AXES][3];
     double velocity[3] = {0.0};
     double bound = 0.0;
     double gain = 0.0;
@@ -170,7 +170,7 @@ static double look_at_tool(const kernel_config *config, double speed_max_m_s, co
             sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2]) + swing;
         for (int k = 0; k < 3; k++) velocity[k] = column[k] * moment->v[i] + velocity[k];
         bound += longest * moment->peak[i];
-        gain += longest * config->ddq_max_rad_s2[i] + outer * moment->peak[i];
+        gain += longest * config->ddq_max[i] + outer * moment->peak[i];
         spin += moment->peak[i];
         swing += model->tool_reach_m[i] * moment->still[i];
         outer += model->tool_reach_m[i] * moment->peak[i];
@@ -210,7 +210,7 @@ static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, con
 
 uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, const profile_state *joints,
                      uint32_t *poses, stop_certificate *stop) {
-    stop_profile profiles[KERNEL_MAX_JOINTS];
+    stop_profile profiles[KERNEL_MAX_AXES];
     uint64_t reasons = 0u;
     *stop = (stop_certificate){.margin_m = KERNEL_NO_MARGIN_M};
     for (uint32_t i = 0u; i < config->n_joints; i++) {
@@ -222,10 +222,10 @@ uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, con
     return walk(config, tool_speed_max_m_s, profiles, poses, stop);
 }
 
-double posture_speed_scale(const kernel_config *config, const double *q_rad) {
+double posture_speed_scale(const kernel_config *config, const double *q) {
     if (config->manipulability_slow_below == 0.0) return 1.0;
     geometry_pose pose;
-    geometry_pose_at(&config->geometry, q_rad, &pose);
+    geometry_pose_at(&config->geometry, q, &pose);
     const double above = geometry_manipulability(&config->geometry, &pose) - config->manipulability_stop_below;
     return clamp(above / (config->manipulability_slow_below - config->manipulability_stop_below), 0.1, 1.0);
 }

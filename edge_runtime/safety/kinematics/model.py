@@ -244,7 +244,7 @@ class GeometryModel(Section, frozen=True):
 
 
 _ROOM = {
-    "joints": lib.GEOMETRY_MAX_JOINTS,
+    "joints": lib.GEOMETRY_MAX_AXES,
     "capsules": lib.GEOMETRY_MAX_CAPSULES,
     "pairs": lib.GEOMETRY_MAX_PAIRS,
     "planes": lib.GEOMETRY_MAX_PLANES,

@@ -45,14 +45,14 @@ class Body:
         self._ends = [np.array([capsule.a_m, capsule.b_m]) for capsule in capsules]
         self._radii = [capsule.radius_m for capsule in capsules]
 
-    def distances_m(self, q_rad: Array, first: int, others: Sequence[int]) -> Array:
+    def distances_m(self, q: Array, first: int, others: Sequence[int]) -> Array:
         """Distances (postures, others) of a capsule from others, below zero by as much as they overlap.
 
         Args:
-            q_rad: (postures, joints).
+            q: (postures, joints).
             first, others: numbers of capsules.
         """
-        poses = self._poses(q_rad, range(len(self._parents)), -1)
+        poses = self._poses(q, range(len(self._parents)), -1)
         one = self._placed(poses, first, -1)
         return np.stack(
             [segments_m(one, self._placed(poses, k, -1)) - self._radii[first] - self._radii[k] for k in others], axis=1
@@ -73,9 +73,9 @@ class Body:
             middle, half = np.array(middles[-take:]), np.array(halves[-take:])
             del middles[-take:], halves[-take:]
             spent += take
-            q_rad = np.zeros((take, len(self._parents)))
-            q_rad[:, joints] = middle
-            poses = self._poses(q_rad, joints, root)
+            q = np.zeros((take, len(self._parents)))
+            q[:, joints] = middle
+            poses = self._poses(q, joints, root)
             segments = [self._placed(poses, capsule, root) for capsule in (first, second)]
             distance_m = segments_m(*segments) - self._radii[first] - self._radii[second]
             if (distance_m <= least_m + _ROUNDING_M).any():
@@ -136,14 +136,14 @@ class Body:
         one, other = self._way(first), self._way(second)
         return [j for j in one if j not in other], [j for j in other if j not in one]
 
-    def _poses(self, q_rad: Array, joints: Sequence[int], root: int) -> dict[int, tuple[Array, Array]]:
+    def _poses(self, q: Array, joints: Sequence[int], root: int) -> dict[int, tuple[Array, Array]]:
         """Rotation (postures, 3, 3) and origin (postures, 3) of the joints' links as seen from link `root`."""
-        count = len(q_rad)
+        count = len(q)
         poses = {root: (np.broadcast_to(np.eye(3), (count, 3, 3)), np.zeros((count, 3)))}
         for joint in joints:
             rotation, origin_m = poses[self._parents[joint]]
             fixed = rotation @ self._rotations[joint]
-            c, s = np.cos(q_rad[:, joint])[:, None], np.sin(q_rad[:, joint])[:, None]
+            c, s = np.cos(q[:, joint])[:, None], np.sin(q[:, joint])[:, None]
             x, y = fixed[:, :, 0], fixed[:, :, 1]
             turned = np.stack((x * c + y * s, y * c - x * s, fixed[:, :, 2]), axis=2)
             poses[joint] = turned, origin_m + rotation @ self._offsets[joint]

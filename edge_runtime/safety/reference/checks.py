@@ -36,9 +36,9 @@ def _all_finite(values: Sequence[float], count: int) -> bool:
 def _measures_numbers(feedback: Measurement, n: int) -> bool:
     return (
         finite_number(feedback.gripper_m)
-        and _all_finite(feedback.q_rad, n)
-        and _all_finite(feedback.dq_rad_s, n)
-        and (feedback.tau_nm is None or _all_finite(feedback.tau_nm, n))
+        and _all_finite(feedback.q, n)
+        and _all_finite(feedback.dq, n)
+        and (feedback.tau is None or _all_finite(feedback.tau, n))
         and (feedback.wrench is None or _all_finite(feedback.wrench, 6))
     )
 
@@ -48,7 +48,7 @@ def check_feedback(state: KernelState, config: Config, feedback: Measurement, no
     reasons = Reason.FEEDBACK_TORN if feedback.torn else NONE
     if not feedback.present:
         return reasons | Reason.FEEDBACK_STALE
-    if (len(feedback.q_rad) if feedback.n is None else feedback.n) != config.n_joints:
+    if (len(feedback.q) if feedback.n is None else feedback.n) != config.n_joints:
         return reasons | Reason.FEEDBACK_SHAPE
     age = elapsed(now_ns, feedback.stamp_ns)
     if age > config.feedback_max_age_ns:
@@ -103,7 +103,7 @@ def _is_frozen(
     state.shown_least_rad[i] = least
     state.shown_most_rad[i] = most
     apart_s = float(trail_step_ns(config) + config.tick_ns) * 1e-9
-    return least - most > config.frozen_travel_rad + 0.25 * config.ddq_max_rad_s2[i] * apart_s * apart_s
+    return least - most > config.frozen_travel_rad + 0.25 * config.ddq_max[i] * apart_s * apart_s
 
 
 def _lasts(config: Config, over: bool, was_over: bool, since_ns: int, stamp_ns: int) -> tuple[bool, int]:
@@ -122,12 +122,12 @@ def check_following(state: KernelState, config: Config, feedback: Measurement) -
     reasons = NONE
     over_torque = False
     for i in range(config.n_joints):
-        measured_rad = feedback.q_rad[i]
-        if magnitude(_told_rad(state, *now, i) - measured_rad) > config.tracking_max_rad[i]:
+        measured_rad = feedback.q[i]
+        if magnitude(_told_rad(state, *now, i) - measured_rad) > config.tracking_max[i]:
             reasons |= Reason.TRACKING_ERROR
         if not again and _is_frozen(state, config, measured_rad, i, before, now):
             reasons |= Reason.ENCODER_FROZEN
-        over_torque |= feedback.tau_nm is not None and magnitude(feedback.tau_nm[i]) > config.tau_max_nm[i]
+        over_torque |= feedback.tau is not None and magnitude(feedback.tau[i]) > config.tau_max[i]
     wrench = feedback.wrench
     over_force = wrench is not None and (
         _length(wrench[0], wrench[1], wrench[2]) > config.force_max_n
@@ -150,13 +150,13 @@ def check_values(state: KernelState, config: Config, setpoint: Target | None) ->
     """`check_values` of `motion.h`."""
     if setpoint is None or not setpoint.present:
         return Reason.SETPOINT_NONE
-    n = len(setpoint.q_rad) if setpoint.n is None else setpoint.n
+    n = len(setpoint.q) if setpoint.n is None else setpoint.n
     if n != config.n_joints or not 0.0 < setpoint.speed_scale <= 1.0:
         return Reason.SETPOINT_SHAPE
-    if not finite_number(setpoint.gripper_m) or not _all_finite(setpoint.q_rad, config.n_joints):
+    if not finite_number(setpoint.gripper_m) or not _all_finite(setpoint.q, config.n_joints):
         return Reason.SETPOINT_NOT_FINITE
     for i in range(config.n_joints):
-        if magnitude(setpoint.q_rad[i] - state.q_rad[i]) > config.step_max_rad[i]:
+        if magnitude(setpoint.q[i] - state.q[i]) > config.step_max[i]:
             return Reason.SETPOINT_STEP
     return NONE
 

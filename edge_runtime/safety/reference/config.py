@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_runtime.native import lib
 from edge_runtime.safety.reference.number import in_range
-from edge_runtime.safety.reference.structs import MAX_JOINTS, Config
+from edge_runtime.safety.reference.structs import MAX_AXES, Config
 from edge_runtime.safety.reference_geometry_check import GeometryError
 from edge_runtime.safety.reference_geometry_check import check as geometry_check
 
@@ -14,26 +14,26 @@ _OK: int = lib.KERNEL_CONFIG_OK
 
 
 def _check_joint(config: Config, i: int) -> int:
-    dq_max = config.dq_max_rad_s[i]
-    ddq_max = config.ddq_max_rad_s2[i]
+    dq_max = config.dq_max[i]
+    ddq_max = config.ddq_max[i]
     error = _OK
-    if not in_range(config.q_min_rad[i], -1e3, 1e3):
-        error = lib.KERNEL_CONFIG_Q_MIN_RAD
-    elif not config.q_min_rad[i] < config.q_max_rad[i] <= 1e3:
-        error = lib.KERNEL_CONFIG_Q_MAX_RAD
+    if not in_range(config.q_min[i], -1e3, 1e3):
+        error = lib.KERNEL_CONFIG_Q_MIN
+    elif not config.q_min[i] < config.q_max[i] <= 1e3:
+        error = lib.KERNEL_CONFIG_Q_MAX
     elif not in_range(dq_max, 1e-3, 1e3):
-        error = lib.KERNEL_CONFIG_DQ_MAX_RAD_S
+        error = lib.KERNEL_CONFIG_DQ_MAX
     elif not in_range(ddq_max, 1e-3, 1e5) or dq_max > _STOP_PHASE_MAX_S * ddq_max:
-        error = lib.KERNEL_CONFIG_DDQ_MAX_RAD_S2
-    elif not in_range(config.dddq_max_rad_s3[i], 1e-2, 1e8) or ddq_max > _STOP_PHASE_MAX_S * config.dddq_max_rad_s3[i]:
-        error = lib.KERNEL_CONFIG_DDDQ_MAX_RAD_S3
-    elif not in_range(config.tracking_max_rad[i], 1e-9, 1e3):
-        error = lib.KERNEL_CONFIG_TRACKING_MAX_RAD
-    elif not in_range(config.tau_max_nm[i], 1e-9, 1e6):
-        error = lib.KERNEL_CONFIG_TAU_MAX_NM
-    elif not in_range(config.step_max_rad[i], 1e-9, 1e3):
-        error = lib.KERNEL_CONFIG_STEP_MAX_RAD
-    elif config.retracts and not in_range(config.retract_rad[i], config.q_min_rad[i], config.q_max_rad[i]):
+        error = lib.KERNEL_CONFIG_DDQ_MAX
+    elif not in_range(config.dddq_max[i], 1e-2, 1e8) or ddq_max > _STOP_PHASE_MAX_S * config.dddq_max[i]:
+        error = lib.KERNEL_CONFIG_DDDQ_MAX
+    elif not in_range(config.tracking_max[i], 1e-9, 1e3):
+        error = lib.KERNEL_CONFIG_TRACKING_MAX
+    elif not in_range(config.tau_max[i], 1e-9, 1e6):
+        error = lib.KERNEL_CONFIG_TAU_MAX
+    elif not in_range(config.step_max[i], 1e-9, 1e3):
+        error = lib.KERNEL_CONFIG_STEP_MAX
+    elif config.retracts and not in_range(config.retract_rad[i], config.q_min[i], config.q_max[i]):
         error = lib.KERNEL_CONFIG_RETRACT_RAD
     return error
 
@@ -98,8 +98,8 @@ def _check_geometry(config: Config) -> tuple[int, int]:
 
 def kernel_config_check(config: Config) -> tuple[int, int]:
     """`kernel_config_check`: the error, and the index of the culprit."""
-    if not 1 <= config.n_joints <= MAX_JOINTS:
-        return lib.KERNEL_CONFIG_N_JOINTS, 0
+    if not 1 <= config.n_joints <= MAX_AXES:
+        return lib.KERNEL_CONFIG_N_AXES, 0
     if not 100000 <= config.tick_ns <= 20000000:
         return lib.KERNEL_CONFIG_TICK_NS, 0
     for i in range(config.n_joints):

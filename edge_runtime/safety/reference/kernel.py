@@ -56,9 +56,9 @@ def kernel_init(config: Config) -> KernelState:
     """`kernel_init`."""
     n = config.n_joints
     return KernelState(
-        q_rad=[0.0] * n,
-        dq_rad_s=[0.0] * n,
-        ddq_rad_s2=[0.0] * n,
+        q=[0.0] * n,
+        dq=[0.0] * n,
+        ddq=[0.0] * n,
         target_rad=[0.0] * n,
         target_rad_s=[0.0] * n,
         measured_rad=[0.0] * n,
@@ -76,21 +76,21 @@ def _leave_trail(state: KernelState, config: Config, now_ns: int) -> None:
             state.trail_ns[k] = state.trail_ns[k - 1]
             state.trail_rad[k] = list(state.trail_rad[k - 1])
     state.trail_ns[0] = now_ns
-    state.trail_rad[0] = list(state.q_rad)
+    state.trail_rad[0] = list(state.q)
 
 
 def _begin_trail(state: KernelState, now_ns: int) -> None:
     for k in range(TRAIL):
         state.trail_ns[k] = now_ns
-        state.trail_rad[k] = list(state.q_rad)
+        state.trail_rad[k] = list(state.q)
 
 
 def _copy_measurement(state: KernelState, config: Config, feedback: Measurement) -> None:
     for i in range(config.n_joints):
-        state.q_rad[i] = feedback.q_rad[i]
-        state.dq_rad_s[i] = 0.0
-        state.ddq_rad_s2[i] = 0.0
-        state.measured_rad[i] = feedback.q_rad[i]
+        state.q[i] = feedback.q[i]
+        state.dq[i] = 0.0
+        state.ddq[i] = 0.0
+        state.measured_rad[i] = feedback.q[i]
     state.gripper_m = feedback.gripper_m
     state.has_target = False
     state.has_command = False
@@ -98,9 +98,9 @@ def _copy_measurement(state: KernelState, config: Config, feedback: Measurement)
 
 def _fill(state: KernelState, config: Config, result: MotionResult) -> Verdict:
     return Verdict(
-        q_rad=tuple(state.q_rad),
-        dq_rad_s=tuple(state.dq_rad_s),
-        ddq_rad_s2=tuple(state.ddq_rad_s2),
+        q=tuple(state.q),
+        dq=tuple(state.dq),
+        ddq=tuple(state.ddq),
         gripper_m=state.gripper_m,
         accepted=result.accepted,
         speed_scale=result.speed_scale,
@@ -173,7 +173,7 @@ def _decide(
 
 def _rest(state: KernelState, config: Config, result: MotionResult) -> None:
     for i in range(config.n_joints):
-        margin = smaller(config.q_max_rad[i] - state.q_rad[i], state.q_rad[i] - config.q_min_rad[i])
+        margin = smaller(config.q_max[i] - state.q[i], state.q[i] - config.q_min[i])
         if i == 0 or margin < result.stop.margin_rad:
             result.stop.margin_rad = margin
             result.stop.margin_joint = i
@@ -216,7 +216,7 @@ def kernel_step(
         _rest(state, config, result)
     if moves.is_armed:
         _leave_trail(state, config, now_ns)
-        state.left_rad = list(state.q_rad)
+        state.left_rad = list(state.q)
         state.has_left = True
     return replace(_fill(state, config, result), bundle_digest=bundle_digest)
 
@@ -236,12 +236,12 @@ def kernel_rehearse(state: KernelState, config: Config, setpoints: Sequence[Targ
 
 
 def _not_at_rest(config: Config, feedback: Measurement) -> bool:
-    return any(magnitude(feedback.dq_rad_s[i]) > config.rest_speed_rad_s for i in range(config.n_joints))
+    return any(magnitude(feedback.dq[i]) > config.rest_speed_rad_s for i in range(config.n_joints))
 
 
 def _is_where_left(state: KernelState, config: Config, feedback: Measurement) -> bool:
     for i in range(config.n_joints):
-        if magnitude(feedback.q_rad[i] - state.left_rad[i]) > config.start_tolerance_rad:
+        if magnitude(feedback.q[i] - state.left_rad[i]) > config.start_tolerance_rad:
             return False
     return state.has_left
 
@@ -249,8 +249,8 @@ def _is_where_left(state: KernelState, config: Config, feedback: Measurement) ->
 def _start_posture(state: KernelState, config: Config, feedback: Measurement, joints: list[ProfileState]) -> Result:
     left = _is_where_left(state, config, feedback)
     for i in range(config.n_joints):
-        inside = clamp(feedback.q_rad[i], config.q_min_rad[i], config.q_max_rad[i])
-        if magnitude(feedback.q_rad[i] - inside) > config.start_tolerance_rad:
+        inside = clamp(feedback.q[i], config.q_min[i], config.q_max[i])
+        if magnitude(feedback.q[i] - inside) > config.start_tolerance_rad:
             return Result.REFUSED_OUTSIDE_LIMITS
         joints.append(ProfileState(state.left_rad[i] if left else inside, 0.0, 0.0))
     opening = clamp(feedback.gripper_m, config.gripper_min_m, config.gripper_max_m)
@@ -279,7 +279,7 @@ def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_
         return result
     _copy_measurement(state, config, feedback)
     for i in range(config.n_joints):
-        state.q_rad[i] = state.shown_least_rad[i] = state.shown_most_rad[i] = joints[i].q
+        state.q[i] = state.shown_least_rad[i] = state.shown_most_rad[i] = joints[i].q
     _begin_trail(state, now_ns)
     state.gripper_m = clamp(feedback.gripper_m, config.gripper_min_m, config.gripper_max_m)
     state.has_command = True
@@ -302,7 +302,7 @@ def _request_reset(state: KernelState, config: Config, feedback: Measurement, no
     if _not_at_rest(config, feedback):
         return Result.REFUSED_MOVING
     for i in range(config.n_joints):
-        if state.has_command and magnitude(state.q_rad[i] - feedback.q_rad[i]) > config.reset_tolerance_rad:
+        if state.has_command and magnitude(state.q[i] - feedback.q[i]) > config.reset_tolerance_rad:
             return Result.REFUSED_MISMATCH
     state.has_feedback_seq = False
     state.faults = NONE

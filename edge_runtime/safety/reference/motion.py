@@ -127,7 +127,7 @@ def _shape(joint: ProfileState, target: _JointTarget, bounds: _JointBounds, v_ma
 
 
 def _joint(state: KernelState, i: int) -> ProfileState:
-    return ProfileState(state.q_rad[i], state.dq_rad_s[i], state.ddq_rad_s2[i])
+    return ProfileState(state.q[i], state.dq[i], state.ddq[i])
 
 
 def _joints_after(state: KernelState, config: Config, accel: Sequence[float]) -> list[ProfileState]:
@@ -143,9 +143,9 @@ def _joints_between(
 
 def _take(state: KernelState, config: Config, joints: Sequence[ProfileState]) -> None:
     for i in range(config.n_joints):
-        state.q_rad[i] = clamp(joints[i].q, config.q_min_rad[i], config.q_max_rad[i])
-        state.dq_rad_s[i] = joints[i].v
-        state.ddq_rad_s2[i] = joints[i].a
+        state.q[i] = clamp(joints[i].q, config.q_min[i], config.q_max[i])
+        state.dq[i] = joints[i].v
+        state.ddq[i] = joints[i].a
 
 
 def _verify(
@@ -158,7 +158,7 @@ def _verify(
 
 
 def _stop_accelerations(state: KernelState, config: Config) -> list[float]:
-    return [stop_accel(state.dq_rad_s[i], state.ddq_rad_s2[i], joint_limits(config, i)) for i in range(config.n_joints)]
+    return [stop_accel(state.dq[i], state.ddq[i], joint_limits(config, i)) for i in range(config.n_joints)]
 
 
 def _move(state: KernelState, config: Config, wanted: Sequence[float], result: MotionResult) -> None:
@@ -208,19 +208,19 @@ def _follow_gripper(state: KernelState, config: Config, gripper_m: float, tick: 
 def motion_follow(state: KernelState, config: Config, setpoint: Target, result: MotionResult) -> None:
     """`motion_follow` of `motion.h`."""
     tick = float(config.tick_ns) * 1e-9
-    posture = posture_speed_scale(config, state.q_rad)
+    posture = posture_speed_scale(config, state.q)
     told = smaller(state.tightening.speed_scale, setpoint.speed_scale)
     wanted = []
     result.speed_scale = smaller(told, posture)
     for i in range(config.n_joints):
-        v_max = config.dq_max_rad_s[i]
+        v_max = config.dq_max[i]
         bounds = _JointBounds(joint_limits(config, i), v_max * result.speed_scale)
         joint = _joint(state, i)
-        now = clamp(setpoint.q_rad[i], config.q_min_rad[i], config.q_max_rad[i])
+        now = clamp(setpoint.q[i], config.q_min[i], config.q_max[i])
         before = state.target_rad[i] if state.has_target else joint.q
         speed = (now - before) / tick
         speed_before = state.target_rad_s[i]
-        if now != setpoint.q_rad[i]:
+        if now != setpoint.q[i]:
             result.reasons |= Reason.LIMIT_POSITION
         reasons, accel = _shape(joint, _JointTarget(now, before, speed, speed_before), bounds, v_max)
         wanted.append(accel)
@@ -238,9 +238,9 @@ def motion_retract(state: KernelState, config: Config, result: MotionResult) -> 
     """`motion_retract` of `motion.h`."""
     told = smaller(state.tightening.speed_scale, config.retract_speed_scale)
     wanted = []
-    result.speed_scale = smaller(told, posture_speed_scale(config, state.q_rad))
+    result.speed_scale = smaller(told, posture_speed_scale(config, state.q))
     for i in range(config.n_joints):
-        v_max = config.dq_max_rad_s[i]
+        v_max = config.dq_max[i]
         bounds = _JointBounds(joint_limits(config, i), v_max * result.speed_scale)
         target = _JointTarget(config.retract_rad[i], config.retract_rad[i], 0.0, 0.0)
         wanted.append(_shape(_joint(state, i), target, bounds, v_max)[1])
@@ -249,12 +249,12 @@ def motion_retract(state: KernelState, config: Config, result: MotionResult) -> 
 
 def motion_at_rest(state: KernelState, config: Config) -> bool:
     """`motion_at_rest` of `motion.h`."""
-    return all(state.dq_rad_s[i] == 0.0 and state.ddq_rad_s2[i] == 0.0 for i in range(config.n_joints))
+    return all(state.dq[i] == 0.0 and state.ddq[i] == 0.0 for i in range(config.n_joints))
 
 
 def motion_retracted(state: KernelState, config: Config) -> bool:
     """`motion_retracted` of `motion.h`."""
     for i in range(config.n_joints):
-        if magnitude(state.q_rad[i] - config.retract_rad[i]) > _ARRIVED_RAD:
+        if magnitude(state.q[i] - config.retract_rad[i]) > _ARRIVED_RAD:
             return False
     return motion_at_rest(state, config)

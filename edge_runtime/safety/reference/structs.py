@@ -8,7 +8,7 @@ from typing import Any
 from edge_runtime.safety.reference_geometry import Geometry
 from edge_runtime.safety.states import Reason, State
 
-MAX_JOINTS = 16
+MAX_AXES = 16
 TRAIL = 8
 NO_MARGIN_M = 1e9
 NONE = Reason(0)
@@ -21,14 +21,14 @@ FEEDBACK_BAD = (
 )
 
 _JOINT_FIELDS = (
-    "q_min_rad",
-    "q_max_rad",
-    "dq_max_rad_s",
-    "ddq_max_rad_s2",
-    "dddq_max_rad_s3",
-    "tracking_max_rad",
-    "tau_max_nm",
-    "step_max_rad",
+    "q_min",
+    "q_max",
+    "dq_max",
+    "ddq_max",
+    "dddq_max",
+    "tracking_max",
+    "tau_max",
+    "step_max",
     "retract_rad",
 )
 
@@ -48,14 +48,14 @@ class Config:
     n_joints: int
     retracts: int
     tick_ns: int
-    q_min_rad: list[float]
-    q_max_rad: list[float]
-    dq_max_rad_s: list[float]
-    ddq_max_rad_s2: list[float]
-    dddq_max_rad_s3: list[float]
-    tracking_max_rad: list[float]
-    tau_max_nm: list[float]
-    step_max_rad: list[float]
+    q_min: list[float]
+    q_max: list[float]
+    dq_max: list[float]
+    ddq_max: list[float]
+    dddq_max: list[float]
+    tracking_max: list[float]
+    tau_max: list[float]
+    step_max: list[float]
     retract_rad: list[float]
     retract_speed_scale: float
     gripper_min_m: float
@@ -88,7 +88,7 @@ class Config:
         """A copy of a cffi `kernel_config *`."""
         values: dict[str, Any] = {name: getattr(native, name) for name in cls.__slots__}
         for name in _JOINT_FIELDS:
-            values[name] = list(values[name][0 : min(native.n_joints, MAX_JOINTS)])
+            values[name] = list(values[name][0 : min(native.n_joints, MAX_AXES)])
         values["digest"] = bytes(native.digest)
         values["geometry"] = Geometry.of(native.geometry)
         return cls(**values)
@@ -98,9 +98,9 @@ class Config:
 class KernelState:
     """`kernel_state`."""
 
-    q_rad: list[float]
-    dq_rad_s: list[float]
-    ddq_rad_s2: list[float]
+    q: list[float]
+    dq: list[float]
+    ddq: list[float]
     target_rad: list[float]
     target_rad_s: list[float]
     measured_rad: list[float]

@@ -43,18 +43,18 @@ class _StopMoment:
 
 def joint_limits(config: Config, i: int) -> ProfileLimits:
     """`joint_limits` of `motion.h`."""
-    return ProfileLimits(config.ddq_max_rad_s2[i], config.dddq_max_rad_s3[i], float(config.tick_ns) * 1e-9)
+    return ProfileLimits(config.ddq_max[i], config.dddq_max[i], float(config.tick_ns) * 1e-9)
 
 
 def _verify_joint(config: Config, i: int, profile: StopProfile, stop: StopCertificate) -> Reason:
-    margin = smaller(config.q_max_rad[i] - profile.q_high, profile.q_low - config.q_min_rad[i])
+    margin = smaller(config.q_max[i] - profile.q_high, profile.q_low - config.q_min[i])
     if i == 0 or margin < stop.margin_rad:
         stop.margin_rad = margin
         stop.margin_joint = i
     stop.ticks = larger(stop.ticks, float(profile.ticks))
-    inside = margin >= -_SLACK * (
-        config.q_max_rad[i] - config.q_min_rad[i]
-    ) and profile.speed_max <= config.dq_max_rad_s[i] * (1.0 + _SLACK)
+    inside = margin >= -_SLACK * (config.q_max[i] - config.q_min[i]) and profile.speed_max <= config.dq_max[i] * (
+        1.0 + _SLACK
+    )
     return NONE if inside else Reason.LIMIT_BRAKING
 
 
@@ -169,7 +169,7 @@ def _look_at_tool(config: Config, speed_max_m_s: float, pose: Pose, moment: _Sto
         for k in range(3):
             velocity[k] = column[k] * moment.v[i] + velocity[k]
         bound += longest * moment.peak[i]
-        gain += longest * config.ddq_max_rad_s2[i] + outer * moment.peak[i]
+        gain += longest * config.ddq_max[i] + outer * moment.peak[i]
         spin += moment.peak[i]
         swing += model.tool_reach_m[i] * moment.still[i]
         outer += model.tool_reach_m[i] * moment.peak[i]
@@ -223,10 +223,10 @@ def verify_stop(
     return reasons, poses, stop
 
 
-def posture_speed_scale(config: Config, q_rad: Sequence[float]) -> float:
+def posture_speed_scale(config: Config, q: Sequence[float]) -> float:
     """`posture_speed_scale` of `motion.h`."""
     if config.manipulability_slow_below == 0.0:
         return 1.0
-    pose = pose_at(config.geometry, q_rad)
+    pose = pose_at(config.geometry, q)
     above = manipulability(config.geometry, pose) - config.manipulability_stop_below
     return clamp(above / (config.manipulability_slow_below - config.manipulability_stop_below), 0.1, 1.0)

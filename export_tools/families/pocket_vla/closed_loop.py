@@ -86,14 +86,14 @@ def _episode(
     words = task.swapped_instruction if swapped else task.instruction
     scene = np.empty((1, IMAGE_PX, IMAGE_PX, 3), np.uint8)
     wrist = np.empty_like(scene)
-    hold = np.append(plant.q_rad, plant.gripper_opening_m)
+    hold = np.append(plant.q, plant.gripper_opening_m)
     playing: tuple[npt.NDArray[np.float64], float] | None = None
     chunk = 0
     while plant.outcome().status is Status.RUNNING:
         exposure_s = plant.time_s
         plant.render(CAMERA_ORDER[0], scene[0])
         plant.render(CAMERA_ORDER[1], wrist[0])
-        state = np.append(plant.q_rad, plant.gripper_opening_m)
+        state = np.append(plant.q, plant.gripper_opening_m)
         fresh = (np.concatenate([state[None], choose(scene, wrist, words, state, chunk)]), exposure_s)
         chunk += 1
         while plant.outcome().status is Status.RUNNING and plant.time_s - exposure_s < period_s - 1e-6:

@@ -164,12 +164,12 @@ class _Run:
         return asked
 
     def state(self) -> npt.NDArray[np.float64]:
-        return np.append(self.plant.q_rad, self.plant.gripper_opening_m)
+        return np.append(self.plant.q, self.plant.gripper_opening_m)
 
     def play(self, chunk: npt.NDArray[np.float64], rng: np.random.Generator) -> None:
         """Follow `chunk` for a while with a drifting offset; start a new episode when this one is over."""
         plant = self.plant
-        knots = np.concatenate([plant.q_rad[None], chunk[:, :7]])
+        knots = np.concatenate([plant.q[None], chunk[:, :7]])
         start_s = plant.time_s
         span_s = float(rng.uniform(0.10, 0.25))
         opening_m = plant.gripper_opening_m if self._keep_gripper else 0.0

@@ -62,12 +62,12 @@ def tool_velocity(tool_m: Array, object_m: Array, push_sign: npt.NDArray[np.floa
     return np.asarray(np.where(sweeping[:, None], sweep, v))
 
 
-def plan(q_rad: Array, object_m: Array, push_sign: npt.NDArray[np.float64]) -> Array:
+def plan(q: Array, object_m: Array, push_sign: npt.NDArray[np.float64]) -> Array:
     """The teacher's commands at 50, 100, … 800 ms from now: (B, 16, 8), joints in rad and gripper opening in m.
 
-    `q_rad` is (B, 7) now. The rule is run forward on the arm's kinematics; a pushed object is moved along.
+    `q` is (B, 7) now. The rule is run forward on the arm's kinematics; a pushed object is moved along.
     """
-    q = q_rad.copy()
+    q = q.copy()
     item = object_m.copy()
     rest = np.array(HOME_Q_RAD)
     out = np.zeros((q.shape[0], HORIZON, ACTION_DIM))

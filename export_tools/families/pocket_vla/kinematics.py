@@ -27,13 +27,13 @@ _TOOL_OFFSET_M = 0.107 + 0.1034
 _HAND_YAW_RAD = -np.pi / 4
 
 
-def tool_pose_and_jacobian(q_rad: Array) -> tuple[Array, Array, Array]:
+def tool_pose_and_jacobian(q: Array) -> tuple[Array, Array, Array]:
     """Tool pose and geometric Jacobian for joint positions (B, 7).
 
     Returns position p_WT (B, 3) in m, rotation R_WT (B, 3, 3), and J (B, 6, 7): rows 0-2 are the tool's linear velocity
     for each joint velocity, rows 3-5 its angular velocity, both in the world frame.
     """
-    batch = q_rad.shape[0]
+    batch = q.shape[0]
     R = np.broadcast_to(np.eye(3), (batch, 3, 3))
     p = np.zeros((batch, 3))
     origins = np.empty((batch, 7, 3))
@@ -44,7 +44,7 @@ def tool_pose_and_jacobian(q_rad: Array) -> tuple[Array, Array, Array]:
         R = R @ np.array([[1.0, 0.0, 0.0], [0.0, ca, -sa], [0.0, sa, ca]])
         origins[:, i] = p
         axes[:, i] = R[:, :, 2]
-        R = _turn_about_z(R, q_rad[:, i])
+        R = _turn_about_z(R, q[:, i])
     p = p + R[:, :, 2] * _TOOL_OFFSET_M
     R = _turn_about_z(R, np.full(batch, _HAND_YAW_RAD))
     J = np.empty((batch, 6, 7))
@@ -60,11 +60,11 @@ def _turn_about_z(R: Array, angle_rad: Array) -> Array:
 
 
 def joint_velocity(
-    q_rad: Array, pose: tuple[Array, Array, Array], v_tool_m_s: Array, q_rest_rad: Array, speed_limit_rad_s: float
+    q: Array, pose: tuple[Array, Array, Array], v_tool_m_s: Array, q_rest_rad: Array, speed_limit_rad_s: float
 ) -> Array:
     """Damped least squares: joint velocities (B, 7) that move the tool at `v_tool_m_s` (B, 3), fingers held downward.
 
-    `pose` is what `tool_pose_and_jacobian(q_rad)` gave. The one spare degree of freedom drifts to `q_rest_rad` (7,).
+    `pose` is what `tool_pose_and_jacobian(q)` gave. The one spare degree of freedom drifts to `q_rest_rad` (7,).
     The whole vector is scaled so that no joint exceeds `speed_limit_rad_s`.
     Source: Buss, "Introduction to inverse kinematics", section 6.
     """
@@ -73,7 +73,7 @@ def joint_velocity(
     wanted = np.diag([1.0, -1.0, -1.0])
     twist = 0.5 * np.cross(R.transpose(0, 2, 1), wanted[None]).sum(axis=1)
     task = np.concatenate([v_tool_m_s, 3.0 * twist], axis=1)
-    drift = q_rest_rad - q_rad
+    drift = q_rest_rad - q
     gram = J @ J.transpose(0, 2, 1) + 1e-3 * np.eye(6)
     residual = task - (J @ drift[:, :, None])[:, :, 0]
     dq = drift + (J.transpose(0, 2, 1) @ np.linalg.solve(gram, residual[:, :, None]))[:, :, 0]

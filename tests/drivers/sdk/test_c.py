@@ -62,7 +62,7 @@ int main(int argc, char **argv) {
             if (ds_commit(&driver, c, 1000 * k) != 0) return 4;
             if (ds_commit(&driver, c, 1000 * k) == 0) return 5;
         }
-    dp_feedback feedback = {.stamp_ns = 5, .q_rad = {1.5, -2.5}};
+    dp_feedback feedback = {.stamp_ns = 5, .q = {1.5, -2.5}};
     if (ds_write(&driver, &feedback) != 0 || ds_write(&driver, &feedback) == 0) return 6;
     feedback.stamp_ns = ds_now_ns() + 1000000000;
     if (ds_write(&driver, &feedback) == 0) return 7;
@@ -119,7 +119,7 @@ def test_port_and_rings_are_read_as_ours_are(program: Path, tmp_path: Path) -> N
         with DriverPort.attach(port_name(tmp_path), timeout_s=5.0) as port:
             feedback = port.read_feedback()
             assert feedback is not None
-            assert (feedback.stamp_ns, feedback.q_rad.tolist()) == (5, [1.5, -2.5])
+            assert (feedback.stamp_ns, feedback.q.tolist()) == (5, [1.5, -2.5])
             assert (port.watchdog_ns, port.joint_digest) == (50_000_000, joint_order_digest(["a", "b"]))
         newest = RingWatch(ring_name(tmp_path, "scene")).newest()
         assert newest is not None

@@ -12,7 +12,7 @@ void *open_region(const char *name) {
     return region != MAP_FAILED && dp_check((dp_region *)region) == DP_OK ? region : NULL;
 }
 
-void write_command(void *region, int64_t stamp_ns, uint32_t state, const double *q_rad, const double *dq_rad_s,
+void write_command(void *region, int64_t stamp_ns, uint32_t state, const double *q, const double *dq,
                    double gripper_m, uint32_t n) {
     dp_command command;
     memset(&command, 0, sizeof command);
@@ -20,7 +20,7 @@ void write_command(void *region, int64_t stamp_ns, uint32_t state, const double 
     command.state = state;
     command.n = n;
     command.gripper_m = gripper_m;
-    memcpy(command.q_rad, q_rad, n * sizeof(double));
-    memcpy(command.dq_rad_s, dq_rad_s, n * sizeof(double));
+    memcpy(command.q, q, n * sizeof(double));
+    memcpy(command.dq, dq, n * sizeof(double));
     dp_write_command((dp_region *)region, &command);
 }

@@ -71,12 +71,10 @@ class Cell:
     writer: Any
     region: int
 
-    def command(
-        self, stamp_ns: int, state: CommandState, q_rad: Sequence[float], dq_rad_s: Sequence[float] = (0.0,) * 7
-    ) -> None:
+    def command(self, stamp_ns: int, state: CommandState, q: Sequence[float], dq: Sequence[float] = (0.0,) * 7) -> None:
         """Write one command, as control does in every tick."""
         vector = ctypes.c_double * 7
-        self.writer.write_command(self.region, stamp_ns, state, vector(*q_rad), vector(*dq_rad_s), 0.04, 7)
+        self.writer.write_command(self.region, stamp_ns, state, vector(*q), vector(*dq), 0.04, 7)
 
     def collect(self, kind: type[Message], count: int, timeout_s: float = 20.0) -> list[Any]:
         """The next `count` messages of a kind."""
@@ -107,7 +105,7 @@ class Cell:
         raise AssertionError("no feedback")
 
     def position(self) -> list[float]:
-        return self.feedback().q_rad.tolist()
+        return self.feedback().q.tolist()
 
 
 StartCell = Callable[..., Cell]

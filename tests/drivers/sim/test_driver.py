@@ -20,14 +20,14 @@ def follow(
     cell: Cell, seconds: float, speed_rad_s: float = 0.0, state: CommandState = CommandState.ACTIVE
 ) -> list[float]:
     """Be a control that moves joint 1 at constant speed at about 1 kHz; returns the last command."""
-    q_rad = cell.position()
+    q = cell.position()
     start_s, before_s = time.monotonic(), time.monotonic()
     while (now_s := time.monotonic()) < start_s + seconds:
-        q_rad[0] += speed_rad_s * (now_s - before_s)
+        q[0] += speed_rad_s * (now_s - before_s)
         before_s = now_s
-        cell.command(time.monotonic_ns(), state, q_rad, (speed_rad_s, *(0.0,) * 6))
+        cell.command(time.monotonic_ns(), state, q, (speed_rad_s, *(0.0,) * 6))
         time.sleep(0.001)
-    return q_rad
+    return q
 
 
 @pytest.mark.realtime
@@ -59,7 +59,7 @@ def test_without_power_the_arm_stands_and_its_feedback_stays_fresh(start_cell: S
         cell.command(time.monotonic_ns(), CommandState.READY, other)
         feedback = cell.feedback()
         ages_ns.append(time.monotonic_ns() - feedback.stamp_ns)
-        assert not np.any(feedback.dq_rad_s)
+        assert not np.any(feedback.dq)
         time.sleep(0.002)
     assert cell.position() == before
     assert np.median(ages_ns) < 5_000_000
@@ -98,7 +98,7 @@ def test_when_commands_cease_the_arm_stops_by_itself_within_limits_and_stays(sta
     while time.monotonic() < silent_since_s + 0.6:
         feedback = cell.feedback()
         if not samples or samples[-1][0] != feedback.stamp_ns / 1e9:
-            samples.append((feedback.stamp_ns / 1e9, float(feedback.q_rad[0]), float(feedback.dq_rad_s[0])))
+            samples.append((feedback.stamp_ns / 1e9, float(feedback.q[0]), float(feedback.dq[0])))
         time.sleep(0.001)
     time_s, position_rad, speed_rad_s = np.array(samples).T
     assert abs(speed_rad_s[-1]) < 1e-6
@@ -151,7 +151,7 @@ def lockstep_episode(cell: Cell, ticks: int) -> tuple[list[list[float]], list[Ob
     observations: list[Observation] = []
     positions: list[list[float]] = []
     seen_ns = cell.port.now_ns()
-    q_rad = cell.position()
+    q = cell.position()
     deadline = time.monotonic() + 30.0
     while len(positions) < ticks:
         assert time.monotonic() < deadline
@@ -162,9 +162,9 @@ def lockstep_episode(cell: Cell, ticks: int) -> tuple[list[list[float]], list[Ob
         now_ns = cell.port.now_ns()
         if now_ns > seen_ns:
             seen_ns = now_ns
-            q_rad[0] += 0.0004
+            q[0] += 0.0004
             positions.append(cell.position())
-            cell.command(now_ns, CommandState.ACTIVE, q_rad, (0.4, *(0.0,) * 6))
+            cell.command(now_ns, CommandState.ACTIVE, q, (0.4, *(0.0,) * 6))
     return positions, observations
 
 

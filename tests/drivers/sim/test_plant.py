@@ -33,13 +33,13 @@ def test_same_seed_gives_the_same_motion_and_pictures() -> None:
     for _ in range(2):
         plant = Plant()
         task = plant.reset(5, "eval")
-        goal = plant.q_rad + 0.1
+        goal = plant.q + 0.1
         for _ in range(200):
             plant.step(goal, 0.02)
         pictures = [np.zeros((128, 128, 3), np.uint8) for _ in CAMERAS]
         for camera, picture in zip(CAMERAS, pictures, strict=True):
             plant.render(camera, picture)
-        runs.append((task, plant.q_rad, plant.dq_rad_s, plant.object_position_m, *pictures))
+        runs.append((task, plant.q, plant.dq, plant.object_position_m, *pictures))
         plant.close()
     assert runs[0][0] == runs[1][0]
     for a, b in zip(runs[0][1:], runs[1][1:], strict=True):
@@ -70,19 +70,19 @@ def test_objects_appear_where_projection_says_and_in_their_colour(plant: Plant) 
 
 def test_the_arm_follows_a_command_within_its_torque_limits(plant: Plant) -> None:
     plant.reset(1, "train")
-    goal = plant.q_rad + np.array([0.2, -0.1, 0.1, 0.1, -0.1, 0.1, 0.2])
+    goal = plant.q + np.array([0.2, -0.1, 0.1, 0.1, -0.1, 0.1, 0.2])
     for _ in range(1000):
         plant.step(goal, 0.0)
-        assert np.all(np.abs(plant.tau_nm[:4]) <= 87.0 + 1e-6)
-        assert np.all(np.abs(plant.tau_nm[4:]) <= 12.0 + 1e-6)
-    np.testing.assert_allclose(plant.q_rad, goal, atol=2e-3)
+        assert np.all(np.abs(plant.tau[:4]) <= 87.0 + 1e-6)
+        assert np.all(np.abs(plant.tau[4:]) <= 12.0 + 1e-6)
+    np.testing.assert_allclose(plant.q, goal, atol=2e-3)
     assert plant.gripper_opening_m < 0.002
     assert plant.time_s == pytest.approx(1.0)
 
 
 def test_standing_still_runs_out_of_time(plant: Plant) -> None:
     task = _first(plant, "touch")
-    hold = plant.q_rad
+    hold = plant.q
     while plant.outcome().status is Status.RUNNING:
         plant.step(hold, 0.0)
     assert plant.outcome().status is Status.FAILED

@@ -12,8 +12,8 @@ MS = 1_000_000
 LIMIT_RAD_S2 = np.array([6.0, 3.0])
 
 
-def command(stamp_ns: int, state: CommandState, q_rad: float = 0.5, dq_rad_s: float = 0.0) -> Command:
-    return Command(stamp_ns, 1, np.full(2, q_rad), np.full(2, dq_rad_s), 0.03, state, 0, 0, 0, 0, 0)
+def command(stamp_ns: int, state: CommandState, q: float = 0.5, dq: float = 0.0) -> Command:
+    return Command(stamp_ns, 1, np.full(2, q), np.full(2, dq), 0.03, state, 0, 0, 0, 0, 0)
 
 
 @pytest.fixture
@@ -33,16 +33,16 @@ def test_only_fresh_commands_of_an_armed_control_take_the_brakes_off(servo: Serv
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_command_that_is_not_finite_is_none(servo: Servo, bad: float) -> None:
-    assert servo.update(command(0, CommandState.ACTIVE, q_rad=bad), 0) is Mode.BRAKED
+    assert servo.update(command(0, CommandState.ACTIVE, q=bad), 0) is Mode.BRAKED
 
 
 def test_without_commands_it_ramps_down_inside_its_limits_then_waits_to_be_let_go(servo: Servo) -> None:
-    servo.update(command(0, CommandState.ACTIVE, dq_rad_s=0.3), 0)
+    servo.update(command(0, CommandState.ACTIVE, dq=0.3), 0)
     last, last_speed = servo.target_rad(0.001), np.full(2, 0.3)
     now_ns = 20 * MS
     for _ in range(110):
         now_ns += MS
-        servo.update(command(0, CommandState.ACTIVE, dq_rad_s=0.3), now_ns)
+        servo.update(command(0, CommandState.ACTIVE, dq=0.3), now_ns)
         target = servo.target_rad(0.001)
         speed = (target - last) / 0.001
         if servo.moves:
@@ -61,7 +61,7 @@ def test_without_commands_it_ramps_down_inside_its_limits_then_waits_to_be_let_g
 
 
 def test_a_control_that_lets_go_at_speed_is_no_fault_but_the_arm_still_ramps(servo: Servo) -> None:
-    servo.update(command(0, CommandState.STOPPING, dq_rad_s=0.006), 0)
+    servo.update(command(0, CommandState.STOPPING, dq=0.006), 0)
     assert servo.update(command(MS, CommandState.READY), MS) is Mode.RUNNING_DOWN
     assert not servo.faulted
     for _ in range(3):

@@ -32,8 +32,8 @@ class Driven:
         self._state, self._verdict = ffi.new("kernel_state *"), ffi.new("kernel_verdict *")
         self._feedback, self._setpoint = ffi.new("kernel_feedback *"), ffi.new("kernel_setpoint *")
         lib.kernel_init(self._state, self._config)
-        self._measured, self._wanted = _view(self._feedback.q_rad, n), _view(self._setpoint.q_rad, n)
-        self.commanded = _view(self._verdict.q_rad, n)
+        self._measured, self._wanted = _view(self._feedback.q, n), _view(self._setpoint.q, n)
+        self.commanded = _view(self._verdict.q, n)
         self._feedback.n, self._feedback.present, self._feedback.watchdog_ns = n, 1, 100 * TICK_NS
         self._setpoint.n, self._setpoint.present, self._setpoint.speed_scale = n, 1, 1.0
         self._measured[:] = home_rad
@@ -67,7 +67,7 @@ class Driven:
 def drive(robot: Robot, judge: Judge, config: KernelConfig, ticks: int, seed: int) -> Findings:
     """Drive for that many ticks, by turns at random and to where a search finds links that meet."""
     draw = np.random.default_rng(seed)
-    ranges = np.array([config.q_min_rad, config.q_max_rad]).T
+    ranges = np.array([config.q_min, config.q_max]).T
     driven = Driven(config, robot.home_rad)
     found = Findings()
     while found.ticks < ticks:
@@ -130,46 +130,46 @@ def _straight(from_rad: Array, to_rad: Array, speed_rad_s: float, draw: np.rando
 
 def _meeting(judge: Judge, ranges: Array, pair: int, draw: np.random.Generator) -> Array:
     """A posture in which a pair overlaps as deep as a descent from a random posture finds, other links regardless."""
-    q_rad, step_rad = draw.uniform(ranges[:, 0], ranges[:, 1]), 0.4
-    judge.move_to(q_rad)
+    q, step_rad = draw.uniform(ranges[:, 0], ranges[:, 1]), 0.4
+    judge.move_to(q)
     least_m = judge.distance_m(pair, 10.0)
     for _ in range(_SEARCH_STEPS):
-        near = np.clip(q_rad + draw.normal(0.0, step_rad, len(q_rad)), ranges[:, 0], ranges[:, 1])
+        near = np.clip(q + draw.normal(0.0, step_rad, len(q)), ranges[:, 0], ranges[:, 1])
         judge.move_to(near)
         found_m = judge.distance_m(pair, 10.0)
         if found_m < least_m:
-            q_rad, least_m = near, found_m
+            q, least_m = near, found_m
         else:
             step_rad *= 0.95
-    return q_rad
+    return q
 
 
 def _pressed(judge: Judge, ranges: Array, pair: int, driven: Driven, draw: np.random.Generator) -> Iterator[Array]:
     """Always down the slope of a pair's distance, along whatever else is in the way, from wherever the robot is."""
     ahead_rad = draw.choice([0.02, 0.1, 0.5])
     for _ in range(120):
-        q_rad = driven.commanded.copy()
-        downhill = -_slope(judge, pair, q_rad)
-        judge.move_to(q_rad)
+        q = driven.commanded.copy()
+        downhill = -_slope(judge, pair, q)
+        judge.move_to(q)
         for other in judge.near(_IN_THE_WAY_M):
-            slope = _slope(judge, other, q_rad)
+            slope = _slope(judge, other, q)
             steep = float(slope @ slope)
             if other != pair and steep > 0.0 and downhill @ slope < 0.0:
                 downhill -= (downhill @ slope) / steep * slope
         most = np.abs(downhill).max()
-        downhill = downhill / most if most > 1e-6 else draw.normal(0.0, 1.0, len(q_rad))
-        wanted_rad = np.clip(q_rad + ahead_rad * downhill, ranges[:, 0], ranges[:, 1])
+        downhill = downhill / most if most > 1e-6 else draw.normal(0.0, 1.0, len(q))
+        wanted_rad = np.clip(q + ahead_rad * downhill, ranges[:, 0], ranges[:, 1])
         for _ in range(20):
             yield wanted_rad
 
 
-def _slope(judge: Judge, pair: int, q_rad: Array) -> Array:
+def _slope(judge: Judge, pair: int, q: Array) -> Array:
     """Of the distance, over each joint's angle."""
-    slope = np.empty_like(q_rad)
-    for joint in range(len(q_rad)):
+    slope = np.empty_like(q)
+    for joint in range(len(q)):
         ends_m = []
         for side in (-_SLOPE_RAD, _SLOPE_RAD):
-            moved = q_rad.copy()
+            moved = q.copy()
             moved[joint] += side
             judge.move_to(moved)
             ends_m.append(judge.distance_m(pair, 10.0))

@@ -74,9 +74,9 @@ class Judge:
         radius_m = self.model.geom_rbound
         self._reach_m = radius_m[first] + radius_m[second]
 
-    def move_to(self, q_rad: NDArray[np.float64] | tuple[float, ...]) -> None:
+    def move_to(self, q: NDArray[np.float64] | tuple[float, ...]) -> None:
         """Put the commanded joints there."""
-        self.data.qpos[self._at] = q_rad
+        self.data.qpos[self._at] = q
         mujoco.mj_kinematics(self.model, self.data)
 
     def move_held(self, draw: np.random.Generator) -> None:
@@ -104,8 +104,8 @@ class Judge:
             if left_m < -SLACK_M:
                 found.violations += 1
                 if len(found.examples) < 3:
-                    q_rad = np.round(self.data.qpos, 6).tolist()
-                    found.examples.append(f"{' and '.join(self.name(pair))}: {left_m * 1e3:.3f} mm beyond, at {q_rad}")
+                    q = np.round(self.data.qpos, 6).tolist()
+                    found.examples.append(f"{' and '.join(self.name(pair))}: {left_m * 1e3:.3f} mm beyond, at {q}")
 
     def near(self, within_m: float) -> list[int]:
         """Pairs that are within so much of what is allowed where the robot is now."""

@@ -32,7 +32,7 @@ static void stand(int with_geometry) {
 /* The tool of the straight arm moves at exactly the speed that is still let pass, and a hair faster. */
 static void ask_tool(uint32_t variant, answer *a) {
     for (int k = -2; k < 3; k++) {
-        profile_state joints[KERNEL_MAX_JOINTS] = {{0.0, 0.0, 0.0}};
+        profile_state joints[KERNEL_MAX_AXES] = {{0.0, 0.0, 0.0}};
         stop_certificate stop;
         uint32_t poses = 8u;
         stand(1);
@@ -40,7 +40,7 @@ static void ask_tool(uint32_t variant, answer *a) {
         joints[variant / 3u].v = limit * (1.0 + 1e-11) * (variant / 3u ? 2.0 : 1.0);
         for (int step = 0; step < (k < 0 ? -k : k); step++)
             joints[variant / 3u].v = nextafter(joints[variant / 3u].v, k < 0 ? 0.0 : 9.0);
-        config.dq_max_rad_s[0] = config.dq_max_rad_s[1] = 4.0;
+        config.dq_max[0] = config.dq_max[1] = 4.0;
         answer_whole(a, (int64_t)verify_stop(&config, limit, joints, &poses, &stop));
         answer_whole(a, poses);
     }
@@ -62,7 +62,7 @@ static void ask_checks(uint32_t variant, answer *a) {
     stand(0);
     for (int k = 0; k < 6; k++) {
         stand(0);
-        feedback.q_rad[joint] = tracking[k];
+        feedback.q[joint] = tracking[k];
         ask_following(a);
         stand(0);
         /* The measurement has not changed; the command has, before this was sampled, or seen before. */
@@ -78,10 +78,10 @@ static void ask_checks(uint32_t variant, answer *a) {
         ask_following(a);
         state.shown_most_rad[joint] = 0.015625;
         ask_following(a);
-        feedback.q_rad[joint] = 1e-9;
+        feedback.q[joint] = 1e-9;
         ask_following(a);
         stand(0);
-        feedback.tau_nm[joint] = torque[k];
+        feedback.tau[joint] = torque[k];
         state.torque_since_ns = 1 - lasted[variant / 2u];
         for (state.over_torque = 0u; state.over_torque < 2u; state.over_torque++) ask_following(a);
         config.debounce_ticks = 1u;
@@ -101,11 +101,11 @@ static void ask_checks(uint32_t variant, answer *a) {
             memset(feedback.wrench, 0, sizeof feedback.wrench);
         }
         stand(0);
-        state.q_rad[joint] = 0.25;
-        setpoint.q_rad[joint] = 0.25 + step[k];
-        setpoint.q_rad[1u - joint] = 0.0;
+        state.q[joint] = 0.25;
+        setpoint.q[joint] = 0.25 + step[k];
+        setpoint.q[1u - joint] = 0.0;
         answer_whole(a, (int64_t)check_values(&state, &config, &setpoint));
-        setpoint.q_rad[joint] = k % 2 ? NAN : INFINITY;
+        setpoint.q[joint] = k % 2 ? NAN : INFINITY;
         answer_whole(a, (int64_t)check_values(&state, &config, &setpoint));
     }
 }
@@ -144,23 +144,23 @@ static void ask_requests(uint32_t variant, answer *a) {
                     state.has_command = what != 3u;
                     state.faults = 8u;
                     state.has_target = state.over_torque = state.over_force = 1u;
-                    state.dq_rad_s[joint] = state.ddq_rad_s2[joint] = 0.5;
+                    state.dq[joint] = state.ddq[joint] = 0.5;
                     feedback.gripper_m = what == 12u ? opening[k] : what == 5u ? -0.25 : 0.25;
                     feedback.seq = 4u;
-                    if (what == 0u) feedback.q_rad[joint] = tolerance[k];
-                    if (what == 1u) feedback.q_rad[joint] = side[k];
-                    if (what == 2u) feedback.dq_rad_s[joint] = tolerance[k];
-                    if (what == 3u) feedback.q_rad[joint] = 0.5;
+                    if (what == 0u) feedback.q[joint] = tolerance[k];
+                    if (what == 1u) feedback.q[joint] = side[k];
+                    if (what == 2u) feedback.dq[joint] = tolerance[k];
+                    if (what == 3u) feedback.q[joint] = 0.5;
                     if (what == 4u) feedback.watchdog_ns = k < 3 ? (uint64_t)k : 999999997u + (uint64_t)k;
                     if (what == 5u) feedback.n = (uint32_t)k;
                     if (what == 6u) feedback.present = 0u;
-                    if (what == 7u) feedback.q_rad[joint] = NAN;
+                    if (what == 7u) feedback.q[joint] = NAN;
                     if (what == 8u) feedback.stamp_ns = k < 3 ? -21 * MS : 6 * MS;
                     if (what == 9u) state.has_feedback_seq = 1u, state.feedback_seq = (uint64_t)k + 2u;
                     if (what == 10u) feedback.stop_line = k < 3 ? 1u : 0u, feedback.torn = 1u;
-                    if (what == 11u) feedback.q_rad[0] = 0.25 * (double)k, feedback.q_rad[1] = 2.75 - 0.125 * (double)k;
-                    if (what == 11u) config.q_max_rad[1] = 4.0;
-                    if (what == 13u) feedback.q_rad[joint] = beside[k];
+                    if (what == 11u) feedback.q[0] = 0.25 * (double)k, feedback.q[1] = 2.75 - 0.125 * (double)k;
+                    if (what == 11u) config.q_max[1] = 4.0;
+                    if (what == 13u) feedback.q[joint] = beside[k];
                     if (what == 14u) state.left_rad[joint] = left[k], state.has_left = 1u;
                     if (what == 15u) state.left_rad[joint] = 0.00390625, state.has_left = (uint32_t)k % 2u;
                     answer_whole(a, kernel_request(&state, &config, &feedback, request, 0));
@@ -173,7 +173,7 @@ static void ask_verified(uint32_t variant, answer *a) {
     uint64_t random = variant + 1u;
     stop_certificate stop;
     for (uint32_t n = 0; n < 150u; n++) {
-        profile_state joints[KERNEL_MAX_JOINTS] = {{0.0, 0.0, 0.0}};
+        profile_state joints[KERNEL_MAX_AXES] = {{0.0, 0.0, 0.0}};
         stop_profile profile;
         uint32_t poses = fuzz_below(&random, 41u);
         double tool_speed = 0.25 * (double)(1u + fuzz_below(&random, 8u));
@@ -187,15 +187,15 @@ static void ask_verified(uint32_t variant, answer *a) {
             stop_profile_of(joints[i], &limits, &profile);
             /* Its end, or its speed, exactly on a limit, or a hair beyond the tolerated one. */
             const double hair = (double)fuzz_below(&random, 5u) * 0.5e-11;
-            if (fuzz_below(&random, 3u) == 0u) config.q_max_rad[i] = profile.q_high - hair * (profile.q_high + 1.0);
-            if (fuzz_below(&random, 3u) == 0u) config.q_min_rad[i] = profile.q_low + hair * (1.0 - profile.q_low);
-            if (fuzz_below(&random, 3u) == 0u) config.dq_max_rad_s[i] = profile.speed_max / (1.0 + hair);
+            if (fuzz_below(&random, 3u) == 0u) config.q_max[i] = profile.q_high - hair * (profile.q_high + 1.0);
+            if (fuzz_below(&random, 3u) == 0u) config.q_min[i] = profile.q_low + hair * (1.0 - profile.q_low);
+            if (fuzz_below(&random, 3u) == 0u) config.dq_max[i] = profile.speed_max / (1.0 + hair);
         }
         if (fuzz_below(&random, 4u) == 0u) joints[0].q = joints[1].q = 0.0;
         if (fuzz_below(&random, 4u) == 0u) joints[1].v = joints[1].a = 0.0;
         if (config.geometry.n_joints && n % 5u == 0u) {
             geometry_pose pose;
-            double columns[GEOMETRY_MAX_JOINTS][3], q[KERNEL_MAX_JOINTS] = {joints[0].q, joints[1].q};
+            double columns[GEOMETRY_MAX_AXES][3], q[KERNEL_MAX_AXES] = {joints[0].q, joints[1].q};
             geometry_pose_at(&config.geometry, q, &pose);
             geometry_tool_columns(&config.geometry, &pose, columns);
             double square = 0.0;
@@ -220,27 +220,27 @@ static void ask_verified(uint32_t variant, answer *a) {
 /* The stops of whole arms, with hardly more room than they need, and a tool that is hardly slow enough. */
 static void ask_verified_arms(uint32_t variant, answer *a) {
     static kernel_config c;
-    static const double none[KERNEL_MAX_JOINTS];
+    static const double none[KERNEL_MAX_AXES];
     const fuzz_stream *s = battery_arm(variant);
     uint64_t random = 77u + variant;
     c = s->config;
     for (uint32_t n = 0; n < 90u; n++) {
-        profile_state joints[KERNEL_MAX_JOINTS];
-        double q[KERNEL_MAX_JOINTS] = {0.0}, dq[KERNEL_MAX_JOINTS] = {0.0}, columns[GEOMETRY_MAX_JOINTS][3];
-        double range[KERNEL_MAX_JOINTS], square = 0.0, velocity[3] = {0.0, 0.0, 0.0}, way = 0.0, least = 1e9;
+        profile_state joints[KERNEL_MAX_AXES];
+        double q[KERNEL_MAX_AXES] = {0.0}, dq[KERNEL_MAX_AXES] = {0.0}, columns[GEOMETRY_MAX_AXES][3];
+        double range[KERNEL_MAX_AXES], square = 0.0, velocity[3] = {0.0, 0.0, 0.0}, way = 0.0, least = 1e9;
         geometry_pose pose;
         geometry_clearance clearance;
         stop_certificate stop;
         for (uint32_t i = 0; i < c.n_joints; i++) {
             const profile_limits limits = joint_limits(&c, i);
             stop_profile profile;
-            c.q_min_rad[i] = -1e3;
-            c.q_max_rad[i] = 1e3;
+            c.q_min[i] = -1e3;
+            c.q_max[i] = 1e3;
             q[i] = s->real_rad[i];
             dq[i] = fuzz_uniform(&random, -0.5, 0.5) * (n % 4u == 3u ? 0.01 : 1.0);
             if (n % 4u == 2u && i > 0u) dq[i] = 0.0;
-            c.dq_max_rad_s[i] = 20.0;
-            const double braked = n % 5u == 4u ? -c.ddq_max_rad_s2[i] : 0.0;
+            c.dq_max[i] = 20.0;
+            const double braked = n % 5u == 4u ? -c.ddq_max[i] : 0.0;
             if (n % 5u == 4u) dq[i] *= 1e-2;
             joints[i] = (profile_state){q[i], dq[i], dq[i] > 0.0 ? braked : -braked};
             stop_profile_of(joints[i], &limits, &profile);
@@ -288,7 +288,7 @@ static void ask_verified_arms(uint32_t variant, answer *a) {
 static void ask_pairs(uint32_t variant, answer *a) {
     uint64_t random = 31u + variant;
     for (uint32_t n = 0; n < 200u; n++) {
-        profile_state joints[KERNEL_MAX_JOINTS] = {{0.0, 0.0, 0.0}};
+        profile_state joints[KERNEL_MAX_AXES] = {{0.0, 0.0, 0.0}};
         stop_certificate stop;
         uint32_t poses = 40u;
         stand(1);
@@ -333,26 +333,26 @@ static void ask_shape(uint32_t variant, answer *a) {
         motion_result result = {.speed_scale = 1.0};
         const double hair = 1.0 + hairs[n % 8u], sign = n / 8u % 2u ? -1.0 : 1.0;
         stand(variant % 3u == 2u);
-        if (variant & 8u) config.dq_max_rad_s[0] = config.dq_max_rad_s[1] = 2.0;
+        if (variant & 8u) config.dq_max[0] = config.dq_max[1] = 2.0;
         state.has_target = variant % 9u != 4u;
-        state.target_rad[0] = state.target_rad[1] = variant & 1u ? 1e-9 * hair * config.dq_max_rad_s[0] * tick : 0.0;
+        state.target_rad[0] = state.target_rad[1] = variant & 1u ? 1e-9 * hair * config.dq_max[0] * tick : 0.0;
         setpoint.gripper_m = n % 3u ? 0.25 : config.gripper_rate_m_s * ((double)config.tick_ns * 1e-9);
-        state.dq_rad_s[0] = n / 16u == 0u ? 0.0 : sign * 0.5;
-        state.ddq_rad_s2[0] = n / 16u == 2u ? sign * 8.0 : 0.0;
-        const double a_next = state.ddq_rad_s2[0] + sign * 512.0 * tick * hair;
-        setpoint.q_rad[0] = tick * (state.dq_rad_s[0] + tick * a_next);
-        if (variant % 5u == 3u) setpoint.q_rad[0] = tick * sign * hair * config.dq_max_rad_s[0];
-        if (variant % 5u == 4u) state.target_rad[0] = setpoint.q_rad[0] - tick * state.dq_rad_s[0];
-        state.target_rad_s[0] = variant % 7u ? state.dq_rad_s[0] : 0.25;
+        state.dq[0] = n / 16u == 0u ? 0.0 : sign * 0.5;
+        state.ddq[0] = n / 16u == 2u ? sign * 8.0 : 0.0;
+        const double a_next = state.ddq[0] + sign * 512.0 * tick * hair;
+        setpoint.q[0] = tick * (state.dq[0] + tick * a_next);
+        if (variant % 5u == 3u) setpoint.q[0] = tick * sign * hair * config.dq_max[0];
+        if (variant % 5u == 4u) state.target_rad[0] = setpoint.q[0] - tick * state.dq[0];
+        state.target_rad_s[0] = variant % 7u ? state.dq[0] : 0.25;
         setpoint.speed_scale = variant % 4u ? 1.0 : 0.5;
         if (variant % 6u == 5u) {
             /* Told exactly what the posture would have asked for, and moving at it. */
             config.manipulability_slow_below = 4.0;
             config.manipulability_stop_below = 0.25;
-            setpoint.speed_scale = posture_speed_scale(&config, state.q_rad);
-            state.dq_rad_s[0] = sign * setpoint.speed_scale * config.dq_max_rad_s[0];
-            state.ddq_rad_s2[0] = 0.0;
-            setpoint.q_rad[0] = sign * 0.25;
+            setpoint.speed_scale = posture_speed_scale(&config, state.q);
+            state.dq[0] = sign * setpoint.speed_scale * config.dq_max[0];
+            state.ddq[0] = 0.0;
+            setpoint.q[0] = sign * 0.25;
         }
         motion_follow(&state, &config, &setpoint, &result);
         answer_bytes(a, &state, sizeof state);
@@ -369,21 +369,21 @@ static void ask_retraction(uint32_t variant, answer *a) {
     stand(variant % 2u);
     for (int k = 0; k < 6; k++) {
         config.retract_rad[0] = config.retract_rad[1] = variant & 2u ? 0.0 : 0.125;
-        state.q_rad[0] = config.retract_rad[0];
-        state.q_rad[1] = config.retract_rad[1];
+        state.q[0] = config.retract_rad[0];
+        state.q[1] = config.retract_rad[1];
         answer_whole(a, motion_retracted(&state, &config));
-        state.q_rad[variant % 2u] += away[k];
+        state.q[variant % 2u] += away[k];
         answer_whole(a, motion_retracted(&state, &config));
-        state.q_rad[variant % 2u] = 0.0;
+        state.q[variant % 2u] = 0.0;
         answer_whole(a, motion_retracted(&state, &config));
-        state.q_rad[variant % 2u] = config.retract_rad[0];
-        state.ddq_rad_s2[variant % 2u] = (double)(k % 2);
+        state.q[variant % 2u] = config.retract_rad[0];
+        state.ddq[variant % 2u] = (double)(k % 2);
         answer_whole(a, motion_retracted(&state, &config));
         answer_whole(a, motion_at_rest(&state, &config));
-        state.ddq_rad_s2[variant % 2u] = 0.0;
+        state.ddq[variant % 2u] = 0.0;
     }
     kernel_state full = {.tightening = {1.0, 1.0}};
-    memcpy(full.q_rad, battery_arm(1u)->real_rad, sizeof full.q_rad);
+    memcpy(full.q, battery_arm(1u)->real_rad, sizeof full.q);
     for (int k = 0; k < 9; k++) {
         motion_result result = {.speed_scale = 1.0};
         motion_retract(&full, &battery_arm(1u)->config, &result);
@@ -395,7 +395,7 @@ static void ask_retraction(uint32_t variant, answer *a) {
         answer_bytes(a, &state, sizeof state);
         answer_number(a, result.speed_scale);
         answer_whole(a, motion_retracted(&state, &config));
-        if (k == 0) state.q_rad[0] = 0.5;
+        if (k == 0) state.q[0] = 0.5;
     }
 }
 

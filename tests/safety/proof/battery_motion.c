@@ -25,14 +25,14 @@ void battery_round_robot(kernel_config *c, int with_geometry) {
     c->n_joints = 2u;
     c->tick_ns = MS;
     for (uint32_t i = 0; i < c->n_joints; i++) {
-        c->q_min_rad[i] = -1.0;
-        c->q_max_rad[i] = 1.0;
-        c->dq_max_rad_s[i] = 1.0;
-        c->ddq_max_rad_s2[i] = 8.0;
-        c->dddq_max_rad_s3[i] = 512.0;
-        c->tracking_max_rad[i] = 0.25;
-        c->tau_max_nm[i] = 16.0;
-        c->step_max_rad[i] = 0.5;
+        c->q_min[i] = -1.0;
+        c->q_max[i] = 1.0;
+        c->dq_max[i] = 1.0;
+        c->ddq_max[i] = 8.0;
+        c->dddq_max[i] = 512.0;
+        c->tracking_max[i] = 0.25;
+        c->tau_max[i] = 16.0;
+        c->step_max[i] = 0.5;
         c->retract_rad[i] = 0.125;
     }
     c->retracts = 1u;
@@ -92,20 +92,20 @@ void battery_round_robot(kernel_config *c, int with_geometry) {
 }
 
 void battery_junk(double *values, uint32_t from) {
-    for (uint32_t i = from; i < KERNEL_MAX_JOINTS; i++) values[i] = i % 2u ? NAN : 7.0 + (double)i;
+    for (uint32_t i = from; i < KERNEL_MAX_AXES; i++) values[i] = i % 2u ? NAN : 7.0 + (double)i;
 }
 
 static void junk_config(kernel_config *c) {
-    double *const fields[] = {c->q_min_rad, c->q_max_rad, c->dq_max_rad_s, c->ddq_max_rad_s2, c->dddq_max_rad_s3,
-                              c->tracking_max_rad, c->tau_max_nm, c->step_max_rad, c->retract_rad};
+    double *const fields[] = {c->q_min, c->q_max, c->dq_max, c->ddq_max, c->dddq_max,
+                              c->tracking_max, c->tau_max, c->step_max, c->retract_rad};
     for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) battery_junk(fields[k], c->n_joints);
 }
 
 static void junk_inputs(kernel_feedback *f, kernel_setpoint *p, uint32_t n) {
-    battery_junk(f->q_rad, n);
-    battery_junk(f->dq_rad_s, n);
-    battery_junk(f->tau_nm, n);
-    battery_junk(p->q_rad, n);
+    battery_junk(f->q, n);
+    battery_junk(f->dq, n);
+    battery_junk(f->tau, n);
+    battery_junk(p->q, n);
 }
 
 static void answer_state(answer *a, const kernel_state *state, const kernel_verdict *verdict) {
@@ -137,7 +137,7 @@ static void bend_feedback(round_stream *s) {
     kernel_feedback *f = &s->feedback;
     const kernel_config *c = &s->config;
     const uint32_t i = fuzz_below(&s->random, c->n_joints);
-    const double q = s->state.q_rad[i], sign = ONE_OF(s, 1.0, -1.0);
+    const double q = s->state.q[i], sign = ONE_OF(s, 1.0, -1.0);
     switch (fuzz_below(&s->random, 18u)) {
     case 0: f->stamp_ns = s->now_ns - WHOLE_OF(s, 20 * MS, 20 * MS + 1, -5 * MS, -5 * MS - 1, 0); break;
     case 1: f->seq = (uint64_t)WHOLE_OF(s, 0, (int64_t)s->state.feedback_seq, (int64_t)s->state.feedback_seq - 1); break;
@@ -146,16 +146,16 @@ static void bend_feedback(round_stream *s) {
     case 4: f->torn = 1u; break;
     case 5: f->stop_line = 1u; break;
     case 6: f->wrench[fuzz_below(&s->random, 6u)] = NAN; f->driver_fault = fuzz_below(&s->random, 2u); break;
-    case 7: f->q_rad[i] = q + sign * ONE_OF(s, EDGE(0.25), EDGE(0.0625)); break;
-    case 8: f->dq_rad_s[i] = sign * ONE_OF(s, EDGE(0.0625), NAN); break;
-    case 9: f->tau_nm[i] = sign * ONE_OF(s, EDGE(16.0), NAN); break;
+    case 7: f->q[i] = q + sign * ONE_OF(s, EDGE(0.25), EDGE(0.0625)); break;
+    case 8: f->dq[i] = sign * ONE_OF(s, EDGE(0.0625), NAN); break;
+    case 9: f->tau[i] = sign * ONE_OF(s, EDGE(16.0), NAN); break;
     case 10: memcpy(f->wrench, (const double[]){24.0 * sign, 32.0, 0.0}, 24u); break;
     case 11: memcpy(f->wrench, (const double[]){0.0, 24.0, ONE_OF(s, EDGE(32.0))}, 24u); break;
     case 12: memcpy(f->wrench + 3, (const double[]){ONE_OF(s, EDGE(6.0)), 0.0, 8.0}, 24u); break;
     case 13: memcpy(f->wrench + 3, (const double[]){0.0, 6.0 * sign, ONE_OF(s, EDGE(8.0), INFINITY)}, 24u); break;
     case 14: f->watchdog_ns = (uint64_t)WHOLE_OF(s, 0, MS - 1, MS, MS + 1); break;
     case 15: f->stamp_ns = s->state.feedback_stamp_ns - WHOLE_OF(s, 0, 1, -1); break;
-    case 16: f->q_rad[i] = ONE_OF(s, EDGE(1.0), EDGE(-1.0), EDGE(1.0078125), NAN); break;
+    case 16: f->q[i] = ONE_OF(s, EDGE(1.0), EDGE(-1.0), EDGE(1.0078125), NAN); break;
     default: f->gripper_m = ONE_OF(s, NAN, INFINITY, -1.0, 0.75, 0.501, -0.001); break;
     }
 }
@@ -170,8 +170,8 @@ static void bend_setpoint(round_stream *s) {
     case 3: p->n = (uint32_t)WHOLE_OF(s, 0, 1, 3); break;
     case 4: p->present = 0u; break;
     case 5: p->speed_scale = ONE_OF(s, 0.0, -0.5, EDGE(1.0), 0.5, 5e-324, NAN); break;
-    case 6: p->q_rad[i] = s->state.q_rad[i] + ONE_OF(s, EDGE(0.5), EDGE(-0.5)); break;
-    case 7: p->q_rad[i] = ONE_OF(s, NAN, INFINITY, EDGE(1.0), EDGE(-1.0)); break;
+    case 6: p->q[i] = s->state.q[i] + ONE_OF(s, EDGE(0.5), EDGE(-0.5)); break;
+    case 7: p->q[i] = ONE_OF(s, NAN, INFINITY, EDGE(1.0), EDGE(-1.0)); break;
     case 8: p->gripper_m = ONE_OF(s, NAN, 0.5, EDGE(0.5), 0.0, -1e-3, s->state.gripper_m + 1e-3, s->state.gripper_m - 1e-3); break;
     case 9: p->policy = fuzz_below(&s->random, 5u); p->policy_lost_ns = s->now_ns - WHOLE_OF(s, 0, 4 * MS, 4 * MS + 1); break;
     default: p->policy = 1u + fuzz_below(&s->random, 3u); p->policy_lost_ns = s->now_ns - 3 * MS; break;
@@ -197,7 +197,7 @@ static void rehearse(const kernel_state *state, const kernel_config *config, ker
     kernel_verdict verdicts[4];
     for (int k = 0; k < 4; k++) {
         setpoints[k] = setpoint;
-        for (uint32_t i = 0; i < config->n_joints; i++) setpoints[k].q_rad[i] = state->q_rad[i] + 3e-5 * (double)k;
+        for (uint32_t i = 0; i < config->n_joints; i++) setpoints[k].q[i] = state->q[i] + 3e-5 * (double)k;
     }
     setpoints[2].present = 0u;
     kernel_rehearse(state, config, setpoints, 4u, verdicts);
@@ -216,8 +216,8 @@ static void next_round(round_stream *s, uint32_t k) {
     s->now_ns += odd && fuzz_below(&s->random, 3u) == 0u ? strange[fuzz_below(&s->random, 7u)] : c->tick_ns;
     *f = (kernel_feedback){.stamp_ns = s->now_ns, .seq = last_sample.seq + 1u, .n = c->n_joints, .present = 1u, .watchdog_ns = 100 * MS,
                            .gripper_m = 0.25, .has_torque = k % 3u != 0u, .has_wrench = k % 4u != 0u};
-    memcpy(f->q_rad, s->verdict.q_rad, sizeof f->q_rad);
-    if (s->sticks && (k >> 4) % 4u == 3u) memcpy(f->q_rad, last_sample.q_rad, sizeof f->q_rad);
+    memcpy(f->q, s->verdict.q, sizeof f->q);
+    if (s->sticks && (k >> 4) % 4u == 3u) memcpy(f->q, last_sample.q, sizeof f->q);
     if (k % s->period != 0u) *f = last_sample;
     const uint64_t last = p->seq > s->state.setpoint_seq ? p->seq : s->state.setpoint_seq;
     *p = (kernel_setpoint){.stamp_ns = s->now_ns, .observation_ns = s->now_ns, .seq = last + 1u, .n = c->n_joints,
@@ -226,7 +226,7 @@ static void next_round(round_stream *s, uint32_t k) {
     for (uint32_t i = 0; i < c->n_joints; i++) {
         /* Held, a step of the largest jerk, cruising, or anywhere in reach of a step. */
         const double way[] = {0.0, 0.512e-6, 2.5e-4, fuzz_uniform(&s->random, -0.5, 0.5)};
-        p->q_rad[i] = s->state.q_rad[i] + way[(k >> 3) % 4u] * (i == 1u ? -1.0 : 1.0);
+        p->q[i] = s->state.q[i] + way[(k >> 3) % 4u] * (i == 1u ? -1.0 : 1.0);
     }
     if (odd) bend_feedback(s);
     if (s->calm == 0u && fuzz_below(&s->random, 8u) == 0u) bend_setpoint(s);

@@ -85,16 +85,16 @@ static void ask_configs(uint32_t variant, answer *a) {
     c.retracts = variant & 2u;
     for (uint32_t i = 0; i < 2u; i++) {
         /* One limit at the edge of another's, or all so small that each can be at its own. */
-        if (variant / 4u == 1u) c.ddq_max_rad_s2[i] = c.dddq_max_rad_s3[i] = 1.0;
-        if (variant / 4u == 2u) c.dq_max_rad_s[i] = c.ddq_max_rad_s2[i] = 1e-3, c.dddq_max_rad_s3[i] = 1e-2;
-        if (variant / 4u == 3u) c.q_min_rad[i] = -1e3, c.q_max_rad[i] = 1e3;
+        if (variant / 4u == 1u) c.ddq_max[i] = c.dddq_max[i] = 1.0;
+        if (variant / 4u == 2u) c.dq_max[i] = c.ddq_max[i] = 1e-3, c.dddq_max[i] = 1e-2;
+        if (variant / 4u == 3u) c.q_min[i] = -1e3, c.q_max[i] = 1e3;
     }
     if (variant / 4u == 3u) c.gripper_min_m = -1e3, c.gripper_max_m = 1e3;
     ask_config(&c, a);
     for (uint32_t i = 0; i < c.n_joints; i++) {
-        double *const of_joint[] = {&c.q_min_rad[i],        &c.q_max_rad[i],       &c.dq_max_rad_s[i],
-                                    &c.ddq_max_rad_s2[i],   &c.dddq_max_rad_s3[i], &c.tracking_max_rad[i],
-                                    &c.tau_max_nm[i],       &c.step_max_rad[i],    &c.retract_rad[i]};
+        double *const of_joint[] = {&c.q_min[i],        &c.q_max[i],       &c.dq_max[i],
+                                    &c.ddq_max[i],   &c.dddq_max[i], &c.tracking_max[i],
+                                    &c.tau_max[i],       &c.step_max[i],    &c.retract_rad[i]};
         for (size_t k = 0; k < sizeof of_joint / sizeof *of_joint; k++) poke(&c, of_joint[k], a);
     }
     double *const scalars[] = {&c.retract_speed_scale, &c.gripper_min_m,      &c.gripper_max_m,
@@ -214,7 +214,7 @@ static void ask_pose(const geometry_model *g, const double *q, const double *dq,
     geometry_pose pose;
     geometry_places places;
     geometry_clearance clearance;
-    double columns[GEOMETRY_MAX_JOINTS][3];
+    double columns[GEOMETRY_MAX_AXES][3];
     (void)dq;
     geometry_pose_at(g, q, &pose);
     geometry_places_at(g, &pose, &places);
@@ -233,7 +233,7 @@ static void ask_arms(uint32_t variant, answer *a) {
     static kernel_config copy;
     const fuzz_stream *s = &arms[variant];
     uint64_t random = 99u + variant;
-    double q[KERNEL_MAX_JOINTS];
+    double q[KERNEL_MAX_AXES];
     copy = s->config;
     for (uint32_t k = 0; k < 12u; k++) {
         for (uint32_t i = 0; i < copy.n_joints; i++) q[i] = k < 2u ? (double)k : fuzz_uniform(&random, -7.0, 7.0);
@@ -253,7 +253,7 @@ static void ask_arms(uint32_t variant, answer *a) {
 static void ask_grid(uint32_t variant, answer *a) {
     static geometry_model g;
     uint64_t random = 5u + variant;
-    const double rest[KERNEL_MAX_JOINTS] = {0.0};
+    const double rest[KERNEL_MAX_AXES] = {0.0};
     memset(&g, 0, sizeof g);
     g.n_joints = 1u;
     g.joints[0].parent = -1;
@@ -294,7 +294,7 @@ static void ask_grid(uint32_t variant, answer *a) {
 /* A segment that is as far from a point as four times its half length, which is where exactness begins. */
 static void ask_far(uint32_t variant, answer *a) {
     static geometry_model g;
-    const double rest[KERNEL_MAX_JOINTS] = {0.0};
+    const double rest[KERNEL_MAX_AXES] = {0.0};
     memset(&g, 0, sizeof g);
     g.n_joints = g.n_capsules = g.n_keepouts = 1u;
     g.joints[0].parent = -1;
@@ -328,7 +328,7 @@ static int is_chain_of(const geometry_model *g, uint32_t n) {
 
 void battery_prepare(void) {
     /* Six joints are where the manipulability changes its form, sixteen are all there is room for. */
-    static const uint32_t wanted[] = {6u, KERNEL_MAX_JOINTS, 5u, 7u};
+    static const uint32_t wanted[] = {6u, KERNEL_MAX_AXES, 5u, 7u};
     uint64_t seed = 100u;
     for (uint32_t i = 0; i < ARMS; i++) do {
             fuzz_open(&arms[i], seed++, 1);

@@ -220,7 +220,7 @@ static int open_port(ds_driver *self, const char *run_dir, const char *const *jo
                                    &system_error);
     if (result == PORT_OK) return 0;
     if (result == PORT_IN_USE) return fail(self, "another live process drives the robot in %.180s", run_dir);
-    if (result == DP_BAD_JOINTS) return fail(self, "a port has 1 to %d joints", DP_MAX_JOINTS);
+    if (result == DP_BAD_JOINTS) return fail(self, "a port has 1 to %d joints", DP_MAX_AXES);
     return fail(self, "cannot create driver port %s: %s", self->name, strerror(system_error));
 }
 
@@ -262,7 +262,7 @@ int ds_write(ds_driver *self, dp_feedback *feedback) {
 
 static int is_good(const ds_driver *self, const dp_command *command) {
     for (uint32_t k = 0u; k < self->n_joints; k++)
-        if (!isfinite(command->q_rad[k])) return 0;
+        if (!isfinite(command->q[k])) return 0;
     return isfinite(command->gripper_m) && ds_now_ns() - command->stamp_ns <= (int64_t)self->watchdog_ns;
 }
 

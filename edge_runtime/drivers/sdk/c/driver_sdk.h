@@ -20,9 +20,9 @@
  *         for (int64_t due_ns = ds_now_ns(); ds_runs(&driver); ds_sleep_until(due_ns += 1000000)) {
  *             dp_feedback feedback = {.stamp_ns = ds_now_ns()};
  *             dp_command command;
- *             ... measure into feedback.q_rad, dq_rad_s and gripper_m ...
+ *             ... measure into feedback.q, dq and gripper_m ...
  *             if (ds_write(&driver, &feedback) != 0) break;
- *             if (ds_command(&driver, &command)) ... drive to command.q_rad and command.gripper_m ...
+ *             if (ds_command(&driver, &command)) ... drive to command.q and command.gripper_m ...
  *             else ... hold, by the robot's own means ...
  *             for (uint32_t k = 0; k < driver.n_cameras; k++)
  *                 if (ds_camera_is_due(&driver, k)) {
@@ -98,7 +98,7 @@ int ds_runs(const ds_driver *self);
  * watchdog. 0, or -1 with `error`: the stamp is not after the last one, or after now. */
 int ds_write(ds_driver *self, dp_feedback *feedback);
 
-/* 1: drive to command->q_rad and command->gripper_m. 0: hold, by the robot's own means. Ask in every cycle. */
+/* 1: drive to command->q and command->gripper_m. 0: hold, by the robot's own means. Ask in every cycle. */
 int ds_command(ds_driver *self, dp_command *command);
 
 /* Whether the time for the next picture of this camera has come, by its rate. */

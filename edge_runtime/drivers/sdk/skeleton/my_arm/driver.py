@@ -14,27 +14,27 @@ class EchoArm(Driver):
     """Opens the hardware. Libraries that only it needs are imported here, so that `check` works without them."""
 
     def __init__(self, config: RobotConfig) -> None:
-        self._q_rad = np.array(config.embodiment.home_rad)
-        self._dq_rad_s = np.zeros(len(self._q_rad))
+        self._q = np.array(config.embodiment.home_rad)
+        self._dq = np.zeros(len(self._q))
         self._gripper_m = 0.0
         self._read_ns = time.monotonic_ns()
-        self._target_rad, self._opening_m = self._q_rad, self._gripper_m
+        self._target_rad, self._opening_m = self._q, self._gripper_m
 
     def read(self) -> Sample:
         """Where the arm is; radians, and the order of the joints in embodiment.toml."""
         now_ns = time.monotonic_ns()
         elapsed_s = (now_ns - self._read_ns) / 1e9
-        self._dq_rad_s = (self._target_rad - self._q_rad) / max(elapsed_s, 1e-3)
-        self._q_rad, self._gripper_m, self._read_ns = self._target_rad, self._opening_m, now_ns
-        return Sample(now_ns, self._q_rad, self._dq_rad_s, self._gripper_m)
+        self._dq = (self._target_rad - self._q) / max(elapsed_s, 1e-3)
+        self._q, self._gripper_m, self._read_ns = self._target_rad, self._opening_m, now_ns
+        return Sample(now_ns, self._q, self._dq, self._gripper_m)
 
-    def follow(self, q_rad: np.ndarray, gripper_m: float) -> None:
+    def follow(self, q: np.ndarray, gripper_m: float) -> None:
         """Send the targets on as they are: they are smooth, and inside all limits."""
-        self._target_rad, self._opening_m = q_rad, gripper_m
+        self._target_rad, self._opening_m = q, gripper_m
 
     def hold(self) -> None:
         """Stay. Called in every cycle without a command to follow, also when control has died."""
-        self._target_rad, self._opening_m = self._q_rad, self._gripper_m
+        self._target_rad, self._opening_m = self._q, self._gripper_m
 
     def picture(self, camera: str, pixels: Pixels) -> int | None:
         """Fill the picture, and say when it was exposed."""

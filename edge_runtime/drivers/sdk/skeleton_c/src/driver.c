@@ -11,7 +11,7 @@
 static const char *const JOINTS[N_JOINTS] = {"shoulder", "elbow", "wrist"};
 
 typedef struct {
-    double q_rad[N_JOINTS], dq_rad_s[N_JOINTS], gripper_m;
+    double q[N_JOINTS], dq[N_JOINTS], gripper_m;
     double target_rad[N_JOINTS], opening_m;
     int64_t read_ns;
 } echo_arm;
@@ -21,23 +21,23 @@ static void measure(echo_arm *arm, dp_feedback *feedback) {
     const double elapsed_s = (double)(feedback->stamp_ns - arm->read_ns) * 1e-9;
     arm->read_ns = feedback->stamp_ns;
     for (int k = 0; k < N_JOINTS; k++) {
-        arm->dq_rad_s[k] = (arm->target_rad[k] - arm->q_rad[k]) / (elapsed_s > 5e-4 ? elapsed_s : 5e-4);
-        arm->q_rad[k] = arm->target_rad[k];
-        feedback->q_rad[k] = arm->q_rad[k];
-        feedback->dq_rad_s[k] = arm->dq_rad_s[k];
+        arm->dq[k] = (arm->target_rad[k] - arm->q[k]) / (elapsed_s > 5e-4 ? elapsed_s : 5e-4);
+        arm->q[k] = arm->target_rad[k];
+        feedback->q[k] = arm->q[k];
+        feedback->dq[k] = arm->dq[k];
     }
     arm->gripper_m = arm->opening_m;
     feedback->gripper_m = arm->gripper_m;
 }
 
 static void follow(echo_arm *arm, const dp_command *command) {
-    memcpy(arm->target_rad, command->q_rad, sizeof arm->target_rad);
+    memcpy(arm->target_rad, command->q, sizeof arm->target_rad);
     arm->opening_m = command->gripper_m;
 }
 
 /* Called in every cycle without a command to follow, also when control has died. */
 static void hold(echo_arm *arm) {
-    memcpy(arm->target_rad, arm->q_rad, sizeof arm->target_rad);
+    memcpy(arm->target_rad, arm->q, sizeof arm->target_rad);
     arm->opening_m = arm->gripper_m;
 }
 
@@ -51,7 +51,7 @@ static int take_picture(ds_driver *driver, uint32_t number) {
 
 int main(int argc, char **argv) {
     ds_driver driver;
-    echo_arm arm = {.q_rad = {0.0, 0.5, -0.5}, .target_rad = {0.0, 0.5, -0.5}};
+    echo_arm arm = {.q = {0.0, 0.5, -0.5}, .target_rad = {0.0, 0.5, -0.5}};
     int failed = ds_open(&driver, argc, argv, JOINTS, N_JOINTS);
     for (int64_t due_ns = ds_now_ns(); !failed && ds_runs(&driver); ds_sleep_until(due_ns += CYCLE_NS)) {
         dp_feedback feedback = {.stamp_ns = 0};
