@@ -1,101 +1,40 @@
-"""One robot type: its joints in order, their rated limits, its gripper and its cameras.
+"""One robot type: its axes in order, their rated limits, and its cameras.
 
-Joint order is part of the contract: `Embodiment.joint_digest` travels with every observation, chunk and bundle, and
-a mismatch is a refusal. The rated limits here are the maker's; what a robot is allowed to use is its own safety file,
+The order is part of the contract: `Embodiment.joint_digest` travels with every observation, chunk and bundle, and a
+mismatch is a refusal. The rated limits here are the maker's; what a robot is allowed to use is its own safety file,
 which can only be tighter.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
+from edge_runtime.contracts.axes import (
+    AnyAxis,
+    AnyGripper,
+    BaseLinear,
+    BaseYaw,
+    ParallelGripper,
+    Revolute,
+)
+
+MAX_AXES = 32
+MAX_GROUPS = 16
 MAX_SIDE_PX = 8192
+LONE_GRIPPER = "gripper"
+"""Name of the gripper of a robot whose file is of version 1."""
+
+_RATE_MIN_HZ, _RATE_MAX_HZ = 0.01, 10_000.0
 
 
 def joint_order_digest(joint_names: Sequence[str]) -> str:
     """SHA-256 (64 lower-case hex digits) of the joint names, in order, joined by newlines."""
     return hashlib.sha256("\n".join(joint_names).encode()).hexdigest()
-
-
-_RANGE_MAX_RAD = 4.0 * math.pi + 1e-3
-_SPEED_MAX_RAD_S = 30.0
-_OPENING_MAX_M = 1.0
-_GRIPPER_SPEED_MAX_M_S = 5.0
-_RATE_MIN_HZ, _RATE_MAX_HZ = 0.01, 10_000.0
-
-
-def looks_like_degrees(low_rad: float | None, high_rad: float | None, speed_rad_s: float | None) -> str | None:
-    """What in these limits no arm has in radians, a range of more than two turns or a speed above 30 rad/s, or None."""
-    ends = [end for end in (low_rad, high_rad) if end is not None and math.isfinite(end)]
-    if ends and max(max(ends) - min(ends), *map(abs, ends)) > _RANGE_MAX_RAD:
-        low, high = ("no end" if end is None else f"{end:g}" for end in (low_rad, high_rad))
-        return f"its range is {low} to {high} rad, more than two turns"
-    if speed_rad_s is not None and speed_rad_s > _SPEED_MAX_RAD_S:
-        return f"its speed limit is {speed_rad_s:g} rad/s"
-    return None
-
-
-class Joint(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One revolute joint with the maker's rated limits. Velocity, acceleration, jerk and torque are magnitudes."""
-
-    name: str
-    """The joint's name, as the policy's bundle and the driver know it."""
-    position_min_rad: float
-    """Lower end of the rated range."""
-    position_max_rad: float
-    """Upper end of the rated range."""
-    velocity_max_rad_s: float
-    """Rated speed."""
-    acceleration_max_rad_s2: float
-    """Rated acceleration."""
-    jerk_max_rad_s3: float
-    """Rated jerk."""
-    torque_max_nm: float
-    """Rated torque."""
-    limits_in_rad: bool = False
-    """Confirms limits that look like degrees, such as those of a joint that turns without end."""
-
-    def __post_init__(self) -> None:
-        if not self.position_min_rad < self.position_max_rad:
-            raise ValueError(f"joint {self.name}: position_min_rad must be below position_max_rad")
-        if not (math.isfinite(self.position_min_rad) and math.isfinite(self.position_max_rad)):
-            remedy = (
-                "one that turns without end gets a range that it never reaches, -1000 to 1000, and limits_in_rad = true"
-            )
-            raise ValueError(f"joint {self.name}: its range must have finite ends: {remedy}")
-        for field in ("velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3", "torque_max_nm"):
-            value = getattr(self, field)
-            if not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f"joint {self.name}: {field} must be finite and above zero, got {value!r}")
-        found = looks_like_degrees(self.position_min_rad, self.position_max_rad, self.velocity_max_rad_s)
-        if found and not self.limits_in_rad:
-            cure = "Write radians; if they already are, or the joint turns without end, add limits_in_rad = true"
-            raise ValueError(f"joint {self.name}: {found}: is that in degrees? {cure}")
-
-
-class Gripper(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A parallel gripper, commanded by the distance between its fingers."""
-
-    opening_max_m: float
-    """Largest distance between the fingers, at most 1."""
-    speed_max_m_s: float
-    """Rated speed of that distance, at most 5."""
-
-    def __post_init__(self) -> None:
-        for field in ("opening_max_m", "speed_max_m_s"):
-            value = getattr(self, field)
-            if not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f"gripper: {field} must be finite and above zero, got {value!r}")
-        for field, most in (("opening_max_m", _OPENING_MAX_M), ("speed_max_m_s", _GRIPPER_SPEED_MAX_M_S)):
-            value = getattr(self, field)
-            if value > most:
-                question = "is that in millimetres, percent or degrees? It is metres between the fingers"
-                raise ValueError(f"gripper: {field} is {value:g}, no gripper's is above {most:g}: {question}")
 
 
 class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -121,37 +60,160 @@ class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ValueError(f"camera {self.name}: rate_hz must lie {between}, got {self.rate_hz!r}")
 
 
+class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Axes that belong together: an arm with its gripper, a torso, a hand, a base."""
+
+    name: str
+    """The group's name, as a person calls it."""
+    kind: Literal["arm", "torso", "head", "hand", "leg", "base"]
+    """What it is. A base has nothing but the axes of a base, and no other group has one."""
+    axes: tuple[AnyAxis, ...]
+
+    def __post_init__(self) -> None:
+        if not self.axes:
+            raise ValueError(f"group {self.name}: a group has one axis at least")
+        for axis in self.axes:
+            if isinstance(axis, (BaseLinear, BaseYaw)) != (self.kind == "base"):
+                raise ValueError(f'group {self.name}: {axis.name} is {axis.what}; those of a base are in kind = "base"')
+
+
 class Embodiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One robot type, as its driver, its bundles and its hub know it."""
 
     name: str
     """The robot type's name. A bundle made for another one is refused."""
-    joints: tuple[Joint, ...]
-    gripper: Gripper
-    cameras: tuple[Camera, ...]
-    home_rad: tuple[float, ...]
-    """A posture to be at home in, one value for each joint."""
+    groups: tuple[Group, ...]
+    cameras: tuple[Camera, ...] = ()
 
     def __post_init__(self) -> None:
-        names = self.joint_names
-        if not 1 <= len(names) <= 16:
-            raise ValueError(f"an embodiment has 1 to 16 joints, got {len(names)}")
-        if len(set(names)) != len(names):
-            raise ValueError("joint names must differ from each other")
-        if len(self.home_rad) != len(names):
-            raise ValueError(f"home_rad needs {len(names)} values, got {len(self.home_rad)}")
-        for joint, home_rad in zip(self.joints, self.home_rad, strict=True):
-            if not joint.position_min_rad <= home_rad <= joint.position_max_rad:
-                raise ValueError(f"home_rad of {joint.name} lies outside its position limits")
-        if len({camera.name for camera in self.cameras}) != len(self.cameras):
-            raise ValueError("camera names must differ from each other")
+        names = self.axis_names
+        if not 1 <= len(names) <= MAX_AXES:
+            raise ValueError(f"an embodiment has 1 to {MAX_AXES} axes, got {len(names)}")
+        for what, called in (
+            ("axis", names),
+            ("group", [group.name for group in self.groups]),
+            ("camera", [camera.name for camera in self.cameras]),
+        ):
+            for name in called:
+                if not name or list(called).count(name) > 1:
+                    raise ValueError(f"{what} names must be there and differ from each other, got {name!r}")
+        along = [axis.along if isinstance(axis, BaseLinear) else "yaw" for axis in self.base_axes]
+        if len(set(along)) != len(along):
+            raise ValueError("a robot has one base, which has each of x, y and yaw once at most")
+
+    @property
+    def axes(self) -> tuple[AnyAxis, ...]:
+        """All axes, in the order of every vector of this robot."""
+        return tuple(axis for group in self.groups for axis in group.axes)
+
+    @property
+    def axis_names(self) -> tuple[str, ...]:
+        """Names of the axes in the order of every vector of this robot."""
+        return tuple(axis.name for axis in self.axes)
+
+    @property
+    def home(self) -> tuple[float, ...]:
+        """A posture to be at home in: one value for each axis, in its unit; grippers are open, a base stands."""
+        return tuple(axis.home for axis in self.axes)
+
+    @property
+    def joint_indices(self) -> tuple[int, ...]:
+        """Places of the axes that are no gripper."""
+        return tuple(index for index, axis in enumerate(self.axes) if not axis.is_gripper)
 
     @property
     def joint_names(self) -> tuple[str, ...]:
-        """Joint names in the order of every joint vector of this robot."""
-        return tuple(joint.name for joint in self.joints)
+        """Names of the axes that are no gripper, in order."""
+        return tuple(axis.name for axis in self.axes if not axis.is_gripper)
+
+    @property
+    def gripper_indices(self) -> tuple[int, ...]:
+        """Places of the grippers."""
+        return tuple(index for index, axis in enumerate(self.axes) if axis.is_gripper)
+
+    @property
+    def grippers(self) -> tuple[AnyGripper, ...]:
+        """The grippers, in order."""
+        return tuple(axis for axis in self.axes if isinstance(axis, AnyGripper))
+
+    @property
+    def base_indices(self) -> tuple[int, ...]:
+        """Places of the axes of a mobile base."""
+        return tuple(index for index, axis in enumerate(self.axes) if axis.is_velocity)
+
+    @property
+    def base_axes(self) -> tuple[BaseLinear | BaseYaw, ...]:
+        """The axes of a mobile base, in order."""
+        return tuple(axis for axis in self.axes if isinstance(axis, (BaseLinear, BaseYaw)))
 
     @property
     def joint_digest(self) -> str:
-        """Digest of the joint order, see `joint_order_digest`."""
-        return joint_order_digest(self.joint_names)
+        """Digest of the order of the axes, see `joint_order_digest`.
+
+        A gripper that is the only one, the last axis and called "gripper" is not in it: every robot of version 1 has one.
+        """
+        names = self.axis_names
+        is_lone = names[-1] == LONE_GRIPPER and self.gripper_indices == (len(names) - 1,)
+        return joint_order_digest(names[:-1] if is_lone else names)
+
+    def index_of(self, name: str) -> int:
+        """Place of an axis.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        try:
+            return self.axis_names.index(name)
+        except ValueError:
+            raise KeyError(name) from None
+
+
+class JointOfVersion1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A revolute joint as files of version 1 have it."""
+
+    name: str
+    position_min_rad: float
+    position_max_rad: float
+    velocity_max_rad_s: float
+    acceleration_max_rad_s2: float
+    jerk_max_rad_s3: float
+    torque_max_nm: float
+    limits_in_rad: bool = False
+
+
+class GripperOfVersion1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The parallel gripper that robots of version 1 all have."""
+
+    opening_max_m: float
+    speed_max_m_s: float
+
+
+class EmbodimentOfVersion1(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A file of version 1: revolute joints, and one parallel gripper. `newest` is what it says in the newest words."""
+
+    name: str
+    joints: tuple[JointOfVersion1, ...]
+    gripper: GripperOfVersion1
+    cameras: tuple[Camera, ...]
+    home_rad: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.home_rad) != len(self.joints):
+            raise ValueError(f"home_rad needs {len(self.joints)} values, got {len(self.home_rad)}")
+        self.newest()
+
+    def newest(self) -> Embodiment:
+        """The same robot.
+
+        Raises:
+            ValueError: its values are not possible.
+        """
+        gripper = ParallelGripper(
+            name=LONE_GRIPPER, opening_max_m=self.gripper.opening_max_m, speed_max_m_s=self.gripper.speed_max_m_s
+        )
+        joints = [
+            Revolute(home_rad=home_rad, **msgspec.structs.asdict(joint))
+            for joint, home_rad in zip(self.joints, self.home_rad, strict=True)
+        ]
+        arm = Group(name="arm", kind="arm", axes=(*joints, gripper))
+        return Embodiment(name=self.name, groups=(arm,), cameras=self.cameras)

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-MAX_AXES = 16
+from edge_runtime.contracts.embodiment import MAX_AXES as MAX_AXES
+
 MAX_DETAIL_CHARS = 240
 MAX_INSTRUCTION_CHARS = 512
 

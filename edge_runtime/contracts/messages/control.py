@@ -136,6 +136,9 @@ class SafetyReport(Message, frozen=True):
         answers: to the last requests of operators, oldest first.
         gate: of the confidence gate; `asking` holds the robot, `escalated` has disarmed it, both wait for a person.
         confidence: of the newest chunk, None if the policy does not say.
+        position_measured, position_commanded: (axes,), each in its axis's unit; velocities of a base.
+        stop_margin: least distance of an axis from an end of its range over a full stop, in the unit of
+            `stop_margin_axis`.
         stop_margin_m: smallest clearance seen while a full stop was shown; in between a link may be nearer, but never
             nearer than is allowed. None where nothing is known of the geometry.
         speed_scale: of the joints' velocity limits, in force.
@@ -162,9 +165,10 @@ class SafetyReport(Message, frozen=True):
     plan_left_ns: int
     bundle_digest: str | None
     safety_digest: str
-    stop_margin_rad: float
-    position_measured_rad: tuple[float, ...]
-    position_commanded_rad: tuple[float, ...]
+    stop_margin: float
+    stop_margin_axis: int
+    position_measured: tuple[float, ...]
+    position_commanded: tuple[float, ...]
     loop: LoopTiming
     engine_alive: bool
     faults: tuple[KernelReason, ...] = ()

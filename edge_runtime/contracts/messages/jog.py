@@ -12,8 +12,6 @@ JOG_VALID_MAX_NS = 250_000_000
 """A robot that is jogged moves for at most so long after the last word of whoever jogs it."""
 JOG_SPEED_MAX = 0.25
 """Share of an axis's speed limit that nobody jogs faster than."""
-MAX_AXES = MAX_AXES + 1
-"""Joints, and the gripper's opening."""
 MAX_AXIS_NAME_CHARS = 64
 
 

@@ -32,27 +32,30 @@ class FrameRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Observation(Message, frozen=True):
-    """What the robot sensed at one instant, `exposure_ns`."""
+    """What the robot sensed at one instant, `exposure_ns`: vectors have one value for each axis, in its own unit.
+
+    Attributes:
+        position: where each axis is; of an axis whose value is a velocity, that velocity.
+        velocity: how fast `position` changes; of an axis whose value is a velocity, that velocity again.
+    """
 
     sequence: int
     exposure_ns: int
     published_ns: int
     joint_digest: str
-    position_rad: tuple[float, ...]
-    velocity_rad_s: tuple[float, ...]
-    gripper_opening_m: float
+    position: tuple[float, ...]
+    velocity: tuple[float, ...]
     frames: tuple[FrameRef, ...]
 
     def __post_init__(self) -> None:
         for name in ("sequence", "exposure_ns", "published_ns"):
             require_63_bit(name, getattr(self, name))
-        if not 1 <= len(self.position_rad) <= MAX_AXES or len(self.velocity_rad_s) != len(self.position_rad):
-            raise ValueError("shape: position_rad and velocity_rad_s need the same 1 to 16 values")
+        if not 1 <= len(self.position) <= MAX_AXES or len(self.velocity) != len(self.position):
+            raise ValueError(f"shape: position and velocity need the same 1 to {MAX_AXES} values")
         if len(self.frames) > MAX_CAMERAS:
             raise ValueError(f"shape: at most {MAX_CAMERAS} frames")
-        require_finite("position_rad", self.position_rad)
-        require_finite("velocity_rad_s", self.velocity_rad_s)
-        require_finite("gripper_opening_m", (self.gripper_opening_m,))
+        require_finite("position", self.position)
+        require_finite("velocity", self.velocity)
 
 
 class InferenceTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -69,11 +72,10 @@ class InferenceTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class ActionChunk(Message, frozen=True):
-    """Joint positions in physical units; row k is due at ``exposure_ns + (k + 1) * dt_ns``.
+    """What each axis shall be at, in its own unit; row k is due at ``exposure_ns + (k + 1) * dt_ns``.
 
     Attributes:
-        position_rad: (horizon, joints), absolute joint positions.
-        gripper_opening_m: (horizon,).
+        position: (horizon, axes), absolute; of an axis whose value is a velocity, that velocity.
         observation_published_ns: when the driver had the observation ready, for latency accounts.
         confidence: 0 (none) to 1, or None if the policy does not say.
     """
@@ -86,8 +88,7 @@ class ActionChunk(Message, frozen=True):
     joint_digest: str
     bundle_digest: str
     instruction_id: int
-    position_rad: tuple[tuple[float, ...], ...]
-    gripper_opening_m: tuple[float, ...]
+    position: tuple[tuple[float, ...], ...]
     timing: InferenceTiming
     observation_published_ns: int | None = None
     confidence: float | None = None
@@ -99,14 +100,13 @@ class ActionChunk(Message, frozen=True):
             require_63_bit("observation_published_ns", self.observation_published_ns)
         if not MIN_ACTION_DT_NS <= self.dt_ns <= MAX_ACTION_DT_NS:
             raise ValueError("dt_ns must lie between 1 ms and 10 s")
-        if not 1 <= len(self.position_rad) <= MAX_HORIZON or len(self.gripper_opening_m) != len(self.position_rad):
-            raise ValueError(f"shape: position_rad and gripper_opening_m need the same 1 to {MAX_HORIZON} rows")
-        width = len(self.position_rad[0])
-        if not 1 <= width <= MAX_AXES or any(len(row) != width for row in self.position_rad):
-            raise ValueError("shape: every row of position_rad needs the same 1 to 16 values")
-        for row in self.position_rad:
-            require_finite("position_rad", row)
-        require_finite("gripper_opening_m", self.gripper_opening_m)
+        if not 1 <= len(self.position) <= MAX_HORIZON:
+            raise ValueError(f"shape: position needs 1 to {MAX_HORIZON} rows")
+        width = len(self.position[0])
+        if not 1 <= width <= MAX_AXES or any(len(row) != width for row in self.position):
+            raise ValueError(f"shape: every row of position needs the same 1 to {MAX_AXES} values")
+        for row in self.position:
+            require_finite("position", row)
         if self.confidence is not None and not 0.0 <= self.confidence <= 1.0:
             raise ValueError("confidence must lie between 0 and 1")
 
@@ -122,7 +122,7 @@ class ChunkReceipt(Message, frozen=True):
         predicted_interventions: ticks of the plan in which the kernel would alter the motion.
         predicted_limits: the limits that would act.
         predicted_first_ns: the first such tick.
-        predicted_deviation_rad: how far, at most, the commanded motion would be from what was asked for.
+        predicted_deviation: how far, at most, a joint's commanded motion would be from what was asked for, rad or m.
         blend_ns: length of the cross-fade that was taken; longer than usual where the usual one would be clipped.
         speed_scale: of the velocity limits, below 1 for a policy that is not sure.
     """
@@ -139,7 +139,7 @@ class ChunkReceipt(Message, frozen=True):
     predicted_interventions: int = 0
     predicted_limits: tuple[KernelReason, ...] = ()
     predicted_first_ns: int | None = None
-    predicted_deviation_rad: float = 0.0
+    predicted_deviation: float = 0.0
     blend_ns: int = 0
     speed_scale: float = 1.0
     confidence: float | None = None
