@@ -71,9 +71,9 @@ class GoldenReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """What the engine of this machine made of a bundle's golden pairs.
 
     `error_p99_rad` has one value for each of `joint_names`, m for one that slides; `bound_p99_rad` is the one that the
-    bundle was exported under. `gripper_flips` counts actions on the other side of half-open, `gripper_error_p99_m` is of the
-    gripper that is furthest off for its bound, in its unit, and held to `gripper_bound_p99_m`. A plan matches with no
-    flip and everything within.
+    bundle was exported under. `gripper_flips` counts actions on the other side of half-open, `gripper_error_p99_m` is
+    of the gripper that is furthest off for its bound, in its unit, and held to `gripper_bound_p99_m`. A plan matches
+    with no flip and everything within.
     """
 
     bundle: str
