@@ -13,7 +13,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from edge_runtime.contracts.embodiment import Camera, Embodiment, Gripper, Joint
+from edge_runtime.contracts.embodiment import (
+    Camera,
+    Embodiment,
+    EmbodimentOfVersion1,
+    GripperOfVersion1,
+    JointOfVersion1,
+)
 from edge_runtime.contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, picture_key
 from edge_runtime.contracts.manifest import (
     CacheTensor,
@@ -74,7 +80,7 @@ CASES = 3
 def two_armed() -> Embodiment:
     """13 joints, one gripper, three cameras."""
     joints = tuple(
-        Joint(
+        JointOfVersion1(
             name=name,
             position_min_rad=-3.0,
             position_max_rad=3.0,
@@ -85,7 +91,7 @@ def two_armed() -> Embodiment:
         )
         for name in JOINTS
     )
-    return Embodiment(
+    return EmbodimentOfVersion1(
         name="two_armed",
         joints=joints,
         gripper=Gripper(opening_max_m=OPENING_MAX_M, speed_max_m_s=0.2),

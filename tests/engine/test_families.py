@@ -90,7 +90,7 @@ def test_a_regression_head_without_words_answers_what_it_was_trained_to(
     policy = BundlePolicy.load(regression_bundle(tmp_path / "bundle"), robot, threads=1)
     assert (policy.horizon, policy.cameras, policy.reads_instructions) == (HORIZON, CAMERAS, False)
     actions = policy.infer(observe(robot, rings, 1), "", 0)
-    expected = regression_plan(GREYS, np.array((*robot.home_rad, 0.04)))
+    expected = regression_plan(GREYS, np.array((*robot.home[:-1], 0.04)))
     np.testing.assert_allclose(actions.position_rad, expected[:, :-1], atol=1e-5)
     np.testing.assert_allclose(actions.gripper_opening_m, expected[:, -1], atol=1e-6)
 
@@ -251,7 +251,7 @@ def test_a_camera_that_the_robot_does_not_have_is_black_and_masked(tmp_path: Pat
     policy = BundlePolicy.load(one_eyed_bundle(tmp_path / "bundle", robot), robot, threads=1)
     assert policy.cameras == ("high",)
     picture = np.full((CAMERA_PX[1], CAMERA_PX[0], 3), 50, dtype=np.uint8)
-    observation = observation_of(robot, np.array((*robot.home_rad, 0.04)))
+    observation = observation_of(robot, np.array((*robot.home[:-1], 0.04)))
     position_rad, opening_m = policy.answer_pictures(observation, {"high": picture}, "")
     np.testing.assert_allclose(position_rad, 0.1 + 0.05, atol=1e-6)
     np.testing.assert_array_equal(opening_m, 0.04)

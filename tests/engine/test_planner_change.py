@@ -126,7 +126,7 @@ def test_what_the_new_one_is_fed_is_normalised_with_its_own_statistics(
     write_bundle: BundleWriter, embodiment: Embodiment, rings: list[FrameRing], tmp_path: Path
 ) -> None:
     first = write_bundle().rename(tmp_path / "first")
-    home = (*embodiment.home_rad, 0.04)
+    home = (*embodiment.home[:-1], 0.04)
     second = write_bundle(
         state_normalization=Normalization(mean=tuple(value + 0.2 for value in home), std=(0.05,) * 7 + (0.2,)),
         action_normalization=Normalization(mean=(0.01,) * 7 + (0.02,), std=(0.3,) * 7 + (0.01,)),

@@ -36,7 +36,7 @@ def policy(tmp_path: Path) -> BundlePolicy:
 
 def posture() -> Observation:
     robot = two_armed()
-    return observation_of(robot, np.array((*robot.home_rad, 0.04)))
+    return observation_of(robot, np.array((*robot.home[:-1], 0.04)))
 
 
 def prompt_of(instruction: str) -> str:

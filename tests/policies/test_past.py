@@ -158,7 +158,7 @@ def test_what_was_said_comes_back_from_what_was_asked_for() -> None:
         ),
     )
     transform = ActionTransform(outputs, robot)
-    observation = observation_of(robot, np.array((*robot.home_rad, 0.03)))
+    observation = observation_of(robot, np.array((*robot.home[:-1], 0.03)))
     said = np.random.default_rng(0).uniform(-1.0, 1.0, (5, outputs.width)).astype(np.float32)
     said[:, 6:8] = 0.0
     back = transform.to_normalized(*transform.to_physical(said, observation), observation)

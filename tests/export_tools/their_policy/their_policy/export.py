@@ -89,7 +89,7 @@ def draft(folder: Path, gain: float, family: str) -> Draft:
         parameters=1,
         contract=contract,
         embodiment=embodiment,
-        parity=compare(plan, np.stack(exported), embodiment.gripper.opening_max_m, 0.0, ()),
+        parity=compare(plan, np.stack(exported), embodiment.grippers[0].open, 0.0, ()),
         golden={"state": state, "state_before": before[:, None], "plan": plan},
         packages=("onnx", "numpy"),
     )
