@@ -191,12 +191,12 @@ class HeldJoint(Section, frozen=True):
 class ToolPoint(Section, frozen=True):
     """A point whose speed is limited."""
 
-    name: str = "tool"
-    """What limits and messages call it, where there are several."""
     point_m: Vector
     """The point whose speed is limited, in the frame of `link`."""
     link: str | None = BASE
     """The joint that carries the tool; left out: it stands on the base. Example: `"joint7"`."""
+    name: str = "tool"
+    """What limits and messages call it, where there are several."""
 
 
 class Plane(Section, frozen=True):
