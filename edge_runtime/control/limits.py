@@ -81,7 +81,7 @@ def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
         has_odometry=knows_where_the_base_is(safety),
         closes_up=tuple(axis.is_gripper and axis.closed > axis.open for axis in embodiment.axes),
         digest=bytes.fromhex(safety.digest),
-        geometry=geometry_model(safety, embodiment),
+        geometry=geometry_model(safety),
     )
 
 
@@ -131,7 +131,7 @@ def knows_where_the_base_is(safety: SafetyLimits) -> bool:
     return safety.geometry is not None and safety.geometry.odometry
 
 
-def geometry_model(safety: SafetyLimits, embodiment: Embodiment) -> GeometryModel | None:
+def geometry_model(safety: SafetyLimits) -> GeometryModel | None:
     """The robot's body among what `safety` keeps it away from; None if it keeps it from nothing.
 
     Raises:
@@ -146,7 +146,7 @@ def geometry_model(safety: SafetyLimits, embodiment: Embodiment) -> GeometryMode
             file,
             geometry.clearance_min_m,
             geometry.may_touch,
-            axes=embodiment.axis_names,
+            axes=tuple(safety.axes),
             has_base=knows_where_the_base_is(safety),
         )
     except ConfigError as error:
