@@ -146,10 +146,10 @@ def test_what_the_new_one_is_fed_is_normalised_with_its_own_statistics(
             for ring in rings:
                 ring.slot()[:] = 51
                 refs.append(ring.commit(bench.clock.time_ns))
-            position_rad = tuple(value + 0.05 for value in embodiment.home_rad)
-            chunk = planner.answer([bench.observe(1, position_rad=position_rad, frames=tuple(refs))])
+            position = (*(value + 0.05 for value in embodiment.home[:-1]), 0.02)
+            chunk = planner.answer([bench.observe(1, position=position, frames=tuple(refs))])
             assert chunk is not None
-            made.append(chunk.position_rad)
+            made.append(chunk.position)
         return made
 
     one, other = (BundlePolicy.load(folder, embodiment, threads=1) for folder in (first, second))

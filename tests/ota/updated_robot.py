@@ -88,13 +88,12 @@ def _add_pairs(folder: Path, embodiment: Embodiment, spoil: Callable[[Plans], Pl
             exposure_ns=0,
             published_ns=0,
             joint_digest=embodiment.joint_digest,
-            position_rad=tuple(state[case, :-1].tolist()),
-            velocity_rad_s=(0.0,) * len(embodiment.joints),
-            gripper_opening_m=float(state[case, -1]),
+            position=tuple(state[case].tolist()),
+            velocity=(0.0,) * len(embodiment.axes),
             frames=(),
         )
         answer = policy.answer_pictures(seen, {name: array[case] for name, array in pictures.items()}, "touch the cube")
-        plans.append(np.column_stack(answer))
+        plans.append(answer)
     words = np.array(["touch the cube"] * CASES)
     arrays = {picture_key(name): array for name, array in pictures.items()}
     arrays |= {"format": np.array(GOLDEN_FORMAT), "action_dt_ns": np.array(read_manifest(folder).policy.action_dt_ns)}

@@ -116,9 +116,9 @@ class PolicyContract(Part, frozen=True):
         return len(self.joint_names) + (LONE_GRIPPER in grippers and LONE_GRIPPER not in self.joint_names)
 
     @property
-    def joints(self) -> int:
-        """Number of the robot's axes that are no gripper."""
-        return sum(name not in self._grippers for name in self.joint_names)
+    def joints(self) -> tuple[str, ...]:
+        """Names of the robot's axes that are no gripper, in its order."""
+        return tuple(name for name in self.joint_names if name not in self._grippers)
 
     @property
     def _grippers(self) -> tuple[str | None, ...]:
@@ -185,7 +185,7 @@ def _require_gripper(field: str, name: str | None, unit: GripperUnit | None, emb
     names = tuple(gripper.name for gripper in embodiment.grippers)
     if not names:
         raise HandshakeError(field, "no gripper: this robot has none", gripper_in_words(name))
-    if name is None and len(names) > 1:
+    if name is None and names[0] in embodiment.order_names:
         raise HandshakeError(field, f"one of the grippers {', '.join(names)}, by its name", "a gripper without a name")
     if name is not None and name not in names:
         raise HandshakeError(field, names, name)
