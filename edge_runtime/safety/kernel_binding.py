@@ -95,9 +95,7 @@ class Kernel:
         """The state after the last step or request."""
         return State(self._state.state)
 
-    def step(
-        self, measurement: Measurement, target: Target | None, now_ns: int
-    ) -> Verdict:
+    def step(self, measurement: Measurement, target: Target | None, now_ns: int) -> Verdict:
         """One tick; `target` None means there is no setpoint. Any values whatever are allowed."""
         _fill_feedback(self._feedback, measurement)
         self._setpoint.present = False
@@ -115,29 +113,17 @@ class Kernel:
         )
         return self._read(self._verdict)
 
-    def request(
-        self, request: Request | int, measurement: Measurement, now_ns: int
-    ) -> Result:
+    def request(self, request: Request | int, measurement: Measurement, now_ns: int) -> Result:
         """Ask between ticks; the answer is all that happens unless it is `Result.DONE`."""
         _fill_feedback(self._feedback, measurement)
-        return Result(
-            lib.kernel_request(
-                self._state, self._config, self._feedback, int(request), now_ns
-            )
-        )
+        return Result(lib.kernel_request(self._state, self._config, self._feedback, int(request), now_ns))
 
-    def tighten(
-        self, *, speed_scale: float = 1.0, tool_speed_max_m_s: float | None = None
-    ) -> Result:
+    def tighten(self, *, speed_scale: float = 1.0, tool_speed_max_m_s: float | None = None) -> Result:
         """Set what is tighter than the config from now on; None is the config's fastest tool. Between ticks.
 
         Tighter is possible at any time, looser (up to the config) only while not armed.
         """
-        fastest_m_s = (
-            self.config.fastest_tool_m_s
-            if tool_speed_max_m_s is None
-            else tool_speed_max_m_s
-        )
+        fastest_m_s = self.config.fastest_tool_m_s if tool_speed_max_m_s is None else tool_speed_max_m_s
         tightening = ffi.new("kernel_tightening *", [speed_scale, fastest_m_s])
         return Result(lib.kernel_tighten(self._state, self._config, tightening))
 
@@ -150,9 +136,7 @@ class Kernel:
         for index, target in enumerate(targets):
             _fill_setpoint(setpoints[index], target)
         verdicts = ffi.new("kernel_verdict[]", len(targets))
-        lib.kernel_rehearse(
-            self._state, self._config, setpoints, len(targets), verdicts
-        )
+        lib.kernel_rehearse(self._state, self._config, setpoints, len(targets), verdicts)
         return [self._read(verdicts[index]) for index in range(len(targets))]
 
     def _read(self, verdict: Any) -> Verdict:

@@ -103,6 +103,9 @@ class BaseAxes(NamedTuple):
     yaw: int | None = None
 
 
+_NO_BASE = BaseAxes()
+
+
 class Geometry(Protocol):
     """Where the robot's links are and what they must keep away from; `edge_runtime.safety.kinematics` makes them."""
 
@@ -190,7 +193,7 @@ class KernelConfig:
     end_speed_min: tuple[EndSpeed | None, ...] = ()
     end_speed_max: tuple[EndSpeed | None, ...] = ()
     closes_up: tuple[bool, ...] = ()
-    base_axes: BaseAxes = BaseAxes()
+    base_axes: BaseAxes = _NO_BASE
     has_odometry: bool = False
     retract_speed_scale: float = 0.1
     tick_ns: int = 1_000_000
@@ -237,9 +240,7 @@ class KernelConfig:
             "closes_up",
         ):
             if len(getattr(self, field)) not in (0, n):
-                raise ConfigError(
-                    field, f"needs one value for each of the {n} axes, or none at all"
-                )
+                raise ConfigError(field, f"needs one value for each of the {n} axes, or none at all")
         for field in _TOOL_FIELDS:
             if len(getattr(self, field)) > MAX_TOOLS:
                 raise ConfigError(field, f"at most {MAX_TOOLS} tools")
@@ -247,18 +248,10 @@ class KernelConfig:
     def _require_numbers(self) -> None:
         for field in _SCALAR_FIELDS:
             value = getattr(self, field)
-            if field.endswith("_ns") and not (
-                isinstance(value, int) and abs(value) < 2**62
-            ):
-                raise ConfigError(
-                    field, f"a whole number of nanoseconds is needed, got {value!r}"
-                )
-            if field.endswith("_ticks") and not (
-                isinstance(value, int) and 0 <= value < 2**32
-            ):
-                raise ConfigError(
-                    field, f"a whole number of ticks is needed, got {value!r}"
-                )
+            if field.endswith("_ns") and not (isinstance(value, int) and abs(value) < 2**62):
+                raise ConfigError(field, f"a whole number of nanoseconds is needed, got {value!r}")
+            if field.endswith("_ticks") and not (isinstance(value, int) and 0 <= value < 2**32):
+                raise ConfigError(field, f"a whole number of ticks is needed, got {value!r}")
             if not math.isfinite(value):
                 raise ConfigError(field, f"must be finite, got {value!r}")
         for place in self.base_axes:
@@ -272,9 +265,7 @@ class KernelConfig:
 
     def _refused(self, field: str, index: int) -> ConfigError:
         if field == "geometry":
-            return ConfigError(
-                field, f"the kernel refuses the model, at number {index}"
-            )
+            return ConfigError(field, f"the kernel refuses the model, at number {index}")
         if field == "base_axis":
             return ConfigError(
                 "base_axes",
@@ -286,12 +277,8 @@ class KernelConfig:
                 f"{self.axis_kinds[index]!r} is not possible for {self.axis_names[index]}",
             )
         if field == "end_speed":
-            ends = [
-                one[index] for one in (self.end_speed_min, self.end_speed_max) if one
-            ]
-            return ConfigError(
-                field, f"{ends!r} is not possible for {self.axis_names[index]}"
-            )
+            ends = [one[index] for one in (self.end_speed_min, self.end_speed_max) if one]
+            return ConfigError(field, f"{ends!r} is not possible for {self.axis_names[index]}")
         if field in _TOOL_FIELDS:
             return ConfigError(
                 field,
@@ -301,9 +288,7 @@ class KernelConfig:
         if isinstance(values, tuple):
             of = "joint" if self.axis_kinds[index].is_joint else "axis"
             value = values[index] if values else _OPTIONAL_AXIS_FIELDS[field]
-            return ConfigError(
-                field, f"{value!r} is not possible for {of} {self.axis_names[index]}"
-            )
+            return ConfigError(field, f"{value!r} is not possible for {of} {self.axis_names[index]}")
         return ConfigError(
             field,
             f"{values!r} is not possible" if values is not None else "not possible",
@@ -350,20 +335,11 @@ class KernelConfig:
         That is `frozen_travel`, a tick's way, and twice what remembered commands may be off: once because the kernel
         allows for it, once because it may hide as much of the travel. Nothing is found of a gripper.
         """
-        apart_s = (
-            float(self.feedback_max_age_ns // (lib.KERNEL_TRAIL - 2) + self.tick_ns)
-            * 1e-9
-        )
+        apart_s = float(self.feedback_max_age_ns // (lib.KERNEL_TRAIL - 2) + self.tick_ns) * 1e-9
         found = []
-        for i, (kind, travel) in enumerate(
-            zip(self.axis_kinds, self.of_axes("frozen_travel"), strict=True)
-        ):
+        for i, (kind, travel) in enumerate(zip(self.axis_kinds, self.of_axes("frozen_travel"), strict=True)):
             is_velocity = kind is AxisKind.VELOCITY
-            rate, bend = (
-                (self.ddq_max, self.dddq_max)
-                if is_velocity
-                else (self.dq_max, self.ddq_max)
-            )
+            rate, bend = (self.ddq_max, self.dddq_max) if is_velocity else (self.dq_max, self.ddq_max)
             way = rate[i] * self.tick_ns * 1e-9 + 0.5 * bend[i] * apart_s * apart_s
             found.append(math.inf if kind is AxisKind.GRIPPER else travel + way)
         return tuple(found)
@@ -376,13 +352,9 @@ class KernelConfig:
         config.retracts = self.retracts
         config.axis_kind[0:n] = [int(kind) for kind in self.axis_kinds]
         for field in _AXIS_FIELDS:
-            getattr(config, field)[0:n] = [
-                float(value) for value in getattr(self, field)
-            ]
+            getattr(config, field)[0:n] = [float(value) for value in getattr(self, field)]
         for field in _OPTIONAL_AXIS_FIELDS:
-            getattr(config, field)[0:n] = [
-                float(value) for value in self.of_axes(field)
-            ]
+            getattr(config, field)[0:n] = [float(value) for value in self.of_axes(field)]
         for i, kind in enumerate(self.axis_kinds):
             if kind is AxisKind.GRIPPER:
                 config.ddq_max[i] = config.dddq_max[i] = _UNUSED
@@ -393,14 +365,10 @@ class KernelConfig:
                     config.end_speed_offset[end][i] = limit.offset
                     config.end_speed_zero[end][i] = limit.zero
         for field in _TOOL_FIELDS:
-            getattr(config, field)[0:MAX_TOOLS] = [
-                float(value) for value in self.of_tools(field)
-            ]
+            getattr(config, field)[0:MAX_TOOLS] = [float(value) for value in self.of_tools(field)]
         for field in _SCALAR_FIELDS:
             setattr(config, field, getattr(self, field))
-        config.base_axis[0:3] = [
-            -1 if place is None else place for place in self.base_axes
-        ]
+        config.base_axis[0:3] = [-1 if place is None else place for place in self.base_axes]
         config.has_odometry = self.has_odometry
         config.closes_up = sum(1 << i for i, up in enumerate(self.closes_up) if up)
         config.digest[0 : lib.KERNEL_DIGEST_BYTES] = list(self.digest)
