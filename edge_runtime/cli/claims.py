@@ -16,7 +16,7 @@ from edge_runtime.cli.claims_geometry import has_world, kept_from, not_kept_apar
 from edge_runtime.cli.claims_limits import limit_tables, time_to_rest_s
 from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.config.safety_file import AxisLimits, SafetyLimits
-from edge_runtime.contracts.axes import AnyAxis
+from edge_runtime.contracts.axes import AnyAxis, BinaryGripper
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import read_manifest
@@ -305,7 +305,8 @@ def features_off(config: RobotConfig) -> Iterator[str]:
         free = [name for name, limit in limits.items() if limit is None]
         if free:
             yield f"a limit of the {what} at {'the tool' if len(limits) == 1 else ', '.join(free)}"
-    if free := [axis.name for axis in embodiment.grippers if safety.axes[axis.name].effort_max is None]:
+    measuring = [axis.name for axis in embodiment.grippers if not isinstance(axis, BinaryGripper)]
+    if free := [name for name in measuring if safety.axes[name].effort_max is None]:
         yield f"a limit of the grip of {', '.join(free)}"
     if safety.fallback.retract is None:
         yield "retracting after a long hold"

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 from edge_runtime.config.safety_file import AxisLimits, GeometrySection, HalfSpaceSection, NearEnd, SafetyLimits
 from edge_runtime.config.toml_file import from_table
-from edge_runtime.contracts.axes import AnyAxis, BaseLinear
+from edge_runtime.contracts.axes import AnyAxis, AnyGripper, BaseLinear
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety import AxisKind, KernelConfig
 from edge_runtime.safety.kinematics import GeometryModel, Keepout, Plane, Watch, box_planes, watch_of, watched_body
 from edge_runtime.safety.kinematics.file import KinematicsFile
 from edge_runtime.safety.limits import (
+    CONTINUOUS_RANGE_RAD,
+    MAX_TOOLS,
     NO_EFFORT_LIMIT,
     NO_FORCE_LIMIT_N,
     NO_MOMENT_LIMIT_NM,
-    NO_RANGE_RAD,
-    NO_SPEED_LIMIT,
     NO_TOOL_SPEED_LIMIT_M_S,
+    BaseAxes,
+    EndSpeed,
 )
 
 TICK_S = 1e-3
 TICK_NS = 1_000_000
 _ENDS = ("minimum", "maximum")
+_SPEED_OF_A_SWITCH = 1e3
+"""Of a binary gripper, a second: it is there within a tick."""
 _UNUSED = 1.0
 """Where the kernel looks at no value of this kind of axis: any that it takes."""
 
@@ -46,9 +50,9 @@ def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
         axis_names=embodiment.axis_names,
         joint_digest=embodiment.joint_digest,
         axis_kinds=tuple(_kind(axis) for axis in embodiment.axes),
-        q_min=each(lambda axis: axis.low, -NO_RANGE_RAD),
-        q_max=each(lambda axis: axis.high, NO_RANGE_RAD),
-        dq_max=each(lambda axis: axis.speed_max, NO_SPEED_LIMIT),
+        q_min=each(lambda axis: axis.low, -CONTINUOUS_RANGE_RAD),
+        q_max=each(lambda axis: axis.high, CONTINUOUS_RANGE_RAD),
+        dq_max=each(lambda axis: axis.speed_max, _SPEED_OF_A_SWITCH),
         ddq_max=each(lambda axis: axis.acceleration_max),
         dddq_max=each(lambda axis: axis.jerk_max),
         tau_max=each(lambda axis: axis.effort_max, NO_EFFORT_LIMIT),
@@ -58,15 +62,16 @@ def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
         reset_tolerance=each(lambda axis: axis.reset_tolerance),
         start_tolerance=each(lambda axis: axis.start_tolerance, 0.0),
         frozen_travel=each(lambda axis: axis.frozen_travel),
-        end_speed_slope=_near_ends(safety.axes, lambda near: near.slope),
-        end_speed_offset=_near_ends(safety.axes, lambda near: near.offset),
-        end_speed_zero=_near_ends(safety.axes, lambda near: near.zero),
+        end_speed_min=tuple(_end_speed(limits.near_low) for _, limits in axes),
+        end_speed_max=tuple(_end_speed(limits.near_high) for _, limits in axes),
         retract=_retract(safety, embodiment),
         retract_speed_scale=fallback.retract_speed_scale,
         tick_ns=TICK_NS,
         tool_speed_max_m_s=tuple(_or(tool.speed_max_m_s, NO_TOOL_SPEED_LIMIT_M_S) for tool in tools),
-        force_max_n=tuple(_or(tool.force_max_n, NO_FORCE_LIMIT_N) for tool in tools),
-        moment_max_nm=tuple(_or(tool.moment_max_nm, NO_MOMENT_LIMIT_NM) for tool in tools),
+        force_max_n=_of_all_sensors([tool.force_max_n for tool in tools], contact.force_max_n, NO_FORCE_LIMIT_N),
+        moment_max_nm=_of_all_sensors(
+            [tool.moment_max_nm for tool in tools], contact.moment_max_nm, NO_MOMENT_LIMIT_NM
+        ),
         manipulability_slow_below=geometry.manipulability_slow_below if geometry is not None else 0.0,
         manipulability_stop_below=geometry.manipulability_stop_below if geometry is not None else 0.0,
         clearance_min_m=geometry.clearance_min_m if geometry is not None else 0.0,
@@ -77,9 +82,9 @@ def kernel_config(safety: SafetyLimits, embodiment: Embodiment) -> KernelConfig:
         retract_timeout_ns=round(fallback.retract_timeout_s * 1e9),
         debounce_ticks=math.ceil(contact.debounce_s / TICK_S - 1e-9),
         jam_ticks=math.ceil(safety.jam_after_s / TICK_S - 1e-9),
-        base_axis=_base_axis(embodiment),
+        base_axes=_base_axes(embodiment),
         has_odometry=knows_where_the_base_is(safety),
-        closes_up=tuple(axis.is_gripper and axis.closed > axis.open for axis in embodiment.axes),
+        closes_up=tuple(isinstance(axis, AnyGripper) and axis.closed > axis.open for axis in embodiment.axes),
         digest=bytes.fromhex(safety.digest),
         geometry=geometry_model(safety),
     )
@@ -97,17 +102,14 @@ def _or(limit: float | None, otherwise: float) -> float:
     return otherwise if limit is None else limit
 
 
-def _near_ends(
-    axes: Mapping[str, AxisLimits], value: Callable[[NearEnd], float]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """That of each axis, for the lower end and for the upper; 0 where nothing is said."""
+def _of_all_sensors(tools: Sequence[float | None], others: float | None, no_limit: float) -> tuple[float, ...]:
+    """A sensor may be where no tool is described: what holds for all tools holds for it."""
+    every = [*tools, *[others] * (MAX_TOOLS - len(tools))]
+    return tuple(_or(limit, no_limit) for limit in every)
 
-    def of(near: NearEnd | None) -> float:
-        return 0.0 if near is None else value(near)
 
-    return tuple(of(limits.near_low) for limits in axes.values()), tuple(
-        of(limits.near_high) for limits in axes.values()
-    )
+def _end_speed(near: NearEnd | None) -> EndSpeed | None:
+    return None if near is None else EndSpeed(near.slope, near.offset, near.zero)
 
 
 def _retract(safety: SafetyLimits, embodiment: Embodiment) -> tuple[float, ...]:
@@ -118,12 +120,12 @@ def _retract(safety: SafetyLimits, embodiment: Embodiment) -> tuple[float, ...]:
     return tuple(posture.get(axis.name, axis.home) for axis in embodiment.axes)
 
 
-def _base_axis(embodiment: Embodiment) -> tuple[int, int, int]:
-    """Places of the axes that move the base along x, along y and about z; -1: it has none."""
-    places = {"x": -1, "y": -1, "yaw": -1}
-    for axis in embodiment.base_axes:
-        places[axis.along if isinstance(axis, BaseLinear) else "yaw"] = embodiment.index_of(axis.name)
-    return places["x"], places["y"], places["yaw"]
+def _base_axes(embodiment: Embodiment) -> BaseAxes:
+    places = {
+        axis.along if isinstance(axis, BaseLinear) else "yaw": embodiment.index_of(axis.name)
+        for axis in embodiment.base_axes
+    }
+    return BaseAxes(**places)
 
 
 def knows_where_the_base_is(safety: SafetyLimits) -> bool:
