@@ -180,7 +180,9 @@ def _outside(feedback: Feedback, embodiment: Embodiment, config: KernelConfig) -
     if beyond[i] <= config.start_tolerance[i]:
         return ""
     if isinstance(axis, ParallelGripper):
-        problem = f"gripper {axis.name} is measured at an opening of {measured:.4g} m, {low:g} to {high:g} m are expected"
+        problem = (
+            f"gripper {axis.name} is measured at an opening of {measured:.4g} m, {low:g} to {high:g} m are expected"
+        )
         return f"{problem}: a driver reports the distance between the fingers in metres, 0 when closed"
     degrees = axis.unit == "rad" and low <= math.radians(measured) <= high and beyond[i] > math.pi
     hint = ": is that in degrees? A driver reports radians" if degrees else ""
