@@ -91,7 +91,7 @@ class JogSource:
         body = config.geometry
         self._tools = ToolMotion(body, embodiment) if isinstance(body, GeometryModel) else None
         self._tool_names = () if self._tools is None else self._tools.names
-        self._tool_speed_m_s = [min(TOOL_SPEED_MAX_M_S, speed) for speed in _tool_speeds(config, self._tool_names)]
+        self._tool_speed_m_s = [min(TOOL_SPEED_MAX_M_S, speed) for speed in config.of_tools("tool_speed_max_m_s")]
         self._session = 0
         self._sequence = -1
         self.refused_sequence = 0
@@ -331,11 +331,6 @@ def _names(embodiment: Embodiment) -> tuple[str, ...]:
     if any(len(name) > MAX_AXIS_NAME_CHARS for name in names):
         return tuple(f"axis{i + 1}" for i in range(len(names)))
     return names
-
-
-def _tool_speeds(config: KernelConfig, tools: tuple[str, ...]) -> tuple[float, ...]:
-    speeds = config.tool_speed_max_m_s
-    return tuple(speeds[: len(tools)]) if isinstance(speeds, tuple) else (speeds,) * len(tools)
 
 
 def _rows(matrix: Array) -> Matrix3:
