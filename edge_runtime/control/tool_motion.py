@@ -1,8 +1,8 @@
 """How the axes of an arm have to move for its tool to move: straight along an axis, or turned about one.
 
-The tool's place comes first: an arm with fewer than six axes goes straight and turns as little as it can. Near a posture
-in which it can't, the axes slow down instead of racing (damped least squares). Pure: no clock, no loop. The pose is the
-kernel's own, of a base that stands at its origin.
+The tool's place comes first: an arm with fewer than six axes goes straight and turns as little as it can. Near a
+posture in which it can't, the axes slow down instead of racing (damped least squares). Pure: no clock, no loop. A pose
+is the kernel's own, of a base that stands at its origin.
 """
 
 from __future__ import annotations
@@ -142,13 +142,3 @@ def rotation_vector(rotation: Array) -> Array:
     signs = np.sign(rotation[largest] + rotation[:, largest])
     signs[largest] = 1.0
     return np.asarray(angle * axis * np.where(signs == 0.0, 1.0, signs))
-
-
-def rotation_about(vector: Array) -> Array:
-    """(3, 3) the rotation about a vector by its length."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * skew + (1.0 - np.cos(angle)) * skew @ skew)
