@@ -38,7 +38,7 @@ def lever(*, planes: tuple[Plane, ...] = (), keepouts: tuple[Keepout, ...] = ())
             ),
         ),
         pairs=(),
-        tool=ToolPoint(link="joint0", point_m=(1.0, 0.0, 0.0)),
+        tools=(ToolPoint(link="joint0", point_m=(1.0, 0.0, 0.0)),),
         planes=planes,
         keepouts=keepouts,
     )
@@ -55,7 +55,10 @@ def elbow() -> GeometryModel:
         for i, x in enumerate((0.0, 0.15))
     )
     return GeometryModel(
-        joints=joints, capsules=rods, pairs=(("rod0", "rod1"),), tool=ToolPoint(link="joint1", point_m=(0.5, 0.0, 0.0))
+        joints=joints,
+        capsules=rods,
+        pairs=(("rod0", "rod1"),),
+        tools=(ToolPoint(link="joint1", point_m=(0.5, 0.0, 0.0)),),
     )
 
 
@@ -180,7 +183,7 @@ def test_a_joint_that_does_not_move_the_tool_may_be_fast() -> None:
 
 
 def replace_tool(model: GeometryModel, tool: ToolPoint) -> GeometryModel:
-    return GeometryModel(joints=model.joints, capsules=model.capsules, pairs=model.pairs, tool=tool)
+    return GeometryModel(joints=model.joints, capsules=model.capsules, pairs=model.pairs, tools=(tool,))
 
 
 def test_a_blocked_retraction_ends_by_its_time() -> None:

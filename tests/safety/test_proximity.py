@@ -65,9 +65,7 @@ def test_what_is_proved_is_so_and_most_of_what_is_so_is_proved() -> None:
 def test_a_joint_without_an_end_may_be_anywhere() -> None:
     def found(low: float | None, high: float | None) -> tuple[float, float]:
         limits = SourceLimits(position_min_rad=low, position_max_rad=high)
-        return axis_range(
-            KinematicJoint(name="j", parent=BASE, rotation=UPRIGHT, offset_m=(0.0, 0.0, 0.0), limits=limits)
-        )
+        return axis_range(limits)
 
     assert found(None, None) == (-math.pi, math.pi)
     assert found(-1.0, 2.0) == (-1.0, 2.0)
@@ -95,7 +93,7 @@ def test_neighbours_that_are_apart_at_home_are_like_any_other_pair() -> None:
             Capsule(name="hub", link="a", a_m=(0.4, 0.0, 0.0), b_m=(0.5, 0.0, 0.0), radius_m=0.03),
             Capsule(name="far", link="b", a_m=(0.0, 0.0, 0.0), b_m=(0.4, 0.0, 0.0), radius_m=0.03),
         )
-        found = decide_pairs(joints, rods, (0.0, 0.0))
+        found = decide_pairs(joints, rods, {"a": 0.0, "b": 0.0})
         return found.pairs, found.neighbours, found.apart
 
     assert decided(-3.0, 3.0) == ([("near", "far")], [("hub", "far")], [])
@@ -115,7 +113,7 @@ def test_a_near_pair_that_never_comes_nearer_is_proved_and_one_that_does_is_watc
             Capsule(name="post", link=BASE, a_m=(0.205, 0.0, 0.0), b_m=(0.205, 0.0, 0.6), radius_m=post_m),
             Capsule(name="ball", link="b", a_m=place, b_m=place, radius_m=ball_m),
         )
-        (near,) = decide_pairs(joints, capsules, (home_rad, 0.0)).near
+        (near,) = decide_pairs(joints, capsules, {"a": home_rad, "b": 0.0}).near
         return near
 
     assert decided(0.0, 0.1, 0.1, 0.35) == NearPair(pair=("post", "ball"), at_least_m=0.003, proved=True)

@@ -146,7 +146,7 @@ def test_every_pair_is_watched_or_proved_or_a_neighbour(arms: Arms) -> None:
         assert parents.get(links[one]) == links[other] or parents.get(links[other]) == links[one]
     # Nothing between the arms is left out but what random postures confirm to be far.
     native = NativeGeometry(
-        compiled.model.__class__(joints=file.joints, capsules=file.capsules, pairs=file.apart, tool=file.tool)
+        compiled.model.__class__(joints=file.joints, capsules=file.capsules, pairs=file.apart, tools=file.tool_points)
     )
     generator = random.Random(3)
     ends = [(joint.limits.position_min_rad or 0.0, joint.limits.position_max_rad or 0.0) for joint in file.joints]

@@ -19,7 +19,7 @@ from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.base import from_the_base
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule, holds
-from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile
+from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, tool_fields
 from edge_runtime.safety.kinematics.mimic import coupled
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
 from edge_runtime.safety.kinematics.model import (
@@ -28,7 +28,6 @@ from edge_runtime.safety.kinematics.model import (
     GeometryModel,
     KinematicJoint,
     SourceLimits,
-    ToolPoint,
     Vector,
 )
 from edge_runtime.safety.kinematics.notes import held_note, pair_notes
@@ -178,10 +177,8 @@ def compile_tree(
         tools = tuple(named_tools(tree, places, called))
     else:
         tools = tuple(tools_at_ends(places, joints, capsules, notes))
-    is_lone = len(tools) == 1 and tools[0].name == ToolPoint.__struct_defaults__[-1]
     file = KinematicsFile(
-        tool=tools[0] if is_lone else None,
-        tools=() if is_lone else tools,
+        **tool_fields(tools),
         joints=joints,
         capsules=capsules,
         pairs=tuple(decided.pairs),
@@ -251,6 +248,11 @@ def _enclosed(
 ) -> tuple[tuple[Capsule, ...], PairDecisions]:
     """The finest capsules for which, with all their pairs, the kernel has room."""
     shapes = list(_shapes(tree, places))
+    if not shapes:
+        problem = (
+            "no link has a shape that is solid, a <collision> in URDF: nothing could be kept off anything. Add some"
+        )
+        raise ConfigError("capsules", problem)
     problem = ""
     for coarser in (None, "link", "rigid body"):
         if coarser is not None:
@@ -260,7 +262,7 @@ def _enclosed(
         if len(shapes) <= lib.GEOMETRY_MAX_CAPSULES:
             capsules = _capsules(shapes, base_in_world=base_in_world)
             # What the kernel would not take is an error now: pairs are about sound joints and capsules.
-            GeometryModel(joints=joints, capsules=capsules, pairs=(), tools=())
+            GeometryModel(joints=joints, capsules=capsules, pairs=(), tools=(), has_base=base_in_world)
             decided = decide_pairs(joints, capsules, home)
             count = len(decided.pairs) + sum(not near.proved for near in decided.near)
             if count <= lib.GEOMETRY_MAX_PAIRS:
