@@ -81,6 +81,7 @@ def compile_file(
     tool: Tools = None,
     *,
     limits_in_rad: bool = False,
+    limits_in_m: bool = False,
     sizes_in_m: bool = False,
     packages: Mapping[str, Path] | None = None,
     arguments: Mapping[str, str] | None = None,
@@ -114,6 +115,7 @@ def compile_file(
         home,
         tool,
         limits_in_rad=limits_in_rad,
+        limits_in_m=limits_in_m,
         sizes_in_m=sizes_in_m,
         grippers=grippers,
         has_base=has_base,
@@ -127,6 +129,7 @@ def compile_tree(
     tool: Tools = None,
     *,
     limits_in_rad: bool = False,
+    limits_in_m: bool = False,
     sizes_in_m: bool = False,
     grippers: Mapping[str, Range] | None = None,
     has_base: bool = False,
@@ -140,8 +143,8 @@ def compile_tree(
         home: one position for each of them, in rad or m: a posture in which nothing touches that could be kept apart;
             None: the middle of each range.
         tool: name of a link or point, or such names by what the tools are called; None: the ends of the robot.
-        limits_in_rad: somebody has confirmed that limits are in radians although they look like degrees, and in metres
-            although they look like millimetres.
+        limits_in_rad: somebody has confirmed that limits are in radians although they look like degrees.
+        limits_in_m: the same of metres and millimetres.
         sizes_in_m: somebody has confirmed that shapes are in metres although no link seems to be that long.
         grippers: ranges of joints that are grippers, by name, which are covered beside those of the description.
         has_base: the robot's base moves, whatever the description says.
@@ -155,7 +158,7 @@ def compile_tree(
     _require_joints(tree, names, is_mobile=drives_off or has_base)
     called = {} if tool is None else {"tool": tool} if isinstance(tool, str) else dict(tool)
     tree, drives = coupled(tree, names, list(called.values()), notes)
-    require_plausible(tree, names, limits_in_rad)
+    require_plausible(tree, names, limits_in_rad=limits_in_rad, limits_in_m=limits_in_m)
     if not sizes_in_m:
         require_plausible_sizes(tree)
     joints, places, held = place_links(tree, names, drives, grippers or {})
