@@ -90,6 +90,16 @@ def test_a_parallelogram_is_followed_exactly(tmp_path: Path) -> None:
     assert found.file.tool.link == "jlevel", "the arm ends there"
 
 
+def test_limits_that_a_joint_states_for_itself_are_named_where_its_axis_goes_beyond(tmp_path: Path) -> None:
+    """Its range is -1 to 2 rad and its speed 1 rad/s, like that of the one that it goes with."""
+    wide = joint("m", "fore", "plate", '<mimic joint="j2" multiplier="1.5"/>')
+    notes = compiled(arm(tmp_path, wide, link("plate"))).notes
+    assert "joint m: its own range is not kept, it goes from -1.5 to 3 with j2" in notes
+    assert "joint m: its own speed limit is not kept, only that of j2" in notes
+    same = joint("m", "fore", "plate", '<mimic joint="j2"/>')
+    assert not any("not kept" in note for note in compiled(arm(tmp_path, same, link("plate"))).notes)
+
+
 def test_controlled_by_itself_it_is_taken_and_said(tmp_path: Path) -> None:
     path = arm(tmp_path, joint("jlevel", "fore", "plate", MIMIC), link("plate"))
     found = compile_file(path, ("j1", "j2", "jlevel"))
