@@ -246,7 +246,7 @@ def test_a_chunk_that_comes_twice_is_refused(moving: Liar) -> None:
         ("malformed", [b"\x00\xff\xc1" * 50]),
         ("malformed", [b"one", b"two"]),
         ("malformed", [encode(SCENE_COMMAND, SceneCommand(id=1, seed=1, split="eval", stamp_ns=1))]),
-        ("oversized", [bytes(40_000)]),
+        ("oversized", [bytes(1 + max(topic.max_bytes for topic in (ACTION_CHUNK, OPERATOR, HEARTBEAT_ENGINE)))]),
     ],
     ids=["empty", "garbage", "two frames", "another topic's", "oversized"],
 )
