@@ -41,9 +41,9 @@ class SourceLimits(Section, frozen=True):
     torque_max_nm: float | None = None
     """Largest torque. Example: `87.0`."""
     position_min_m: float | None = None
-    """Lower end of the range of a joint that slides."""
+    """Lower end of the range of a joint that slides. Example: `0.0`."""
     position_max_m: float | None = None
-    """Upper end of the range of a joint that slides."""
+    """Upper end of the range of a joint that slides. Example: `0.6`."""
     velocity_max_m_s: float | None = None
     """Largest speed of a joint that slides. Example: `0.25`."""
     acceleration_max_m_s2: float | None = None
@@ -192,7 +192,7 @@ class ToolPoint(Section, frozen=True):
     """A point whose speed is limited."""
 
     point_m: Vector
-    """The point whose speed is limited, in the frame of `link`."""
+    """The point whose speed is limited, in the frame of `link`. Example: `[0.0, 0.0, 0.1]`."""
     link: str | None = BASE
     """The joint that carries the tool; left out: it stands on the base. Example: `"joint7"`."""
     name: str = "tool"
@@ -265,6 +265,8 @@ class GeometryModel(Section, frozen=True):
                 raise ConfigError(field, f"at most {most}, got {there_are}")
         if not self.capsules:
             raise ConfigError("capsules", "at least one is needed")
+        if not self.joints and not self.has_base:
+            raise ConfigError("joints", "at least one is needed, of a robot that stands")
         for field in ("joints", "capsules", "tools", "axes"):
             names = [one if isinstance(one, str) else one.name for one in getattr(self, field)]
             if twice := sorted({name for name in names if names.count(name) > 1}):
