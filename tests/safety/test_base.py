@@ -1,5 +1,5 @@
-"""A base that drives is kept off planes and zones where its odometry says where it is; its tools keep their speed limit in
-the world."""
+"""A base that drives is kept off planes and zones where its odometry says where it is; its tools keep their limit of
+speed in the world."""
 
 from __future__ import annotations
 
