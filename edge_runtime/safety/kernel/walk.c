@@ -15,6 +15,8 @@
 /* Part of a limit that counts as rounding: the same stop seen from its next tick differs by so much. */
 #define SLACK 1e-11
 #define SLACK_M 1e-12
+/* Part of a limit that no rounding is as large as. */
+#define SURE 1e-9
 
 /* Intervals of a stop that are tried to show that it keeps a velocity limit that falls. */
 #define INTERVALS 96
@@ -112,10 +114,11 @@ static uint64_t verify_axis(const kernel_config *config, uint32_t i, const stop_
 }
 
 static void moment_at(const kernel_config *config, const stop_profile *profiles, uint32_t ticks, stop_moment *moment) {
+    const double tick = tick_s(config);
     for (uint32_t i = 0u; i < config->n_axes; i++) {
         if (is_gripper(config, i)) continue;
         const stop_profile *profile = &profiles[i];
-        stop_profile_at(profile, ticks, tick_s(config), &moment->q[i], &moment->v[i]);
+        stop_profile_at(profile, ticks, tick, &moment->q[i], &moment->v[i]);
         moment->peak[i] = ticks < profile->peak_tick ? profile->speed_max : magnitude(moment->v[i]);
         moment->still[i] = profile->turns ? 2.0 * (profile->q_high - profile->q_low)
                                           : magnitude(profile->q_end - moment->q[i]);
@@ -151,7 +154,6 @@ static base_moment base_at(const kernel_config *config, const kernel_base *base,
     base_moment at = {.pose = {base->pose[0], base->pose[1], base->pose[2]}};
     double way[3] = {0.0, 0.0, 0.0};
     double sine, cosine;
-    if (!needs_odometry(config)) return at;
     for (uint32_t k = 0u; k < 3u; k++) {
         const int32_t i = config->base_axis[k];
         if (i < 0) continue;
@@ -270,7 +272,7 @@ static double look_at_distances(const kernel_config *config, const base_moment *
     return ticks;
 }
 
-static double length_of(const double *vector) {
+static inline double length_of(const double *vector) {
     return sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2]);
 }
 
@@ -283,7 +285,7 @@ typedef struct {
 } tool_speed;
 
 /* The next joint inwards: its column, its speed with bounds from here on, and its largest acceleration. */
-static void add_joint(tool_speed *tool, const double *column, int slides, double reach_m, double v, double peak,
+static inline void add_joint(tool_speed *tool, const double *column, int slides, double reach_m, double v, double peak,
                       double still, double accel_max) {
     const double longest = length_of(column) + (slides ? 0.0 : tool->swing);
     for (int k = 0; k < 3; k++) tool->velocity[k] = column[k] * v + tool->velocity[k];
@@ -321,6 +323,27 @@ static void add_base(const kernel_config *config, const geometry_pose *pose, uin
     }
 }
 
+/* Whether a tool is slow for as long as the stop lasts, whatever way its joints' speeds add up: no column is ever longer than
+ * its reach. */
+static int stays_slow(const kernel_config *config, double speed_max_m_s, uint32_t t, const stop_moment *moment,
+                      const joint_moment *joints) {
+    const double *reach_m = config->geometry.tool_reach_m[t];
+    double speed = 0.0, swing = 0.0, spin = 0.0;
+    for (uint32_t i = 0u; i < config->geometry.n_joints; i++) {
+        if (reach_m[i] == 0.0) continue;
+        speed += reach_m[i] * joints->peak[i];
+        swing += reach_m[i] * joints->still[i];
+        spin += joints->peak[i];
+    }
+    for (uint32_t k = 0u; k < 3u; k++) {
+        const int32_t i = config->base_axis[k];
+        if (i < 0) continue;
+        speed += (k == 2u ? config->geometry.tool_base_reach_m[t] : 1.0) * moment->peak[i];
+        spin += moment->peak[i];
+    }
+    return speed + swing * spin <= speed_max_m_s * (1.0 - SURE);
+}
+
 /* Ticks until the next look at a tool; below 0 if it is too fast now. */
 static double look_at_tool(const kernel_config *config, double speed_max_m_s, const geometry_pose *pose, uint32_t t,
                            const stop_moment *moment, const joint_moment *joints) {
@@ -348,6 +371,7 @@ static double look_at_tools(const kernel_config *config, double speed_max_m_s, c
     double ticks = INFINITY;
     for (uint32_t t = 0u; t < config->geometry.n_tools; t++) {
         const double most_m_s = smaller(config->tool_speed_max_m_s[t], speed_max_m_s);
+        if (stays_slow(config, most_m_s, t, moment, joints)) continue;
         ticks = smaller(ticks, look_at_tool(config, most_m_s, pose, t, moment, joints));
     }
     return ticks;
@@ -363,6 +387,8 @@ static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, con
     const double tick = tick_s(config);
     uint64_t narrowest = KERNEL_BIT(LIMIT_GEOMETRY);
     uint32_t at = 0u;
+    const int drives = needs_odometry(config);
+    base_moment there = {.off_m = 0.0};
     double bend_m = 0.0;
     watch_list watched;
     watched.count = model->n_pairs;
@@ -374,10 +400,12 @@ static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, con
         (*poses)--;
         moment_at(config, profiles, at, &moment);
         joints_at(model, &moment, &joints);
-        base_moment there = base_at(config, base, &moment);
-        /* The way turns with the base: by no more than all of the one times all of the other. */
-        if (at == 0u) bend_m = bend_of(&there, tick);
-        there.off_m += bend_m;
+        if (drives) {
+            there = base_at(config, base, &moment);
+            /* The way turns with the base: by no more than all of the one times all of the other. */
+            if (at == 0u) bend_m = bend_of(&there, tick);
+            there.off_m += bend_m;
+        }
         geometry_pose_at(model, there.pose, moment.q, &pose);
         const double clear = look_at_distances(config, &there, &pose, &joints, &watched, stop);
         if (stop->margin_m < config->clearance_min_m - SLACK_M) return KERNEL_BIT(LIMIT_GEOMETRY);
@@ -408,7 +436,7 @@ uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, con
 }
 
 double posture_speed_scale(const kernel_config *config, const double *q) {
-    static const double unmoved[3] = {0.0, 0.0, 0.0};
+    static const double unmoved[3];
     const double stop_below = config->manipulability_stop_below;
     double scale = 1.0;
     if (config->manipulability_slow_below == 0.0) return scale;

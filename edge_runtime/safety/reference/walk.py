@@ -42,6 +42,7 @@ from edge_runtime.safety.states import Reason
 
 _SLACK = 1e-11
 _SLACK_M = 1e-12
+_SURE = 1e-9
 _INTERVALS = 96
 
 
@@ -189,8 +190,6 @@ class _BaseMoment:
 def _base_at(config: Config, base: Base, moment: _StopMoment) -> _BaseMoment:
     at = _BaseMoment(list(base.pose))
     way = [0.0, 0.0, 0.0]
-    if not needs_odometry(config):
-        return at
     for k in range(3):
         i = config.base_axis[k]
         if i < 0:
@@ -363,6 +362,26 @@ def _add_base(config: Config, pose: Pose, t: int, moment: _StopMoment, tool: _To
         _add_joint(tool, columns[k], k != 2, reach_m, moment.v[i], moment.peak[i], moment.still[i], config.ddq_max[i])
 
 
+def _stays_slow(config: Config, speed_max_m_s: float, t: int, moment: _StopMoment, joints: _JointMoment) -> bool:
+    reach_m = config.geometry.tool_reach_m[t]
+    speed = 0.0
+    swing = 0.0
+    spin = 0.0
+    for i in range(config.geometry.n_joints):
+        if reach_m[i] == 0.0:
+            continue
+        speed += reach_m[i] * joints.peak[i]
+        swing += reach_m[i] * joints.still[i]
+        spin += joints.peak[i]
+    for k in range(3):
+        i = config.base_axis[k]
+        if i < 0:
+            continue
+        speed += (config.geometry.tool_base_reach_m[t] if k == 2 else 1.0) * moment.peak[i]
+        spin += moment.peak[i]
+    return speed + swing * spin <= speed_max_m_s * (1.0 - _SURE)
+
+
 def _look_at_tool(
     config: Config, speed_max_m_s: float, pose: Pose, t: int, moment: _StopMoment, joints: _JointMoment
 ) -> float:
@@ -400,6 +419,8 @@ def _look_at_tools(
     ticks = math.inf
     for t in range(config.geometry.n_tools):
         most_m_s = smaller(config.tool_speed_max_m_s[t], speed_max_m_s)
+        if _stays_slow(config, most_m_s, t, moment, joints):
+            continue
         ticks = smaller(ticks, _look_at_tool(config, most_m_s, pose, t, moment, joints))
     return ticks
 
@@ -419,16 +440,19 @@ def _walk(
     narrowest = Reason.LIMIT_GEOMETRY
     at = 0
     tick = _tick_s(config)
+    drives = needs_odometry(config)
+    there = _BaseMoment([0.0, 0.0, 0.0])
     bend_m = 0.0
     watched = list(range(config.geometry.n_pairs))
     while poses > 0:
         poses -= 1
         moment = _moment_at(config, profiles, at)
         joints = _joints_at(config.geometry, moment)
-        there = _base_at(config, base, moment)
-        if at == 0:
-            bend_m = _bend_of(there, tick)
-        there.off_m += bend_m
+        if drives:
+            there = _base_at(config, base, moment)
+            if at == 0:
+                bend_m = _bend_of(there, tick)
+            there.off_m += bend_m
         pose = pose_at(config.geometry, there.pose, moment.q)
         clear = _look_at_distances(config, there, pose, joints, watched, stop)
         if stop.margin_m < config.clearance_min_m - _SLACK_M:

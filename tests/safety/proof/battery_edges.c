@@ -553,7 +553,8 @@ static void ask_shape(uint32_t variant, answer *a) {
         if (variant % 10u == 9u) {
             /* The other axis is a hand, told to go exactly as far as it may. */
             as_kind(1u, KERNEL_AXIS_GRIPPER);
-            config.geometry.n_capsules = config.manipulability_slow_below = config.manipulability_stop_below = 0;
+            config.geometry.n_capsules = 0u;
+            config.manipulability_slow_below = config.manipulability_stop_below = 0.0;
             setpoint.q[1] = n % 3u ? 0.25 * sign * hair : sign * hair * (config.dq_max[1] * ((double)config.tick_ns * 1e-9));
             state.over_grip = n % 5u ? 0u : 3u;
             config.closes_up = n % 2u * 2u;
@@ -566,12 +567,13 @@ static void ask_shape(uint32_t variant, answer *a) {
         if (variant % 5u == 4u) state.target[0] = setpoint.q[0] - tick * state.dq[0];
         state.target_speed[0] = variant % 7u ? state.dq[0] : 0.25;
         setpoint.speed_scale = variant % 4u ? 1.0 : 0.5;
-        if (variant % 6u == 5u) {
+        if (variant % 6u == 5u || variant % 12u == 8u) {
             /* Told exactly what the posture would have asked for, and moving at it. */
             config.manipulability_slow_below = 4.0;
             config.manipulability_stop_below = 0.25;
-            setpoint.speed_scale = posture_speed_scale(&config, state.q);
-            state.dq[0] = sign * setpoint.speed_scale * config.dq_max[0];
+            const double posture = posture_speed_scale(&config, state.q);
+            setpoint.speed_scale = variant % 6u == 5u ? posture : 1.0;
+            state.dq[0] = sign * posture * config.dq_max[0];
             state.ddq[0] = 0.0;
             setpoint.q[0] = sign * 0.25;
         }
