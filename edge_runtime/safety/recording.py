@@ -211,7 +211,10 @@ def _decode_header(data: bytes) -> tuple[Header, int]:
     try:
         identity = msgspec.msgpack.decode(packed, type=_Identity)
         if identity.format != FORMAT:
-            raise RecordingError("format", f"{identity.format} is not {FORMAT}, the one that this version reads")
+            problem = (
+                f"{identity.format} is not {FORMAT}, the one that this version reads; replay it with the software "
+            )
+            raise RecordingError("format", f"{problem}that wrote it, version {identity.runtime_version}")
         if identity.layout != layout_digest():
             problem = (
                 f"written by another build ({identity.runtime_version}), whose records lie differently in memory: "
