@@ -212,9 +212,10 @@ def _decode_header(data: bytes) -> tuple[Header, int]:
         identity = msgspec.msgpack.decode(packed, type=_Identity)
         if identity.format != FORMAT:
             problem = (
-                f"{identity.format} is not {FORMAT}, the one that this version reads; replay it with the software "
+                f"{identity.format} is not {FORMAT}, the one that this version reads; "
+                f"replay it with the software that wrote it, version {identity.runtime_version}"
             )
-            raise RecordingError("format", f"{problem}that wrote it, version {identity.runtime_version}")
+            raise RecordingError("format", problem)
         if identity.layout != layout_digest():
             problem = (
                 f"written by another build ({identity.runtime_version}), whose records lie differently in memory: "

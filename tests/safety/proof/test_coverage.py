@@ -13,7 +13,6 @@ import pytest
 from edge_runtime.native.build import FLAGS
 from tests.safety.programs import HERE, KERNEL, battery_sources, kernel_sources
 
-
 INLINE = (KERNEL / "number.h", KERNEL / "vector.h", KERNEL / "motion.h")
 """Headers with functions in them."""
 
