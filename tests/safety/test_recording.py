@@ -135,7 +135,7 @@ def test_another_build_is_refused_by_name(recording: Recording) -> None:
     with pytest.raises(RecordingError, match=r"written by another build \(9.9\).* replay it with that build") as caught:
         decode(file_of(recording, layout="0" * 64, runtime_version="9.9"))
     assert caught.value.part == "layout"
-    with pytest.raises(RecordingError, match="format: 3 is not 2.*version 0.1.0"):
+    with pytest.raises(RecordingError, match=r"format: 3 is not 2.*version 0.1.0"):
         decode(file_of(recording, format=3))
     assert recording.header.layout == layout_digest()
 
@@ -144,7 +144,7 @@ def test_a_header_of_another_format_is_refused_by_its_format() -> None:
     fields = {"format": 1, "layout": "x", "something": "old"}
     packed = msgspec.msgpack.encode(fields)
     data = b"EDGE-BBX" + len(packed).to_bytes(4, "little") + zlib.crc32(packed).to_bytes(4, "little") + packed
-    with pytest.raises(RecordingError, match="format: 1 is not 2.*version unknown"):
+    with pytest.raises(RecordingError, match=r"format: 1 is not 2.*version unknown"):
         decode(data)
 
 

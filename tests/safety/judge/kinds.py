@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from edge_runtime.safety import (
     AxisKind,
@@ -50,6 +51,7 @@ def config() -> KernelConfig:
         joints=(),
         capsules=(ball,),
         pairs=(),
+        tools=(),
         planes=(Plane(normal=(-1.0, 0.0, 0.0), offset_m=-WALL_X_M),),
         keepouts=tuple(Keepout(min_m=(x, y, 0.0), max_m=(x, y, 0.0), radius_m=r) for x, y, r in POSTS),
         axes=names,
@@ -83,7 +85,7 @@ class Seen:
     most: dict[str, float] = field(default_factory=dict)
     nearest_m: float = math.inf
     turns: float = 0.0
-    reasons: Reason = Reason(0)
+    reasons: Reason = field(default_factory=lambda: Reason(0))
 
     def hold(self, what: str, value: float, limit: float) -> None:
         """A magnitude against its limit."""
@@ -129,7 +131,7 @@ class Judge:
         seen, q = self.seen, last[3]
         if kind in (_B, _G) and not LOW[i] <= q <= HIGH[i]:
             seen.beyond.append(f"tick {seen.ticks}: axis {i} at {q!r}")
-        rates = [last[3], *((b - a) / TICK_S for a, b in zip(last, last[1:], strict=False))]
+        rates = [last[3], *((b - a) / TICK_S for a, b in pairwise(last))]
         if kind is _V:
             accelerations = rates[1:]
             seen.hold(f"speed {i}", q, SPEED[i])
@@ -140,7 +142,7 @@ class Judge:
         seen.hold(f"speed {i}", v[-1], SPEED[i])
         if kind is _G:
             return
-        a = [(y - x) / TICK_S for x, y in zip(v, v[1:], strict=False)]
+        a = [(y - x) / TICK_S for x, y in pairwise(v)]
         seen.hold(f"acceleration {i}", a[-1], ACCEL[i])
         # A stop that ends beyond the range by rounding is cut off there.
         if kind is _C or LOW[i] < q < HIGH[i]:
@@ -178,21 +180,20 @@ def drive(ticks: int, seed: int) -> Seen:
         ]
         for k in range(draw.randint(50, 900)):
             for i, kind in enumerate(KINDS):
-                pace = ACCEL[i] if kind is _V else SPEED[i]
+                most = (ACCEL[i] if kind is _V else SPEED[i]) * TICK_S
                 if style == "noise":
                     wanted[i] = goal[i] * draw.uniform(-1.0, 1.0)
                 elif style == "sweep":
                     wanted[i] = goal[i] * math.sin(0.01 * k)
+                elif style == "press":
+                    wanted[i] += max(-most, min(most, goal[i] - wanted[i]))
                 else:
-                    wanted[i] += (
-                        max(-pace * TICK_S, min(pace * TICK_S, goal[i] - wanted[i])) if style == "press" else 0.0
-                    )
-                    wanted[i] = goal[i] if style == "far" else wanted[i]
-            shown = [math.remainder(q, math.tau) if kind is _C else q for kind, q in zip(KINDS, wanted, strict=True)]
-            measured = [
-                math.remainder(q, math.tau) if kind is _C else q for kind, q in zip(KINDS, robot.q, strict=True)
-            ]
-            verdict = robot.step(shown, q=tuple(measured), odometry=judge.place)
+                    wanted[i] = goal[i]
+            shown, measured = (
+                tuple(math.remainder(q, math.tau) if kind is _C else q for kind, q in zip(KINDS, values, strict=True))
+                for values in (wanted, robot.q)
+            )
+            verdict = robot.step(shown, q=measured, odometry=judge.place)
             # What is shown is worth something only while the robot follows.
             assert verdict.state in (State.ACTIVE, State.HOLDING), (verdict.state, verdict.faults)
             judge.look(verdict)

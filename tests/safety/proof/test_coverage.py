@@ -11,10 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.native.build import FLAGS
-from tests.safety.programs import HERE, KERNEL, battery_sources, kernel_sources
-
-INLINE = (KERNEL / "number.h", KERNEL / "vector.h", KERNEL / "motion.h")
-"""Headers with functions in them."""
+from tests.safety.programs import HERE, INLINE, KERNEL, battery_sources, kernel_sources
 
 
 @pytest.fixture(scope="module")
