@@ -60,8 +60,7 @@ void rest_margin(const kernel_config *config, const double *q, stop_certificate 
 uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, const kernel_base *base,
                      const profile_state *axes, uint32_t *poses, stop_certificate *stop);
 
-/* Velocity limit of axis i on its way towards the end (0: q_min, 1: q_max) at q; INFINITY where it has none of its own
- * there. */
+/* Velocity limit of axis i on its way towards the end (0: q_min, 1: q_max) at q, where it has one of its own there. */
 double end_speed(const kernel_config *config, uint32_t end, uint32_t i, double q);
 
 /* Part of full speed that the posture allows: less than 1 near a singularity. */

@@ -37,7 +37,6 @@ static double tick_s(const kernel_config *config) { return (double)config->tick_
 
 double end_speed(const kernel_config *config, uint32_t end, uint32_t i, double q) {
     const double slope = config->end_speed_slope[end][i];
-    if (slope == 0.0) return INFINITY;
     const double zero = config->end_speed_zero[end][i];
     const double room = end == 0u ? q - zero : zero - q;
     return larger(0.0, sqrt(larger(0.0, slope * room)) - config->end_speed_offset[end][i]);
@@ -67,7 +66,6 @@ static int keeps_end_speed(const kernel_config *config, uint32_t end, uint32_t i
     const double way = end == 0u ? start - profile->q_low : profile->q_high - start;
     uint32_t from = 0u;
     uint32_t length = profile->ticks;
-    if (config->end_speed_slope[end][i] == 0.0) return 1;
     /* It goes the other way from here on. */
     if (way == 0.0 && !profile->turns) return keeps_between(config, end, i, profile, 0u, 0u);
     for (uint32_t tried = 0u; tried < INTERVALS; tried++) {
@@ -102,8 +100,9 @@ void rest_margin(const kernel_config *config, const double *q, stop_certificate 
 
 static int stays_inside(const kernel_config *config, uint32_t i, const stop_profile *profile, stop_certificate *stop) {
     const double margin = take_margin(config, i, profile->q_low, profile->q_high, stop);
-    return margin >= -SLACK * (config->q_max[i] - config->q_min[i]) && keeps_end_speed(config, 0u, i, profile) &&
-           keeps_end_speed(config, 1u, i, profile);
+    return margin >= -SLACK * (config->q_max[i] - config->q_min[i]) &&
+           (config->end_speed_slope[0][i] == 0.0 || keeps_end_speed(config, 0u, i, profile)) &&
+           (config->end_speed_slope[1][i] == 0.0 || keeps_end_speed(config, 1u, i, profile));
 }
 
 static uint64_t verify_axis(const kernel_config *config, uint32_t i, const stop_profile *profile,

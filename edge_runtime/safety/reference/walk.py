@@ -66,8 +66,6 @@ def _tick_s(config: Config) -> float:
 def end_speed(config: Config, end: int, i: int, q: float) -> float:
     """`end_speed` of `motion.h`."""
     slope = config.end_speed_slope[end][i]
-    if slope == 0.0:
-        return math.inf
     zero = config.end_speed_zero[end][i]
     room = q - zero if end == 0 else zero - q
     return larger(0.0, math.sqrt(larger(0.0, slope * room)) - config.end_speed_offset[end][i])
@@ -94,8 +92,6 @@ def _keeps_end_speed(config: Config, end: int, i: int, profile: StopProfile) -> 
     way = start - profile.q_low if end == 0 else profile.q_high - start
     at = 0
     length = profile.ticks
-    if config.end_speed_slope[end][i] == 0.0:
-        return True
     if way == 0.0 and not profile.turns:
         return _keeps_between(config, end, i, profile, 0, 0)
     for _ in range(_INTERVALS):
@@ -131,8 +127,8 @@ def _stays_inside(config: Config, i: int, profile: StopProfile, stop: StopCertif
     margin = _take_margin(config, i, profile.q_low, profile.q_high, stop)
     return (
         margin >= -_SLACK * (config.q_max[i] - config.q_min[i])
-        and _keeps_end_speed(config, 0, i, profile)
-        and _keeps_end_speed(config, 1, i, profile)
+        and (config.end_speed_slope[0][i] == 0.0 or _keeps_end_speed(config, 0, i, profile))
+        and (config.end_speed_slope[1][i] == 0.0 or _keeps_end_speed(config, 1, i, profile))
     )
 
 
