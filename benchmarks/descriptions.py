@@ -206,27 +206,37 @@ def _follow(model: Any, data: Any, row: int, controlled: set[int]) -> None:
 def _by_pinocchio(file: Path, compiled: Compiled) -> Reference:
     import pinocchio
 
-    model = pinocchio.buildModelFromUrdf(str(file), mimic=True)
-    data = model.createData()
     tree, _ = from_the_base(read_urdf(file), compiled.axes)
+    try:
+        model, coupled = pinocchio.buildModelFromUrdf(str(file), mimic=True), {}
+    except (RuntimeError, ValueError):
+        # It follows no joint that goes with one of another branch: then that is done here.
+        model = pinocchio.buildModelFromUrdf(str(file))
+        coupled = {joint.name: joint.mimic for joint in tree.joints if joint.mimic is not None}
+    data = model.createData()
     root = model.getFrameId(tree.root)
     axes = {joint.name: np.array(joint.axis) for joint in tree.joints}
     names = [joint.name for joint in compiled.file.joints]
+
+    def value_of(name: str, q: Mapping[str, float]) -> float:
+        if name in q or name not in coupled:
+            return q.get(name, 0.0)  # what the body's compiler holds stands at 0
+        goes = coupled[name]
+        return goes.multiplier * value_of(goes.joint, q) + goes.offset
 
     def at(q: Mapping[str, float]) -> dict[str, Posed]:
         positions = pinocchio.neutral(model)
         for j in range(1, model.njoints):
             joint = model.joints[j]
-            # Neutral is the middle for none; what the body's compiler holds stands at 0.
-            value = q.get(model.names[j], 0.0)
             if joint.shortname() == "JointModelMimic" or joint.nv != 1:
                 continue
+            value = value_of(model.names[j], q)
             turns = (math.cos(value), math.sin(value)) if joint.nq == 2 else (value,)
             positions[joint.idx_q : joint.idx_q + joint.nq] = turns
         pinocchio.forwardKinematics(model, data, positions)
         pinocchio.updateFramePlacements(model, data)
         X_BW = data.oMf[root].inverse()
-        found = {}
+        found: dict[str, Posed] = {}
         for name in names:
             X_BJ = X_BW * data.oMi[model.getJointId(name)]
             found[name] = X_BJ.translation.copy(), X_BJ.rotation @ axes[name], X_BJ.rotation.copy()
