@@ -172,9 +172,12 @@ static void take(kernel_state *state, const kernel_config *config, const profile
         state->dq[i] = axes[i].v;
         state->ddq[i] = axes[i].a;
     }
-    for (uint32_t k = 0u; k < 3u; k++)
-        if (config->base_axis[k] >= 0)
-            state->path[k / 2u] += magnitude(state->dq[config->base_axis[k]]) * ((double)config->tick_ns * 1e-9);
+    for (uint32_t k = 0u; k < 3u; k++) {
+        const int32_t i = config->base_axis[k];
+        if (i < 0) continue;
+        state->path[k] = state->q[i];
+        state->path[k == 2u ? 4 : 3] += magnitude(state->dq[i]) * ((double)config->tick_ns * 1e-9);
+    }
 }
 
 /* Looks at the stop from these axes with at most STOP_POSES of *poses. */

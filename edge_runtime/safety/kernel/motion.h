@@ -101,9 +101,10 @@ static inline double told_now(const kernel_state *state, const kernel_config *co
 /* The setpoint of axis i, in the turn of the last command. */
 double setpoint_of(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint, uint32_t i);
 
-/* Where the base was by this feedback, which is good, and how far it has been told to go since. */
+/* Remembers where the base is by this feedback, which is good. */
 void locate_base(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback);
-/* The same for feedback that is not: where it was found last. */
+
+/* Where the base is now, by what is remembered. */
 void carry_base(kernel_state *state, const kernel_config *config);
 
 /* Of good feedback, while armed: tracking, frozen encoders, torque, force and grippers, against the commands of the time

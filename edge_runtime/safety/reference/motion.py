@@ -191,8 +191,11 @@ def _take(state: KernelState, config: Config, axes: Sequence[ProfileState]) -> N
         state.dq[i] = axes[i].v
         state.ddq[i] = axes[i].a
     for k in range(3):
-        if config.base_axis[k] >= 0:
-            state.path[k // 2] += magnitude(state.dq[config.base_axis[k]]) * (float(config.tick_ns) * 1e-9)
+        i = config.base_axis[k]
+        if i < 0:
+            continue
+        state.path[k] = state.q[i]
+        state.path[4 if k == 2 else 3] += magnitude(state.dq[i]) * (float(config.tick_ns) * 1e-9)
 
 
 def _verify(
