@@ -20,7 +20,7 @@ import numpy as np
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
 from edge_runtime.safety.kinematics.actuators import Stated, limits_force, magnitude
-from edge_runtime.safety.kinematics.model import SourceLimits
+from edge_runtime.safety.kinematics.limits import SourceLimits
 from edge_runtime.safety.kinematics.source import Array, Kind, Mimic, Shape, SourceJoint, SourceTree, pose
 
 
