@@ -20,16 +20,10 @@ from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.base import from_the_base
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule, holds
 from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, tool_fields
+from edge_runtime.safety.kinematics.limits import SourceLimits
 from edge_runtime.safety.kinematics.mimic import coupled
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
-from edge_runtime.safety.kinematics.model import (
-    BASE,
-    Capsule,
-    GeometryModel,
-    KinematicJoint,
-    SourceLimits,
-    Vector,
-)
+from edge_runtime.safety.kinematics.model import BASE, Capsule, GeometryModel, KinematicJoint, Vector
 from edge_runtime.safety.kinematics.notes import held_note, pair_notes
 from edge_runtime.safety.kinematics.pairs import PairDecisions, decide_pairs
 from edge_runtime.safety.kinematics.place import Place, Range, place_links
