@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def followed(stepped: SteppedLoop, ticks: int) -> NDArray[np.float64]:
     stepped.tick(ticks)
     reports = stepped.loop.drain_reports()
     assert len(reports) == ticks
-    return np.array(reports["q_command"][:, :N])
+    return np.array(reports["q_command"][:, : N + 1])
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def _arm_in_a_box() -> tuple[KernelConfig, Any, int]:
     """The simulated arm among walls, held at home; limits, kernel state, instant of its last tick."""
     config = load_config(SIM_CONFIG)
     limits = replace(
-        kernel_config(config.safety, config.embodiment), geometry=arm(), tool_speed_max_m_s=(1.5,), clearance_min_m=0.01
+        kernel_config(config.safety, config.embodiment), geometry=msgspec.structs.replace(arm(), axes=config.embodiment.axis_names), tool_speed_max_m_s=(1.5,), clearance_min_m=0.01
     )
     kernel = Kernel(limits)
 
