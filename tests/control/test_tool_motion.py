@@ -33,7 +33,7 @@ NOW_NS = 5_000_000_000
 VALID_NS = 200_000_000
 STEP_NS = 10_000_000
 TWO = two_arms(6)
-BENT = np.array([0.3, 0.6, -1.2, 0.4, 0.9, 0.2, 0.08] * 2)
+BENT = np.array([0.7, 0.2, 1.4, -0.2, 1.5, -0.3, 0.08] * 2)
 ALONG_Z, ALONG_Y = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0), (1.0, 0, 0, 0, 0, 1.0, 0, -1.0, 0)
 # Seen from the joint before: a turn of a quarter about x, forth or back, so that axes alternate as an arm's do.
 ARM = (
