@@ -94,9 +94,7 @@ def source_of(config: KernelConfig) -> JogSource:
     return source
 
 
-def followed(
-    source: JogSource, motion: Any, q: NDArray[np.float64], steps: int
-) -> list[NDArray[np.float64]]:
+def followed(source: JogSource, motion: Any, q: NDArray[np.float64], steps: int) -> list[NDArray[np.float64]]:
     """Where the axes are commanded to be after each of so many steps, as if every command were said again and again."""
     position, speed, now_ns, rows = q.copy(), np.zeros(len(q)), NOW_NS, [q.copy()]
     for number in range(1, steps + 1):
@@ -137,9 +135,7 @@ def test_a_tool_goes_straight_or_turns_on_the_spot_and_no_other_arm_moves(
 
 def test_a_tool_keeps_its_speed_while_it_is_told_to_move(config: KernelConfig) -> None:
     source, tools = source_of(config), ToolMotion(two_arms_body(), TWO)
-    motion = ToolSpeed(
-        tool="left", frame=JogFrame.BASE, linear_m_s=(0.0, 0.0, -0.05), angular_rad_s=(0.0, 0.0, 0.0)
-    )
+    motion = ToolSpeed(tool="left", frame=JogFrame.BASE, linear_m_s=(0.0, 0.0, -0.05), angular_rad_s=(0.0, 0.0, 0.0))
     rows = followed(source, motion, BENT, 120)
     places = np.array([tools.pose(tools.names.index("left"), row).position_m for row in rows[60:]])
     assert np.diff(places, axis=0) / 0.01 == pytest.approx(np.tile([0.0, 0.0, -0.05], (60, 1)), abs=2e-3)
