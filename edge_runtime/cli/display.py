@@ -15,7 +15,7 @@ from rich.text import Text
 
 from edge_runtime.cli.redraw import Redrawn
 from edge_runtime.cli.typed import forget_typed
-from edge_runtime.cli.updates import Name, plain_release, short, update_line
+from edge_runtime.client.updates import Name, plain_release, short, update_line
 from edge_runtime.client.explanations import GATES, as_typed_here
 from edge_runtime.client.status import Status
 from edge_runtime.client.status_lines import (

@@ -23,7 +23,7 @@ from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, li
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.cli.prompt import Prompt
 from edge_runtime.cli.typed import Typed, TypedLines
-from edge_runtime.cli.updates import Names, UpdateTold, update_line
+from edge_runtime.client.updates import Names, UpdateTold, update_line
 from edge_runtime.client.explanations import INTERVENTIONS, MISSED_TICKS, in_full
 from edge_runtime.client.operator import Operator
 from edge_runtime.client.status_lines import interventions_line, pair, refusals_line, timing_line
