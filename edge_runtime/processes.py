@@ -40,9 +40,13 @@ PROCESSES: tuple[Process, ...] = (DRIVER, CONTROL, ENGINE)
 
 OTA = Process("ota", "edge_runtime.ota", "the policy that acts goes on; an update continues when the agent is back")
 
-BESIDE: tuple[Process, ...] = (OTA,)
-"""What a robot moves without. systemd starts these where their unit is enabled, `edge-runtime run` where robot.toml has
-a section [ota]."""
+PAGE = Process(
+    "page", "edge_runtime.page", "nothing: who looks sees that the page is gone, and that what it shows is old"
+)
+
+BESIDE: tuple[Process, ...] = (OTA, PAGE)
+"""What a robot moves without. systemd starts these where their unit is enabled, `edge-runtime run` the update agent where
+robot.toml has a section [ota], and the page unless it is told not to."""
 
 
 HOLDING: tuple[Process, ...] = (DRIVER, CONTROL)
