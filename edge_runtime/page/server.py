@@ -19,7 +19,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -213,20 +213,20 @@ class _Handler(BaseHTTPRequestHandler):
         """A file of the page, or JSON, or a picture."""
         if not self._is_own_host():
             return
-        url = urlsplit(self.path)
-        if (file := self.server.files.get(url.path)) is not None:
+        path, _, query = self.path.partition("?")
+        if (file := self.server.files.get(path)) is not None:
             self._send(HTTPStatus.OK, *file)
-        elif not url.path.startswith("/api/"):
+        elif not path.startswith("/api/"):
             self._refuse(HTTPStatus.NOT_FOUND, "There is no such page.")
         elif self.server.served.robot.needs_token and not self._has_token():
             return
         else:
-            self._get(unquote(url.path.removeprefix("/api/")), url.query)
+            self._get(unquote(path.removeprefix("/api/")), query)
 
     def _get(self, what: str, query: str) -> None:
         served = self.server.served
         if what == "look":
-            values = parse_qs(query, max_num_fields=8)
+            values = _values(query)
             axis, since, events = (_number(values, name) for name in ("axis", "since", "events"))
             self._send_json(HTTPStatus.OK, served.gathered.look(axis, since, events))
         elif what == "robot":
@@ -257,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif headers.get_content_type() != "application/json":
             self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A request is JSON.")
         elif self._has_token():
-            self._post(urlsplit(self.path).path, body)
+            self._post(self.path, body)
 
     def _post(self, path: str, body: bytes) -> None:
         if path == "/api/token":
@@ -296,7 +296,7 @@ class _Handler(BaseHTTPRequestHandler):
         if served.pictures is None or camera not in served.robot.cameras:
             self._refuse(HTTPStatus.NOT_FOUND, "There is no such camera.")
             return
-        after = _number(parse_qs(query, max_num_fields=4), "after")
+        after = _number(_values(query), "after")
         picture = served.pictures.next(camera, after, _PICTURE_TIMEOUT_S)
         if picture is None:
             self._send(HTTPStatus.NO_CONTENT, "image/jpeg", b"")
@@ -374,6 +374,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str = ""
+
+
+def _values(query: str) -> dict[str, list[str]]:
+    """What a query asks for; nothing where it is none."""
+    try:
+        return parse_qs(query, max_num_fields=8)
+    except ValueError:
+        return {}
 
 
 def _number(values: dict[str, list[str]], name: str) -> int:
