@@ -17,13 +17,14 @@ from edge_runtime.client.operator import Operator
 from edge_runtime.client.status_lines import next_step, state_line
 from edge_runtime.contracts.engine_status import InstructionAnswer
 from edge_runtime.contracts.errors import OperatorError
-from edge_runtime.contracts.messages import MAX_INSTRUCTION_CHARS
+from edge_runtime.contracts.messages import MAX_INSTRUCTION_CHARS, SceneOutcome, SceneStatus
 from edge_runtime.contracts.text import printable
 
 COMMANDS = {
     "stop": "brake to rest, and latch that: the quickest way to rest",
     "disarm": "brake to rest, and follow nothing",
     "reset": "after a stop: clear what is latched, once its cause is gone; moves nothing",
+    "reset --moved": "the same, of a robot that was moved by hand meanwhile",
     "arm": "follow the policy again",
     "resume": "answer a policy that asks for help: go on",
     "scene": "in simulation: put the arm home, and other things on the table",
@@ -42,6 +43,23 @@ def command_in(line: str) -> str | None:
     is_marked, word = word.startswith("/"), word.removeprefix("/")
     word = _SAME.get(word, word)
     return word if word in COMMANDS else "" if is_marked else None
+
+
+class OutcomeTold:
+    """Tells once how the task of a scene has ended, which a simulation alone can say."""
+
+    def __init__(self) -> None:
+        self._before: tuple[int, SceneOutcome] | None = None
+
+    def since(self, scene: SceneStatus | None) -> str:
+        """What there is to tell since the last call; empty: nothing."""
+        now = None if scene is None else (scene.seed, scene.outcome)
+        before, self._before = self._before, now
+        if scene is None or before is None or now == before or scene.outcome is SceneOutcome.RUNNING:
+            return ""
+        if scene.outcome is SceneOutcome.SUCCESS:
+            return f"done, the simulation says: {printable(scene.instruction)}, in {scene.elapsed_s:.1f} s"
+        return f"failed, the simulation says: {printable(scene.instruction)}: {printable(scene.reason)}"
 
 
 class Prompt:
@@ -99,7 +117,7 @@ class Prompt:
 
     def help(self) -> str:
         """What can be typed."""
-        rows = (f"  {name:8} {text}" for name, text in COMMANDS.items() if name != "scene" or self._new_scene)
+        rows = (f"  {name:13} {text}" for name, text in COMMANDS.items() if name != "scene" or self._new_scene)
         return "\n".join(["Type a sentence, and the robot does it. Or one of these, alone on the line:", *rows])
 
     def _take(self, line: str) -> None:
@@ -127,8 +145,8 @@ class Prompt:
         if command == "disarm":
             one.disarm()
             return "disarmed: it follows nothing before `arm`"
-        if command == "reset":
-            one.reset()
+        if command in ("reset", "reset --moved"):
+            one.reset(moved=command != "reset")
             return "reset: it does not move before `arm`"
         if command == "resume":
             one.resume()

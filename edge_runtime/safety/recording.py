@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from edge_runtime.contracts.errors import RecordingError
 from edge_runtime.native import ffi, lib
 
-FORMAT = 1
+FORMAT = 2
 MAX_RECORDS: int = lib.BLACK_BOX_RECORDS
 KIND_TICK: int = lib.BLACK_BOX_TICK
 KIND_REQUEST: int = lib.BLACK_BOX_REQUEST
@@ -92,7 +92,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         trigger_seq: record of the tick that tripped, or the newest one when the recording was asked for.
         n_records: how many a whole file has.
         safety_digest, bundle_digest: of the robot's limits and of the policy's bundle.
-        limits: the scalars and joint vectors of `kernel_config`, for people; what counts is `kernel_config`.
+        units: of the axes' values; empty where nobody said.
+        limits: the scalars and vectors of `kernel_config`, for people; what counts is `kernel_config`.
         kernel_config: the C struct as it lay in memory.
     """
 
@@ -100,7 +101,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     layout: str
     runtime_version: str
     robot: str
-    joint_names: tuple[str, ...]
+    axis_names: tuple[str, ...]
     written_utc: str
     cause: str
     reasons: tuple[str, ...]
@@ -110,6 +111,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     bundle_digest: str | None
     limits: dict[str, float | tuple[float, ...]]
     kernel_config: bytes
+    units: tuple[str, ...] = ()
 
 
 class _Identity(msgspec.Struct, frozen=True):
@@ -141,14 +143,15 @@ class Recording:
 
 
 def readable_limits(config: Any) -> dict[str, float | tuple[float, ...]]:
-    """The scalars of a `kernel_config *`, and its joint vectors cut to the robot's joints."""
+    """The scalars of a `kernel_config *`, and its vectors: those of axes cut to the robot's, those of tools whole."""
     limits: dict[str, float | tuple[float, ...]] = {}
     for name, field in ffi.typeof("kernel_config").fields:
         value = getattr(config, name)
         if field.type.kind == "primitive":
             limits[name] = value
         elif field.type.kind == "array" and field.type.item.cname == "double":
-            limits[name] = tuple(value[0 : config.n_joints])
+            is_of_axes = field.type.length == lib.KERNEL_MAX_AXES
+            limits[name] = tuple(value[0 : config.n_axes] if is_of_axes else value)
     return limits
 
 
@@ -274,11 +277,11 @@ def _require_sane(recording: Recording) -> None:
         name = ffi.typeof("kernel_config_error").elements[error]
         raise RecordingError("kernel_config", f"{name.removeprefix('KERNEL_CONFIG_').lower()} is not possible")
     texts = (header.robot, header.runtime_version, header.written_utc, header.cause, header.safety_digest)
-    for text in (*texts, header.bundle_digest or "", *header.reasons, *header.joint_names):
+    for text in (*texts, header.bundle_digest or "", *header.reasons, *header.axis_names):
         if len(text) > _MAX_TEXT_CHARS or not text.isprintable():
             raise RecordingError("header", f"holds text that cannot be shown: {text[:20]!r}")
-    if len(header.joint_names) != config.n_joints:
-        raise RecordingError("joint_names", f"{len(header.joint_names)} names for {config.n_joints} joints")
+    if len(header.axis_names) != config.n_axes:
+        raise RecordingError("axis_names", f"{len(header.axis_names)} names for {config.n_axes} axes")
     seq = records["seq"]
     if seq[0] == 0 or not (seq[1:] > seq[:-1]).all():
         raise RecordingError("records", "their numbers do not rise")
