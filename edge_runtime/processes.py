@@ -41,7 +41,7 @@ PROCESSES: tuple[Process, ...] = (DRIVER, CONTROL, ENGINE)
 OTA = Process("ota", "edge_runtime.ota", "the policy that acts goes on; an update continues when the agent is back")
 
 PAGE = Process(
-    "page", "edge_runtime.page", "nothing: who looks sees that the page is gone, and that what it shows is old"
+    "page", "edge_runtime.page", "nothing: who looks is told that the page is gone and what it shows is old"
 )
 
 BESIDE: tuple[Process, ...] = (OTA, PAGE)

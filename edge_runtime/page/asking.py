@@ -1,7 +1,7 @@
 """Requests that a person makes on the page: asked of control, or of the engine, like those of any other operator.
 
 Guarantees that "done" means that the process concerned has said so, and that a stop never waits for another request.
-Control decides what is taken; a person's stop is ended by persons alone (`StopCause`), and whoever has the token is one.
+Control decides what is taken. A person's stop is ended by persons alone (`StopCause`): whoever has the token is one.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from edge_runtime.client.explanations import IN_STATE, STATES
+from edge_runtime.client.explanations import IN_STATE, STATES, by_name
 from edge_runtime.client.operator import Operator, gives_instructions
 from edge_runtime.contracts.errors import EdgeError, OperatorError
 from edge_runtime.contracts.messages import MAX_INSTRUCTION_CHARS, Asker
@@ -101,7 +102,7 @@ def _problem_of(text: str, run_dir: Path) -> str:
 
 
 def _refused(error: OperatorError, one: Operator) -> str:
-    words = printable(error, None)
+    words = by_name(printable(error, None))
     if not error.answered:
         return f"{words}. {_USE_ITS_OWN}" if error.request == "stop" else f"{words}. Is its process running?"
     status = one.watcher.status()
@@ -124,8 +125,8 @@ def _disarm(one: Operator, _text: str) -> str:
     return "Disarmed. Nothing moves before a person arms."
 
 
-def _reset(one: Operator, _text: str) -> str:
-    one.reset()
+def _reset(one: Operator, _text: str, *, moved: bool = False) -> str:
+    one.reset(moved=moved)
     words = f"Reset. {_state(one)}"
     if one.stopped_by is None and gives_instructions(one.run_dir):
         # A fault that no person meant is a run's to go on after, which it does by itself.
@@ -167,6 +168,7 @@ _ACTIONS: dict[str, Callable[[Operator, str], str]] = {
     "stop": _stop,
     "disarm": _disarm,
     "reset": _reset,
+    "reset_moved": partial(_reset, moved=True),
     "arm": _arm,
     "resume": _resume,
     "reduce": _reduce,

@@ -22,7 +22,7 @@ from edge_runtime.contracts.messages import KernelReason
 from edge_runtime.contracts.text import printable, printable_lines
 from edge_runtime.page.shown import RecordedAxis, RecordingOpened, Sentence, Span
 from edge_runtime.page.standing import reason_sentences
-from edge_runtime.safety import Reason, State
+from edge_runtime.safety import AxisKind, Reason, State
 from edge_runtime.safety.recording import KIND_TICK, Recording, read_recording
 from edge_runtime.safety.replay import Replay, replay
 
@@ -44,7 +44,6 @@ def opened(recording: Recording, name: str) -> RecordingOpened:
     zero_ns = int(ticks["tick_ns"][min(at, len(ticks) - 1)])
     t_s = (ticks["tick_ns"] - zero_ns) / 1e9
     drawn = _drawn(t_s)
-    names = _axis_names(recording)
     result = replay(recording)
     return RecordingOpened(
         name=name,
@@ -56,16 +55,12 @@ def opened(recording: Recording, name: str) -> RecordingOpened:
         torn=recording.torn,
         ticks=len(ticks),
         t_s=tuple(np.round(t_s[drawn], 4).tolist()),
-        axes=tuple(_axes(recording, ticks[drawn], names)),
+        axes=tuple(_axes(recording, ticks[drawn])),
         states=tuple(_states(ticks, t_s)),
         acted=tuple(_acted(ticks, t_s)),
         verdict=_verdict(result),
         is_identical=result.identical,
     )
-
-
-def _axis_names(recording: Recording) -> tuple[str, ...]:
-    return recording.header.joint_names
 
 
 def _reason(name: str) -> Sentence:
@@ -83,18 +78,21 @@ def _drawn(t_s: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.flatnonzero(is_drawn)
 
 
-def _axes(recording: Recording, ticks: NDArray[np.void], names: tuple[str, ...]) -> Iterator[RecordedAxis]:
-    config = recording.native_config()
+def _axes(recording: Recording, ticks: NDArray[np.void]) -> Iterator[RecordedAxis]:
+    config, header = recording.native_config(), recording.header
     has_setpoint = ticks["setpoint"]["present"] != 0
-    for axis, name in enumerate(names):
-        setpoint = np.where(has_setpoint, ticks["setpoint"]["q"][:, axis], np.nan)
+    units = header.units or ("",) * len(header.axis_names)
+    for axis, (name, unit) in enumerate(zip(header.axis_names, units, strict=True)):
+        # Of a base's axis a velocity is asked for, and its position is only summed up.
+        field = "dq" if config.axis_kind[axis] == AxisKind.VELOCITY else "q"
         yield RecordedAxis(
             name=name,
+            unit=unit,
             low=float(config.q_min[axis]),
             high=float(config.q_max[axis]),
-            setpoint=_numbers(setpoint),
-            command=_numbers(ticks["verdict"]["q"][:, axis]),
-            measured=_numbers(ticks["feedback"]["q"][:, axis]),
+            setpoint=_numbers(np.where(has_setpoint, ticks["setpoint"]["q"][:, axis], np.nan)),
+            command=_numbers(ticks["verdict"][field][:, axis]),
+            measured=_numbers(ticks["feedback"][field][:, axis]),
         )
 
 

@@ -375,6 +375,8 @@ class RecordedAxis(_Shown, frozen=True):
 
     name: str
     """Its name."""
+    unit: str
+    """Of its values; empty: not said."""
     low: float
     """Lower end of the range in force."""
     high: float

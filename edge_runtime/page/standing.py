@@ -16,7 +16,7 @@ from edge_runtime.page.shown import RequestShown, Sentence, Standing, Tone
 
 ARMING = ("arm", "resume")
 """Requests after which the robot may move."""
-REQUESTS = ("stop", "disarm", "reset", "arm", "resume", "reduce", "restore", "instruct", "record")
+REQUESTS = ("stop", "disarm", "reset", "reset_moved", "arm", "resume", "reduce", "restore", "instruct", "record")
 """All that the page can ask for."""
 
 _TONES: dict[ControlState, Tone] = {
@@ -126,8 +126,8 @@ def _why_not(name: str, status: Status, *, takes_arming: bool, is_run: bool) -> 
     if name in ARMING and not takes_arming:
         return ELSEWHERE
     without_policy = status.policy is PolicyState.NONE
-    if name == "reset":
-        return "" if state.is_latched else IN_STATE.get((name, state), "There is nothing to reset.")
+    if name in ("reset", "reset_moved"):
+        return "" if state.is_latched else IN_STATE.get(("reset", state), "There is nothing to reset.")
     if name == "arm":
         if status.cannot_act:
             return "Its policy can't act here."

@@ -147,6 +147,6 @@ const pause = ms => new Promise(done => { setTimeout(done, ms); });
 
 server.start();
 startRequests(() => { if (robot) showAccess(robot); });
-startRecordings(name => axes.find(axis => axis.name === name)?.unit ?? "");
+startRecordings();
 setInterval(showAge, 250);
 loop();

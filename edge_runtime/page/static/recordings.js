@@ -6,10 +6,8 @@ import { json } from "./server.js";
 
 const OPEN_MS = 100000;
 let drawn = null;
-let unitOf = () => "";
 
-export function startRecordings(units) {
-  unitOf = units;
+export function startRecordings() {
   at("recordings-look").addEventListener("click", look);
   at("opened-axis").addEventListener("change", draw);
 }
@@ -54,6 +52,6 @@ function draw() {
   if (drawn) drawn.remove();
   const axis = recording.axes[Number(at("opened-axis").value)];
   const t = recording.t_s;
-  drawn = chart(at("opened-chart"), { unit: unitOf(axis.name), low: axis.low, high: axis.high, xLabel: "s", range: () => [t[0], Math.max(t[t.length - 1], t[0] + 0.01)] });
+  drawn = chart(at("opened-chart"), { unit: axis.unit, low: axis.low, high: axis.high, xLabel: "s", range: () => [t[0], Math.max(t[t.length - 1], t[0] + 0.01)] });
   drawn.plot.setData([t, axis.setpoint, axis.command, axis.measured]);
 }

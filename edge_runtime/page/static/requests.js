@@ -87,6 +87,7 @@ export async function ask(name, text = "") {
   if (one && !one.is_possible) return say(`${LABELS[name]}: ${one.why_not}`, "wait");
   if (name === "instruct" && !text.trim()) { at("sentence").focus(); return say("Type a sentence that says what it shall do.", "wait"); }
   if (name === "arm" && !await sure("Arm the robot?", "It may move from then on, with whoever is in its reach. Arm only where you see it, and nobody is.", "Arm")) return undefined;
+  if (name === "reset_moved" && !await sure("Accept that the robot was moved?", "It goes on from where it is now. Look first at what moved it, and that nothing is in its way.", "Reset as moved")) return undefined;
   say(`${LABELS[name]}: asked …`, "busy");
   try {
     const answer = await server.json(`/api/requests/${name}`, { method: "POST", body: { text }, timeout: ANSWER_MS });

@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 
 export const LABELS = {
-  stop: "Stop", disarm: "Disarm", reset: "Reset", arm: "Arm", resume: "Resume", reduce: "Reduce speed",
+  stop: "Stop", disarm: "Disarm", reset: "Reset", reset_moved: "Reset as moved", arm: "Arm", resume: "Resume", reduce: "Reduce speed",
   restore: "Restore speed", instruct: "Instruct", record: "Record now",
 };
 
@@ -12,10 +12,11 @@ export function fill(element, text, { runDir = "", ask = null, key = "" } = {}) 
   if (element.dataset.key === wanted) return;
   element.dataset.key = wanted;
   const parts = [];
-  for (const piece of text.split(/(\[[a-z]+\]|`[^`]+`)/)) {
-    const request = /^\[([a-z]+)\]$/.exec(piece);
-    if (request && ask && LABELS[request[1]]) {
-      parts.push(make("button", { type: "button", onclick: () => ask(request[1]) }, LABELS[request[1]]));
+  for (const piece of text.split(/(\[[a-z]+(?: --[a-z]+)?\]|`[^`]+`)/)) {
+    const request = /^\[([a-z]+(?: --[a-z]+)?)\]$/.exec(piece);
+    const name = request ? request[1].replace(" --", "_") : "";
+    if (request && ask && LABELS[name]) {
+      parts.push(make("button", { type: "button", onclick: () => ask(name) }, LABELS[name]));
     } else if (request) {
       parts.push(make("code", {}, `edge-runtime operator ${request[1]}${runDir ? ` --run-dir ${runDir}` : ""}`));
     } else if (piece.startsWith("`")) {
