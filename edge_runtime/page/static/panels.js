@@ -19,7 +19,7 @@ export function showPolicy(policy) {
 export function showMargins(margins, robot) {
   const joint = margins.stop_margin === null ? "not known" : `${number(margins.stop_margin, 4)} ${margins.stop_margin_unit}, ${margins.stop_margin_axis}`;
   const least = robot.clearance_min_m;
-  const links = margins.stop_margin_m === null ? "no geometry: links are not watched" : `${number(1000 * margins.stop_margin_m, 0)} mm, at least ${number(1000 * (least ?? 0), 0)} mm is kept`;
+  const links = least === null ? "no geometry: links are not watched" : margins.stop_margin_m === null ? `not measured now, at least ${number(1000 * least, 0)} mm is kept` : `${number(1000 * margins.stop_margin_m, 0)} mm, at least ${number(1000 * (least ?? 0), 0)} mm is kept`;
   list(at("margins-list"), [
     ["end of a range", joint, margins.stop_margin !== null && margins.stop_margin <= 0 ? "bad" : ""],
     ["links", links, margins.stop_margin_m !== null && margins.stop_margin_m < (least ?? 0) ? "bad" : ""],
