@@ -21,6 +21,8 @@ from edge_runtime.page.shown import Answered
 from edge_runtime.page.standing import ARMING, ELSEWHERE, REQUESTS
 
 _STOPS_AT_A_TIME = 8
+_ANSWER_S = (5.0, 2.0)
+"""How long control may take to answer: a request, and a stop, of which a person has to know soon that it was lost."""
 _PER_S = 2.0
 _BURST = 6.0
 _USE_ITS_OWN = "IT MAY STILL BE MOVING: use the robot's own stop."
@@ -81,7 +83,7 @@ class Asking:
             if problem:
                 return Answered(done=False, words=problem)
         try:
-            with Operator(self._run_dir, asker=Asker.PERSON) as one:
+            with Operator(self._run_dir, answer_timeout_s=_ANSWER_S[name == "stop"], asker=Asker.PERSON) as one:
                 try:
                     return Answered(done=True, words=_ACTIONS[name](one, text))
                 except OperatorError as error:

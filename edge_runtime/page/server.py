@@ -129,6 +129,7 @@ class PageServer(ThreadingHTTPServer):
         self.patience = Patience()
         self.files = _files()
         self._connections: Counter[str] = Counter()
+        self._open: set[socket.socket] = set()
         self._counting = threading.Lock()
         if ipaddress.ip_address(address).version == 6:
             self.address_family = socket.AF_INET6
@@ -142,9 +143,13 @@ class PageServer(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, name="page", daemon=True).start()
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop serving, and hang up."""
         self.shutdown()
         self.server_close()
+        with self._counting:
+            for one in self._open:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
 
     def server_bind(self) -> None:
         """Without asking a name server for this machine's name, which can take seconds."""
@@ -161,6 +166,7 @@ class PageServer(ThreadingHTTPServer):
                 self.shutdown_request(request)
                 return
             self._connections[address] += 1
+            self._open.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -169,6 +175,7 @@ class PageServer(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             with self._counting:
+                self._open.discard(request)
                 self._connections[client_address[0]] -= 1
                 self._connections += Counter()
 

@@ -4,8 +4,8 @@ import { at, make, put, toned } from "./dom.js";
 import { LABELS, fill } from "./words.js";
 import * as server from "./server.js";
 
-const STOP_TRIES = 4;
-const STOP_MS = 2500;
+const STOP_TRIES = 3;
+const STOP_MS = 4000;
 const ANSWER_MS = 8000;
 const BUTTONS = ["reset", "arm", "resume", "disarm", "reduce", "restore", "record"];
 let robot = null;
