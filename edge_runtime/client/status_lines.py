@@ -106,11 +106,8 @@ def next_step_by_name(status: Status) -> str:
     """The same, with requests as [name]: for who shows something else than a command to type."""
     if _is_starting(status):
         return ""
-    if status.state.is_latched and status.stopped_by is not None and status.stopped_by.value in status.faults:
-        step = STOPS[status.stopped_by].next_step
-    elif status.state.is_latched:
-        steps = [REASONS[fault].next_step for fault in status.faults]
-        step = next(filter(None, steps), STATES[status.state].next_step)
+    if status.state.is_latched:
+        step = _step_of_faults(status)
     elif _cannot_be_armed(status):
         step = f"It can't be armed: {status.cannot_act}. `edge-runtime check` says what to change."
     elif status.stopped_by is not None and status.state.may_be_armed:
@@ -124,6 +121,15 @@ def next_step_by_name(status: Status) -> str:
     else:
         step = STATES[status.state].next_step
     return step
+
+
+def _step_of_faults(status: Status) -> str:
+    """Of several faults that which asks for more than a reset."""
+    steps = [REASONS[fault].next_step for fault in status.faults]
+    if status.stopped_by is not None:
+        steps.append(STOPS[status.stopped_by].next_step)
+    go_on = STATES[ControlState.FAULT].next_step
+    return next((step for step in steps if step not in ("", go_on)), go_on)
 
 
 def wants_a_person(status: Status) -> bool:

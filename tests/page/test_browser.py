@@ -294,13 +294,13 @@ def test_what_is_not_possible_says_why_and_arming_asks_first(
 ) -> None:
     with looking(browser, page.link) as seen:
         state(seen, "active")
-        reset = seen.locator("#buttons button", has_text="Reset")
+        reset = seen.locator('#buttons [data-request="reset"]')
         expect(reset).to_have_attribute("aria-disabled", "true")
         reset.click(force=True)
         expect(seen.locator("#answer")).to_have_text("Reset: There is nothing to reset.")
         robot.say(state=ControlState.READY)
         state(seen, "ready")
-        arm = seen.locator("#buttons button", has_text="Arm")
+        arm = seen.locator('#buttons [data-request="arm"]')
         expect(arm).to_have_attribute("aria-disabled", "false")
         arm.click()
         expect(seen.locator("#sure")).to_contain_text("Arm only where you see it, and nobody is.")

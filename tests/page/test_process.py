@@ -125,7 +125,7 @@ def test_a_stop_in_the_browser_stops_the_robot_and_a_person_goes_on_from_there(r
 
     seen.locator("#tile-next button", has_text="Reset").click()
     state(seen, "ready")
-    seen.locator("#tile-next button", has_text="Arm").click()
+    seen.locator("#tile-next button").get_by_text("Arm", exact=True).click()
     seen.locator("#sure-yes").click()
     at_work(seen)
     expect(seen.locator("#events-list")).to_contain_text("Arm was asked for: done.")
@@ -168,7 +168,8 @@ def test_each_process_that_fails_is_told_by_name(robot: RunningRobot, seen: Page
 
 def test_a_robot_does_not_notice_what_becomes_of_its_page(robot: RunningRobot, seen: Page) -> None:
     with Watcher(robot.run_dir) as watcher:
-        watcher.receive(0.5)
+        while watcher.report is None:
+            watcher.receive(0.1)
 
         def ticks_in(seconds: float) -> int:
             until_s, before = time.monotonic() + seconds, watcher.report
