@@ -40,13 +40,11 @@ PROCESSES: tuple[Process, ...] = (DRIVER, CONTROL, ENGINE)
 
 OTA = Process("ota", "edge_runtime.ota", "the policy that acts goes on; an update continues when the agent is back")
 
-PAGE = Process(
-    "page", "edge_runtime.page", "nothing: who looks is told that the page is gone and what it shows is old"
-)
+PAGE = Process("page", "edge_runtime.page", "nothing; what a browser still shows is marked as old")
 
 BESIDE: tuple[Process, ...] = (OTA, PAGE)
-"""What a robot moves without. systemd starts these where their unit is enabled, `edge-runtime run` the update agent where
-robot.toml has a section [ota], and the page unless it is told not to."""
+"""What a robot moves without. systemd starts these where their unit is enabled, `edge-runtime run` the update agent
+where robot.toml has a section [ota], and the page without `--no-page`."""
 
 
 HOLDING: tuple[Process, ...] = (DRIVER, CONTROL)

@@ -17,6 +17,7 @@ edge-runtime run                        the simulated arm, episode after episode
 edge-runtime run --episodes 5           five episodes, a summary, exit code 0
 edge-runtime evaluate --episodes 100    success rate with its 95 % interval, in virtual time
 edge-runtime evaluate --swapped         the same with wrong instructions: is language used at all?
+edge-runtime page                       a running robot in a browser, with a stop button
 edge-runtime monitor                    look at a running robot from another terminal
 edge-runtime operator stop              let a running robot brake to rest, and latch that
 edge-runtime jog                        move a robot's joints by hand, to bring it up

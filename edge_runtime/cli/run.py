@@ -35,6 +35,7 @@ from edge_runtime.drivers.registry import declaration_of
 from edge_runtime.evaluation.episodes import EpisodeResult
 from edge_runtime.evaluation.series import episodes, next_scene
 from edge_runtime.ipc.bus import claim
+from edge_runtime.needs import require
 from edge_runtime.page.options import LOOPBACK
 from edge_runtime.page.server import require_free_port
 from edge_runtime.page.serving import address_of
@@ -77,6 +78,7 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
     passed_over = () if hold else Installed.of(config).boot_first(partial(verified, config=config))[1].passed_over
     processes = HOLDING if hold else PROCESSES
     has_agent = config.ota is not None and not hold
+    require(config, hold=hold)
     if has_agent:
         # Imported where there are updates: a robot without them needs none of what they are made of.
         from edge_runtime.ota.agent.settings import reporting_of, settings_of

@@ -265,7 +265,7 @@ class Curve(_Shown, frozen=True):
 
 
 class Policy(_Shown, frozen=True):
-    """What the robot was told to do, and who does it."""
+    """The task, and the policy that works at it."""
 
     instruction: str
     """The sentence that is followed, or why none is."""
@@ -326,7 +326,7 @@ class Look(_Shown, frozen=True):
     chunks: Chunks
     """The timeline of chunks."""
     policy: Policy
-    """What the robot was told."""
+    """The task, and who works at it."""
     machine: Machine
     """Processes and timing."""
     update: UpdateShown | None

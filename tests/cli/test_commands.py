@@ -32,6 +32,7 @@ COMMANDS = (
     "ota",
     "check",
     "claims",
+    "page",
     "replay",
     "kinematics",
     "new",
