@@ -25,6 +25,8 @@ edge-runtime ota status                 which bundle runs here, and which one is
 edge-runtime check                      is this machine, and this bundle on it, fit?
 edge-runtime claims                     what this robot's settings let anyone claim about safety
 edge-runtime replay FILE                what happened before a trip, through the kernel again
+edge-runtime view --rerun               the robot's body in motion, live or from a recording
+edge-runtime export-mcap FILE           a recording for Foxglove
 edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
 edge-runtime new driver my_arm          a package with a driver that works, to put your robot into
 edge-runtime completion bash            lets the Tab key complete what is typed behind it

@@ -7,6 +7,7 @@ from edge_runtime.cli.commands import (
     check,
     claims,
     evaluate,
+    export_mcap,
     jog,
     kinematics,
     monitor,
@@ -16,7 +17,23 @@ from edge_runtime.cli.commands import (
     page,
     replay,
     run,
+    view,
 )
 
-SUBCOMMANDS = (run, page, evaluate, monitor, operator, jog, ota, check, claims, replay, kinematics, new)
+SUBCOMMANDS = (
+    run,
+    page,
+    evaluate,
+    monitor,
+    operator,
+    jog,
+    ota,
+    check,
+    claims,
+    replay,
+    view,
+    export_mcap,
+    kinematics,
+    new,
+)
 """Modules in the order of the help; each has `add`."""
