@@ -173,7 +173,7 @@ REASONS: dict[KernelReason, Explanation] = {
         "Look for what is in its way. To continue: [arm].",
     ),
     KernelReason.GRIPPER_JAMMED: Explanation(
-        "a gripper does not get to where it should be: it holds something, or it is jammed",
+        "a gripper is not where its command says: it holds something, or it is jammed",
         "If it should hold nothing: look for what is between its fingers.",
     ),
     KernelReason.GRIPPER_FORCE: Explanation("a gripper closes no further: its grip is as strong as it may be"),
