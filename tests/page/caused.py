@@ -141,7 +141,7 @@ def _braked() -> Iterator[Verdict]:
         yield robot.step([min(2.5, robot.q[0] + 2e-3), robot.q[1]])
 
 
-def _lever(planes: tuple[Plane, ...] = (), **changes: Any) -> GeometryModel:
+def a_lever(planes: tuple[Plane, ...] = (), **changes: Any) -> GeometryModel:
     """One joint at the origin that turns a rod of one metre about z; the tool is its end."""
     turns = KinematicJoint(name="axis0", parent=BASE, rotation=UPRIGHT, offset_m=(0.0, 0.0, 0.0))
     ends: dict[str, Any] = {"a_m": (0.0, 0.0, 0.0), "b_m": (1.0, 0.0, 0.0), "radius_m": 0.05, "in_world": True}
@@ -156,14 +156,14 @@ def _lever(planes: tuple[Plane, ...] = (), **changes: Any) -> GeometryModel:
 
 
 def _near_a_wall() -> Iterator[Verdict]:
-    robot = Robot(Kernel(make_config(1, geometry=_lever((_WALL,)), clearance_min_m=0.01)))
+    robot = Robot(Kernel(make_config(1, geometry=a_lever((_WALL,)), clearance_min_m=0.01)))
     robot.arm()
     for _ in range(_TICKS):
         yield robot.step([2.0])
 
 
 def _fast_tool() -> Iterator[Verdict]:
-    robot = Robot(Kernel(make_config(1, geometry=_lever(), tool_speed_max_m_s=(0.25,))), [-2.4])
+    robot = Robot(Kernel(make_config(1, geometry=a_lever(), tool_speed_max_m_s=(0.25,))), [-2.4])
     robot.arm()
     for _ in range(_TICKS):
         yield robot.step([2.4])
@@ -182,7 +182,7 @@ def _stretched_arm() -> Iterator[Verdict]:
 def _lost_odometry() -> Iterator[Verdict]:
     names = ("axis0", "axis1")
     base: dict[str, Any] = {"base_axes": BaseAxes(x=1), "has_odometry": True, "clearance_min_m": 0.01}
-    config = make_config(1, AxisKind.VELOCITY, geometry=_lever((_WALL,), axes=names, has_base=True), **base)
+    config = make_config(1, AxisKind.VELOCITY, geometry=a_lever((_WALL,), axes=names, has_base=True), **base)
     robot = Robot(Kernel(config))
     place = {"odometry": (0.0, -2.0, 0.0)}
     robot.step(**place)
