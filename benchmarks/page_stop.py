@@ -26,7 +26,7 @@ from edge_runtime.client.status import Watcher
 from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.config.shipped import SIM_CONFIG
 from edge_runtime.contracts.messages import Asker
-from edge_runtime.page.server import require_free_port
+from edge_runtime.page.port import require_free_port
 from edge_runtime.page.tokens import make_token
 from edge_runtime.processes import PAGE, PROCESSES
 

@@ -37,7 +37,7 @@ from edge_runtime.evaluation.series import episodes, next_scene
 from edge_runtime.ipc.bus import claim
 from edge_runtime.needs import require
 from edge_runtime.page.options import LOOPBACK
-from edge_runtime.page.server import require_free_port
+from edge_runtime.page.port import require_free_port
 from edge_runtime.page.serving import address_of
 from edge_runtime.page.tokens import Tokens, make_token
 from edge_runtime.policies.processor import describe

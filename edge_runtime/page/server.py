@@ -8,7 +8,6 @@ waits for nothing but a free connection, of which a browser that shows the page 
 from __future__ import annotations
 
 import contextlib
-import errno
 import ipaddress
 import socket
 import sys
@@ -23,13 +22,13 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from edge_runtime.contracts.errors import EdgeError, ProcessError, RecordingError
+from edge_runtime.contracts.errors import EdgeError, RecordingError
 from edge_runtime.contracts.text import printable
 from edge_runtime.page.asking import Asking
 from edge_runtime.page.gathered import Gathered
-from edge_runtime.page.options import LOOPBACK
 from edge_runtime.page.origins import Origins
 from edge_runtime.page.pictures import Pictures
+from edge_runtime.page.port import taken
 from edge_runtime.page.recordings import Recordings
 from edge_runtime.page.shown import ANSWERS, Answered, RobotShown
 from edge_runtime.page.tokens import Patience, Tokens
@@ -56,38 +55,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-
-def require_free_port(port: int, address: str = LOOPBACK) -> int:
-    """Find out before anything else is begun that a page could not be served on `port`; the port, of 0 a free one.
-
-    Raises:
-        ProcessError: the port is taken, or the address is none of this machine's.
-    """
-    try:
-        with _bound(address, port) as sock:
-            return int(sock.getsockname()[1])
-    except OSError as error:
-        raise _taken(port, error) from error
-
-
-def _bound(address: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _taken(port: int, error: OSError) -> ProcessError:
-    if error.errno == errno.EADDRNOTAVAIL:
-        return ProcessError(f"page: {error.strerror}: --listen takes an address of this machine, or 0.0.0.0 for all")
-    options = '--page-port 0 for any free one, --no-page for none; with make: ARGS="--page-port 0"'
-    return ProcessError(f"page: port {port}: {error.strerror}; choose another: {options}")
 
 
 @dataclass(frozen=True)
@@ -136,7 +103,7 @@ class PageServer(ThreadingHTTPServer):
         try:
             super().__init__((address, port), _Handler)
         except OSError as error:
-            raise _taken(port, error) from error
+            raise taken(port, error) from error
 
     def start(self) -> None:
         """Serve from threads of its own."""

@@ -12,7 +12,8 @@ import pytest
 from edge_runtime.contracts.errors import ProcessError
 from edge_runtime.contracts.messages import ControlState
 from edge_runtime.page.options import LOOPBACK
-from edge_runtime.page.server import require_free_port, schema
+from edge_runtime.page.port import require_free_port
+from edge_runtime.page.server import schema
 from edge_runtime.page.shown import Look, RobotShown
 from edge_runtime.testing.other_robots import OTHER_ROBOTS, jaw_arm
 from edge_runtime.testing.published_robot import PublishedRobot, wait_until
