@@ -33,6 +33,6 @@ def _token(options: argparse.Namespace) -> int:
         f"token: {token}\n"
         f"open once in a browser, which remembers it: {link}\n"
         f"It is shown here alone; {path} holds its hash. The token from before is not valid any more.\n"
-        "A page that was started without any token has to be started again: sudo systemctl restart edge-runtime-page"
+        "A page that is open has to be loaded again where there was no token before."
     )
     return 0

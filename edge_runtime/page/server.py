@@ -204,7 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
             axis, since, events = (_number(values, name) for name in ("axis", "since", "events"))
             self._send_json(HTTPStatus.OK, served.gathered.look(axis, since, events))
         elif what == "robot":
-            self._send_json(HTTPStatus.OK, served.robot)
+            # A token may have been made since the page started.
+            robot = msgspec.structs.replace(served.robot, takes_requests=served.tokens.exists)
+            self._send_json(HTTPStatus.OK, robot)
         elif what == "recordings":
             self._send_json(HTTPStatus.OK, served.recordings.list())
         elif what == "schema.json":

@@ -56,7 +56,7 @@ class GroupShown(_Shown, frozen=True):
 
 
 class RobotShown(_Shown, frozen=True):
-    """`/api/robot`: which robot this is, and what the page may do with it. Does not change while the page runs."""
+    """`/api/robot`: which robot this is, and what the page may do with it."""
 
     version: int
     """Of this schema."""

@@ -17,6 +17,7 @@ from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import ControlState, GateState, KernelReason, PolicyState, ReducedSpeed, StopCause
 from edge_runtime.contracts.states import UpdateState
 from edge_runtime.contracts.updates import UpdateStatus
+from edge_runtime.page.tokens import make_token
 from edge_runtime.safety.states import said
 from edge_runtime.testing.other_robots import OTHER_ROBOTS, jaw_arm, revolute
 from edge_runtime.testing.published_robot import BUNDLE, PublishedRobot, wait_until
@@ -287,6 +288,9 @@ def test_a_page_for_looking_says_whose_stop_to_use(browser: Browser, robot: Publ
         seen.locator("#stop").click()
         expect(seen.locator("#answer")).to_contain_text("USE THE ROBOT'S OWN STOP")
         expect(seen.locator("#unlock")).to_be_hidden()
+        make_token(run_dir / "page_token.json")
+        seen.reload()
+        expect(seen.locator("#unlock")).to_be_visible(timeout=SOON_MS)
 
 
 def test_what_is_not_possible_says_why_and_arming_asks_first(
@@ -304,7 +308,10 @@ def test_what_is_not_possible_says_why_and_arming_asks_first(
         expect(arm).to_have_attribute("aria-disabled", "false")
         arm.click()
         expect(seen.locator("#sure")).to_contain_text("Arm only where you see it, and nobody is.")
-        seen.locator("#sure-no").click()
+        with seen.expect_request(lambda asked: asked.url.endswith("/api/requests/stop")):
+            seen.locator("#stop").click(timeout=2000)
+        expect(seen.locator("#sure")).to_be_visible()
+        seen.keyboard.press("Escape")
         expect(seen.locator("#sure")).to_be_hidden()
 
 

@@ -25,6 +25,9 @@ export function startRequests(whenChanged) {
   at("token-form").addEventListener("submit", event => { event.preventDefault(); tryToken(); });
   at("token-close").addEventListener("click", () => at("token").close());
   at("token-forget").addEventListener("click", () => { server.remember(""); at("token").close(); changed(); });
+  addEventListener("keydown", event => {
+    if (event.key === "Escape") for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  });
   at("sure-no").addEventListener("click", () => at("sure").close());
   at("buttons").replaceChildren(...BUTTONS.map(name => make("button", { type: "button", "data-request": name, onclick: () => ask(name) }, LABELS[name])));
 }
@@ -58,7 +61,7 @@ function say(words, tone) {
 
 async function askStop() {
   const stop = at("stop");
-  if (!robot?.takes_requests) return say("This page can't stop the robot, as no token was made for it. USE THE ROBOT'S OWN STOP. To open the page's: `edge-runtime page token`, then start the page again.", "bad");
+  if (!robot?.takes_requests) return say("This page can't stop the robot, as no token was made for it. USE THE ROBOT'S OWN STOP. To open the page's: `edge-runtime page token`, then load this page again.", "bad");
   if (!server.hasToken()) return openToken("This page needs its token before it can stop the robot. If it has to stop now: use the robot's own stop.");
   if ("asked" in stop.dataset) return;
   stop.dataset.asked = "";
@@ -71,7 +74,7 @@ async function askStop() {
       tone = answer.done ? "wait" : "bad";
       break;
     } catch (error) {
-      words = error instanceof server.Refused ? error.message : "The page's server does not answer. IT MAY STILL BE MOVING: use the robot's own stop.";
+      words = error instanceof server.Refused ? `${error.message} IT MAY STILL BE MOVING: use the robot's own stop.` : "The page's server does not answer. IT MAY STILL BE MOVING: use the robot's own stop.";
       if (error instanceof server.Refused) { refused(error); break; }
     }
   }
@@ -113,7 +116,7 @@ function sure(title, words, yes) {
     dialog.returnValue = "";
     dialog.addEventListener("close", close);
     at("sure-yes").addEventListener("click", agree);
-    dialog.showModal();
+    open(dialog, at("sure-no"));
   });
 }
 
@@ -121,7 +124,14 @@ export function openToken(words) {
   put(at("token-words"), words || "With the token this browser may stop the robot, reset it, slow it down and instruct it.");
   put(at("token-answer"), "");
   at("token-forget").hidden = !server.hasToken();
-  if (!at("token").open) at("token").showModal();
+  if (!at("token").open) open(at("token"), at("token-input"));
+}
+
+// Not modal: whatever else is asked, the stop can be pressed.
+function open(dialog, first) {
+  for (const other of document.querySelectorAll("dialog[open]")) other.close();
+  dialog.show();
+  first.focus();
 }
 
 async function tryToken() {
