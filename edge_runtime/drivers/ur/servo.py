@@ -1,0 +1,166 @@
+"""The hand on a UR arm: a process of its own that passes targets to `servoj`, and brakes where they cease.
+
+``python -m edge_runtime.drivers.ur.servo HOST RATE_HZ LOOKAHEAD_S GAIN STOP_RAD_S2 SOCKET_FD``, started by
+`drivers/ur/hand.py` alone. A process, because the calls of ur_rtde wait: for the upload of a program, for the end of a
+stop, and after a lost connection for a new one, after which ur_rtde **sends its last command once more**, however old. Whoever
+started this one ends it long before.
+
+Guarantees: a target is passed on once, and only while it is fresh; where targets cease the arm is braked along its way,
+at a rate of its own, and then let stand; the controller's watchdog stops the arm where this process does not live.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import sys
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.drivers.ur.messages import ORDER_BYTES, Answer, Order, Verb
+
+CONTROLLER_WATCHDOG_HZ = 10.0
+"""The controller stops the program, and with it the arm, where nothing was written for a tenth of a second."""
+
+_SILENCE_S = 0.1
+_LET_GO_AFTER_S = 0.3
+
+
+class Braking:
+    """Targets from a motion to rest: along its direction, each joint to rest at the same instant.
+
+    Args:
+        q: (6,) last target, rad.
+        dq: (6,) its velocity, rad/s.
+        stop_rad_s2: how hard the fastest joint is braked.
+        now_s: of `time.monotonic()`.
+    """
+
+    def __init__(self, q: NDArray[np.float64], dq: NDArray[np.float64], stop_rad_s2: float, now_s: float) -> None:
+        self._q, self._dq, self._start_s = q, dq, now_s
+        self._duration_s = float(np.max(np.abs(dq))) / stop_rad_s2
+
+    def target(self, now_s: float) -> NDArray[np.float64]:
+        """(6,) where to be."""
+        t_s = min(max(now_s - self._start_s, 0.0), self._duration_s)
+        share = t_s - t_s**2 / (2.0 * self._duration_s) if self._duration_s > 0.0 else 0.0
+        return self._q + self._dq * share
+
+    def rests_s(self, now_s: float) -> float:
+        """For how long the target has been at rest."""
+        return now_s - self._start_s - self._duration_s
+
+
+class Servo:
+    """What follows and brakes.
+
+    Args:
+        control: an RTDEControlInterface.
+        period_s: of a cycle.
+        lookahead_s, gain, stop_rad_s2: as in the driver's settings.
+    """
+
+    def __init__(self, control: object, period_s: float, lookahead_s: float, gain: float, stop_rad_s2: float) -> None:
+        self._control = control
+        self._period_s, self._lookahead_s, self._gain, self._stop_rad_s2 = period_s, lookahead_s, gain, stop_rad_s2
+        self._last: Order | None = None
+        self._braking: Braking | None = None
+
+    def follow(self, order: Order) -> bool:
+        """Pass a target on; False where no program runs on the controller."""
+        self._last, self._braking = order, None
+        return self._servo(order.q)
+
+    def hold(self) -> bool:
+        """One cycle of braking, or of standing."""
+        now_s = time.monotonic()
+        if self._last is not None:
+            self._braking = Braking(self._last.q, self._last.dq, self._stop_rad_s2, now_s)
+            self._last = None
+        if self._braking is None:
+            return bool(self._control.kickWatchdog())  # type: ignore[attr-defined]
+        if self._braking.rests_s(now_s) > self._lookahead_s + _LET_GO_AFTER_S:
+            # Only now: this call waits for its end, and feeds no watchdog meanwhile.
+            self._braking = None
+            return bool(self._control.servoStop(self._stop_rad_s2))  # type: ignore[attr-defined]
+        return self._servo(self._braking.target(now_s))
+
+    @property
+    def stands(self) -> bool:
+        """Whether it neither follows nor brakes."""
+        return self._last is None and self._braking is None
+
+    def _servo(self, q: NDArray[np.float64]) -> bool:
+        arguments = (q.tolist(), 0.0, 0.0, self._period_s, self._lookahead_s, self._gain)
+        return bool(self._control.servoJ(*arguments))  # type: ignore[attr-defined]
+
+
+def serve(servo: Servo, link: socket.socket, period_s: float) -> str:
+    """Be the hand until there is nobody to be it for; why it ended, empty for an end that was asked for."""
+    ends = False
+    silent_since_s = time.monotonic()
+    while True:
+        order = None if ends else _newest(link, period_s)
+        now_s = time.monotonic()
+        if order is not None:
+            silent_since_s = now_s
+            ends = order.verb is Verb.END
+        if ends:
+            if servo.stands:
+                return ""
+            time.sleep(period_s)
+        if order is not None and order.verb is Verb.FOLLOW and now_s - order.stamp_ns / 1e9 <= _SILENCE_S:
+            went_on = servo.follow(order)
+        elif order is None and not ends and now_s - silent_since_s <= _SILENCE_S:
+            continue
+        else:
+            went_on = servo.hold()
+        if not went_on:
+            return "the program on the controller has ended"
+        if order is not None and not ends:
+            _answer(link, Answer.SERVED)
+
+
+def _newest(link: socket.socket, wait_s: float) -> Order | None:
+    """The last order that is there; one to end where whoever gives them is gone."""
+    newest = None
+    while select.select([link], [], [], wait_s)[0]:
+        data = link.recv(ORDER_BYTES)
+        if not data:
+            return Order.end()
+        newest, wait_s = Order.of(data), 0.0
+    return newest
+
+
+def _answer(link: socket.socket, answer: Answer, words: str = "") -> None:
+    # Nobody to hear it, or nobody who listens at the moment: the arm is not kept waiting for that.
+    with contextlib.suppress(OSError):
+        link.send(bytes([answer]) + words.encode()[:500], socket.MSG_DONTWAIT)
+
+
+def main() -> None:
+    """Upload the control program, say so, and serve."""
+    import rtde_control
+
+    host, rate_hz, lookahead_s, gain, stop_rad_s2, descriptor = sys.argv[1], *map(float, sys.argv[2:6]), int(sys.argv[6])
+    with socket.socket(fileno=descriptor) as link:
+        try:
+            control = rtde_control.RTDEControlInterface(host, rate_hz, rtde_control.RTDEControlInterface.FLAG_UPLOAD_SCRIPT)
+            if not control.setWatchdog(CONTROLLER_WATCHDOG_HZ):
+                raise RuntimeError("the controller set no watchdog")
+        except Exception as error:  # whatever the library raises is said, and tried again
+            _answer(link, Answer.FAILED, str(error))
+            sys.exit(1)
+        _answer(link, Answer.READY)
+        why = serve(Servo(control, 1.0 / rate_hz, lookahead_s, gain, stop_rad_s2), link, 1.0 / rate_hz)
+        if why:
+            _answer(link, Answer.FAILED, why)
+            sys.exit(1)
+        control.stopScript()
+
+
+if __name__ == "__main__":
+    main()
