@@ -22,7 +22,7 @@ def read_embodiment(path: Path) -> Embodiment:
         ConfigError: it can't be read, or is none.
     """
     try:
-        return embodiment_of(msgspec.toml.decode(path.read_bytes(), type=dict[str, object]))
+        return embodiment_of(msgspec.toml.decode(path.read_bytes()))
     except OSError as error:
         raise ConfigError(str(path), error.strerror or str(error)) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -119,8 +119,8 @@ def _kind_of(entry: dict[str, Any], hint: Any, where: str, file_name: str) -> ty
     if _is_struct(hint):
         struct: type[msgspec.Struct] = hint
         return struct
-    kinds = {str(member.__struct_config__.tag): member for member in typing.get_args(hint)}
-    tag_field = next(iter(kinds.values())).__struct_config__.tag_field
+    kinds: dict[str, type[msgspec.Struct]] = {str(one.__struct_config__.tag): one for one in typing.get_args(hint)}
+    tag_field = str(next(iter(kinds.values())).__struct_config__.tag_field)
     tag = entry.get(tag_field)
     if isinstance(tag, str) and tag in kinds:
         return kinds[tag]
@@ -146,12 +146,14 @@ _UNITS = (
 )
 
 
-def _suggestion(key: str, known: list[str]) -> str:
-    def stem(name: str) -> str:
-        unit = next((unit for unit in _UNITS if name.endswith(unit)), "")
-        return name[: len(name) - len(unit)]
+def stem_of(key: str) -> str:
+    """A key without the unit that it ends with."""
+    unit = next((unit for unit in _UNITS if key.endswith(unit)), "")
+    return key[: len(key) - len(unit)]
 
-    if same := [f"`{name}`" for name in known if stem(name) == stem(key)]:
+
+def _suggestion(key: str, known: list[str]) -> str:
+    if same := [f"`{name}`" for name in known if stem_of(name) == stem_of(key)]:
         return f"; the unit is part of the key: did you mean {' or '.join(same)}?"
     close = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean `{close[0]}`?" if close else f"; known keys: {', '.join(known)}"

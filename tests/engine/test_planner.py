@@ -294,13 +294,13 @@ def test_what_control_foresaw_comes_back_and_is_counted(bench: Bench) -> None:
         first_command_ns=4,
     )
     bench.planner.learn(plain)
-    bench.planner.learn(msgspec.structs.replace(plain, predicted_interventions=9, predicted_deviation_rad=0.02))
+    bench.planner.learn(msgspec.structs.replace(plain, predicted_interventions=9, predicted_deviation=0.02))
     bench.planner.learn(msgspec.structs.replace(plain, refusal="predicted_deviation", predicted_interventions=400))
     counters = bench.planner.counters
     assert (counters["chunks_declined"], counters["chunks_clipped"]) == (1, 2)
-    assert bench.planner.gauges["predicted_deviation_rad"] == 0.0
-    bench.planner.learn(msgspec.structs.replace(plain, predicted_deviation_rad=0.02))
-    assert bench.planner.gauges["predicted_deviation_rad"] == 0.02
+    assert bench.planner.gauges["predicted_deviation"] == 0.0
+    bench.planner.learn(msgspec.structs.replace(plain, predicted_deviation=0.02))
+    assert bench.planner.gauges["predicted_deviation"] == 0.02
 
 
 def test_a_sentence_that_is_not_understood_is_refused_and_ends_the_task_before(bench: Bench) -> None:

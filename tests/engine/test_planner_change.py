@@ -154,7 +154,7 @@ def test_what_the_new_one_is_fed_is_normalised_with_its_own_statistics(
 
     one, other = (BundlePolicy.load(folder, embodiment, threads=1) for folder in (first, second))
     (alone,), (other_alone,) = plans(one), plans(other)
-    assert np.abs(np.subtract(alone, other_alone)).min() > 0.01
+    assert np.abs(np.subtract(alone, other_alone))[:, :-1].min() > 0.01
     # The noise that a chunk begins with is another one each time, and leaves its rounding.
     np.testing.assert_allclose(plans(one, other, one, other), [alone, other_alone, alone, other_alone], atol=1e-6)
 
