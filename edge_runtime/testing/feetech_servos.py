@@ -28,6 +28,19 @@ STEP_RAD = 2.0 * math.pi / STEPS
 MODEL_STS3215 = 777
 FIRMWARE = (3, 10)
 
+MOTORS = (
+    ("shoulder_pan", 750, 3450),
+    ("shoulder_lift", 800, 3300),
+    ("elbow_flex", 850, 3100),
+    ("wrist_flex", 900, 3200),
+    ("wrist_roll", 0, 4095),
+    ("gripper", 2000, 3500),
+)
+"""Name and calibrated range of each, in the order of their numbers from 1."""
+
+ANSWER_S = 0.004
+"""How long a usual adapter and a bus of one megabaud take for six servos."""
+
 _PING, _READ, _WRITE, _SYNC_READ, _SYNC_WRITE = 0x01, 0x02, 0x03, 0x82, 0x83
 _BROADCAST = 0xFE
 _MIN_LIMIT, _MAX_LIMIT, _HOMING, _TORQUE, _GOAL, _PRESENT, _SPEED = 9, 11, 31, 40, 42, 56, 58
@@ -44,15 +57,15 @@ _FLOOR_STEPS = 900
 class Servo:
     """One servo: its registers and its motion. Positions are in steps, those of its magnet without the offset."""
 
-    def __init__(self, number: int, position: float = STEPS / 2) -> None:
+    def __init__(self, number: int, low: int, high: int) -> None:
         self.number = number
-        self.position = position
+        self.position = (low + high) / 2.0
         self.registers = bytearray(128)
         self.registers[0:2] = bytes(FIRMWARE)
         self._put(3, MODEL_STS3215)
         self.registers[5] = number
-        self._put(_MIN_LIMIT, 0)
-        self._put(_MAX_LIMIT, STEPS - 1)
+        self._put(_MIN_LIMIT, low)
+        self._put(_MAX_LIMIT, high)
         self.turns = 0
         self.jump = 0
         self.held_reading: int | None = None
@@ -115,7 +128,7 @@ class Misbehaviour:
     """How the bus answers."""
 
     def __init__(self) -> None:
-        self.late_s = 0.0
+        self.late_s = ANSWER_S
         self.garbage = 0.0
         self.silent = False
         self.short = False
@@ -126,7 +139,7 @@ class Bus:
 
     def __init__(self, link: Path) -> None:
         self._random = random.Random(1)
-        self.servos = {number: Servo(number) for number in range(1, 7)}
+        self.servos = {number: Servo(number, low, high) for number, (_, low, high) in enumerate(MOTORS, 1)}
         self.misbehaviour = Misbehaviour()
         self._link = link
         self._then_s = time.monotonic()
@@ -292,11 +305,9 @@ class FeetechServos:
 
     def calibration(self) -> dict[str, dict[str, int]]:
         """LeRobot's calibration of an SO-101 with these servos, as its file has it."""
-        names = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
-        ranges = ((750, 3450), (800, 3300), (850, 3100), (900, 3200), (0, 4095), (2000, 3500))
         return {
-            name: {"id": at + 1, "drive_mode": 0, "homing_offset": 0, "range_min": low, "range_max": high}
-            for at, (name, (low, high)) in enumerate(zip(names, ranges, strict=True))
+            name: {"id": number, "drive_mode": 0, "homing_offset": 0, "range_min": low, "range_max": high}
+            for number, (name, low, high) in enumerate(MOTORS, 1)
         }
 
 

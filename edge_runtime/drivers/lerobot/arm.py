@@ -147,6 +147,8 @@ class LeRobotArm(Driver):
             stamp_ns = time.monotonic_ns()
             try:
                 observed = self._robot.get_observation()
+                if any(bus.has_more() for bus in self._buses):
+                    raise ValueError("an answer came that belongs to a question before")
                 values = np.array([axis_map.value(float(observed[axis_map.key])) for axis_map in self._maps])
                 if not np.isfinite(values).all():
                     odd = ", ".join(m.key for m, value in zip(self._maps, values, strict=True) if not np.isfinite(value))
@@ -184,7 +186,8 @@ class LeRobotArm(Driver):
             return
         self._power_due_ns = now_ns + _POWER_INTERVAL_NS
         try:
-            powerless = not all(bus.holds() for bus in self._buses)
+            # Twice: what is read amiss once is no reason to let go of a robot.
+            powerless = not any(all(bus.holds() for bus in self._buses) for _ in range(2))
         except Exception as error:
             self._failed(error)
             return

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import math
 import pkgutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,6 +22,7 @@ from edge_runtime.drivers.lerobot.settings import LeRobotSettings
 from edge_runtime.drivers.lerobot.units import Motor
 
 _TORQUE = "Torque_Enable"
+_QUIET_S, _DRAINS = 0.005, 20
 _PLUG_IN = ("lerobot_robot_", "lerobot_camera_")
 _ARMS = {"left_arm": "left_", "right_arm": "right_"}
 """Arms inside of a robot with two, and what their features begin with."""
@@ -103,13 +105,25 @@ class Bus:
         """
         return all(int(value) == 1 for value in self.native.sync_read(_TORQUE, normalize=False).values())
 
+    def has_more(self) -> bool:
+        """Whether it has said more than was asked: an answer to a question before, which LeRobot takes for the next one's.
+
+        Raises:
+            Exception: whatever the port raises that is gone.
+        """
+        return bool(self.native.port_handler.ser.in_waiting)
+
     def drain(self) -> None:
-        """Forget answers that came too late: the next question would take them for its own."""
+        """Forget answers that came too late, until the line has been quiet for a moment."""
         handler = self.native.port_handler
         # An error in the midst of a question leaves LeRobot's port "in use" for ever.
         handler.is_using = False
         with contextlib.suppress(Exception):  # of a port that is gone
-            handler.ser.reset_input_buffer()
+            for _ in range(_DRAINS):
+                handler.ser.reset_input_buffer()
+                time.sleep(_QUIET_S)
+                if not self.has_more():
+                    return
 
 
 def make_robot(settings: LeRobotSettings, folder: Path) -> Robot:
