@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.config.safety_file import SafetyFile, SafetyLimits, description_of, rating_of, tightest
 from edge_runtime.config.shipped import SIM_BUNDLE as SIM_BUNDLE
 from edge_runtime.config.shipped import SIM_CONFIG as SIM_CONFIG
@@ -33,6 +34,10 @@ class RobotSection(Section, frozen=True):
     """Path of `embodiment.toml`, relative to this file."""
     safety: str
     """Path of `safety.toml`, relative to this file."""
+    driver_python: str | None = None
+    """Absolute path of the Python that the driver is started with, where its packages live in an environment of their
+    own; edge-runtime is installed there too. Left out: the one that runs everything else. Example:
+    `"/opt/lerobot/bin/python"`."""
     bundle: str | None = None
     """Folder of the policy's bundle, relative to this file. Without one the robot has no policy: `edge-runtime run
     --hold` still brings it up."""
@@ -40,6 +45,8 @@ class RobotSection(Section, frozen=True):
     def __post_init__(self) -> None:
         if not (1 <= len(self.name) <= 64 and self.name.isprintable() and not self.name.isspace()):
             raise ValueError(f"name must be 1 to 64 visible characters, got {self.name[:64]!r}")
+        if self.driver_python is not None and not self.driver_python.startswith("/"):
+            raise ValueError(f"driver_python must be an absolute path, got {self.driver_python!r}")
 
 
 class EngineSection(Section, frozen=True):
@@ -277,6 +284,9 @@ class RobotFile(Section, frozen=True):
     """`robot.toml` as written."""
 
     robot: RobotSection
+    driver: dict[str, Any] = {}
+    """The driver's own settings, which the driver checks when it starts and `edge-runtime check` before: see its guide.
+    Example: `{ type = "so101_follower", id = "my_arm", port = "/dev/ttyACM0" }`."""
     engine: EngineSection = EngineSection()
     control: ControlSection = ControlSection()
     confidence: ConfidenceSection = ConfidenceSection()
@@ -290,6 +300,7 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     robot: RobotSection
+    driver: dict[str, Any]
     engine: EngineSection
     control: ControlSection
     confidence: ConfidenceSection
@@ -324,13 +335,14 @@ def load_config(path: Path) -> RobotConfig:
     """
     settings = read_toml(path, RobotFile)
     folder = path.resolve().parent
-    embodiment = read_toml(_existing(folder, "robot.embodiment", settings.robot.embodiment, path.name), Embodiment)
+    embodiment = read_embodiment(_existing(folder, "robot.embodiment", settings.robot.embodiment, path.name))
     safety_path = _existing(folder, "robot.safety", settings.robot.safety, path.name)
     limits = _limits(safety_path, embodiment)
     bundle = settings.robot.bundle
     return RobotConfig(
         path=path.resolve(),
         robot=settings.robot,
+        driver=settings.driver,
         engine=settings.engine,
         control=settings.control,
         confidence=settings.confidence,

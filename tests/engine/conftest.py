@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.manifest.version_1 import Normalization
@@ -30,7 +30,7 @@ BundleWriter = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def embodiment() -> Embodiment:
-    return msgspec.toml.decode((SIM_CONFIG.parent / "embodiment.toml").read_bytes(), type=Embodiment)
+    return read_embodiment(SIM_CONFIG.parent / "embodiment.toml")
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def write_bundle(tmp_path: Path, embodiment: Embodiment) -> BundleWriter:
 
     def write(**changes: object) -> Path:
         statistics = {
-            "state_normalization": Normalization(mean=(*embodiment.home_rad, 0.04), std=(0.5,) * 7 + (0.02,)),
+            "state_normalization": Normalization(mean=(*embodiment.home[:-1], 0.04), std=(0.5,) * 7 + (0.02,)),
             "action_normalization": Normalization(mean=(0.0,) * 7 + (0.04,), std=(0.1,) * 7 + (0.04,)),
         }
         return onnx_bundle.write(
             tmp_path / "bundle",
             embodiment,
-            _encode(len(embodiment.joints) + 1),
+            _encode(len(embodiment.axes)),
             horizon=HORIZON,
             words=WORDS,
             max_tokens=MAX_TOKENS,

@@ -16,6 +16,7 @@ def driver(config: RobotConfig) -> Iterator[Row]:
     """Is there such a driver, and has it the joints and cameras of this embodiment?"""
     declared, embodiment = declaration_of(config), config.embodiment
     declared.require_fit(embodiment)
+    declared.require_settings(config)
     cameras = ", ".join(f"{c.name} {c.width_px} x {c.height_px} px" for c in embodiment.cameras)
     found = f"{config.robot.driver}, {len(embodiment.joints)} joints, cameras: {cameras or 'none'}"
     if declared.watchdog_ns == 0:

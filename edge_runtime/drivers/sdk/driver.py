@@ -21,7 +21,7 @@ from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError, DriverError
 from edge_runtime.contracts.topics import OBSERVATION
 from edge_runtime.drivers.sdk.cameras import CameraThreads
-from edge_runtime.drivers.sdk.declaration import DriverDeclaration, fits_any
+from edge_runtime.drivers.sdk.declaration import DriverDeclaration, fits_any, has_no_settings
 from edge_runtime.drivers.sdk.link import DriverLink
 from edge_runtime.drivers.sdk.pacing import Pacer, become_realtime
 from edge_runtime.drivers.sdk.sample import Sample
@@ -37,17 +37,30 @@ class Driver(ABC):
 
     `read`, `follow` and `hold` are called by one thread, once a cycle; `picture` by one thread for each camera.
     An exception ends the driver, after a `hold` and a `close`; it is started again by whoever started it.
+
+    Attributes:
+        rate_hz: cycles a second, of a driver that has measured when it was made how many its hardware takes; None: as
+            many as it declares.
+        note: for people, in its heartbeats: what it is waiting for, or can't do; empty while all is well.
     """
+
+    rate_hz: float | None = None
+    note: str = ""
 
     @abstractmethod
     def read(self) -> Sample:
         """Measure: once a cycle, before anything is commanded. Every sample has a later stamp than the one before."""
 
     @abstractmethod
-    def follow(self, q: NDArray[np.float64], gripper_m: float) -> None:
-        """Drive the joints to `q`, (joints,) absolute, and the fingers to a distance of `gripper_m`; don't wait.
+    def follow(self, q: NDArray[np.float64], dq: NDArray[np.float64]) -> None:
+        """Drive each joint and each gripper to its value of `q`, and each axis of a base at its value of `dq`; don't wait.
 
         What comes is smooth already: one step per cycle inside all limits, to be passed on as it is.
+
+        Args:
+            q: (axes,) in the embodiment's order, absolute, rad or m; of a gripper as far as it is to be open.
+            dq: (axes,) how fast `q` moves, which a joint's servo may use as it likes; of a base's axis, m/s or rad/s,
+                what to drive at.
         """
 
     @abstractmethod
@@ -76,6 +89,7 @@ def declare(
     watchdog_s: float,
     packages: tuple[str, ...] = (),
     require_fit: Callable[[Embodiment], None] = fits_any,
+    require_settings: Callable[[RobotConfig], None] = has_no_settings,
 ) -> DriverDeclaration:
     """What a module's `DRIVER` is: how the driver is made, and what can be known of it without its hardware.
 
@@ -84,7 +98,8 @@ def declare(
         rate_hz: cycles a second, 1 to 2000: as many as the hardware takes.
         watchdog_s: how long a command stays good, above 0, at most 1: then `hold` is called. Twenty cycles are usual.
         packages: import names of what it can't run without, for `edge-runtime check`.
-        require_fit: raises `ConfigError` for an embodiment whose joints or cameras it has not.
+        require_fit: raises `ConfigError` for an embodiment whose axes or cameras it has not.
+        require_settings: raises `ConfigError` for a table [driver] that it can't be started with.
 
     Raises:
         ValueError: a rate or a watchdog out of its range.
@@ -101,7 +116,7 @@ def declare(
             raise ConfigError("--lockstep", "this driver runs in real time only; virtual time is for simulators")
         serve(driver, arguments, stop, rate_hz=rate_hz, watchdog_ns=watchdog_ns)
 
-    return DriverDeclaration(start, watchdog_ns, packages, require_fit=require_fit)
+    return DriverDeclaration(start, watchdog_ns, packages, require_fit=require_fit, require_settings=require_settings)
 
 
 def require_watchdog(watchdog_s: float) -> None:
@@ -134,7 +149,7 @@ def serve(
             sys.setswitchinterval(0.0005)
             with CameraThreads(link, cameras, driver.picture) if cameras else nullcontext() as threads:
                 become_realtime(config.control.realtime_priority)
-                _Loop(link, driver, threads, rate_hz).run(stop)
+                _Loop(link, driver, threads, driver.rate_hz or rate_hz).run(stop)
         finally:
             try:
                 driver.hold()
@@ -161,7 +176,7 @@ class _Loop:
             if command is None:
                 driver.hold()
             else:
-                driver.follow(command.q, command.gripper_m)
+                driver.follow(command.q, command.dq)
             self._cycles += 1
             if self._cameras is not None:
                 self._cameras.check()
@@ -172,7 +187,7 @@ class _Loop:
             self._pacer.wait()
 
     def _observe_blind(self, sample: Sample) -> None:
-        """Without cameras an observation is the joints alone."""
+        """Without cameras an observation is the axes alone."""
         now_ns = time.monotonic_ns()
         if now_ns >= self._observation_due_ns:
             self._observation_due_ns = now_ns + round(1e9 / OBSERVATION.rate_hz)
@@ -188,5 +203,6 @@ class _Loop:
             "pictures_missed": 0 if cameras is None else cameras.missed,
             "watchdog_stops": self._link.gate.lapses,
         }
-        note = "commands ceased: holds until control lets go of the robot" if self._link.gate.lapsed else ""
+        lapsed = "commands ceased: holds until control lets go of the robot" if self._link.gate.lapsed else ""
+        note = "; ".join(words for words in (self._driver.note, lapsed) if words)
         self._link.telemetry.beat(counters, {"lateness_max_ms": self._pacer.take_lateness_max_ns() / 1e6}, note)
