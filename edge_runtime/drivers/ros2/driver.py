@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.config.robot_file import RobotConfig
-from edge_runtime.contracts.errors import ConfigError, DriverError, MissingPackageError
+from edge_runtime.contracts.errors import ConfigError, DriverError
+from edge_runtime.contracts.installation import not_installed
 from edge_runtime.drivers.ros2.bus import Bus, Inbox
 from edge_runtime.drivers.ros2.cdr import CdrError
 from edge_runtime.drivers.ros2.controllers import base_places, controllers_of
@@ -55,7 +56,7 @@ def bus_of(settings: Ros2Settings) -> Bus:
     """The transport that the settings name.
 
     Raises:
-        ConfigError, DriverError: its packages are missing, or it can't be joined.
+        MissingPackageError, DriverError: its package is missing, or it can't be joined.
     """
     try:
         if settings.transport == "dds":
@@ -66,7 +67,7 @@ def bus_of(settings: Ros2Settings) -> Bus:
 
         return ZenohBus(settings.domain, settings.connect)
     except ImportError as error:
-        raise MissingPackageError([error.name or settings.transport], ["ros2"]) from error
+        raise not_installed(["cyclonedds" if settings.transport == "dds" else "zenoh"], ["ros2"]) from error
     except Exception as error:  # neither library has errors of its own for this
         where = ", ".join(settings.connect) if settings.transport == "zenoh" else f"domain {settings.domain}"
         raise DriverError(settings.transport, f"can't be joined at {where}: {error}") from error
