@@ -92,7 +92,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         trigger_seq: record of the tick that tripped, or the newest one when the recording was asked for.
         n_records: how many a whole file has.
         safety_digest, bundle_digest: of the robot's limits and of the policy's bundle.
-        limits: the scalars and joint vectors of `kernel_config`, for people; what counts is `kernel_config`.
+        units: of the axes' values; empty where nobody said.
+        limits: the scalars and vectors of `kernel_config`, for people; what counts is `kernel_config`.
         kernel_config: the C struct as it lay in memory.
     """
 
@@ -110,6 +111,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     bundle_digest: str | None
     limits: dict[str, float | tuple[float, ...]]
     kernel_config: bytes
+    units: tuple[str, ...] = ()
 
 
 class _Identity(msgspec.Struct, frozen=True):
@@ -141,14 +143,15 @@ class Recording:
 
 
 def readable_limits(config: Any) -> dict[str, float | tuple[float, ...]]:
-    """The scalars of a `kernel_config *`, and its joint vectors cut to the robot's joints."""
+    """The scalars of a `kernel_config *`, and its vectors: those of axes cut to the robot's, those of tools whole."""
     limits: dict[str, float | tuple[float, ...]] = {}
     for name, field in ffi.typeof("kernel_config").fields:
         value = getattr(config, name)
         if field.type.kind == "primitive":
             limits[name] = value
         elif field.type.kind == "array" and field.type.item.cname == "double":
-            limits[name] = tuple(value[0 : config.n_axes])
+            is_of_axes = field.type.length == lib.KERNEL_MAX_AXES
+            limits[name] = tuple(value[0 : config.n_axes] if is_of_axes else value)
     return limits
 
 
