@@ -56,7 +56,9 @@ class Environment:
         places = {axis.action for axis in self._axes} | set(self._fixed)
         for place in places:
             if place >= count:
-                raise ConfigError("driver.axes", f"an action of {self._settings.env} has {count} values, none at {place}")
+                raise ConfigError(
+                    "driver.axes", f"an action of {self._settings.env} has {count} values, none at {place}"
+                )
         missing = [str(place) for place in range(count) if place not in places]
         if missing:
             raise ConfigError(

@@ -65,7 +65,7 @@ class SuccessSection(Section, frozen=True):
             raise ValueError("success needs one of info, reward_min and terminated = true")
 
 
-class GymSettings(Section, frozen=True):
+class GymSettings(Section, frozen=True, kw_only=True):
     """`[driver]`."""
 
     env: str
@@ -93,10 +93,10 @@ class GymSettings(Section, frozen=True):
             raise ValueError(f"step_s must lie between 0.001 and 1, got {self.step_s!r}")
         if not 0.0 < self.time_limit_s <= 3600.0:
             raise ValueError(f"time_limit_s must be above 0 and at most 3600, got {self.time_limit_s!r}")
-        for place, value in self.fixed_actions.items():
-            if not (place.isdecimal() and math.isfinite(value)):
-                raise ValueError(f"fixed_actions: {place!r} = {value!r} is no place of an action with a finite value")
-        places = [axis.action for axis in self.axes.values()] + [int(place) for place in self.fixed_actions]
+        for key, value in self.fixed_actions.items():
+            if not (key.isdecimal() and math.isfinite(value)):
+                raise ValueError(f"fixed_actions: {key!r} = {value!r} is no place of an action with a finite value")
+        places = [axis.action for axis in self.axes.values()] + [int(key) for key in self.fixed_actions]
         for place in places:
             if places.count(place) > 1:
                 raise ValueError(f"value {place} of the action is set twice")

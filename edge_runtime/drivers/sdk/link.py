@@ -65,7 +65,9 @@ class CommandGate:
         if command is None or not command.state.follows:
             self._follows = self.lapsed = False
             return False
-        is_fresh = now_ns - command.stamp_ns <= self._watchdog_ns and bool(np.isfinite(command.q).all() and np.isfinite(command.dq).all())
+        is_fresh = now_ns - command.stamp_ns <= self._watchdog_ns and bool(
+            np.isfinite(command.q).all() and np.isfinite(command.dq).all()
+        )
         if self._follows and not is_fresh:
             self.lapsed = True
             self.lapses += 1
@@ -108,9 +110,7 @@ class DriverLink:
         with ExitStack() as stack:
             # First: whoever else drives this robot has it, and nothing of it is touched.
             self.port = stack.enter_context(
-                DriverPort.create(
-                    port_name(run_dir), self._n_axes, embodiment.joint_digest, watchdog_ns, virtual_clock
-                )
+                DriverPort.create(port_name(run_dir), self._n_axes, embodiment.joint_digest, watchdog_ns, virtual_clock)
             )
             self.telemetry = stack.enter_context(Telemetry(run_dir, embodiment, self.port.now_ns))
             for camera in embodiment.cameras:
@@ -151,9 +151,7 @@ class DriverLink:
             flags |= FeedbackFlag.STOP_LINE
         if sample.fault or self.gate.lapsed:
             flags |= FeedbackFlag.DRIVER_FAULT
-        self.port.write_feedback(
-            sample.stamp_ns, sample.q, sample.dq, sample.tau, wrenches, sample.odometry, flags
-        )
+        self.port.write_feedback(sample.stamp_ns, sample.q, sample.dq, sample.tau, wrenches, sample.odometry, flags)
         self._stamp_ns = sample.stamp_ns
         self.history.add(sample)
 
