@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +35,14 @@ def _by_tool(wrench: Vector | Sequence[Vector | None] | None) -> Sequence[Vector
     """
     if wrench is None:
         return ()
-    rows = list(wrench) if len(wrench) and not isinstance(wrench[0], (int, float, np.floating)) else [wrench]
+    first = wrench[0] if len(wrench) else 0.0
+    rows: list[Any] = [wrench] if isinstance(first, (int, float, np.floating)) else list(wrench)
     for row in rows:
-        if row is not None and len(row) != 6:  # type: ignore[arg-type]
-            raise DriverError("wrench", f"has {len(row)} values, expected 3 of force and 3 of moment")  # type: ignore[arg-type]
+        if row is not None and len(row) != 6:
+            raise DriverError("wrench", f"has {len(row)} values, expected 3 of force and 3 of moment")
     if len(rows) > MAX_TOOLS:
         raise DriverError("wrench", f"is of {len(rows)} tools, a robot has at most {MAX_TOOLS}")
-    return rows  # type: ignore[return-value]
+    return rows
 
 
 class CommandGate:
