@@ -109,7 +109,7 @@ class DriverConformance:
         feedback = robot.wait_rest()
         assert np.isfinite([*feedback.q, *feedback.dq, *feedback.tau]).all()
         for i, axis in enumerate(robot.axes):
-            q, tau, tolerance = float(feedback.q[i]), float(feedback.tau[i]), robot.limits.start_tolerance[i]
+            q, tau, tolerance = float(feedback.q[i]), float(feedback.tau[i]), robot.limits.of_axes("start_tolerance")[i]
             if axis.has_range and not axis.is_velocity:
                 low, high, unit = axis.low - tolerance, axis.high + tolerance, axis.unit
                 found = f"{axis.name} is measured at {q:.4g} {unit}, its range is {low:.4g} to {high:.4g} {unit}"
