@@ -39,12 +39,12 @@ class SteppedLoop:
         self.now_ns = 0
         self._stack = ExitStack()
         name = f"test-stepped-{os.getpid()}-{next(_COUNT)}"
-        self.plant = self._stack.enter_context(
-            port_of(name, 100_000_000, virtual_clock=True, embodiment=embodiment)
-        )
+        self.plant = self._stack.enter_context(port_of(name, 100_000_000, virtual_clock=True, embodiment=embodiment))
         self.port = self._stack.enter_context(DriverPort.attach(name))
         self.robot = PerfectRobot(self.plant, embodiment)
-        self.loop = self._stack.enter_context(ControlLoop(self.port, config or make_config(**(limits or {})), **options))
+        self.loop = self._stack.enter_context(
+            ControlLoop(self.port, config or make_config(**(limits or {})), **options)
+        )
 
     def tick(self, ticks: int = 1, *, measures: bool = True) -> Command:
         """Let time pass; the command of the last tick. Without `measures` the driver's block stays as it is."""
