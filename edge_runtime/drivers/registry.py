@@ -25,7 +25,8 @@ ATTRIBUTE = "DRIVER"
 _KEY = "robot.driver"
 
 _OURS = tuple(
-    EntryPoint(name, f"edge_runtime.drivers.{name}.declaration:{ATTRIBUTE}", GROUP) for name in ("sim", "lerobot", "gym", "ur", "ros2")
+    EntryPoint(name, f"edge_runtime.drivers.{name}.declaration:{ATTRIBUTE}", GROUP)
+    for name in ("sim", "lerobot", "gym", "ur", "ros2")
 )
 """Listed here and not in our metadata, which a checkout that has moved on since it was installed lacks."""
 

@@ -11,6 +11,7 @@ without torque falls.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import random
@@ -192,7 +193,7 @@ class Bus:
         return packet[2], packet[4], packet[5:-1]
 
     def _answer(self, number: int, instruction: int, parameters: bytes) -> None:
-        asked = self.servos.values() if number == _BROADCAST else [s for s in self.servos.values() if s.number == number]
+        asked = [servo for servo in self.servos.values() if number in (_BROADCAST, servo.number)]
         if instruction == _PING:
             for servo in asked:
                 self._say(servo.number, b"")
@@ -210,9 +211,8 @@ class Bus:
         elif instruction == _SYNC_WRITE:
             address, length = parameters[0], parameters[1]
             for at in range(2, len(parameters), 1 + length):
-                servo = self.servos.get(parameters[at])
-                if servo is not None:
-                    servo.write(address, parameters[at + 1 : at + 1 + length])
+                if parameters[at] in self.servos:
+                    self.servos[parameters[at]].write(address, parameters[at + 1 : at + 1 + length])
 
     def _say(self, number: int, data: bytes) -> None:
         wrong = self.misbehaviour
@@ -299,7 +299,8 @@ class FeetechServos:
         assert self._process.stdout is not None
         print(line, file=self._process.stdin, flush=True)
         said = self._process.stdout.readline()
-        assert said and not said.startswith("?"), f"{line!r} is no command: {said!r}"
+        assert said, "the servos' process has ended"
+        assert not said.startswith("?"), f"{line!r} is no command"
         pairs = [pair.split("/") for pair in said.split()]
         return [float(position) for position, _ in pairs], [holds == "1" for _, holds in pairs]
 
@@ -313,6 +314,9 @@ class FeetechServos:
 
 def main() -> None:
     """Be the servos, until the standard input ends."""
+    # A servo has its own clock, however busy this machine is.
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(90))
     bus = Bus(Path(sys.argv[1]))
     while True:
         bus.work(0.001)

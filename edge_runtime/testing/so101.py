@@ -1,4 +1,4 @@
-"""An SO-101 as LeRobot drives it, for tests and benchmarks: its settings, and a calibration in its servos and its file."""
+"""An SO-101 as LeRobot drives it, for tests and benchmarks: its settings, and the calibration of its servos."""
 
 from __future__ import annotations
 

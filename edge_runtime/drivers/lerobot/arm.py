@@ -133,7 +133,8 @@ class LeRobotArm(Driver):
 
     def close(self) -> None:
         """Let go of the robot, whose motors hold."""
-        for name, part in (*self._cameras.items(), ("robot", self._robot)):
+        parts: dict[str, Robot | Camera] = {**self._cameras, "the robot": self._robot}
+        for name, part in parts.items():
             try:
                 part.disconnect()
             except Exception as error:  # of what may be gone already
@@ -151,7 +152,9 @@ class LeRobotArm(Driver):
                     raise ValueError("an answer came that belongs to a question before")
                 values = np.array([axis_map.value(float(observed[axis_map.key])) for axis_map in self._maps])
                 if not np.isfinite(values).all():
-                    odd = ", ".join(m.key for m, value in zip(self._maps, values, strict=True) if not np.isfinite(value))
+                    odd = ", ".join(
+                        m.key for m, value in zip(self._maps, values, strict=True) if not np.isfinite(value)
+                    )
                     raise ValueError(f"{odd} is no number")
             except Exception as error:  # LeRobot raises what its libraries raise, and a plug-in anything
                 self._failed(error)

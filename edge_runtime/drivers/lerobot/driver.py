@@ -43,7 +43,9 @@ def connected(config: RobotConfig) -> LeRobotArm:
     rates_hz = {camera.name: camera.rate_hz for camera in config.embodiment.cameras}
     for name in rates_hz:
         if name not in cameras and name not in seen:
-            raise ConfigError(f"driver.cameras.{name}", f"is missing: {settings.type} has no camera of that name itself")
+            raise ConfigError(
+                f"driver.cameras.{name}", f"is missing: {settings.type} has no camera of that name itself"
+            )
     with ExitStack() as stack:
         set_up = robots.connect(robot, settings)
         stack.callback(robot.disconnect)

@@ -148,7 +148,8 @@ def make_robot(settings: LeRobotSettings, folder: Path) -> Robot:
     for part in (config, *(getattr(config, f"{arm}_config", None) for arm in _ARMS)):
         if hasattr(part, "disable_torque_on_disconnect") and "disable_torque_on_disconnect" not in settings.options:
             part.disable_torque_on_disconnect = False
-    return _device("driver.type", config)
+    robot: Robot = _device("driver.type", config)
+    return robot
 
 
 def make_camera(name: str, given: Mapping[str, Any]) -> Camera:
@@ -165,7 +166,8 @@ def make_camera(name: str, given: Mapping[str, Any]) -> Camera:
     if not isinstance(kind, str):
         raise ConfigError(f"{where}.type", 'is missing: "opencv", or another type of camera that LeRobot knows')
     problems = _register("lerobot.cameras", CameraConfig, kind)
-    return _device(where, _decoded(CameraConfig, where, kind, raw, problems))
+    camera: Camera = _device(where, _decoded(CameraConfig, where, kind, raw, problems))
+    return camera
 
 
 def buses_of(robot: Any) -> list[Bus]:
@@ -195,7 +197,9 @@ def connect(robot: Robot, settings: LeRobotSettings) -> bool:
             robot.disconnect()
         port = "" if settings.port is None else f" --robot.port={settings.port}"
         command = f"lerobot-calibrate --robot.type={settings.type} --robot.id={settings.id}{port}"
-        raise ConfigError("driver.id", f"{settings.type} {settings.id!r} is not calibrated, or by another file: {command}")
+        raise ConfigError(
+            "driver.id", f"{settings.type} {settings.id!r} is not calibrated, or by another file: {command}"
+        )
     return True
 
 
@@ -232,7 +236,9 @@ def _decoded(registry: Any, where: str, kind: str, raw: Mapping[str, Any], probl
     known = registry.get_known_choices()
     if kind not in known:
         because = f"; not imported: {'; '.join(problems)}" if problems else ""
-        raise ConfigError(f"{where}.type", f"LeRobot knows no {kind!r} here; known: {', '.join(sorted(known))}{because}")
+        raise ConfigError(
+            f"{where}.type", f"LeRobot knows no {kind!r} here; known: {', '.join(sorted(known))}{because}"
+        )
     try:
         return draccus.decode(registry, {"type": kind, **raw})
     except Exception as error:  # its own errors, and what the type's own checks raise

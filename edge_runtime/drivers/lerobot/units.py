@@ -116,7 +116,9 @@ def _line(axis: AnyAxis, section: AxisSection, key: str, motor: Motor | None) ->
     where = f"driver.axes.{axis.name}"
     unit = section.unit or (motor.unit if motor is not None else _usual_unit(axis, key))
     if unit is None:
-        raise ConfigError(f"{where}.unit", f"what {key!r} is told in is not known: degrees, normalized, percent, rad, m?")
+        raise ConfigError(
+            f"{where}.unit", f"what {key!r} is told in is not known: degrees, normalized, percent, rad, m?"
+        )
     offset = _own_offset(axis, section, where)
     sign = -1.0 if section.reversed else 1.0
     if unit in ("normalized", "percent"):
