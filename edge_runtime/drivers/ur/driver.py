@@ -36,7 +36,6 @@ VARIABLES = (
     "safety_status_bits",
     "runtime_state",
 )
-_SILENCE_MAX_S = 0.25
 _POLL_S = 0.0002
 _AGAIN_S = 1.0
 _READS = 5
@@ -126,8 +125,8 @@ class UrDriver(Driver):
                 return stamp_s
             if not self._receive.isConnected():
                 self._lose("the connection is lost")
-            if now_s - self._seen_at_s > _SILENCE_MAX_S:
-                self._lose(f"no new package for {_SILENCE_MAX_S:g} s")
+            if now_s - self._seen_at_s > self._settings.silence_s:
+                self._lose(f"no new package for {self._settings.silence_s:g} s")
             time.sleep(_POLL_S)
 
     def _lose(self, what: str) -> None:

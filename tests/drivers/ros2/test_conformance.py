@@ -29,7 +29,8 @@ class _Ros2(DriverConformance):
         """Before the driver, and after it."""
         pytest.importorskip(cls.package)
         setup = ros2_setup(cls.transport, **cls.more)
-        cls.config = write_ros2(Path(tmp_path_factory.mktemp("ros2")), setup)
+        # A machine that is busy with other tests is not a lost robot.
+        cls.config = write_ros2(Path(tmp_path_factory.mktemp("ros2")), setup, "silence_s = 1.0")
         with ros2_peer(setup) as peer:
             yield peer
 
