@@ -50,13 +50,19 @@ def cycle_to_its_end(driver: Driver, seconds: float = 5.0, target: Target | None
     raise AssertionError(f"it goes on after {seconds:g} s: {driver.note}")
 
 
-def along(start: NDArray[np.float64], axis: int, speed: float) -> Target:
-    """One axis from `start` at a speed."""
+class Along:
+    """One axis from `start` at a speed.
 
-    def target(t_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        q, dq = start.copy(), np.zeros(len(start))
-        q[axis] += speed * t_s
-        dq[axis] = speed
-        return q, dq
+    Attributes:
+        last: the newest target.
+    """
 
-    return target
+    def __init__(self, start: NDArray[np.float64], axis: int, speed: float) -> None:
+        self._start, self._axis, self._speed = start, axis, speed
+        self.last = start
+
+    def __call__(self, t_s: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        self.last, dq = self._start.copy(), np.zeros(len(self._start))
+        self.last[self._axis] += self._speed * t_s
+        dq[self._axis] = self._speed
+        return self.last, dq

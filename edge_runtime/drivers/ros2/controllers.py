@@ -35,7 +35,12 @@ class PositionController:
     """
 
     def __init__(
-        self, bus: Bus, section: CommandSection, axes: Sequence[str], indices: Sequence[int], all_: Mapping[str, AxisSection]
+        self,
+        bus: Bus,
+        section: CommandSection,
+        axes: Sequence[str],
+        indices: Sequence[int],
+        all_: Mapping[str, AxisSection],
     ) -> None:
         chosen = [all_.get(name, AxisSection()) for name in axes]
         self.topic = section.topic
@@ -94,7 +99,9 @@ def base_places(embodiment: Embodiment) -> dict[str, int]:
     }
 
 
-def controllers_of(bus: Bus, settings: Ros2Settings, embodiment: Embodiment) -> list[PositionController | BaseController]:
+def controllers_of(
+    bus: Bus, settings: Ros2Settings, embodiment: Embodiment
+) -> list[PositionController | BaseController]:
     """All controllers of a robot."""
     names = embodiment.axis_names
     driven = [name for index, name in enumerate(names) if index not in embodiment.base_indices]

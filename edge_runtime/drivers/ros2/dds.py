@@ -6,7 +6,6 @@ Cyclone needs the types to announce them.
 
 from __future__ import annotations
 
-import functools
 import time
 from typing import Any, Generic, TypeVar
 
@@ -20,7 +19,7 @@ from cyclonedds.util import duration
 
 from edge_runtime.drivers.ros2.bus import Received
 from edge_runtime.drivers.ros2.cdr import decode, encode
-from edge_runtime.drivers.ros2.layout import Field, layout_of
+from edge_runtime.drivers.ros2.layout import Field, layout_of, once_for_each
 from edge_runtime.drivers.ros2.messages import Message
 
 M = TypeVar("M", bound=Message)
@@ -48,31 +47,41 @@ class DdsBus:
     def __init__(self, domain: int, configuration: str | None = None) -> None:
         # Whoever makes the domain configures it; the participant then joins it.
         self._domain = None if configuration is None else Domain(domain, configuration)
-        self._participant = DomainParticipant(domain)
+        self._participant: Any = DomainParticipant(domain)
+        self._boxes: list[_Inbox[Any] | _Outbox[Any]] = []
 
     def inbox(self, topic: str, kind: type[M]) -> _Inbox[M]:
         """Subscribe."""
-        return _Inbox(DataReader(self._participant, self._topic(topic, kind), qos=_HEARS_ALL))
+        box: _Inbox[M] = _Inbox(DataReader(self._participant, self._topic(topic, kind), qos=_HEARS_ALL))
+        self._boxes.append(box)
+        return box
 
     def outbox(self, topic: str, kind: type[M]) -> _Outbox[M]:
         """Publish."""
-        return _Outbox(DataWriter(self._participant, self._topic(topic, kind), qos=_IS_HEARD_BY_ALL), _wire(kind))
+        writer = DataWriter(self._participant, self._topic(topic, kind), qos=_IS_HEARD_BY_ALL)
+        box: _Outbox[M] = _Outbox(writer, _wire(kind))
+        self._boxes.append(box)
+        return box
 
     def _topic(self, name: str, kind: type[Message]) -> Any:
         return Topic(self._participant, f"rt{name}", _wire(kind))
 
     def close(self) -> None:
-        """Leave. What is still unread is dropped."""
-        del self._participant
+        """Leave: inboxes are empty from now on, and what is sent goes nowhere."""
+        # Cyclone's objects end with the last reference to them, and a domain only after all that is in it.
+        for box in self._boxes:
+            box.entity = None
+        self._boxes.clear()
+        self._participant = None
         self._domain = None
 
 
 class _Inbox(Generic[M]):
     def __init__(self, reader: Any) -> None:
-        self._reader = reader
+        self.entity = reader
 
     def take(self) -> Received[M] | None:
-        for sample in self._reader.take(1):
+        for sample in () if self.entity is None else self.entity.take(1):
             # A publisher that leaves is told of without data.
             if sample.sample_info.valid_data:
                 publisher = sample.sample_info.publication_handle.to_bytes(8, "big")
@@ -82,16 +91,17 @@ class _Inbox(Generic[M]):
 
 class _Outbox(Generic[M]):
     def __init__(self, writer: Any, wire: Any) -> None:
-        self._writer, self._wire = writer, wire
+        self.entity, self._wire = writer, wire
 
     def send(self, message: M) -> None:
-        self._writer.write(self._wire(message))
+        if self.entity is not None:
+            self.entity.write(self._wire(message))
 
     def is_heard(self) -> bool:
-        return bool(self._writer.get_matched_subscriptions())
+        return self.entity is not None and bool(self.entity.get_matched_subscriptions())
 
 
-@functools.cache
+@once_for_each
 def _idl(kind: type[Message]) -> Any:
     fields = {field.name: _idl_field(field) for field in layout_of(kind)}
     return make_idl_struct(kind.__name__, kind.dds_type().replace("::", "."), fields)
@@ -104,7 +114,7 @@ def _idl_field(field: Field) -> Any:
     return types.array[base, field.count] if field.count else types.sequence[base]
 
 
-@functools.cache
+@once_for_each
 def _wire(kind: type[Message]) -> Any:
     """A type of Cyclone's that carries a message of ours, which makes and reads the bytes."""
 

@@ -12,6 +12,7 @@ import math
 import sys
 import threading
 import time
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from edge_runtime.drivers.ros2.cdr import CdrError
 from edge_runtime.drivers.ros2.controllers import base_places, controllers_of
 from edge_runtime.drivers.ros2.declaration import WATCHDOG_NS
 from edge_runtime.drivers.ros2.joint_states import JointStates, State
-from edge_runtime.drivers.ros2.messages import Image, JointState, Odometry, WrenchStamped
+from edge_runtime.drivers.ros2.messages import Image, JointState, Message, Odometry, WrenchStamped
 from edge_runtime.drivers.ros2.pictures import fill
 from edge_runtime.drivers.ros2.settings import Ros2Settings, settings_of
 from edge_runtime.drivers.sdk import Driver, Pixels, Sample
@@ -32,6 +33,8 @@ from edge_runtime.drivers.sdk.braking import Braking
 from edge_runtime.drivers.sdk.driver import serve
 from edge_runtime.drivers.sdk.foreign_clock import ForeignClock
 from edge_runtime.service import Arguments, StopSignal
+
+M = TypeVar("M", bound=Message)
 
 _FIRST_MAX_S = 10.0
 _POLL_S = 0.0003
@@ -152,9 +155,10 @@ class Ros2Driver(Driver):
         while not np.isfinite(self._next(_FIRST_MAX_S).q).all():
             if time.monotonic() - self._new_s > _FIRST_MAX_S:
                 break
-        for fresh in (self._odometry, *self._wrenches):
-            if fresh is not None:
-                fresh.await_first()
+        if self._odometry is not None:
+            self._odometry.await_first()
+        for wrench in self._wrenches:
+            wrench.await_first()
 
     def _next(self, silence_s: float) -> State:
         while True:
@@ -189,7 +193,8 @@ class Ros2Driver(Driver):
             state.stamp_ns, q, dq, tau=tau, wrench=wrenches or None, odometry=odometry, fault=not self._is_heard()
         )
 
-    def _of_base(self, message: Odometry, dq: NDArray[np.float64]) -> tuple[float, float, float]:
+    def _of_base(self, message: Odometry | None, dq: NDArray[np.float64]) -> tuple[float, float, float]:
+        assert message is not None
         twist, pose = message.twist.twist, message.pose.pose
         measured = {"x": twist.linear.x, "y": twist.linear.y, "yaw": twist.angular.z}
         for what, index in self._base.items():
@@ -211,16 +216,16 @@ class Ros2Driver(Driver):
         return not self.note
 
 
-class _Fresh:
+class _Fresh(Generic[M]):
     """The newest message of a topic, which has to come again and again."""
 
-    def __init__(self, bus: Bus, topic: str, kind: type, settings: Ros2Settings) -> None:
+    def __init__(self, bus: Bus, topic: str, kind: type[M], settings: Ros2Settings) -> None:
         self._topic, self._silence_s = topic, settings.silence_s
         self._inbox = bus.inbox(topic, kind)
-        self._message: object = None
+        self._message: M | None = None
         self._new_s = time.monotonic()
 
-    def newest(self, silence_s: float | None = None) -> object:
+    def newest(self, silence_s: float | None = None) -> M | None:
         """It.
 
         Raises:
@@ -255,7 +260,7 @@ class _Camera:
         return self._clock.local_ns(received.message.header.stamp.ns, received.arrival_ns)
 
 
-def _six(message: object) -> tuple[float, ...]:
-    assert isinstance(message, WrenchStamped)
+def _six(message: WrenchStamped | None) -> tuple[float, ...]:
+    assert message is not None
     force, moment = message.wrench.force, message.wrench.torque
     return force.x, force.y, force.z, moment.x, moment.y, moment.z

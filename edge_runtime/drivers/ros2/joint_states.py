@@ -127,6 +127,8 @@ class JointStates:
             return None
         if stamp_ns < self._header_ns:
             back_s = (self._header_ns - stamp_ns) / 1e9
-            raise DriverError(self._topic, f"went back by {back_s:.3f} s: a clock was set, or messages come out of order")
+            raise DriverError(
+                self._topic, f"went back by {back_s:.3f} s: a clock was set, or messages come out of order"
+            )
         self._header_ns = stamp_ns
         return self._clock.local_ns(stamp_ns, arrival_ns)

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from edge_runtime.drivers.ros2.messages import Message
+
+
+_T = typing.TypeVar("_T")
+
+
+def once_for_each(make: Callable[[type[Message]], _T]) -> Callable[[type[Message]], _T]:
+    """`make`, which is called once for each class of messages."""
+    made: dict[type[Message], _T] = {}
+
+    def cached(kind: type[Message]) -> _T:
+        if kind not in made:
+            made[kind] = make(kind)
+        return made[kind]
+
+    return cached
 
 
 @dataclass(frozen=True)
@@ -25,7 +40,7 @@ class Field:
     count: int | None
 
 
-@functools.cache
+@once_for_each
 def layout_of(kind: type[Message]) -> tuple[Field, ...]:
     """The fields of `kind`, in order."""
     hints = typing.get_type_hints(kind, include_extras=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from typing import Any
 
-from edge_runtime.drivers.ros2.layout import Field, layout_of
+from edge_runtime.drivers.ros2.layout import Field, layout_of, once_for_each
 from edge_runtime.drivers.ros2.messages import Message
 
 # type_description_interfaces/msg/FieldType.
@@ -16,7 +15,7 @@ _TYPE_IDS = {"uint8": 3, "int32": 6, "uint32": 7, "float64": 11, "string": 17}
 _ARRAY, _UNBOUNDED_SEQUENCE = 48, 144
 
 
-@functools.cache
+@once_for_each
 def type_hash(kind: type[Message]) -> str:
     """RIHS01_ and 64 hexadecimal digits."""
     referenced = sorted(_referenced(kind) - {kind}, key=lambda each: each.ros_type)

@@ -1,6 +1,7 @@
 """Starts, feeds and ends the process that has a hand on a UR arm (`servo.py`).
 
-Guarantees that the hand is ended where it does not answer for `STALLED_S`: what it would still say then is old.
+Guarantees that the hand is ended where it does not answer for `STALLED` times the controller's watchdog: the arm is stopped
+by then, and what it would still say is old.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from edge_runtime.drivers.ur.messages import Answer, Order, Verb
 from edge_runtime.drivers.ur.settings import UrSettings
 
-STALLED_S = 0.15
+STALLED = 1.5
 _UPLOAD_MAX_S = 10.0
 _END_MAX_S = 3.0
 _ZERO = np.zeros(6)
@@ -43,8 +44,16 @@ class Hand:
     def __init__(self, settings: UrSettings, rate_hz: float) -> None:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._link.setblocking(False)
-        values = (settings.host, rate_hz, settings.lookahead_s, settings.gain, settings.stop_rad_s2, theirs.fileno())
-        command = [sys.executable, "-m", "edge_runtime.drivers.ur.servo", *map(str, values)]
+        self._stalled_s = STALLED * settings.watchdog_s
+        values = (settings.lookahead_s, settings.gain, settings.stop_rad_s2, settings.watchdog_s, theirs.fileno())
+        command = [
+            sys.executable,
+            "-m",
+            "edge_runtime.drivers.ur.servo",
+            settings.host,
+            str(rate_hz),
+            *map(str, values),
+        ]
         with theirs:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
         self._asked_s: float | None = time.monotonic()
@@ -68,18 +77,19 @@ class Hand:
 
     def look(self) -> None:
         """Hear what it has answered; end it where it has not for too long."""
-        if self.state is HandState.GONE:
-            return
         with contextlib.suppress(BlockingIOError, ConnectionResetError):
-            while self.state is not HandState.GONE and (data := self._link.recv(1024)):
+            while not self._is_gone() and (data := self._link.recv(1024)):
                 self._hear(data)
-        if self.state is HandState.GONE:
+        if self._is_gone():
             return
-        patience_s = _UPLOAD_MAX_S if self.state is HandState.COMING else STALLED_S
+        patience_s = _UPLOAD_MAX_S if self.state is HandState.COMING else self._stalled_s
         if self._process.poll() is not None:
             self._go("its process has ended")
         elif self._asked_s is not None and time.monotonic() - self._asked_s > patience_s:
             self.kill(f"it does not answer for {patience_s:g} s")
+
+    def _is_gone(self) -> bool:
+        return self.state is HandState.GONE
 
     def _hear(self, data: bytes) -> None:
         self._asked_s = None

@@ -35,6 +35,8 @@ class UrSettings(Section, frozen=True):
     """How stiffly `servoj` follows, 100 to 2000."""
     stop_rad_s2: float = 8.0
     """How hard each joint is braked where commands cease, 1 to 40."""
+    watchdog_s: float = 0.1
+    """The controller stops its program, and the arm with it, where it hears nothing for so long, 0.02 to 1."""
     silence_s: float = 0.25
     """A controller that sends nothing new for so long is lost, 0.02 to 2."""
     wrench: bool | None = None
@@ -49,6 +51,7 @@ class UrSettings(Section, frozen=True):
             ("lookahead_s", 0.03, 0.2),
             ("gain", 100.0, 2000.0),
             ("stop_rad_s2", 1.0, 40.0),
+            ("watchdog_s", 0.02, 1.0),
             ("silence_s", 0.02, 2.0),
         ):
             value = getattr(self, name)

@@ -48,8 +48,10 @@ class Runtime(IntEnum):
 
 
 _STOP_LINE = (
-    (Safety.EMERGENCY_STOPPED | Safety.ROBOT_EMERGENCY_STOPPED | Safety.SYSTEM_EMERGENCY_STOPPED,
-     "an emergency stop is pressed: release it, then power on and release the brakes on the pendant"),
+    (
+        Safety.EMERGENCY_STOPPED | Safety.ROBOT_EMERGENCY_STOPPED | Safety.SYSTEM_EMERGENCY_STOPPED,
+        "an emergency stop is pressed: release it, then power on and release the brakes on the pendant",
+    ),
     (Safety.PROTECTIVE_STOPPED, "protective stop: look at the arm, then enable the robot on the pendant"),
     (Safety.SAFEGUARD_STOPPED, "safeguard stop: the safeguard input is open"),
     (Safety.STOPPED_FOR_SAFETY, "stopped for safety: the pendant says why"),

@@ -305,8 +305,8 @@ class Robot:
         if self._is_active:
             is_trajectory = setup.controller == "trajectory"
             topic, kind = (TRAJECTORY, JointTrajectory) if is_trajectory else (POSITIONS, Float64MultiArray)
-            self._commands = self._bus.inbox(topic, kind)
-            self._velocity = self._bus.inbox(VELOCITY, Twist) if setup.has_base else None
+            self._commands: Any = self._bus.inbox(topic, kind)
+            self._velocity: Any = self._bus.inbox(VELOCITY, Twist) if setup.has_base else None
 
     def _bus_of(self) -> Bus:
         if self.setup.transport == "dds":

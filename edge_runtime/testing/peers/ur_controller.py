@@ -436,7 +436,13 @@ class Controller:
             client.socket.send(wire.package(kind, b"\x01" + ",".join(types).encode()))
         elif kind == wire.SETUP_INPUTS:
             names = self._names(payload)
-            taken = {name for other in self._clients.values() if other is not client for all_, _ in other.inputs for name in all_}
+            taken = {
+                name
+                for other in self._clients.values()
+                if other is not client
+                for all_, _ in other.inputs
+                for name in all_
+            }
             types = ["IN_USE" if name in taken else wire.type_of(name) or "NOT_FOUND" for name in names]
             if not {"IN_USE", "NOT_FOUND"} & set(types):
                 client.inputs.append((names, wire.struct_of(names)))

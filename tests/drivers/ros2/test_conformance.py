@@ -1,4 +1,4 @@
-"""The tests that every driver passes, on a simulated ros2_control: each transport, each kind of controller, and a base."""
+"""The tests that every driver passes, on a simulated ros2_control: each transport, each kind of controller, a base."""
 
 from __future__ import annotations
 

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from edge_runtime.drivers.ros2 import messages
 from edge_runtime.drivers.ros2.cdr import CdrError, decode, encode
 from edge_runtime.drivers.ros2.layout import layout_of
-from edge_runtime.drivers.ros2.messages import Header, Image, JointState, JointTrajectory, Message, Odometry, Time, Twist
+from edge_runtime.drivers.ros2.messages import (
+    Header,
+    Image,
+    JointState,
+    JointTrajectory,
+    Message,
+    Odometry,
+    Time,
+    Twist,
+)
 from edge_runtime.drivers.ros2.type_hash import type_hash
 
 KINDS = Message.__subclasses__()

@@ -27,6 +27,6 @@ class TestUr(DriverConformance):
         """Before the driver, and after it."""
         address = loopback_address()
         # A machine that is busy with other tests is not a lost controller.
-        cls.config = write_ur(Path(tmp_path_factory.mktemp("ur")), address, "silence_s = 1.0")
+        cls.config = write_ur(Path(tmp_path_factory.mktemp("ur")), address, "silence_s = 1.0\nwatchdog_s = 0.5")
         with Peer("ur_controller", address) as peer:
             yield peer

@@ -16,14 +16,14 @@ from edge_runtime.contracts.errors import DriverError
 from edge_runtime.drivers.ur.greeting import greet
 from edge_runtime.testing.peers.process import Peer
 from edge_runtime.testing.peers.robots import loopback_address, write_ur
-from tests.drivers.cycles import along, cycle, cycle_to_its_end, cycle_until
+from tests.drivers.cycles import Along, cycle, cycle_to_its_end, cycle_until
 
 pytest.importorskip("rtde_control")
 pytestmark = [pytest.mark.realtime, pytest.mark.in_company]
 
 from edge_runtime.drivers.ur.driver import UrDriver  # noqa: E402 - needs what is looked for above
 
-SPEED_RAD_S, STOP_RAD_S2, LOOKAHEAD_S = 1.0, 8.0, 0.05
+SPEED_RAD_S, STOP_RAD_S2, WATCHDOG_S = 1.0, 8.0, 0.5
 
 
 class Ur:
@@ -34,7 +34,9 @@ class Ur:
         self.made: list[UrDriver] = []
 
     def driver(self, more: str = "") -> UrDriver:
-        driver = UrDriver(load_config(write_ur(self.folder, self.address, more)))
+        # A machine that is busy with other tests is no reason for the controller to stop.
+        settings = f"watchdog_s = {WATCHDOG_S}\n{more}"
+        driver = UrDriver(load_config(write_ur(self.folder, self.address, settings)))
         self.made.append(driver)
         return driver
 
@@ -58,20 +60,20 @@ def ur(tmp_path: Path) -> Iterator[Ur]:
 
 
 def swing(ur: Ur, driver: UrDriver, seconds: float = 0.4) -> float:
-    """Bring the first joint into motion; how far it is."""
-    samples = cycle(driver, seconds, along(ur.q(), 0, SPEED_RAD_S))
+    """Bring the first joint into motion; where it was last told to be."""
+    target = Along(ur.q(), 0, SPEED_RAD_S)
+    samples = cycle(driver, seconds, target)
     assert samples[-1].dq[0] > 0.5 * SPEED_RAD_S
-    return float(samples[-1].q[0])
+    return float(target.last[0])
 
 
 def test_it_follows_and_brakes_along_its_way(ur: Ur) -> None:
     driver = ur.ready()
     start = ur.q()
     q = swing(ur, driver)
-    braked = cycle(driver, 1.0)
+    braked = cycle(driver, 1.0 + WATCHDOG_S)
     way = [float(sample.q[0]) for sample in braked]
-    expected = SPEED_RAD_S**2 / (2.0 * STOP_RAD_S2) + SPEED_RAD_S * LOOKAHEAD_S
-    assert way[-1] - q == pytest.approx(expected, abs=0.03)
+    assert way[-1] - q == pytest.approx(SPEED_RAD_S**2 / (2.0 * STOP_RAD_S2), abs=0.01)
     assert max(way) - way[-1] < 0.005, "it went too far, and back"
     assert max(abs(speed) for sample in braked[-50:] for speed in sample.dq) < 1e-3
     np.testing.assert_allclose(ur.q()[1:], start[1:], atol=1e-6)
@@ -119,7 +121,7 @@ def test_a_protective_stop_is_an_open_stop_line_and_moves_nothing_when_it_is_ove
     driver = ur.ready()
     swing(ur, driver)
     ur.peer.tell("protective_stop")
-    stopped = cycle(driver, 0.5, along(ur.q(), 0, SPEED_RAD_S))[-1]
+    stopped = cycle(driver, 0.5, Along(ur.q(), 0, SPEED_RAD_S))[-1]
     assert stopped.stop_line
     assert stopped.fault
     assert "protective stop" in driver.note
@@ -176,10 +178,10 @@ def test_a_controller_that_says_nothing_new_ends_the_driver(ur: Ur, fault: str) 
     ur.peer.tell(*fault.split())
     start_s = time.monotonic()
     with pytest.raises(DriverError, match=r"no new package for 0\.25 s"):
-        cycle(driver, 5.0, along(ur.q(), 0, SPEED_RAD_S))
+        cycle(driver, 5.0, Along(ur.q(), 0, SPEED_RAD_S))
     assert time.monotonic() - start_s < 1.0
     # Its own watchdog: whatever had hold of it is gone.
-    time.sleep(0.6)
+    time.sleep(2.0 * WATCHDOG_S)
     state = ur.peer.tell("state")
     assert not state["program"]
     assert state["still_ns"] is not None
@@ -189,7 +191,7 @@ def test_a_controller_that_says_nothing_new_ends_the_driver(ur: Ur, fault: str) 
 def test_a_lost_connection_ends_the_driver_and_no_old_target_is_sent_again(ur: Ur, fault: str) -> None:
     driver = ur.ready()
     swing(ur, driver)
-    target = along(ur.q(), 0, SPEED_RAD_S)
+    target = Along(ur.q(), 0, SPEED_RAD_S)
     ur.peer.tell(fault)
     assert "is lost" in str(cycle_to_its_end(driver, target=target))
     where = ur.q()
@@ -228,7 +230,7 @@ def test_without_its_hand_the_controllers_watchdog_stops_the_arm(ur: Ur, number:
     swing(ur, driver)
     assert driver._hand is not None
     os.kill(driver._hand._process.pid, number)
-    samples = cycle(driver, 0.6, along(ur.q(), 0, SPEED_RAD_S))
+    samples = cycle(driver, 0.9, Along(ur.q(), 0, SPEED_RAD_S))
     assert samples[-1].fault
     assert "no hand on the arm" in driver.note
     assert np.max(np.abs(samples[-1].dq)) < 1e-3
@@ -259,7 +261,7 @@ def test_no_controller_is_said_with_the_address() -> None:
 def test_a_controller_that_does_not_answer_is_not_waited_for(ur: Ur) -> None:
     os.kill(ur.peer.process.pid, signal.SIGSTOP)
     try:
-        with pytest.raises(DriverError, match="does not answer on port 30004 within 0.3 s"):
+        with pytest.raises(DriverError, match=r"does not answer on port 30004 within 0\.3 s"):
             greet(ur.address, 0.3)
     finally:
         os.kill(ur.peer.process.pid, signal.SIGCONT)
