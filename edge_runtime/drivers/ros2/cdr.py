@@ -1,5 +1,5 @@
-"""Messages as bytes, in the CDR that ROS 2 speaks: XCDR version 1, plain, either byte order (OMG DDSI-RTPS 10, DDS-XTypes
-7.4.1). Refuses what is cut off, or of another encoding; trusts no length that it reads.
+"""Messages as bytes, in the CDR that ROS 2 speaks: XCDR version 1, plain, either byte order (OMG DDSI-RTPS 10,
+DDS-XTypes 7.4.1). Refuses what is cut off, or of another encoding; trusts no length that it reads.
 """
 
 from __future__ import annotations

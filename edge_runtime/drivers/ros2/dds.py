@@ -1,7 +1,7 @@
 """ROS 2 topics over DDS, by Eclipse Cyclone DDS: names and types as every ROS 2 middleware on DDS has them.
 
-A topic /joint_states is "rt/joint_states", of the type sensor_msgs::msg::dds_::JointState_. The bytes are ours (`cdr.py`);
-Cyclone needs the types to announce them.
+A topic /joint_states is "rt/joint_states", of the type sensor_msgs::msg::dds_::JointState_. The bytes are ours
+(`cdr.py`); Cyclone needs the types to announce them.
 """
 
 from __future__ import annotations

@@ -1,16 +1,15 @@
 """The driver of a robot behind ROS 2 topics: joint states in, positions or trajectories and base velocities out.
 
-Guarantees: a sample is one JointState with all joints, stamped when it was measured; a publisher that is silent, repeats
-itself, was started again or sets its clock ends the driver; while a controller is not there to listen, samples say that no
-command is followed. Where commands cease, what moves is braked along its way by commands of its own, and then it is silent.
-It can't stop what a controller does by itself: one that gets no more commands keeps to its last one.
+Guarantees: a sample is one JointState with all joints, stamped when it was measured; a publisher that is silent,
+repeats itself, was started again or sets its clock ends the driver; while a controller is not there to listen, samples
+say that no command is followed. Where commands cease, what moves is braked along its way by commands of its own, and
+then it is silent. It can't stop what a controller does by itself: one that gets no more commands keeps to its last one.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-import threading
 import time
 from typing import Generic, TypeVar
 

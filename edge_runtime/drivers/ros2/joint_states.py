@@ -1,7 +1,7 @@
 """What a JointState says of this robot's axes. Pure: messages in, values out, one error for each way to be wrong.
 
-Joints are found by name, in any order; those of others are passed over, and so is a message with none of ours. A velocity
-that is missing or no number is the change of the position since the message before.
+Joints are found by name, in any order; those of others are passed over, and so is a message with none of ours. A
+velocity that is missing or no number is the change of the position since the message before.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 
 from edge_runtime.drivers.ros2.messages import Message
 
-
 _T = typing.TypeVar("_T")
 
 

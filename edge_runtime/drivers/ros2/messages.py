@@ -1,7 +1,7 @@
 """The ROS 2 messages that are spoken, as common_interfaces defines them; each field says its ROS type.
 
-What travels (`cdr.py`), what a DDS topic is registered as (`dds.py`) and the hash of a type (`type_hash.py`) are all made
-from these classes.
+What travels (`cdr.py`), what a DDS topic is registered as (`dds.py`) and the hash of a type (`type_hash.py`) are all
+made from these classes.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.config.toml_file import Section
 from edge_runtime.contracts.embodiment import Embodiment
@@ -90,13 +92,13 @@ class Ros2Settings(Section, frozen=True):
     """When values were measured: by the header's stamp, on this clock by the least delay seen; or when they arrived."""
     effort: bool = False
     """Whether JointState's effort is reported as torque: Nm and N of the motors without the arm's own weight alone."""
-    axes: dict[str, AxisSection] = {}
+    axes: dict[str, AxisSection] = msgspec.field(default_factory=dict)
     """By axis: how it is called and counted there."""
     base: BaseSection | None = None
     """Left out: no base."""
     wrenches: tuple[str, ...] = ()
     """WrenchStamped of each tool's sensor, in the order of the tools."""
-    images: dict[str, str] = {}
+    images: dict[str, str] = msgspec.field(default_factory=dict)
     """By camera: where its Image comes from."""
 
     def __post_init__(self) -> None:

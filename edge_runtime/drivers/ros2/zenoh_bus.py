@@ -1,7 +1,8 @@
-"""ROS 2 topics over Zenoh, in the words of rmw_zenoh: keys, attachments and tokens of liveliness as its design states them.
+"""ROS 2 topics over Zenoh, in the words of rmw_zenoh: keys, attachments and tokens of liveliness as its design states
+them.
 
-A topic /joint_states of domain 0 is the key 0/joint_states/sensor_msgs::msg::dds_::JointState_/RIHS01_..., its payload is CDR,
-and the attachment says number, time and publisher.
+A topic /joint_states of domain 0 is the key 0/joint_states/sensor_msgs::msg::dds_::JointState_/RIHS01_..., its payload
+is CDR, and the attachment says number, time and publisher.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The driver of a UR arm: what the controller measures, and orders for the hand that has hold of it.
 
-Guarantees: a sample is one package of the controller, stamped when it was measured; a controller that no longer sends, or
-sends the same again, ends the driver; while no program of ours runs on the controller, samples say that no command is
-followed. Payload, tool, installation and safety settings are the pendant's: nothing of them is set here.
+Guarantees: a sample is one package of the controller, stamped when it was measured; a controller that no longer sends,
+or sends the same again, ends the driver; while no program of ours runs on the controller, samples say that no command
+is followed. Payload, tool, installation and safety settings are the pendant's: nothing of them is set here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Starts, feeds and ends the process that has a hand on a UR arm (`servo.py`).
 
-Guarantees that the hand is ended where it does not answer for `STALLED` times the controller's watchdog: the arm is stopped
-by then, and what it would still say is old.
+Guarantees that the hand is ended where it does not answer for `STALLED` times the controller's watchdog: the arm is
+stopped by then, and what it would still say is old.
 """
 
 from __future__ import annotations

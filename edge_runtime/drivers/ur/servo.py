@@ -2,8 +2,8 @@
 
 ``python -m edge_runtime.drivers.ur.servo HOST RATE_HZ LOOKAHEAD_S GAIN STOP_RAD_S2 WATCHDOG_S SOCKET_FD``, started by
 `drivers/ur/hand.py` alone. A process, because the calls of ur_rtde wait: for the upload of a program, for the end of a
-stop, and after a lost connection for a new one, after which ur_rtde **sends its last command once more**, however old. Whoever
-started this one ends it long before.
+stop, and after a lost connection for a new one, after which ur_rtde **sends its last command once more**, however old.
+Whoever started this one ends it long before.
 
 Guarantees: a target is passed on once, and only while it is fresh; where targets cease the arm is braked along its way,
 at a rate of its own, and then let stand; the controller's watchdog stops the arm where this process does not live.

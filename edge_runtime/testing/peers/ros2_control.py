@@ -1,8 +1,8 @@
 """A robot behind ros2_control made up: joint_state_broadcaster, a controller of positions or trajectories, and a base.
 
 ``python -m edge_runtime.testing.peers.ros2_control JSON`` with the fields of `Setup`. A line on standard input makes it
-misbehave (`Robot`'s `do_` methods), and each is answered by one line of JSON. With Zenoh it is the router too. It ends when
-its input ends.
+misbehave (`Robot`'s `do_` methods), and each is answered by one line of JSON. With Zenoh it is the router too. It ends
+when its input ends.
 """
 
 from __future__ import annotations

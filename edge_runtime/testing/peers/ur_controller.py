@@ -1,8 +1,9 @@
 """A UR controller made up: RTDE, the port for scripts and the dashboard, in their own bytes, with an arm that moves.
 
-``python -m edge_runtime.testing.peers.ur_controller ADDRESS``. A line on standard input makes it misbehave (`Controller`'s
-`do_` methods), and each is answered by one line of JSON. The arm follows `servoj` as the control script of `ur_rtde` asks
-for it: commands lie in input registers, and output register 0 says ready or done. It ends when its input ends.
+``python -m edge_runtime.testing.peers.ur_controller ADDRESS``. A line on standard input makes it misbehave
+(`Controller`'s `do_` methods), and each is answered by one line of JSON. The arm follows `servoj` as the control
+script of `ur_rtde` asks for it: commands lie in input registers, and output register 0 says ready or done. It ends
+when its input ends.
 """
 
 from __future__ import annotations
@@ -366,7 +367,7 @@ class Controller:
             self._selector.register(listener, selectors.EVENT_READ, accept)
 
     def _accept(self, listener: Any) -> socket.socket:
-        connection, _ = listener.accept()
+        connection: socket.socket = listener.accept()[0]
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
