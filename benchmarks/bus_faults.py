@@ -1,6 +1,6 @@
 """Faults around each driver while it moves its robot: how long until the robot stands still.
 
-``python -m benchmarks.faults.drivers [ur] [ros2_dds] [ros2_zenoh] [--rounds 100]``. The robots are the simulated peers
+``python -m benchmarks.bus_faults [ur] [ros2_dds] [ros2_zenoh] [--rounds 100]``. The robots are the simulated peers
 of `edge_runtime.testing.peers`, which speak the real protocols and say when they came to rest; driver and control are
 the real processes. In each round one axis moves under the kernel, and then control is killed, the driver is killed or
 frozen, or nothing more of the robot comes over the bus.
@@ -178,7 +178,7 @@ def main() -> None:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     figures = {name: measure(name, options.rounds, options.seed, console) for name in names}
     console.print(table_of(figures))
-    record("driver_faults", figures, console)
+    record("bus_faults", figures, console)
 
 
 if __name__ == "__main__":
