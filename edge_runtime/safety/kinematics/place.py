@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 
 from edge_runtime.contracts.errors import ConfigError
+from edge_runtime.safety.kinematics.limits import SourceLimits
 from edge_runtime.safety.kinematics.mimic import Drive
-from edge_runtime.safety.kinematics.model import BASE, HeldJoint, KinematicJoint, SourceLimits, Vector
+from edge_runtime.safety.kinematics.model import BASE, HeldJoint, KinematicJoint, Vector
 from edge_runtime.safety.kinematics.source import Array, Kind, SourceJoint, SourceTree, links_below, pose
 from edge_runtime.safety.kinematics.sweep import Slide, Sweep, Turn
 
@@ -54,6 +55,7 @@ def place_links(
     joints: dict[str, KinematicJoint] = {}
     held: list[HeldJoint] = []
     carrying = _carrying(tree, drives)
+    left: set[str] = set()
     by_name = {joint.name: joint for joint in tree.joints}
     for joint in tree.joints:
         at = places[joint.parent]
@@ -64,9 +66,11 @@ def place_links(
             places[joint.child] = Place(joint.name, pose(aligned.T, (0.0, 0.0, 0.0)))
         elif joint.kind is Kind.FIXED:
             places[joint.child] = Place(at.carrier, X_CJ, at.sweeps)
-        elif joint.child in carrying or not _is_coverable(tree, joint, at):
+        elif joint.child in carrying or joint.child in left or not _is_coverable(tree, joint, at):
             held.append(HeldJoint(name=joint.name, covered=False, unit=_unit(joint)))
             places[joint.child] = Place(at.carrier, X_CJ, at.sweeps)
+            if joint.child not in carrying:
+                left.update(links_below(tree.joints, joint.child))
         elif joint.kind is Kind.PRISMATIC:
             places[joint.child] = _slid(joint, at, X_CJ, held, covered.get(joint.name))
         else:
