@@ -15,7 +15,7 @@ from edge_runtime.contracts.messages import SceneOutcome
 from edge_runtime.drivers.gym.declaration import DRIVER
 from edge_runtime.drivers.gym.environment import Environment
 from edge_runtime.drivers.gym.settings import GymSettings, SuccessSection, settings_of
-from tests.drivers.gym.robots import SLIDES, slides, write_robot
+from edge_runtime.testing.sliding_robot import SLIDES, slides, write_robot
 
 pytest.importorskip("gymnasium")
 
@@ -164,7 +164,7 @@ def test_a_place_that_is_not_there_is_named(
         ('info = "is_success"', "", "driver.success", "needs one of"),
         ("action_scale = 1000.0", "action_scale = 0.0", "driver.axes[..]", "not zero"),
         ("time_limit_s = 5.0", "time_limit_s = 0.0", "driver", "above 0"),
-        ('env = "tests/Slides-v0"', "", "driver", "env"),
+        ('env = "edge_runtime/Slides-v0"', "", "driver", "env"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_made(tmp_path: Path, old: str, new: str, key: str, words: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.testing import DriverConformance
 from edge_runtime.testing.driven_robot import DrivenRobot
-from tests.drivers.gym.robots import write_robot
+from edge_runtime.testing.sliding_robot import write_robot
 
 pytest.importorskip("gymnasium")
 pytestmark = pytest.mark.realtime

@@ -25,7 +25,7 @@ from edge_runtime.contracts.manifest import (
 )
 from tests import onnx_bundle
 from tests.cli.conftest import Command, edge_runtime, run_dir, traces
-from tests.drivers.gym.robots import write_robot
+from edge_runtime.testing.sliding_robot import write_robot
 from tests.other_families import write
 
 __all__ = ["edge_runtime", "run_dir"]
@@ -58,7 +58,9 @@ def going_right(folder: Path, embodiment: Embodiment) -> Path:
         embodiment=embodiment.name,
         joint_names=names,
         joint_digest=embodiment.joint_digest,
-        inputs=Inputs(state=StateInput(tensor="state", groups=(JointPositionState(joints=names, statistics=Unscaled()),))),
+        inputs=Inputs(
+            state=StateInput(tensor="state", groups=(JointPositionState(joints=names, statistics=Unscaled()),))
+        ),
         graphs=(Graph(role=GraphRole.ENCODE, path="on.onnx"),),
         decoder=RegressionDecoder(actions="action"),
         outputs=Outputs(

@@ -1,4 +1,4 @@
-"""Settings of robots that are environments."""
+"""The settings of a robot that is an environment of Gymnasium, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from edge_runtime.testing.other_robots import prismatic, write_settings
 
 SLIDES = """
 [driver]
-env = "tests/Slides-v0"
-module = "tests.drivers.gym.own_env"
+env = "edge_runtime/Slides-v0"
+module = "edge_runtime.testing.sliding_env"
 instruction = "go right"
 time_limit_s = 5.0
 arguments = { render_mode = "rgb_array" }

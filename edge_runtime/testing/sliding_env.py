@@ -1,4 +1,7 @@
-"""An environment of our own, registered when it is imported: two axes that slide towards where they are told."""
+"""A small environment for tests and benchmarks, registered when it is imported: two axes that slide where they are told.
+
+Needs Gymnasium.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import gymnasium
 import numpy as np
 
 
-class Slides(gymnasium.Env[dict[str, Any], np.ndarray]):
+class Slides(gymnasium.Env):  # type: ignore[misc]
     """Places in mm on a table of 512; the first axis has to come 30 mm from where it began. Steps of 20 ms."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
@@ -50,4 +53,4 @@ class Slides(gymnasium.Env[dict[str, Any], np.ndarray]):
         return np.full((48, 64, 3), 1 + int(np.nan_to_num(self._place[0])) // 4, dtype=np.uint8)
 
 
-gymnasium.register(id="tests/Slides-v0", entry_point=Slides)
+gymnasium.register(id="edge_runtime/Slides-v0", entry_point=Slides)
