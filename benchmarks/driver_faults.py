@@ -22,12 +22,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks.record import record
+from benchmarks.record import RESULTS, record
 from edge_runtime.contracts.errors import EdgeError
 from edge_runtime.ipc.port import DriverPort
 from edge_runtime.processes import port_name
@@ -38,6 +39,7 @@ from edge_runtime.testing.so101 import write_so101
 PEER_S = 8.0
 """What users of another runtime report from a crash to its robot's safe state (OpenRAL, issue 290)."""
 
+_RESULT = RESULTS / "driver_faults.json"
 _START_S = 60.0
 _RESTS_S = 1.6
 _SWING = {"lerobot": 0.35, "gym": 0.06}
@@ -226,6 +228,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100, help="of each fault (100)")
     parser.add_argument("--costly-rounds", type=int, default=100, help="of those that end a driver (100)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (1)")
+    parser.add_argument("--only", nargs="*", metavar="DRIVER:FAULT", help="these alone; the others' figures are kept")
     options = parser.parse_args()
     console, random = Console(), Random(options.seed)
     python = options.lerobot_python.absolute() if options.lerobot_python.exists() else None
@@ -235,11 +238,16 @@ def main() -> None:
     with robots(python) as found:
         for kind, robot in found.items():
             for name, fault in {**CONTROL, **DRIVER, **(BUS if robot.servos is not None else {})}.items():
+                if options.only and f"{kind}:{name}" not in options.only:
+                    continue
                 one = Figures()
                 count = options.costly_rounds if name in COSTLY and kind == "lerobot" else options.rounds
                 for _ in track(range(count), f"{kind}: {name}", console=console):
                     one_round(robot, name, fault, _SWING[kind], random, one)
                 figures.setdefault(kind, {})[name] = one.recorded()
+    if options.only and _RESULT.exists():
+        kept = msgspec.json.decode(_RESULT.read_bytes())["figures"]
+        figures = {kind: {**kept.get(kind, {}), **figures.get(kind, {})} for kind in _SWING}
     console.print(table_of(figures))
     console.print(f"users of a peer report {PEER_S:g} s from a crash to the safe state (OpenRAL, issue 290)")
     record("driver_faults", {**figures, "peer_reported_s": PEER_S}, console)

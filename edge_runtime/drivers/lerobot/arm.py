@@ -152,7 +152,7 @@ class LeRobotArm(Driver):
     # ---- measuring ---------------------------------------------------------------------------------------------------
 
     def _ask(self) -> tuple[int, Vector]:
-        begun_s = time.monotonic()
+        silent_since_s: float | None = None
         while True:
             stamp_ns = time.monotonic_ns()
             try:
@@ -168,7 +168,9 @@ class LeRobotArm(Driver):
                 self._require_no_leap(stamp_ns, values)
             except Exception as error:  # LeRobot raises what its libraries raise, and a plug-in anything
                 self._failed(error)
-                if time.monotonic() - begun_s > LOST_S:
+                # From when it was seen: a process that was stopped meanwhile has not asked.
+                silent_since_s = silent_since_s or time.monotonic()
+                if time.monotonic() - silent_since_s > LOST_S:
                     raise DriverError("robot", f"has not answered for {LOST_S:g} s: {_one_line(error)}") from error
                 time.sleep(_RETRY_S)
                 continue
