@@ -40,7 +40,7 @@ PEER_S = 8.0
 """What users of another runtime report from a crash to its robot's safe state (OpenRAL, issue 290)."""
 
 _RESULT = RESULTS / "driver_faults.json"
-_START_S = 60.0
+_START_S = 120.0
 _RESTS_S = 1.6
 _SWING = {"lerobot": 0.35, "gym": 0.06}
 _STILL = 1e-4
@@ -244,13 +244,20 @@ def main() -> None:
                 count = options.costly_rounds if name in COSTLY and kind == "lerobot" else options.rounds
                 for _ in track(range(count), f"{kind}: {name}", console=console):
                     one_round(robot, name, fault, _SWING[kind], random, one)
+                # Each as it is done: another run may be at the other faults, and this one may be cut short.
+                figures = _kept() if options.only else figures
                 figures.setdefault(kind, {})[name] = one.recorded()
-    if options.only and _RESULT.exists():
-        kept = msgspec.json.decode(_RESULT.read_bytes())["figures"]
-        figures = {kind: {**kept.get(kind, {}), **figures.get(kind, {})} for kind in _SWING}
+                record("driver_faults", {**figures, "peer_reported_s": PEER_S}, Console(quiet=True))
     console.print(table_of(figures))
     console.print(f"users of a peer report {PEER_S:g} s from a crash to the safe state (OpenRAL, issue 290)")
-    record("driver_faults", {**figures, "peer_reported_s": PEER_S}, console)
+
+
+def _kept() -> dict[str, dict[str, Any]]:
+    """The figures that are there, by driver."""
+    if not _RESULT.exists():
+        return {}
+    figures = msgspec.json.decode(_RESULT.read_bytes())["figures"]
+    return {kind: figures[kind] for kind in _SWING if kind in figures}
 
 
 def table_of(figures: dict[str, dict[str, Any]]) -> Table:
