@@ -83,7 +83,7 @@ def _converted(table: dict[str, Any], kind: type[_T], prefix: str, file_name: st
 
 
 def _require(data: dict[str, Any], kind: type[msgspec.Struct], prefix: str, file_name: str) -> None:
-    """Check the keys of a table and of all inside it; of what is inside a list, the values too, to say which it is."""
+    """Check the keys of a table and of all inside it; of one of several, the values too, to say which it is."""
     hints = typing.get_type_hints(kind)
     known = [field.name for field in msgspec.structs.fields(kind)]
     tag_field = kind.__struct_config__.tag_field
@@ -92,11 +92,16 @@ def _require(data: dict[str, Any], kind: type[msgspec.Struct], prefix: str, file
             continue
         if key not in known:
             raise ConfigError(f"{prefix}{key}", f"unknown key in {file_name}{_suggestion(key, known)}")
+        if typing.get_origin(hints[key]) is typing.Literal and value not in typing.get_args(hints[key]):
+            choices = ", ".join(f"'{choice}'" for choice in typing.get_args(hints[key]))
+            raise ConfigError(
+                f"{prefix}{key}", f"Invalid enum value {value!r}; it is one of {choices} (in {file_name})"
+            )
         for name, entry, hint in _entries(hints[key], value):
             where = f"{prefix}{key}{name}."
             struct = _kind_of(entry, hint, where, file_name)
             _require(entry, struct, where, file_name)
-            if name.startswith("["):
+            if name:
                 _converted(entry, struct, where, file_name)
 
 
