@@ -21,9 +21,9 @@ demo: $(VENV)/.demo ## the arm follows sentences, yours too; an update goes thro
 # clock, a few at once where there is time for that, and the rest one by one.
 # A test that hangs fails by a signal, and a worker that ends ends the run: neither may leave the others waiting.
 SHARED := --dist loadfile --no-loadscope-reorder --max-worker-restart=0 --timeout-method=signal
-SIDE_BY_SIDE = -n $(WORKERS) $(SHARED) -m 'not realtime and not gpio_chip and not gpu'
-IN_COMPANY := -n 3 $(SHARED) -m 'realtime and in_company and not gpio_chip and not gpu'
-ALONE := -m 'realtime and not in_company and not gpio_chip and not gpu'
+SIDE_BY_SIDE = -n $(WORKERS) $(SHARED) -m 'not realtime and not gpio_chip and not gpu and not lerobot and not public_gym'
+IN_COMPANY := -n 3 $(SHARED) -m 'realtime and in_company and not gpio_chip and not gpu and not lerobot and not public_gym'
+ALONE := -m 'realtime and not in_company and not gpio_chip and not gpu and not lerobot and not public_gym'
 SLOWEST := --durations=10
 
 # Whatever the environment says: what the many processes of the tests import is compiled once, before the workers all do it.
