@@ -53,6 +53,7 @@ _FALLS_STEPS_S = 600.0
 _FALLING = (2, 3, 4)
 """Joints that carry the arm's weight."""
 _FLOOR_STEPS = 900
+_STILL_STEPS = 0.5
 
 
 class Servo:
@@ -68,6 +69,7 @@ class Servo:
         self._put(_MIN_LIMIT, low)
         self._put(_MAX_LIMIT, high)
         self.turns = 0
+        self._still, self.moved_ns = self.position, 0
         self.jump = 0
         self.held_reading: int | None = None
         self._put(_GOAL, self.reading())
@@ -102,6 +104,8 @@ class Servo:
             self.position += max(-most, min(most, towards))
         elif self.number in _FALLING:
             self.position = max(min(self.position, _FLOOR_STEPS), self.position - _FALLS_STEPS_S * seconds)
+        if abs(self.position - self._still) > _STILL_STEPS:
+            self._still, self.moved_ns = self.position, time.monotonic_ns()
         speed = 0.0 if seconds <= 0.0 else (self.position - before) / seconds
         self._put(_SPEED, min(round(abs(speed)), 0x7FFF) | (0x8000 if speed < 0 else 0))
 
@@ -263,7 +267,8 @@ class Bus:
             self.servos[int(rest[0])].position = float(rest[1])
         elif word != "look":
             return f"? {line}"
-        return " ".join(f"{servo.position:.2f}/{int(servo.holds)}" for servo in self.servos.values())
+        moved_ns = max(servo.moved_ns for servo in self.servos.values())
+        return " ".join([str(moved_ns), *(f"{one.position:.2f}/{int(one.holds)}" for one in self.servos.values())])
 
 
 class FeetechServos:
@@ -271,11 +276,13 @@ class FeetechServos:
 
     Attributes:
         port: path of their serial port.
+        moved_ns: when one of them moved last, in ns of `time.monotonic_ns()`, as of the last command.
     """
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="edge-servos-")
         self.port = Path(self._folder.name) / "tty"
+        self.moved_ns = 0
 
     def __enter__(self) -> FeetechServos:
         command = [sys.executable, "-m", "edge_runtime.testing.feetech_servos", str(self.port)]
@@ -301,7 +308,9 @@ class FeetechServos:
         said = self._process.stdout.readline()
         assert said, "the servos' process has ended"
         assert not said.startswith("?"), f"{line!r} is no command"
-        pairs = [pair.split("/") for pair in said.split()]
+        moved_ns, *rest = said.split()
+        self.moved_ns = int(moved_ns)
+        pairs = [pair.split("/") for pair in rest]
         return [float(position) for position, _ in pairs], [holds == "1" for _, holds in pairs]
 
     def calibration(self) -> dict[str, dict[str, int]]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.axes import Continuous
 from edge_runtime.contracts.errors import ConfigError, DriverError
 from edge_runtime.drivers.lerobot.robots import Bus, Camera, Robot
 from edge_runtime.drivers.lerobot.units import AxisMap
@@ -33,6 +34,9 @@ LOST_S = 1.0
 RATE_MIN_HZ = 10.0
 _VELOCITY_WINDOW_NS = 100_000_000
 """Velocity is told over so long: one step of a usual servo between two samples alone would be 0.1 rad/s."""
+
+_SPEED_SPARE, _LEAP = 2.0, 0.02
+"""Beyond twice its rated speed, and a fiftieth of its range, no axis has moved."""
 
 _RETRY_S = 0.002
 _TRIALS = 20
@@ -76,6 +80,11 @@ class LeRobotArm(Driver):
         self._buses, self._cameras = tuple(buses), dict(cameras or {})
         self._latency_ns = {name: round(value * 1e9) for name, value in (camera_latency_s or {}).items()}
         self._is_velocity = np.array([axis_map.is_velocity for axis_map in self._maps])
+        axes = config.embodiment.axes
+        self._is_continuous = np.array([isinstance(axis, Continuous) for axis in axes])
+        self._speed_max = np.array([axis.speed_max for axis in axes])
+        self._slack = np.array([_LEAP * (axis.high - axis.low if axis.has_range else 2.0 * np.pi) for axis in axes])
+        self._suspect: tuple[int, Vector] | None = None
         self._past: deque[tuple[int, Vector]] = deque()
         self._sent: dict[str, float] = {}
         self._q: Vector = np.zeros(len(self._maps))
@@ -143,7 +152,7 @@ class LeRobotArm(Driver):
     # ---- measuring ---------------------------------------------------------------------------------------------------
 
     def _ask(self) -> tuple[int, Vector]:
-        begun_s = time.monotonic()
+        silent_since_s: float | None = None
         while True:
             stamp_ns = time.monotonic_ns()
             try:
@@ -156,9 +165,12 @@ class LeRobotArm(Driver):
                         m.key for m, value in zip(self._maps, values, strict=True) if not np.isfinite(value)
                     )
                     raise ValueError(f"{odd} is no number")
+                self._require_no_leap(stamp_ns, values)
             except Exception as error:  # LeRobot raises what its libraries raise, and a plug-in anything
                 self._failed(error)
-                if time.monotonic() - begun_s > LOST_S:
+                # From when it was seen: a process that was stopped meanwhile has not asked.
+                silent_since_s = silent_since_s or time.monotonic()
+                if time.monotonic() - silent_since_s > LOST_S:
                     raise DriverError("robot", f"has not answered for {LOST_S:g} s: {_one_line(error)}") from error
                 time.sleep(_RETRY_S)
                 continue
@@ -167,6 +179,28 @@ class LeRobotArm(Driver):
                 self._newest = (stamp_ns, observed)
                 self._measured.notify_all()
             return stamp_ns, values
+
+    def _require_no_leap(self, stamp_ns: int, values: Vector) -> None:
+        """Ask twice where the robot is said to be where it can't have got to: LeRobot takes an answer that comes late for
+        that to another question. A leap that is told twice is told on, and the kernel stops the robot."""
+        suspect, self._suspect = self._suspect, None
+        if not self._past:
+            return
+        if suspect is not None and not self._leaps(stamp_ns - suspect[0], values - suspect[1]).any():
+            return
+        then_ns, then = self._past[-1]
+        leaps = self._leaps(stamp_ns - then_ns, values - then)
+        if leaps.any():
+            self._suspect = (stamp_ns, values)
+            names = ", ".join(m.name for m, leaps_it in zip(self._maps, leaps, strict=True) if leaps_it)
+            raise ValueError(f"{names} can't have moved so far")
+
+    def _leaps(self, elapsed_ns: int, moved: Vector) -> NDArray[np.bool_]:
+        """(axes,) which of them moved by more than they can."""
+        turns = np.where(self._is_continuous, np.round(moved / (2.0 * np.pi)) * 2.0 * np.pi, 0.0)
+        most = _SPEED_SPARE * self._speed_max * elapsed_ns / 1e9 + self._slack
+        leaps: NDArray[np.bool_] = ~self._is_velocity & (np.abs(moved - turns) > most)
+        return leaps
 
     def _failed(self, error: BaseException) -> None:
         self._failures += 1

@@ -47,7 +47,7 @@ def connected(config: RobotConfig) -> LeRobotArm:
                 f"driver.cameras.{name}", f"is missing: {settings.type} has no camera of that name itself"
             )
     with ExitStack() as stack:
-        set_up = robots.connect(robot, settings)
+        set_up = robots.connect(robot, settings, buses)
         stack.callback(robot.disconnect)
         for camera in cameras.values():
             camera.connect()

@@ -7,8 +7,10 @@ the motors up with their torque off. A robot that is not calibrated is refused, 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import math
+import os
 import pkgutil
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +25,7 @@ from edge_runtime.drivers.lerobot.units import Motor
 
 _TORQUE = "Torque_Enable"
 _QUIET_S, _DRAINS = 0.005, 20
+_TRIALS = 3
 _PLUG_IN = ("lerobot_robot_", "lerobot_camera_")
 _ARMS = {"left_arm": "left_", "right_arm": "right_"}
 """Arms inside of a robot with two, and what their features begin with."""
@@ -69,7 +72,7 @@ class Camera(Protocol):
         """Close it."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bus:
     """A serial bus inside of a robot.
 
@@ -82,6 +85,7 @@ class Bus:
     native: Any
     owner: Any
     prefix: str
+    _line: int = -1
 
     def motors(self) -> Iterator[tuple[str, Motor]]:
         """By feature, how each motor with a calibration is told."""
@@ -96,6 +100,21 @@ class Bus:
             unit = {"degrees": "degrees", "range_m100_100": "normalized", "range_0_100": "percent"}.get(mode)
             if unit is not None:
                 yield f"{self.prefix}{name}.pos", Motor(unit, range_rad)  # type: ignore[arg-type]
+
+    def claim(self) -> None:
+        """Keep other drivers away from its port until this process ends: LeRobot does not.
+
+        Raises:
+            DriverError: another process has it, or there is no such port.
+        """
+        port = str(self.native.port)
+        try:
+            self._line = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fcntl.flock(self._line, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DriverError(port, "is driven by another process: two would drive one robot") from None
+        except OSError as error:
+            raise DriverError(port, f"can't be opened: {error.strerror}") from error
 
     def holds(self) -> bool:
         """Whether each of its motors has its torque on.
@@ -177,21 +196,27 @@ def buses_of(robot: Any) -> list[Bus]:
     return [bus for bus in found if hasattr(bus.native, "port_handler") and hasattr(bus.native, "model_ctrl_table")]
 
 
-def connect(robot: Robot, settings: LeRobotSettings) -> bool:
+def connect(robot: Robot, settings: LeRobotSettings, buses: list[Bus]) -> bool:
     """Connect. True where its motors had to be set up, which LeRobot does with their torque off; False where they held.
 
     Raises:
         ConfigError: it is not calibrated.
-        DriverError: it doesn't answer.
+        DriverError: it doesn't answer, or another process drives it.
     """
-    buses = buses_of(robot)
-    try:
-        if buses and _takes_over(buses):
-            return False
-        robot.connect(calibrate=False)
-        is_calibrated = bool(robot.is_calibrated)
-    except Exception as error:
-        raise DriverError(settings.type, f"can't be connected: {_one_line(error)}") from error
+    for bus in buses:
+        bus.claim()
+    for trial in range(_TRIALS):
+        try:
+            if buses and _takes_over(buses):
+                return False
+            robot.connect(calibrate=False)
+            is_calibrated = bool(robot.is_calibrated)
+            break
+        except Exception as error:
+            # One answer of sixty that is lost ends LeRobot's connect, and leaves its port open.
+            _let_go(buses)
+            if trial == _TRIALS - 1:
+                raise DriverError(settings.type, f"can't be connected: {_one_line(error)}") from error
     if not is_calibrated:
         with contextlib.suppress(Exception):
             robot.disconnect()
@@ -209,9 +234,15 @@ def _takes_over(buses: list[Bus]) -> bool:
         bus.native.connect()
     if all(bus.holds() and bus.owner.is_calibrated for bus in buses):
         return True
-    for bus in buses:
-        bus.native.disconnect(disable_torque=False)
+    _let_go(buses)
     return False
+
+
+def _let_go(buses: list[Bus]) -> None:
+    for bus in buses:
+        bus.drain()
+        with contextlib.suppress(Exception):  # of a port that is gone, or never was open
+            bus.native.disconnect(disable_torque=False)
 
 
 def _register(package: str, registry: Any, kind: str) -> list[str]:

@@ -153,7 +153,9 @@ def test_a_robot_that_stays_away_ends_the_driver_with_its_words(
     arm = arm_of(config, robot)
     robot.wrong = Wrong(kind, math.inf)
     monkeypatch.setattr(arm_module, "LOST_S", 0.2)
-    with pytest.raises(DriverError, match=r"robot has not answered for 0.2 s: (elbow_flex.pos is no number|There is no)"):
+    with pytest.raises(
+        DriverError, match=r"robot has not answered for 0.2 s: (elbow_flex.pos is no number|There is no)"
+    ):
         arm.read()
     assert "does not answer" in arm.note
 

@@ -23,7 +23,9 @@ def servos() -> Iterator[FeetechServos]:
 
 
 def test_settings_are_read(servos: FeetechServos, tmp_path: Path) -> None:
-    config = load_config(write_so101(tmp_path, servos, driver="rate_max_hz = 50.0\naxes.elbow_flex = { reversed = true }"))
+    config = load_config(
+        write_so101(tmp_path, servos, driver="rate_max_hz = 50.0\naxes.elbow_flex = { reversed = true }")
+    )
     settings = settings_of(config)
     assert (settings.type, settings.rate_max_hz, settings.axes["elbow_flex"].reversed) == ("so101_follower", 50.0, True)
 

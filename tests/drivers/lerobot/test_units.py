@@ -52,7 +52,9 @@ def test_a_normalized_joint_without_a_bus_is_a_share_of_its_own_range() -> None:
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_percentage_is_how_far_a_jaw_is_open(reverse: bool) -> None:
-    (axis,) = maps(robot(JAW), ["gripper.pos"], {"gripper.pos": Motor("percent", 2.0)}, gripper=AxisSection(reversed=reverse))
+    (axis,) = maps(
+        robot(JAW), ["gripper.pos"], {"gripper.pos": Motor("percent", 2.0)}, gripper=AxisSection(reversed=reverse)
+    )
     shut, wide = (100.0, 0.0) if reverse else (0.0, 100.0)
     assert math.isclose(axis.value(shut), -0.17)
     assert math.isclose(axis.value(wide), 1.75)
@@ -85,7 +87,9 @@ def test_a_base_of_lerobot_drives_in_metres_and_turns_in_degrees() -> None:
     x = BaseLinear(name="base_x", along="x", velocity_max_m_s=0.5, acceleration_max_m_s2=1.0, jerk_max_m_s3=20.0)
     yaw = BaseYaw(name="base_yaw", velocity_max_rad_s=1.5, acceleration_max_rad_s2=3.0, jerk_max_rad_s3=60.0)
     found = maps(
-        robot(revolute("elbow"), x, yaw, base=True), ["elbow.pos", "x.vel", "theta.vel"], {"elbow.pos": Motor("degrees", 3.0)}
+        robot(revolute("elbow"), x, yaw, base=True),
+        ["elbow.pos", "x.vel", "theta.vel"],
+        {"elbow.pos": Motor("degrees", 3.0)},
     )
     assert [axis.key for axis in found] == ["elbow.pos", "x.vel", "theta.vel"]
     assert [axis.is_velocity for axis in found] == [False, True, True]
