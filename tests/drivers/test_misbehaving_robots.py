@@ -1,4 +1,4 @@
-"""A robot that misbehaves under the whole of it: its driver, the port, the 1 kHz loop and the kernel, which has to stop it."""
+"""A robot that misbehaves under the whole of it: driver, port, 1 kHz loop and the kernel, which has to stop it."""
 
 from __future__ import annotations
 
