@@ -21,34 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.drivers.sdk.braking import Braking
 from edge_runtime.drivers.ur.messages import ORDER_BYTES, Answer, Order, Verb
 
 _LET_GO_AFTER_S = 0.3
-
-
-class Braking:
-    """Targets from a motion to rest: along its direction, each joint to rest at the same instant.
-
-    Args:
-        q: (6,) last target, rad.
-        dq: (6,) its velocity, rad/s.
-        stop_rad_s2: how hard the fastest joint is braked.
-        now_s: of `time.monotonic()`.
-    """
-
-    def __init__(self, q: NDArray[np.float64], dq: NDArray[np.float64], stop_rad_s2: float, now_s: float) -> None:
-        self._q, self._dq, self._start_s = q, dq, now_s
-        self._duration_s = float(np.max(np.abs(dq))) / stop_rad_s2
-
-    def target(self, now_s: float) -> NDArray[np.float64]:
-        """(6,) where to be."""
-        t_s = min(max(now_s - self._start_s, 0.0), self._duration_s)
-        share = t_s - t_s**2 / (2.0 * self._duration_s) if self._duration_s > 0.0 else 0.0
-        return self._q + self._dq * share
-
-    def rests_s(self, now_s: float) -> float:
-        """For how long the target has been at rest."""
-        return now_s - self._start_s - self._duration_s
 
 
 class Servo:
@@ -75,7 +51,7 @@ class Servo:
         """One cycle of braking, or of standing."""
         now_s = time.monotonic()
         if self._last is not None:
-            self._braking = Braking(self._last.q, self._last.dq, self._stop_rad_s2, now_s)
+            self._braking = Braking(self._last.q, self._last.dq, (self._stop_rad_s2,) * 6, now_s)
             self._last = None
         if self._braking is None:
             return bool(self._control.kickWatchdog())
@@ -83,7 +59,7 @@ class Servo:
             # Only now: this call waits for its end, and feeds no watchdog meanwhile.
             self._braking = None
             return bool(self._control.servoStop(self._stop_rad_s2))
-        return self._servo(self._braking.target(now_s))
+        return self._servo(self._braking.q(now_s))
 
     @property
     def stands(self) -> bool:

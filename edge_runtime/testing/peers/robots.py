@@ -14,7 +14,7 @@ from edge_runtime.drivers.ur.settings import JOINTS
 from edge_runtime.testing.other_robots import arm, base, safety_toml, write_settings
 from edge_runtime.testing.peers import ros2_control
 from edge_runtime.testing.peers.process import Peer
-from edge_runtime.testing.peers.ur_controller import HOME_RAD
+from edge_runtime.testing.peers.ur_program import HOME_RAD
 
 _TURN_RAD = 6.28
 _NUMBERS = iter(range(1, 250))

