@@ -38,6 +38,7 @@ VARIABLES = (
 )
 _POLL_S = 0.0002
 _AGAIN_S = 1.0
+_HAND_MAX_S = 5.0
 _READS = 5
 _MOST_HZ = 500.0
 
@@ -76,6 +77,10 @@ class UrDriver(Driver):
         self._seen_s = -1.0
         self._hand: Hand | None = None
         self._hand_due_s = self._seen_at_s = time.monotonic()
+        # An arm that is well follows from the first sample on that control sees.
+        end_s = time.monotonic() + _HAND_MAX_S
+        while self.read().fault and self._hand is not None and time.monotonic() < end_s:
+            pass
 
     def read(self) -> Sample:
         """The next package.
