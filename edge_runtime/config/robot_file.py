@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,6 +35,10 @@ class RobotSection(Section, frozen=True):
     """Path of `embodiment.toml`, relative to this file."""
     safety: str
     """Path of `safety.toml`, relative to this file."""
+    driver_python: str | None = None
+    """Absolute path of the Python that the driver is started with, where its packages live in an environment of their
+    own; edge-runtime is installed there too. Left out: the one that runs everything else. Example:
+    `"/opt/lerobot/bin/python"`."""
     bundle: str | None = None
     """Folder of the policy's bundle, relative to this file. Without one the robot has no policy: `edge-runtime run
     --hold` still brings it up."""
@@ -42,6 +46,8 @@ class RobotSection(Section, frozen=True):
     def __post_init__(self) -> None:
         if not (1 <= len(self.name) <= 64 and self.name.isprintable() and not self.name.isspace()):
             raise ValueError(f"name must be 1 to 64 visible characters, got {self.name[:64]!r}")
+        if self.driver_python is not None and not self.driver_python.startswith("/"):
+            raise ValueError(f"driver_python must be an absolute path, got {self.driver_python!r}")
 
 
 class EngineSection(Section, frozen=True):
@@ -279,6 +285,9 @@ class RobotFile(Section, frozen=True):
     """`robot.toml` as written."""
 
     robot: RobotSection
+    driver: dict[str, Any] = {}
+    """The driver's own settings, which the driver checks when it starts and `edge-runtime check` before: see its guide.
+    Example: `{ type = "so101_follower", id = "my_arm", port = "/dev/ttyACM0" }`."""
     engine: EngineSection = EngineSection()
     control: ControlSection = ControlSection()
     confidence: ConfidenceSection = ConfidenceSection()
@@ -292,6 +301,7 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     robot: RobotSection
+    driver: dict[str, Any]
     engine: EngineSection
     control: ControlSection
     confidence: ConfidenceSection
@@ -336,6 +346,7 @@ def load_config(path: Path) -> RobotConfig:
     return RobotConfig(
         path=path.resolve(),
         robot=settings.robot,
+        driver=settings.driver,
         engine=settings.engine,
         control=settings.control,
         confidence=settings.confidence,

@@ -24,7 +24,10 @@ GROUP = "edge_runtime.drivers"
 ATTRIBUTE = "DRIVER"
 _KEY = "robot.driver"
 
-_OURS = (EntryPoint("sim", f"edge_runtime.drivers.sim.declaration:{ATTRIBUTE}", GROUP),)
+_OURS = tuple(
+    EntryPoint(name, f"edge_runtime.drivers.{name}.declaration:{ATTRIBUTE}", GROUP)
+    for name in ("sim", "lerobot", "gym", "ur", "ros2")
+)
 """Listed here and not in our metadata, which a checkout that has moved on since it was installed lacks."""
 
 

@@ -17,6 +17,7 @@ def driver(config: RobotConfig) -> Iterator[Row]:
     """Is there such a driver, and has it the axes and cameras of this embodiment?"""
     declared, embodiment = declaration_of(config), config.embodiment
     declared.require_fit(embodiment)
+    declared.require_settings(config)
     cameras = ", ".join(f"{c.name} {c.width_px} x {c.height_px} px" for c in embodiment.cameras)
     found = f"{config.robot.driver}, {_axes(embodiment)}, cameras: {cameras or 'none'}"
     if declared.watchdog_ns == 0:
