@@ -98,7 +98,7 @@ def arm_limits() -> tuple[KernelConfig, Rows]:
     return replace(
         config,
         tracking_max=(1e3,) * n,
-        frozen_travel_rad=1e3,
+        frozen_travel=(1e3,) * n,
         feedback_max_age_ns=long_ns,
         setpoint_max_age_ns=long_ns,
         observation_max_age_ns=long_ns,

@@ -58,9 +58,10 @@ def _too_near(limits: KernelConfig, postures_rad: Rows) -> dict[str, float]:
     model, pose, clearance = config.geometry, ffi.new("geometry_pose *"), ffi.new("geometry_clearance *")
     world_m = np.frombuffer(ffi.buffer(clearance.world_m), np.float64)[: model.n_capsules]
     pair_m = np.frombuffer(ffi.buffer(clearance.pair_m), np.float64)[: model.n_pairs]
+    base = ffi.new("double[3]")
     nearest_m = np.empty(len(postures_rad))
     for k, posture_rad in enumerate(np.ascontiguousarray(postures_rad)):
-        lib.geometry_pose_at(ffi.addressof(model), ffi.from_buffer("double[]", posture_rad), pose)
+        lib.geometry_pose_at(ffi.addressof(model), base, ffi.from_buffer("double[]", posture_rad), pose)
         lib.geometry_clearance_at(ffi.addressof(model), pose, clearance)
         nearest_m[k] = min(world_m.min(), pair_m.min())
     missing_m = limits.clearance_min_m - nearest_m
