@@ -83,7 +83,7 @@ def test_the_wrench_of_each_tool_and_the_odometry_arrive_whole(driver: DriverPor
 
 @pytest.mark.parametrize(("n_axes", "digest"), [(0, DIGEST), (33, DIGEST), (3, "abc"), (3, DIGEST.upper())])
 def test_a_malformed_robot_is_refused(name: str, n_axes: int, digest: str) -> None:
-    with pytest.raises(ValueError, match="axes|joint_digest"):
+    with pytest.raises(ValueError, match=r"axes|joint_digest"):
         DriverPort.create(name, n_axes, digest, 0)
 
 
