@@ -210,7 +210,7 @@ def test_counts_have_a_scale(working: Status) -> None:
     odd = msgspec.structs.replace(status, refusals={"a.b.stale": 90, "a.b.shape": 1, "a.b.of_tomorrow": 1})
     assert unexpected_refusals(odd) == 2
     assert refusals_line(odd).startswith(
-        "92 (2 unexpected) beside 1,204 plans taken: a.b.shape (another number of joints or pixels) 1"
+        "92 (2 unexpected) beside 1,204 plans taken: a.b.shape (another number of axes or pixels) 1"
     )
 
 
