@@ -208,7 +208,10 @@ def test_a_refusal_is_an_error_with_the_reason(operator: Operator, tmp_path: Pat
 def test_a_refusal_that_a_person_can_mend_says_how(operator: Operator, tmp_path: Path) -> None:
     with (
         answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda c: report(c, "refused_mismatch")),  # type: ignore[attr-defined]
-        pytest.raises(OperatorError, match=r"refused_mismatch: the robot is not where .*moved by hand: `edge-runtime operator reset --moved "),
+        pytest.raises(
+            OperatorError,
+            match=r"refused_mismatch: the robot is not where .*moved by hand: `edge-runtime operator reset --moved ",
+        ),
     ):
         operator.reset()
 
