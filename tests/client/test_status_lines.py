@@ -94,8 +94,8 @@ def test_a_robot_that_starts_alarms_nobody(nothing: Status) -> None:
         (
             {"state": ControlState.FAULT, "faults": (KernelReason.TRACKING_ERROR,)},
             "fault (tracking_error: the robot was not where it was commanded to be: something holds or pushes it)",
-            "Look for what holds or pushes it, and whether its brakes are off. Once that is mended: `edge-runtime operator "
-            "reset`, then `edge-runtime operator arm`.",
+            "Look for what holds or pushes it, and whether its brakes are off. Once that is mended: `edge-runtime "
+            "operator reset`, then `edge-runtime operator arm`.",
         ),
         (
             {"state": ControlState.READY, "gate": GateState.ESCALATED},

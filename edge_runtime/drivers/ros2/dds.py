@@ -111,7 +111,7 @@ def _idl_field(field: Field) -> Any:
     base = _idl(field.base) if isinstance(field.base, type) else _PRIMITIVES[field.base]
     if field.count is None:
         return base
-    return types.array[base, field.count] if field.count else types.sequence[base]
+    return types.array[base, field.count] if field.count else types.sequence[base]  # type: ignore[misc]
 
 
 @once_for_each

@@ -79,8 +79,13 @@ class UrDriver(Driver):
         self._hand_due_s = self._seen_at_s = time.monotonic()
         # An arm that is well follows from the first sample on that control sees.
         end_s = time.monotonic() + _HAND_MAX_S
-        while self.read().fault and self._hand is not None and time.monotonic() < end_s:
-            pass
+        while time.monotonic() < end_s:
+            if not self.read().fault or not self._has_hand:
+                break
+
+    @property
+    def _has_hand(self) -> bool:
+        return self._hand is not None
 
     def read(self) -> Sample:
         """The next package.
