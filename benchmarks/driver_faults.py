@@ -1,9 +1,9 @@
 """How soon a robot stands still when control, its driver or its bus fails in motion: drivers for LeRobot and Gymnasium.
 
-``python -m benchmarks.driver_faults [--lerobot-python PATH] [--rounds 100]``. The real driver process drives six servos on
-a pseudo-terminal (LeRobot), or an environment in real time; the real loop and kernel swing its first axis to and fro, half
-a period in a second. Then one of them is killed, stopped, or its bus falls silent or is gone, at a random moment. When the
-servos moved last is what the servos say, whose process no fault touches.
+``python -m benchmarks.driver_faults [--lerobot-python PATH] [--rounds 100]``. The real driver process drives six servos
+on a pseudo-terminal (LeRobot), or an environment in real time; the real loop and kernel swing its axis to and fro,
+half a period in a second. Then one of them is killed, stopped, or its bus falls silent or is gone, at a random moment.
+When the servos moved last is what the servos say, whose process no fault touches.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""A Gymnasium environment as a robot driver: its steps on one side, the driver port, frame rings and the bus on the other.
+"""A Gymnasium environment as a robot driver: its steps on one side, port, frame rings and the bus on the other.
 
-An environment takes a step for each tenth or fiftieth of a second, control ticks a thousand times. A step is taken at its
-beginning, with the command of that instant; until its end the axes are told on the straight line between both states, so
-that no sample shows what has not happened yet. Pictures and observations are of the instants between two steps.
+An environment takes a step for each tenth or fiftieth of a second, control ticks a thousand times. A step is taken at
+its beginning, with the command of that instant; until its end the axes are told on the straight line between both
+states, so that no sample shows what has not happened yet. Pictures and observations are of the instants between two
+steps.
 
 Control is not trusted to live: without fresh commands the targets run down to rest, and the environment stands still.
 """

@@ -63,7 +63,7 @@ class Environment:
         if missing:
             raise ConfigError(
                 "driver.axes",
-                f"no axis drives value {', '.join(missing)} of the action: name its axis, or its value in fixed_actions",
+                f"no axis drives value {', '.join(missing)} of the action: name it, or its value in fixed_actions",
             )
 
     def _own_step_s(self) -> float:
@@ -164,12 +164,12 @@ def _made(settings: GymSettings) -> Any:
 
 def _found(observation: Any, path: str) -> Any:
     """What lies at `path` of an observation."""
-    value = observation
-    for name in path.split(".") if path else ():
-        try:
+    value, name = observation, ""
+    try:
+        for name in path.split("."):
             value = value[int(name)] if not isinstance(value, dict) else value[name]
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise DriverError("observation", f"has nothing at {path!r}: no {name!r}") from None
+    except (KeyError, IndexError, ValueError, TypeError):
+        raise DriverError("observation", f"has nothing at {path!r}: no {name!r}") from None
     return value
 
 

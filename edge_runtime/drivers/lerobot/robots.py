@@ -125,7 +125,7 @@ class Bus:
         return all(int(value) == 1 for value in self.native.sync_read(_TORQUE, normalize=False).values())
 
     def has_more(self) -> bool:
-        """Whether it has said more than was asked: an answer to a question before, which LeRobot takes for the next one's.
+        """Whether it has said more than was asked: answers to a question before, which LeRobot takes for its next.
 
         Raises:
             Exception: whatever the port raises that is gone.

@@ -23,9 +23,9 @@ from edge_runtime.contracts.manifest import (
     StateInput,
     Unscaled,
 )
+from edge_runtime.testing.sliding_robot import write_robot
 from tests import onnx_bundle
 from tests.cli.conftest import Command, edge_runtime, run_dir, traces
-from edge_runtime.testing.sliding_robot import write_robot
 from tests.other_families import write
 
 __all__ = ["edge_runtime", "run_dir"]
