@@ -223,8 +223,7 @@ class LeRobotArm(Driver):
             return
         self._power_due_ns = now_ns + _POWER_INTERVAL_NS
         try:
-            # Twice: what is read amiss once is no reason to let go of a robot.
-            powerless = not any(all(bus.holds() for bus in self._buses) for _ in range(2))
+            powerless = not all(bus.holds() for bus in self._buses)
         except Exception as error:
             self._failed(error)
             return

@@ -166,7 +166,7 @@ def test_a_place_that_is_not_there_is_named(
         ("[driver.axes.y]", "[driver.axes.z]", "driver.axes.y", "is missing"),
         ("[driver.cameras.top]", "[driver.cameras.front]", "driver.cameras.front", "no such camera"),
         ('info = "is_success"', "", "driver.success", "needs one of"),
-        ("action_scale = 1000.0", "action_scale = 0.0", "driver.axes[..]", "not zero"),
+        ("action_scale = 1000.0", "action_scale = 0.0", "driver.axes.x", "not zero"),
         ("time_limit_s = 5.0", "time_limit_s = 0.0", "driver", "above 0"),
         ('env = "edge_runtime/Slides-v0"', "", "driver", "env"),
     ],
