@@ -266,12 +266,15 @@ class GymDriver:
             self._subscriber.refusals.count(SCENE_COMMAND.name, Refusal.OUT_OF_ORDER)
             return
         self._answered_id = command.id
-        if self._moves or self._link.gate.lapsed:
+        # What the environment itself still does after its targets came to rest is no motion of the robot's.
+        running_down = self._ramp is not None and not self._ramp.is_over
+        if self._following or running_down or self._link.gate.lapsed:
             self._subscriber.refusals.count(SCENE_COMMAND.name, Refusal.NOT_ALLOWED_NOW)
             self._answer = SceneAnswer.NOT_ALLOWED_NOW
             return
         self._seed, self._split = command.seed, command.split
         self._environment.reset(command.seed, command.split)
+        self._ramp, self._ends_ns = None, 0
         self._before = self._after = self._environment.values
         self._trace = hashlib.sha256()
         self._answer = SceneAnswer.OK

@@ -76,7 +76,7 @@ class GymSettings(Section, frozen=True, kw_only=True):
     """A module that registers it when it is imported. Left out: Gymnasium itself knows it."""
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
     """What `gymnasium.make` is given besides."""
-    instruction: str = ""
+    instruction: str
     """What is asked for in an episode, in words."""
     step_s: float | None = None
     """Time of one step of the environment, 0.001 to 1. Left out: as its `render_fps` says."""
@@ -91,6 +91,8 @@ class GymSettings(Section, frozen=True, kw_only=True):
     success: SuccessSection
 
     def __post_init__(self) -> None:
+        if not self.instruction.strip():
+            raise ValueError("instruction must say what is asked for, in words")
         if self.step_s is not None and not 0.001 <= self.step_s <= 1.0:
             raise ValueError(f"step_s must lie between 0.001 and 1, got {self.step_s!r}")
         if not 0.0 < self.time_limit_s <= 3600.0:

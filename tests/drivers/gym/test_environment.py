@@ -168,6 +168,7 @@ def test_a_place_that_is_not_there_is_named(
         ('info = "is_success"', "", "driver.success", "needs one of"),
         ("action_scale = 1000.0", "action_scale = 0.0", "driver.axes.x", "not zero"),
         ("time_limit_s = 5.0", "time_limit_s = 0.0", "driver", "above 0"),
+        ('instruction = "go right"', 'instruction = " "', "driver", "must say what is asked for"),
         ('env = "edge_runtime/Slides-v0"', "", "driver", "env"),
     ],
 )
