@@ -58,7 +58,7 @@ def going_right(folder: Path, embodiment: Embodiment) -> Path:
     contract = PolicyContract(
         family="going_right",
         embodiment=embodiment.name,
-        joint_names=names,
+        joint_names=embodiment.axis_names if len(embodiment.grippers) > 1 else names,
         joint_digest=embodiment.joint_digest,
         inputs=Inputs(
             state=StateInput(tensor="state", groups=(JointPositionState(joints=names, statistics=Unscaled()),))

@@ -88,7 +88,9 @@ def test_an_episode_is_played_and_judged_by_the_environment(
     going_right(tmp_path / "bundle", embodiment)
     text = config.read_text(encoding="utf-8")
     text = text.replace("[robot]\n", f'[robot]\nbundle = "bundle"\ndriver_python = "{gym_python}"\n')
-    config.write_text(f"{text}\n[driver]\ninstruction = 'do it'\ntime_limit_s = {SECONDS}\n{driver}\n", encoding="utf-8")
+    config.write_text(
+        f"{text}\n[driver]\ninstruction = 'do it'\ntime_limit_s = {SECONDS}\n{driver}\n", encoding="utf-8"
+    )
     file = tmp_path / "result.json"
     process = edge_runtime("evaluate", "--config", config, "--run-dir", run_dir, "--episodes", 2, "--json", file)
     out, err = process.communicate(timeout=280)
