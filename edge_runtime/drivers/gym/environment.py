@@ -7,6 +7,7 @@ Nothing in an environment is guessed: a place, a picture or a measure of success
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,9 @@ class Environment:
 
 
 def _made(settings: GymSettings) -> Any:
+    if "DISPLAY" not in os.environ:
+        # What draws with MuJoCo looks for a window system, unless it is told.
+        os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         import gymnasium
 
