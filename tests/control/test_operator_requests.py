@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from edge_runtime.client.explanations import ANSWERS
@@ -92,7 +93,7 @@ def test_an_opened_stop_line_outlives_the_process_too_and_another_fault_does_not
             assert bench.state() is begins
             if flag is not None:
                 robot = stepped.robot
-                stepped.plant.write_feedback(stepped.now_ns + 1_000_000, robot.q, robot.dq, robot.zero, 0.0, flag)
+                stepped.plant.write_feedback(stepped.now_ns + 1_000_000, robot.q, robot.dq, flags=flag)
                 stepped.tick(measures=False)
                 bench.supervisor.drain()
     assert StandingOrders(tmp_path).stopped_by is StopCause.STOP_LINE
@@ -101,7 +102,7 @@ def test_an_opened_stop_line_outlives_the_process_too_and_another_fault_does_not
 def open_stop_line(stepped: SteppedLoop) -> None:
     robot = stepped.robot
     stamp_ns = stepped.now_ns + 1_000_000
-    stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, robot.zero, 0.0, FeedbackFlag.STOP_LINE)
+    stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, flags=FeedbackFlag.STOP_LINE)
     stepped.tick(measures=False)
     stepped.tick(2)
 
@@ -162,7 +163,7 @@ def test_a_persons_disarm_counts_where_there_is_nothing_to_disarm(bench: Bench, 
         robot = bench.stepped.robot
         stamp_ns = bench.stepped.now_ns + 1_000_000
         fault = FeedbackFlag.DRIVER_FAULT
-        bench.stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, robot.zero, 0.0, fault)
+        bench.stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, flags=fault)
         bench.stepped.tick(measures=False)
         bench.stepped.tick(2)
     assert bench.state() is state
@@ -175,7 +176,7 @@ def test_a_program_may_go_on_after_a_fault_that_no_person_meant(bench: Bench) ->
     robot = bench.stepped.robot
     stamp_ns = bench.stepped.now_ns + 1_000_000
     fault = FeedbackFlag.DRIVER_FAULT
-    bench.stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, robot.zero, 0.0, fault)
+    bench.stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, flags=fault)
     bench.stepped.tick(measures=False)
     bench.stepped.tick(2)
     assert bench.state() is State.FAULT
@@ -185,7 +186,7 @@ def test_a_program_may_go_on_after_a_fault_that_no_person_meant(bench: Bench) ->
 
 def test_reduced_speed_is_reported_and_outlives_the_process(tmp_path: Path) -> None:
     limit_m_s = CONFIG.safety.geometry.reduced_tool_speed_m_s if CONFIG.safety.geometry is not None else None
-    with SteppedLoop(limits={"tool_speed_max_m_s": 1.0}) as stepped:
+    with SteppedLoop(limits={"tool_speed_max_m_s": (1.0,)}) as stepped:
         stepped.tick(2)
         bench = Bench(stepped, tmp_path)
         assert bench.supervisor.report().reduced is None
@@ -319,3 +320,22 @@ def test_arming_does_not_wait_for_ever_for_an_engine(real_time: Bench) -> None:
     real_time.engine_lives()
     real_time.engine_says()
     assert real_time.ask(arm) == "done"
+
+
+def test_a_person_accepts_that_a_stopped_robot_was_moved_and_no_program_does(bench: Bench) -> None:
+    stepped = bench.stepped
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+    stepped.tick(5)
+    assert bench.ask(bench.command(OperatorKind.STOP)) == "done"
+    stepped.tick(100)
+    assert bench.state() is State.FAULT
+    stepped.robot.q = stepped.robot.q + np.array([0.4, 0.0, 0.0, 0.0])
+    stepped.tick(5)
+    assert bench.ask(bench.command(OperatorKind.RESET)) == "refused_mismatch"
+    assert bench.ask(bench.command(OperatorKind.RESET_MOVED, Asker.PROGRAM)) == "refused_after_stop"
+    assert bench.state() is State.FAULT
+    assert bench.ask(bench.command(OperatorKind.RESET_MOVED)) == "done"
+    stepped.tick(5)
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+    stepped.tick(5)
+    assert stepped.robot.q[0] == pytest.approx(0.4), "it goes on from where it is"
