@@ -1,7 +1,7 @@
 """Control in a process of its own, which moves one axis to and fro through the real loop and its kernel until it stops.
 
-``python -m benchmarks.driver_faults_control ROBOT_TOML PORT TRAVEL``. Says "moving", and when the kernel has stopped the
-robot, at which instant and why.
+``python -m benchmarks.driver_faults_control ROBOT_TOML PORT TRAVEL``. Says "moving", and when the kernel has stopped
+the robot, at which instant and why.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Let torchvision be imported beside a torch without CUDA: its own operators can't be loaded there, two have to be known.
+"""Let torchvision be imported beside a torch without CUDA, where it can't load its operators, but has to know of two.
 
-``python -m scripts.torchvision_without_gpu``, with the Python of an environment that has both. For tests of what imports
-torchvision and uses none of these operators.
+``python -m scripts.torchvision_without_gpu``, with the Python of an environment that has both. For tests of what
+imports torchvision and uses none of these operators.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import sysconfig
 from pathlib import Path
 
-_MODULE = '''import torch
+_MODULE = """import torch
 
 OPERATORS = torch.library.Library("torchvision", "DEF")
 for name in ("nms", "qnms"):
     OPERATORS.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-'''
+"""
 
 
 def main() -> None:

@@ -285,7 +285,7 @@ class RobotFile(Section, frozen=True):
     """`robot.toml` as written."""
 
     robot: RobotSection
-    driver: dict[str, Any] = {}
+    driver: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
     """The driver's own settings, which the driver checks when it starts and `edge-runtime check` before: see its guide.
     Example: `{ type = "so101_follower", id = "my_arm", port = "/dev/ttyACM0" }`."""
     engine: EngineSection = EngineSection()

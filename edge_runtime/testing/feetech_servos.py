@@ -1,4 +1,4 @@
-"""Servos on a serial bus that is none: a pseudo-terminal which answers as Feetech's STS3215 do, and misbehaves on command.
+"""Servos on a serial bus that is none: a pseudo-terminal that answers as Feetech's STS3215 do, and misbehaves if told.
 
     with FeetechServos() as servos:
         ... port = str(servos.port) ...

@@ -1,11 +1,11 @@
-"""A small environment for tests and benchmarks, registered when it is imported: two axes that slide where they are told.
+"""A small environment for tests and benchmarks, registered when it is imported: two axes that slide.
 
 Needs Gymnasium.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 class Slides(gymnasium.Env):  # type: ignore[misc]
     """Places in mm on a table of 512; the first axis has to come 30 mm from where it began. Steps of 20 ms."""
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 50}
 
     def __init__(self, render_mode: str | None = None, ends: bool = False, wrong: str = "") -> None:
         self.render_mode = render_mode

@@ -1,8 +1,9 @@
-"""A Gymnasium environment as a robot driver: its steps on one side, the driver port, frame rings and the bus on the other.
+"""A Gymnasium environment as a robot driver: its steps on one side, port, frame rings and the bus on the other.
 
-An environment takes a step for each tenth or fiftieth of a second, control ticks a thousand times. A step is taken at its
-beginning, with the command of that instant; until its end the axes are told on the straight line between both states, so
-that no sample shows what has not happened yet. Pictures and observations are of the instants between two steps.
+An environment takes a step for each tenth or fiftieth of a second, control ticks a thousand times. A step is taken at
+its beginning, with the command of that instant; until its end the axes are told on the straight line between both
+states, so that no sample shows what has not happened yet. Pictures and observations are of the instants between two
+steps.
 
 Control is not trusted to live: without fresh commands the targets run down to rest, and the environment stands still.
 """
@@ -265,12 +266,15 @@ class GymDriver:
             self._subscriber.refusals.count(SCENE_COMMAND.name, Refusal.OUT_OF_ORDER)
             return
         self._answered_id = command.id
-        if self._moves or self._link.gate.lapsed:
+        # What the environment itself still does after its targets came to rest is no motion of the robot's.
+        running_down = self._ramp is not None and not self._ramp.is_over
+        if self._following or running_down or self._link.gate.lapsed:
             self._subscriber.refusals.count(SCENE_COMMAND.name, Refusal.NOT_ALLOWED_NOW)
             self._answer = SceneAnswer.NOT_ALLOWED_NOW
             return
         self._seed, self._split = command.seed, command.split
         self._environment.reset(command.seed, command.split)
+        self._ramp, self._ends_ns = None, 0
         self._before = self._after = self._environment.values
         self._trace = hashlib.sha256()
         self._answer = SceneAnswer.OK

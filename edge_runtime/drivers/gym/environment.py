@@ -7,6 +7,7 @@ Nothing in an environment is guessed: a place, a picture or a measure of success
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ class Environment:
         if missing:
             raise ConfigError(
                 "driver.axes",
-                f"no axis drives value {', '.join(missing)} of the action: name its axis, or its value in fixed_actions",
+                f"no axis drives value {', '.join(missing)} of the action: name it, or its value in fixed_actions",
             )
 
     def _own_step_s(self) -> float:
@@ -152,6 +153,9 @@ class Environment:
 
 
 def _made(settings: GymSettings) -> Any:
+    if "DISPLAY" not in os.environ:
+        # What draws with MuJoCo looks for a window system, unless it is told.
+        os.environ.setdefault("MUJOCO_GL", "egl")
     try:
         import gymnasium
 
@@ -164,12 +168,12 @@ def _made(settings: GymSettings) -> Any:
 
 def _found(observation: Any, path: str) -> Any:
     """What lies at `path` of an observation."""
-    value = observation
-    for name in path.split(".") if path else ():
-        try:
+    value, name = observation, ""
+    try:
+        for name in path.split("."):
             value = value[int(name)] if not isinstance(value, dict) else value[name]
-        except (KeyError, IndexError, ValueError, TypeError):
-            raise DriverError("observation", f"has nothing at {path!r}: no {name!r}") from None
+    except (KeyError, IndexError, ValueError, TypeError):
+        raise DriverError("observation", f"has nothing at {path!r}: no {name!r}") from None
     return value
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import msgspec
+
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.config.toml_file import Section
 from edge_runtime.contracts.errors import ConfigError
@@ -19,8 +21,8 @@ class AxisSection(Section, frozen=True):
     observation: str
     """Where an observation has its value: keys and places with dots between, such as "agent_pos.0"."""
     mode: Literal["position", "delta"] = "position"
-    """What the action is: `position`, where to be (of a base's axis how fast to drive); `delta`, by how much to move from
-    where it is."""
+    """What the action is: `position`, where to be (of a base's axis how fast to drive); `delta`, by how much to move
+    from where it is."""
     action_scale: float = 1.0
     """One unit of the axis, in the action's unit."""
     action_offset: float = 0.0
@@ -72,9 +74,9 @@ class GymSettings(Section, frozen=True, kw_only=True):
     """The environment's id."""
     module: str | None = None
     """A module that registers it when it is imported. Left out: Gymnasium itself knows it."""
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
     """What `gymnasium.make` is given besides."""
-    instruction: str = ""
+    instruction: str
     """What is asked for in an episode, in words."""
     step_s: float | None = None
     """Time of one step of the environment, 0.001 to 1. Left out: as its `render_fps` says."""
@@ -82,13 +84,15 @@ class GymSettings(Section, frozen=True, kw_only=True):
     """An episode that is undecided for so long has failed, above 0 to 3600."""
     axes: dict[str, AxisSection]
     """Every axis of the embodiment, by name."""
-    cameras: dict[str, CameraSection] = {}
+    cameras: dict[str, CameraSection] = msgspec.field(default_factory=dict)
     """Cameras of the embodiment whose pictures are in observations; any other one is rendered."""
-    fixed_actions: dict[str, float] = {}
+    fixed_actions: dict[str, float] = msgspec.field(default_factory=dict)
     """Values of the action that no axis drives, by place."""
     success: SuccessSection
 
     def __post_init__(self) -> None:
+        if not self.instruction.strip():
+            raise ValueError("instruction must say what is asked for, in words")
         if self.step_s is not None and not 0.001 <= self.step_s <= 1.0:
             raise ValueError(f"step_s must lie between 0.001 and 1, got {self.step_s!r}")
         if not 0.0 < self.time_limit_s <= 3600.0:

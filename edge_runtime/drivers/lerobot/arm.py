@@ -1,7 +1,7 @@
 """The adapter itself: a robot of LeRobot as a `Driver`. Knows its interface, and imports nothing of LeRobot.
 
-Guarantees that a bus which fails to answer for a moment ends nothing: no sample is made up meanwhile, so that the safety
-kernel sees feedback grow old and stops; that the motors hold at every end; and that what is written is new.
+Guarantees that a bus which fails to answer for a moment ends nothing: no sample is made up meanwhile, so that the
+safety kernel sees feedback grow old and stops; that the motors hold at every end; and that what is written is new.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class LeRobotArm(Driver):
         for name, part in parts.items():
             try:
                 part.disconnect()
-            except Exception as error:  # of what may be gone already
+            except Exception as error:  # noqa: PERF203 - each by itself; of what may be gone already
                 print(f"lerobot: {name} could not be closed: {error}", file=sys.stderr)
 
     # ---- measuring ---------------------------------------------------------------------------------------------------
@@ -181,8 +181,8 @@ class LeRobotArm(Driver):
             return stamp_ns, values
 
     def _require_no_leap(self, stamp_ns: int, values: Vector) -> None:
-        """Ask twice where the robot is said to be where it can't have got to: LeRobot takes an answer that comes late for
-        that to another question. A leap that is told twice is told on, and the kernel stops the robot."""
+        """Ask twice where the robot is said to be where it can't have got to: LeRobot takes an answer that comes late
+        for that to another question. A leap that is told twice is told on, and the kernel stops the robot."""
         suspect, self._suspect = self._suspect, None
         if not self._past:
             return
@@ -223,8 +223,7 @@ class LeRobotArm(Driver):
             return
         self._power_due_ns = now_ns + _POWER_INTERVAL_NS
         try:
-            # Twice: what is read amiss once is no reason to let go of a robot.
-            powerless = not any(all(bus.holds() for bus in self._buses) for _ in range(2))
+            powerless = not all(bus.holds() for bus in self._buses)
         except Exception as error:
             self._failed(error)
             return

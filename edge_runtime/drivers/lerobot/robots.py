@@ -122,10 +122,13 @@ class Bus:
         Raises:
             Exception: whatever LeRobot raises of a bus that doesn't answer.
         """
-        return all(int(value) == 1 for value in self.native.sync_read(_TORQUE, normalize=False).values())
+        values = [int(value) for value in self.native.sync_read(_TORQUE, normalize=False).values()]
+        if self.has_more() or not all(value in (0, 1) for value in values):
+            raise ValueError("an answer came that belongs to a question before")
+        return all(values)
 
     def has_more(self) -> bool:
-        """Whether it has said more than was asked: an answer to a question before, which LeRobot takes for the next one's.
+        """Whether it has said more than was asked: answers to a question before, which LeRobot takes for its next.
 
         Raises:
             Exception: whatever the port raises that is gone.

@@ -1,9 +1,11 @@
-"""`[driver]` of robot.toml for LeRobot: which robot it is, and where its axes have other names or units than LeRobot's."""
+"""`[driver]` of robot.toml for LeRobot: which robot it is, and which of its axes have other names or units there."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, Literal
+
+import msgspec
 
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.config.toml_file import Section
@@ -18,10 +20,10 @@ class AxisSection(Section, frozen=True):
     """`[driver.axes.NAME]`: how one axis of the embodiment is called and measured in LeRobot."""
 
     key: str | None = None
-    """Its feature, in observations and actions. Left out: the axis's name with `.pos`, of a base's axis `x.vel`, `y.vel`
-    or `theta.vel`."""
+    """Its feature, in observations and actions. Left out: the axis's name with `.pos`, of a base's axis `x.vel`,
+    `y.vel` or `theta.vel`."""
     unit: Unit | None = None
-    """What LeRobot tells it in. Left out: as the motor of that name is set up, where the robot has a bus of LeRobot's."""
+    """What LeRobot tells it in. Left out: as its motor is set up, where the robot has a bus of LeRobot's."""
     reversed: bool = False
     """Whether it turns or opens the other way."""
     offset_rad: float | None = None
@@ -47,13 +49,13 @@ class LeRobotSettings(Section, frozen=True):
     """Its serial port, for a type that has one."""
     calibration_dir: str | None = None
     """Folder of its calibration file, relative to robot.toml. Left out: LeRobot's own."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
     """Whatever else its type takes, as LeRobot calls it."""
-    cameras: dict[str, dict[str, Any]] = {}
+    cameras: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     """LeRobot's cameras by the names that the embodiment has for them, each as LeRobot is told: type, width, ..."""
     camera_latency_s: float | None = None
     """How long before its arrival a picture was exposed, 0 to 1. Left out: one interval of its camera."""
-    axes: dict[str, AxisSection] = {}
+    axes: dict[str, AxisSection] = msgspec.field(default_factory=dict)
     """Axes that are called or measured otherwise in LeRobot."""
     rate_max_hz: float = 60.0
     """Cycles a second at most, 10 to 500; less where the robot takes less."""

@@ -69,8 +69,8 @@ def axis_maps(
         motors: by feature, of those whose bus says how it is told.
 
     Raises:
-        ConfigError: an axis whose feature the robot has not or whose unit is not known, a feature that nothing drives, or
-            two axes of one feature.
+        ConfigError: an axis whose feature the robot has not or whose unit is not known, a feature that nothing drives,
+            or two axes of one feature.
     """
     maps = []
     for axis in embodiment.axes:

@@ -14,6 +14,7 @@ from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.manifest import (
     Graph,
     GraphRole,
+    Held,
     Inputs,
     JointPositions,
     JointPositionState,
@@ -23,9 +24,9 @@ from edge_runtime.contracts.manifest import (
     StateInput,
     Unscaled,
 )
+from edge_runtime.testing.sliding_robot import write_robot
 from tests import onnx_bundle
 from tests.cli.conftest import Command, edge_runtime, run_dir, traces
-from edge_runtime.testing.sliding_robot import write_robot
 from tests.other_families import write
 
 __all__ = ["edge_runtime", "run_dir"]
@@ -38,6 +39,7 @@ STEP_M = 0.004
 def going_right(folder: Path, embodiment: Embodiment) -> Path:
     """A policy that sees nothing and moves the first axis on, by the same for each action."""
     names, horizon = embodiment.joint_names, 20
+    held = (Held(joints=(), gripper=False, grippers=tuple(one.name for one in embodiment.grippers)),)
     on = np.zeros((1, horizon, len(names)), np.float32)
     on[0, :, 0] = STEP_M * np.arange(1, horizon + 1)
     node = helper.make_node
@@ -56,7 +58,7 @@ def going_right(folder: Path, embodiment: Embodiment) -> Path:
     contract = PolicyContract(
         family="going_right",
         embodiment=embodiment.name,
-        joint_names=names,
+        joint_names=embodiment.axis_names if len(embodiment.grippers) > 1 else names,
         joint_digest=embodiment.joint_digest,
         inputs=Inputs(
             state=StateInput(tensor="state", groups=(JointPositionState(joints=names, statistics=Unscaled()),))
@@ -67,7 +69,10 @@ def going_right(folder: Path, embodiment: Embodiment) -> Path:
             horizon=horizon,
             action_dt_ns=50_000_000,
             trained_delay=0,
-            groups=(JointPositions(joints=names, relative_to="observed", statistics=Unscaled()),),
+            groups=(
+                JointPositions(joints=names, relative_to="observed", statistics=Unscaled()),
+                *(held if embodiment.grippers else ()),
+            ),
         ),
     )
     return write(folder, contract, {"on.onnx": graph})

@@ -164,14 +164,14 @@ def test_it_keeps_the_rate_that_the_robot_takes(config: RobotConfig) -> None:
     robot = OwnRobot()
     robot.wrong = lambda _observed: time.sleep(0.02)
     arm = arm_of(config, robot)
-    assert 25.0 < (arm.rate_hz or 0.0) < 41.0
-    assert 0.02 <= arm.answer_s < 0.03
+    assert arm.answer_s >= 0.02
+    assert arm.rate_hz == pytest.approx(0.8 / arm.answer_s)
 
 
 def test_a_robot_that_is_too_slow_for_its_safety_file_is_refused(config: RobotConfig) -> None:
     robot = OwnRobot()
-    robot.wrong = lambda _observed: time.sleep(0.045)
-    with pytest.raises(ConfigError, match=r"feedback_timeout_s: is 0.2 s, but the robot takes 4\d ms to answer"):
+    robot.wrong = lambda _observed: time.sleep(0.04)
+    with pytest.raises(ConfigError, match=r"feedback_timeout_s: is 0.2 s, but the robot takes \d+ ms to answer"):
         arm_of(config, robot)
 
 

@@ -1,4 +1,4 @@
-"""The real LeRobot on a serial line that misbehaves: what comes of each trouble, and that the arm is never let go of."""
+"""The real LeRobot on a serial line that misbehaves: what comes of each trouble, and that the arm never falls."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_frozen_readings_stop_the_robot(robot: DrivenRobot, servos: FeetechServo
     servos.tell("frozen")
     target = robot.feedback().q.copy()
     target[0] += 0.6
-    with pytest.raises(AssertionError, match="tracking_error|encoder_frozen"):
+    with pytest.raises(AssertionError, match=r"tracking_error|encoder_frozen"):
         robot.move(target)
 
 

@@ -35,7 +35,7 @@ def test_settings_are_read(servos: FeetechServos, tmp_path: Path) -> None:
     [
         ("speed = 3", "driver.speed", "unknown key"),
         ("axes.elbow = { reversed = true }", "driver.axes.elbow", "no such axis; its axes: shoulder_pan"),
-        ('axes.elbow_flex = { unit = "turns" }', "driver.axes[..].unit", "Invalid enum value 'turns'"),
+        ('axes.elbow_flex = { unit = "turns" }', "driver.axes.elbow_flex.unit", "Invalid enum value 'turns'"),
         ("axes.elbow_flex = { offset_deg = 3.0 }", "driver.axes.elbow_flex.offset_deg", "did you mean `offset_"),
         ('cameras.front = { type = "opencv" }', "driver.cameras.front", "no such camera; its cameras: none"),
         ("rate_max_hz = 5.0", "driver", "between 10 and 500"),

@@ -109,10 +109,10 @@ def test_a_motor_may_be_told_its_speed_and_torque_besides() -> None:
 @pytest.mark.parametrize(
     ("axis", "features", "section", "key", "words"),
     [
-        (revolute("elbow"), ["shoulder.pos"], AxisSection(), "driver.axes.elbow.key", "have no 'elbow.pos'; they have shoulder"),
+        (revolute("elbow"), ["wrist.pos"], AxisSection(), "driver.axes.elbow.key", "'elbow.pos'; they have wrist"),
         (revolute("elbow"), ["elbow.pos"], AxisSection(), "driver.axes.elbow.unit", "is not known"),
         (revolute("elbow"), ["elbow.pos"], AxisSection(unit="mm"), "driver.axes.elbow.unit", "can't be rad"),
-        (revolute("elbow"), ["elbow.pos"], AxisSection(unit="rad", offset_m=1.0), "driver.axes.elbow.offset_m", "in rad"),
+        (revolute("a"), ["a.pos"], AxisSection(unit="rad", offset_m=1.0), "driver.axes.a.offset_m", "in rad"),
         (revolute("elbow"), ["elbow.pos", "wrist.pos"], AxisSection(unit="rad"), "driver.axes", "drives wrist.pos"),
     ],
 )  # fmt: skip
@@ -126,5 +126,5 @@ def test_what_is_not_known_is_asked_for(
 
 def test_two_axes_are_not_one_feature() -> None:
     sections = {name: AxisSection(key="a.pos", unit="rad") for name in ("a", "b")}
-    with pytest.raises(ConfigError, match="a, b are all 'a.pos'"):
+    with pytest.raises(ConfigError, match=r"a, b are all 'a\.pos'"):
         maps(robot(revolute("a"), revolute("b")), ["a.pos"], **sections)
