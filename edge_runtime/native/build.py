@@ -31,6 +31,7 @@ HEADERS = (
 )
 PRIVATE = (
     "safety/kernel/number.h",
+    "safety/kernel/vector.h",
     "safety/kernel/profile.h",
     "safety/kernel/motion.h",
     "control/loop/loop_state.h",
@@ -42,6 +43,7 @@ SOURCES = (
     "native/lifeline.c",
     "safety/kernel/profile.c",
     "safety/kernel/geometry.c",
+    "safety/kernel/geometry_check.c",
     "safety/kernel/walk.c",
     "safety/kernel/motion.c",
     "safety/kernel/checks.c",

@@ -33,15 +33,16 @@ class Distance:
     nearer_m: float = 0.0
 
 
-def distances(model: GeometryModel, posture_rad: Sequence[float]) -> Iterator[Distance]:
+def distances(model: GeometryModel, posture: Sequence[float]) -> Iterator[Distance]:
     """Every distance that the kernel keeps: of watched pairs, and of capsules from each plane and zone.
 
     Args:
         model: with its planes and zones.
-        posture_rad: (n_joints,) finite angles, in the model's order.
+        posture: (axes,) finite positions in rad or m, in the order of the model's axes; the base stands in the world's
+            origin.
     """
     alone = model.with_world((), ())
-    _, pairs_m = _clearance(alone, posture_rad)
+    _, pairs_m = _clearance(alone, posture)
     nearer_m = {frozenset((one.first, one.second)): one.nearer_m for one in model.nearer}
     for (first, second), kept_m in zip(model.pairs, pairs_m, strict=True):
         # The kernel counts such a pair as further apart by as much.
@@ -50,17 +51,17 @@ def distances(model: GeometryModel, posture_rad: Sequence[float]) -> Iterator[Di
     bare = msgspec.structs.replace(alone, pairs=(), nearer=())
     in_world = [(number, one.name) for number, one in enumerate(model.capsules) if one.in_world]
     for plane, half_space in enumerate(model.planes):
-        world_m, _ = _clearance(bare.with_world((half_space,), ()), posture_rad)
+        world_m, _ = _clearance(bare.with_world((half_space,), ()), posture)
         yield from (Distance(world_m[number], name, plane=plane) for number, name in in_world)
     for keepout, zone in enumerate(model.keepouts):
-        world_m, _ = _clearance(bare.with_world((), (zone,)), posture_rad)
+        world_m, _ = _clearance(bare.with_world((), (zone,)), posture)
         yield from (Distance(world_m[number], name, keepout=keepout) for number, name in in_world)
 
 
-def _clearance(model: GeometryModel, posture_rad: Sequence[float]) -> tuple[list[float], list[float]]:
+def _clearance(model: GeometryModel, posture: Sequence[float]) -> tuple[list[float], list[float]]:
     native = ffi.new("geometry_model *")
     pose, clearance = ffi.new("geometry_pose *"), ffi.new("geometry_clearance *")
     model.fill(native)
-    lib.geometry_pose_at(native, [float(value) for value in posture_rad], pose)
+    lib.geometry_pose_at(native, [0.0, 0.0, 0.0], [float(value) for value in posture], pose)
     lib.geometry_clearance_at(native, pose, clearance)
     return list(clearance.world_m[0 : len(model.capsules)]), list(clearance.pair_m[0 : len(model.pairs)])

@@ -15,8 +15,6 @@ Vector = Sequence[float]
 
 _NOTHING_NEAR_M = 1e9
 _FAR_IN_HALVES = 4.0
-_BASE_ROTATION = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-_BASE_ORIGIN_M = (0.0, 0.0, 0.0)
 
 
 @dataclass(slots=True)
@@ -25,7 +23,20 @@ class Joint:
 
     rotation: list[float]
     offset_m: list[float]
+    ratio: float
+    at_zero: float
+    extent_m: float
     parent: int
+    axis: int
+    slides: int
+
+
+@dataclass(slots=True)
+class Tool:
+    """`geometry_tool`."""
+
+    point_m: list[float]
+    link: int
 
 
 @dataclass(slots=True)
@@ -61,35 +72,40 @@ class Geometry:
     """`geometry_model` as Python numbers, unchecked."""
 
     n_joints: int
+    n_axes: int
     n_capsules: int
     n_pairs: int
     n_planes: int
     n_keepouts: int
-    tool_link: int
-    tool_m: list[float]
+    n_tools: int
+    has_base: int
     joints: list[Joint]
     capsules: list[Capsule]
     pairs: list[tuple[int, int]]
     pair_nearer_m: list[float]
     planes: list[Plane]
     keepouts: list[Keepout]
+    tools: list[Tool]
     reach_m: list[list[float]]
+    base_reach_m: list[float]
     ball_m: list[float]
     pair_root: list[int]
-    tool_reach_m: list[float]
+    tool_reach_m: list[list[float]]
+    tool_base_reach_m: list[float]
 
     @classmethod
     def of(cls, native: Any) -> Geometry:
         """A copy of a cffi `geometry_model`, with everything there is room for."""
         return cls(
             n_joints=native.n_joints,
+            n_axes=native.n_axes,
             n_capsules=native.n_capsules,
             n_pairs=native.n_pairs,
             n_planes=native.n_planes,
             n_keepouts=native.n_keepouts,
-            tool_link=native.tool_link,
-            tool_m=list(native.tool_m),
-            joints=[Joint(list(one.rotation), list(one.offset_m), one.parent) for one in native.joints],
+            n_tools=native.n_tools,
+            has_base=native.has_base,
+            joints=[_joint_of(one) for one in native.joints],
             capsules=[
                 Capsule(list(one.a_m), list(one.b_m), one.radius_m, one.link, one.in_world) for one in native.capsules
             ],
@@ -97,17 +113,35 @@ class Geometry:
             pair_nearer_m=list(native.pair_nearer_m),
             planes=[Plane(list(one.normal), one.offset_m) for one in native.planes],
             keepouts=[Keepout(list(one.min_m), list(one.max_m), one.radius_m) for one in native.keepouts],
+            tools=[Tool(list(one.point_m), one.link) for one in native.tools],
             reach_m=[list(row) for row in native.reach_m],
+            base_reach_m=list(native.base_reach_m),
             ball_m=list(native.ball_m),
             pair_root=list(native.pair_root),
-            tool_reach_m=list(native.tool_reach_m),
+            tool_reach_m=[list(row) for row in native.tool_reach_m],
+            tool_base_reach_m=list(native.tool_base_reach_m),
         )
+
+
+def _joint_of(native: Any) -> Joint:
+    return Joint(
+        rotation=list(native.rotation),
+        offset_m=list(native.offset_m),
+        ratio=native.ratio,
+        at_zero=native.at_zero,
+        extent_m=native.extent_m,
+        parent=native.parent,
+        axis=native.axis,
+        slides=native.slides,
+    )
 
 
 @dataclass(slots=True)
 class Pose:
-    """`geometry_pose`."""
+    """`geometry_pose`, as long as the model has joints."""
 
+    base_rotation: list[float]
+    base_origin_m: list[float]
     rotation: list[list[float]] = field(default_factory=list)
     origin_m: list[list[float]] = field(default_factory=list)
 
@@ -167,8 +201,8 @@ def cross(a: Vector, b: Vector) -> list[float]:
 
 
 def _place(pose: Pose, link: int, p: Vector) -> list[float]:
-    rotation: Vector = _BASE_ROTATION if link < 0 else pose.rotation[link]
-    origin: Vector = _BASE_ORIGIN_M if link < 0 else pose.origin_m[link]
+    rotation = pose.base_rotation if link < 0 else pose.rotation[link]
+    origin = pose.base_origin_m if link < 0 else pose.origin_m[link]
     return [origin[row] + dot(rotation[3 * row : 3 * row + 3], p) for row in range(3)]
 
 
@@ -192,22 +226,32 @@ def sine_cosine(x_rad: float) -> tuple[float, float]:
     return (-up if quarter & 2 else up), (-across if (quarter + 1) & 2 else across)
 
 
-def pose_at(model: Geometry, q: Vector) -> Pose:
+def _base_at(model: Geometry, base: Vector) -> Pose:
+    sine, cosine = sine_cosine(base[2]) if model.has_base else (0.0, 1.0)
+    rotation = [cosine, 0.0 - sine, 0.0, sine, cosine, 0.0, 0.0, 0.0, 1.0]
+    return Pose(rotation, [base[0], base[1], 0.0] if model.has_base else [0.0, 0.0, 0.0])
+
+
+def pose_at(model: Geometry, base: Vector, q: Vector) -> Pose:
     """`geometry_pose_at`."""
-    pose = Pose()
+    pose = _base_at(model, base)
     for i in range(model.n_joints):
         joint = model.joints[i]
-        parent: Vector = _BASE_ROTATION if joint.parent < 0 else pose.rotation[joint.parent]
+        parent = pose.base_rotation if joint.parent < 0 else pose.rotation[joint.parent]
+        position = joint.ratio * q[joint.axis] + joint.at_zero
         r = joint.rotation
-        sine, cosine = sine_cosine(q[i])
+        sine, cosine = sine_cosine(0.0 if joint.slides else position)
         rotation: list[float] = []
         for row in (0, 3, 6):
             p0, p1, p2 = parent[row : row + 3]
             x = p0 * r[0] + p1 * r[3] + p2 * r[6]
             y = p0 * r[1] + p1 * r[4] + p2 * r[7]
             rotation += (x * cosine + y * sine, y * cosine - x * sine, p0 * r[2] + p1 * r[5] + p2 * r[8])
+        origin_m = _place(pose, joint.parent, joint.offset_m)
+        if joint.slides:
+            origin_m = [origin_m[row] + rotation[3 * row + 2] * position for row in range(3)]
         pose.rotation.append(rotation)
-        pose.origin_m.append(_place(pose, joint.parent, joint.offset_m))
+        pose.origin_m.append(origin_m)
     return pose
 
 
@@ -300,8 +344,10 @@ def clearance_at(model: Geometry, pose: Pose) -> Clearance:
     )
 
 
-def _turn(pose: Pose, i: int, point: Vector) -> tuple[list[float], list[float]]:
+def _motion(model: Geometry, pose: Pose, i: int, point: Vector) -> tuple[list[float], list[float]]:
     axis = [pose.rotation[i][3 * row + 2] for row in range(3)]
+    if model.joints[i].slides:
+        return [0.0, 0.0, 0.0], axis
     return axis, cross(axis, _difference(point, pose.origin_m[i]))
 
 
@@ -313,12 +359,13 @@ def moved_by(model: Geometry, link: int) -> list[int]:
     return chain
 
 
-def tool_columns(model: Geometry, pose: Pose) -> list[list[float]]:
+def tool_columns(model: Geometry, pose: Pose, tool: int) -> list[list[float]]:
     """`geometry_tool_columns`."""
-    point = _place(pose, model.tool_link, model.tool_m)
+    link = model.tools[tool].link
+    point = _place(pose, link, model.tools[tool].point_m)
     columns = [[0.0, 0.0, 0.0] for _ in range(model.n_joints)]
-    for i in moved_by(model, model.tool_link):
-        columns[i] = _turn(pose, i, point)[1]
+    for i in moved_by(model, link):
+        columns[i] = _motion(model, pose, i, point)[1]
     return columns
 
 
@@ -340,11 +387,16 @@ def _volume_of(vectors: list[list[float]]) -> float:
     return volume
 
 
-def manipulability(model: Geometry, pose: Pose) -> float:
+def manipulability(model: Geometry, pose: Pose, tool: int) -> float:
     """`geometry_manipulability`."""
-    point = _place(pose, model.tool_link, model.tool_m)
-    columns = []
-    for i in moved_by(model, model.tool_link):
-        axis, velocity = _turn(pose, i, point)
-        columns.append([*velocity, *axis])
-    return _volume_of(columns if len(columns) < 6 else [list(row) for row in zip(*columns, strict=True)])
+    link = model.tools[tool].link
+    point = _place(pose, link, model.tools[tool].point_m)
+    columns: dict[int, list[float]] = {}
+    for i in moved_by(model, link):
+        joint = model.joints[i]
+        column = columns.setdefault(joint.axis, [0.0] * 6)
+        spin, velocity = _motion(model, pose, i, point)
+        for k, value in enumerate((*velocity, *spin)):
+            column[k] += joint.ratio * value
+    vectors = list(columns.values())
+    return _volume_of(vectors if len(vectors) < 6 else [list(row) for row in zip(*vectors, strict=True)])

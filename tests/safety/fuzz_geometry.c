@@ -12,20 +12,21 @@ typedef struct {
     double at[3];
 } frame;
 
-static frame chain(const frame *parent, const double *rotation, const double *offset, double angle) {
+static frame chain(const frame *parent, const geometry_joint *joint, double position) {
     frame out;
     double fixed[3][3];
+    const double angle = joint->slides ? 0.0 : position, way = joint->slides ? position : 0.0;
     const double c = cos(angle), s = sin(angle);
     for (int i = 0; i < 3; i++) {
-        out.at[i] = parent->at[i];
-        for (int k = 0; k < 3; k++) out.at[i] += parent->turn[i][k] * offset[k];
         for (int j = 0; j < 3; j++) {
             fixed[i][j] = 0.0;
-            for (int k = 0; k < 3; k++) fixed[i][j] += parent->turn[i][k] * rotation[3 * k + j];
+            for (int k = 0; k < 3; k++) fixed[i][j] += parent->turn[i][k] * joint->rotation[3 * k + j];
         }
         out.turn[i][0] = c * fixed[i][0] + s * fixed[i][1];
         out.turn[i][1] = c * fixed[i][1] - s * fixed[i][0];
         out.turn[i][2] = fixed[i][2];
+        out.at[i] = parent->at[i] + way * fixed[i][2];
+        for (int k = 0; k < 3; k++) out.at[i] += parent->turn[i][k] * joint->offset_m[k];
     }
     return out;
 }
@@ -37,12 +38,14 @@ static void carry(const frame *link, const double *point, double *out) {
     }
 }
 
-/* links[0] is the base, links[i + 1] what joint i turns. */
-static void place(const geometry_model *model, const double *q, frame *links) {
-    links[0] = (frame){{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, {0, 0, 0}};
-    for (uint32_t i = 0; i < model->n_joints; i++)
-        links[i + 1] = chain(&links[model->joints[i].parent + 1], model->joints[i].rotation, model->joints[i].offset_m,
-                             q[i]);
+/* links[0] is the base, links[i + 1] what joint i moves. */
+static void place(const geometry_model *model, const double *base, const double *q, frame *links) {
+    const double c = cos(base[2]), s = sin(base[2]);
+    links[0] = (frame){{{c, -s, 0}, {s, c, 0}, {0, 0, 1}}, {base[0], base[1], 0}};
+    for (uint32_t i = 0; i < model->n_joints; i++) {
+        const geometry_joint *joint = &model->joints[i];
+        links[i + 1] = chain(&links[joint->parent + 1], joint, joint->ratio * q[joint->axis] + joint->at_zero);
+    }
 }
 
 static double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
@@ -120,11 +123,11 @@ static int far(const double *a, const double *b, const double *middle, double ex
     return sqrt(dot(m, m)) - spread(a, b) - extent > than;
 }
 
-double fuzz_clearance_m(const geometry_model *model, const double *q) {
-    frame links[GEOMETRY_MAX_AXES + 1];
+double fuzz_clearance_m(const geometry_model *model, const double *base, const double *q) {
+    frame links[GEOMETRY_MAX_LINKS + 1];
     double a[GEOMETRY_MAX_CAPSULES][3], b[GEOMETRY_MAX_CAPSULES][3];
     double least = FUZZ_NOWHERE_M;
-    place(model, q, links);
+    place(model, base, q, links);
     for (uint32_t c = 0; c < model->n_capsules; c++) {
         const geometry_capsule *capsule = &model->capsules[c];
         carry(&links[capsule->link + 1], capsule->a_m, a[c]);
@@ -154,17 +157,24 @@ double fuzz_clearance_m(const geometry_model *model, const double *q) {
     return least;
 }
 
-double fuzz_tool_speed_m_s(const geometry_model *model, const double *q, const double *dq) {
-    frame links[GEOMETRY_MAX_AXES + 1];
-    double tool[3], speed[3] = {0, 0, 0};
-    place(model, q, links);
-    carry(&links[model->tool_link + 1], model->tool_m, tool);
-    for (int32_t i = model->tool_link; i >= 0; i = model->joints[i].parent) {
+double fuzz_tool_speed_m_s(const geometry_model *model, const double *base, const double *drive, const double *q,
+                           const double *dq, uint32_t tool) {
+    frame links[GEOMETRY_MAX_LINKS + 1];
+    double point[3], speed[3];
+    place(model, base, q, links);
+    carry(&links[model->tools[tool].link + 1], model->tools[tool].point_m, point);
+    for (int k = 0; k < 3; k++) speed[k] = links[0].turn[k][0] * drive[0] + links[0].turn[k][1] * drive[1];
+    speed[0] -= drive[2] * (point[1] - base[1]);
+    speed[1] += drive[2] * (point[0] - base[0]);
+    for (int32_t i = model->tools[tool].link; i >= 0; i = model->joints[i].parent) {
+        const geometry_joint *joint = &model->joints[i];
         const frame *link = &links[i + 1];
+        const double rate = joint->ratio * dq[joint->axis];
         const double axis[3] = {link->turn[0][2], link->turn[1][2], link->turn[2][2]};
-        const double arm[3] = {tool[0] - link->at[0], tool[1] - link->at[1], tool[2] - link->at[2]};
+        const double arm[3] = {point[0] - link->at[0], point[1] - link->at[1], point[2] - link->at[2]};
         for (int k = 0; k < 3; k++)
-            speed[k] += dq[i] * (axis[(k + 1) % 3] * arm[(k + 2) % 3] - axis[(k + 2) % 3] * arm[(k + 1) % 3]);
+            speed[k] += rate * (joint->slides ? axis[k]
+                                              : axis[(k + 1) % 3] * arm[(k + 2) % 3] - axis[(k + 2) % 3] * arm[(k + 1) % 3]);
     }
     return sqrt(dot(speed, speed));
 }

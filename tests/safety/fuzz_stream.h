@@ -60,9 +60,11 @@ int fuzz_tightening(fuzz_stream *stream, kernel_tightening *tightening);
 void fuzz_build_arm(fuzz_stream *stream);
 
 /* Of fuzz_geometry.c: the kernel's geometry over again, from the definition, with libm. The smallest distance of any
- * capsule from what it is kept from, 1e9 without; the tool's speed. */
-double fuzz_clearance_m(const geometry_model *model, const double *q);
-double fuzz_tool_speed_m_s(const geometry_model *model, const double *q, const double *dq);
+ * capsule from what it is kept from, 1e9 without; the speed of a tool in the world. q and dq are by axis; base is where the
+ * base is in the world (x, y, yaw), drive its velocity in its own frame, all zeros for one that stands. */
+double fuzz_clearance_m(const geometry_model *model, const double *base, const double *q);
+double fuzz_tool_speed_m_s(const geometry_model *model, const double *base, const double *drive, const double *q,
+                           const double *dq, uint32_t tool);
 /* Distances of two capsules given by their ends in the world; of one from a box. */
 double fuzz_pair_m(const double *a, const double *b, const double *c, const double *d, double radii_m);
 double fuzz_box_m(const double *a, const double *b, const geometry_keepout *box, double radius_m);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -67,7 +68,7 @@ def arm(*, in_a_box: bool = True) -> GeometryModel:
         if order[other.link] - order[one.link] >= 3
     )
     model = GeometryModel(
-        joints=joints, capsules=capsules, pairs=pairs, tool=ToolPoint(link="joint7", point_m=(0.0, 0.0, 0.2104))
+        joints=joints, capsules=capsules, pairs=pairs, tools=(ToolPoint(link="joint7", point_m=(0.0, 0.0, 0.2104)),)
     )
     if not in_a_box:
         return model
@@ -89,7 +90,7 @@ def file_of(model: GeometryModel) -> KinematicsFile:
         if one.link != other.link and frozenset((one.name, other.name)) not in watched
     ]
     return KinematicsFile(
-        tool=model.tool,
+        tool=model.tools[0],
         joints=model.joints,
         capsules=model.capsules,
         pairs=model.pairs,
@@ -157,7 +158,7 @@ def random_model(generator: random.Random, *, tidy: bool = False) -> GeometryMod
             for first, second in watched
             if generator.random() < 0.2
         ),
-        tool=ToolPoint(link=generator.choice([BASE, *names, names[-1], names[-1]]), point_m=vector(0.2)),
+        tools=(ToolPoint(link=generator.choice([BASE, *names, names[-1], names[-1]]), point_m=vector(0.2)),),
         planes=planes,
         keepouts=tuple(zones),
     )
@@ -192,9 +193,9 @@ class NativeGeometry:
         self._pose = ffi.new("geometry_pose *")
         self._clearance = ffi.new("geometry_clearance *")
 
-    def move_to(self, q: list[float]) -> None:
-        """All other functions tell of the posture set here."""
-        lib.geometry_pose_at(self.model, q, self._pose)
+    def move_to(self, q: list[float], base: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
+        """All other functions tell of the posture set here; `base`: x, y and yaw."""
+        lib.geometry_pose_at(self.model, list(base), q, self._pose)
         lib.geometry_clearance_at(self.model, self._pose, self._clearance)
 
     def pose(self) -> tuple[list[list[float]], list[list[float]]]:
@@ -207,12 +208,12 @@ class NativeGeometry:
         clearance = self._clearance
         return list(clearance.world_m[0 : self.model.n_capsules]), list(clearance.pair_m[0 : self.model.n_pairs])
 
-    def tool_columns(self) -> list[list[float]]:
-        """Velocity of the tool point per rad/s of each joint."""
-        columns: Any = ffi.new("double[16][3]")
-        lib.geometry_tool_columns(self.model, self._pose, columns)
+    def tool_columns(self, tool: int = 0) -> list[list[float]]:
+        """Velocity of a tool's point per rad/s or m/s of each joint."""
+        columns: Any = ffi.new(f"double[{lib.GEOMETRY_MAX_LINKS}][3]")
+        lib.geometry_tool_columns(self.model, self._pose, tool, columns)
         return [list(columns[i]) for i in range(self.model.n_joints)]
 
-    def manipulability(self) -> float:
-        """Of the tool."""
-        return float(lib.geometry_manipulability(self.model, self._pose))
+    def manipulability(self, tool: int = 0) -> float:
+        """Of a tool."""
+        return float(lib.geometry_manipulability(self.model, self._pose, tool))

@@ -3,37 +3,15 @@
 #include <math.h>
 
 #include "number.h"
+#include "vector.h"
 
-#define FARTHEST_POINT_M 100.0
-#define FARTHEST_WORLD_M 1e6
 #define NOTHING_NEAR_M 1e9
 #define FAR_IN_HALVES 4.0
-#define UNIT_TOLERANCE 1e-9
-#define NEARER_MOST_M 1.0
-
-static const double BASE_ROTATION[9] = {1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0};
-static const double BASE_ORIGIN_M[3] = {0.0, 0.0, 0.0};
-
-static inline double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
-
-static inline double length(const double *a) { return sqrt(dot(a, a)); }
-
-static inline void difference(const double *a, const double *b, double *out) {
-    out[0] = a[0] - b[0];
-    out[1] = a[1] - b[1];
-    out[2] = a[2] - b[2];
-}
-
-static inline void cross(const double *a, const double *b, double *out) {
-    out[0] = a[1] * b[2] - a[2] * b[1];
-    out[1] = a[2] * b[0] - a[0] * b[2];
-    out[2] = a[0] * b[1] - a[1] * b[0];
-}
 
 /* p in the frame of the link -> out in the world. */
 static inline void place(const geometry_pose *pose, int32_t link, const double *p, double *out) {
-    const double *rotation = link < 0 ? BASE_ROTATION : pose->rotation[link];
-    const double *origin = link < 0 ? BASE_ORIGIN_M : pose->origin_m[link];
+    const double *rotation = link < 0 ? pose->base_rotation : pose->rotation[link];
+    const double *origin = link < 0 ? pose->base_origin_m : pose->origin_m[link];
     out[0] = origin[0] + dot(&rotation[0], p);
     out[1] = origin[1] + dot(&rotation[3], p);
     out[2] = origin[2] + dot(&rotation[6], p);
@@ -67,16 +45,33 @@ static inline void turned_row(const double *p, const double *r, double sine, dou
     out[2] = p[0] * r[2] + p[1] * r[5] + p[2] * r[8];
 }
 
-void geometry_pose_at(const geometry_model *model, const double *q, geometry_pose *pose) {
+static void place_base(const geometry_model *model, const double *base, geometry_pose *pose) {
+    double sine = 0.0, cosine = 1.0;
+    if (model->has_base) geometry_sine_cosine(base[2], &sine, &cosine);
+    const double rotation[9] = {cosine, 0.0 - sine, 0.0, sine, cosine, 0.0, 0.0, 0.0, 1.0};
+    for (uint32_t i = 0; i < 9; i++) pose->base_rotation[i] = rotation[i];
+    pose->base_origin_m[0] = model->has_base ? base[0] : 0.0;
+    pose->base_origin_m[1] = model->has_base ? base[1] : 0.0;
+    pose->base_origin_m[2] = 0.0;
+}
+
+void geometry_pose_at(const geometry_model *model, const double *base, const double *q, geometry_pose *pose) {
+    place_base(model, base, pose);
     for (uint32_t i = 0; i < model->n_joints; i++) {
         const geometry_joint *joint = &model->joints[i];
-        const double *parent = joint->parent < 0 ? BASE_ROTATION : pose->rotation[joint->parent];
+        const double *parent = joint->parent < 0 ? pose->base_rotation : pose->rotation[joint->parent];
+        const double position = joint->ratio * q[joint->axis] + joint->at_zero;
+        double *rotation = pose->rotation[i], *origin_m = pose->origin_m[i];
         double sine, cosine;
-        geometry_sine_cosine(q[i], &sine, &cosine);
-        turned_row(&parent[0], joint->rotation, sine, cosine, &pose->rotation[i][0]);
-        turned_row(&parent[3], joint->rotation, sine, cosine, &pose->rotation[i][3]);
-        turned_row(&parent[6], joint->rotation, sine, cosine, &pose->rotation[i][6]);
-        place(pose, joint->parent, joint->offset_m, pose->origin_m[i]);
+        geometry_sine_cosine(joint->slides ? 0.0 : position, &sine, &cosine);
+        turned_row(&parent[0], joint->rotation, sine, cosine, &rotation[0]);
+        turned_row(&parent[3], joint->rotation, sine, cosine, &rotation[3]);
+        turned_row(&parent[6], joint->rotation, sine, cosine, &rotation[6]);
+        place(pose, joint->parent, joint->offset_m, origin_m);
+        if (!joint->slides) continue;
+        origin_m[0] += rotation[2] * position;
+        origin_m[1] += rotation[5] * position;
+        origin_m[2] += rotation[8] * position;
     }
 }
 
@@ -204,21 +199,26 @@ void geometry_clearance_at(const geometry_model *model, const geometry_pose *pos
     for (uint32_t i = 0; i < model->n_pairs; i++) clearance->pair_m[i] = geometry_pair_m(model, &places, i);
 }
 
-/* Axis of joint i in the world, and how fast a turn about it moves the point. */
-static inline void turn(const geometry_pose *pose, int32_t i, const double *point, double *axis, double *velocity) {
+/* How fast the link of joint i turns, and how fast the point on it moves, per unit of the joint's position. */
+static inline void motion(const geometry_model *model, const geometry_pose *pose, int32_t i, const double *point,
+                          double *spin, double *velocity) {
+    const double axis[3] = {pose->rotation[i][2], pose->rotation[i][5], pose->rotation[i][8]};
     double arm[3];
-    axis[0] = pose->rotation[i][2];
-    axis[1] = pose->rotation[i][5];
-    axis[2] = pose->rotation[i][8];
+    if (model->joints[i].slides) {
+        for (uint32_t k = 0; k < 3; k++) spin[k] = 0.0, velocity[k] = axis[k];
+        return;
+    }
+    for (uint32_t k = 0; k < 3; k++) spin[k] = axis[k];
     difference(point, pose->origin_m[i], arm);
     cross(axis, arm, velocity);
 }
 
-void geometry_tool_columns(const geometry_model *model, const geometry_pose *pose, double columns[][3]) {
-    double point[3], axis[3];
-    place(pose, model->tool_link, model->tool_m, point);
+void geometry_tool_columns(const geometry_model *model, const geometry_pose *pose, uint32_t tool, double columns[][3]) {
+    double point[3], spin[3];
+    place(pose, model->tools[tool].link, model->tools[tool].point_m, point);
     for (uint32_t i = 0; i < model->n_joints; i++) columns[i][0] = columns[i][1] = columns[i][2] = 0.0;
-    for (int32_t i = model->tool_link; i >= 0; i = model->joints[i].parent) turn(pose, i, point, axis, columns[i]);
+    for (int32_t i = model->tools[tool].link; i >= 0; i = model->joints[i].parent)
+        motion(model, pose, i, point, spin, columns[i]);
 }
 
 /* The volume that the vectors span, by Gram-Schmidt: unlike a determinant, it keeps its digits near a singularity. */
@@ -238,178 +238,29 @@ static double volume_of(double vectors[][GEOMETRY_MAX_AXES], uint32_t n_vectors,
     return volume;
 }
 
-double geometry_manipulability(const geometry_model *model, const geometry_pose *pose) {
-    double rows[6][GEOMETRY_MAX_AXES], columns[GEOMETRY_MAX_AXES][GEOMETRY_MAX_AXES], point[3];
+/* The column of an axis among those that have one already; a new one, all zero, is added at the end. */
+static uint32_t column_of(int32_t axis, int32_t *axes, uint32_t *n, double columns[][GEOMETRY_MAX_AXES]) {
+    uint32_t at = 0;
+    while (at < *n && axes[at] != axis) at++;
+    if (at < *n) return at;
+    axes[at] = axis;
+    for (uint32_t k = 0; k < 6; k++) columns[at][k] = 0.0;
+    *n = at + 1;
+    return at;
+}
+
+double geometry_manipulability(const geometry_model *model, const geometry_pose *pose, uint32_t tool) {
+    double rows[6][GEOMETRY_MAX_AXES], columns[GEOMETRY_MAX_AXES][GEOMETRY_MAX_AXES], point[3], one[6];
+    int32_t axes[GEOMETRY_MAX_AXES];
     uint32_t n = 0;
-    place(pose, model->tool_link, model->tool_m, point);
-    for (int32_t i = model->tool_link; i >= 0; i = model->joints[i].parent) {
-        turn(pose, i, point, &columns[n][3], &columns[n][0]);
-        rows[0][n] = columns[n][0];
-        rows[1][n] = columns[n][1];
-        rows[2][n] = columns[n][2];
-        rows[3][n] = columns[n][3];
-        rows[4][n] = columns[n][4];
-        rows[5][n] = columns[n][5];
-        n++;
+    place(pose, model->tools[tool].link, model->tools[tool].point_m, point);
+    for (int32_t i = model->tools[tool].link; i >= 0; i = model->joints[i].parent) {
+        double *column = columns[column_of(model->joints[i].axis, axes, &n, columns)];
+        motion(model, pose, i, point, &one[3], &one[0]);
+        for (uint32_t k = 0; k < 6; k++) column[k] += model->joints[i].ratio * one[k];
     }
-    return n < 6 ? volume_of(columns, n, 6) : volume_of(rows, 6, n);
-}
-
-/* How far from each joint's axis a point of the link can be that lies within radius_m of its frame's origin: joints on
- * the way there are never further apart than their offsets are long. */
-static void reach_of(const geometry_model *model, int32_t link, double radius_m, double *reach_m) {
-    for (uint32_t i = 0; i < GEOMETRY_MAX_AXES; i++) reach_m[i] = 0.0;
-    for (int32_t i = link; i >= 0; i = model->joints[i].parent) {
-        reach_m[i] = radius_m;
-        radius_m += length(model->joints[i].offset_m);
-    }
-}
-
-static void capsule_reach(const geometry_model *model, uint32_t index, double *reach_m) {
-    const geometry_capsule *capsule = &model->capsules[index];
-    reach_of(model, capsule->link, larger(length(capsule->a_m), length(capsule->b_m)), reach_m);
-}
-
-/* The segment lies within half its length of its middle. */
-static double ball_of(const geometry_capsule *capsule) {
-    double along[3];
-    difference(capsule->b_m, capsule->a_m, along);
-    return 0.5 * length(along) + capsule->radius_m;
-}
-
-/* A joint's number is above those of the joints that carry it: the larger of two that differ is no root of both. */
-static int32_t root_of(const geometry_model *model, uint32_t pair) {
-    int32_t first = model->capsules[model->pairs[pair][0]].link, second = model->capsules[model->pairs[pair][1]].link;
-    for (;;) {
-        if (first > second) {
-            first = model->joints[first].parent;
-        } else if (second > first) {
-            second = model->joints[second].parent;
-        } else {
-            return first;
-        }
-    }
-}
-
-static int inside(const double *point, double farthest_m) {
-    return in_range(point[0], -farthest_m, farthest_m) && in_range(point[1], -farthest_m, farthest_m) &&
-           in_range(point[2], -farthest_m, farthest_m);
-}
-
-static int near_to(double x, double target) { return in_range(x - target, -UNIT_TOLERANCE, UNIT_TOLERANCE); }
-
-static int is_link(const geometry_model *model, int32_t link) { return link >= -1 && link < (int32_t)model->n_joints; }
-
-static int is_rotation(const double *rotation) {
-    double third[3];
-    cross(&rotation[0], &rotation[3], third);
-    return near_to(dot(&rotation[0], &rotation[0]), 1.0) && near_to(dot(&rotation[3], &rotation[3]), 1.0) &&
-           near_to(dot(&rotation[0], &rotation[3]), 0.0) && near_to(rotation[6], third[0]) &&
-           near_to(rotation[7], third[1]) && near_to(rotation[8], third[2]);
-}
-
-static geometry_error joint_error(const geometry_model *model, uint32_t index) {
-    const geometry_joint *joint = &model->joints[index];
-    if (joint->parent < -1 || joint->parent >= (int32_t)index) return GEOMETRY_PARENT;
-    if (!is_rotation(joint->rotation)) return GEOMETRY_ROTATION;
-    return inside(joint->offset_m, FARTHEST_POINT_M) ? GEOMETRY_OK : GEOMETRY_OFFSET;
-}
-
-static geometry_error capsule_error(const geometry_model *model, uint32_t index) {
-    const geometry_capsule *capsule = &model->capsules[index];
-    const int known = is_link(model, capsule->link) && inside(capsule->a_m, FARTHEST_POINT_M) &&
-                      inside(capsule->b_m, FARTHEST_POINT_M) && capsule->radius_m > 0.0 &&
-                      capsule->radius_m <= FARTHEST_POINT_M;
-    return known ? GEOMETRY_OK : GEOMETRY_CAPSULE;
-}
-
-static geometry_error pair_error(const geometry_model *model, uint32_t index) {
-    const uint32_t first = model->pairs[index][0], second = model->pairs[index][1];
-    const int known = first < model->n_capsules && second < model->n_capsules &&
-                      model->capsules[first].link != model->capsules[second].link &&
-                      in_range(model->pair_nearer_m[index], 0.0, NEARER_MOST_M);
-    return known ? GEOMETRY_OK : GEOMETRY_PAIR;
-}
-
-static geometry_error plane_error(const geometry_model *model, uint32_t index) {
-    const geometry_plane *plane = &model->planes[index];
-    const int known = near_to(dot(plane->normal, plane->normal), 1.0) &&
-                      in_range(plane->offset_m, -FARTHEST_WORLD_M, FARTHEST_WORLD_M);
-    return known ? GEOMETRY_OK : GEOMETRY_PLANE;
-}
-
-static geometry_error keepout_error(const geometry_model *model, uint32_t index) {
-    const geometry_keepout *zone = &model->keepouts[index];
-    const int known = inside(zone->min_m, FARTHEST_WORLD_M) && inside(zone->max_m, FARTHEST_WORLD_M) &&
-                      zone->min_m[0] <= zone->max_m[0] && zone->min_m[1] <= zone->max_m[1] &&
-                      zone->min_m[2] <= zone->max_m[2] && in_range(zone->radius_m, 0.0, FARTHEST_WORLD_M);
-    return known ? GEOMETRY_OK : GEOMETRY_KEEPOUT;
-}
-
-static geometry_error counts_error(const geometry_model *model) {
-    const int fits = model->n_joints <= GEOMETRY_MAX_AXES && model->n_capsules <= GEOMETRY_MAX_CAPSULES &&
-                     model->n_pairs <= GEOMETRY_MAX_PAIRS && model->n_planes <= GEOMETRY_MAX_PLANES &&
-                     model->n_keepouts <= GEOMETRY_MAX_KEEPOUTS;
-    return fits && model->n_capsules > 0 ? GEOMETRY_OK : GEOMETRY_COUNTS;
-}
-
-typedef geometry_error (*item_error)(const geometry_model *model, uint32_t index);
-
-static geometry_error first_error(const geometry_model *model, item_error error_of, uint32_t count, uint32_t *index) {
-    for (*index = 0; *index < count; (*index)++) {
-        const geometry_error error = error_of(model, *index);
-        if (error != GEOMETRY_OK) return error;
-    }
-    *index = 0;
-    return GEOMETRY_OK;
-}
-
-/* All that geometry_derive() builds on. */
-static geometry_error values_error(const geometry_model *model, uint32_t *index) {
-    geometry_error error = counts_error(model);
-    if (error == GEOMETRY_OK) error = first_error(model, joint_error, model->n_joints, index);
-    if (error == GEOMETRY_OK) error = first_error(model, capsule_error, model->n_capsules, index);
-    if (error == GEOMETRY_OK) error = first_error(model, pair_error, model->n_pairs, index);
-    if (error == GEOMETRY_OK) error = first_error(model, plane_error, model->n_planes, index);
-    if (error == GEOMETRY_OK) error = first_error(model, keepout_error, model->n_keepouts, index);
-    if (error != GEOMETRY_OK) return error;
-    return is_link(model, model->tool_link) && inside(model->tool_m, FARTHEST_POINT_M) ? GEOMETRY_OK : GEOMETRY_TOOL;
-}
-
-void geometry_derive(geometry_model *model) {
-    uint32_t culprit;
-    if (values_error(model, &culprit) != GEOMETRY_OK) return;
-    for (uint32_t i = 0; i < model->n_capsules; i++) {
-        capsule_reach(model, i, model->reach_m[i]);
-        model->ball_m[i] = ball_of(&model->capsules[i]);
-    }
-    for (uint32_t i = 0; i < model->n_pairs; i++) model->pair_root[i] = root_of(model, i);
-    reach_of(model, model->tool_link, length(model->tool_m), model->tool_reach_m);
-}
-
-static int is_same(const double *a, const double *b) {
-    int same = 1;
-    for (uint32_t i = 0; i < GEOMETRY_MAX_AXES; i++) same &= a[i] == b[i];
-    return same;
-}
-
-int geometry_check(const geometry_model *model, uint32_t *index) {
-    double reach_m[GEOMETRY_MAX_AXES];
-    *index = 0;
-    if (model->n_joints == 0) {
-        const uint32_t others = model->n_capsules | model->n_pairs | model->n_planes | model->n_keepouts;
-        return others == 0 ? GEOMETRY_OK : GEOMETRY_COUNTS;
-    }
-    const geometry_error error = values_error(model, index);
-    if (error != GEOMETRY_OK) return error;
-    for (; *index < model->n_capsules; (*index)++) {
-        capsule_reach(model, *index, reach_m);
-        if (!is_same(reach_m, model->reach_m[*index])) return GEOMETRY_REACH;
-        if (model->ball_m[*index] != ball_of(&model->capsules[*index])) return GEOMETRY_REACH;
-    }
-    for (*index = 0; *index < model->n_pairs; (*index)++)
-        if (model->pair_root[*index] != root_of(model, *index)) return GEOMETRY_REACH;
-    *index = 0;
-    reach_of(model, model->tool_link, length(model->tool_m), reach_m);
-    return is_same(reach_m, model->tool_reach_m) ? GEOMETRY_OK : GEOMETRY_REACH;
+    if (n < 6) return volume_of(columns, n, 6);
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < 6; k++) rows[k][i] = columns[i][k];
+    return volume_of(rows, 6, n);
 }

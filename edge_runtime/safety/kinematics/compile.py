@@ -261,9 +261,7 @@ def _enclosed(
         if len(shapes) <= lib.GEOMETRY_MAX_CAPSULES:
             capsules = _capsules(shapes)
             # What the kernel would not take is an error now: pairs are about sound joints and capsules.
-            GeometryModel(
-                joints=joints, capsules=capsules, pairs=(), tool=ToolPoint(link=BASE, point_m=(0.0, 0.0, 0.0))
-            )
+            GeometryModel(joints=joints, capsules=capsules, pairs=(), tools=())
             decided = decide_pairs(joints, capsules, home_rad)
             count = len(decided.pairs) + sum(not near.proved for near in decided.near)
             if count <= lib.GEOMETRY_MAX_PAIRS:

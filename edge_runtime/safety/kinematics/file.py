@@ -38,7 +38,6 @@ class NearPair(Section, frozen=True):
 class KinematicsFile(Section, frozen=True):
     """`kinematics.toml` as written; see `GeometryModel`. Every pair of capsules on different links is in one list."""
 
-    tool: ToolPoint
     joints: tuple[KinematicJoint, ...]
     capsules: tuple[Capsule, ...]
     pairs: tuple[Pair, ...]
@@ -56,6 +55,20 @@ class KinematicsFile(Section, frozen=True):
     uncovered: tuple[str, ...] | None = None
     """Links or bodies of the description of which something is drawn that no capsule holds. Left out: the file does not
     say."""
+    tool: ToolPoint | None = None
+    """The only tool of a robot that has one."""
+    tools: tuple[ToolPoint, ...] = ()
+    """The tools of a robot that has several."""
+
+    @property
+    def tool_points(self) -> tuple[ToolPoint, ...]:
+        """All tools, in order."""
+        return self.tools if self.tool is None else (self.tool, *self.tools)
+
+    @property
+    def axis_names(self) -> tuple[str, ...]:
+        """The axes that move the joints, in the order of the joints."""
+        return tuple(dict.fromkeys(joint.axis_name for joint in self.joints))
 
 
 def read_kinematics(path: Path) -> KinematicsFile:
@@ -78,7 +91,7 @@ def _on_the_base(file: KinematicsFile) -> KinematicsFile:
     replace = msgspec.structs.replace
     return replace(
         file,
-        tool=replace(file.tool, link=of(file.tool.link)),
+        tool=None if file.tool is None else replace(file.tool, link=of(file.tool.link)),
         joints=tuple(replace(joint, parent=of(joint.parent)) for joint in file.joints),
         capsules=tuple(replace(capsule, link=of(capsule.link)) for capsule in file.capsules),
     )
@@ -100,9 +113,13 @@ def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
     """The text of the file."""
     # They have words of the description in them, which may be anything.
     lines = [f"# {printable(note, None)}".rstrip() for note in notes]
-    lines += ["", "[tool]", *_link(file.tool.link), f"point_m = {_numbers(file.tool.point_m)}"]
+    top = len(lines)
+    if file.tool is not None:
+        lines += ["", "[tool]", *_tool(file.tool)]
+    for tool in file.tools:
+        lines += ["", "[[tools]]", f"name = {_text(tool.name)}", *_tool(tool)]
     for joint in file.joints:
-        lines += ["", "[[joints]]", f"name = {_text(joint.name)}", *_link(joint.parent, "parent")]
+        lines += ["", "[[joints]]", f"name = {_text(joint.name)}", *_link(joint.parent, "parent"), *_drive(joint)]
         lines += [f"rotation = {_numbers(joint.rotation)}", f"offset_m = {_numbers(joint.offset_m)}"]
         limits = [
             f"{field} = {value!r}"
@@ -124,11 +141,10 @@ def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
         if held.covered:
             lines += [f"low = {held.low!r}", f"high = {held.high!r}", f"unit = {_text(held.unit)}"]
     # Keys outside every table stand before the first one.
-    first_table = lines.index("[tool]")
     lists = [line for field in _LISTS for line in _pairs(field, getattr(file, field))]
     if file.uncovered is not None:
         lists.append(f"uncovered = [{', '.join(map(_text, file.uncovered))}]")
-    lines[first_table:first_table] = [f"apart_m = {file.apart_m!r}", *lists, ""]
+    lines[top:top] = ["", f"apart_m = {file.apart_m!r}", *lists]
     return "\n".join(lines).lstrip("\n") + "\n"
 
 
@@ -148,6 +164,19 @@ def _text(value: str) -> str:
 
 def _link(name: str | None, key: str = "link") -> list[str]:
     return [] if name is BASE else [f"{key} = {_text(name)}"]
+
+
+def _tool(tool: ToolPoint) -> list[str]:
+    return [*_link(tool.link), f"point_m = {_numbers(tool.point_m)}"]
+
+
+def _drive(joint: KinematicJoint) -> list[str]:
+    """What moves a joint, where that is not an axis of its own that turns it."""
+    lines = [] if joint.kind == "revolute" else [f"kind = {_text(joint.kind)}"]
+    lines += _link(joint.axis, "axis")
+    lines += [] if joint.ratio == 1.0 else [f"ratio = {joint.ratio!r}"]
+    lines += [] if joint.at_zero == 0.0 else [f"at_zero = {joint.at_zero!r}"]
+    return [*lines, *([] if joint.extent_m is None else [f"extent_m = {joint.extent_m!r}"])]
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -2,7 +2,8 @@
 
 Guarantees: a model that was built is one that the kernel takes; a mistake is a `ConfigError` with the name of what is
 wrong. The ranges are in one place, `kernel/geometry.c`. Refuses to know: where a model came from. Frames: the world W
-is the frame of the robot's base; the frame of a link is that of the joint that carries it, which turns about its +z.
+is the frame of the robot's base; the frame of a link is that of the joint that carries it, which turns about its +z or
+slides along it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Matrix = tuple[float, float, float, float, float, float, float, float, float]
 
 
 class SourceLimits(Section, frozen=True):
-    """Limits of a joint as the robot's description states them; what it does not state is left out."""
+    """Limits of a joint as the robot's description states them; what it does not state is left out. Of a joint that
+    turns in rad and Nm, of one that slides in m and N."""
 
     position_min_rad: float | None = None
     """Lower end of the range."""
@@ -38,28 +40,110 @@ class SourceLimits(Section, frozen=True):
     """Largest jerk. Example: `7500.0`."""
     torque_max_nm: float | None = None
     """Largest torque. Example: `87.0`."""
+    position_min_m: float | None = None
+    """Lower end of the range of a joint that slides."""
+    position_max_m: float | None = None
+    """Upper end of the range of a joint that slides."""
+    velocity_max_m_s: float | None = None
+    """Largest speed of a joint that slides. Example: `0.25`."""
+    acceleration_max_m_s2: float | None = None
+    """Largest acceleration of a joint that slides. Example: `1.0`."""
+    jerk_max_m_s3: float | None = None
+    """Largest jerk of a joint that slides. Example: `10.0`."""
+    force_max_n: float | None = None
+    """Largest force of a joint that slides. Example: `400.0`."""
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        slides: bool,
+        low: float | None = None,
+        high: float | None = None,
+        speed: float | None = None,
+        acceleration: float | None = None,
+        jerk: float | None = None,
+        effort: float | None = None,
+    ) -> SourceLimits:
+        """In the unit of the joint's kind."""
+        fields = _SLIDING if slides else _TURNING
+        return cls(**dict(zip(fields, (low, high, speed, acceleration, jerk, effort), strict=True)))
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the range, in rad or m."""
+        return self.position_min_rad if self.position_min_m is None else self.position_min_m
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the range, in rad or m."""
+        return self.position_max_rad if self.position_max_m is None else self.position_max_m
+
+    @property
+    def speed_max(self) -> float | None:
+        """Largest speed, in rad/s or m/s."""
+        return self.velocity_max_rad_s if self.velocity_max_m_s is None else self.velocity_max_m_s
+
+    @property
+    def acceleration_max(self) -> float | None:
+        """Largest acceleration, in rad/s^2 or m/s^2."""
+        return self.acceleration_max_rad_s2 if self.acceleration_max_m_s2 is None else self.acceleration_max_m_s2
+
+    @property
+    def jerk_max(self) -> float | None:
+        """Largest jerk, in rad/s^3 or m/s^3."""
+        return self.jerk_max_rad_s3 if self.jerk_max_m_s3 is None else self.jerk_max_m_s3
+
+    @property
+    def effort_max(self) -> float | None:
+        """Largest torque or force, in Nm or N."""
+        return self.torque_max_nm if self.force_max_n is None else self.force_max_n
 
     def tightened(self, other: SourceLimits) -> SourceLimits:
         """The tighter one of each limit that either of the two has."""
         tightest = {}
         for field in self.__struct_fields__:
             known = [value for value in (getattr(self, field), getattr(other, field)) if value is not None]
-            tightest[field] = (max if field == "position_min_rad" else min)(known, default=None)
+            tightest[field] = (max if field.startswith("position_min") else min)(known, default=None)
         return SourceLimits(**tightest)
 
 
+_TURNING, _SLIDING = SourceLimits.__struct_fields__[:6], SourceLimits.__struct_fields__[6:]
+
+
 class KinematicJoint(Section, frozen=True):
-    """A revolute joint, after the one that carries it."""
+    """A joint, after the one that carries it: it turns about +z of its frame, or slides along it."""
 
     name: str
-    """The joint's name, as in `embodiment.toml` and in its order."""
+    """The joint's name. Where `axis` is left out, as in `embodiment.toml`."""
     rotation: Matrix
-    """Its frame at 0 rad in the parent's frame, row-major; the third column is the joint's axis."""
+    """Its frame at position 0 in the parent's frame, row-major; the third column is the joint's axis."""
     offset_m: Vector
     """Origin of its frame in the parent's frame."""
     parent: str | None = BASE
     """The joint that carries it; left out: it stands on the base. Example: `"joint1"`."""
+    kind: Literal["revolute", "prismatic"] = "revolute"
+    """Whether it turns or slides."""
+    axis: str | None = None
+    """The axis of the embodiment that moves it; left out: the one of its own name. Example: `"finger1"`."""
+    ratio: float = 1.0
+    """Its position is `ratio` times the value of its axis, and `at_zero`."""
+    at_zero: float = 0.0
+    """Its position where its axis is at 0, in rad or m."""
+    extent_m: float | None = None
+    """How far from 0 a joint that slides is at most; left out: at the further end of its limits. Example: `0.4`."""
     limits: SourceLimits = SourceLimits()
+    """Of the axis of its own name."""
+
+    @property
+    def axis_name(self) -> str:
+        """The axis that moves it."""
+        return self.name if self.axis is None else self.axis
+
+    @property
+    def slides(self) -> bool:
+        """Whether it slides."""
+        return self.kind == "prismatic"
 
 
 class Capsule(Section, frozen=True):
@@ -105,12 +189,14 @@ class HeldJoint(Section, frozen=True):
 
 
 class ToolPoint(Section, frozen=True):
-    """The point whose speed is limited."""
+    """A point whose speed is limited."""
 
     point_m: Vector
     """The point whose speed is limited, in the frame of `link`."""
     link: str | None = BASE
     """The joint that carries the tool; left out: it stands on the base. Example: `"joint7"`."""
+    name: str = "tool"
+    """What limits and messages call it, where there are several."""
 
 
 class Plane(Section, frozen=True):
@@ -148,12 +234,15 @@ class GeometryModel(Section, frozen=True):
     """A robot's body and its surroundings.
 
     Attributes:
-        joints: 1 to 16, in the order of every joint vector of the robot.
-        capsules: 1 to 48.
-        pairs: names of capsules that may not touch each other, at most 512.
-        tool: the point whose speed is limited.
+        joints: at most 48.
+        capsules: 1 to 64.
+        pairs: names of capsules that may not touch each other, at most 1024.
+        tools: points whose speeds are limited, at most 4.
         planes, keepouts: at most 16 of each.
         nearer: of `pairs`, those that may come nearer than others.
+        axes: of the robot, in the order of its vectors, those included that move no joint here; empty: those that move
+            one, in the order of the joints.
+        has_base: the robot's base moves, and planes and zones stand in the world that its odometry measures in.
 
     Raises:
         ConfigError: names the joint, capsule, pair, plane, zone or tool that is not possible, and says why.
@@ -162,19 +251,22 @@ class GeometryModel(Section, frozen=True):
     joints: tuple[KinematicJoint, ...]
     capsules: tuple[Capsule, ...]
     pairs: tuple[tuple[str, str], ...]
-    tool: ToolPoint
+    tools: tuple[ToolPoint, ...]
     planes: tuple[Plane, ...] = ()
     keepouts: tuple[Keepout, ...] = ()
     nearer: tuple[Nearer, ...] = ()
+    axes: tuple[str, ...] = ()
+    has_base: bool = False
 
     def __post_init__(self) -> None:
         for field, most in _ROOM.items():
-            if len(getattr(self, field)) > most:
-                raise ConfigError(field, f"at most {most}, got {len(getattr(self, field))}")
-        for field in ("joints", "capsules"):
-            names = [one.name for one in getattr(self, field)]
-            if not names:
-                raise ConfigError(field, "at least one is needed")
+            there_are = self.n_axes if field == "axes" else len(getattr(self, field))
+            if there_are > most:
+                raise ConfigError(field, f"at most {most}, got {there_are}")
+        if not self.capsules:
+            raise ConfigError("capsules", "at least one is needed")
+        for field in ("joints", "capsules", "tools", "axes"):
+            names = [one if isinstance(one, str) else one.name for one in getattr(self, field)]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ConfigError(field, f"names must differ from each other, and {', '.join(twice)} stands twice")
         native = ffi.new("geometry_model *")
@@ -185,14 +277,22 @@ class GeometryModel(Section, frozen=True):
             raise self._refused(error, index[0])
 
     @property
-    def joint_names(self) -> tuple[str, ...]:
-        """In the order of every joint vector of the robot."""
-        return tuple(joint.name for joint in self.joints)
+    def axis_names(self) -> tuple[str, ...]:
+        """The robot's axes, in the order of its vectors."""
+        return self.axes or tuple(dict.fromkeys(joint.axis_name for joint in self.joints))
 
     @property
-    def n_joints(self) -> int:
-        """Length of every joint vector of the robot."""
-        return len(self.joints)
+    def n_axes(self) -> int:
+        """Length of every vector of the robot."""
+        return len(self.axis_names)
+
+    def with_axes(self, axes: Sequence[str], *, has_base: bool = False) -> GeometryModel:
+        """The same body, as that of a robot with these axes; those of grippers and of a base move no joint of it.
+
+        Raises:
+            ConfigError: names a joint that none of these axes moves.
+        """
+        return msgspec.structs.replace(self, axes=tuple(axes), has_base=has_base)
 
     def with_world(self, planes: Sequence[Plane], keepouts: Sequence[Keepout]) -> GeometryModel:
         """The same robot among these planes and zones."""
@@ -204,11 +304,8 @@ class GeometryModel(Section, frozen=True):
         capsules: dict[str | None, int] = {capsule.name: number for number, capsule in enumerate(self.capsules)}
         native.n_joints, native.n_capsules, native.n_pairs = len(self.joints), len(self.capsules), len(self.pairs)
         native.n_planes, native.n_keepouts = len(self.planes), len(self.keepouts)
-        for joint, room in zip(self.joints, native.joints, strict=False):
-            key = f"joint {joint.name}"
-            _put(key, "rotation", joint.rotation, room.rotation)
-            _put(key, "offset_m", joint.offset_m, room.offset_m)
-            room.parent = _number(key, "parent", joint.parent, links)
+        native.n_axes, native.n_tools, native.has_base = self.n_axes, len(self.tools), self.has_base
+        self._fill_joints(native, links)
         for capsule, room in zip(self.capsules, native.capsules, strict=False):
             key = f"capsule {capsule.name}"
             _put(key, "a_m", capsule.a_m, room.a_m)
@@ -228,27 +325,56 @@ class GeometryModel(Section, frozen=True):
             _put(f"keepouts[{number}]", "min_m", zone.min_m, room.min_m)
             _put(f"keepouts[{number}]", "max_m", zone.max_m, room.max_m)
             room.radius_m = zone.radius_m
-        _put("tool", "point_m", self.tool.point_m, native.tool_m)
-        native.tool_link = _number("tool", "link", self.tool.link, links)
+        for tool, room in zip(self.tools, native.tools, strict=False):
+            key = _key("tool", tool)
+            _put(key, "point_m", tool.point_m, room.point_m)
+            room.link = _number(key, "link", tool.link, links)
         lib.geometry_derive(_address(native))
 
+    def _fill_joints(self, native: Any, links: dict[str | None, int]) -> None:
+        axes: dict[str | None, int] = {name: number for number, name in enumerate(self.axis_names)}
+        for joint, room in zip(self.joints, native.joints, strict=False):
+            key = f"joint {joint.name}"
+            _put(key, "rotation", joint.rotation, room.rotation)
+            _put(key, "offset_m", joint.offset_m, room.offset_m)
+            room.parent = _number(key, "parent", joint.parent, links)
+            room.axis = _number(key, "axis", joint.axis_name, axes)
+            room.ratio, room.at_zero = joint.ratio, joint.at_zero
+            if joint.slides:
+                room.slides, room.extent_m = 1, _extent_m(joint)
+
     def _refused(self, error: int, index: int) -> ConfigError:
-        if error == lib.GEOMETRY_TOOL:
-            return ConfigError("tool", "point_m must be finite and within 100 m")
         field, problem = _PROBLEMS[error]
         culprit = getattr(self, field)[index]
         if isinstance(culprit, tuple):
             return ConfigError(f"{field}[{index}]", f"{' and '.join(culprit)} {problem}")
-        name = getattr(culprit, "name", None)
-        return ConfigError(f"{field}[{index}]" if name is None else f"{field[:-1]} {name}", problem)
+        return ConfigError(_key(field[:-1], culprit) if hasattr(culprit, "name") else f"{field}[{index}]", problem)
+
+
+def _key(what: str, culprit: Any) -> str:
+    """A tool that has no name of its own is the only one."""
+    return what if culprit.name == what else f"{what} {culprit.name}"
+
+
+def _extent_m(joint: KinematicJoint) -> float:
+    ends = (joint.limits.low, joint.limits.high) if joint.extent_m is None else (joint.extent_m,)
+    known = [abs(end) for end in ends if end is not None]
+    if len(known) < len(ends):
+        raise ConfigError(
+            f"joint {joint.name}",
+            "slides, and how far is not said: state position_min_m and position_max_m among its limits, or extent_m",
+        )
+    return max(known)
 
 
 _ROOM = {
-    "joints": lib.GEOMETRY_MAX_AXES,
+    "axes": lib.GEOMETRY_MAX_AXES,
+    "joints": lib.GEOMETRY_MAX_LINKS,
     "capsules": lib.GEOMETRY_MAX_CAPSULES,
     "pairs": lib.GEOMETRY_MAX_PAIRS,
     "planes": lib.GEOMETRY_MAX_PLANES,
     "keepouts": lib.GEOMETRY_MAX_KEEPOUTS,
+    "tools": lib.GEOMETRY_MAX_TOOLS,
 }
 
 _PROBLEMS = {
@@ -262,6 +388,8 @@ _PROBLEMS = {
     ),
     lib.GEOMETRY_PLANE: ("planes", "normal must be of unit length, and offset_m within 1e6 m"),
     lib.GEOMETRY_KEEPOUT: ("keepouts", "min_m must not be above max_m, all within 1e6 m, radius_m not negative"),
+    lib.GEOMETRY_TOOL: ("tools", "point_m must be finite and within 100 m"),
+    lib.GEOMETRY_AXIS: ("joints", "ratio and at_zero must lie within 1e3, and how far it slides within 100 m"),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge_runtime.contracts.embodiment import looks_like_degrees
+from edge_runtime.contracts.axes import looks_like_degrees, looks_like_millimetres
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.source import SourceTree
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+import msgspec
+
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, Pair, read_kinematics
@@ -84,15 +86,32 @@ def watch_of(file: KinematicsFile, clearance_min_m: float, may_touch: Sequence[P
 
 
 def watched_body(
-    file: KinematicsFile, clearance_min_m: float = TOUCH_M, may_touch: Sequence[Pair] = ()
+    file: KinematicsFile,
+    clearance_min_m: float = TOUCH_M,
+    may_touch: Sequence[Pair] = (),
+    *,
+    axes: Sequence[str] = (),
+    has_base: bool = False,
 ) -> GeometryModel:
     """The body as the kernel takes it, without surroundings; see `watch_of`.
+
+    Args:
+        axes: of the robot, in the order of its vectors, grippers and the axes of a base among them; empty: those that
+            move a joint of the body, in the order of the joints.
+        has_base: the robot's base moves.
 
     Raises:
         ConfigError: like `watch_of`; also names the joint, capsule or tool that is not possible.
     """
     # Joints and capsules first: pairs are about them.
-    GeometryModel(joints=file.joints, capsules=file.capsules, pairs=(), tool=file.tool)
+    bare = GeometryModel(
+        joints=file.joints,
+        capsules=file.capsules,
+        pairs=(),
+        tools=file.tool_points,
+        axes=tuple(axes),
+        has_base=has_base,
+    )
     watch = watch_of(file, clearance_min_m, may_touch)
     near = {pair: least_m for pair, least_m in watch.near.items() if pair not in watch.proved_near}
     pairs = (*watch.kept, *near)
@@ -102,11 +121,9 @@ def watched_body(
             f"{lib.GEOMETRY_MAX_PAIRS}: at most {file.apart_m:g} m leaves out what is proved to stay apart"
         )
         raise ConfigError("geometry.clearance_min_m", problem)
-    return GeometryModel(
-        joints=file.joints,
-        capsules=file.capsules,
+    return msgspec.structs.replace(
+        bare,
         pairs=pairs,
-        tool=file.tool,
         nearer=tuple(
             Nearer(first=first, second=second, nearer_m=clearance_min_m - least_m)
             for (first, second), least_m in near.items()
