@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.contracts.embodiment import Embodiment, embodiment_of
 from edge_runtime.contracts.errors import BundleError, ConfigError
 from edge_runtime.contracts.golden import GOLDEN_NAME, GoldenReport
 from edge_runtime.policies.golden import run_pairs
@@ -22,7 +22,7 @@ def read_embodiment(path: Path) -> Embodiment:
         ConfigError: it can't be read, or is none.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Embodiment)
+        return embodiment_of(msgspec.toml.decode(path.read_bytes()))
     except OSError as error:
         raise ConfigError(str(path), error.strerror or str(error)) from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -10,8 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from edge_runtime.config.toml_file import read_toml
-from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.safety.kinematics import Compiled, compile_file, write_kinematics
 
 
@@ -19,7 +18,7 @@ def kinematics(options: argparse.Namespace, console: Console) -> int:
     """Write the file, and say what was decided and which limits the description holds."""
     joint_names, home_rad = options.joints, None
     if options.embodiment is not None:
-        embodiment = read_toml(options.embodiment, Embodiment)
+        embodiment = read_embodiment(options.embodiment)
         joint_names, home_rad = embodiment.joint_names, embodiment.home_rad
     compiled = compile_file(
         options.file,

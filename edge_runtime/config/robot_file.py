@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.config.safety_file import SafetyFile, SafetyLimits, description_of, rating_of, tightest
 from edge_runtime.config.shipped import SIM_BUNDLE as SIM_BUNDLE
 from edge_runtime.config.shipped import SIM_CONFIG as SIM_CONFIG
@@ -324,7 +325,7 @@ def load_config(path: Path) -> RobotConfig:
     """
     settings = read_toml(path, RobotFile)
     folder = path.resolve().parent
-    embodiment = read_toml(_existing(folder, "robot.embodiment", settings.robot.embodiment, path.name), Embodiment)
+    embodiment = read_embodiment(_existing(folder, "robot.embodiment", settings.robot.embodiment, path.name))
     safety_path = _existing(folder, "robot.safety", settings.robot.safety, path.name)
     limits = _limits(safety_path, embodiment)
     bundle = settings.robot.bundle

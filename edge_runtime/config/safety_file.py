@@ -1,5 +1,4 @@
-"""`safety.toml` as written, and the limits that come of it: the tightest of that file, the robot's description and the
-maker's rating.
+"""The limits that come of `safety.toml`: the tightest of that file, the robot's description and the maker's rating.
 
 Guarantees that no limit is looser than any of the three: one that asks for more is refused with both values, and one
 that was left out becomes the tightest that is known. Refuses to know the kernel. These limits never travel in a
@@ -15,241 +14,79 @@ from typing import Any
 
 import msgspec
 
-from edge_runtime.config.toml_file import Section, require_positive
+from edge_runtime.config.axis_keys import LOWER, RATED, UPPER, keys_of, kind_of, suffix_of
+from edge_runtime.config.safety_sections import START_TOLERANCE_MAX as START_TOLERANCE_MAX
+from edge_runtime.config.safety_sections import ContactSection as ContactSection
+from edge_runtime.config.safety_sections import FallbackSection as FallbackSection
+from edge_runtime.config.safety_sections import GeometrySection as GeometrySection
+from edge_runtime.config.safety_sections import GripperSection as GripperSection
+from edge_runtime.config.safety_sections import HalfSpaceSection as HalfSpaceSection
+from edge_runtime.config.safety_sections import JointSection as JointSection
+from edge_runtime.config.safety_sections import NearEnd as NearEnd
+from edge_runtime.config.safety_sections import SafetyFile as SafetyFile
+from edge_runtime.config.safety_sections import Vector as Vector
+from edge_runtime.config.toml_file import stem_of
+from edge_runtime.contracts.axes import AnyAxis, BinaryGripper, ParallelGripper, Prismatic
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.contracts.manifest import MotionLimits
 
-Vector = tuple[float, float, float]
-
-START_TOLERANCE_MAX = 0.01
-"""Of both start tolerances, rad and m, as in the kernel: arming moves the command by as much at once."""
-
-_YEAR_S = 31_536_000.0
-_LOWER = ("position_min_rad",)
-_UPPER = ("position_max_rad", "velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3", "torque_max_nm")
+SETPOINT_STEPS = {"rad": 0.5, "m": 0.1, "m/s": 0.5, "rad/s": 1.0}
+"""How far a setpoint may be from the last command where nothing is said, by the axis's unit."""
+JAM_AFTER_S = 1.0
+"""After how long off its command a gripper is called jammed where nothing is said."""
 
 
-class JointSection(Section, frozen=True):
-    """`[joints.NAME]`, one for each joint. What is left out becomes the tightest that rating and description know."""
+class AxisLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one axis is held to, each in its own unit; None: an axis of this kind has no such limit.
 
-    position_min_rad: float | None = None
-    """Lower end of the range."""
-    position_max_rad: float | None = None
-    """Upper end of the range."""
-    velocity_max_rad_s: float | None = None
-    """Largest speed."""
-    acceleration_max_rad_s2: float | None = None
-    """Largest acceleration."""
-    jerk_max_rad_s3: float | None = None
-    """Largest jerk."""
-    torque_max_nm: float | None = None
-    """A measured torque above this, for `contact.debounce_s`, stops the robot. Example: `60.0`."""
-    setpoint_step_max_rad: float = 0.5
-    """A setpoint further than this from the last command is refused."""
-
-
-class FallbackSection(Section, frozen=True):
-    """`[fallback]`: what happens without a policy, step by step: play the plan, decelerate, hold, retract, disarm."""
-
-    play_max_s: float = 1.0
-    """Without a policy the rest of the plan is played for so long at most, 0 to 60."""
-    observation_age_max_s: float = 5.0
-    """Nothing is followed that was computed from an older observation, however slow the policy is, 0.1 to 60."""
-    hold_timeout_s: float = 60.0
-    """After holding for so long the robot retracts, or is disarmed where it is."""
-    retract_rad: tuple[float, ...] | None = None
-    """Posture to retract to, one value for each joint. Left out: it does not retract."""
-    retract_speed_scale: float = 0.1
-    """Share of the velocity limits while retracting, above 0 and at most 1."""
-    retract_timeout_s: float = 30.0
-    """A robot that has not arrived by then is disarmed where it is."""
-
-    def __post_init__(self) -> None:
-        require_positive(self, "hold_timeout_s", "retract_timeout_s")
-        for name in ("hold_timeout_s", "retract_timeout_s"):
-            if getattr(self, name) > _YEAR_S:
-                raise ValueError(f"{name} must be at most {_YEAR_S:.0f}, a year, got {getattr(self, name)!r}")
-        if not 0.0 <= self.play_max_s <= 60.0:
-            raise ValueError("play_max_s must lie between 0 and 60")
-        if not 0.1 <= self.observation_age_max_s <= 60.0:
-            raise ValueError("observation_age_max_s must lie between 0.1 and 60")
-        if not 0.0 < self.retract_speed_scale <= 1.0:
-            raise ValueError("retract_speed_scale must lie above 0, and at most at 1")
-
-
-class ContactSection(Section, frozen=True):
-    """`[contact]`: force and moment at the tool, where the driver measures them, and torque of the joints."""
-
-    force_max_n: float | None = None
-    """A measured force at the tool above this stops the robot. Left out: no limit. Example: `40.0`."""
-    moment_max_nm: float | None = None
-    """A measured moment at the tool above this stops the robot. Left out: no limit. Example: `8.0`."""
-    debounce_s: float = 0.005
-    """Force, moment or torque has to be too large for so long, at most 1."""
-
-    def __post_init__(self) -> None:
-        require_positive(self, "force_max_n", "moment_max_nm", "debounce_s")
-        if self.debounce_s > 1.0:
-            raise ValueError(f"debounce_s must be at most 1, got {self.debounce_s!r}")
-
-
-class BoxSection(Section, frozen=True):
-    """`[geometry.workspace]`: a box along the axes of the robot's base."""
-
-    min_m: Vector
-    """Corner with the smallest coordinates. Example: `[-0.8, -0.8, 0.0]`."""
-    max_m: Vector
-    """Corner with the largest coordinates. Example: `[0.8, 0.8, 1.2]`."""
-
-    def __post_init__(self) -> None:
-        if not all(map(math.isfinite, (*self.min_m, *self.max_m))):
-            raise ValueError("the corners of a box must be finite")
-        if not all(low <= high for low, high in zip(self.min_m, self.max_m, strict=True)):
-            raise ValueError("min_m must not be above max_m")
-
-
-class HalfSpaceSection(Section, frozen=True):
-    """`[[geometry.half_spaces]]`: where the arm may be, such as above a table."""
-
-    name: str
-    """What it is called in messages and on the claims sheet."""
-    normal: Vector
-    """Direction in which the arm may be; brought to unit length."""
-    offset_m: float
-    """Points p of the arm keep `normal . p >= offset_m`."""
-
-    def __post_init__(self) -> None:
-        length = math.hypot(*self.normal)
-        if not (math.isfinite(length) and length > 0.0 and math.isfinite(self.offset_m)):
-            raise ValueError(f"half-space {self.name}: normal must have a length, and all values must be finite")
-
-
-class KeepOutSection(BoxSection, frozen=True):
-    """`[[geometry.keep_out]]`: where the arm may not be, a box or a sphere."""
-
-    name: str
-    """What it is called in messages and on the claims sheet. Example: `"screen"`."""
-    radius_m: float = 0.0
-    """The box is grown by this on all sides; with equal corners it is a sphere. Example: `0.05`."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (math.isfinite(self.radius_m) and self.radius_m >= 0.0):
-            raise ValueError(f"keep-out zone {self.name}: radius_m must be finite and not negative")
-
-
-class GeometrySection(Section, frozen=True):
-    """`[geometry]`: what links and tool must keep away from, and how fast the tool may be, in the frame of the robot's
-    base.
-
-    Without the section nothing of it is checked.
+    Attributes:
+        kind: of the axis, as in embodiment.toml.
+        low, high: the range of its value; of a base's axis that of its velocity. A continuous joint has none.
+        speed_max, acceleration_max, jerk_max: of a base's axis, `speed_max` is the largest velocity. A gripper has no
+            acceleration and jerk, a binary one no speed.
+        effort_max: measured torque or force, Nm or N.
+        setpoint_step_max: how far a setpoint may be from the last command.
+        tracking_error_max: how far the measurement may be from the command of its instant.
+        frozen_travel: how far a command may go while the measurement repeats to the bit.
+        rest_speed: faster it is not at rest.
+        reset_tolerance: how far from its last command it may be for a reset.
+        start_tolerance: how far outside its range it may be for arming.
+        near_low, near_high: how fast it may go towards an end, from how far.
+        jam_after_s: after how long off its command a gripper is called jammed.
     """
 
-    kinematics: str
-    """Path of `kinematics.toml`, relative to this file; `edge-runtime kinematics` makes it."""
-    clearance_min_m: float = 0.01
-    """Links keep this distance from each other, from half-spaces and from zones, 0 to 1."""
-    tool_speed_max_m_s: float = 1.0
-    """Largest speed of the tool point."""
-    reduced_tool_speed_m_s: float = 0.25
-    """Largest speed of the tool point in reduced-speed mode."""
-    manipulability_slow_below: float = 0.0
-    """Below this manipulability the arm slows down, near a singular posture. Both 0: never."""
-    manipulability_stop_below: float = 0.0
-    """At this manipulability a tenth of the speed is left. Both 0: never."""
-    workspace: BoxSection | None = None
-    """A box that all links stay inside of."""
-    may_touch: tuple[tuple[str, str], ...] = ()
-    """Pairs of capsules, or of links for all of theirs, that nothing keeps apart, because a person wrote so here.
-    Example: `[["left_finger", "right_finger"]]`."""
-    half_spaces: tuple[HalfSpaceSection, ...] = ()
-    keep_out: tuple[KeepOutSection, ...] = ()
-
-    def __post_init__(self) -> None:
-        require_positive(self, "tool_speed_max_m_s", "reduced_tool_speed_m_s")
-        if self.reduced_tool_speed_m_s > self.tool_speed_max_m_s:
-            raise ValueError("reduced_tool_speed_m_s must not be above tool_speed_max_m_s")
-        if not 0.0 <= self.clearance_min_m <= 1.0:
-            raise ValueError("clearance_min_m must lie between 0 and 1")
-        low, high = self.manipulability_stop_below, self.manipulability_slow_below
-        if not (0.0 <= low < high < math.inf or low == high == 0.0):
-            raise ValueError("manipulability_stop_below must lie below manipulability_slow_below, or both be 0")
-        names = [space.name for space in self.half_spaces] + [zone.name for zone in self.keep_out]
-        if len(set(names)) != len(names):
-            raise ValueError("names of half-spaces and keep-out zones must differ from each other")
-
-
-class SafetyFile(Section, frozen=True):
-    """`safety.toml` as written."""
-
-    joints: dict[str, JointSection]
-    gripper_speed_max_m_s: float
-    """Largest speed of the gripper's opening."""
-    feedback_timeout_s: float
-    """Feedback older than this stops the robot, at most 0.5. Five cycles of the driver at least."""
-    tracking_error_max_rad: float
-    """A joint measured further than this from its command stops the robot, at most 1."""
-    frozen_encoder_travel_rad: float = 0.05
-    """A joint that is commanded so far while its measurement repeats to the bit stops the robot, at most 0.5. No less
-    than a step of the coarsest encoder."""
-    rest_speed_rad_s: float = 0.05
-    """Arming and reset are refused while a joint moves faster, at most 0.5."""
-    reset_tolerance_rad: float = 0.05
-    """A reset is refused with a joint further than this from its last command, at most 0.5."""
-    start_tolerance_rad: float = 0.005
-    """A joint that is measured so far outside its range may still be armed, and starts at the range's end, at most
-    0.01."""
-    start_tolerance_m: float = 0.003
-    """The same for the gripper, at most 0.01."""
-    fallback: FallbackSection = FallbackSection()
-    contact: ContactSection = ContactSection()
-    geometry: GeometrySection | None = None
-
-    def __post_init__(self) -> None:
-        require_positive(
-            self,
-            *("gripper_speed_max_m_s", "feedback_timeout_s", "tracking_error_max_rad", "frozen_encoder_travel_rad"),
-            *("rest_speed_rad_s", "reset_tolerance_rad"),
-        )
-        # Beyond these a protection would be there in name alone.
-        for name, highest in (
-            *(("feedback_timeout_s", 0.5), ("tracking_error_max_rad", 1.0), ("rest_speed_rad_s", 0.5)),
-            *(("start_tolerance_rad", START_TOLERANCE_MAX), ("start_tolerance_m", START_TOLERANCE_MAX)),
-            *(("frozen_encoder_travel_rad", 0.5), ("reset_tolerance_rad", 0.5)),
-        ):
-            if getattr(self, name) > highest:
-                raise ValueError(f"{name} must be at most {highest}, got {getattr(self, name)!r}")
-        for name in ("start_tolerance_rad", "start_tolerance_m"):
-            if not getattr(self, name) >= 0.0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
-
-
-class JointLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one joint is held to: fields of `JointSection`, none of them missing."""
-
-    position_min_rad: float
-    position_max_rad: float
-    velocity_max_rad_s: float
-    acceleration_max_rad_s2: float
-    jerk_max_rad_s3: float
-    torque_max_nm: float
-    setpoint_step_max_rad: float
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    speed_max: float | None = None
+    acceleration_max: float | None = None
+    jerk_max: float | None = None
+    effort_max: float | None = None
+    setpoint_step_max: float | None = None
+    tracking_error_max: float | None = None
+    frozen_travel: float | None = None
+    rest_speed: float | None = None
+    reset_tolerance: float | None = None
+    start_tolerance: float | None = None
+    near_low: NearEnd | None = None
+    near_high: NearEnd | None = None
+    jam_after_s: float | None = None
 
 
 class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one robot is held to. `joints` are in the embodiment's order; `kinematics` is that file as it was read."""
+    """What one robot is held to.
 
-    joints: dict[str, JointLimits]
-    gripper_opening_max_m: float
-    gripper_speed_max_m_s: float
+    Attributes:
+        axes: by name, in the embodiment's order.
+        joint_names: the axes that are no gripper, in order.
+        fallback: with its `retract` by name, never `retract_rad`.
+        kinematics: the content of that file as it was read.
+    """
+
+    axes: dict[str, AxisLimits]
+    joint_names: tuple[str, ...]
     feedback_timeout_s: float
-    tracking_error_max_rad: float
-    frozen_encoder_travel_rad: float
-    rest_speed_rad_s: float
-    reset_tolerance_rad: float
-    start_tolerance_rad: float
-    start_tolerance_m: float
     fallback: FallbackSection
     contact: ContactSection
     geometry: GeometrySection | None
@@ -262,18 +99,26 @@ class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def motion(self) -> MotionLimits:
-        """What a bundle may ask a minimum of."""
-        joints = self.joints.values()
+        """What a bundle may ask a minimum of: a value for each joint and axis of the base, in its own unit."""
+        joints = [self.axes[name] for name in self.joint_names]
+        tools = (
+            () if self.geometry is None else (self.geometry.tool_speed_max_m_s, *self.geometry.tool_speeds_m_s.values())
+        )
         return MotionLimits(
-            velocity_rad_s=tuple(joint.velocity_max_rad_s for joint in joints),
-            acceleration_rad_s2=tuple(joint.acceleration_max_rad_s2 for joint in joints),
-            jerk_rad_s3=tuple(joint.jerk_max_rad_s3 for joint in joints),
-            tool_speed_m_s=self.geometry.tool_speed_max_m_s if self.geometry is not None else None,
+            velocity_rad_s=tuple(_known(joint.speed_max) for joint in joints),
+            acceleration_rad_s2=tuple(_known(joint.acceleration_max) for joint in joints),
+            jerk_rad_s3=tuple(_known(joint.jerk_max) for joint in joints),
+            tool_speed_m_s=min(tools, default=None),
         )
 
 
+def _known(limit: float | None) -> float:
+    assert limit is not None, "every joint has it"
+    return limit
+
+
 class Source(msgspec.Struct, frozen=True):
-    """A source of limits of the joints: field names of `JointLimits` by joint, None where one is not known."""
+    """A source of limits: keys of a safety file by axis, None where one is not known."""
 
     name: str
     joints: Mapping[str, Mapping[str, float | None]]
@@ -281,16 +126,18 @@ class Source(msgspec.Struct, frozen=True):
 
 def rating_of(embodiment: Embodiment) -> Source:
     """The maker's rated limits."""
-    fields = (*_LOWER, *_UPPER)
-    return Source(
-        f"the rating of {embodiment.name}",
-        {joint.name: {field: getattr(joint, field) for field in fields} for joint in embodiment.joints},
-    )
+    limits = {}
+    for axis in embodiment.axes:
+        keys = keys_of(axis)
+        limits[axis.name] = {keys[limit]: getattr(axis, limit) for limit in RATED if limit in keys}
+    return Source(f"the rating of {embodiment.name}", limits)
 
 
 class _DescribedJoint(msgspec.Struct):
     name: str
     limits: dict[str, float] = {}
+    kind: str = "revolute"
+    axis: str | None = None
 
 
 class _Description(msgspec.Struct):
@@ -303,15 +150,24 @@ def description_of(kinematics: dict[str, Any], embodiment: Embodiment, file_name
     Raises:
         ConfigError: not a kinematics file, or of a robot with other joints.
     """
+    key = "geometry.kinematics"
     try:
         description = msgspec.convert(kinematics, _Description)
     except msgspec.ValidationError as error:
-        raise ConfigError("geometry.kinematics", f"{file_name} is no kinematics file: {error}") from error
-    names = tuple(joint.name for joint in description.joints)
-    if names != embodiment.joint_names:
-        problem = f"{file_name} has the joints {', '.join(names)}, and {embodiment.name} has not, in this order"
-        raise ConfigError("geometry.kinematics", problem)
-    return Source(file_name, {joint.name: joint.limits for joint in description.joints})
+        raise ConfigError(key, f"{file_name} is no kinematics file: {error}") from error
+    own = {joint.name: joint for joint in description.joints if joint.axis in (None, joint.name)}
+    moved = [axis.name for axis in embodiment.axes if not (axis.is_gripper or axis.is_velocity)]
+    others = set(own) - set(embodiment.axis_names)
+    driven = {joint.axis for joint in description.joints if joint.axis is not None} - set(embodiment.axis_names)
+    if [name for name in own if name in moved] != moved or others or driven:
+        problem = f"{file_name} has the joints {', '.join(own)}, and {embodiment.name} has not, in this order"
+        raise ConfigError(key, problem)
+    for axis in embodiment.axes:
+        described = own.get(axis.name)
+        if described is not None and (described.kind == "prismatic") != isinstance(axis, (Prismatic, ParallelGripper)):
+            kinds = f"{axis.name} is {described.kind} in {file_name}, and {kind_of(axis)} in {embodiment.name}"
+            raise ConfigError(key, f"{kinds}: one of the two files is of another robot")
+    return Source(file_name, {name: joint.limits for name, joint in own.items()})
 
 
 def tightest(
@@ -331,78 +187,198 @@ def tightest(
     Raises:
         ConfigError: names the key, and for a limit that is too loose both values and whose the tighter one is.
     """
-    rating_m_s = embodiment.gripper.speed_max_m_s
-    if file.gripper_speed_max_m_s > rating_m_s:
-        raise _looser("gripper_speed_max_m_s", file.gripper_speed_max_m_s, rating_m_s, embodiment.name, file_name)
-    for name in file.joints:
-        if name not in embodiment.joint_names:
-            problem = f"{embodiment.name} has only {', '.join(embodiment.joint_names)} (in {file_name})"
-            raise ConfigError(f"joints.{name}", problem)
-    joints = {name: _joint_limits(file, file_name, name, sources) for name in embodiment.joint_names}
-    _require_inside("fallback.retract_rad", file.fallback.retract_rad, joints, file_name)
+    _require_names(file, file_name, embodiment)
+    grippers = _gripper_sections(file, file_name, embodiment)
+    axes = {
+        axis.name: _axis_limits(file, file_name, axis, grippers.get(axis.name), sources) for axis in embodiment.axes
+    }
+    if file.geometry is not None and file.geometry.odometry and not embodiment.base_axes:
+        problem = f"{embodiment.name} has no axis of a base: what does not drive has no odometry (in {file_name})"
+        raise ConfigError("geometry.odometry", problem)
     return SafetyLimits(
-        joints=joints,
-        gripper_opening_max_m=embodiment.gripper.opening_max_m,
-        gripper_speed_max_m_s=file.gripper_speed_max_m_s,
+        axes=axes,
+        joint_names=embodiment.joint_names,
         feedback_timeout_s=file.feedback_timeout_s,
-        tracking_error_max_rad=file.tracking_error_max_rad,
-        frozen_encoder_travel_rad=file.frozen_encoder_travel_rad,
-        rest_speed_rad_s=file.rest_speed_rad_s,
-        reset_tolerance_rad=file.reset_tolerance_rad,
-        start_tolerance_rad=file.start_tolerance_rad,
-        start_tolerance_m=file.start_tolerance_m,
-        fallback=file.fallback,
+        fallback=_fallback(file, file_name, embodiment, axes),
         contact=file.contact,
         geometry=file.geometry,
         kinematics=kinematics,
     )
 
 
-def _joint_limits(file: SafetyFile, file_name: str, name: str, sources: Sequence[Source]) -> JointLimits:
-    key = f"joints.{name}"
-    section = file.joints.get(name)
+def _require_names(file: SafetyFile, file_name: str, embodiment: Embodiment) -> None:
+    grippers = [axis.name for axis in embodiment.grippers]
+    for table, sections, names, others in (
+        ("joints", file.joints, list(embodiment.joint_names), grippers),
+        ("grippers", file.grippers, grippers, list(embodiment.joint_names)),
+    ):
+        for name in sections:
+            if name in others:
+                other = "grippers" if table == "joints" else "joints"
+                problem = f"{name} is {_a_kind(embodiment, name)}: its table is [{other}.{name}] (in {file_name})"
+                raise ConfigError(f"{table}.{name}", problem)
+            if name not in names:
+                has = f"has only {', '.join(names)}" if names else "has none"
+                raise ConfigError(f"{table}.{name}", f"{embodiment.name} {has} (in {file_name})")
+
+
+def _a_kind(embodiment: Embodiment, name: str) -> str:
+    return f"of kind {kind_of(embodiment.axes[embodiment.index_of(name)])}"
+
+
+def _gripper_sections(file: SafetyFile, file_name: str, embodiment: Embodiment) -> dict[str, GripperSection]:
+    """The grippers' tables, with the key of the lone gripper among them."""
+    speed_m_s, key = file.gripper_speed_max_m_s, "gripper_speed_max_m_s"
+    if speed_m_s is None:
+        return file.grippers
+    parallel = [axis for axis in embodiment.grippers if isinstance(axis, ParallelGripper)]
+    if len(parallel) != 1 or len(embodiment.grippers) != 1:
+        names = ", ".join(f"[grippers.{axis.name}]" for axis in embodiment.grippers)
+        have = f"it has {names}" if names else "it has none: take the key out"
+        problem = f"it is for a robot whose only gripper is a parallel one, and {embodiment.name} is none; {have}"
+        raise ConfigError(key, f"{problem} (in {file_name})")
+    name = parallel[0].name
+    section = file.grippers.get(name, GripperSection())
+    if section.speed_max_m_s is not None:
+        raise ConfigError(key, f"grippers.{name}.speed_max_m_s says the same: take one of the two out (in {file_name})")
+    if speed_m_s > parallel[0].speed_max:
+        raise _looser(key, speed_m_s, parallel[0].speed_max, f"the rating of {embodiment.name}", file_name)
+    return {**file.grippers, name: msgspec.structs.replace(section, speed_max_m_s=speed_m_s)}
+
+
+def _axis_limits(
+    file: SafetyFile, file_name: str, axis: AnyAxis, gripper: GripperSection | None, sources: Sequence[Source]
+) -> AxisLimits:
+    table = f"{'grippers' if axis.is_gripper else 'joints'}.{axis.name}"
+    section: msgspec.Struct | None = gripper or GripperSection() if axis.is_gripper else file.joints.get(axis.name)
     if section is None:
-        raise ConfigError(key, f"missing: every joint needs limits of its own (in {file_name})")
-    values = {"setpoint_step_max_rad": section.setpoint_step_max_rad}
-    for field in (*_LOWER, *_UPPER):
-        sign = -1.0 if field in _LOWER else 1.0
-        known = [(value, source) for source in sources if (value := source.joints.get(name, {}).get(field)) is not None]
-        value = getattr(section, field)
-        if value is None:
-            if not known:
-                problem = "it can't be left out: neither the rating nor the description has it"
-                raise ConfigError(f"{key}.{field}", f"{problem} (in {file_name})")
-            value = min((value for value, _ in known), key=lambda limit: sign * limit)
-        if not math.isfinite(value):
-            raise ConfigError(f"{key}.{field}", f"must be finite, got {value!r} (in {file_name})")
-        for limit, source in known:
-            # Nothing is looser than what is no number: it would be a limit that nobody keeps.
-            if math.isnan(limit):
-                raise ConfigError(f"{key}.{field}", f"{source.name} has {limit!r}, which is no limit")
-            if sign * value > sign * limit:
-                raise _looser(f"{key}.{field}", value, limit, source.name, file_name)
-        values[field] = value
-    limits = JointLimits(**values)
-    if not limits.position_min_rad < limits.position_max_rad:
-        raise ConfigError(f"{key}.position_min_rad", f"must be below position_max_rad (in {file_name})")
-    for field in (*_UPPER[1:], "setpoint_step_max_rad"):
-        if not 0.0 < values[field] < math.inf:
-            problem = f"must be finite and above zero, got {values[field]!r} (in {file_name})"
-            raise ConfigError(f"{key}.{field}", problem)
+        raise ConfigError(table, f"missing: every {axis.what} needs limits of its own (in {file_name})")
+    keys = keys_of(axis)
+    _require_keys(section, table, axis, file_name)
+    values: dict[str, Any] = {}
+    for limit in RATED:
+        if limit in keys:
+            values[limit] = _limit(limit, f"{table}.{keys[limit]}", section, keys[limit], axis, sources, file_name)
+    for limit in ("near_low", "near_high", "setpoint_step_max", "tracking_error_max", "jam_after_s"):
+        if limit in keys:
+            values[limit] = getattr(section, keys[limit])
+    values |= _tolerances(file, file_name, axis, values)
+    if axis.is_velocity:
+        values |= {"low": -values["speed_max"], "high": values["speed_max"]}
+    elif axis.is_gripper:
+        values |= {"low": axis.low, "high": axis.high}
+    limits = AxisLimits(kind=kind_of(axis), **values)
+    if limits.low is not None and limits.high is not None and not limits.low < limits.high:
+        raise ConfigError(f"{table}.{keys['low']}", f"must be below {keys['high']} (in {file_name})")
+    for limit in (*UPPER[1:], "setpoint_step_max"):
+        if limit in keys and values[limit] is not None and not 0.0 < values[limit] < math.inf:
+            problem = f"must be finite and above zero, got {values[limit]!r} (in {file_name})"
+            raise ConfigError(f"{table}.{keys[limit]}", problem)
     return limits
+
+
+def _require_keys(section: msgspec.Struct, table: str, axis: AnyAxis, file_name: str) -> None:
+    """Refuse keys of another kind of axis: a limit in another unit would hold nothing."""
+    known = keys_of(axis).values()
+    for key in section.__struct_fields__:
+        if getattr(section, key) is None or key in known:
+            continue
+        same = [f"`{other}`" for other in known if stem_of(other) == stem_of(key)]
+        cure = f"its key is {' or '.join(same)}" if same else f"it has {', '.join(known)}"
+        raise ConfigError(f"{table}.{key}", f"{axis.name} is of kind {kind_of(axis)}: {cure} (in {file_name})")
+
+
+def _limit(
+    limit: str,
+    whole_key: str,
+    section: msgspec.Struct,
+    key: str,
+    axis: AnyAxis,
+    sources: Sequence[Source],
+    file_name: str,
+) -> float | None:
+    """The tightest that is known; None where nothing is, of what need not be known."""
+    sign = -1.0 if limit in LOWER else 1.0
+    stated_by = [(source.joints.get(axis.name, {}).get(key), source) for source in sources]
+    known = [(stated, source) for stated, source in stated_by if stated is not None]
+    value: float | None = getattr(section, key)
+    if value is None:
+        if not known and axis.is_gripper and limit == "effort_max":
+            return None
+        if not known:
+            problem = "it can't be left out: neither the rating nor the description has it"
+            raise ConfigError(whole_key, f"{problem} (in {file_name})")
+        value = min((stated for stated, _ in known), key=lambda stated: sign * stated)
+    if not math.isfinite(value):
+        raise ConfigError(whole_key, f"must be finite, got {value!r} (in {file_name})")
+    for stated, source in known:
+        # Nothing is looser than what is no number: it would be a limit that nobody keeps.
+        if math.isnan(stated):
+            raise ConfigError(whole_key, f"{source.name} has {stated!r}, which is no limit")
+        if sign * value > sign * stated:
+            raise _looser(whole_key, value, stated, source.name, file_name)
+    return value
+
+
+def _tolerances(file: SafetyFile, file_name: str, axis: AnyAxis, own: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says of all axes of one unit, and what is usual where it says nothing."""
+    unit = suffix_of(axis.unit)
+    length = {"m": "m", "m_s": "m"}.get(unit, "rad")
+    if axis.is_gripper:
+        start = START_TOLERANCE_MAX if isinstance(axis, BinaryGripper) else getattr(file, f"start_tolerance_{length}")
+        jam_after_s = own["jam_after_s"]
+        return {"start_tolerance": start, "jam_after_s": JAM_AFTER_S if jam_after_s is None else jam_after_s}
+    step, tracking = own["setpoint_step_max"], own["tracking_error_max"]
+    key = f"tracking_error_max_{unit}"
+    tracking = getattr(file, key) if tracking is None else tracking
+    if tracking is None:
+        raise ConfigError(key, f"missing: {axis.name} needs it, at most 1 (in {file_name})")
+    values = {
+        "setpoint_step_max": SETPOINT_STEPS[axis.unit] if step is None else step,
+        "tracking_error_max": tracking,
+        "frozen_travel": getattr(file, f"frozen_encoder_travel_{length}"),
+        "rest_speed": getattr(file, f"rest_speed_{length}_s"),
+    }
+    if axis.is_velocity:
+        return values
+    values["reset_tolerance"] = getattr(file, f"reset_tolerance_{length}")
+    return {**values, "start_tolerance": getattr(file, f"start_tolerance_{length}")} if axis.has_range else values
+
+
+def _fallback(
+    file: SafetyFile, file_name: str, embodiment: Embodiment, axes: Mapping[str, AxisLimits]
+) -> FallbackSection:
+    """Its posture by name, inside the limits."""
+    fallback = file.fallback
+    joints = {axis.name: axis for axis in embodiment.axes if not (axis.is_gripper or axis.is_velocity)}
+    key = "fallback.retract"
+    posture = fallback.retract
+    if fallback.retract_rad is not None:
+        key = "fallback.retract_rad"
+        if any(axis.unit != "rad" for axis in joints.values()):
+            names = ", ".join(joints)
+            problem = f"not every joint of {embodiment.name} turns: write retract = {{ NAME = VALUE }} for {names}"
+            raise ConfigError(key, f"{problem} (in {file_name})")
+        if len(fallback.retract_rad) != len(joints):
+            raise ConfigError(key, f"needs one value for each of the {len(joints)} joints (in {file_name})")
+        posture = dict(zip(joints, fallback.retract_rad, strict=True))
+    if posture is None:
+        return fallback
+    if set(posture) != set(joints):
+        wrong = [name for name in posture if name not in joints]
+        lacks = [name for name in joints if name not in posture]
+        said = f"{', '.join(wrong)} is no joint" if wrong else f"{', '.join(lacks)} is missing"
+        problem = f"{said}: it needs a value for each of {', '.join(joints)}, and for nothing else"
+        raise ConfigError(key, f"{problem} (in {file_name})")
+    for name in joints:
+        value, limits = posture[name], axes[name]
+        low = -math.pi if limits.low is None else limits.low
+        high = math.pi if limits.high is None else limits.high
+        if not low <= value <= high:
+            raise ConfigError(key, f"{value} is outside the limits of {name} (in {file_name})")
+    in_order = {name: posture[name] for name in joints}
+    return msgspec.structs.replace(fallback, retract=in_order, retract_rad=None)
 
 
 def _looser(key: str, value: float, limit: float, whose: str, file_name: str) -> ConfigError:
     return ConfigError(key, f"{value} is looser than the {limit} of {whose} (in {file_name})")
-
-
-def _require_inside(
-    key: str, posture_rad: tuple[float, ...] | None, joints: Mapping[str, JointLimits], file_name: str
-) -> None:
-    if posture_rad is None:
-        return
-    if len(posture_rad) != len(joints):
-        raise ConfigError(key, f"needs one value for each of the {len(joints)} joints (in {file_name})")
-    for value, (name, limits) in zip(posture_rad, joints.items(), strict=True):
-        if not limits.position_min_rad <= value <= limits.position_max_rad:
-            raise ConfigError(key, f"{value} is outside the limits of {name} (in {file_name})")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -217,3 +217,19 @@ class EmbodimentOfVersion1(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
         ]
         arm = Group(name="arm", kind="arm", axes=(*joints, gripper))
         return Embodiment(name=self.name, groups=(arm,), cameras=self.cameras)
+
+
+def is_of_version_1(table: Mapping[str, Any]) -> bool:
+    """Whether the content of an embodiment file is of version 1, which has joints instead of groups."""
+    return "joints" in table
+
+
+def embodiment_of(table: Mapping[str, Any]) -> Embodiment:
+    """The robot type that the content of an embodiment file declares, of whichever version it is.
+
+    Raises:
+        msgspec.ValidationError: it declares none, or one that is not possible.
+    """
+    if is_of_version_1(table):
+        return msgspec.convert(table, EmbodimentOfVersion1).newest()
+    return msgspec.convert(table, Embodiment)

@@ -21,7 +21,7 @@ def robot(tmp_path: Path) -> Path:
 def test_the_shipped_settings_are_valid(robot: Path) -> None:
     config = load_config(robot)
     assert config.embodiment.joint_names == tuple(f"joint{i}" for i in range(1, 8))
-    assert set(config.safety.joints) == set(config.embodiment.joint_names)
+    assert tuple(config.safety.axes) == config.embodiment.axis_names
     assert len(config.safety.digest) == 64
 
 

@@ -9,17 +9,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edge_runtime.config.axis_keys import keys_of
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.config.safety_file import JointSection, SafetyFile, SafetyLimits, Source, rating_of, tightest
 from edge_runtime.config.toml_file import read_toml
-from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError
 from tests.settings import copy_settings, problem_of, replace
 
-EMBODIMENT = read_toml(SIM_CONFIG.parent / "embodiment.toml", Embodiment)
+EMBODIMENT = read_embodiment(SIM_CONFIG.parent / "embodiment.toml")
 FILE = read_toml(SIM_CONFIG.parent / "safety.toml", SafetyFile)
 _KEEP_OUT = '[[geometry.keep_out]]\nname = "x"\nmin_m = [0, 0, 0]\nmax_m = [0, 0, 0]\n'
 FIELDS = ("position_min_rad", "position_max_rad", "velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3")
+LIMITS = {key: limit for limit, key in keys_of(EMBODIMENT.axes[0]).items()}
 
 
 @pytest.fixture
@@ -124,15 +126,15 @@ def test_a_wrong_line_in_the_geometry(tmp_path: Path, key: str, text: str, hint:
 
 @pytest.mark.parametrize("field", [*FIELDS, "torque_max_nm"])
 def test_what_is_left_out_is_the_tightest_that_is_known(field: str) -> None:
-    rated = getattr(EMBODIMENT.joints[0], field)
+    rated = getattr(EMBODIMENT.axes[0], field)
     file = with_joint1(**{field: None})
-    assert getattr(limits_of(file).joints["joint1"], field) == rated
+    assert getattr(limits_of(file).axes["joint1"], LIMITS[field]) == rated
     other = Source("model.xml", {"joint1": {field: rated * 0.98}})
-    assert getattr(limits_of(file, other).joints["joint1"], field) == rated * 0.98
+    assert getattr(limits_of(file, other).axes["joint1"], LIMITS[field]) == rated * 0.98
     looser = Source("model.xml", {"joint1": {field: rated * 1.5}})
-    assert getattr(limits_of(file, looser).joints["joint1"], field) == rated
+    assert getattr(limits_of(file, looser).axes["joint1"], LIMITS[field]) == rated
     nobody = Source("model.xml", {"joint1": {field: None}})
-    assert getattr(limits_of(file, nobody).joints["joint1"], field) == rated
+    assert getattr(limits_of(file, nobody).axes["joint1"], LIMITS[field]) == rated
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -157,8 +159,9 @@ def test_a_range_that_closes_and_a_limit_that_nobody_knows() -> None:
 
 def test_a_joint_that_says_nothing_has_the_rating() -> None:
     file = msgspec.structs.replace(FILE, joints={name: JointSection() for name in EMBODIMENT.joint_names})
-    for joint, limits in zip(EMBODIMENT.joints, limits_of(file).joints.values(), strict=True):
-        assert all(getattr(limits, field) == getattr(joint, field) for field in FIELDS)
+    for axis, limits in zip(EMBODIMENT.axes, limits_of(file).axes.values(), strict=True):
+        if not axis.is_gripper:
+            assert all(getattr(limits, LIMITS[field]) == getattr(axis, field) for field in FIELDS)
 
 
 def test_the_digest_does_not_depend_on_the_order_of_keys(robot: Path) -> None:
@@ -174,7 +177,7 @@ def test_the_digest_does_not_depend_on_the_order_of_keys(robot: Path) -> None:
     assert path.read_text(encoding="utf-8") != text
     after = load_config(robot).safety
     assert after.digest == before.digest
-    assert list(after.joints) == list(EMBODIMENT.joint_names)
+    assert list(after.axes) == list(EMBODIMENT.axis_names)
 
 
 @pytest.mark.parametrize(

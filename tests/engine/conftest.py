@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.manifest.version_1 import Normalization
@@ -30,7 +30,7 @@ BundleWriter = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def embodiment() -> Embodiment:
-    return msgspec.toml.decode((SIM_CONFIG.parent / "embodiment.toml").read_bytes(), type=Embodiment)
+    return read_embodiment(SIM_CONFIG.parent / "embodiment.toml")
 
 
 @pytest.fixture

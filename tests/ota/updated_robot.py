@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.assignment import AssignmentTerms
 from edge_runtime.contracts.embodiment import Embodiment
@@ -127,7 +128,7 @@ class Scene:
         home.mkdir()
         path = copy_settings(home)
         (home / "bundle").rmdir()
-        embodiment = msgspec.toml.decode((home / "embodiment.toml").read_bytes(), type=Embodiment)
+        embodiment = read_embodiment(home / "embodiment.toml")
         toy_bundle(home / "bundle", embodiment, "0")
         for name in ("image", "director"):
             root = self.hub.folder / "robot" / f"{name}.root.json"

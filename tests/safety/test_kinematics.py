@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.cli import main
-from edge_runtime.config.toml_file import read_toml
-from edge_runtime.contracts.embodiment import Embodiment
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import (
     BASE,
@@ -35,7 +34,7 @@ JOINTS = ("turn", "lift", "wrist")
 
 
 def compile_sim() -> Compiled:
-    embodiment = read_toml(SIM / "config" / "embodiment.toml", Embodiment)
+    embodiment = read_embodiment(SIM / "config" / "embodiment.toml")
     return compile_file(SIM / "world.xml", embodiment.joint_names, embodiment.home_rad, "tool")
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.config.robot_file import SIM_CONFIG
-from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.drivers.sim.task import all_phrases
 from tests import onnx_bundle
 
@@ -33,7 +32,7 @@ def write_robot(folder: Path) -> Path:
         lines = source.read_text(encoding="utf-8").splitlines()
         lines = ['bundle = "bundle"' if line.startswith("bundle = ") else line for line in lines]
         (folder / source.name).write_text("\n".join(lines), encoding="utf-8")
-    embodiment = msgspec.toml.decode((folder / "embodiment.toml").read_bytes(), type=Embodiment)
+    embodiment = read_embodiment(folder / "embodiment.toml")
     onnx_bundle.write(
         folder / "bundle",
         embodiment,

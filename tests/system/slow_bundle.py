@@ -11,13 +11,12 @@ import time
 from functools import cache
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from edge_runtime.config.embodiment_file import read_embodiment
 from edge_runtime.config.robot_file import SIM_CONFIG
-from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.policies.session import OrtSession
 from tests import onnx_bundle
 from tests.system.drift_bundle import GRIPPER_M, SPEED_RAD_S, WORDS, write_robot
@@ -32,7 +31,7 @@ _FOREVER = 100_000_000
 def write_slow_robot(folder: Path, took_s: float, *, horizon: int, dt_s: float) -> Path:
     """Settings of the simulated arm with such a policy; the path of `robot.toml`."""
     path = write_robot(folder)
-    embodiment = msgspec.toml.decode((SIM_CONFIG.parent / "embodiment.toml").read_bytes(), type=Embodiment)
+    embodiment = read_embodiment(SIM_CONFIG.parent / "embodiment.toml")
     width = len(embodiment.joints) + 1
     passes = _passes_for(took_s, width, horizon, dt_s)
     shutil.rmtree(folder / "bundle")
