@@ -156,7 +156,9 @@ class Unanswered:
 
     def ask(self, key: str, question: str, proposal: str) -> str:
         """Raises ConfigError."""
-        problem = f"not answered: {question} Proposed: {proposal or 'none'}. Give it as a flag or in --answers FILE, or "
+        problem = (
+            f"not answered: {question} Proposed: {proposal or 'none'}. Give it as a flag or in --answers FILE, or "
+        )
         raise ConfigError(key, f"{problem}take what is proposed with --yes")
 
     def tell(self, _words: str) -> bool:

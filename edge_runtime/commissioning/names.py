@@ -27,7 +27,7 @@ def words(name: str) -> list[str]:
 
 
 def side_of(names: Iterable[str]) -> str | None:
-    """"left" or "right" where every one of the names says that one; None else."""
+    """ "left" or "right" where every one of the names says that one; None else."""
     sides = set()
     for name in names:
         found = {_SIDES[word] for word in words(name) if word in _SIDES}

@@ -22,7 +22,18 @@ BaseKind = Literal["none", "differential", "omnidirectional", "joints"]
 _FINGER_TRAVEL_MAX_M = 0.25
 _FINGER_REACH_MAX_M = 0.30
 _SAME_TRAVEL = 0.02
-_TOOL_WORDS = ("tool0", "tcp", "pinch", "grasp", "gripper_frame", "end_effector", "ee_link", "eef", "attachment", "tool")
+_TOOL_WORDS = (
+    "tool0",
+    "tcp",
+    "pinch",
+    "grasp",
+    "gripper_frame",
+    "end_effector",
+    "ee_link",
+    "eef",
+    "attachment",
+    "tool",
+)
 
 
 @dataclass(frozen=True)
@@ -287,14 +298,14 @@ def _grippers(known: Tree, joints: Sequence[SourceJoint]) -> list[FoundGripper]:
         of_body.setdefault(known.body(joint.parent), []).append(joint)
     found = []
     for fingers in of_body.values():
-        sliding = [joint for joint in fingers if joint.kind is Kind.PRISMATIC and _travel(joint) <= _FINGER_TRAVEL_MAX_M]
+        sliding = [
+            joint for joint in fingers if joint.kind is Kind.PRISMATIC and _travel(joint) <= _FINGER_TRAVEL_MAX_M
+        ]
         pairs = [joint for joint in sliding if _slides_as_finger(known, joint, sliding)]
         if pairs:
             found.append(_parallel(known, pairs))
         found += [
-            _jaw(known, joint)
-            for joint in fingers
-            if joint.kind is Kind.REVOLUTE and _turns_as_finger(known, joint)
+            _jaw(known, joint) for joint in fingers if joint.kind is Kind.REVOLUTE and _turns_as_finger(known, joint)
         ]
     return found
 
@@ -474,9 +485,7 @@ def _group_name(known: Tree, kind: LimbKind, chain: Sequence[SourceJoint], found
     return names.unique(kind if side is None else f"{side}_{kind}", [group.name for group in found])
 
 
-def _named(
-    known: Tree, grippers: Sequence[FoundGripper], groups: Sequence[FoundGroup]
-) -> tuple[FoundGripper, ...]:
+def _named(known: Tree, grippers: Sequence[FoundGripper], groups: Sequence[FoundGroup]) -> tuple[FoundGripper, ...]:
     taken = {name for group in groups for name in group.joints}
     found: list[FoundGripper] = []
     for gripper in grippers:
