@@ -121,9 +121,8 @@ class Bench:
                     exposure_ns=self.clock.time_ns,
                     published_ns=self.clock.time_ns,
                     joint_digest=self.joint_digest,
-                    position_rad=tuple(state[:-1].tolist()),
-                    velocity_rad_s=(0.0,) * (len(state) - 1),
-                    gripper_opening_m=float(state[-1]),
+                    position=tuple(state.tolist()),
+                    velocity=(0.0,) * len(state),
                     frames=tuple(refs),
                 )
             ]
@@ -132,7 +131,7 @@ class Bench:
         self.scores.append(made.confidence)
         self.gate.judge(made.confidence)
         self.states.append(self.gate.state)
-        return np.column_stack([np.array(made.position_rad), np.array(made.gripper_opening_m)])
+        return np.array(made.position)
 
 
 def measure(kind: str, episodes: int, folder: Path) -> dict[str, float]:

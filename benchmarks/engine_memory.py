@@ -56,7 +56,7 @@ _WEIGHTS = "policy.data"
 def write_bundle(folder: Path, embodiment: Embodiment, size_mb: int, *, beside: bool) -> Path:
     """A policy of `size_mb` of floating-point weights, as layers of 16 MB one behind the other."""
     folder.mkdir(parents=True)
-    joints, layers = len(embodiment.joints), max(1, size_mb // LAYER_MB)
+    joints, layers = len(embodiment.joint_indices), max(1, size_mb // LAYER_MB)
     draw = np.random.default_rng(0)
     shapes = [(joints, WIDTH), *([(WIDTH, WIDTH)] * layers), (WIDTH, joints)]
     weights = [draw.standard_normal(shape, dtype=np.float32) / np.float32(shape[0] ** 0.5) for shape in shapes]

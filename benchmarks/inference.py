@@ -75,8 +75,7 @@ def _torch_policy(folder: Path, weights: Path, manifest: Manifest, embodiment: E
 
 def _require_same_actions(eager: BundlePolicy, quantized: BundlePolicy, observation: Observation) -> None:
     difference_rad = np.abs(
-        eager.infer(observation, INSTRUCTION, 0).position_rad
-        - quantized.infer(observation, INSTRUCTION, 0).position_rad
+        eager.infer(observation, INSTRUCTION, 0).position - quantized.infer(observation, INSTRUCTION, 0).position
     ).max()
     if not difference_rad < SAME_WITHIN_RAD:
         raise SystemExit(f"the two policies differ by {difference_rad:.3f} rad: not the same policy")
@@ -93,9 +92,8 @@ def _observe(embodiment: Embodiment, rings: list[FrameRing], sequence: int) -> O
         exposure_ns=exposure_ns,
         published_ns=exposure_ns,
         joint_digest=embodiment.joint_digest,
-        position_rad=embodiment.home_rad,
-        velocity_rad_s=(0.0,) * len(embodiment.home_rad),
-        gripper_opening_m=embodiment.gripper.opening_max_m,
+        position=embodiment.home,
+        velocity=(0.0,) * len(embodiment.home),
         frames=tuple(frames),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import ParityReport
 from edge_runtime.policies.golden import differences
@@ -24,12 +25,12 @@ MINIMUM_COVERAGE = 0.9
 
 
 def compare(
-    reference: Array, candidate: Array, opening_max_m: float, quantized_weight_fraction: float, inert: tuple[str, ...]
+    reference: Array, candidate: Array, embodiment: Embodiment, quantized_weight_fraction: float, inert: tuple[str, ...]
 ) -> ParityReport:
-    """Report on chunks (S, horizon, joints + 1) in rad and m: reference policy against exported one, same noise."""
+    """Report on chunks (S, horizon, axes): reference policy against exported one, same noise."""
     if reference.shape != candidate.shape or reference.ndim != 3:
         raise ValueError(f"chunks differ in shape: {reference.shape} and {candidate.shape}")
-    error, flips = differences(reference, candidate, opening_max_m)
+    error, flips = differences(reference, candidate, embodiment)
     return ParityReport(
         samples=len(reference),
         error_max_rad=tuple(round(float(e), 6) for e in error.max(axis=0)),

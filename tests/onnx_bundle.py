@@ -91,7 +91,7 @@ def write(
 ) -> Path:
     """Write the bundle to the new folder and return it; `changes` replace fields of the policy contract."""
     folder.mkdir()
-    width = len(embodiment.joints) + 1
+    width = len(embodiment.axes)
     target_shape = tuple(size.dim_value for size in encode.graph.output[0].type.tensor_type.shape.dim)
     onnx.save(encode, str(folder / "encode.onnx"))
     onnx.save(denoise(target_shape, horizon, width), str(folder / "denoise.onnx"))

@@ -13,7 +13,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from edge_runtime.contracts.embodiment import Camera, Embodiment, Gripper, Joint
+from edge_runtime.contracts.embodiment import (
+    Camera,
+    Embodiment,
+    EmbodimentOfVersion1,
+    GripperOfVersion1,
+    JointOfVersion1,
+)
 from edge_runtime.contracts.golden import GOLDEN_FORMAT, GOLDEN_NAME, picture_key
 from edge_runtime.contracts.manifest import (
     CacheTensor,
@@ -74,7 +80,7 @@ CASES = 3
 def two_armed() -> Embodiment:
     """13 joints, one gripper, three cameras."""
     joints = tuple(
-        Joint(
+        JointOfVersion1(
             name=name,
             position_min_rad=-3.0,
             position_max_rad=3.0,
@@ -85,15 +91,15 @@ def two_armed() -> Embodiment:
         )
         for name in JOINTS
     )
-    return Embodiment(
+    return EmbodimentOfVersion1(
         name="two_armed",
         joints=joints,
-        gripper=Gripper(opening_max_m=OPENING_MAX_M, speed_max_m_s=0.2),
+        gripper=GripperOfVersion1(opening_max_m=OPENING_MAX_M, speed_max_m_s=0.2),
         cameras=tuple(
             Camera(name=name, width_px=CAMERA_PX[0], height_px=CAMERA_PX[1], rate_hz=30.0) for name in CAMERAS
         ),
         home_rad=tuple(0.01 * number for number in range(len(JOINTS))),
-    )
+    ).newest()
 
 
 # The policy has its own order: left arm, finger, right arm, gripper.
@@ -221,7 +227,7 @@ def write(
     if golden is not None:
         dt_ns = np.array(contract.action_dt_ns)
         np.savez_compressed(folder / GOLDEN_NAME, format=np.array(GOLDEN_FORMAT), action_dt_ns=dt_ns, **golden)
-    joints = len(contract.joint_names)
+    joints = len(contract.joints)
     manifest = Manifest(
         format_version=2,
         name=contract.family,

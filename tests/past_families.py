@@ -204,7 +204,7 @@ def diffusion_bundle(folder: Path, embodiment: Embodiment, camera: str, *, cases
     count, many = len(embodiment.joint_names), looks_back.observations
     size = next((c.height_px, c.width_px) for c in embodiment.cameras if c.name == camera)
     draw = np.random.default_rng(4)
-    states = draw.uniform(-0.02, 0.02, (cases, many, count + 1)) + np.array((*embodiment.home_rad, 0.04))
+    states = draw.uniform(-0.02, 0.02, (cases, many, count + 1)) + np.array((*embodiment.home[:-1], 0.04))
     states[..., -1] = 0.04
     greys = draw.integers(30, 220, (cases, many))
     pictures = np.broadcast_to(greys[..., None, None, None], (cases, many, *size, 3)).astype(np.uint8)
@@ -344,7 +344,7 @@ def delayed_bundle(folder: Path, embodiment: Embodiment, how: str, *, actions: i
     """Its bundle, with the trained policy's answers; `changes` replace fields of its outputs."""
     contract = delayed_contract(embodiment, how, actions)
     draw = np.random.default_rng(6)
-    home = np.array((*embodiment.home_rad, 0.04))
+    home = np.array((*embodiment.home[:-1], 0.04))
     offsets = draw.uniform(-0.05, 0.05, (2, len(home))) * np.append(np.ones(len(home) - 1), 0.0)
     states = home + offsets
     ways = np.stack(

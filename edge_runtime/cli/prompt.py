@@ -17,7 +17,7 @@ from edge_runtime.client.operator import Operator
 from edge_runtime.client.status_lines import next_step, state_line
 from edge_runtime.contracts.engine_status import InstructionAnswer
 from edge_runtime.contracts.errors import OperatorError
-from edge_runtime.contracts.messages import MAX_INSTRUCTION_CHARS
+from edge_runtime.contracts.messages import MAX_INSTRUCTION_CHARS, SceneOutcome, SceneStatus
 from edge_runtime.contracts.text import printable
 
 COMMANDS = {
@@ -42,6 +42,23 @@ def command_in(line: str) -> str | None:
     is_marked, word = word.startswith("/"), word.removeprefix("/")
     word = _SAME.get(word, word)
     return word if word in COMMANDS else "" if is_marked else None
+
+
+class OutcomeTold:
+    """Tells once how the task of a scene has ended, which a simulation alone can say."""
+
+    def __init__(self) -> None:
+        self._before: tuple[int, SceneOutcome] | None = None
+
+    def since(self, scene: SceneStatus | None) -> str:
+        """What there is to tell since the last call; empty: nothing."""
+        now = None if scene is None else (scene.seed, scene.outcome)
+        before, self._before = self._before, now
+        if scene is None or before is None or now == before or scene.outcome is SceneOutcome.RUNNING:
+            return ""
+        if scene.outcome is SceneOutcome.SUCCESS:
+            return f"done, the simulation says: {printable(scene.instruction)}, in {scene.elapsed_s:.1f} s"
+        return f"failed, the simulation says: {printable(scene.instruction)}: {printable(scene.reason)}"
 
 
 class Prompt:

@@ -21,7 +21,7 @@ from rich.text import Text
 from edge_runtime.bundles.installed import Installed, verified
 from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display
 from edge_runtime.cli.launch import ProcessTable
-from edge_runtime.cli.prompt import Prompt
+from edge_runtime.cli.prompt import OutcomeTold, Prompt
 from edge_runtime.cli.typed import Typed, TypedLines
 from edge_runtime.cli.updates import Names, UpdateTold, update_line
 from edge_runtime.client.explanations import INTERVENTIONS, MISSED_TICKS, in_full
@@ -250,11 +250,14 @@ def _converse(
         ProcessError: the robot's processes do not come up.
     """
     prompt = Prompt(person, typed, seen.tell, new_scene)
+    outcome = OutcomeTold()
 
     def look() -> None:
         for one in (person, operator):
             one.watcher.receive(0.0)
         prompt.look()
+        if said := outcome.since(operator.watcher.scene):
+            seen.tell(said)
         seen.look(prompt.pending)
 
     person.on_wait = operator.on_wait = look

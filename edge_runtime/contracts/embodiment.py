@@ -150,11 +150,20 @@ class Embodiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def joint_digest(self) -> str:
         """Digest of the order of the axes, see `joint_order_digest`.
 
-        A gripper that is the only one, the last axis and called "gripper" is not in it: every robot of version 1 has one.
+        A lone gripper is not in it, see `order_names`.
+        """
+        return joint_order_digest(self.order_names)
+
+    @property
+    def order_names(self) -> tuple[str, ...]:
+        """Names of the axes in order, as bundles list them and `joint_digest` has them.
+
+        A gripper that is the only one, the last axis and called "gripper" is left out: every robot of version 1 has
+        one.
         """
         names = self.axis_names
         is_lone = names[-1] == LONE_GRIPPER and self.gripper_indices == (len(names) - 1,)
-        return joint_order_digest(names[:-1] if is_lone else names)
+        return names[:-1] if is_lone else names
 
     def index_of(self, name: str) -> int:
         """Place of an axis.

@@ -3,12 +3,12 @@
 They ride as the blob `GOLDEN_NAME` of a bundle, a NumPy archive without pickled objects, written where it was exported:
 `format` (one of `GOLDEN_FORMATS`), for each camera that the policy looks at the pictures as the robot delivers them,
 uint8 RGB of (cases, height, width, 3) under `picture_key`, then `instruction` where the policy reads any, `state`
-(cases, joints + 1) and `plan` (cases, horizon, joints + 1), both in rad and in the robot's order, the gripper in m.
+(cases, axes) and `plan` (cases, horizon, axes), both in the robot's order, each axis in its own unit.
 Pictures go by camera and not by tensor, and before they are resized: which camera feeds which tensor, and how, is a
 part of what the pairs prove. A policy that looks back has `before_ns`, how long before the others these were exposed,
-(observations - 1,), oldest first, `state_before` (cases, observations - 1, joints + 1), and the pictures of the cameras
+(observations - 1,), oldest first, `state_before` (cases, observations - 1, axes), and the pictures of the cameras
 whose history it is fed under `before_key` (cases, observations - 1, height, width, 3). One that was trained for a delay
-has `under_way` (cases, trained_delay, joints + 1), and its plan begins with these. `action_dt_ns` is the time between
+has `under_way` (cases, trained_delay, axes), and its plan begins with these. `action_dt_ns` is the time between
 two actions of a plan; pairs of format 2 may do without. A bundle without pairs is still a bundle.
 """
 
@@ -70,9 +70,10 @@ def before_key(camera: str) -> str:
 class GoldenReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the engine of this machine made of a bundle's golden pairs.
 
-    `error_p99_rad` has one value for each of `joint_names`; `bound_p99_rad` is the one the bundle was exported under.
-    `gripper_flips` counts actions on the other side of half-open, `gripper_error_p99_m` is of the opening and held to
-    `gripper_bound_p99_m`. A plan matches with no flip and everything within.
+    `error_p99_rad` has one value for each of `joint_names`, m for one that slides; `bound_p99_rad` is the one that the
+    bundle was exported under. `gripper_flips` counts actions on the other side of half-open, `gripper_error_p99_m` is
+    of the gripper that is furthest off for its bound, in its unit, and held to `gripper_bound_p99_m`. A plan matches
+    with no flip and everything within.
     """
 
     bundle: str

@@ -258,6 +258,9 @@ class KernelReason(str, Enum):
     HOLD_TIMEOUT = "hold_timeout"
     RETRACT_TIMEOUT = "retract_timeout"
     INTERNAL = "internal"
+    GRIPPER_JAMMED = "gripper_jammed"
+    GRIPPER_FORCE = "gripper_force"
+    ODOMETRY_LOST = "odometry_lost"
 
     def __str__(self) -> str:
         return str(self.value)

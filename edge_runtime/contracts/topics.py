@@ -88,7 +88,7 @@ class Topic:
 
 OBSERVATION = Topic("observation", Observation, "driver", 20, 0.25, 4096, 1)
 SCENE_STATUS = Topic("scene_status", SceneStatus, "driver", 20, 0, 4096, 20)
-ACTION_CHUNK = Topic("action_chunk", ActionChunk, "engine", 10, 1.0, 32768, 1)
+ACTION_CHUNK = Topic("action_chunk", ActionChunk, "engine", 10, 1.0, 65536, 1)
 SAFETY_REPORT = Topic("safety_report", SafetyReport, "control", 20, 0, 16384, 1)
 CHUNK_RECEIPT = Topic("chunk_receipt", ChunkReceipt, "control", 10, 0, 2048, 1)
 OPERATOR = Topic("operator", OperatorCommand, "operator", 0, 0, 2560, 1, ("control", "engine"))
@@ -102,7 +102,7 @@ POLICY_ORDER = Topic("policy_order", PolicyOrder, "ota", 10, 0, 512, 10)
 UPDATE_STATUS = Topic("update_status", UpdateStatus, "ota", 10, 0, 16384, 10)
 UPDATE_COMMAND = Topic("update_command", UpdateCommand, "operator", 0, 0, 2560, 1, ("ota",))
 JOG = Topic("jog", JogCommand, "operator", 30, 0.25, 2048, 30, ("control",))
-JOG_STATUS = Topic("jog_status", JogStatus, "control", 20, 0, 8192, 20)
+JOG_STATUS = Topic("jog_status", JogStatus, "control", 20, 0, 16384, 20)
 EPISODE_STARTED = Topic("episode_started", EpisodeStarted, "anyone", 0, 0, 2560, 1, is_open=True)
 EPISODE_ENDED = Topic("episode_ended", EpisodeEnded, "anyone", 0, 0, 5120, 1, ("ota",), is_open=True)
 

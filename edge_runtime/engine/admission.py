@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edge_runtime.contracts.axes import AnyAxis
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import FRAME_SKEW_MAX_NS, FrameRef, Observation
@@ -11,10 +12,22 @@ from edge_runtime.contracts.messages import FRAME_SKEW_MAX_NS, FrameRef, Observa
 FUTURE_TOLERANCE_NS = 2_000_000
 """Sender and receiver read the same clock; more than this ahead is not jitter but another clock."""
 
-POSITION_MARGIN_RAD = 0.35
+POSITION_MARGIN_RAD, POSITION_MARGIN_M = 0.35, 0.1
 """A joint measured further than this outside its rating is a broken sensor, not an overshoot."""
 
-GRIPPER_MARGIN_M = 0.02
+GRIPPER_MARGIN = 0.25
+"""The same of a gripper, of all that it can do."""
+
+BASE_MARGIN = 2.0
+"""A base measured faster than so many times its rated speed has a broken sensor."""
+
+
+def _margin(axis: AnyAxis) -> float:
+    if axis.is_gripper:
+        return GRIPPER_MARGIN * (axis.high - axis.low)
+    if axis.is_velocity:
+        return (BASE_MARGIN - 1.0) * axis.speed_max
+    return POSITION_MARGIN_RAD if axis.unit == "rad" else POSITION_MARGIN_M
 
 
 class Admission:
@@ -27,7 +40,8 @@ class Admission:
     """
 
     def __init__(self, embodiment: Embodiment, cameras: Iterable[str], max_age_ns: int) -> None:
-        self._embodiment = embodiment
+        self._axes = embodiment.axes
+        self._margins = tuple(map(_margin, embodiment.axes))
         self._joint_digest = embodiment.joint_digest
         self._size_px = {camera.name: (camera.width_px, camera.height_px) for camera in embodiment.cameras}
         self._cameras = tuple(cameras)
@@ -55,18 +69,13 @@ class Admission:
         return refusal
 
     def _judge_body(self, observation: Observation) -> Refusal | None:
-        embodiment = self._embodiment
         if observation.joint_digest != self._joint_digest:
             return Refusal.JOINT_ORDER
-        if len(observation.position_rad) != len(embodiment.joints):
+        if len(observation.position) != len(self._margins):
             return Refusal.SHAPE
-        for joint, position_rad in zip(embodiment.joints, observation.position_rad, strict=True):
-            low_rad, high_rad = joint.position_min_rad, joint.position_max_rad
-            if not low_rad - POSITION_MARGIN_RAD <= position_rad <= high_rad + POSITION_MARGIN_RAD:
+        for axis, margin, position in zip(self._axes, self._margins, observation.position, strict=True):
+            if not axis.low - margin <= position <= axis.high + margin:
                 return Refusal.OUT_OF_RANGE
-        widest_m = embodiment.gripper.opening_max_m + GRIPPER_MARGIN_M
-        if not -GRIPPER_MARGIN_M <= observation.gripper_opening_m <= widest_m:
-            return Refusal.OUT_OF_RANGE
         return None
 
     def _judge_time(self, observation: Observation, now_ns: int) -> Refusal | None:

@@ -102,9 +102,9 @@ class BundlePolicy:
         return self._trial_ns
 
     @property
-    def action_scale_rad(self) -> NDArray[np.float64]:
-        """See `Policy.action_scale_rad`."""
-        return self.runner.action_scale_rad
+    def action_scale(self) -> NDArray[np.float64]:
+        """See `Policy.action_scale`."""
+        return self.runner.action_scale
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -165,11 +165,10 @@ class BundlePolicy:
         strange = runner.strangeness(context)
         prepared_ns = self._now_ns()
         normalized, model_ns = runner.run(inputs, chunk_sequence, begins_with=begins_with)
-        position_rad, gripper_opening_m = runner.to_physical(normalized, observation, context)
+        position = runner.to_physical(normalized, observation, context)
         total_ns = self._now_ns() - started_ns
         return Actions(
-            position_rad=position_rad,
-            gripper_opening_m=gripper_opening_m,
+            position=position,
             preprocess_ns=prepared_ns - started_ns,
             model_ns=model_ns,
             postprocess_ns=total_ns - (prepared_ns - started_ns) - model_ns,
@@ -195,6 +194,6 @@ class BundlePolicy:
         instruction: str,
         before: Sequence[tuple[Observation, Mapping[str, NDArray[np.uint8]]]] = (),
         under_way: NDArray[np.float64] | None = None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> NDArray[np.float64]:
         """See `PolicyRunner.answer_pictures`."""
         return self.runner.answer_pictures(observation, pictures, instruction, before, under_way)

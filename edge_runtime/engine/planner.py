@@ -100,6 +100,7 @@ class Planner:
         refusals: Refusals,
     ) -> None:
         self._joint_digest = embodiment.joint_digest
+        self._joints = list(embodiment.joint_indices)
         self._instruction = self._asked = self._unreadable = ""
         self._instruction_id = 0
         self._admission = Admission(embodiment, policy.cameras, round(OBSERVATION.max_age_s * 1e9))
@@ -140,9 +141,9 @@ class Planner:
     def _begin_with(self, policy: Policy) -> None:
         self._policy = policy
         self._latency_ns = policy.trial_ns
-        self._consistency = ChunkConsistency(policy.action_scale_rad, policy.action_dt_ns)
+        self._consistency = ChunkConsistency(policy.action_scale, policy.action_dt_ns)
         self._confidence: dict[str, float] = {}
-        self._deviation_rad: float | None = None
+        self._deviation: float | None = None
         self._not_finite = 0
         self._inference, self._model, self._overhead = LatencyWindow(), LatencyWindow(), LatencyWindow()
 
@@ -235,7 +236,7 @@ class Planner:
             self._refuse(OBSERVATION.name, actions.refusal, str(actions))
             return None
         self._used_exposure_ns = observation.exposure_ns
-        if not (np.isfinite(actions.position_rad).all() and np.isfinite(actions.gripper_opening_m).all()):
+        if not np.isfinite(actions.position).all():
             self._not_finite += 1
             self._refuse(ACTION_CHUNK.name, Refusal.NOT_FINITE, f"not finite, {observation.sequence}")
             return None
@@ -255,8 +256,7 @@ class Planner:
             joint_digest=self._joint_digest,
             bundle_digest=self._policy.digest,
             instruction_id=question.instruction_id,
-            position_rad=tuple(map(tuple, actions.position_rad.tolist())),
-            gripper_opening_m=tuple(actions.gripper_opening_m.tolist()),
+            position=tuple(map(tuple, actions.position.tolist())),
             timing=InferenceTiming(
                 received_ns=question.received_ns,
                 preprocess_ns=actions.preprocess_ns,
@@ -284,7 +284,7 @@ class Planner:
         self._under_way.learn(receipt)
         self._declined += receipt.refusal is not None
         self._clipped += receipt.predicted_interventions > 0
-        self._deviation_rad = receipt.predicted_deviation_rad
+        self._deviation = receipt.predicted_deviation
 
     @property
     def instruction(self) -> str:
@@ -338,14 +338,14 @@ class Planner:
 
         `inference_*` is from receiving an observation to the finished chunk, `model_*` the part inside the inference
         library and `overhead_*` the rest. Of the last chunk alone `disagreement` and `strangeness`, where known, see
-        `agreement` and `familiarity`; of the last receipt `predicted_deviation_rad`.
+        `agreement` and `familiarity`; of the last receipt `predicted_deviation`.
         """
         return {
             **self._inference.gauges("inference"),
             **self._model.gauges("model"),
             **self._overhead.gauges("overhead"),
             **self._confidence,
-            **({} if self._deviation_rad is None else {"predicted_deviation_rad": self._deviation_rad}),
+            **({} if self._deviation is None else {"predicted_deviation": self._deviation}),
         }
 
     def _confidence_in(self, actions: Actions, exposure_ns: int, instruction_id: int) -> float | None:
@@ -354,8 +354,8 @@ class Planner:
         exp(-x), x being the larger of the disagreement (in the policy's usual motion) and the strangeness of the
         pictures (in widths of what training showed); None if neither is known.
         """
-        wanted_rad = actions.position_rad[actions.under_way :]
-        disagreement = self._consistency.disagreement(exposure_ns, instruction_id, wanted_rad)
+        wanted = actions.position[actions.under_way :, self._joints]
+        disagreement = self._consistency.disagreement(exposure_ns, instruction_id, wanted)
         parts = {"disagreement": disagreement, "strangeness": actions.strangeness}
         self._confidence = {name: value for name, value in parts.items() if value is not None}
         return math.exp(-max(self._confidence.values())) if self._confidence else None

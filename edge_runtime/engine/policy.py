@@ -20,8 +20,7 @@ class Actions:
     """What a policy wants the robot to do, with the time it took.
 
     Attributes:
-        position_rad: (horizon, joints), absolute, in joint order. May be not finite: the caller checks.
-        gripper_opening_m: (horizon,).
+        position: (horizon, axes), absolute, each in its axis's unit. May be not finite: the caller checks.
         preprocess_ns: reading frames, resizing, normalising.
         model_ns: inside the inference library.
         postprocess_ns: everything after.
@@ -29,8 +28,7 @@ class Actions:
         under_way: how many actions at the beginning were asked for before, and are no wish of this answer.
     """
 
-    position_rad: NDArray[np.float64]
-    gripper_opening_m: NDArray[np.float64]
+    position: NDArray[np.float64]
     preprocess_ns: int
     model_ns: int
     postprocess_ns: int
@@ -62,7 +60,7 @@ class Policy(Protocol):
         """What a chunk took when it was loaded, median of some."""
 
     @property
-    def action_scale_rad(self) -> NDArray[np.float64]:
+    def action_scale(self) -> NDArray[np.float64]:
         """(joints,) how far its actions usually reach, above zero."""
 
     @property

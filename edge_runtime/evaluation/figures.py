@@ -69,7 +69,7 @@ def summarize(results: Sequence[EpisodeResult], refusals: dict[str, int]) -> dic
         "interventions": sum(result.interventions for result in results),
         "chunks_clipped": sum(receipt.predicted_interventions > 0 for receipt in taken),
         "chunks_declined": len(receipts) - len(taken),
-        "predicted_deviation_max_rad": max((receipt.predicted_deviation_rad for receipt in taken), default=0.0),
+        "predicted_deviation_max_rad": max((receipt.predicted_deviation for receipt in taken), default=0.0),
         "confidence_min": min((r.confidence for r in receipts if r.confidence is not None), default=None),
         "refusals": refusals,
         "per_episode": episodes,

@@ -19,7 +19,7 @@ class Context:
 
     Attributes:
         moments: the observations that are fed, oldest first, the newest last.
-        under_way: (trained_delay, joints + 1) rad and m, the actions that are asked for until the policy's own begin;
+        under_way: (trained_delay, axes), the actions that are asked for until the policy's own begin;
             None: there are none, and all of its own count.
     """
 
@@ -28,15 +28,15 @@ class Context:
 
 
 def actions_at(chunk: ActionChunk, due_ns: NDArray[np.int64]) -> Float64 | None:
-    """What `chunk` asks for at these instants, in order: (instants, joints + 1) in rad and m.
+    """What `chunk` asks for at these instants, in order: (instants, axes).
 
     Between two of its actions it is in proportion; the last stands for what comes after it. None where the chunk ended
     before the first instant.
     """
-    own_ns = chunk.exposure_ns + chunk.dt_ns * np.arange(1, len(chunk.position_rad) + 1)
+    own_ns = chunk.exposure_ns + chunk.dt_ns * np.arange(1, len(chunk.position) + 1)
     if due_ns[0] > own_ns[-1]:
         return None
-    actions = np.column_stack((np.array(chunk.position_rad), np.array(chunk.gripper_opening_m)))
+    actions = np.array(chunk.position)
     # Counted from the first instant: as floating point, stamps of a machine that has run for months lose nanoseconds.
     at, own = (stamps.astype(np.int64) - due_ns[0] for stamps in (due_ns, own_ns))
     return np.column_stack([np.interp(at, own, column) for column in actions.T])

@@ -60,7 +60,7 @@ class Answering(Protocol):
         instruction: str,
         before: Sequence[tuple[Observation, Mapping[str, NDArray[np.uint8]]]] = (),
         under_way: NDArray[np.float64] | None = None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> NDArray[np.float64]:
         """See `PolicyRunner.answer_pictures`."""
 
 
@@ -78,45 +78,61 @@ def run_pairs(policy: Answering, manifest: Manifest, folder: Path, embodiment: E
         if not (reading := policy.read(sentence)).is_readable:
             raise BundleError(f"{folder}: a robot would refuse its own golden sentence {sentence!r}: {reading.detail}")
     plans = np.stack([plan_of(policy, embodiment, data, case) for case in range(len(data[_PLAN]))])
-    error_rad, flips = differences(data[_PLAN], plans, embodiment.gripper.opening_max_m)
+    error, flips = differences(data[_PLAN], plans, embodiment)
     # The percentile passes over a few actions: none of them may be worse than merely far off.
-    error_p99_rad = np.where(np.isfinite(error_rad).all(axis=0), np.percentile(error_rad, 99, axis=0), NOT_FINITE)
-    gripper_m = np.abs(plans[..., -1] - data[_PLAN][..., -1])
-    gripper_p99_m = float(np.percentile(gripper_m, 99)) if np.isfinite(gripper_m).all() else NOT_FINITE
-    gripper_bound_m = GRIPPER_BOUND * embodiment.gripper.opening_max_m
+    error_p99 = np.where(np.isfinite(error).all(axis=0), np.percentile(error, 99, axis=0), NOT_FINITE)
+    gripper_p99, gripper_bound = _worst_gripper(data[_PLAN], plans, embodiment)
     bound_p99_rad = manifest.parity.bound_p99_rad
-    is_near = bool((error_p99_rad <= bound_p99_rad).all()) and gripper_p99_m <= gripper_bound_m
+    is_near = bool((error_p99 <= bound_p99_rad).all()) and gripper_p99 <= gripper_bound
     matched = bool(np.isfinite(plans).all()) and flips == 0 and is_near
     return GoldenReport(
         bundle=manifest.digest,
         verdict="matched" if matched else "differs",
         cases=len(plans),
         joint_names=embodiment.joint_names,
-        error_p99_rad=tuple(np.minimum(error_p99_rad, NOT_FINITE).tolist()),
+        error_p99_rad=tuple(np.minimum(error_p99, NOT_FINITE).tolist()),
         bound_p99_rad=bound_p99_rad,
         gripper_flips=flips,
-        gripper_error_p99_m=gripper_p99_m,
-        gripper_bound_p99_m=gripper_bound_m,
+        gripper_error_p99_m=gripper_p99,
+        gripper_bound_p99_m=gripper_bound,
     )
 
 
 def differences(
-    trained: NDArray[np.floating], run: NDArray[np.floating], opening_max_m: float
+    trained: NDArray[np.floating], run: NDArray[np.floating], embodiment: Embodiment
 ) -> tuple[NDArray[np.float64], int]:
-    """How far plans are from those of the trained policy, both (cases, horizon, joints + 1) in rad and m.
+    """How far plans are from those of the trained policy, both (cases, horizon, axes).
 
     Returns:
-        (cases * horizon, joints) in rad, and how many actions are on the other side of a half-open gripper.
+        (cases * horizon, joints) in the joint's unit, and how many actions are on the other side of a half-open
+        gripper.
     """
-    error_rad = np.abs(np.asarray(run, np.float64) - trained)[..., :-1]
-    flips = (run[..., -1] > opening_max_m / 2.0) != (trained[..., -1] > opening_max_m / 2.0)
-    return error_rad.reshape(-1, error_rad.shape[-1]), int(flips.sum())
+    error = np.abs(np.asarray(run, np.float64) - trained)[..., list(embodiment.joint_indices)]
+    flips = 0
+    for place, gripper in zip(embodiment.gripper_indices, embodiment.grippers, strict=True):
+        half = (gripper.low + gripper.high) / 2.0
+        flips += int(((run[..., place] > half) != (trained[..., place] > half)).sum())
+    return error.reshape(-1, error.shape[-1]), flips
+
+
+def _worst_gripper(
+    trained: NDArray[np.floating], run: NDArray[np.floating], embodiment: Embodiment
+) -> tuple[float, float]:
+    """Error (p99) and bound of the gripper that is furthest off for its bound; both 0 without one."""
+    worst = (0.0, 0.0)
+    for place, gripper in zip(embodiment.gripper_indices, embodiment.grippers, strict=True):
+        error = np.abs(run[..., place] - trained[..., place])
+        p99 = float(np.percentile(error, 99)) if np.isfinite(error).all() else NOT_FINITE
+        bound = GRIPPER_BOUND * (gripper.high - gripper.low)
+        if worst[1] == 0.0 or p99 / bound > worst[0] / worst[1]:
+            worst = (p99, bound)
+    return worst
 
 
 def plan_of(
     policy: Answering, embodiment: Embodiment, data: Mapping[str, NDArray[Any]], case: int
 ) -> NDArray[np.float64]:
-    """What `policy` answers to one of the golden pairs in `data`: (rows, joints + 1), in rad and m.
+    """What `policy` answers to one of the golden pairs in `data`: (rows, axes).
 
     Noise is that of the first chunk, as where the plans were made.
     """
@@ -131,21 +147,19 @@ def plan_of(
         for number in range(len(data.get(_BEFORE, ())))
     ]
     under_way = data[_UNDER_WAY][case] if _UNDER_WAY in data else None
-    position_rad, gripper_m = policy.answer_pictures(observation, pictures, instruction, before, under_way)
-    return np.column_stack((position_rad, gripper_m))
+    return policy.answer_pictures(observation, pictures, instruction, before, under_way)
 
 
 def observation_of(embodiment: Embodiment, state: NDArray[np.float64]) -> Observation:
-    """A robot at rest in `state`, (joints + 1,) in rad and m, whose pictures are given beside it."""
-    *position_rad, opening_m = state.tolist()
+    """A robot at rest in `state`, (axes,), whose pictures are given beside it."""
+    position = tuple(map(float, state))
     return Observation(
         sequence=0,
         exposure_ns=0,
         published_ns=0,
         joint_digest=embodiment.joint_digest,
-        position_rad=tuple(position_rad),
-        velocity_rad_s=(0.0,) * len(position_rad),
-        gripper_opening_m=opening_m,
+        position=position,
+        velocity=(0.0,) * len(position),
         frames=(),
     )
 
@@ -194,7 +208,7 @@ def write_pairs(path: Path, contract: PolicyContract, arrays: Mapping[str, NDArr
 
 
 def _require_shapes(path: Path, data: Mapping[str, NDArray[Any]], contract: PolicyContract) -> None:
-    width, cases, before_ns = len(contract.joint_names) + 1, _length(data.get(_PLAN)), contract.before_ns
+    width, cases, before_ns = contract.axes, _length(data.get(_PLAN)), contract.before_ns
     pictures = {picture_key(camera): 4 for camera in contract.cameras}
     pictures |= {before_key(camera): 5 for camera in contract.inputs.past_cameras}
     expected: dict[str, tuple[str, tuple[int, ...]]] = {

@@ -1,4 +1,4 @@
-"""What a bundle's manifest describes, as a function: pictures, posture and an instruction in, joint positions out.
+"""What a bundle's manifest describes, as a function: pictures, posture and an instruction in, positions of axes out.
 
 The one place where a policy is run: by the engine on the robot and by the exporter, over whatever sessions they give
 it. Guarantees that the graphs have the tensors that the contract names. Reads no frame and no clock of its own.
@@ -128,9 +128,9 @@ class PolicyRunner:
         return self._instruction is not None
 
     @property
-    def action_scale_rad(self) -> NDArray[np.float64]:
+    def action_scale(self) -> NDArray[np.float64]:
         """(joints,) how far the actions that it was trained on usually reach, above zero."""
-        return self._actions.scale_rad
+        return self._actions.scale
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -174,7 +174,7 @@ class PolicyRunner:
 
         Args:
             moments: as many as its history has, oldest first; one, where there is none but the newest.
-            under_way: (trained_delay, joints + 1) rad and m; None: nothing is, which is as the contract says for then.
+            under_way: (trained_delay, axes); None: nothing is, which is as the contract says for then.
         """
         history, outputs = self._contract.inputs.history, self._contract.outputs
         if history is not None and len(moments) == 1:
@@ -182,7 +182,8 @@ class PolicyRunner:
         if outputs.delay is None:
             under_way = None
         elif under_way is None and outputs.delay.at_start == "hold":
-            held = np.array((*observation.position_rad, observation.gripper_opening_m), dtype=np.float64)
+            held = np.array(observation.position, dtype=np.float64)
+            held[list(self._embodiment.base_indices)] = 0.0
             under_way = np.tile(held, (outputs.trained_delay, 1))
         return Context(tuple(moments), under_way)
 
@@ -262,17 +263,16 @@ class PolicyRunner:
 
     def to_physical(
         self, normalized: Float32, observation: Observation, context: Context = _NOTHING
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Positions (rows, joints) in rad and openings (rows,) in m of what `run` gave for `observation`.
+    ) -> NDArray[np.float64]:
+        """What each axis is asked for, (rows, axes), by what `run` gave for `observation`.
 
-        They begin with the actions under way, if there are any.
+        The rows begin with the actions under way, if there are any.
         """
         outputs, under_way = self._contract.outputs, context.under_way
         if outputs.delay is None or under_way is None:
             return self._actions.to_physical(normalized, observation)
         own = normalized[outputs.trained_delay :] if outputs.delay.rows == "included" else normalized
-        position_rad, opening_m = self._actions.to_physical(own, observation, under_way[-1, :-1])
-        return np.vstack((under_way[:, :-1], position_rad)), np.concatenate((under_way[:, -1], opening_m))
+        return np.vstack((under_way, self._actions.to_physical(own, observation, under_way[-1])))
 
     def answer_pictures(
         self,
@@ -281,8 +281,8 @@ class PolicyRunner:
         instruction: str,
         before: Sequence[tuple[Observation, Mapping[str, NDArray[np.uint8]]]] = (),
         under_way: NDArray[np.float64] | None = None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Positions (rows, joints) and openings (rows,) of the first chunk, for stored `pictures` by camera.
+    ) -> NDArray[np.float64]:
+        """What each axis is asked for in the first chunk, (rows, axes), for stored `pictures` by camera.
 
         The frames which `observation` refers to are not looked at.
 
@@ -311,7 +311,7 @@ class PolicyRunner:
         for camera, picture in grey.items():
             self.look(camera, picture)
         embodiment = self._embodiment
-        home = observation_of(embodiment, np.array((*embodiment.home_rad, embodiment.gripper.opening_max_m)))
+        home = observation_of(embodiment, np.array(embodiment.home))
         context = self.context(home, [self.moment(home, grey)] if self.looks_back else ())
         inputs, begins_with = self.inputs(home, "", context), self.begins_with(home, context)
         self._require_every_word(inputs)
@@ -338,7 +338,7 @@ class PolicyRunner:
 
     def _normalized(self, observation: Observation, context: Context) -> Float32 | None:
         rows = context.under_way
-        return None if rows is None else self._actions.to_normalized(rows[:, :-1], rows[:, -1], observation)
+        return None if rows is None else self._actions.to_normalized(rows, observation)
 
     def _encoded(self, inputs: Mapping[str, NDArray[Any]]) -> Tensors:
         """What is fed and what the encoding graphs make of it, by name."""

@@ -106,9 +106,8 @@ def _parity(folder: Path, manifest: Manifest, embodiment: Embodiment) -> ParityR
         pairs: dict[str, NDArray[Any]] = dict(archive)
     plans = [plan_of(policy, embodiment, pairs, case) for case in range(len(pairs["plan"]))]
     before = manifest.parity
-    opening_max_m = embodiment.gripper.opening_max_m
     fraction, inert = before.quantized_weight_fraction, before.inert_inputs
-    return compare(pairs["plan"], np.stack(plans), opening_max_m, fraction, inert)
+    return compare(pairs["plan"], np.stack(plans), embodiment, fraction, inert)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

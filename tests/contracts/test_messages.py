@@ -96,9 +96,8 @@ EXAMPLES: dict[type[Message], Message] = {
         exposure_ns=10,
         published_ns=11,
         joint_digest=DIGEST,
-        position_rad=(0.1,) * 7,
-        velocity_rad_s=(0.0,) * 7,
-        gripper_opening_m=0.04,
+        position=(0.1,) * 8,
+        velocity=(0.0,) * 8,
         frames=(FRAME, FRAME),
     ),
     ActionChunk: ActionChunk(
@@ -110,8 +109,7 @@ EXAMPLES: dict[type[Message], Message] = {
         joint_digest=DIGEST,
         bundle_digest="b" * 64,
         instruction_id=7,
-        position_rad=((0.1,) * 7,) * 16,
-        gripper_opening_m=(0.02,) * 16,
+        position=((0.1,) * 8,) * 16,
         timing=InferenceTiming(received_ns=11, preprocess_ns=1, model_ns=2, postprocess_ns=3),
         observation_published_ns=11,
         confidence=0.5,
@@ -137,9 +135,10 @@ EXAMPLES: dict[type[Message], Message] = {
         plan_left_ns=700,
         bundle_digest="b" * 64,
         safety_digest="s" * 64,
-        stop_margin_rad=0.3,
-        position_measured_rad=(0.1,) * 7,
-        position_commanded_rad=(0.1,) * 7,
+        stop_margin=0.3,
+        stop_margin_axis=2,
+        position_measured=(0.1,) * 7,
+        position_commanded=(0.1,) * 7,
         loop=LoopTiming(
             ticks=9,
             overruns=0,
@@ -378,17 +377,17 @@ def test_the_largest_that_is_allowed_fits_its_topic() -> None:
     number, row, text = 2**63 - 1, (-0.1,) * MAX_AXES, "🦾" * MAX_INSTRUCTION_CHARS
     largest = {
         OPERATOR: {"id": number, "stamp_ns": number, "kind": OperatorKind.INSTRUCT, "instruction": text},
-        ACTION_CHUNK: {"position_rad": (row,) * MAX_HORIZON, "gripper_opening_m": (-0.1,) * MAX_HORIZON},
+        ACTION_CHUNK: {"position": (row,) * MAX_HORIZON},
         OBSERVATION: {
-            "position_rad": row,
-            "velocity_rad_s": row,
+            "position": row,
+            "velocity": row,
             "frames": (msgspec.structs.replace(FRAME, camera="c" * 32, ring="r" * 140),) * MAX_CAMERAS,
         },
         SAFETY_REPORT: {
             "reasons": tuple(KernelReason),
             "faults": tuple(KernelReason),
-            "position_measured_rad": row,
-            "position_commanded_rad": row,
+            "position_measured": row,
+            "position_commanded": row,
             "answers": (
                 Answer(
                     id=number,
@@ -428,19 +427,18 @@ class Bad:
     refusal: Refusal = Refusal.MALFORMED
 
 
-_ROW = (0.1,) * 7
+_ROW = (0.1,) * 8
 _TIMING = msgspec.to_builtins(EXAMPLES[ActionChunk])["timing"]
 BAD = [
     Bad(OBSERVATION, "sequence", -1),
     Bad(OBSERVATION, "exposure_ns", -1),
     Bad(OBSERVATION, "exposure_ns", 2**63),
     Bad(OBSERVATION, "published_ns", -1),
-    Bad(OBSERVATION, "position_rad", (), Refusal.SHAPE),
-    Bad(OBSERVATION, "position_rad", (0.0,) * 17, Refusal.SHAPE),
-    Bad(OBSERVATION, "velocity_rad_s", (0.0,) * 6, Refusal.SHAPE),
-    Bad(OBSERVATION, "position_rad", (*_ROW[:6], NAN), Refusal.NOT_FINITE),
-    Bad(OBSERVATION, "velocity_rad_s", (*_ROW[:6], INF), Refusal.NOT_FINITE),
-    Bad(OBSERVATION, "gripper_opening_m", -INF, Refusal.NOT_FINITE),
+    Bad(OBSERVATION, "position", (), Refusal.SHAPE),
+    Bad(OBSERVATION, "position", (0.0,) * 33, Refusal.SHAPE),
+    Bad(OBSERVATION, "velocity", (0.0,) * 7, Refusal.SHAPE),
+    Bad(OBSERVATION, "position", (*_ROW[:7], NAN), Refusal.NOT_FINITE),
+    Bad(OBSERVATION, "velocity", (*_ROW[:7], INF), Refusal.NOT_FINITE),
     Bad(OBSERVATION, "frames", [msgspec.to_builtins(FRAME)] * 9, Refusal.SHAPE),
     Bad(ACTION_CHUNK, "sequence", -1),
     Bad(ACTION_CHUNK, "sequence", 2**63),
@@ -451,13 +449,12 @@ BAD = [
     Bad(ACTION_CHUNK, "observation_published_ns", -1),
     Bad(ACTION_CHUNK, "dt_ns", 0),
     Bad(ACTION_CHUNK, "dt_ns", 10**11),
-    Bad(ACTION_CHUNK, "position_rad", (), Refusal.SHAPE),
-    Bad(ACTION_CHUNK, "position_rad", (_ROW,) * 65, Refusal.SHAPE),
-    Bad(ACTION_CHUNK, "position_rad", (*(_ROW,) * 15, _ROW[:6]), Refusal.SHAPE),
-    Bad(ACTION_CHUNK, "position_rad", ((),) * 16, Refusal.SHAPE),
-    Bad(ACTION_CHUNK, "gripper_opening_m", (0.0,) * 15, Refusal.SHAPE),
-    Bad(ACTION_CHUNK, "position_rad", (*(_ROW,) * 15, (*_ROW[:6], NAN)), Refusal.NOT_FINITE),
-    Bad(ACTION_CHUNK, "gripper_opening_m", (*(0.0,) * 15, INF), Refusal.NOT_FINITE),
+    Bad(ACTION_CHUNK, "position", (), Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "position", (_ROW,) * 129, Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "position", (*(_ROW,) * 15, _ROW[:7]), Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "position", ((),) * 16, Refusal.SHAPE),
+    Bad(ACTION_CHUNK, "position", (*(_ROW,) * 15, (*_ROW[:7], NAN)), Refusal.NOT_FINITE),
+    Bad(ACTION_CHUNK, "position", (*(_ROW,) * 15, (*_ROW[:7], INF)), Refusal.NOT_FINITE),
     Bad(ACTION_CHUNK, "confidence", 1.01),
     Bad(ACTION_CHUNK, "confidence", -0.01),
     Bad(ACTION_CHUNK, "confidence", NAN),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.contracts.embodiment import Camera, Embodiment, Gripper, Joint
+from edge_runtime.contracts.embodiment import Camera, EmbodimentOfVersion1, GripperOfVersion1, JointOfVersion1
 from edge_runtime.contracts.manifest import Delay, History, PolicyContract, RegressionDecoder
 
 DT_NS = 20_000_000
@@ -32,7 +32,7 @@ def test_the_example_is_a_contract_that_fits_the_robot_that_it_names() -> None:
     policy = msgspec.json.decode(re.sub(r"\s*//.*", "", shown[1]), type=PolicyContract)
     assert isinstance(policy.decoder, RegressionDecoder)
     joints = tuple(
-        Joint(
+        JointOfVersion1(
             name=name,
             position_min_rad=-2.0,
             position_max_rad=2.0,
@@ -44,11 +44,11 @@ def test_the_example_is_a_contract_that_fits_the_robot_that_it_names() -> None:
         for name in policy.joint_names
     )
     policy.require_fit(
-        Embodiment(
+        EmbodimentOfVersion1(
             name=policy.embodiment,
             joints=joints,
-            gripper=Gripper(opening_max_m=0.1, speed_max_m_s=0.1),
+            gripper=GripperOfVersion1(opening_max_m=0.1, speed_max_m_s=0.1),
             cameras=(Camera(name="high", width_px=640, height_px=480, rate_hz=30.0),),
             home_rad=(0.0, 0.0),
-        )
+        ).newest()
     )

@@ -39,13 +39,13 @@ def write_bundle(tmp_path: Path, embodiment: Embodiment) -> BundleWriter:
 
     def write(**changes: object) -> Path:
         statistics = {
-            "state_normalization": Normalization(mean=(*embodiment.home_rad, 0.04), std=(0.5,) * 7 + (0.02,)),
+            "state_normalization": Normalization(mean=(*embodiment.home[:-1], 0.04), std=(0.5,) * 7 + (0.02,)),
             "action_normalization": Normalization(mean=(0.0,) * 7 + (0.04,), std=(0.1,) * 7 + (0.04,)),
         }
         return onnx_bundle.write(
             tmp_path / "bundle",
             embodiment,
-            _encode(len(embodiment.joints) + 1),
+            _encode(len(embodiment.axes)),
             horizon=HORIZON,
             words=WORDS,
             max_tokens=MAX_TOKENS,

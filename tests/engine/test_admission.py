@@ -11,7 +11,7 @@ from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import FRAME_SKEW_MAX_NS, MAX_AXES, MAX_CAMERAS, FrameRef, Observation
 from edge_runtime.engine.admission import (
     FUTURE_TOLERANCE_NS,
-    GRIPPER_MARGIN_M,
+    GRIPPER_MARGIN,
     POSITION_MARGIN_RAD,
     Admission,
 )
@@ -40,9 +40,8 @@ def observation(embodiment: Embodiment, **changes: object) -> Observation:
         "exposure_ns": exposure_ns,
         "published_ns": exposure_ns,
         "joint_digest": embodiment.joint_digest,
-        "position_rad": embodiment.home_rad,
-        "velocity_rad_s": (0.0,) * len(embodiment.home_rad),
-        "gripper_opening_m": 0.04,
+        "position": HOME,
+        "velocity": (0.0,) * 8,
         "frames": (frame("scene", exposure_ns), frame("wrist", exposure_ns)),
         **changes,
     }
@@ -54,6 +53,7 @@ def admission(embodiment: Embodiment) -> Admission:
     return Admission(embodiment, ("scene", "wrist"), MAX_AGE_NS)
 
 
+HOME = (0.0, -0.4, 0.0, -2.2, 0.0, 1.8, 0.785, 0.04)
 BEYOND_RAD = 2.8973 + POSITION_MARGIN_RAD + 1e-6
 
 
@@ -63,11 +63,11 @@ BEYOND_RAD = 2.8973 + POSITION_MARGIN_RAD + 1e-6
         ({}, None),
         ({"joint_digest": "0" * 64}, Refusal.JOINT_ORDER),
         ({"joint_digest": ""}, Refusal.JOINT_ORDER),
-        ({"position_rad": (0.0,) * 6, "velocity_rad_s": (0.0,) * 6}, Refusal.SHAPE),
-        ({"position_rad": (BEYOND_RAD, -0.4, 0.0, -2.2, 0.0, 1.8, 0.785)}, Refusal.OUT_OF_RANGE),
-        ({"position_rad": (1e300, -0.4, 0.0, -2.2, 0.0, 1.8, 0.785)}, Refusal.OUT_OF_RANGE),
-        ({"gripper_opening_m": -GRIPPER_MARGIN_M - 1e-6}, Refusal.OUT_OF_RANGE),
-        ({"gripper_opening_m": 0.08 + GRIPPER_MARGIN_M + 1e-6}, Refusal.OUT_OF_RANGE),
+        ({"position": (0.0,) * 7, "velocity": (0.0,) * 7}, Refusal.SHAPE),
+        ({"position": (BEYOND_RAD, *HOME[1:])}, Refusal.OUT_OF_RANGE),
+        ({"position": (1e300, *HOME[1:])}, Refusal.OUT_OF_RANGE),
+        ({"position": (*HOME[:7], -0.08 * GRIPPER_MARGIN - 1e-6)}, Refusal.OUT_OF_RANGE),
+        ({"position": (*HOME[:7], 0.08 + 0.08 * GRIPPER_MARGIN + 1e-6)}, Refusal.OUT_OF_RANGE),
         ({"exposure_ns": NOW_NS - MAX_AGE_NS}, None),
         ({"exposure_ns": NOW_NS - MAX_AGE_NS - 1}, Refusal.STALE),
         ({"exposure_ns": 0}, Refusal.STALE),
@@ -132,18 +132,17 @@ _FRAME = st.builds(
 
 @given(data=st.data())
 def test_any_valid_message_gets_a_verdict(embodiment: Embodiment, data: st.DataObject) -> None:
-    joints = data.draw(st.just(7) | st.integers(1, MAX_AXES))
+    axes = data.draw(st.just(8) | st.integers(1, MAX_AXES))
     numbers = st.floats(-4, 4) | st.floats(allow_nan=False, allow_infinity=False)
-    vector = st.lists(numbers, min_size=joints, max_size=joints).map(tuple)
+    vector = st.lists(numbers, min_size=axes, max_size=axes).map(tuple)
     message = observation(
         embodiment,
         sequence=data.draw(st.integers(0, 2**63 - 1)),
         exposure_ns=data.draw(_STAMP),
         published_ns=data.draw(_STAMP),
         joint_digest=data.draw(st.just(embodiment.joint_digest) | st.text(max_size=64)),
-        position_rad=data.draw(st.just(embodiment.home_rad) if joints == 7 else vector),
-        velocity_rad_s=data.draw(vector),
-        gripper_opening_m=data.draw(numbers),
+        position=data.draw(st.just(embodiment.home) if axes == 8 else vector),
+        velocity=data.draw(vector),
         frames=tuple(data.draw(st.lists(_FRAME, max_size=MAX_CAMERAS))),
     )
     admission = Admission(embodiment, ("scene", "wrist"), MAX_AGE_NS)

@@ -51,9 +51,8 @@ def _observe(embodiment: Embodiment, rings: dict[str, FrameRing], brightness: in
         exposure_ns=1,
         published_ns=1,
         joint_digest=embodiment.joint_digest,
-        position_rad=tuple(home + 0.05 for home in embodiment.home_rad),
-        velocity_rad_s=(0.0,) * 7,
-        gripper_opening_m=0.05,
+        position=(*(home + 0.05 for home in embodiment.home[:-1]), 0.05),
+        velocity=(0.0,) * 8,
         frames=tuple(frames),
     )
 
@@ -65,11 +64,11 @@ def test_the_known_answer_comes_out_in_physical_units(
     actions = policy.infer(_observe(embodiment, rings), "touch the red thing", 3)
     offset = 0.1 * 51 / 255 + 0.01 * (2 + 3 + 4 + 1)
     joint_action = OFFSET_STD * (0.05 / 0.5 + offset)
-    assert actions.position_rad.shape == (4, 7)
+    assert actions.position.shape == (4, 8)
     np.testing.assert_allclose(
-        actions.position_rad, np.tile(np.array(embodiment.home_rad) + 0.05 + joint_action, (4, 1)), atol=1e-6
+        actions.position[:, :-1], np.tile(np.array(embodiment.home[:-1]) + 0.05 + joint_action, (4, 1)), atol=1e-6
     )
-    np.testing.assert_allclose(actions.gripper_opening_m, 0.04 + 0.04 * (0.01 / 0.02 + offset), atol=1e-6)
+    np.testing.assert_allclose(actions.position[:, -1], 0.04 + 0.04 * (0.01 / 0.02 + offset), atol=1e-6)
     assert policy.counters == {"words_unknown": 1, "words_truncated": 0}
     assert actions.strangeness is None
     assert min(actions.preprocess_ns, actions.model_ns, actions.postprocess_ns) > 0
@@ -99,7 +98,7 @@ def test_absolute_actions_are_not_added_to_what_was_observed(
 ) -> None:
     policy = BundlePolicy.load(write_bundle(action_representation="absolute"), embodiment, threads=1)
     actions = policy.infer(_observe(embodiment, rings, brightness=0), "", 0)
-    np.testing.assert_allclose(actions.position_rad, OFFSET_STD * 0.05 / 0.5, atol=1e-6)
+    np.testing.assert_allclose(actions.position[:, :-1], OFFSET_STD * 0.05 / 0.5, atol=1e-6)
 
 
 def test_the_gripper_stays_in_its_range(
@@ -107,9 +106,9 @@ def test_the_gripper_stays_in_its_range(
 ) -> None:
     policy = BundlePolicy.load(write_bundle(), embodiment, threads=1)
     observation = _observe(embodiment, rings)
-    for gripper_opening_m, expected_m in ((0.09, 0.08), (-0.01, 0.0)):
-        moved = msgspec.structs.replace(observation, gripper_opening_m=gripper_opening_m)
-        np.testing.assert_array_equal(policy.infer(moved, "touch", 0).gripper_opening_m, expected_m)
+    for opening_m, expected_m in ((0.09, 0.08), (-0.01, 0.0)):
+        moved = msgspec.structs.replace(observation, position=(*observation.position[:-1], opening_m))
+        np.testing.assert_array_equal(policy.infer(moved, "touch", 0).position[:, -1], expected_m)
 
 
 def test_the_same_chunk_of_the_same_observation_is_the_same(
@@ -118,7 +117,7 @@ def test_the_same_chunk_of_the_same_observation_is_the_same(
     folder = write_bundle()
     observation = _observe(embodiment, rings)
     first, second = (
-        BundlePolicy.load(folder, embodiment, threads=1).infer(observation, "touch", 9).position_rad for _ in range(2)
+        BundlePolicy.load(folder, embodiment, threads=1).infer(observation, "touch", 9).position for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)
 

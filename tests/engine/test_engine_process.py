@@ -81,9 +81,8 @@ class Surroundings:
             "exposure_ns": exposure_ns,
             "published_ns": exposure_ns,
             "joint_digest": self.embodiment.joint_digest,
-            "position_rad": self.embodiment.home_rad,
-            "velocity_rad_s": (0.0,) * 7,
-            "gripper_opening_m": 0.04,
+            "position": (*self.embodiment.home[:-1], 0.04),
+            "velocity": (0.0,) * 8,
             **changes,
         }
         if "frames" not in fields:
@@ -205,8 +204,8 @@ def test_an_instructed_engine_answers_and_ends_when_asked(
     surroundings.instruct(instruction="touch the red cube")
     chunk = surroundings.chunk()
     offset = 0.1 * 51 / 255 + 0.01 * (2 + 3 + 4 + 6)
-    expected_rad = np.array(surroundings.embodiment.home_rad) + 0.1 * offset
-    np.testing.assert_allclose(chunk.position_rad, np.tile(expected_rad, (4, 1)), atol=1e-6)
+    expected_rad = np.array(surroundings.embodiment.home[:-1]) + 0.1 * offset
+    np.testing.assert_allclose(np.array(chunk.position)[:, :-1], np.tile(expected_rad, (4, 1)), atol=1e-6)
     assert chunk.instruction_id == 1
     assert chunk.exposure_ns < chunk.timing.received_ns < chunk.published_ns
     beat = surroundings.heartbeat_with(lambda beat: beat.counters["inferences"] > 0)
@@ -218,9 +217,9 @@ def test_an_instructed_engine_answers_and_ends_when_asked(
     assert "Traceback" not in stderr
 
 
-def _nan_for(home_rad: tuple[float, ...], data: bytes) -> bytes:
+def _nan_for(home: tuple[float, ...], data: bytes) -> bytes:
     """The same bytes with the first joint position replaced by a quiet NaN."""
-    packed = msgspec.msgpack.encode(home_rad[1])
+    packed = msgspec.msgpack.encode(home[1])
     assert packed in data
     return data.replace(packed, b"\xcb\x7f\xf8" + bytes(6), 1)
 
@@ -252,9 +251,9 @@ def test_everything_bad_is_refused_with_its_kind_and_the_engine_lives(start: Sta
     attacks: dict[str, Callable[[], tuple[bytes, ...]]] = {
         "observation.oversized": lambda: (bytes(OBSERVATION.max_bytes + 1),),
         "observation.malformed": lambda: (os.urandom(100),),
-        "observation.not_finite": lambda: (_nan_for(surroundings.embodiment.home_rad, observed()),),
+        "observation.not_finite": lambda: (_nan_for(surroundings.embodiment.home, observed()),),
         "observation.joint_order": lambda: (observed(joint_digest="0" * 64),),
-        "observation.shape": lambda: (observed(position_rad=(0.0,) * 6, velocity_rad_s=(0.0,) * 6),),
+        "observation.shape": lambda: (observed(position=(0.0,) * 7, velocity=(0.0,) * 7),),
         "observation.stale": lambda: (observed(exposure_ns=now_ns() - 10**9),),
         "observation.future": lambda: (observed(exposure_ns=now_ns() + 10**9),),
         "observation.out_of_range": lambda: (resized(slot=99),),

@@ -29,7 +29,7 @@ from edge_runtime.contracts.manifest import (
 )
 from edge_runtime.contracts.messages import ActionChunk, FrameRef, Observation, OperatorCommand, OperatorKind
 from edge_runtime.contracts.topics import ACTION_CHUNK, decode, encode
-from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer, Posture
+from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.golden import check
 from edge_runtime.engine.planner import Planner
@@ -42,7 +42,6 @@ from tests.other_families import (
     CAMERAS,
     DT_NS,
     HORIZON,
-    JOINTS,
     ORDER,
     one_eyed_bundle,
     regression_bundle,
@@ -77,9 +76,8 @@ def observe(robot: Embodiment, rings: dict[str, FrameRing], exposure_ns: int, se
         exposure_ns=exposure_ns,
         published_ns=exposure_ns,
         joint_digest=robot.joint_digest,
-        position_rad=robot.home_rad,
-        velocity_rad_s=(0.0,) * len(JOINTS),
-        gripper_opening_m=0.04,
+        position=(*robot.home[:-1], 0.04),
+        velocity=(0.0,) * len(robot.axes),
         frames=tuple(frames),
     )
 
@@ -90,9 +88,9 @@ def test_a_regression_head_without_words_answers_what_it_was_trained_to(
     policy = BundlePolicy.load(regression_bundle(tmp_path / "bundle"), robot, threads=1)
     assert (policy.horizon, policy.cameras, policy.reads_instructions) == (HORIZON, CAMERAS, False)
     actions = policy.infer(observe(robot, rings, 1), "", 0)
-    expected = regression_plan(GREYS, np.array((*robot.home_rad, 0.04)))
-    np.testing.assert_allclose(actions.position_rad, expected[:, :-1], atol=1e-5)
-    np.testing.assert_allclose(actions.gripper_opening_m, expected[:, -1], atol=1e-6)
+    expected = regression_plan(GREYS, np.array((*robot.home[:-1], 0.04)))
+    np.testing.assert_allclose(actions.position[:, :-1], expected[:, :-1], atol=1e-5)
+    np.testing.assert_allclose(actions.position[:, -1], expected[:, -1], atol=1e-6)
 
 
 def test_its_golden_pairs_match_and_a_bundle_with_two_cameras_exchanged_differs(
@@ -121,9 +119,9 @@ def test_it_acts_without_an_instruction_and_its_chunk_of_a_hundred_becomes_a_pla
     assert chunk is not None
     received = decode(ACTION_CHUNK, encode(ACTION_CHUNK, chunk))
     assert isinstance(received, ActionChunk)
-    assert len(received.position_rad) == HORIZON
+    assert len(received.position) == HORIZON
     buffer = ChunkBuffer(robot, blend_ns=200_000_000, max_age_ns=10**9, reach_ns=3 * 10**9)
-    offer = buffer.offer(received, clock.time_ns + 1, Posture(robot.home_rad, 0.04))
+    offer = buffer.offer(received, clock.time_ns + 1, np.array((*robot.home[:-1], 0.04)))
     assert isinstance(offer, Offer)
     assert offer.plan.t_ns[-1] == clock.time_ns + HORIZON * DT_NS
 
@@ -198,7 +196,9 @@ def test_outputs_that_a_robot_does_not_have_are_refused_by_name(tmp_path: Path, 
 
 def test_a_robot_with_another_order_or_without_a_camera_is_no_robot_of_its(tmp_path: Path, robot: Embodiment) -> None:
     manifest = read_manifest(regression_bundle(tmp_path / "bundle"))
-    turned = msgspec.structs.replace(robot, joints=robot.joints[::-1], home_rad=robot.home_rad[::-1])
+    arm = robot.groups[0]
+    backwards = msgspec.structs.replace(arm, axes=(*arm.axes[-2::-1], arm.axes[-1]))
+    turned = msgspec.structs.replace(robot, groups=(backwards,))
     with pytest.raises(HandshakeError, match=r"policy\.joint_names"):
         manifest.require_fit(turned)
     blind = msgspec.structs.replace(robot, cameras=robot.cameras[1:])
@@ -251,10 +251,10 @@ def test_a_camera_that_the_robot_does_not_have_is_black_and_masked(tmp_path: Pat
     policy = BundlePolicy.load(one_eyed_bundle(tmp_path / "bundle", robot), robot, threads=1)
     assert policy.cameras == ("high",)
     picture = np.full((CAMERA_PX[1], CAMERA_PX[0], 3), 50, dtype=np.uint8)
-    observation = observation_of(robot, np.array((*robot.home_rad, 0.04)))
-    position_rad, opening_m = policy.answer_pictures(observation, {"high": picture}, "")
-    np.testing.assert_allclose(position_rad, 0.1 + 0.05, atol=1e-6)
-    np.testing.assert_array_equal(opening_m, 0.04)
+    observation = observation_of(robot, np.array((*robot.home[:-1], 0.04)))
+    asked = policy.answer_pictures(observation, {"high": picture}, "")
+    np.testing.assert_allclose(asked[:, :-1], 0.1 + 0.05, atol=1e-6)
+    np.testing.assert_array_equal(asked[:, -1], 0.04)
 
 
 def test_nothing_on_the_robot_asks_which_family_a_policy_is_of() -> None:

@@ -42,7 +42,7 @@ def test_one_joint_that_is_off_in_every_plan_differs(tmp_path: Path, embodiment:
 def test_a_gripper_on_the_other_side_differs(tmp_path: Path, embodiment: Embodiment) -> None:
     def flip(data: Arrays) -> None:
         opening_m = data["plan"][2, 5, -1]
-        data["plan"][2, 5, -1] = 0.0 if opening_m > embodiment.gripper.opening_max_m / 2 else 1.0
+        data["plan"][2, 5, -1] = 0.0 if opening_m > embodiment.grippers[0].open / 2 else 1.0
 
     report = checked(copy_with(tmp_path / "bundle", flip), embodiment)
     assert (report.verdict, report.gripper_flips) == ("differs", 1)
@@ -53,7 +53,7 @@ def test_a_gripper_that_opens_less_far_than_it_was_trained_to_differs(tmp_path: 
     folder = copy_with(tmp_path / "bundle")
     policy = read_manifest(folder).policy
     usual = version_1.written(policy).action_normalization
-    statistics = msgspec.structs.replace(usual, mean=(*usual.mean[:-1], 0.3 * embodiment.gripper.opening_max_m))
+    statistics = msgspec.structs.replace(usual, mean=(*usual.mean[:-1], 0.3 * embodiment.grippers[0].open))
     report = checked(seal(folder, policy=altered(policy, action_normalization=statistics)), embodiment)
     assert (report.verdict, report.gripper_flips) == ("differs", 0)
     assert report.gripper_error_p99_m > report.gripper_bound_p99_m

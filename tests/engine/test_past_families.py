@@ -66,7 +66,7 @@ class Robot:
         self.sequence = 0
 
     def state(self, sequence: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.array((*(np.array(self.embodiment.home_rad) + 0.001 * sequence), OPENING_M))
+        return np.array((*(np.array(self.embodiment.home[:-1]) + 0.001 * sequence), OPENING_M))
 
     def observe(self, after_ns: int = FRAME_NS) -> Observation:
         self.clock.time_ns += after_ns
@@ -75,15 +75,14 @@ class Robot:
         if self.ring is not None:
             self.ring.slot()[:] = grey_of(self.sequence)
             frames = (self.ring.commit(self.clock.time_ns),)
-        *position_rad, opening_m = self.state(self.sequence).tolist()
+        position = tuple(self.state(self.sequence).tolist())
         return Observation(
             sequence=self.sequence,
             exposure_ns=self.clock.time_ns,
             published_ns=self.clock.time_ns,
             joint_digest=self.embodiment.joint_digest,
-            position_rad=tuple(position_rad),
-            velocity_rad_s=(0.0,) * len(position_rad),
-            gripper_opening_m=opening_m,
+            position=position,
+            velocity=(0.0,) * len(position),
             frames=frames,
         )
 
@@ -101,7 +100,7 @@ def grey_of(sequence: int) -> int:
 
 def rows(chunk: ActionChunk | None) -> np.ndarray[Any, np.dtype[np.float64]]:
     assert chunk is not None
-    return np.column_stack((chunk.position_rad, chunk.gripper_opening_m))
+    return np.array(chunk.position)
 
 
 # ---- looking back ----------------------------------------------------------------------------------------------------
@@ -206,7 +205,7 @@ def test_the_same_observation_without_any_before_gives_the_same_actions(
 ) -> None:
     policy = BundlePolicy.load(diffusion_bundle(tmp_path / "b", robot, CAMERA), robot, threads=1)
     observation = Robot(robot, policy, ring).observe()
-    first, again = (policy.infer(observation, "", 0).position_rad for _ in range(2))
+    first, again = (policy.infer(observation, "", 0).position for _ in range(2))
     np.testing.assert_array_equal(first, again)
 
 

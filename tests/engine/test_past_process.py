@@ -61,12 +61,13 @@ def config(tmp_path: Path, embodiment: Embodiment, kind: str) -> Path:
 def observed(surroundings: Surroundings) -> Iterator[tuple[dict[int, tuple[Array, int]], ActionChunk]]:
     """Chunks, each with all that was observed so far: state and grey by exposure. The robot creeps, the light grows."""
     seen: dict[int, tuple[Array, int]] = {}
-    home_rad = np.array(surroundings.embodiment.home_rad)
+    home = np.array((*surroundings.embodiment.home[:-1], OPENING_M))
+    creeps = np.array([*(0.0005,) * (len(home) - 1), 0.0])
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        grey, position_rad = 20 + surroundings.sequence % 200, home_rad + 0.0005 * (surroundings.sequence % 200)
-        sent: Observation = surroundings.observe(brightness=grey, position_rad=tuple(position_rad.tolist()))
-        seen[sent.exposure_ns] = np.append(position_rad, OPENING_M), grey
+        grey, position = 20 + surroundings.sequence % 200, home + creeps * (surroundings.sequence % 200)
+        sent: Observation = surroundings.observe(brightness=grey, position=tuple(position.tolist()))
+        seen[sent.exposure_ns] = position, grey
         chunk = surroundings.chunks.wait_for(ActionChunk, FRAME_S)
         if isinstance(chunk, ActionChunk):
             yield seen, chunk
@@ -74,7 +75,7 @@ def observed(surroundings: Surroundings) -> Iterator[tuple[dict[int, tuple[Array
 
 
 def rows(chunk: ActionChunk) -> Array:
-    return np.column_stack((chunk.position_rad, chunk.gripper_opening_m))
+    return np.array(chunk.position)
 
 
 @pytest.mark.parametrize("kind", ["history"], indirect=True)

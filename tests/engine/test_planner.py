@@ -71,7 +71,7 @@ class StillPolicy:
         return read_sentence(sentence, tokenizer(self.vocabulary), 6)
 
     @property
-    def action_scale_rad(self) -> Float64:
+    def action_scale(self) -> Float64:
         return np.full(7, 0.1)
 
     @property
@@ -93,11 +93,11 @@ class StillPolicy:
         self.asked.append((observation.sequence, instruction, chunk_sequence))
         if self.fault is not None:
             raise self.fault
-        position_rad = np.tile(np.array(observation.position_rad), (4, 1)) + self.offset_rad
-        position_rad[2, 3] += self.value_of_nowhere
+        position = np.tile(np.array(observation.position), (4, 1)) + self.offset_rad
+        position[2, 3] += self.value_of_nowhere
+        position[:, -1] = 0.01
         return Actions(
-            position_rad,
-            np.full(4, 0.01),
+            position,
             preprocess_ns=1,
             model_ns=2,
             postprocess_ns=3,
@@ -131,9 +131,8 @@ class Bench:
             "exposure_ns": exposure_ns,
             "published_ns": exposure_ns,
             "joint_digest": self.embodiment.joint_digest,
-            "position_rad": self.embodiment.home_rad,
-            "velocity_rad_s": (0.0,) * 7,
-            "gripper_opening_m": 0.02,
+            "position": (*self.embodiment.home[:-1], 0.02),
+            "velocity": (0.0,) * 8,
             "frames": (ref,),
             **changes,
         }
@@ -164,8 +163,7 @@ def test_a_chunk_carries_everything_that_control_checks(bench: Bench) -> None:
     assert (chunk.sequence, chunk.observation_sequence, chunk.instruction_id) == (0, 41, 7)
     assert (chunk.exposure_ns, chunk.dt_ns) == (observation.exposure_ns, STEP_NS)
     assert (chunk.joint_digest, chunk.bundle_digest) == (bench.embodiment.joint_digest, "d" * 64)
-    assert chunk.position_rad == (bench.embodiment.home_rad,) * 4
-    assert chunk.gripper_opening_m == (0.01,) * 4
+    assert chunk.position == ((*bench.embodiment.home[:-1], 0.01),) * 4
     assert (chunk.timing.preprocess_ns, chunk.timing.model_ns, chunk.timing.postprocess_ns) == (1, 2, 3)
 
 
@@ -296,13 +294,13 @@ def test_what_control_foresaw_comes_back_and_is_counted(bench: Bench) -> None:
         first_command_ns=4,
     )
     bench.planner.learn(plain)
-    bench.planner.learn(msgspec.structs.replace(plain, predicted_interventions=9, predicted_deviation_rad=0.02))
+    bench.planner.learn(msgspec.structs.replace(plain, predicted_interventions=9, predicted_deviation=0.02))
     bench.planner.learn(msgspec.structs.replace(plain, refusal="predicted_deviation", predicted_interventions=400))
     counters = bench.planner.counters
     assert (counters["chunks_declined"], counters["chunks_clipped"]) == (1, 2)
-    assert bench.planner.gauges["predicted_deviation_rad"] == 0.0
-    bench.planner.learn(msgspec.structs.replace(plain, predicted_deviation_rad=0.02))
-    assert bench.planner.gauges["predicted_deviation_rad"] == 0.02
+    assert bench.planner.gauges["predicted_deviation"] == 0.0
+    bench.planner.learn(msgspec.structs.replace(plain, predicted_deviation=0.02))
+    assert bench.planner.gauges["predicted_deviation"] == 0.02
 
 
 def test_a_sentence_that_is_not_understood_is_refused_and_ends_the_task_before(bench: Bench) -> None:

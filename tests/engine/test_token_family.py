@@ -36,33 +36,31 @@ def policy(tmp_path: Path) -> BundlePolicy:
 
 def posture() -> Observation:
     robot = two_armed()
-    return observation_of(robot, np.array((*robot.home_rad, 0.04)))
+    return observation_of(robot, np.array((*robot.home[:-1], 0.04)))
 
 
 def prompt_of(instruction: str) -> str:
     """As the trained policy's own code would have written it."""
-    numbers = [int((angle / 3.0 + 1.0) / 2.0 * 256) for angle in posture().position_rad[: len(RIGHT)]]
+    numbers = [int((angle / 3.0 + 1.0) / 2.0 * 256) for angle in posture().position[: len(RIGHT)]]
     return PROMPT.format(instruction=instruction, state=" ".join(map(str, numbers)))
 
 
 def test_tokens_one_after_the_other_become_joint_motion(policy: BundlePolicy) -> None:
     picture = np.full((CAMERA_PX[1], CAMERA_PX[0], 3), GREY, dtype=np.uint8)
-    position_rad, opening_m = policy.answer_pictures(posture(), {"high": picture}, "Grasp the mug")
+    asked = policy.answer_pictures(posture(), {"high": picture}, "Grasp the mug")
     values = token_values(prompt_of("Grasp the mug"), GREY)
-    observed = np.array(posture().position_rad)
+    observed = np.array(posture().position)
     moved = np.clip(values[:, :6], -1.0, 1.0) * 0.05
-    np.testing.assert_allclose(position_rad[:, :6], observed[:6] + np.cumsum(moved, axis=0), atol=1e-6)
-    np.testing.assert_array_equal(position_rad[:, 6:], np.tile(observed[6:], (2, 1)))
-    np.testing.assert_array_equal(opening_m, np.where(values[:, 6] > 0.0, OPENING_MAX_M, 0.0))
+    np.testing.assert_allclose(asked[:, :6], observed[:6] + np.cumsum(moved, axis=0), atol=1e-6)
+    np.testing.assert_array_equal(asked[:, 6:-1], np.tile(observed[6:-1], (2, 1)))
+    np.testing.assert_array_equal(asked[:, -1], np.where(values[:, 6] > 0.0, OPENING_MAX_M, 0.0))
 
 
 def test_another_sentence_another_picture_or_another_posture_is_another_answer(policy: BundlePolicy) -> None:
     picture = np.full((CAMERA_PX[1], CAMERA_PX[0], 3), GREY, dtype=np.uint8)
 
     def answer(sentence: str, grey: int) -> bytes:
-        return np.column_stack(
-            policy.answer_pictures(posture(), {"high": np.full_like(picture, grey)}, sentence)
-        ).tobytes()
+        return policy.answer_pictures(posture(), {"high": np.full_like(picture, grey)}, sentence).tobytes()
 
     assert len({answer("Grasp the mug", 77), answer("Grasp the cup", 77), answer("Grasp the mug", 80)}) == 3
 

@@ -39,7 +39,7 @@ class NamedPolicy:
     proof: Proof = field(default_factory=lambda: Proof(ProofVerdict.MATCHED, "joint1 is off by 0.001 rad"))
 
     @property
-    def action_scale_rad(self) -> NDArray[np.float64]:
+    def action_scale(self) -> NDArray[np.float64]:
         return np.ones(1)
 
     @property

@@ -52,7 +52,7 @@ def toy_bundle(
     golden: bool = True,
 ) -> Path:
     """A bundle whose golden plans are what its own engine says, or what `spoil` makes of them."""
-    width = len(embodiment.joints) + 1
+    width = len(embodiment.axes)
     statistics = Normalization(mean=(0.01 * int(version),) * width, std=(0.1,) * width)
     onnx_bundle.write(
         folder,
@@ -80,7 +80,7 @@ def _add_pairs(folder: Path, embodiment: Embodiment, spoil: Callable[[Plans], Pl
     side = onnx_bundle.SIDE_PX
     # Darker than half, where this policy gives numbers.
     pictures = {name: draw.integers(0, 100, (CASES, side, side, 3), dtype=np.uint8) for name in onnx_bundle.CAMERAS}
-    state = np.array([*embodiment.home_rad, 0.02]) + draw.uniform(0.0, 0.01, (CASES, len(embodiment.joints) + 1))
+    state = np.array([*embodiment.home[:-1], 0.02]) + draw.uniform(0.0, 0.01, (CASES, len(embodiment.axes)))
     plans = []
     for case in range(CASES):
         seen = Observation(
@@ -88,13 +88,12 @@ def _add_pairs(folder: Path, embodiment: Embodiment, spoil: Callable[[Plans], Pl
             exposure_ns=0,
             published_ns=0,
             joint_digest=embodiment.joint_digest,
-            position_rad=tuple(state[case, :-1].tolist()),
-            velocity_rad_s=(0.0,) * len(embodiment.joints),
-            gripper_opening_m=float(state[case, -1]),
+            position=tuple(state[case].tolist()),
+            velocity=(0.0,) * len(embodiment.axes),
             frames=(),
         )
         answer = policy.answer_pictures(seen, {name: array[case] for name, array in pictures.items()}, "touch the cube")
-        plans.append(np.column_stack(answer))
+        plans.append(answer)
     words = np.array(["touch the cube"] * CASES)
     arrays = {picture_key(name): array for name, array in pictures.items()}
     arrays |= {"format": np.array(GOLDEN_FORMAT), "action_dt_ns": np.array(read_manifest(folder).policy.action_dt_ns)}

@@ -68,12 +68,12 @@ def test_each_group_lands_on_its_own_joints() -> None:
     normalized[:, 1:3] = 99.0
     normalized[:, 3:9] = 0.2
     normalized[:, 9] = [0.0, 0.6, np.nan]
-    position_rad, opening_m = actions.to_physical(normalized, observation_of(ROBOT, POSTURE))
+    asked = actions.to_physical(normalized, observation_of(ROBOT, POSTURE))
     expected = POSTURE[:13].copy()
     expected[6:12] += 0.1
     expected[12] = 0.7
-    np.testing.assert_allclose(position_rad, np.tile(expected, (3, 1)), atol=1e-6)
-    np.testing.assert_array_equal(opening_m, [OPENING_MAX_M, 0.0, np.nan])
+    np.testing.assert_allclose(asked[:, :-1], np.tile(expected, (3, 1)), atol=1e-6)
+    np.testing.assert_array_equal(asked[:, -1], [OPENING_MAX_M, 0.0, np.nan])
 
 
 def test_velocities_and_changes_add_up_from_where_the_robot_was() -> None:
@@ -81,16 +81,16 @@ def test_velocities_and_changes_add_up_from_where_the_robot_was() -> None:
     rates = transform(JointVelocities(joints=RIGHT, statistics=Unscaled()), hold)
     changes = transform(JointPositions(joints=RIGHT, relative_to="previous", statistics=Unscaled()), hold)
     for actions, step in ((rates, 0.1 * 0.5), (changes, 0.5)):
-        position_rad, opening_m = actions.to_physical(np.full((3, 6), 0.5, np.float32), observation_of(ROBOT, POSTURE))
-        np.testing.assert_allclose(position_rad[:, 0], POSTURE[0] + step * np.arange(1, 4))
-        np.testing.assert_allclose(opening_m, 0.04)
+        asked = actions.to_physical(np.full((3, 6), 0.5, np.float32), observation_of(ROBOT, POSTURE))
+        np.testing.assert_allclose(asked[:, 0], POSTURE[0] + step * np.arange(1, 4))
+        np.testing.assert_allclose(asked[:, -1], 0.04)
 
 
 @pytest.mark.parametrize(("unit", "value"), [("m", 0.025), ("fraction_open", 0.25), ("fraction_closed", 0.75)])
 def test_a_gripper_s_opening_is_in_the_unit_that_the_contract_says(unit: Any, value: float) -> None:
     actions = transform(Held(joints=JOINTS, gripper=False), GripperOpening(unit=unit, statistics=Unscaled()))
-    _, opening_m = actions.to_physical(np.full((3, 1), value, np.float32), observation_of(ROBOT, POSTURE))
-    np.testing.assert_allclose(opening_m, 0.025)
+    asked = actions.to_physical(np.full((3, 1), value, np.float32), observation_of(ROBOT, POSTURE))
+    np.testing.assert_allclose(asked[:, -1], 0.025)
 
 
 def test_how_far_actions_reach_follows_the_kind_of_output() -> None:
@@ -100,7 +100,7 @@ def test_how_far_actions_reach_follows_the_kind_of_output() -> None:
         JointPositions(joints=LEFT, relative_to="zero", statistics=std),
         Held(joints=(FINGER,), gripper=True),
         horizon=10,
-    ).scale_rad
+    ).scale
     np.testing.assert_allclose(reach[:6], 0.2 * 0.1 * 5)
     np.testing.assert_allclose(reach[6:12], 0.2)
     assert reach[12] > 0.0

@@ -105,8 +105,7 @@ def chunk(first_rad: float, exposure_ns: int) -> ActionChunk:
         joint_digest="0" * 64,
         bundle_digest="0" * 64,
         instruction_id=0,
-        position_rad=tuple((first_rad + 0.1 * k, 0.0) for k in range(4)),
-        gripper_opening_m=(0.01, 0.02, 0.03, 0.04),
+        position=tuple((first_rad + 0.1 * k, 0.0, 0.01 * (k + 1)) for k in range(4)),
         timing=InferenceTiming(received_ns=0, preprocess_ns=0, model_ns=0, postprocess_ns=0),
     )
 
@@ -158,8 +157,8 @@ def test_what_was_said_comes_back_from_what_was_asked_for() -> None:
         ),
     )
     transform = ActionTransform(outputs, robot)
-    observation = observation_of(robot, np.array((*robot.home_rad, 0.03)))
+    observation = observation_of(robot, np.array((*robot.home[:-1], 0.03)))
     said = np.random.default_rng(0).uniform(-1.0, 1.0, (5, outputs.width)).astype(np.float32)
     said[:, 6:8] = 0.0
-    back = transform.to_normalized(*transform.to_physical(said, observation), observation)
+    back = transform.to_normalized(transform.to_physical(said, observation), observation)
     np.testing.assert_allclose(back, said, atol=1e-5)

@@ -116,7 +116,7 @@ def test_golden_pairs_see_another_resize_than_that_of_training(tmp_path: Path) -
     light = np.abs(np.arange(CAMERA_PX[0]) - CAMERA_PX[0] / 2) < CAMERA_PX[0] / 4
     seen = cv2.merge([np.where(light, 255, rows[:, None] // 4).astype(np.uint8)] * 3)
     golden = {picture_key(camera): seen[None] for camera in CAMERAS}
-    golden |= {"state": np.array([(*robot.home_rad, 0.04)])}
+    golden |= {"state": np.array([(*robot.home[:-1], 0.04)])}
     trained = write(tmp_path / "trained", contract, {"policy.onnx": regression_graph()})
     golden["plan"] = plan_of(BundlePolicy.load(trained, robot, threads=1), robot, golden, 0)[None]
     for resize, verdict in ((Stretch(), "matched"), (Crop(fraction=0.6), "differs")):

@@ -23,9 +23,8 @@ AT_REST = Observation(
     exposure_ns=0,
     published_ns=0,
     joint_digest="0" * 64,
-    position_rad=(0.1, 0.2),
-    velocity_rad_s=(0.0, 0.0),
-    gripper_opening_m=0.03,
+    position=(0.1, 0.2, 0.03),
+    velocity=(0.0, 0.0, 0.0),
     frames=(),
 )
 

@@ -36,7 +36,7 @@ def write_robot(folder: Path) -> Path:
     onnx_bundle.write(
         folder / "bundle",
         embodiment,
-        _encode(len(embodiment.joints) + 1),
+        _encode(len(embodiment.axes)),
         horizon=HORIZON,
         words={word: number for number, word in enumerate(WORDS, 2)},
         max_tokens=_MAX_TOKENS,

@@ -32,7 +32,7 @@ def write_slow_robot(folder: Path, took_s: float, *, horizon: int, dt_s: float) 
     """Settings of the simulated arm with such a policy; the path of `robot.toml`."""
     path = write_robot(folder)
     embodiment = read_embodiment(SIM_CONFIG.parent / "embodiment.toml")
-    width = len(embodiment.joints) + 1
+    width = len(embodiment.axes)
     passes = _passes_for(took_s, width, horizon, dt_s)
     shutil.rmtree(folder / "bundle")
     onnx_bundle.write(

@@ -53,7 +53,7 @@ class Manifest(Part, frozen=True, omit_defaults=True):
         needs = self.requires_safety
         if needs is not None:
             for values in (needs.velocity_rad_s, needs.acceleration_rad_s2, needs.jerk_rad_s3):
-                if values is not None and len(values) != len(self.policy.joint_names):
+                if values is not None and len(values) != len(self.policy.joints):
                     raise ValueError("requires_safety needs one value for each of the policy's joints")
 
     def canonical_json(self) -> bytes:
@@ -95,7 +95,7 @@ class Manifest(Part, frozen=True, omit_defaults=True):
             return
         for field in ("velocity_rad_s", "acceleration_rad_s2", "jerk_rad_s3"):
             for name, need, limit in zip(
-                self.policy.joint_names, getattr(needs, field) or (), getattr(limits, field) or (), strict=False
+                self.policy.joints, getattr(needs, field) or (), getattr(limits, field) or (), strict=False
             ):
                 _require_at_least(f"requires_safety.{field} of {name}", need, limit)
         if needs.tool_speed_m_s is not None and limits.tool_speed_m_s is not None:

@@ -12,8 +12,13 @@ from edge_runtime.contracts.manifest.statistics import Statistics, require_size
 INSTRUCTION = "{instruction}"
 STATE = "{state}"
 
-GripperUnit = Literal["m", "fraction_open", "fraction_closed"]
-"""Metres between the fingers; or a fraction of the widest opening, 1 at wide open or at closed."""
+GripperUnit = Literal["m", "rad", "fraction_open", "fraction_closed"]
+"""Metres between the fingers, or the jaw's angle; or a fraction of the way, 1 at wide open or at closed."""
+
+
+def gripper_in_words(name: str | None) -> str:
+    """What a person calls it; None is the only one."""
+    return "the gripper" if name is None else f"the gripper {name}"
 
 
 class Stretch(Part, frozen=True, tag_field="kind", tag="stretch"):
@@ -95,7 +100,7 @@ class CameraInput(Part, frozen=True, omit_defaults=True):
 
 
 class JointPositionState(Part, frozen=True, tag_field="kind", tag="joint_positions"):
-    """Measured positions, rad, of these joints in this order."""
+    """Measured positions, rad or m, of these joints in this order."""
 
     joints: tuple[str, ...]
     statistics: Statistics
@@ -115,7 +120,7 @@ class JointPositionState(Part, frozen=True, tag_field="kind", tag="joint_positio
 
 
 class JointVelocityState(Part, frozen=True, tag_field="kind", tag="joint_velocities"):
-    """Measured velocities, rad/s, of these joints in this order."""
+    """Measured velocities, rad/s or m/s, of these joints, or axes of a base, in this order."""
 
     joints: tuple[str, ...]
     statistics: Statistics
@@ -132,18 +137,19 @@ class JointVelocityState(Part, frozen=True, tag_field="kind", tag="joint_velocit
         return len(self.joints)
 
 
-class GripperState(Part, frozen=True, tag_field="kind", tag="gripper"):
-    """How far the gripper is open."""
+class GripperState(Part, frozen=True, omit_defaults=True, tag_field="kind", tag="gripper"):
+    """How far a gripper is open: the one that is named, or the robot's only one."""
 
     unit: GripperUnit
     statistics: Statistics
+    gripper: str | None = None
 
     def __post_init__(self) -> None:
         require_size(self.statistics, 1, "gripper")
 
     @property
     def names(self) -> tuple[str, ...]:
-        return ("the gripper",)
+        return (gripper_in_words(self.gripper),)
 
     @property
     def width(self) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edge_runtime.contracts.manifest.inputs import ROTATION_WIDTH, GripperUnit, Rotation
+from edge_runtime.contracts.manifest.inputs import ROTATION_WIDTH, GripperUnit, Rotation, gripper_in_words
 from edge_runtime.contracts.manifest.parts import Part
 from edge_runtime.contracts.manifest.statistics import Statistics, require_size
 from edge_runtime.contracts.messages import MAX_ACTION_DT_NS, MAX_HORIZON, MIN_ACTION_DT_NS
 
 
 class JointPositions(Part, frozen=True, tag_field="kind", tag="joint_positions"):
-    """Positions, rad, of these joints in this order.
+    """Positions, rad or m, of these joints in this order.
 
     `relative_to`: "zero" is absolute; "observed" the position at the exposure of the observation; "previous" the action
     before, and for the first one what was observed.
@@ -36,7 +36,7 @@ class JointPositions(Part, frozen=True, tag_field="kind", tag="joint_positions")
 
 
 class JointVelocities(Part, frozen=True, tag_field="kind", tag="joint_velocities"):
-    """Velocities, rad/s, of these joints in this order, each held until the next action."""
+    """Velocities, rad/s or m/s, of these joints in this order, each held until the next action."""
 
     joints: tuple[str, ...]
     statistics: Statistics
@@ -76,37 +76,42 @@ class EndEffectorMotion(Part, frozen=True, tag_field="kind", tag="end_effector")
         return 3 + ROTATION_WIDTH[self.rotation]
 
 
-class GripperOpening(Part, frozen=True, tag_field="kind", tag="gripper"):
-    """How far the gripper shall be open; kept inside what it can do."""
+class GripperOpening(Part, frozen=True, omit_defaults=True, tag_field="kind", tag="gripper"):
+    """How far a gripper shall be open, the one that is named or the robot's only one; kept inside what it can do."""
 
     unit: GripperUnit
     statistics: Statistics
+    gripper: str | None = None
 
     def __post_init__(self) -> None:
         require_size(self.statistics, 1, "gripper")
 
     @property
     def names(self) -> tuple[str, ...]:
-        return ("the gripper",)
+        return (gripper_in_words(self.gripper),)
 
     @property
     def width(self) -> int:
         return 1
 
 
-class GripperSwitch(Part, frozen=True, tag_field="kind", tag="gripper_switch"):
-    """Open or closed, whichever side of `threshold` the number is on; `open_is` says which one means open."""
+class GripperSwitch(Part, frozen=True, omit_defaults=True, tag_field="kind", tag="gripper_switch"):
+    """Open or closed, whichever side of `threshold` the number is on; `open_is` says which one means open.
+
+    It is of the gripper that is named, or of the robot's only one.
+    """
 
     open_is: Literal["above", "below"]
     threshold: float
     statistics: Statistics
+    gripper: str | None = None
 
     def __post_init__(self) -> None:
         require_size(self.statistics, 1, "gripper_switch")
 
     @property
     def names(self) -> tuple[str, ...]:
-        return ("the gripper",)
+        return (gripper_in_words(self.gripper),)
 
     @property
     def width(self) -> int:
@@ -141,11 +146,15 @@ class Padding(Part, frozen=True, tag_field="kind", tag="padding"):
             raise ValueError("a padding has at least one dimension")
 
 
-class Held(Part, frozen=True, tag_field="kind", tag="held"):
-    """What the policy does not move stays where it was observed: these joints, and the gripper if so. No dimension."""
+class Held(Part, frozen=True, omit_defaults=True, tag_field="kind", tag="held"):
+    """What the policy does not move stays where it was observed: no dimension.
+
+    These joints, the robot's only gripper if `gripper`, and these `grippers`; axes of a base stand still.
+    """
 
     joints: tuple[str, ...]
     gripper: bool
+    grippers: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:

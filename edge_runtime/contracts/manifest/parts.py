@@ -83,8 +83,8 @@ class Provenance(Part, frozen=True):
 class ParityReport(Part, frozen=True):
     """Quantized graphs against the trained model over held-out observations, in physical units, per joint.
 
-    `error_max_rad` and `error_p99_rad` have one value a joint; `gripper_flips` counts actions on the other side of
-    half-open; `inert_inputs` names inputs whose perturbation did not move the output (must be empty).
+    `error_max_rad` and `error_p99_rad` have one value a joint, m for one that slides; `gripper_flips` counts actions on
+    the other side of half-open; `inert_inputs` names inputs whose perturbation did not move the output (must be empty).
     """
 
     samples: int
@@ -99,7 +99,8 @@ class ParityReport(Part, frozen=True):
 class MotionLimits(Part, frozen=True):
     """How fast a robot may be, as its own safety file has it; or, in a manifest, the least that the policy needs.
 
-    Tuples have one value per joint, None: nothing is asked (of the tool: nothing limits it). Magnitudes.
+    Tuples have one value per joint or axis of a base, in its own unit where that is not rad; None: nothing is asked (of
+    the tool: nothing limits it). Magnitudes.
     """
 
     velocity_rad_s: tuple[float, ...] | None = None

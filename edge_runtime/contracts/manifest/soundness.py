@@ -56,7 +56,7 @@ def problems_of(manifest: Manifest) -> Iterator[str]:
         *_of_time(policy),
         *_of_history(policy),
         *_of_delay(policy),
-        *_of_parity(manifest.parity, len(policy.joint_names)),
+        *_of_parity(manifest.parity, len(policy.joints)),
     )
     yield from map(manifest.name_of, found)
 

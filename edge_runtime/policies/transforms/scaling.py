@@ -1,4 +1,4 @@
-"""Normalized numbers to physical units and back, and a gripper's units to metres and back."""
+"""Normalized numbers to physical units and back, and a gripper's units to what its axis is told in and back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contracts.axes import AnyGripper
 from edge_runtime.contracts.manifest import GripperUnit, Quantiles, Statistics
 
 Float32 = NDArray[np.float32]
@@ -39,16 +40,17 @@ class Normalizer:
         return normalized if self._most is None else np.clip(normalized, -self._most, self._most)
 
 
-def opening_in(unit: GripperUnit, opening_m: float, opening_max_m: float) -> float:
-    """A gripper's opening in the policy's `unit`."""
-    if unit == "m":
-        return opening_m
-    fraction = opening_m / opening_max_m
+def opening_in(unit: GripperUnit, value: float, gripper: AnyGripper) -> float:
+    """The value of a gripper's axis in the policy's `unit`."""
+    if unit in ("m", "rad"):
+        return value
+    fraction = (value - gripper.closed) / (gripper.open - gripper.closed)
     return fraction if unit == "fraction_open" else 1.0 - fraction
 
 
-def opening_m_of(unit: GripperUnit, values: Float64, opening_max_m: float) -> Float64:
+def opening_of(unit: GripperUnit, values: Float64, gripper: AnyGripper) -> Float64:
     """The inverse of `opening_in`, for many values, kept inside what the gripper can do."""
-    if unit != "m":
-        values = (values if unit == "fraction_open" else 1.0 - values) * opening_max_m
-    return np.clip(values, 0.0, opening_max_m)
+    if unit not in ("m", "rad"):
+        fraction = values if unit == "fraction_open" else 1.0 - values
+        values = gripper.closed + fraction * (gripper.open - gripper.closed)
+    return np.clip(values, gripper.low, gripper.high)

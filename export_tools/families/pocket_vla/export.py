@@ -134,6 +134,5 @@ def parity_report(reference: Plans, exported: Plans, held_out: list[Sample], cov
         "state": np.asarray(inputs["state"], np.float32) + np.float32(0.5),
     }
     inert = inert_inputs(exported.normalized, inputs, changed)
-    opening_max_m = embodiment().gripper.opening_max_m
     pair = np.stack([a for a, _ in plans]), np.stack([b for _, b in plans])
-    return compare(*pair, opening_max_m, covered.fraction, inert)
+    return compare(*pair, embodiment(), covered.fraction, inert)

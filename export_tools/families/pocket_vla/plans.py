@@ -40,7 +40,7 @@ class Plans:
         """Absolute plan (16, 8) in rad and m, for pictures (1, 128, 128, 3) and a state (8,) in rad and m."""
         observation = observation_of(self._embodiment, state)
         pictures = dict(zip(CAMERA_ORDER, (scene[0], wrist[0]), strict=True))
-        return np.column_stack(self._runner.answer_pictures(observation, pictures, words))
+        return self._runner.answer_pictures(observation, pictures, words)
 
     def inputs(self, scene: Pixels, wrist: Pixels, words: str, state: FloatArray) -> Tensors:
         """What the first graph is fed for these."""

@@ -75,10 +75,8 @@ def draft(folder: Path, gain: float, family: str) -> Draft:
         family, contract, exported_sessions(folder, contract.graphs), None, embodiment, time.monotonic_ns
     )
     exported = [
-        np.column_stack(
-            run.answer_pictures(
-                observation_of(embodiment, state[case]), {}, "", [(observation_of(embodiment, before[case]), {})]
-            )
+        run.answer_pictures(
+            observation_of(embodiment, state[case]), {}, "", [(observation_of(embodiment, before[case]), {})]
         )
         for case in range(len(state))
     ]
@@ -89,7 +87,7 @@ def draft(folder: Path, gain: float, family: str) -> Draft:
         parameters=1,
         contract=contract,
         embodiment=embodiment,
-        parity=compare(plan, np.stack(exported), embodiment.gripper.opening_max_m, 0.0, ()),
+        parity=compare(plan, np.stack(exported), embodiment, 0.0, ()),
         golden={"state": state, "state_before": before[:, None], "plan": plan},
         packages=("onnx", "numpy"),
     )
