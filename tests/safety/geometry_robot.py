@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 from edge_runtime.native import ffi, lib
 from edge_runtime.safety.kinematics import (
@@ -90,7 +90,7 @@ def file_of(model: GeometryModel) -> KinematicsFile:
         if one.link != other.link and frozenset((one.name, other.name)) not in watched
     ]
     return KinematicsFile(
-        tool=model.tools[0],
+        tools=model.tools,
         joints=model.joints,
         capsules=model.capsules,
         pairs=model.pairs,
@@ -100,8 +100,12 @@ def file_of(model: GeometryModel) -> KinematicsFile:
     )
 
 
-def random_model(generator: random.Random, *, tidy: bool = False) -> GeometryModel:
-    """A tree of joints with anything around it; `tidy` ones have right angles and short decimals, where ties happen."""
+def random_model(generator: random.Random, *, tidy: bool = False, of_any_kind: bool = False) -> GeometryModel:
+    """A tree of joints with anything around it; `tidy` ones have right angles and short decimals, where ties happen.
+
+    `of_any_kind`: some joints slide, several go with one axis, axes move nothing, a base moves, tools are none to four;
+    otherwise each joint turns and has an axis of its own, and there is one tool.
+    """
 
     def number(half: float) -> float:
         return generator.randint(-4, 4) * 0.1 if tidy else generator.uniform(-half, half)
@@ -109,7 +113,7 @@ def random_model(generator: random.Random, *, tidy: bool = False) -> GeometryMod
     def vector(half: float) -> Vector:
         return number(half), number(half), number(half)
 
-    n_joints = generator.choice((1, 2, 4, 5, 6, 7, 8, 16))
+    n_joints = generator.choice((1, 2, 4, 5, 6, 7, 8, 48 if of_any_kind else 16))
     names = [f"j{i}" for i in range(n_joints)]
     branching = generator.choice((0.0, 0.3))
     joints = tuple(
@@ -121,6 +125,10 @@ def random_model(generator: random.Random, *, tidy: bool = False) -> GeometryMod
         )
         for i, name in enumerate(names)
     )
+    axes: tuple[str, ...] = ()
+    if of_any_kind:
+        joints = _driven(generator, joints, number)
+        axes = _order(generator, joints)
     n_capsules = generator.randint(1, 10)
     capsules = []
     for i in range(n_capsules):
@@ -158,16 +166,70 @@ def random_model(generator: random.Random, *, tidy: bool = False) -> GeometryMod
             for first, second in watched
             if generator.random() < 0.2
         ),
-        tools=(ToolPoint(link=generator.choice([BASE, *names, names[-1], names[-1]]), point_m=vector(0.2)),),
+        tools=tuple(
+            ToolPoint(name=f"t{i}", link=generator.choice([BASE, *names, names[-1], names[-1]]), point_m=vector(0.2))
+            for i in range(generator.randint(0, 4) if of_any_kind else 1)
+        ),
         planes=planes,
         keepouts=tuple(zones),
+        axes=axes,
+        has_base=of_any_kind and generator.random() < 0.4,
     )
 
 
-def random_posture(generator: random.Random, n_joints: int, *, tidy: bool = False) -> list[float]:
-    """Angles, now and then many turns; `tidy` ones are mostly 0."""
+def _driven(
+    generator: random.Random, joints: tuple[KinematicJoint, ...], number: Callable[[float], float]
+) -> tuple[KinematicJoint, ...]:
+    """The joints, some of them sliding, some going with an axis that moves others too; at most 30 axes."""
+    found: list[KinematicJoint] = []
+    axes: list[str] = []
+    for joint in joints:
+        kind: Literal["revolute", "prismatic"] = generator.choice(("revolute", "revolute", "prismatic"))
+        axis = generator.choice(axes) if axes and (generator.random() < 0.3 or len(axes) == 30) else None
+        if axis is None:
+            axes.append(joint.name)
+        is_plain = axis is None and generator.random() < 0.5
+        ratio, at_zero = (1.0, 0.0) if is_plain else (generator.choice((-1.0, 0.5, number(2.0))), number(1.0))
+        found.append(
+            KinematicJoint(
+                name=joint.name,
+                rotation=joint.rotation,
+                offset_m=joint.offset_m,
+                parent=joint.parent,
+                kind=kind,
+                axis=axis,
+                ratio=ratio,
+                at_zero=at_zero,
+                extent_m=abs(ratio) * MOST + abs(at_zero) if kind == "prismatic" else None,
+            )
+        )
+    return tuple(found)
+
+
+def _order(generator: random.Random, joints: tuple[KinematicJoint, ...]) -> tuple[str, ...]:
+    """Axes of the robot in any order, with some that move no joint."""
+    axes = [*dict.fromkeys(joint.axis_name for joint in joints), *("gripper", "base_x")[: generator.randint(0, 2)]]
+    generator.shuffle(axes)
+    return tuple(axes)
+
+
+MOST = 3.5
+"""No axis of a joint that slides, and no joint that `random_posture` moves by up to 0.3, goes further, in rad or m."""
+
+
+def random_posture(generator: random.Random, model: GeometryModel, *, tidy: bool = False) -> list[float]:
+    """Positions of the axes, now and then many turns; `tidy` ones are mostly 0."""
     span = generator.choice((3.0, 3.0, 1e3))
-    return [0.0 if tidy and generator.random() < 0.8 else generator.uniform(-span, span) for _ in range(n_joints)]
+    sliding = {joint.axis_name for joint in model.joints if joint.slides}
+    return [
+        0.0 if tidy and generator.random() < 0.8 else generator.uniform(-1.0, 1.0) * (3.0 if axis in sliding else span)
+        for axis in model.axis_names
+    ]
+
+
+def random_place(generator: random.Random) -> tuple[float, float, float]:
+    """x, y and yaw of a base."""
+    return generator.uniform(-5.0, 5.0), generator.uniform(-5.0, 5.0), generator.uniform(-4.0, 4.0)
 
 
 def random_rotation(generator: random.Random, *, tidy: bool = False) -> Matrix:
@@ -202,6 +264,10 @@ class NativeGeometry:
         """Rotation and origin of each link."""
         n = self.model.n_joints
         return [list(self._pose.rotation[i]) for i in range(n)], [list(self._pose.origin_m[i]) for i in range(n)]
+
+    def base(self) -> tuple[list[float], list[float]]:
+        """Rotation and origin of the base."""
+        return list(self._pose.base_rotation), list(self._pose.base_origin_m)
 
     def clearance(self) -> tuple[list[float], list[float]]:
         """`world_m` and `pair_m`."""

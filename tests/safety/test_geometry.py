@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from edge_runtime.safety.kinematics import (
     Keepout,
     KinematicJoint,
     Plane,
+    SourceLimits,
     ToolPoint,
 )
 from edge_runtime.safety.kinematics.model import Matrix, Vector
@@ -28,6 +31,7 @@ from tests.safety.geometry_robot import (
     NativeGeometry,
     arm,
     random_model,
+    random_place,
     random_posture,
     random_rotation,
 )
@@ -38,44 +42,89 @@ RADIUS_M = 0.01
 NOTHING_NEAR_M = 1e9
 
 
+def exact_sine_cosine(x_rad: float) -> tuple[float, float]:
+    """By the series, in 60 decimal digits, with pi to as many: right to the last bit of a double."""
+    with decimal.localcontext() as context:
+        context.prec = 60
+        x = decimal.Decimal(x_rad)
+        x -= (x / TURN).to_integral_value() * TURN
+        terms, power, n = [decimal.Decimal(0), decimal.Decimal(0)], decimal.Decimal(1), 0
+        while abs(power) > decimal.Decimal("1e-40"):
+            terms[n % 2] += power if n % 4 < 2 else -power
+            n += 1
+            power *= x / n
+        return float(terms[1]), float(terms[0])
+
+
+TURN = 2 * decimal.Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628621")
+
+
+def require_sine_cosine(x_rad: float, sine: float, cosine: float) -> None:
+    found = ffi.new("double *"), ffi.new("double *")
+    lib.geometry_sine_cosine(x_rad, *found)
+    assert abs(found[0][0] - sine) < 8e-16, x_rad
+    assert abs(found[1][0] - cosine) < 8e-16, x_rad
+
+
 def test_sine_and_cosine_are_right_to_1e_15() -> None:
     generator = random.Random(1)
-    angles = [generator.uniform(-1e3, 1e3) for _ in range(50_000)]
-    angles += [generator.uniform(-4.0, 4.0) for _ in range(50_000)]
+    angles = [generator.uniform(-1.0, 1.0) * span for span in (4.0, 1e3, 1e5, 1.5e6) for _ in range(50_000)]
     # Right beside the seams of the reduction, and where the result is nearly 0.
-    angles += [k * math.pi / 4 + d for k in range(-1273, 1274) for d in (0.0, 1e-15, -1e-9)]
-    sine, cosine = ffi.new("double *"), ffi.new("double *")
+    near = [*range(-1273, 1274), *(generator.randint(-1_900_000, 1_900_000) for _ in range(5_000)), 1_909_858]
+    angles += [k * math.pi / 4 + d for k in near for d in (0.0, 1e-15, -1e-9, -1e-4)]
     for x_rad in angles:
-        lib.geometry_sine_cosine(x_rad, sine, cosine)
+        assert abs(x_rad) <= 1.5e6
         # The C library's own are wrong by less than 1.2e-16.
-        assert abs(sine[0] - math.sin(x_rad)) < 8e-16
-        assert abs(cosine[0] - math.cos(x_rad)) < 8e-16
+        require_sine_cosine(x_rad, math.sin(x_rad), math.cos(x_rad))
 
 
-def reference_poses(model: GeometryModel, q: list[float]) -> dict[str, np.ndarray]:
+def test_sine_and_cosine_of_many_turns_are_those_of_the_angle_to_sixty_digits() -> None:
+    generator = random.Random(2)
+    angles = [generator.choice((-1.0, 1.0)) * 10.0 ** generator.uniform(-3.0, math.log10(1.5e6)) for _ in range(1500)]
+    angles += [k * math.pi / 2 for k in (generator.randint(-63_662, 63_662) for _ in range(500))]
+    angles += [1e5, -1e5, math.nextafter(1e5, 0.0), 1.5e6, -1.5e6]
+    for x_rad in angles:
+        require_sine_cosine(x_rad, *exact_sine_cosine(x_rad))
+
+
+def reference_poses(
+    model: GeometryModel, q: list[float], base: Sequence[float] = (0.0, 0.0, 0.0)
+) -> dict[str | None, np.ndarray]:
     """X_WL of every link, by multiplying 4 x 4 matrices."""
-    poses = {BASE: np.eye(4)}
-    for joint, angle_rad in zip(model.joints, q, strict=True):
-        place, turn = np.eye(4), np.eye(4)
+    poses = {BASE: moved(base[2], slides=False)}
+    poses[BASE][:2, 3] = base[:2]
+    for joint in model.joints:
+        place = np.eye(4)
         place[:3, :3], place[:3, 3] = np.reshape(joint.rotation, (3, 3)), joint.offset_m
-        c, s = math.cos(angle_rad), math.sin(angle_rad)
-        turn[:2, :2] = [[c, -s], [s, c]]
-        poses[joint.name] = poses[joint.parent] @ place @ turn
+        position = joint.ratio * q[model.axis_names.index(joint.axis_name)] + joint.at_zero
+        poses[joint.name] = poses[joint.parent] @ place @ moved(position, slides=joint.slides)
     return poses
 
 
-def test_links_are_where_matrices_put_them() -> None:
+def moved(position: float, *, slides: bool) -> np.ndarray:
+    """About +z, or along it."""
+    X = np.eye(4)
+    if slides:
+        X[2, 3] = position
+    else:
+        c, s = math.cos(position), math.sin(position)
+        X[:2, :2] = [[c, -s], [s, c]]
+    return X
+
+
+@pytest.mark.parametrize("of_any_kind", [False, True])
+def test_links_are_where_matrices_put_them(of_any_kind: bool) -> None:
     generator = random.Random(2)
     for _ in range(200):
-        model = random_model(generator)
+        model = random_model(generator, of_any_kind=of_any_kind)
         native = NativeGeometry(model)
-        q = random_posture(generator, model.n_joints)
-        native.move_to(q)
+        q, base = random_posture(generator, model), random_place(generator)
+        native.move_to(q, base)
         rotations, origins_m = native.pose()
-        poses = reference_poses(model, q)
+        poses = reference_poses(model, q, base if model.has_base else (0.0, 0.0, 0.0))
         for joint, rotation, origin_m in zip(model.joints, rotations, origins_m, strict=True):
             np.testing.assert_allclose(np.reshape(rotation, (3, 3)), poses[joint.name][:3, :3], atol=1e-13)
-            np.testing.assert_allclose(origin_m, poses[joint.name][:3, 3], atol=1e-13)
+            np.testing.assert_allclose(origin_m, poses[joint.name][:3, 3], atol=1e-12)
 
 
 def scene(segments: list[Segment], planes: tuple[Plane, ...], zones: tuple[Keepout, ...]) -> NativeGeometry:
@@ -90,12 +139,12 @@ def scene(segments: list[Segment], planes: tuple[Plane, ...], zones: tuple[Keepo
             for i, (a_m, b_m) in enumerate(segments)
         ),
         pairs=(("c0", "c1"),) if len(segments) > 1 else (),
-        tool=ToolPoint(link=BASE, point_m=(0.0, 0.0, 0.0)),
+        tools=(),
         planes=planes,
         keepouts=zones,
     )
     native = NativeGeometry(model)
-    native.move_to([0.0] * model.n_joints)
+    native.move_to([0.0] * model.n_axes)
     return native
 
 
@@ -202,15 +251,15 @@ def test_a_capsule_that_is_not_in_the_world_is_near_to_nothing() -> None:
     assert max(world_m[1:]) < 1.0
 
 
-def ends_of(model: GeometryModel, q: list[float]) -> list[list[np.ndarray]]:
-    poses = reference_poses(model, q)
+def ends_of(model: GeometryModel, q: list[float], base: Sequence[float]) -> list[list[np.ndarray]]:
+    poses = reference_poses(model, q, base)
     return [
         [poses[one.link][:3, :3] @ end + poses[one.link][:3, 3] for end in (one.a_m, one.b_m)] for one in model.capsules
     ]
 
 
 def pair_reaches(native: NativeGeometry) -> np.ndarray:
-    """How far from each joint's axis one capsule of a pair can be, as seen from the other: (pairs, joints)."""
+    """How far a joint moves one capsule of a pair, as seen from the other, for each rad or m: (pairs, joints)."""
     model = native.model
     rows = np.zeros((model.n_pairs, model.n_joints))
     for row, (first, second), root in zip(rows, model.pairs, model.pair_root, strict=False):
@@ -222,37 +271,52 @@ def pair_reaches(native: NativeGeometry) -> np.ndarray:
     return rows
 
 
-def test_no_motion_outruns_its_reach() -> None:
-    """The promise on which the kernel skips postures: what a point, a pair's distance and the tool change by is at most
-    the sum of reach times turn."""
+@pytest.mark.parametrize("of_any_kind", [False, True])
+def test_no_motion_outruns_its_reach(of_any_kind: bool) -> None:
+    """The promise on which the kernel skips postures: what a point, a pair's distance and a tool change by is at most
+    the sum of reach times motion of each joint, and of the base."""
     generator = random.Random(5)
-    nearly = 0
+    nearly = nearly_by_the_base = 0
     for _ in range(400):
-        model = random_model(generator)
+        model = random_model(generator, of_any_kind=of_any_kind)
         native = NativeGeometry(model)
-        n = model.n_joints
-        before = random_posture(generator, n)
-        moving = [generator.random() < 0.4 for _ in range(n)]
-        turn = np.array([generator.choice((1e-3, 0.3)) * generator.uniform(-1.0, 1.0) * flag for flag in moving])
-        after = (np.array(before) + turn).tolist()
-        reach_m = np.array([list(row) for row in native.model.reach_m])[: len(model.capsules), :n]
-        pair_reach_m = pair_reaches(native)
-        for allowed_m, one, other in zip(
-            reach_m @ abs(turn), ends_of(model, before), ends_of(model, after), strict=True
-        ):
+        before, base = random_posture(generator, model), [0.0, 0.0, 0.0]
+        moving = [generator.random() < 0.4 for _ in before]
+        way = np.array([generator.choice((1e-3, 0.3)) * generator.uniform(-1.0, 1.0) * flag for flag in moving])
+        after = (np.array(before) + way).tolist()
+        drive = np.array([generator.uniform(-0.1, 0.1) for _ in range(3)]) * model.has_base
+        turn = np.array([joint.ratio * way[model.axis_names.index(joint.axis_name)] for joint in model.joints])
+        reach_m = np.array([list(row) for row in native.model.reach_m])[: len(model.capsules), : len(turn)]
+        base_m = np.array(list(native.model.base_reach_m))[: len(model.capsules)]
+        before_m, after_m = ends_of(model, before, base), ends_of(model, after, base)
+        for allowed_m, one, other in zip(reach_m @ abs(turn), before_m, after_m, strict=True):
             moved_m = max(float(np.linalg.norm(b - a)) for a, b in zip(one, other, strict=True))
             assert moved_m <= allowed_m + 1e-12
             nearly += moved_m > 0.8 * allowed_m > 0.0
+        driven_m = ends_of(model, after, drive)
+        for most_m, one, other in zip(base_m, after_m, driven_m, strict=True):
+            assert all(math.hypot(end[0], end[1]) <= most_m + 1e-12 for end in one)
+            moved_m = max(float(np.linalg.norm(b - a)) for a, b in zip(one, other, strict=True))
+            allowed_m = abs(drive[0]) + abs(drive[1]) + most_m * abs(drive[2])
+            assert moved_m <= allowed_m + 1e-12
+            nearly_by_the_base += moved_m > 0.8 * allowed_m > 0.0
         native.move_to(before)
-        pairs_before, columns = native.clearance()[1], native.tool_columns()
-        native.move_to(after)
+        pairs_before = native.clearance()[1]
+        columns = [native.tool_columns(tool) for tool in range(len(model.tools))]
+        native.move_to(after, drive.tolist())
         for allowed_m, one_m, other_m in zip(
-            pair_reach_m @ abs(turn), pairs_before, native.clearance()[1], strict=True
+            pair_reaches(native) @ abs(turn), pairs_before, native.clearance()[1], strict=True
         ):
             assert abs(one_m - other_m) <= allowed_m + 1e-7
-        lengths_m = [math.hypot(*column) for column in columns]
-        assert all(length <= most + 1e-12 for length, most in zip(lengths_m, native.model.tool_reach_m, strict=False))
+        poses = reference_poses(model, before, base)
+        for tool, column, most, base_most in zip(
+            model.tools, columns, native.model.tool_reach_m, native.model.tool_base_reach_m, strict=False
+        ):
+            assert all(math.hypot(*one) <= limit + 1e-12 for one, limit in zip(column, most, strict=False))
+            point_m = poses[tool.link][:3, :3] @ tool.point_m + poses[tool.link][:3, 3]
+            assert math.hypot(point_m[0], point_m[1]) <= base_most + 1e-12
     assert nearly > 30  # a bound that is never nearly met would be too large
+    assert nearly_by_the_base >= 30 * of_any_kind
 
 
 def test_reach_is_the_way_from_the_joint_to_the_far_end() -> None:
@@ -274,44 +338,89 @@ def test_reach_is_the_way_from_the_joint_to_the_far_end() -> None:
     assert native.ball_m[0] == 0.07 + 0.075
 
 
-def test_tool_moves_as_its_columns_say() -> None:
+def test_an_extended_joint_reaches_further_and_an_upright_one_no_further_from_the_base() -> None:
+    """Of a capsule 1 m beyond a turning joint, which a sliding one carries that extends by up to 0.4 m."""
+    limits = SourceLimits.of(slides=True, low=-0.1, high=0.4)
+    for along, aside_m in ((UPRIGHT, 0.0), (FORWARD, 0.4)):
+        joints = (
+            KinematicJoint(name="turn", rotation=UPRIGHT, offset_m=(0.3, 0.0, 2.0)),
+            KinematicJoint(
+                name="slide", parent="turn", kind="prismatic", rotation=along, offset_m=(0.0, 0.5, 0.0), limits=limits
+            ),
+            KinematicJoint(name="end", parent="slide", rotation=UPRIGHT, offset_m=(0.0, 0.2, 0.0)),
+        )
+        ball = Capsule(name="ball", link="end", a_m=(1.0, 0.0, 0.0), b_m=(1.0, 0.0, 0.0), radius_m=0.1)
+        model = NativeGeometry(
+            GeometryModel(
+                joints=joints,
+                capsules=(ball, msgspec.structs.replace(ball, name="base", link=BASE)),
+                pairs=(),
+                tools=(ToolPoint(link="slide", point_m=(0.0, 0.0, 1.0)),),
+            )
+        ).model
+        assert list(model.reach_m[0][0:3]) == pytest.approx([1.0 + 0.2 + 0.5 + 0.4, 1.0, 1.0])
+        assert list(model.tool_reach_m[0][0:3]) == pytest.approx([1.0 + 0.5 + 0.4, 1.0, 0.0])
+        assert list(model.base_reach_m[0:2]) == pytest.approx([2.1 + 0.3, 1.0])
+        first = msgspec.structs.replace(joints[1], parent=BASE)
+        alone = NativeGeometry(
+            GeometryModel(
+                joints=(first,),
+                capsules=(msgspec.structs.replace(ball, link="slide"),),
+                pairs=(),
+                tools=(),
+            )
+        ).model
+        assert alone.base_reach_m[0] == pytest.approx(1.0 + 0.5 + aside_m)
+
+
+def test_tools_move_as_their_columns_say() -> None:
     generator = random.Random(6)
     for _ in range(100):
-        model = random_model(generator)
+        model = random_model(generator, of_any_kind=True)
         native = NativeGeometry(model)
-        q = random_posture(generator, model.n_joints)
-        native.move_to(q)
+        q = random_posture(generator, model)
+        base = random_place(generator) if model.has_base else (0.0, 0.0, 0.0)
+        native.move_to(q, base)
+        for number, tool in enumerate(model.tools):
 
-        def tool(posture: list[float]) -> np.ndarray:
-            X = reference_poses(model, posture)[model.tool.link]  # noqa: B023
-            return X[:3, :3] @ model.tool.point_m + X[:3, 3]  # noqa: B023
+            def place(posture: list[float]) -> np.ndarray:
+                X = reference_poses(model, posture, base)[tool.link]  # noqa: B023
+                return X[:3, :3] @ tool.point_m + X[:3, 3]  # noqa: B023
 
-        for i, column in enumerate(native.tool_columns()):
-            step = [1e-6 * (i == k) for k in range(model.n_joints)]
-            forward, backward = ([q + sign * d for q, d in zip(q, step, strict=True)] for sign in (1.0, -1.0))
-            np.testing.assert_allclose(column, (tool(forward) - tool(backward)) / 2e-6, atol=1e-6)
-
-
-def jacobian(model: GeometryModel, native: NativeGeometry) -> np.ndarray:
-    """6 x n of the joints that move the tool, translation above rotation."""
-    moving, link = [], model.tool.link
-    while link != BASE:
-        moving.append(model.joint_names.index(link))
-        link = model.joints[moving[-1]].parent
-    axes = [np.reshape(rotation, (3, 3))[:, 2] for rotation in native.pose()[0]]
-    columns = native.tool_columns()
-    return np.array([[*columns[i], *axes[i]] for i in moving]).reshape(len(moving), 6).T
+            for axis, name in enumerate(model.axis_names):
+                column = np.zeros(3)
+                for joint, one in zip(model.joints, native.tool_columns(number), strict=True):
+                    column += joint.ratio * np.array(one) * (joint.axis_name == name)
+                step = [1e-6 * (axis == k) for k in range(model.n_axes)]
+                forward, backward = ([x + sign * d for x, d in zip(q, step, strict=True)] for sign in (1.0, -1.0))
+                np.testing.assert_allclose(column, (place(forward) - place(backward)) / 2e-6, atol=1e-6)
 
 
-def test_manipulability_is_the_root_of_the_determinant() -> None:
+def jacobian(model: GeometryModel, native: NativeGeometry, tool: int) -> np.ndarray:
+    """6 x n of the axes that move the tool, translation above rotation."""
+    by_name = {joint.name: number for number, joint in enumerate(model.joints)}
+    columns: dict[str, np.ndarray] = {}
+    link = model.tools[tool].link
+    while link is not BASE:
+        i, joint = by_name[link], model.joints[by_name[link]]
+        spin = np.zeros(3) if joint.slides else np.reshape(native.pose()[0][i], (3, 3))[:, 2]
+        one = joint.ratio * np.array([*native.tool_columns(tool)[i], *spin])
+        columns[joint.axis_name] = columns.get(joint.axis_name, np.zeros(6)) + one
+        link = joint.parent
+    return np.array(list(columns.values())).reshape(len(columns), 6).T
+
+
+@pytest.mark.parametrize("of_any_kind", [False, True])
+def test_manipulability_is_the_root_of_the_determinant(of_any_kind: bool) -> None:
     generator = random.Random(7)
     for _ in range(300):
-        model = random_model(generator)
+        model = random_model(generator, of_any_kind=of_any_kind)
         native = NativeGeometry(model)
-        native.move_to(random_posture(generator, model.n_joints))
-        J = jacobian(model, native)
-        gram = J @ J.T if J.shape[1] >= 6 else J.T @ J
-        assert native.manipulability() ** 2 == pytest.approx(np.linalg.det(gram), rel=1e-6, abs=1e-15)
+        native.move_to(random_posture(generator, model), random_place(generator))
+        for tool in range(len(model.tools)):
+            J = jacobian(model, native, tool)
+            gram = J @ J.T if J.shape[1] >= 6 else J.T @ J
+            assert native.manipulability(tool) ** 2 == pytest.approx(np.linalg.det(gram), rel=1e-6, abs=1e-13)
 
 
 def wrist(*rotations: Matrix, tool_link: str, tool_m: Vector = (0.0, 0.0, 0.0)) -> NativeGeometry:
@@ -323,7 +432,7 @@ def wrist(*rotations: Matrix, tool_link: str, tool_m: Vector = (0.0, 0.0, 0.0)) 
     )
     body = Capsule(name="body", link=names[-1], a_m=(0.0, 0.0, 0.0), b_m=(0.0, 0.0, 0.1), radius_m=0.1)
     tool = ToolPoint(link=tool_link, point_m=tool_m)
-    return NativeGeometry(GeometryModel(joints=joints, capsules=(body,), pairs=(), tool=tool))
+    return NativeGeometry(GeometryModel(joints=joints, capsules=(body,), pairs=(), tools=(tool,)))
 
 
 def test_manipulability_keeps_its_digits_near_a_singularity() -> None:
