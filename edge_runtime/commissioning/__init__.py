@@ -1,1 +1,1 @@
-"""From the description that came with a robot to the files of this project, and from motors to the robot's own angles."""
+"""From the description that came with a robot to files of its own, and from its motors' values to its own angles."""

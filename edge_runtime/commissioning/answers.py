@@ -73,6 +73,8 @@ class Answers(Section, frozen=True):
     cameras: tuple[Camera, ...] | None = None
     driver: str | None = None
     """An installed driver, or the path of a file with one. Example: `"kinematic"`."""
+    odometry: bool | None = None
+    """Whether the driver of a robot that drives measures where its base is. Example: `false`."""
     converted: tuple[str, ...] | None = None
     """Joints whose limits the description has in degrees or millimetres. Example: `["elbow"]`."""
     confirmed: tuple[str, ...] | None = None

@@ -1,7 +1,7 @@
 """From a description and a person's answers to what a robot is: its axes in groups, and what else its files need.
 
-Guarantees that every decision that a description can't make is an answer, given, asked for or proposed and accepted, and
-that all of them are in `Design.answers`, from which the same design comes again. Opens no file.
+Guarantees that every decision that a description can't make is an answer, given, asked for or proposed and accepted,
+and that all of them are in `Design.answers`, from which the same design comes again. Opens no file.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from edge_runtime.commissioning.answers import (
     answered,
     names_read,
     names_shown,
-    number,
     one_of,
 )
+from edge_runtime.commissioning.grippers import FoundGripper
 from edge_runtime.commissioning.ratings import (
     Rated,
     believed,
@@ -33,7 +33,7 @@ from edge_runtime.commissioning.ratings import (
     rated_gripper,
     unit_question,
 )
-from edge_runtime.commissioning.survey import BaseKind, FoundGripper, FoundGroup, Survey, survey
+from edge_runtime.commissioning.survey import BaseKind, FoundGroup, Survey, survey
 from edge_runtime.contracts.axes import AnyAxis
 from edge_runtime.contracts.embodiment import MAX_AXES, Embodiment, Group
 from edge_runtime.contracts.errors import ConfigError
@@ -74,6 +74,18 @@ class Design:
     def joints(self) -> tuple[str, ...]:
         """Controlled joints, in the order of the robot's vectors, without grippers and base."""
         return tuple(name for group in self.groups for name in group.joints)
+
+    @property
+    def finger_ranges(self) -> dict[str, tuple[float, float]]:
+        """Of the joints that drive grippers: their ranges and the way between closed and open, by joint."""
+        found = {}
+        for gripper in self.grippers:
+            for place, name in enumerate(gripper.joints):
+                low, high = range_of(self.joints_by_name[name])
+                ends = [end for end in (low, high) if end is not None]
+                ends += [gripper.closed, gripper.open] if place == 0 else []
+                found[name] = (min(ends), max(ends))
+        return found
 
     @property
     def joints_by_name(self) -> dict[str, SourceJoint]:
@@ -379,35 +391,3 @@ def _tools(
             question = f"Which link or site is the tool of {limb}, the point whose speed is limited?"
             tools[limb] = answered(asker, f"tools ({limb})", None, question, place, str, one_of(*known))
     return tools
-
-
-def ask_where(built: Design, asker: Asker, fixed: bool) -> tuple[str, float]:
-    """What the robot stands on, and how far that surface is from the origin of the frame of its base, in m.
-
-    Args:
-        fixed: it does not drive.
-    """
-    answers = built.answers
-    is_hand = all(group.kind == "hand" for group in built.groups)
-    proposal = ("nothing" if is_hand else "table") if fixed else "floor"
-    stands_on = answered(
-        asker,
-        "stands_on",
-        answers.stands_on,
-        "What does it stand on? table or floor: under it, ceiling: above it, nothing: no surface is kept from it. Its "
-        f"frame is that of {built.tree.root}, z up.",
-        proposal,
-        str,
-        one_of("table", "floor", "ceiling", "nothing"),
-    )
-    if stands_on == "nothing":
-        return stands_on, 0.0
-    # What stands a little below the frame is a foot that the surface carries.
-    height = 0.0 if abs(built.lowest_m) < 0.005 else round(-built.lowest_m, 4) + 0.0
-    question = (
-        f"How far is the {stands_on} from the origin of that frame, in m? Above it as below it a positive number."
-    )
-    height_m = answered(
-        asker, "height_m", answers.height_m, question, 0.0 if stands_on == "ceiling" else height, repr, number
-    )
-    return stands_on, height_m

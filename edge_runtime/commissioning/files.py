@@ -24,8 +24,8 @@ def embodiment_text(embodiment: Embodiment, assumed: Mapping[str, Sequence[str]]
     """`embodiment.toml`, with a mark behind each value that comes of the careful rule."""
     notes = _wrapped(
         f"What this robot is, made by `edge-runtime new robot` from {source}. The order of the axes is that of every "
-        "vector of the robot. Values are ratings: what the maker allows. Those marked as assumed come of a careful rule "
-        "and not of the maker (docs/guides/bring_up.md): enter the maker's where you know them, and take the mark away."
+        "vector of the robot. Values are ratings: what the maker allows. Those marked as assumed come of a careful "
+        "rule and not of the maker (docs/guides/bring_up.md): enter the maker's where you know them, without the mark."
     )
     lines, name = [], ""
     for line in embodiment_toml(embodiment, notes).splitlines():
@@ -56,7 +56,13 @@ def safety_text(
         "known. Speeds are half of the rated ones, and at most 1 rad/s or 0.25 m/s: raise them when it is up."
     ).splitlines()
     lines = [f"# {line}" for line in lines]
-    lines += ["feedback_timeout_s = 0.1", "tracking_error_max_rad = 0.2", "tracking_error_max_m = 0.05", "", "[fallback]"]
+    lines += [
+        "feedback_timeout_s = 0.1",
+        "tracking_error_max_rad = 0.2",
+        "tracking_error_max_m = 0.05",
+        "",
+        "[fallback]",
+    ]
     retract = ", ".join(f"{_text(name)} = {value!r}" for name, value in home.items())
     lines.append(f"retract = {{ {retract} }}" if home else "hold_timeout_s = 60.0")
     if kinematics is not None:

@@ -109,7 +109,7 @@ def _spans(joints: Sequence[SourceJoint]) -> Array:
 
 
 def _candidates(joints: Sequence[SourceJoint], start: Array) -> Array:
-    """`start` first, then the middle of all ranges, what lies between the two, and postures further and further away."""
+    """`start` first, then what lies between it and the middle of all ranges, and postures further and further away."""
     middles, halves = [], []
     for joint, at in zip(joints, start, strict=True):
         low, high = range_of(joint)

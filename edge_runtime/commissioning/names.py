@@ -1,4 +1,4 @@
-"""What the names that makers give joints and links say: a side, and a kind of limb. Hints for proposals, nothing more."""
+"""What names of joints and links say: a side, and a kind of limb. Hints for proposals, nothing more."""
 
 from __future__ import annotations
 

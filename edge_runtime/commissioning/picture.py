@@ -88,11 +88,15 @@ def draw(
     for number, (name, right, up, depth) in enumerate(_VIEWS):
         centre = (number * _SIDE_PX + 0.5 * _SIDE_PX, _TITLE_PX + 0.5 * _SIDE_PX)
 
-        def at(point_m: Array, right: int = right, up: int = up, centre: tuple[float, float] = centre) -> tuple[float, float]:
+        def at(
+            point_m: Array, right: int = right, up: int = up, centre: tuple[float, float] = centre
+        ) -> tuple[float, float]:
             x = centre[0] + (point_m[right] - middle_m[right]) * px_per_m
             return float(x), float(centre[1] - (point_m[up] - middle_m[up]) * px_per_m)
 
-        labels.append(Label(number * _SIDE_PX + _MARGIN_PX, _TITLE_PX + 16, f"{name}: {'xyz'[right]} right, {'xyz'[up]} up"))
+        labels.append(
+            Label(number * _SIDE_PX + _MARGIN_PX, _TITLE_PX + 16, f"{name}: {'xyz'[right]} right, {'xyz'[up]} up")
+        )
         if surface is not None and up == 2:
             y = centre[1] - (surface[0] * surface[1] - middle_m[2]) * px_per_m
             lines.append(Line(number * _SIDE_PX + 4, y, (number + 1) * _SIDE_PX - 4, y, 2.0, _BROWN, title="surface"))
@@ -168,10 +172,11 @@ def page(picture: Picture, file: KinematicsFile, notes: Sequence[str]) -> str:
     decided = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Robot</title>'
-        "<style>body{font-family:sans-serif;margin:1rem}td,th{text-align:left;padding:0 .8rem 0 0}</style></head><body>\n"
+        "<style>body{font-family:sans-serif;margin:1rem}td,th{text-align:left;padding:0 .8rem 0 0}</style></head>\n"
+        "<body>"
         f"{svg(picture)}"
-        "<p>Every capsule holds the shapes of its link. Red lines join the pairs that are nearest to each other at home, "
-        "of those that the kernel keeps apart. A cross is a tool, whose speed is limited.</p>\n"
+        "<p>Every capsule holds the shapes of its link. Red lines join the pairs that are nearest to each other at "
+        "home, of those that the kernel keeps apart. A cross is a tool, whose speed is limited.</p>\n"
         f"<h2>Decided</h2><ul>{decided}</ul>\n"
         "<h2>Capsules</h2><table><tr><th>name</th><th>carried by</th><th>across, mm</th><th>kept off surfaces and zones"
         f"</th></tr>{capsules}</table>\n<h2>Watched pairs: {len(watched)}</h2><ul>{pairs}</ul></body></html>\n"
@@ -201,7 +206,14 @@ def write_png(picture: Picture, path: Path) -> bool:
         pixels = cv2.addWeighted(over, line.opacity, pixels, 1.0 - line.opacity, 0.0)
     for label in picture.labels:
         cv2.putText(
-            pixels, label.text, (round(label.x), round(label.y)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA
+            pixels,
+            label.text,
+            (round(label.x), round(label.y)),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.4,
+            (0, 0, 0),
+            1,
+            cv2.LINE_AA,
         )
     written, data = cv2.imencode(".png", pixels)
     if written:

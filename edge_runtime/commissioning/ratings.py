@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from edge_runtime.commissioning.survey import FoundGripper
+from edge_runtime.commissioning.grippers import FoundGripper
 from edge_runtime.contracts.axes import (
     AnyAxis,
     BaseLinear,

@@ -7,7 +7,7 @@ No description comes with a type, so that nothing keeps such a robot off itself 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +74,15 @@ class RobotType:
             for arm in self.arms
             for joint in self.joints
         }
+
+    def tightening(self, tree: SourceTree) -> SourceTree:
+        """A description of the same robot, with the tighter one of each limit."""
+        limits = self.limits()
+        joints = tuple(
+            replace(joint, limits=joint.limits.tightened(limits[joint.name])) if joint.name in limits else joint
+            for joint in tree.joints
+        )
+        return replace(tree, joints=joints)
 
     def tree(self) -> SourceTree:
         """Its joints in chains, without places or shapes."""

@@ -72,7 +72,9 @@ class KinematicPlant:
         most = self._speed * elapsed_s
         moved = np.where(self._is_velocity, 0.0, np.clip(share * (self._target - self.q), -most, most))
         before = self.dq
-        change = np.clip(share * (self._velocity - before), -self._acceleration * elapsed_s, self._acceleration * elapsed_s)
+        change = np.clip(
+            share * (self._velocity - before), -self._acceleration * elapsed_s, self._acceleration * elapsed_s
+        )
         self.q = self.q + moved
         self.dq = np.where(self._is_velocity, before + change, moved / elapsed_s)
         self._drive(elapsed_s)
@@ -96,9 +98,7 @@ class KinematicDriver(Driver):
     def __init__(self, config: RobotConfig) -> None:
         self._plant = KinematicPlant(config.embodiment)
         self._has_base = bool(config.embodiment.base_indices)
-        low, high = (
-            np.array([getattr(axis, end) for axis in config.embodiment.axes]) for end in ("low", "high")
-        )
+        low, high = (np.array([getattr(axis, end) for axis in config.embodiment.axes]) for end in ("low", "high"))
         self._low = np.where(np.isfinite(low), low, -math.pi)
         self._span = np.where(np.isfinite(high), high, math.pi) - self._low
         self._read_ns = time.monotonic_ns()
