@@ -336,7 +336,7 @@ def _draw(
 def _file_notes(compiled: Compiled, source: str, rests: tuple[str, ...], stands_on: str) -> list[str]:
     opening = (
         f"Where this robot's links are, and capsules around them: made by `edge-runtime new robot` from {source}. "
-        "Metres, radians. Each joint turns about +z of its own frame, or slides along it; the frame stands at `rotation` "
+        "Metres, radians. Each joint turns about +z of its own frame, or slides along it; that stands at `rotation` "
         "(row-major) and `offset_m` in the frame of its parent. Capsules are in the frame of `link`."
     )
     lines = textwrap.wrap(opening, 118)

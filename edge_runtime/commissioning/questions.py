@@ -1,4 +1,4 @@
-"""The questions that come after what the robot is: where it stands, where it is at home, what it sees, what moves it."""
+"""Questions after what the robot is: where it stands, where it is at home, what it sees, and what moves it."""
 
 from __future__ import annotations
 
