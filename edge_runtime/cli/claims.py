@@ -6,22 +6,24 @@ Everything on the sheet is computed from the settings it is printed for; nothing
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import msgspec
 from rich.console import Console
 
 from edge_runtime.bundles.installed import Installed
+from edge_runtime.cli.claims_geometry import has_world, kept_from, not_kept_apart
+from edge_runtime.cli.claims_limits import limit_tables, time_to_rest_s
 from edge_runtime.config.robot_file import RobotConfig, load_config
-from edge_runtime.config.safety_file import GeometrySection, JointLimits, SafetyLimits, Vector
+from edge_runtime.config.safety_file import AxisLimits, SafetyLimits
+from edge_runtime.contracts.axes import AnyAxis, BinaryGripper
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import BundleError
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.subcommand import say_json
 from edge_runtime.contracts.text import printable
-from edge_runtime.control.limits import TICK_S, kernel_config, kinematics_of
+from edge_runtime.control.limits import kernel_config, kinematics_of, knows_where_the_base_is
 from edge_runtime.safety import KernelConfig
-from edge_runtime.safety.kinematics import BASE, KinematicsFile, Watch
 
 _MAY = (
     "limits setpoints to the table below, before they reach the driver",
@@ -49,18 +51,38 @@ def claims(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-class JointClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for one joint; `time_to_rest_s` is the longest stop of a command."""
+class AxisClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for one axis, in `unit` and its derivatives; null: an axis of this kind has no such limit.
+
+    Attributes:
+        kind: as in embodiment.toml.
+        low, high: of its range; of an axis of a base, of its velocity.
+        effort_max: torque or force, in `effort_unit`.
+        time_to_rest_s: the longest stop of a command; a gripper has none.
+    """
 
     name: str
-    position_min_rad: float
-    position_max_rad: float
-    velocity_max_rad_s: float
-    acceleration_max_rad_s2: float
-    jerk_max_rad_s3: float
-    torque_max_nm: float
-    setpoint_step_max_rad: float
-    time_to_rest_s: float
+    kind: str
+    unit: str
+    effort_unit: str
+    low: float | None
+    high: float | None
+    speed_max: float | None
+    acceleration_max: float | None
+    jerk_max: float | None
+    effort_max: float | None
+    setpoint_step_max: float | None
+    tracking_error_max: float | None
+    time_to_rest_s: float | None
+
+
+class ToolClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for one tool; null: nothing does."""
+
+    name: str
+    speed_max_m_s: float | None
+    force_max_n: float | None
+    moment_max_nm: float | None
 
 
 class ClaimsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +104,8 @@ class ClaimsReport(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str
     may: tuple[str, ...]
     may_not: tuple[str, ...]
-    joints: tuple[JointClaims, ...]
-    gripper_opening_max_m: float
-    gripper_speed_max_m_s: float
+    axes: tuple[AxisClaims, ...]
+    tools: tuple[ToolClaims, ...]
     kept_apart: tuple[str, ...]
     not_kept_apart: tuple[str, ...]
     stops: tuple[str, ...]
@@ -100,7 +121,7 @@ def claims_report(config: RobotConfig) -> ClaimsReport:
     kept: tuple[str, ...] = ()
     touching: tuple[str, ...] = ()
     if geometry is not None and body is not None:
-        kept, touching = _geometry(geometry, body[1]), tuple(not_kept_apart(*body, geometry))
+        kept, touching = kept_from(geometry, safety, embodiment, *body), tuple(not_kept_apart(*body, geometry))
     return ClaimsReport(
         robot=config.robot.name,
         type=embodiment.name,
@@ -110,9 +131,8 @@ def claims_report(config: RobotConfig) -> ClaimsReport:
         bundle=_bundle(config),
         may=_MAY,
         may_not=_MAY_NOT,
-        joints=tuple(_joint_claims(name, joint) for name, joint in safety.joints.items()),
-        gripper_opening_max_m=safety.gripper_opening_max_m,
-        gripper_speed_max_m_s=safety.gripper_speed_max_m_s,
+        axes=tuple(_axis_claims(axis, safety.axes[axis.name]) for axis in embodiment.axes),
+        tools=tuple(ToolClaims(**msgspec.structs.asdict(tool)) for tool in safety.tools),
         kept_apart=kept,
         not_kept_apart=touching,
         stops=_trips(config, held),
@@ -121,27 +141,22 @@ def claims_report(config: RobotConfig) -> ClaimsReport:
     )
 
 
-def _joint_claims(name: str, joint: JointLimits) -> JointClaims:
-    return JointClaims(
-        name=name,
-        position_min_rad=joint.position_min_rad,
-        position_max_rad=joint.position_max_rad,
-        velocity_max_rad_s=joint.velocity_max_rad_s,
-        acceleration_max_rad_s2=joint.acceleration_max_rad_s2,
-        jerk_max_rad_s3=joint.jerk_max_rad_s3,
-        torque_max_nm=joint.torque_max_nm,
-        setpoint_step_max_rad=joint.setpoint_step_max_rad,
-        time_to_rest_s=time_to_rest_s(joint),
+def _axis_claims(axis: AnyAxis, limits: AxisLimits) -> AxisClaims:
+    return AxisClaims(
+        name=axis.name,
+        kind=limits.kind,
+        unit=axis.unit,
+        effort_unit=axis.effort_unit,
+        low=limits.low,
+        high=limits.high,
+        speed_max=limits.speed_max,
+        acceleration_max=limits.acceleration_max,
+        jerk_max=limits.jerk_max,
+        effort_max=limits.effort_max,
+        setpoint_step_max=limits.setpoint_step_max,
+        tracking_error_max=limits.tracking_error_max,
+        time_to_rest_s=time_to_rest_s(limits),
     )
-
-
-def time_to_rest_s(limits: JointLimits) -> float:
-    """Longest time that a stop of this joint takes, whatever it is doing: V/A + 2 A/J + 2 T.
-
-    From constant speed it is V/A + A/J + 2 T; a joint that speeds up has to get rid of that acceleration first.
-    """
-    velocity, acceleration, jerk = (limits.velocity_max_rad_s, limits.acceleration_max_rad_s2, limits.jerk_max_rad_s3)
-    return velocity / acceleration + 2.0 * acceleration / jerk + 2.0 * TICK_S
 
 
 def claims_sheet(config: RobotConfig) -> str:
@@ -179,33 +194,12 @@ def _lines(config: RobotConfig, held: KernelConfig) -> Iterator[str]:
     yield from _list(_MAY_NOT)
     yield ""
     yield "## Limits"
-    yield "| joint | range, rad | rad/s | rad/s² | rad/s³ | torque, Nm | setpoint step, rad | at rest within, s |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    for name, joint in safety.joints.items():
-        yield (
-            f"| {name} | {joint.position_min_rad:g} to {joint.position_max_rad:g} | {joint.velocity_max_rad_s:g} "
-            f"| {joint.acceleration_max_rad_s2:g} | {joint.jerk_max_rad_s3:g} | {joint.torque_max_nm:g} "
-            f"| {joint.setpoint_step_max_rad:g} | {time_to_rest_s(joint):.3f} |"
-        )
-    yield ""
-    yield (
-        "Position, velocity, acceleration and jerk hold for every command while the robot follows. *At rest within* is "
-        "the longest stop of a command, V/A + 2 A/J + 2 T; the robot lags behind by what its own control does. Torque "
-        "is watched only where the driver measures it."
-    )
-    yield ""
-    yield f"Gripper: 0 to {safety.gripper_opening_max_m:g} m, at most {safety.gripper_speed_max_m_s:g} m/s."
-    yield ""
-    yield (
-        f"Armed is only what is measured inside these ranges, or outside by at most {safety.start_tolerance_rad:g} rad "
-        f"and {safety.start_tolerance_m:g} m: noise and sag. The first command then is the end of the range. A robot "
-        "as near to where it was left, in all joints, starts from there."
-    )
+    yield from limit_tables(safety, embodiment)
     body = kinematics_of(safety)
     if safety.geometry is not None and body is not None:
         yield ""
         yield "## Geometry"
-        yield from _list(_geometry(safety.geometry, body[1]))
+        yield from _list(kept_from(safety.geometry, safety, embodiment, *body))
         yield ""
         yield "## Not kept apart"
         yield from _list(tuple(not_kept_apart(*body, safety.geometry)) or ("nothing: every link is",))
@@ -218,6 +212,15 @@ def _lines(config: RobotConfig, held: KernelConfig) -> Iterator[str]:
     yield ""
     yield "## Off in this configuration"
     yield from _list(tuple(features_off(config)) or ("nothing that can be configured",))
+
+
+def _frozen(held: KernelConfig, embodiment: Embodiment) -> str:
+    """The largest of the axes of each unit."""
+    found: dict[str, float] = {}
+    for axis, travel in zip(embodiment.axes, held.frozen_found, strict=True):
+        if not axis.is_gripper:
+            found[axis.unit] = max(travel, found.get(axis.unit, 0.0))
+    return " or ".join(f"{travel:.3g} {unit}" for unit, travel in found.items())
 
 
 def _list(items: tuple[str, ...]) -> Iterator[str]:
@@ -234,65 +237,42 @@ def _bundle(config: RobotConfig) -> str:
     return f"{manifest.name} {manifest.version} `{manifest.digest}`"
 
 
-def _geometry(geometry: GeometrySection, watch: Watch) -> tuple[str, ...]:
-    others = "each other (all but the pairs under *not kept apart*), and from " if watch.kept else ""
-    lines = [f"links are kept {geometry.clearance_min_m * 1e3:g} mm from {others}what follows"]
-    for (first, second), least_m in watch.near.items():
-        if least_m >= 0.0:
-            lines.append(f"{first} and {second}, which are nearer to each other at home: {least_m * 1e3:g} mm apart")
-    if geometry.workspace is not None:
-        box = geometry.workspace
-        corners = ", ".join(f"{low:g} to {high:g}" for low, high in zip(box.min_m, box.max_m, strict=True))
-        lines.append(f"workspace: {corners} m")
-    lines += [f"{s.name}: inside ({_vector(s.normal)}) . p >= {s.offset_m:g} m" for s in geometry.half_spaces]
-    lines += [
-        f"{z.name}: outside ({_vector(z.min_m)}) to ({_vector(z.max_m)}) m, grown by {z.radius_m:g} m"
-        for z in geometry.keep_out
-    ]
-    lines.append(
-        f"tool speed at most {geometry.tool_speed_max_m_s:g} m/s; {geometry.reduced_tool_speed_m_s:g} m/s in "
-        "reduced-speed mode, which is no safety-rated mode"
-    )
-    if geometry.manipulability_slow_below > 0.0:
-        lines.append(f"slower near singular postures, from manipulability {geometry.manipulability_slow_below:g} on")
-    return tuple(lines)
-
-
-def _vector(values: Vector) -> str:
-    return ", ".join(f"{value:g}" for value in values)
-
-
 def _trips(config: RobotConfig, held: KernelConfig) -> tuple[str, ...]:
-    safety, line = config.safety, config.stop_line
+    safety, embodiment, line = config.safety, config.embodiment, config.stop_line
     contact = safety.contact
     lines_read = "an open stop line, where the driver has one"
     if line is not None:
         lines_read += f", or line {line.line} of {line.chip} that is not {line.closed} or can't be read"
     lines = [
         f"feedback older than {safety.feedback_timeout_s:g} s, malformed, or going backwards",
-        f"a joint measured further than {safety.tracking_error_max_rad:g} rad from its command of that instant",
+        "a joint, or a base's velocity, measured further from its command of that instant than its *tracking error*",
         "an encoder whose samples, three or more, repeat each other to the bit while its joint is commanded to move: "
-        f"by the second sample after its command has gone {held.frozen_found_rad:.3g} rad one way",
+        f"by the second sample after its command has gone {_frozen(held, embodiment)} one way",
         lines_read,
         "a driver's fault, the operator's stop",
         "a clock that goes back, or leaps by more than the driver's watchdog",
-        f"torques above their limit in samples over {contact.debounce_s:g} s: two samples or more",
+        f"torques and forces of joints above their limit in samples over {contact.debounce_s:g} s: two samples or more",
     ]
-    if contact.force_max_n is not None:
-        lines.append(f"forces above {contact.force_max_n:g} N in samples over as long")
-    if contact.moment_max_nm is not None:
-        lines.append(f"moments above {contact.moment_max_nm:g} Nm in samples over as long")
+    for tool in safety.tools:
+        of = f" at {tool.name}" if len(safety.tools) > 1 else ""
+        if tool.force_max_n is not None:
+            lines.append(f"forces{of} above {tool.force_max_n:g} N in samples over as long")
+        if tool.moment_max_nm is not None:
+            lines.append(f"moments{of} above {tool.moment_max_nm:g} Nm in samples over as long")
+    if embodiment.base_axes and knows_where_the_base_is(safety):
+        lines.append("odometry of the base that is missing, while there is something in the room to keep from")
     return tuple(lines)
 
 
 def _fallback(safety: SafetyLimits, embodiment: Embodiment) -> tuple[str, ...]:
     fallback = safety.fallback
-    longest_s = max(time_to_rest_s(safety.joints[name]) for name in embodiment.joint_names)
+    longest_s = max((time_to_rest_s(limits) or 0.0 for limits in safety.axes.values()), default=0.0)
     last = "disarms where it is"
-    if fallback.retract_rad is not None:
-        posture = ", ".join(f"{value:g}" for value in fallback.retract_rad)
+    if fallback.retract is not None:
+        units = {axis.name: axis.unit for axis in embodiment.axes}
+        posture = ", ".join(f"{name} {value:g} {units[name]}" for name, value in fallback.retract.items())
         last = (
-            f"goes to ({posture}) rad at {fallback.retract_speed_scale:g} of these velocities, "
+            f"goes to ({posture}) at {fallback.retract_speed_scale:g} of these velocities, "
             f"for {fallback.retract_timeout_s:g} s at most, and disarms"
         )
     return (
@@ -306,54 +286,29 @@ def _fallback(safety: SafetyLimits, embodiment: Embodiment) -> tuple[str, ...]:
 
 def features_off(config: RobotConfig) -> Iterator[str]:
     """What the kernel could do for this robot, and does not, because its settings leave it out."""
-    safety = config.safety
+    safety, embodiment = config.safety, config.embodiment
     if safety.geometry is None or safety.kinematics is None:
-        yield "geometry: links and tool are not kept from anything, nor from each other; tool speed is not limited"
+        yield "geometry: links and tools are not kept from anything, nor from each other; tool speed is not limited"
+        if embodiment.base_axes:
+            yield "zones for the base: it is limited in speed and stopped, and kept from nothing"
     else:
-        if safety.geometry.workspace is None and not safety.geometry.half_spaces and not safety.geometry.keep_out:
+        if not has_world(safety.geometry):
             yield "the world: links are kept from no plane and no zone"
+        if embodiment.base_axes and not safety.geometry.odometry:
+            yield "zones in the room: nothing measures where the base is; it is limited in speed and stopped, no more"
         if safety.geometry.manipulability_slow_below == 0.0:
             yield "slowing down near singular postures"
-    if safety.contact.force_max_n is None:
-        yield "a limit of the force at the tool"
-    if safety.contact.moment_max_nm is None:
-        yield "a limit of the moment at the tool"
-    if safety.fallback.retract_rad is None:
+    for what, limits in (
+        ("force", {tool.name: tool.force_max_n for tool in safety.tools}),
+        ("moment", {tool.name: tool.moment_max_nm for tool in safety.tools}),
+    ):
+        free = [name for name, limit in limits.items() if limit is None]
+        if free:
+            yield f"a limit of the {what} at {'the tool' if len(limits) == 1 else ', '.join(free)}"
+    measuring = [axis.name for axis in embodiment.grippers if not isinstance(axis, BinaryGripper)]
+    if free := [name for name in measuring if safety.axes[name].effort_max is None]:
+        yield f"a limit of the grip of {', '.join(free)}"
+    if safety.fallback.retract is None:
         yield "retracting after a long hold"
     if config.stop_line is None:
         yield "a stop line of the computer's own: only a driver's, where it has one"
-
-
-def not_kept_apart(file: KinematicsFile, watch: Watch, geometry: GeometrySection) -> Iterator[str]:
-    """Everything of the body that nothing keeps apart, or off planes and zones, by name and with the reason."""
-    if watch.neighbours:
-        yield (
-            f"on neighbouring links, overlapping at home around their joint: {_names(watch.neighbours)}; how deep such "
-            "a pair folds into each other is bounded by nothing but its joint's range"
-        )
-    if watch.apart:
-        yield (
-            f"proved never to be within {geometry.clearance_min_m * 1e3:g} mm inside the joints' ranges: "
-            f"{_names(watch.apart)}"
-        )
-    for proved, reason in ((True, "proved never to overlap by more"), (False, "kept only from overlapping by more")):
-        inside = {pair: -least_m for pair, least_m in watch.near.items() if (pair in watch.proved_near) is proved}
-        by = [f"{' and '.join(pair)} ({deep_m * 1e3:g} mm)" for pair, deep_m in inside.items() if deep_m > 0.0]
-        if by:
-            yield f"capsules that overlap or nearly touch at home, {reason} than: {', '.join(by)}"
-    if watch.may_touch:
-        yield f"**may touch, because this robot's safety file says so**: {_names(watch.may_touch)}"
-    for joint in file.held:
-        if not joint.covered:
-            yield f"**joint {joint.name} and what it moves**: taken to stand at 0 rad; elsewhere no capsule covers it"
-    if file.uncovered:
-        yield f"**what is drawn of {', '.join(file.uncovered)}** in the description: no capsule holds all of it"
-    covered = {capsule.link for capsule in file.capsules}
-    if bare := [joint.name for joint in file.joints if joint.name not in covered]:
-        yield f"the links of {', '.join(bare)}: no capsule covers them"
-    if free := [one.name for one in file.capsules if one.link is not BASE and not one.in_world]:
-        yield f"planes and keep-out zones for {', '.join(free)}"
-
-
-def _names(pairs: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(" and ".join(pair) for pair in pairs)

@@ -65,9 +65,9 @@ _KEYS: dict[type[AnyAxis], Mapping[str, str]] = {
         "setpoint_step_max": "setpoint_step_max_rad_s",
         "tracking_error_max": "tracking_error_max_rad_s",
     },
-    ParallelGripper: {"speed_max": "speed_max_m_s", "effort_max": "force_max_n", "jam_after_s": "jam_after_s"},
-    JawGripper: {"speed_max": "speed_max_rad_s", "effort_max": "torque_max_nm", "jam_after_s": "jam_after_s"},
-    BinaryGripper: {"jam_after_s": "jam_after_s"},
+    ParallelGripper: {"speed_max": "speed_max_m_s", "effort_max": "force_max_n"},
+    JawGripper: {"speed_max": "speed_max_rad_s", "effort_max": "torque_max_nm"},
+    BinaryGripper: {},
 }
 
 

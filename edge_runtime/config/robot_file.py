@@ -14,7 +14,8 @@ from typing import Literal
 import msgspec
 
 from edge_runtime.config.embodiment_file import read_embodiment
-from edge_runtime.config.safety_file import SafetyFile, SafetyLimits, description_of, rating_of, tightest
+from edge_runtime.config.limit_sources import description_of, rating_of
+from edge_runtime.config.safety_file import SafetyFile, SafetyLimits, tightest
 from edge_runtime.config.shipped import SIM_BUNDLE as SIM_BUNDLE
 from edge_runtime.config.shipped import SIM_CONFIG as SIM_CONFIG
 from edge_runtime.config.toml_file import Section, read_table, read_toml, require_positive

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from edge_runtime.config.axis_keys import LOWER, RATED, UPPER, keys_of, kind_of, suffix_of
+from edge_runtime.config.limit_sources import Source
 from edge_runtime.config.safety_sections import START_TOLERANCE_MAX as START_TOLERANCE_MAX
 from edge_runtime.config.safety_sections import ContactSection as ContactSection
 from edge_runtime.config.safety_sections import FallbackSection as FallbackSection
@@ -26,15 +27,15 @@ from edge_runtime.config.safety_sections import NearEnd as NearEnd
 from edge_runtime.config.safety_sections import SafetyFile as SafetyFile
 from edge_runtime.config.safety_sections import Vector as Vector
 from edge_runtime.config.toml_file import stem_of
-from edge_runtime.contracts.axes import AnyAxis, BinaryGripper, ParallelGripper, Prismatic
+from edge_runtime.contracts.axes import AnyAxis, BinaryGripper, ParallelGripper
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.contracts.manifest import MotionLimits
 
 SETPOINT_STEPS = {"rad": 0.5, "m": 0.1, "m/s": 0.5, "rad/s": 1.0}
 """How far a setpoint may be from the last command where nothing is said, by the axis's unit."""
-JAM_AFTER_S = 1.0
-"""After how long off its command a gripper is called jammed where nothing is said."""
+JAMMED_FROM = 0.25
+"""Share of its range that a gripper is off its command when it counts as jammed."""
 
 
 class AxisLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +48,13 @@ class AxisLimits(msgspec.Struct, frozen=True, kw_only=True):
             acceleration and jerk, a binary one no speed.
         effort_max: measured torque or force, Nm or N.
         setpoint_step_max: how far a setpoint may be from the last command.
-        tracking_error_max: how far the measurement may be from the command of its instant.
-        frozen_travel: how far a command may go while the measurement repeats to the bit.
+        tracking_error_max: how far the measurement may be from the command of its instant; a gripper that is further is
+            called jammed.
+        frozen_travel: how far a command may go while the measurement repeats to the bit; of a base's axis a velocity.
         rest_speed: faster it is not at rest.
         reset_tolerance: how far from its last command it may be for a reset.
         start_tolerance: how far outside its range it may be for arming.
         near_low, near_high: how fast it may go towards an end, from how far.
-        jam_after_s: after how long off its command a gripper is called jammed.
     """
 
     kind: str
@@ -71,7 +72,15 @@ class AxisLimits(msgspec.Struct, frozen=True, kw_only=True):
     start_tolerance: float | None = None
     near_low: NearEnd | None = None
     near_high: NearEnd | None = None
-    jam_after_s: float | None = None
+
+
+class ToolLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one tool is held to; None: to nothing."""
+
+    name: str
+    speed_max_m_s: float | None
+    force_max_n: float | None
+    moment_max_nm: float | None
 
 
 class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,13 +89,17 @@ class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         axes: by name, in the embodiment's order.
         joint_names: the axes that are no gripper, in order.
+        tools: in the order of the kinematics file; without one a single tool, of which no speed is known.
+        jam_after_s: after how long off its command a gripper is called jammed.
         fallback: with its `retract` by name, never `retract_rad`.
         kinematics: the content of that file as it was read.
     """
 
     axes: dict[str, AxisLimits]
     joint_names: tuple[str, ...]
+    tools: tuple[ToolLimits, ...]
     feedback_timeout_s: float
+    jam_after_s: float
     fallback: FallbackSection
     contact: ContactSection
     geometry: GeometrySection | None
@@ -101,73 +114,19 @@ class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
     def motion(self) -> MotionLimits:
         """What a bundle may ask a minimum of: a value for each joint and axis of the base, in its own unit."""
         joints = [self.axes[name] for name in self.joint_names]
-        tools = (
-            () if self.geometry is None else (self.geometry.tool_speed_max_m_s, *self.geometry.tool_speeds_m_s.values())
-        )
         return MotionLimits(
             velocity_rad_s=tuple(_known(joint.speed_max) for joint in joints),
             acceleration_rad_s2=tuple(_known(joint.acceleration_max) for joint in joints),
             jerk_rad_s3=tuple(_known(joint.jerk_max) for joint in joints),
-            tool_speed_m_s=min(tools, default=None),
+            tool_speed_m_s=min(
+                (tool.speed_max_m_s for tool in self.tools if tool.speed_max_m_s is not None), default=None
+            ),
         )
 
 
 def _known(limit: float | None) -> float:
     assert limit is not None, "every joint has it"
     return limit
-
-
-class Source(msgspec.Struct, frozen=True):
-    """A source of limits: keys of a safety file by axis, None where one is not known."""
-
-    name: str
-    joints: Mapping[str, Mapping[str, float | None]]
-
-
-def rating_of(embodiment: Embodiment) -> Source:
-    """The maker's rated limits."""
-    limits = {}
-    for axis in embodiment.axes:
-        keys = keys_of(axis)
-        limits[axis.name] = {keys[limit]: getattr(axis, limit) for limit in RATED if limit in keys}
-    return Source(f"the rating of {embodiment.name}", limits)
-
-
-class _DescribedJoint(msgspec.Struct):
-    name: str
-    limits: dict[str, float] = {}
-    kind: str = "revolute"
-    axis: str | None = None
-
-
-class _Description(msgspec.Struct):
-    joints: tuple[_DescribedJoint, ...]
-
-
-def description_of(kinematics: dict[str, Any], embodiment: Embodiment, file_name: str) -> Source:
-    """The limits that the robot's own description (URDF or MJCF) stated when `kinematics` was made from it.
-
-    Raises:
-        ConfigError: not a kinematics file, or of a robot with other joints.
-    """
-    key = "geometry.kinematics"
-    try:
-        description = msgspec.convert(kinematics, _Description)
-    except msgspec.ValidationError as error:
-        raise ConfigError(key, f"{file_name} is no kinematics file: {error}") from error
-    own = {joint.name: joint for joint in description.joints if joint.axis in (None, joint.name)}
-    moved = [axis.name for axis in embodiment.axes if not (axis.is_gripper or axis.is_velocity)]
-    others = set(own) - set(embodiment.axis_names)
-    driven = {joint.axis for joint in description.joints if joint.axis is not None} - set(embodiment.axis_names)
-    if [name for name in own if name in moved] != moved or others or driven:
-        problem = f"{file_name} has the joints {', '.join(own)}, and {embodiment.name} has not, in this order"
-        raise ConfigError(key, problem)
-    for axis in embodiment.axes:
-        described = own.get(axis.name)
-        if described is not None and (described.kind == "prismatic") != isinstance(axis, (Prismatic, ParallelGripper)):
-            kinds = f"{axis.name} is {described.kind} in {file_name}, and {kind_of(axis)} in {embodiment.name}"
-            raise ConfigError(key, f"{kinds}: one of the two files is of another robot")
-    return Source(file_name, {name: joint.limits for name, joint in own.items()})
 
 
 def tightest(
@@ -198,7 +157,9 @@ def tightest(
     return SafetyLimits(
         axes=axes,
         joint_names=embodiment.joint_names,
+        tools=_tools(file, file_name, kinematics),
         feedback_timeout_s=file.feedback_timeout_s,
+        jam_after_s=file.gripper_jam_after_s,
         fallback=_fallback(file, file_name, embodiment, axes),
         contact=file.contact,
         geometry=file.geometry,
@@ -259,7 +220,7 @@ def _axis_limits(
     for limit in RATED:
         if limit in keys:
             values[limit] = _limit(limit, f"{table}.{keys[limit]}", section, keys[limit], axis, sources, file_name)
-    for limit in ("near_low", "near_high", "setpoint_step_max", "tracking_error_max", "jam_after_s"):
+    for limit in ("near_low", "near_high", "setpoint_step_max", "tracking_error_max"):
         if limit in keys:
             values[limit] = getattr(section, keys[limit])
     values |= _tolerances(file, file_name, axis, values)
@@ -323,11 +284,10 @@ def _limit(
 def _tolerances(file: SafetyFile, file_name: str, axis: AnyAxis, own: Mapping[str, Any]) -> dict[str, Any]:
     """What the file says of all axes of one unit, and what is usual where it says nothing."""
     unit = suffix_of(axis.unit)
-    length = {"m": "m", "m_s": "m"}.get(unit, "rad")
+    length = "m" if unit in ("m", "m_s") else "rad"
     if axis.is_gripper:
         start = START_TOLERANCE_MAX if isinstance(axis, BinaryGripper) else getattr(file, f"start_tolerance_{length}")
-        jam_after_s = own["jam_after_s"]
-        return {"start_tolerance": start, "jam_after_s": JAM_AFTER_S if jam_after_s is None else jam_after_s}
+        return {"tracking_error_max": JAMMED_FROM * (axis.high - axis.low), "start_tolerance": start}
     step, tracking = own["setpoint_step_max"], own["tracking_error_max"]
     key = f"tracking_error_max_{unit}"
     tracking = getattr(file, key) if tracking is None else tracking
@@ -336,13 +296,56 @@ def _tolerances(file: SafetyFile, file_name: str, axis: AnyAxis, own: Mapping[st
     values = {
         "setpoint_step_max": SETPOINT_STEPS[axis.unit] if step is None else step,
         "tracking_error_max": tracking,
-        "frozen_travel": getattr(file, f"frozen_encoder_travel_{length}"),
         "rest_speed": getattr(file, f"rest_speed_{length}_s"),
     }
     if axis.is_velocity:
-        return values
-    values["reset_tolerance"] = getattr(file, f"reset_tolerance_{length}")
-    return {**values, "start_tolerance": getattr(file, f"start_tolerance_{length}")} if axis.has_range else values
+        return {**values, "frozen_travel": tracking}
+    return {
+        **values,
+        "frozen_travel": getattr(file, f"frozen_encoder_travel_{length}"),
+        "reset_tolerance": getattr(file, f"reset_tolerance_{length}"),
+        "start_tolerance": getattr(file, f"start_tolerance_{length}"),
+    }
+
+
+class _NamedTool(msgspec.Struct):
+    name: str = "tool"
+
+
+class _Tools(msgspec.Struct):
+    tool: _NamedTool | None = None
+    tools: tuple[_NamedTool, ...] = ()
+
+
+def _tools(file: SafetyFile, file_name: str, kinematics: dict[str, Any] | None) -> tuple[ToolLimits, ...]:
+    geometry, contact = file.geometry, file.contact
+    if geometry is None or kinematics is None:
+        names, whose = ["tool"], "a robot without [geometry]"
+    else:
+        try:
+            described = msgspec.convert(kinematics, _Tools)
+        except msgspec.ValidationError as error:
+            raise ConfigError("geometry.kinematics", f"{geometry.kinematics} has no tools: {error}") from error
+        names = [tool.name for tool in (described.tool, *described.tools) if tool is not None]
+        whose = geometry.kinematics
+    speeds_m_s = {} if geometry is None else geometry.tool_speeds_m_s
+    for key, by_name in (
+        ("geometry.tool_speeds_m_s", speeds_m_s),
+        ("contact.tool_forces_n", contact.tool_forces_n),
+        ("contact.tool_moments_nm", contact.tool_moments_nm),
+    ):
+        if unknown := [name for name in by_name if name not in names]:
+            has = f"has {', '.join(names)}" if names else "has none"
+            raise ConfigError(f"{key}.{unknown[0]}", f"there is no such tool: {whose} {has} (in {file_name})")
+    return tuple(
+        ToolLimits(
+            name=name,
+            speed_max_m_s=None if geometry is None else speeds_m_s.get(name, geometry.tool_speed_max_m_s),
+            force_max_n=contact.tool_forces_n.get(name, contact.force_max_n),
+            moment_max_nm=contact.tool_moments_nm.get(name, contact.moment_max_nm),
+        )
+        for name in names
+    )
 
 
 def _fallback(

@@ -143,12 +143,6 @@ class GripperSection(Section, frozen=True):
     torque_max_nm: float | None = None
     """A jaw does not close further while it measures more than this. Left out: the rated torque, if there is one.
     Example: `1.5`."""
-    jam_after_s: float | None = None
-    """A gripper that stands off its command for so long is called jammed, 0.01 to 60. Left out: 1. Example: `1.0`."""
-
-    def __post_init__(self) -> None:
-        if self.jam_after_s is not None and not 0.01 <= self.jam_after_s <= _JAM_MAX_S:
-            raise ValueError(f"jam_after_s must lie between 0.01 and {_JAM_MAX_S:g}, got {self.jam_after_s!r}")
 
 
 class FallbackSection(Section, frozen=True):
@@ -333,6 +327,9 @@ class SafetyFile(Section, frozen=True):
     """The same for a joint that slides and for a parallel gripper, at most 0.01."""
     gripper_speed_max_m_s: float | None = None
     """Largest speed of the opening of the only gripper. The same as `speed_max_m_s` in a table of its own."""
+    gripper_jam_after_s: float = 1.0
+    """A gripper that is measured further than a quarter of its range from its command for so long is called jammed,
+    0.01 to 60: that is said, and stops nothing."""
     joints: dict[str, JointSection] = msgspec.field(default_factory=dict)
     grippers: dict[str, GripperSection] = msgspec.field(default_factory=dict)
     fallback: FallbackSection = FallbackSection()
@@ -343,6 +340,9 @@ class SafetyFile(Section, frozen=True):
         highest = {**_HIGHEST, "feedback_timeout_s": 0.5}
         require_positive(self, *highest, "gripper_speed_max_m_s")
         require_at_most(self, highest)
+        if not 0.01 <= self.gripper_jam_after_s <= _JAM_MAX_S:
+            problem = f"gripper_jam_after_s must lie between 0.01 and {_JAM_MAX_S:g}"
+            raise ValueError(f"{problem}, got {self.gripper_jam_after_s!r}")
         # None of it is exact: zero is a tolerance too.
         for name in ("start_tolerance_rad", "start_tolerance_m"):
             if not 0.0 <= getattr(self, name) <= START_TOLERANCE_MAX:

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contracts.axes import Continuous, Prismatic
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.states import KernelReason
 from edge_runtime.control.chunk_buffer import Offer, Refused
-from edge_runtime.control.plan import Plan, evaluate_plan
+from edge_runtime.control.plan import Plan, evaluate_plan, straight_axes
 from edge_runtime.native import ffi, lib
 from edge_runtime.safety import KernelConfig, Reason, said
 from edge_runtime.safety.recording import RECORD_DTYPE
@@ -37,6 +39,9 @@ _SLOWED = Reason.LIMIT_SINGULARITY | Reason.LIMIT_TOOL_SPEED
 
 _LONGER = (2, 4)
 
+DEVIATION_MAX_M = 0.1
+"""How closely the kernel has to follow a plan of a joint that slides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -48,7 +53,10 @@ class Prediction:
         reasons: everything that would act.
         first_ns: the first tick in which something would.
         curable_first_ns: the first in which something would that a longer cross-fade might cure.
-        deviation_rad: largest distance of a joint's command from what the plan asks.
+        deviation: how far a joint's command would be, at most, from what the plan asks, rad or m: of the joint that it
+            matters most for.
+        deviation_axis: that joint.
+        deviation_share: of what is allowed.
         blocked: share of the ticks in which geometry would hold the robot back, 0 to 1.
         slowed: the robot would be told to be slow, by whatever asks for it.
     """
@@ -58,7 +66,9 @@ class Prediction:
     reasons: Reason = _NOTHING
     first_ns: int | None = None
     curable_first_ns: int | None = None
-    deviation_rad: float = 0.0
+    deviation: float = 0.0
+    deviation_axis: int = 0
+    deviation_share: float = 0.0
     blocked: float = 0.0
     slowed: bool = False
 
@@ -78,11 +88,20 @@ class Judged:
 
 
 class Rehearsal:
-    """Runs plans through the kernel of one robot, in room of its own."""
+    """Runs plans through the kernel of one robot, in room of its own.
 
-    def __init__(self, config: KernelConfig) -> None:
+    Args:
+        config: what the kernel holds it to.
+        embodiment: of the robot.
+        deviation_max: (axes,) see `Admission`; infinite of an axis whose deviation does not count.
+    """
+
+    def __init__(self, config: KernelConfig, embodiment: Embodiment, deviation_max: NDArray[np.float64]) -> None:
         self._config = config.to_native()
-        self._n_joints = len(config.joint_names)
+        self._n_axes = len(embodiment.axes)
+        self._straight = straight_axes(embodiment)
+        self._turns = np.array([isinstance(axis, Continuous) for axis in embodiment.axes])
+        self._deviation_max = deviation_max
         self._tick_ns = config.tick_ns
         self._setpoints = np.zeros(_MAX_TICKS, dtype=RECORD_DTYPE["setpoint"])
         self._verdicts = np.zeros(_MAX_TICKS, dtype=RECORD_DTYPE["verdict"])
@@ -107,45 +126,50 @@ class Rehearsal:
         reasons = verdicts["reasons"] & np.uint64(~int(_EXPECTED) & (2**64 - 1))
         altered = t_ns[reasons != 0]
         curable = t_ns[(reasons & np.uint64(~int(_NOT_OF_THE_SEAM) & (2**64 - 1))) != 0]
-        wanted_rad = self._setpoints["q"][:count][asked][:, : self._n_joints]
+        away = verdicts["q"][:, : self._n_axes] - self._setpoints["q"][:count][asked][:, : self._n_axes]
+        away = np.where(self._turns, np.remainder(away + np.pi, 2.0 * np.pi) - np.pi, away)
+        furthest = np.abs(away).max(axis=0)
+        shares = furthest / self._deviation_max
+        axis = int(np.argmax(shares))
         return Prediction(
             ticks=len(verdicts),
             interventions=len(altered),
             reasons=Reason(int(np.bitwise_or.reduce(reasons))),
             first_ns=int(altered[0]) if len(altered) else None,
             curable_first_ns=int(curable[0]) if len(curable) else None,
-            deviation_rad=float(np.abs(verdicts["q"][:, : self._n_joints] - wanted_rad).max()),
+            deviation=float(furthest[axis]) if shares[axis] > 0.0 else 0.0,
+            deviation_axis=axis,
+            deviation_share=float(shares[axis]),
             slowed=bool((verdicts["speed_scale"] < 1.0).any() or (reasons & np.uint64(int(_SLOWED))).any()),
             blocked=float(np.mean((reasons & np.uint64(int(Reason.LIMIT_GEOMETRY))) != 0)),
         )
 
-    def commands_rad(self, state: Any, tick_ns: int, plans: Sequence[Plan]) -> NDArray[np.float64]:
-        """(ticks, joints) what the robot would be told in the ticks after `tick_ns`, see `predict`."""
+    def commands(self, state: Any, tick_ns: int, plans: Sequence[Plan]) -> NDArray[np.float64]:
+        """(ticks, axes) what the robot would be told in the ticks after `tick_ns`, see `predict`."""
         count, _ = self._fill(tick_ns, plans)
         lib.kernel_rehearse(state, self._config, self._native_setpoints, count, self._native_verdicts)
-        return np.array(self._verdicts["q"][:count, : self._n_joints])
+        return np.array(self._verdicts["q"][:count, : self._n_axes])
 
     def _fill(self, tick_ns: int, plans: Sequence[Plan]) -> tuple[int, NDArray[np.bool_]]:
         """The setpoints that the loop would make of `plans`: how many, and which of them there are."""
         count = min(max((int(plans[-1].t_ns[-1]) - tick_ns) // self._tick_ns, 0), _MAX_TICKS)
         t_ns = tick_ns + self._tick_ns * np.arange(1, count + 1, dtype=np.int64)
-        rows = np.full((count, self._n_joints + 1), np.nan)
+        rows = np.full((count, self._n_axes), np.nan)
         setpoints = self._setpoints[:count]
         first = 0
         overtaken = sum(plan.active_from_ns <= tick_ns + self._tick_ns for plan in plans[1:])
         for plan in plans[overtaken:]:
             first = max(first, int(np.searchsorted(t_ns, plan.active_from_ns)))
             if first < count:
-                rows[first:] = evaluate_plan(plan, t_ns[first:], self._n_joints)
+                rows[first:] = evaluate_plan(plan, t_ns[first:], self._straight)
                 setpoints["speed_scale"][first:] = plan.speed_scale
                 setpoints["observation_ns"][first:] = plan.observation_ns
         asked = np.isfinite(rows[:, -1])
         setpoints["present"] = asked
-        setpoints["n"] = self._n_joints
+        setpoints["n"] = self._n_axes
         setpoints["stamp_ns"] = t_ns
         setpoints["seq"] = np.arange(1, count + 1)
-        setpoints["q"][:, : self._n_joints] = rows[:, :-1]
-        setpoints["gripper_m"] = rows[:, -1]
+        setpoints["q"][:, : self._n_axes] = rows
         return count, asked
 
 
@@ -154,13 +178,29 @@ class Admission:
 
     Args:
         config: the robot's limits.
-        deviation_max_rad: a plan that the kernel would follow less closely is refused.
+        embodiment: of the robot.
+        deviation_max_rad: a plan that the kernel would follow less closely is refused: of a joint that turns.
+        deviation_max_m: likewise of one that slides. A base and grippers are free: what they do is no posture.
         blocked_max: likewise one that geometry would hold back in a larger share of its ticks.
     """
 
-    def __init__(self, config: KernelConfig, *, deviation_max_rad: float, blocked_max: float) -> None:
-        self._rehearsal = Rehearsal(config)
-        self._deviation_max_rad = deviation_max_rad
+    def __init__(
+        self,
+        config: KernelConfig,
+        embodiment: Embodiment,
+        *,
+        deviation_max_rad: float,
+        blocked_max: float,
+        deviation_max_m: float = DEVIATION_MAX_M,
+    ) -> None:
+        self._axes = embodiment.axes
+        allowed = [
+            np.inf
+            if axis.is_gripper or axis.is_velocity
+            else (deviation_max_m if isinstance(axis, Prismatic) else deviation_max_rad)
+            for axis in self._axes
+        ]
+        self._rehearsal = Rehearsal(config, embodiment, np.array(allowed))
         self._blocked_max = blocked_max
 
     def judge(
@@ -219,7 +259,8 @@ class Admission:
         if prediction.blocked > self._blocked_max:
             return Refused(Refusal.PREDICTED_BLOCK, f"geometry would block {prediction.blocked:.0%} of its ticks")
         # A robot that is told to be slow is meant to stay behind; the next chunk starts from where it really is.
-        if prediction.deviation_rad > self._deviation_max_rad and not prediction.slowed:
-            detail = f"the kernel would stay up to {prediction.deviation_rad:.3f} rad away from it"
+        if prediction.deviation_share > 1.0 and not prediction.slowed:
+            axis = self._axes[prediction.deviation_axis]
+            detail = f"{axis.name} would stay up to {prediction.deviation:.3f} {axis.unit} away from it"
             return Refused(Refusal.PREDICTED_DEVIATION, detail)
         return None

@@ -11,7 +11,7 @@ from edge_runtime.contracts.messages import Authority, RequestResult
 from edge_runtime.control.jog_source import JogSource
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.control.speed import SpeedLimit
-from edge_runtime.safety import Request, State
+from edge_runtime.safety import AxisKind, Request, State
 
 IN_FORCE = RequestResult.REFUSED_IN_FORCE
 """The robot is armed for somebody else."""
@@ -47,15 +47,16 @@ class AuthorityInForce:
 
     @property
     def stands_still(self) -> bool:
-        """Whether nothing is followed and no joint moves.
+        """Whether nothing is followed and no axis but a gripper moves.
 
         Raises:
             SafetyError: the loop has not ticked yet.
         """
         state = self._loop.snapshot()
-        limit_rad_s = self._loop.config.rest_speed_rad_s
-        n_joints = len(self._loop.config.joint_names)
-        return State(state.state) is State.HOLDING and all(abs(v) <= limit_rad_s for v in state.dq[0:n_joints])
+        config = self._loop.config
+        speeds = zip(config.axis_kinds, state.dq[0 : len(config.axis_names)], config.rest_speed, strict=True)
+        rests = all(abs(speed) <= limit for kind, speed, limit in speeds if kind is not AxisKind.GRIPPER)
+        return State(state.state) is State.HOLDING and rests
 
     def armed(self, authority: Authority) -> None:
         """The robot was armed for its policy, or to hold."""

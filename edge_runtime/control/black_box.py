@@ -221,7 +221,7 @@ class BlackBox:
             layout=layout_digest(),
             runtime_version=_version(),
             robot=self._origin.robot,
-            joint_names=self._limits.joint_names,
+            joint_names=self._limits.axis_names,
             written_utc=written_utc,
             cause=trigger.cause,
             reasons=trigger.reasons,

@@ -7,16 +7,18 @@ chunk is checked again here although the engine made it.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.contracts.axes import AnyAxis, Continuous, Prismatic
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import ActionChunk
-from edge_runtime.control.plan import Plan, evaluate_plan
+from edge_runtime.control.plan import Plan, evaluate_plan, straight_axes
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -30,7 +32,11 @@ _PLANS_KEPT = 5
 """One that is followed and as many as the loop lets wait for their time."""
 
 _OUT_OF_RANGE_MARGIN_RAD = 0.35
+_OUT_OF_RANGE_MARGIN_M = 0.1
 """A chunk that overshoots a joint's rating by more than this is implausible, not merely optimistic."""
+_TURNED_MAX_RAD = 1e4
+"""Nor is a joint without ends asked to go further than this."""
+_TURN_RAD = 2.0 * math.pi
 
 
 @dataclass(frozen=True)
@@ -60,29 +66,29 @@ class Refused:
 
 @dataclass(frozen=True)
 class Posture:
-    """Joint positions (rad, in joint order) and the gripper opening (m)."""
+    """Where each axis is commanded to be, (axes,) in its own unit; of a base's axis how fast it is to drive."""
 
-    position_rad: Float64Array
-    gripper_opening_m: float
+    position: Float64Array
 
 
 class ChunkBuffer:
     """Turns chunks into plans for one robot.
 
     Args:
-        embodiment: joint order and ratings to check against.
+        embodiment: order of the axes and ratings to check against.
         blend_ns: length of the cross-fade from the motion under way to a new chunk.
         max_age_ns: a chunk whose observation is older than this is refused.
         reach_ns: actions that are due later than this after the exposure of their observation are left out.
     """
 
     def __init__(self, embodiment: Embodiment, *, blend_ns: int, max_age_ns: int, reach_ns: int) -> None:
-        self._n_joints = len(embodiment.joints)
+        self._axes = embodiment.axes
         self._joint_digest = embodiment.joint_digest
-        travel_m = embodiment.gripper.opening_max_m
-        lowest = [joint.position_min_rad - _OUT_OF_RANGE_MARGIN_RAD for joint in embodiment.joints]
-        highest = [joint.position_max_rad + _OUT_OF_RANGE_MARGIN_RAD for joint in embodiment.joints]
-        self._lowest, self._highest = np.array([*lowest, -travel_m]), np.array([*highest, 2.0 * travel_m])
+        ends = [_plausible(axis) for axis in self._axes]
+        self._lowest, self._highest = np.array(ends).T
+        self._straight = straight_axes(embodiment)
+        self._turns = np.array([isinstance(axis, Continuous) for axis in self._axes])
+        self._drives = np.array([axis.is_velocity for axis in self._axes])
         self._blend_ns = blend_ns
         self._max_age_ns = max_age_ns
         self._reach_ns = reach_ns
@@ -134,12 +140,12 @@ class ChunkBuffer:
             blend_ns: length of the cross-fade, if not the usual one.
             speed_scale: of the joints' velocity limits while it is followed, above 0, at most 1.
         """
-        actions = np.column_stack([np.array(chunk.position_rad), np.array(chunk.gripper_opening_m)])
+        actions = np.array(chunk.position)
         refused = self._why_not(chunk, actions, now_ns)
         if refused is not None:
             return refused
         splice_ns = max(now_ns, active_from_ns)
-        due_ns = chunk.exposure_ns + chunk.dt_ns * np.arange(1, len(chunk.position_rad) + 1, dtype=np.int64)
+        due_ns = chunk.exposure_ns + chunk.dt_ns * np.arange(1, len(actions) + 1, dtype=np.int64)
         within = int(np.count_nonzero(due_ns <= chunk.exposure_ns + self._reach_ns))
         if within == 0:
             return Refused(Refusal.STALE, f"nothing is followed {chunk.dt_ns / 1e6:.0f} ms after its observation")
@@ -162,7 +168,7 @@ class ChunkBuffer:
             number: of what asked for it, for reports.
             asked_ns: when it was asked for, which it may not outlive by long.
             t_ns: shape (k,), see `Plan`.
-            knots: shape (k, joints + 1), the gripper's opening last.
+            knots: shape (k, axes), see `Plan`.
             speed_scale: of the joints' velocity limits while it is followed, above 0, at most 1.
         """
         plan = Plan(
@@ -170,8 +176,7 @@ class ChunkBuffer:
             chunk_seq=number,
             observation_ns=asked_ns,
             t_ns=t_ns,
-            q=knots[:, :-1],
-            gripper_m=knots[:, -1],
+            q=knots,
             speed_scale=speed_scale,
             is_a_persons=True,
         )
@@ -216,7 +221,6 @@ class ChunkBuffer:
             active_from_ns=0,
             t_ns=np.array([max(0, now_ns - 1)], dtype=np.int64),
             q=plan.q[-1:],
-            gripper_m=plan.gripper_m[-1:],
         )
 
     def _why_not(self, chunk: ActionChunk, actions: Float64Array, now_ns: int) -> Refused | None:
@@ -224,20 +228,22 @@ class ChunkBuffer:
             return Refused(Refusal.JOINT_ORDER, f"{chunk.joint_digest[:12]}…, this robot is {self._joint_digest[:12]}…")
         if not _DIGEST.fullmatch(chunk.bundle_digest):
             return Refused(Refusal.WRONG_BUNDLE, f"{chunk.bundle_digest[:12]!r} is no digest of a bundle")
-        if len(chunk.position_rad[0]) != self._n_joints:
-            return Refused(Refusal.SHAPE, f"{len(chunk.position_rad[0])} joints, this robot has {self._n_joints}")
+        if actions.shape[1] != len(self._axes):
+            return Refused(Refusal.SHAPE, f"{actions.shape[1]} axes, this robot has {len(self._axes)}")
         if chunk.exposure_ns > now_ns or chunk.published_ns > now_ns:
             return Refused(Refusal.FUTURE, f"exposed {(chunk.exposure_ns - now_ns) / 1e6:.1f} ms from now")
         if chunk.exposure_ns < self._armed_since_ns:
-            return Refused(Refusal.BEFORE_ARMING, "its observation was exposed before the arm was armed")
+            return Refused(Refusal.BEFORE_ARMING, "its observation was exposed before the robot was armed")
         if now_ns - chunk.exposure_ns > self._max_age_ns:
             return Refused(Refusal.STALE, f"its observation is {(now_ns - chunk.exposure_ns) / 1e6:.1f} ms old")
         if chunk.exposure_ns == self._last_exposure_ns:
             return Refused(Refusal.DUPLICATE, "a chunk of the same observation was taken already")
         if chunk.exposure_ns < self._last_exposure_ns:
             return Refused(Refusal.OUT_OF_ORDER, "a chunk of a newer observation was taken already")
-        if ((actions < self._lowest) | (actions > self._highest)).any():
-            return Refused(Refusal.OUT_OF_RANGE, "a joint or the gripper would go far outside its rating")
+        outside = ((actions < self._lowest) | (actions > self._highest)).any(axis=0)
+        if outside.any():
+            axis = self._axes[int(np.argmax(outside))]
+            return Refused(Refusal.OUT_OF_RANGE, f"{axis.what} {axis.name} would go far outside its rating")
         return None
 
     def _splice(
@@ -257,13 +263,21 @@ class ChunkBuffer:
         fade_ns = fade_ns[fade_ns >= 0]
         old = self._motion_at(fade_ns, splice_ns, rest)
         # One knot back in time by the first actions' slope: the chunk says where it goes, and so where it comes from.
+        # The speed of a base is no place to come from.
+        actions = self._unwound(actions)
         earlier = 2.0 * actions[0] - actions[min(1, len(actions) - 1)]
+        earlier = np.where(self._drives, actions[0], earlier)
         whole = self._plan_of(
             chunk,
             np.concatenate([due_ns[:1] - chunk.dt_ns, due_ns]),
             np.concatenate([earlier[None, :], actions]),
         )
-        new = evaluate_plan(whole, np.minimum(fade_ns, due_ns[-1]), self._n_joints)
+        new = evaluate_plan(whole, np.minimum(fade_ns, due_ns[-1]), self._straight)
+        if self._turns.any() and len(fade_ns):
+            # A joint without ends goes on from the turn that it is in, on the shorter way.
+            at = min(int(np.searchsorted(fade_ns, splice_ns)), len(fade_ns) - 1)
+            turns = np.where(self._turns, _TURN_RAD * np.round((old[at] - new[at]) / _TURN_RAD), 0.0)
+            new, actions = new + turns, actions + turns
         progress = np.clip((fade_ns - splice_ns) / max(blend_ns, 1), 0.0, 1.0)
         weight = (progress * progress * (3.0 - 2.0 * progress))[:, None]
         tail = due_ns >= max(fade_end_ns, splice_ns + 1)
@@ -284,8 +298,7 @@ class ChunkBuffer:
             observation_ns=chunk.exposure_ns,
             active_from_ns=active_from_ns,
             t_ns=t_ns,
-            q=knots[:, :-1],
-            gripper_m=knots[:, -1],
+            q=knots,
             speed_scale=speed_scale,
             bundle_digest=bytes.fromhex(chunk.bundle_digest),
         )
@@ -294,6 +307,26 @@ class ChunkBuffer:
         """The motion under way at these instants: the plan so far, at its end its last knot, without one `rest`."""
         plan = self._plan
         if plan is None or plan.t_ns[-1] < splice_ns:
-            posture = np.append(rest.position_rad, rest.gripper_opening_m)
-            return np.repeat(posture[None, :], len(t_ns), axis=0)
-        return evaluate_plan(plan, np.minimum(t_ns, plan.t_ns[-1]), self._n_joints)
+            return np.repeat(rest.position[None, :], len(t_ns), axis=0)
+        return evaluate_plan(plan, np.minimum(t_ns, plan.t_ns[-1]), self._straight)
+
+    def _unwound(self, actions: Float64Array) -> Float64Array:
+        """The same, without the leaps of a turn that a policy may tell of a joint without ends."""
+        if not self._turns.any():
+            return actions
+        unwound = actions.copy()
+        unwound[:, self._turns] = np.unwrap(actions[:, self._turns], axis=0)
+        return unwound
+
+
+def _plausible(axis: AnyAxis) -> tuple[float, float]:
+    """The range that a policy may ask for; the kernel keeps the axis to its own."""
+    if isinstance(axis, Continuous):
+        return -_TURNED_MAX_RAD, _TURNED_MAX_RAD
+    if axis.is_gripper:
+        travel = axis.high - axis.low
+        return axis.low - travel, axis.high + travel
+    if axis.is_velocity:
+        return 2.0 * axis.low, 2.0 * axis.high
+    margin = _OUT_OF_RANGE_MARGIN_M if isinstance(axis, Prismatic) else _OUT_OF_RANGE_MARGIN_RAD
+    return axis.low - margin, axis.high + margin

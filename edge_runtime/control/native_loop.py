@@ -21,7 +21,7 @@ from edge_runtime.control.plan import NativePlan, Plan, PlanResult
 from edge_runtime.control.stop_line import StopLine
 from edge_runtime.ipc.port import DriverPort, PortRole
 from edge_runtime.native import ffi, lib
-from edge_runtime.safety import KernelConfig, Policy, Reason, Request, Result, State
+from edge_runtime.safety import AxisKind, KernelConfig, Policy, Reason, Request, Result, State
 from edge_runtime.safety.recording import RECORD_DTYPE
 
 
@@ -38,7 +38,7 @@ def _report_dtype() -> np.dtype[np.void]:
 
 
 REPORT_DTYPE = _report_dtype()
-"""One tick, with the fields of `loop_report` in `loop.h`; joint vectors have 16 values, the unused ones zero."""
+"""One tick, with the fields of `loop_report` in `loop.h`; vectors of axes have 32 values, the unused ones zero."""
 
 _SNAPSHOT_TIMEOUT_S = 1.0
 _SNAPSHOT_NAP_S = 5e-5
@@ -124,7 +124,7 @@ class ControlLoop:
         self._port = port
         self._lock = threading.Lock()
         self._reports = np.zeros(lib.LOOP_REPORTS, dtype=REPORT_DTYPE)
-        self._plan = NativePlan(len(config.joint_names))
+        self._plan = NativePlan(len(config.axis_names))
         self._config = config
         options = ffi.new("loop_options *")
         options.priority = priority
@@ -207,9 +207,14 @@ class ControlLoop:
         """Decelerate, then READY. See `request`."""
         return self.request(Request.DISARM, timeout_s)
 
-    def reset(self, timeout_s: float = 1.0) -> Result:
-        """FAULT to READY, if its causes are gone. See `request`."""
-        return self.request(Request.RESET, timeout_s)
+    def reset(self, timeout_s: float = 1.0, *, moved: bool = False) -> Result:
+        """FAULT to READY, if its causes are gone. See `request`.
+
+        Args:
+            timeout_s: see `request`.
+            moved: also of a robot that was moved since it stopped. A person says so, and no program.
+        """
+        return self.request(Request.RESET_MOVED if moved else Request.RESET, timeout_s)
 
     def request_stop(self, timeout_s: float = 1.0) -> Result:
         """Decelerate, then FAULT, latched. See `request`."""
@@ -358,9 +363,10 @@ class ControlLoop:
 
 
 def _longest_stop_s(config: KernelConfig) -> float:
-    """V/A + 2 A/J + 2 T of the joint that takes longest."""
-    limits = zip(config.dq_max, config.ddq_max, config.dddq_max, strict=True)
-    return max(v / a + 2.0 * a / j for v, a, j in limits) + 2e-9 * config.tick_ns
+    """V/A + 2 A/J + 2 T of the axis that takes longest; a gripper is no part of a stop."""
+    limits = zip(config.axis_kinds, config.dq_max, config.ddq_max, config.dddq_max, strict=True)
+    stops = [v / a + 2.0 * a / j for kind, v, a, j in limits if kind is not AxisKind.GRIPPER]
+    return max(stops, default=0.0) + 2e-9 * config.tick_ns
 
 
 def _answered(answer: int, what: str, timeout_s: float) -> int:

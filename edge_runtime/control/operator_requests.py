@@ -42,6 +42,7 @@ _REQUESTS = {
     OperatorKind.ARM: Request.ARM,
     OperatorKind.DISARM: Request.DISARM,
     OperatorKind.RESET: Request.RESET,
+    OperatorKind.RESET_MOVED: Request.RESET_MOVED,
     OperatorKind.STOP: Request.STOP,
 }
 
@@ -150,7 +151,9 @@ class OperatorRequests:
         if command.kind is OperatorKind.DISARM and command.asker is Asker.PERSON:
             # Whatever becomes of it: nothing may arm from here on, also where there is nothing to disarm.
             self._orders.disarmed()
-        if command.kind is OperatorKind.ARM and not self._follows and command.asker is not Asker.PERSON:
+        if command.asker is not Asker.PERSON and (
+            command.kind is OperatorKind.RESET_MOVED or (command.kind is OperatorKind.ARM and not self._follows)
+        ):
             return PERSON_ONLY
         if command.kind is OperatorKind.ARM and not self._engine.word().may_arm:
             return UNPROVEN
@@ -215,7 +218,7 @@ class OperatorRequests:
             return ""
         config = self._loop.config
         try:
-            held_rad = self._loop.snapshot().q[0 : len(config.joint_names)]
+            held = self._loop.snapshot().q[0 : len(config.axis_names)]
         except SafetyError:
             return ""
         return refusal_detail(
@@ -224,7 +227,7 @@ class OperatorRequests:
             self._config.embodiment,
             config,
             feedback=self._port.read_feedback(),
-            held_rad=held_rad,
+            held=held,
             watchdog_ns=self._port.watchdog_ns,
             now_ns=self._port.now_ns(),
         )

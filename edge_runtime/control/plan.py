@@ -1,4 +1,4 @@
-"""A plan as the loop takes it: joint positions at absolute times, and their value at any instant.
+"""A plan as the loop takes it: values of all axes at absolute times, and those at any instant.
 
 Pure: no clock, no loop. What is between the knots is said, and computed, in `loop/plan.h`.
 """
@@ -12,6 +12,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.native import ffi, lib
 
 MAX_KNOTS: int = lib.PLAN_MAX_KNOTS
@@ -24,7 +25,7 @@ class PlanResult(IntEnum):
 
     OK = lib.PLAN_OK
     REFUSED_KNOTS = lib.PLAN_REFUSED_KNOTS
-    REFUSED_JOINTS = lib.PLAN_REFUSED_JOINTS
+    REFUSED_AXES = lib.PLAN_REFUSED_AXES
     REFUSED_TIMES = lib.PLAN_REFUSED_TIMES
     REFUSED_NOT_FINITE = lib.PLAN_REFUSED_NOT_FINITE
     REFUSED_SEQUENCE = lib.PLAN_REFUSED_SEQUENCE
@@ -33,15 +34,14 @@ class PlanResult(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Joint positions at absolute times. The arrays are copied when the plan is handed over.
+    """Values of all axes at absolute times. The arrays are copied when the plan is handed over.
 
     Attributes:
         seq: number of the plan; each one handed over needs a higher one than the last.
         chunk_seq: the chunk it was made from.
         observation_ns: exposure of the observation behind that chunk.
-        t_ns: shape (k,), 1 ≤ k ≤ 128, strictly increasing instants on the port's clock.
-        q: shape (k, n_joints).
-        gripper_m: shape (k,), opening.
+        t_ns: shape (k,), 1 ≤ k ≤ 192, strictly increasing instants on the port's clock.
+        q: shape (k, axes), each in its axis's unit; of a base's axis its velocity.
         active_from_ns: evaluated from this instant on; until then the plan before it stays in force.
         speed_scale: of the joints' velocity limits while it is followed, above 0, at most 1.
         bundle_digest: of the bundle whose policy made it, 32 bytes; zeros if nobody said.
@@ -53,7 +53,6 @@ class Plan:
     observation_ns: int
     t_ns: NDArray[np.int64]
     q: NDArray[np.float64]
-    gripper_m: NDArray[np.float64]
     active_from_ns: int = 0
     speed_scale: float = 1.0
     bundle_digest: bytes = NO_BUNDLE
@@ -69,17 +68,16 @@ def beginning_of(plan: Plan, until_ns: int) -> Plan | None:
     k = int(np.searchsorted(plan.t_ns, until_ns)) + 2
     if k >= len(plan.t_ns):
         return None
-    return replace(plan, seq=plan.seq - 1, t_ns=plan.t_ns[:k], q=plan.q[:k], gripper_m=plan.gripper_m[:k])
+    return replace(plan, seq=plan.seq - 1, t_ns=plan.t_ns[:k], q=plan.q[:k])
 
 
 class NativePlan:
-    """Room for one plan of a robot with `n_joints`, as the loop takes it."""
+    """Room for one plan of a robot with `n_axes`, as the loop takes it."""
 
-    def __init__(self, n_joints: int) -> None:
+    def __init__(self, n_axes: int) -> None:
         self.pointer = ffi.new("loop_plan *")
-        self._n_joints = n_joints
+        self._n_axes = n_axes
         self._t_ns = np.frombuffer(ffi.buffer(self.pointer.t_ns), dtype=np.int64)
-        self._gripper_m = np.frombuffer(ffi.buffer(self.pointer.gripper_m), dtype=np.float64)
         self._q = np.frombuffer(ffi.buffer(self.pointer.q), dtype=np.float64).reshape(MAX_KNOTS, -1)
 
     def fill(self, plan: Plan) -> PlanResult:
@@ -90,45 +88,56 @@ class NativePlan:
         """
         t_ns = np.asarray(plan.t_ns, dtype=np.int64)
         q = np.asarray(plan.q, dtype=np.float64)
-        gripper_m = np.asarray(plan.gripper_m, dtype=np.float64)
-        if t_ns.ndim != 1 or q.ndim != 2 or q.shape[0] != t_ns.size or gripper_m.shape != t_ns.shape:
-            raise ValueError(f"plan arrays of shapes {t_ns.shape}, {q.shape}, {gripper_m.shape} do not fit")
+        if t_ns.ndim != 1 or q.ndim != 2 or q.shape[0] != t_ns.size:
+            raise ValueError(f"plan arrays of shapes {t_ns.shape}, {q.shape} do not fit")
         if len(plan.bundle_digest) != len(NO_BUNDLE):
             raise ValueError(f"a bundle digest has {len(NO_BUNDLE)} bytes, got {len(plan.bundle_digest)}")
         k, n = q.shape
         if not 1 <= k <= MAX_KNOTS:
             return PlanResult.REFUSED_KNOTS
-        if n != self._n_joints:
-            return PlanResult.REFUSED_JOINTS
+        if n != self._n_axes:
+            return PlanResult.REFUSED_AXES
         native = self.pointer
         native.seq = plan.seq
         native.chunk_seq = plan.chunk_seq
         native.observation_ns = plan.observation_ns
         native.active_from_ns = plan.active_from_ns
         native.n_knots = k
-        native.n_joints = n
+        native.n_axes = n
         native.speed_scale = plan.speed_scale
         native.is_a_persons = plan.is_a_persons
         ffi.memmove(native.bundle_digest, plan.bundle_digest, len(plan.bundle_digest))
         self._t_ns[:k] = t_ns
         self._q[:k, :n] = q
-        self._gripper_m[:k] = gripper_m
         return PlanResult.OK
 
 
-def evaluate_plan(plan: Plan, instants_ns: Sequence[int] | NDArray[np.int64], n_joints: int) -> NDArray[np.float64]:
-    """What the loop would ask of the kernel at these instants: shape (len, n_joints + 1), gripper last, NaN where the
-    plan has played out.
+def straight_axes(embodiment: Embodiment) -> tuple[bool, ...]:
+    """(axes,) which follow a straight line from knot to knot: grippers and a base. Joints follow a smooth curve."""
+    return tuple(axis.is_gripper or axis.is_velocity for axis in embodiment.axes)
+
+
+def evaluate_plan(
+    plan: Plan, instants_ns: Sequence[int] | NDArray[np.int64], straight: Sequence[bool]
+) -> NDArray[np.float64]:
+    """What the loop would ask of the kernel at these instants: shape (len, axes), NaN where the plan has played out.
+
+    Args:
+        plan: any.
+        instants_ns: on the port's clock.
+        straight: (axes,) see `straight_axes`.
 
     Raises:
         ValueError: a plan that the loop would refuse.
     """
-    native = NativePlan(n_joints)
-    if native.fill(plan) is not PlanResult.OK or lib.plan_check(native.pointer, n_joints) != lib.PLAN_OK:
+    n_axes = len(straight)
+    native = NativePlan(n_axes)
+    if native.fill(plan) is not PlanResult.OK or lib.plan_check(native.pointer, n_axes) != lib.PLAN_OK:
         raise ValueError("the loop would refuse this plan")
     at_ns = np.ascontiguousarray(instants_ns, dtype=np.int64)
-    rows = np.empty((len(at_ns), n_joints + 1))
+    rows = np.empty((len(at_ns), n_axes))
+    linear = sum(1 << i for i, is_straight in enumerate(straight) if is_straight)
     lib.plan_evaluate_rows(
-        native.pointer, ffi.from_buffer("int64_t[]", at_ns), len(at_ns), ffi.from_buffer("double[]", rows)
+        native.pointer, linear, ffi.from_buffer("int64_t[]", at_ns), len(at_ns), ffi.from_buffer("double[]", rows)
     )
     return rows

@@ -83,6 +83,6 @@ def _receipt(chunk: ActionChunk, received_ns: int, prediction: Prediction) -> Ch
         predicted_interventions=prediction.interventions,
         predicted_limits=prediction.limits,
         predicted_first_ns=prediction.first_ns,
-        predicted_deviation_rad=prediction.deviation_rad,
+        predicted_deviation=prediction.deviation,
         confidence=chunk.confidence,
     )

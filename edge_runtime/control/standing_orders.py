@@ -17,7 +17,7 @@ from edge_runtime.safety import Reason
 from edge_runtime.storage.durable import replace_file
 
 _NAME = "standing_orders.json"
-_PERSONS_ALONE = (OperatorKind.RESET, OperatorKind.ARM)
+_PERSONS_ALONE = (OperatorKind.RESET, OperatorKind.RESET_MOVED, OperatorKind.ARM)
 _CAUSES = {Reason.OPERATOR_STOP: StopCause.OPERATOR_STOP, Reason.STOP_LINE: StopCause.STOP_LINE}
 
 

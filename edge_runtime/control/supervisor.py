@@ -111,6 +111,7 @@ class Supervisor:
             self._buffer,
             Admission(
                 loop.config,
+                config.embodiment,
                 deviation_max_rad=config.control.admission_deviation_max_rad,
                 blocked_max=config.control.admission_blocked_max,
             ),
@@ -119,13 +120,15 @@ class Supervisor:
         self._latency_ns = round(config.lockstep.inference_latency_s * 1e9) if clock.virtual else 0
         self._accepted = 0
         self._clipped = 0
-        self._window = TickWindow(len(config.embodiment.joints))
+        self._window = TickWindow(config.embodiment)
         self._speed = SpeedLimit(loop, config.safety.geometry)
         if orders.is_latched:
             loop.request_stop()
         if orders.is_reduced:
             self._speed.reduce(True)
-        self._jog = JogSource(loop.config)
+        self._drives = np.array([axis.is_velocity for axis in config.embodiment.axes])
+        self._grips = np.array([axis.is_gripper for axis in config.embodiment.axes])
+        self._jog = JogSource(config.embodiment, loop.config)
         self._authority = AuthorityInForce(loop, self._jog, self._speed)
         # Virtual time has no jitter to measure.
         self._self_test = None if clock.virtual else SelfTest(config.control.self_test_s, TICK_NS, port.watchdog_ns)
@@ -199,37 +202,37 @@ class Supervisor:
         if state.state not in _FOLLOWS:
             self._refusals.count(JOG.name, Refusal.NOT_ALLOWED_NOW)
             return
-        n_joints = len(self._config.embodiment.joints)
-        start = Motion(np.array([*state.q[0:n_joints], state.gripper_m]), np.array([*state.dq[0:n_joints], 0.0]))
+        n_axes = len(self._config.embodiment.axes)
+        place, speed = np.array(state.q[0:n_axes]), np.array(state.dq[0:n_axes])
+        start = Motion(np.where(self._drives, speed, place), np.where(self._grips, 0.0, speed))
         t_ns, knots = self._jog.plan(command, start, tick_ns)
         self._pipeline.jog(command.sequence, command.stamp_ns, t_ns, knots, JOG_SPEED_MAX)
 
     def jog_status(self) -> JogStatus:
-        """Where every axis is, and what became of the last commands."""
-        command, feedback = self._port.read_command(), self._port.read_feedback()
-        n_joints = len(self._config.embodiment.joints)
-        commanded, measured = [*self._window.commanded_rad.tolist(), self._window.gripper_m], [0.0] * (n_joints + 1)
-        if command is not None:
-            commanded = [*command.q[:n_joints].tolist(), command.gripper_m]
+        """Where every axis and tool is, and what became of the last commands."""
+        feedback = self._port.read_feedback()
+        commanded = self._rest().position
+        measured = np.zeros(len(commanded))
         if feedback is not None:
-            measured = [*feedback.q[:n_joints].tolist(), feedback.gripper_m]
+            measured = np.where(self._drives, feedback.dq, feedback.q)
         refused = self._jog.refused
         return JogStatus(
             stamp_ns=self._clock.now_ns(),
             session=self._jog.session,
             joint_digest=self._jog.joint_digest,
             axes=self._jog.axes(commanded, measured),
+            tools=self._jog.tools(commanded, measured),
             refused_sequence=self._jog.refused_sequence,
             refused=None if refused is None else refused.refusal.value,
             detail="" if refused is None else refused.detail[:MAX_DETAIL_CHARS],
         )
 
     def _rest(self) -> Posture:
-        """Where the robot is commanded to be now."""
+        """Where each axis is commanded to be now, a base how fast it is to drive."""
         command = self._port.read_command()
         if command is None:
-            return Posture(self._window.commanded_rad, self._window.gripper_m)
-        return Posture(command.q, command.gripper_m)
+            return Posture(self._window.commanded)
+        return Posture(np.where(self._drives, command.dq, command.q))
 
     def take_engine_status(self, status: EngineStatus) -> None:
         """What became of an instruction, and how fast the policy is.
@@ -306,9 +309,10 @@ class Supervisor:
             chunks_taken=self._accepted,
             bundle_digest=None if is_jogged else self._bundle_digest,
             safety_digest=self._config.safety.digest,
-            stop_margin_rad=window.stop_margin_rad,
-            position_measured_rad=tuple(window.measured_rad.tolist()),
-            position_commanded_rad=tuple(window.commanded_rad.tolist()),
+            stop_margin=window.stop_margin,
+            stop_margin_axis=window.stop_margin_axis,
+            position_measured=tuple(window.measured.tolist()),
+            position_commanded=tuple(window.commanded.tolist()),
             loop=window.timing(counters.ticks, counters.overruns, realtime=Granted.PRIORITY in counters.granted),
             engine_alive=self._engine.is_alive,
             faults=said(counters.faults),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.messages import LoopTiming
 from edge_runtime.contracts.states import KernelReason
 from edge_runtime.safety import Reason, State, said
@@ -37,13 +38,20 @@ def _altered(reasons: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 class TickWindow:
-    """Sums over the ticks of one report window; the last posture survives from window to window."""
+    """Sums over the ticks of one report window; the last posture survives from window to window.
 
-    def __init__(self, joints: int) -> None:
-        self.measured_rad: npt.NDArray[np.float64] = np.zeros(joints)
-        self.commanded_rad: npt.NDArray[np.float64] = np.zeros(joints)
-        self.gripper_m = 0.0
-        self.stop_margin_rad = 0.0
+    Attributes:
+        measured, commanded: (axes,) each in its axis's unit; of a base's axis how fast it drives, or is told to.
+        stop_margin, stop_margin_axis: the smallest of the window, and whose it is.
+    """
+
+    def __init__(self, embodiment: Embodiment) -> None:
+        n_axes = len(embodiment.axes)
+        self._drives = np.array([axis.is_velocity for axis in embodiment.axes])
+        self.measured: npt.NDArray[np.float64] = np.zeros(n_axes)
+        self.commanded: npt.NDArray[np.float64] = np.zeros(n_axes)
+        self.stop_margin = 0.0
+        self.stop_margin_axis = 0
         self.stop_margin_m: float | None = None
         self.speed_scale = 1.0
         self.restart()
@@ -59,21 +67,22 @@ class TickWindow:
         """Take in ticks, oldest first."""
         if len(ticks) == 0:
             return
-        joints = len(self.measured_rad)
+        n = len(self.measured)
         last = ticks[-1]
-        self.measured_rad = np.array(last["q_measured"][:joints])
-        self.commanded_rad = np.array(last["q_command"][:joints])
-        self.gripper_m = float(last["gripper_command_m"])
+        self.measured = np.where(self._drives, last["dq_measured"][:n], last["q_measured"][:n])
+        self.commanded = np.where(self._drives, last["dq_command"][:n], last["q_command"][:n])
         self._reasons |= int(np.bitwise_or.reduce(ticks["reasons"]))
         self.interventions += int(np.count_nonzero(_altered(ticks["reasons"])[np.isin(ticks["state"], _ARMED)]))
         self.speed_scale = float(last["speed_scale"])
-        lowest_rad = float(np.min(ticks["stop_margin_rad"]))
+        lowest_tick = ticks[int(np.argmin(ticks["stop_margin"]))]
+        if not self._lateness_ns or float(lowest_tick["stop_margin"]) < self.stop_margin:
+            self.stop_margin = float(lowest_tick["stop_margin"])
+            self.stop_margin_axis = int(lowest_tick["stop_margin_axis"])
         lowest_m = _clearance_m(float(np.min(ticks["stop_margin_m"])))
         if self._lateness_ns:
-            lowest_rad = min(self.stop_margin_rad, lowest_rad)
             known_m = [margin_m for margin_m in (self.stop_margin_m, lowest_m) if margin_m is not None]
             lowest_m = min(known_m, default=None)
-        self.stop_margin_rad, self.stop_margin_m = lowest_rad, lowest_m
+        self.stop_margin_m = lowest_m
         self._lateness_ns.append(np.array(ticks["wake_lateness_ns"]))
         self._cost_ns.append(np.array(ticks["cost_ns"]))
 

@@ -18,7 +18,7 @@ PERSON_ONLY = RequestResult.REFUSED_PROGRAM
 
 def holding(limits: KernelConfig) -> KernelConfig:
     """`limits` of a robot that goes nowhere by itself."""
-    return replace(limits, retract_rad=())
+    return replace(limits, retract=())
 
 
 class NoProof:

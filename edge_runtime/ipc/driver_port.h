@@ -4,14 +4,16 @@
  * of two; neither side can make the other wait. Refuses to know: what the numbers do to a robot. Trusts: that both
  * sides were built from a header of the same DP_VERSION, and checks it with dp_check().
  *
- * C11 (with _GNU_SOURCE, for syscall) and C++11, GCC or Clang, Linux. Needs nothing but this file. SI units; stamps
- * are nanoseconds of CLOCK_MONOTONIC, or of the region's virtual clock when clock_mode is DP_CLOCK_VIRTUAL.
+ * C11 (with _GNU_SOURCE, for syscall) and C++11, GCC or Clang, Linux. Needs nothing but this file. A vector has one value
+ * for each axis of the embodiment, grippers and a base among them, in its order, each in its own SI unit; stamps are
+ * nanoseconds of CLOCK_MONOTONIC, or of the region's virtual clock when clock_mode is DP_CLOCK_VIRTUAL.
  *
  * A driver (drivers/sdk/c/driver_sdk.h does all of it, and what goes beside the port: docs/guides/drivers.md):
  *   1. shm_open + ftruncate(sizeof(dp_region)) + mmap, take an open-file-description write lock on byte
  *      DP_LOCK_DRIVER of the file, then dp_init().
  *   2. every cycle: dp_write_feedback(), then dp_read_command(); while dp_follows(command.state) and
- *      now - command.stamp_ns <= watchdog_ns it drives to command.q; else it holds where it is, by its own means.
+ *      now - command.stamp_ns <= watchdog_ns it drives its joints and grippers to command.q and its base at command.dq;
+ *      else it holds where it is, by its own means.
  *      That rule is what stops the robot when control dies: control cannot promise it for itself.
  *   3. virtual clock only: write feedback stamped t, dp_set_virtual_now(t), wait for command.stamp_ns >= t.
  *      After publishing an observation exposed at t it lets time pass only once dp_observation_ack() >= t.
@@ -36,8 +38,9 @@ extern "C" {
 #endif
 
 /* bindings:begin */
-#define DP_VERSION 2
-#define DP_MAX_AXES 16
+#define DP_VERSION 3
+#define DP_MAX_AXES 32
+#define DP_MAX_TOOLS 4
 #define DP_DIGEST_BYTES 32
 #define DP_LOCK_DRIVER 0
 #define DP_LOCK_CONTROL 1
@@ -50,7 +53,8 @@ typedef enum {
     DP_FLAG_DRIVER_FAULT = 1u << 1, /* the driver has stopped following commands */
     /* What was measured once has to be in every sample from then on: control takes one without it for a driver's fault. */
     DP_FLAG_HAS_TORQUE = 1u << 2,   /* tau is measured: the kernel trips on too much of it */
-    DP_FLAG_HAS_WRENCH = 1u << 3    /* wrench is measured: likewise */
+    DP_FLAG_HAS_WRENCH = 1u << 3,   /* wrench is measured: likewise, and each tool of `wrenches` */
+    DP_FLAG_HAS_ODOMETRY = 1u << 4  /* odometry is measured */
 } dp_flag;
 
 /* dp_command.state: the safety kernel's state. */
@@ -72,29 +76,30 @@ typedef enum {
     DP_BAD_MAGIC = -4,
     DP_BAD_VERSION = -5,
     DP_BAD_SIZE = -6,
-    DP_BAD_JOINTS = -7
+    DP_BAD_AXES = -7
 } dp_result;
 
 /* Measured state; arrays hold n values, the rest is zero. */
 typedef struct {
     int64_t stamp_ns; /* instant of measurement, not of writing: the sample is held against the command of then */
     uint64_t seq;     /* +1 per sample; set by dp_write_feedback() */
-    double q[DP_MAX_AXES];
-    double dq[DP_MAX_AXES];
-    double tau[DP_MAX_AXES]; /* of the motors, without what only carries the arm's own weight */
-    double wrench[6];             /* force N and moment Nm on the tool */
-    double gripper_m; /* opening, >= 0 */
-    uint32_t flags;   /* dp_flag bits */
+    double q[DP_MAX_AXES];          /* where each axis is: rad or m, of a gripper as far as it is open; 0 of a base's axis */
+    double dq[DP_MAX_AXES];         /* how fast; of a base's axis the velocity that it drives at */
+    double tau[DP_MAX_AXES];        /* of the motors, Nm or N, without what only carries the robot's own weight */
+    double wrench[DP_MAX_TOOLS][6]; /* force N and moment Nm on each tool */
+    double odometry[3];             /* where the base is in the world: x m, y m, yaw rad */
+    uint32_t flags;    /* dp_flag bits */
     uint32_t n;
+    uint32_t wrenches; /* a bit for each tool whose wrench is measured */
+    uint32_t reserved;
 } dp_feedback;
 
 /* What the safety kernel returned for the tick at stamp_ns, and where it came from. */
 typedef struct {
     int64_t stamp_ns;
     uint64_t seq; /* +1 per tick; set by dp_write_command() */
-    double q[DP_MAX_AXES];
-    double dq[DP_MAX_AXES];
-    double gripper_m;
+    double q[DP_MAX_AXES];  /* where to be; of a base's axis: nothing to follow */
+    double dq[DP_MAX_AXES]; /* how fast the command moves; of a base's axis what to drive at */
     uint32_t state; /* dp_state */
     uint32_t n;
     uint64_t reasons;       /* the kernel's reason bits of this tick */
@@ -115,10 +120,10 @@ typedef struct {
     uint32_t region_bytes;
     uint32_t feedback_bytes;
     uint32_t command_bytes;
-    uint32_t n_joints;
+    uint32_t n_axes;
     uint32_t clock_mode;                   /* dp_clock_mode */
     uint64_t watchdog_ns;                  /* the driver stops by itself after so long without a command; 0: it does not */
-    uint8_t joint_digest[DP_DIGEST_BYTES]; /* sha256 of the joint names joined with "\n" */
+    uint8_t joint_digest[DP_DIGEST_BYTES]; /* of the order of the axes, see contracts/embodiment.py */
 } dp_identity;
 
 /* A 32-bit word that changes when something happened, and how many sleep on it (so that nobody pays a system call
@@ -145,8 +150,8 @@ typedef struct {
     dp_command command;
 } dp_region;
 
-DP_STATIC_ASSERT(sizeof(dp_feedback) == 16 + 8 * (3 * DP_MAX_AXES + 6 + 1) + 8, "dp_feedback has padding");
-DP_STATIC_ASSERT(sizeof(dp_command) == 16 + 8 * (2 * DP_MAX_AXES + 1) + 48, "dp_command has padding");
+DP_STATIC_ASSERT(sizeof(dp_feedback) == 16 + 8 * (3 * DP_MAX_AXES + 6 * DP_MAX_TOOLS + 3) + 16, "dp_feedback has padding");
+DP_STATIC_ASSERT(sizeof(dp_command) == 16 + 8 * 2 * DP_MAX_AXES + 48, "dp_command has padding");
 
 /* ---- sequence locks ------------------------------------------------------------------------------------------ */
 
@@ -202,15 +207,15 @@ static inline void dp_signal_wait(dp_signal *signal, uint32_t seen, int64_t time
 /* ---- region -------------------------------------------------------------------------------------------------- */
 
 /* On zeroed memory of sizeof(dp_region) bytes, once, by the driver. */
-static inline int dp_init(dp_region *region, uint32_t n_joints, const uint8_t joint_digest[DP_DIGEST_BYTES],
+static inline int dp_init(dp_region *region, uint32_t n_axes, const uint8_t joint_digest[DP_DIGEST_BYTES],
                           uint64_t watchdog_ns, uint32_t clock_mode) {
-    if (n_joints == 0u || n_joints > DP_MAX_AXES) return DP_BAD_JOINTS;
+    if (n_axes == 0u || n_axes > DP_MAX_AXES) return DP_BAD_AXES;
     dp_identity *identity = &region->identity;
     identity->version = DP_VERSION;
     identity->region_bytes = (uint32_t)sizeof(dp_region);
     identity->feedback_bytes = (uint32_t)sizeof(dp_feedback);
     identity->command_bytes = (uint32_t)sizeof(dp_command);
-    identity->n_joints = n_joints;
+    identity->n_axes = n_axes;
     identity->clock_mode = clock_mode;
     identity->watchdog_ns = watchdog_ns;
     memcpy(identity->joint_digest, joint_digest, DP_DIGEST_BYTES);
@@ -226,7 +231,7 @@ static inline int dp_check(const dp_region *region) {
     if (identity->region_bytes != sizeof(dp_region) || identity->feedback_bytes != sizeof(dp_feedback) ||
         identity->command_bytes != sizeof(dp_command))
         return DP_BAD_SIZE;
-    if (identity->n_joints == 0u || identity->n_joints > DP_MAX_AXES) return DP_BAD_JOINTS;
+    if (identity->n_axes == 0u || identity->n_axes > DP_MAX_AXES) return DP_BAD_AXES;
     return DP_OK;
 }
 

@@ -4,12 +4,12 @@ The layout and its rules are in `driver_port.h`; this wraps them for drivers wri
 process. Guarantees whole blocks or an error, and one live driver per region. Trusts that the other side was built
 from a header of the same version, which is checked when attaching.
 
-One thread at a time uses an instance for writing; joint vectors follow the joint order whose digest the region holds.
+One thread at a time uses an instance for writing; vectors have one value for each axis, in the order whose digest the
+region holds.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
@@ -26,9 +26,11 @@ from edge_runtime.contracts.errors import LockstepError, PortError
 from edge_runtime.native import ffi, lib
 
 MAX_AXES: int = lib.DP_MAX_AXES
+MAX_TOOLS: int = lib.DP_MAX_TOOLS
+Vector = Sequence[float] | NDArray[np.float64]
 _SLICE_S = 0.2  # longest stay in C, so that Ctrl-C is heard
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
-_NO_WRENCH = (0.0,) * 6
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class FeedbackFlag(IntFlag):
@@ -38,6 +40,7 @@ class FeedbackFlag(IntFlag):
     DRIVER_FAULT = lib.DP_FLAG_DRIVER_FAULT
     HAS_TORQUE = lib.DP_FLAG_HAS_TORQUE
     HAS_WRENCH = lib.DP_FLAG_HAS_WRENCH
+    HAS_ODOMETRY = lib.DP_FLAG_HAS_ODOMETRY
 
 
 class CommandState(IntEnum):
@@ -72,13 +75,17 @@ class PortRole(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What the safety kernel returned for one tick. The arrays belong to the caller."""
+    """What the safety kernel returned for one tick. The arrays, (axes,), belong to the caller.
+
+    Attributes:
+        q: where each axis is to be, in its own unit; of a base's axis nothing to follow.
+        dq: how fast that moves; of a base's axis what to drive at.
+    """
 
     stamp_ns: int
     seq: int
     q: NDArray[np.float64]
     dq: NDArray[np.float64]
-    gripper_m: float
     state: CommandState
     reasons: int
     faults: int
@@ -89,7 +96,15 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One measured sample. The arrays belong to the caller: (n_joints,), and for `wrench` (6,), N and then Nm."""
+    """One measured sample. The arrays, (axes,) each in its axis's unit, belong to the caller.
+
+    Attributes:
+        q: where each axis is; 0, or what its wheels have summed up, of a base's axis.
+        dq: how fast each axis moves; of a base's axis what it drives at.
+        wrench: (tools, 6) force N and then moment Nm.
+        odometry: (3,) of the base in the world: x m, y m, yaw rad.
+        wrenches: a bit for each tool whose wrench is measured.
+    """
 
     stamp_ns: int
     seq: int
@@ -97,8 +112,9 @@ class Feedback:
     dq: NDArray[np.float64]
     tau: NDArray[np.float64]
     wrench: NDArray[np.float64]
-    gripper_m: float
+    odometry: NDArray[np.float64]
     flags: FeedbackFlag
+    wrenches: int
 
 
 class DriverPort:
@@ -111,45 +127,51 @@ class DriverPort:
         self.name = name
         self.owner = owner
         self._port = ffi.gc(native_port, lib.port_close)
-        self._joints = int(lib.port_joints(self._port))
+        self._axes = int(lib.port_axes(self._port))
         self._virtual = bool(lib.port_clock_mode(self._port) == lib.DP_CLOCK_VIRTUAL)
         self._feedback = ffi.new("dp_feedback *")
-        self._feedback.n = self._joints
+        self._feedback.n = self._axes
         self._q = _view(self._feedback.q)
         self._dq = _view(self._feedback.dq)
-        self._tau_nm = _view(self._feedback.tau)
-        self._wrench = _view(self._feedback.wrench)
+        self._tau = _view(self._feedback.tau)
+        self._wrench = _view(self._feedback.wrench).reshape(MAX_TOOLS, 6)
+        self._odometry = _view(self._feedback.odometry)
         self._command = ffi.new("dp_command *")
-        self._command_q_rad = _view(self._command.q)
-        self._command_dq_rad_s = _view(self._command.dq)
+        self._command_q = _view(self._command.q)
+        self._command_dq = _view(self._command.dq)
 
     @classmethod
-    def create(cls, name: str, joint_names: Sequence[str], watchdog_ns: int, virtual_clock: bool = False) -> DriverPort:
+    def create(
+        cls, name: str, n_axes: int, joint_digest: str, watchdog_ns: int, virtual_clock: bool = False
+    ) -> DriverPort:
         """Make the region /dev/shm/<name> and take the driver's role.
 
         A region whose driver is dead is replaced: control has to attach anew.
 
         Args:
             name: 1 to 200 letters, digits, dots, dashes or underscores.
-            joint_names: 1 to 16, in the order of every joint vector on this port.
+            n_axes: 1 to 32, the length of every vector on this port.
+            joint_digest: `Embodiment.joint_digest`, of their order.
             watchdog_ns: the driver stops by itself after so long without a command; 0 says it does not, and then
                 the robot cannot be armed.
             virtual_clock: the driver is a plant that moves time (lockstep).
 
         Raises:
             PortError: a live driver has this region, or the system refuses.
-            ValueError: a malformed name, count or timeout.
+            ValueError: a malformed name, count, digest or timeout.
         """
-        if not 1 <= len(joint_names) <= MAX_AXES:
-            raise ValueError(f"a port has 1 to {MAX_AXES} joints, got {len(joint_names)}")
+        if not 1 <= n_axes <= MAX_AXES:
+            raise ValueError(f"a port has 1 to {MAX_AXES} axes, got {n_axes}")
+        if not _DIGEST.fullmatch(joint_digest):
+            raise ValueError(f"joint_digest has 64 hexadecimal digits, got {joint_digest!r}")
         if watchdog_ns < 0:
             raise ValueError("watchdog_ns must not be negative")
         native_port = ffi.new("port *")
         system_error = ffi.new("int *")
-        digest = hashlib.sha256("\n".join(joint_names).encode()).digest()
+        digest = bytes.fromhex(joint_digest)
         clock = lib.DP_CLOCK_VIRTUAL if virtual_clock else lib.DP_CLOCK_MONOTONIC
         result = lib.port_create(
-            native_port, _shm_name(name), len(joint_names), digest, watchdog_ns, clock, system_error
+            native_port, _shm_name(name), n_axes, digest, watchdog_ns, clock, system_error
         )
         if result != lib.PORT_OK:
             raise PortError(f"cannot create driver port {name!r}: {_explain(result, system_error[0])}")
@@ -223,13 +245,13 @@ class DriverPort:
         return self._open()
 
     @property
-    def n_joints(self) -> int:
-        """Number of joints, 1 to 16."""
-        return self._joints
+    def n_axes(self) -> int:
+        """Number of axes, 1 to 32."""
+        return self._axes
 
     @property
     def joint_digest(self) -> str:
-        """SHA-256 of the joint names joined by newlines, 64 hex digits."""
+        """Of the order of the axes, 64 hex digits: see `Embodiment.joint_digest`."""
         digest = ffi.new("uint8_t[]", lib.DP_DIGEST_BYTES)
         lib.port_joint_digest(self._open(), digest)
         return bytes(ffi.buffer(digest)).hex()
@@ -251,37 +273,50 @@ class DriverPort:
     def write_feedback(
         self,
         stamp_ns: int,
-        q: Sequence[float] | NDArray[np.float64],
-        dq: Sequence[float] | NDArray[np.float64],
-        tau: Sequence[float] | NDArray[np.float64],
-        gripper_m: float,
+        q: Vector,
+        dq: Vector,
+        tau: Vector | None = None,
+        wrench: Sequence[Vector | None] = (),
+        odometry: Vector | None = None,
         flags: int = 0,
-        wrench: Sequence[float] | NDArray[np.float64] = _NO_WRENCH,
     ) -> None:
         """Publish one measured sample (driver only).
 
         Args:
             stamp_ns: instant of measurement on the port's clock.
-            q, dq, tau: shape (n_joints,).
-            gripper_m: opening.
-            flags: `FeedbackFlag` bits; they say whether `tau` and `wrench` are measured.
-            wrench: force N and moment Nm at the tool, shape (6,).
+            q, dq, tau: shape (axes,); `tau` None where no torque or force of the motors is measured.
+            wrench: of each tool force N and moment Nm, shape (6,); None of a tool that measures none.
+            odometry: of the base in the world, x m, y m, yaw rad; None where it is not measured.
+            flags: `FeedbackFlag.STOP_LINE` and `DRIVER_FAULT`; those of what is measured are set here.
 
         Raises:
-            ValueError: a vector of another shape.
+            ValueError: a vector of another shape, or more tools than a port has.
         """
-        n = self._joints
-        if not len(q) == len(dq) == len(tau) == n:
-            raise ValueError(f"joint vectors need {n} values each")
-        if len(wrench) != 6:
-            raise ValueError("a wrench has 6 values")
+        n = self._axes
+        if not (len(q) == len(dq) == n and (tau is None or len(tau) == n)):
+            raise ValueError(f"vectors of axes need {n} values each")
+        if len(wrench) > MAX_TOOLS or any(row is not None and len(row) != 6 for row in wrench):
+            raise ValueError(f"at most {MAX_TOOLS} tools, each wrench with 6 values")
+        if odometry is not None and len(odometry) != 3:
+            raise ValueError("odometry has 3 values: x, y and yaw")
         feedback = self._feedback
         feedback.stamp_ns = stamp_ns
         self._q[:n] = q
         self._dq[:n] = dq
-        self._tau_nm[:n] = tau
-        self._wrench[:] = wrench
-        feedback.gripper_m = gripper_m
+        self._tau[:n] = 0.0 if tau is None else tau
+        self._wrench[:] = 0.0
+        feedback.wrenches = 0
+        for tool, row in enumerate(wrench):
+            if row is not None:
+                self._wrench[tool] = row
+                feedback.wrenches |= 1 << tool
+        self._odometry[:] = 0.0 if odometry is None else odometry
+        if tau is not None:
+            flags |= FeedbackFlag.HAS_TORQUE
+        if feedback.wrenches:
+            flags |= FeedbackFlag.HAS_WRENCH
+        if odometry is not None:
+            flags |= FeedbackFlag.HAS_ODOMETRY
         feedback.flags = flags
         lib.port_write_feedback(self._open(), feedback)
 
@@ -290,16 +325,17 @@ class DriverPort:
         feedback = ffi.new("dp_feedback *")
         if lib.port_read_feedback(self._open(), feedback) != lib.DP_OK:
             return None
-        n = self._joints
+        n = self._axes
         return Feedback(
             stamp_ns=feedback.stamp_ns,
             seq=feedback.seq,
             q=_view(feedback.q)[:n].copy(),
             dq=_view(feedback.dq)[:n].copy(),
             tau=_view(feedback.tau)[:n].copy(),
-            wrench=_view(feedback.wrench).copy(),
-            gripper_m=feedback.gripper_m,
+            wrench=_view(feedback.wrench).reshape(MAX_TOOLS, 6).copy(),
+            odometry=_view(feedback.odometry).copy(),
             flags=FeedbackFlag(feedback.flags),
+            wrenches=feedback.wrenches,
         )
 
     def read_command(self) -> Command | None:
@@ -354,14 +390,13 @@ class DriverPort:
         return self._port
 
     def _copy_command(self) -> Command:
-        n = self._joints
+        n = self._axes
         command = self._command
         return Command(
             command.stamp_ns,
             command.seq,
-            self._command_q_rad[:n].copy(),
-            self._command_dq_rad_s[:n].copy(),
-            command.gripper_m,
+            self._command_q[:n].copy(),
+            self._command_dq[:n].copy(),
             _STATES.get(command.state, CommandState.SILENT),
             command.reasons,
             command.faults,
@@ -390,5 +425,5 @@ def _explain(result: int, system_error: int) -> str:
         lib.DP_BAD_MAGIC: "the region is not a driver port",
         lib.DP_BAD_VERSION: f"its driver speaks another version than {lib.DP_VERSION}",
         lib.DP_BAD_SIZE: "its driver was built from another header",
-        lib.DP_BAD_JOINTS: f"its number of joints is not 1 to {MAX_AXES}",
+        lib.DP_BAD_AXES: f"its number of axes is not 1 to {MAX_AXES}",
     }.get(result, f"error {result}")

@@ -66,7 +66,7 @@ static int clear_stale(const char *name, int *system_error) {
     return result;
 }
 
-int port_create(port *self, const char *name, uint32_t n_joints, const uint8_t *joint_digest, uint64_t watchdog_ns,
+int port_create(port *self, const char *name, uint32_t n_axes, const uint8_t *joint_digest, uint64_t watchdog_ns,
                 uint32_t clock_mode, int *system_error) {
     self->region = NULL;
     self->fd = -1;
@@ -80,7 +80,7 @@ int port_create(port *self, const char *name, uint32_t n_joints, const uint8_t *
     if (result == PORT_OK && (errno = posix_fallocate(fd, 0, (off_t)sizeof(dp_region))) != 0)
         result = failed(system_error);
     if (result == PORT_OK) result = map(self, fd, system_error);
-    if (result == PORT_OK) result = dp_init(self->region, n_joints, joint_digest, watchdog_ns, clock_mode);
+    if (result == PORT_OK) result = dp_init(self->region, n_axes, joint_digest, watchdog_ns, clock_mode);
     if (result == PORT_OK) return PORT_OK;
     if (result != PORT_IN_USE) (void)shm_unlink(name);
     if (self->region == NULL) (void)close(fd);
@@ -134,7 +134,7 @@ void port_write_command(port *self, dp_command *command) { dp_write_command(self
 void port_advance_clock(port *self, int64_t now_ns) { dp_set_virtual_now(self->region, now_ns); }
 int64_t port_now_ns(const port *self) { return dp_now_ns(self->region); }
 void port_acknowledge_observation(port *self, int64_t stamp_ns) { dp_acknowledge_observation(self->region, stamp_ns); }
-uint32_t port_joints(const port *self) { return region_of(self)->identity.n_joints; }
+uint32_t port_axes(const port *self) { return region_of(self)->identity.n_axes; }
 uint32_t port_clock_mode(const port *self) { return region_of(self)->identity.clock_mode; }
 uint64_t port_watchdog_ns(const port *self) { return region_of(self)->identity.watchdog_ns; }
 void port_joint_digest(const port *self, uint8_t *digest) {

@@ -21,7 +21,7 @@ typedef enum {
 } port_result;
 
 /* Makes the region and takes the driver's role. A region whose driver is dead is replaced. */
-int port_create(port *self, const char *name, uint32_t n_joints, const uint8_t *joint_digest, uint64_t watchdog_ns,
+int port_create(port *self, const char *name, uint32_t n_axes, const uint8_t *joint_digest, uint64_t watchdog_ns,
                 uint32_t clock_mode, int *system_error);
 
 /* Maps an existing region; PORT_MISSING, or a dp_result when it speaks another language. */
@@ -44,7 +44,7 @@ void port_write_command(port *self, dp_command *command);
 void port_advance_clock(port *self, int64_t now_ns);
 int64_t port_now_ns(const port *self);
 void port_acknowledge_observation(port *self, int64_t stamp_ns);
-uint32_t port_joints(const port *self);
+uint32_t port_axes(const port *self);
 uint32_t port_clock_mode(const port *self);
 uint64_t port_watchdog_ns(const port *self);
 void port_joint_digest(const port *self, uint8_t *digest);

@@ -18,7 +18,8 @@ _NO_DIGEST = bytes(lib.KERNEL_DIGEST_BYTES)
 class Measurement:
     """Feedback of one tick as the kernel takes it; see `kernel_feedback` in `kernel.h`. `n` may lie about the shape.
 
-    `tau` (one value per joint) and `wrench` (force N, moment Nm; six values) are None where nothing measures them.
+    `q`, `dq` and `tau` have one value per axis; `wrenches` one (force N, moment Nm; six values) per tool, None for a tool
+    without; `odometry` is x (m), y (m) and yaw (rad) of the base in the world. What nothing measures is None.
     """
 
     stamp_ns: int
@@ -26,8 +27,8 @@ class Measurement:
     q: Sequence[float]
     dq: Sequence[float]
     tau: Sequence[float] | None = None
-    wrench: Sequence[float] | None = None
-    gripper_m: float = 0.0
+    wrenches: Sequence[Sequence[float] | None] = ()
+    odometry: Sequence[float] | None = None
     watchdog_ns: int = 100_000_000
     n: int | None = None
     present: bool = True
@@ -40,6 +41,8 @@ class Measurement:
 class Target:
     """Setpoint of one tick as the kernel takes it; see `kernel_setpoint` in `kernel.h`. `n` may lie about the shape.
 
+    `q` has one value per axis, of a velocity axis its velocity.
+
     `present` False: there is no setpoint, only `policy` is told. `policy_lost_ns`: when `policy` was found so.
     """
 
@@ -47,7 +50,6 @@ class Target:
     observation_ns: int
     seq: int
     q: Sequence[float]
-    gripper_m: float = 0.0
     speed_scale: float = 1.0
     policy: Policy | int = Policy.ALIVE
     policy_lost_ns: int = 0
@@ -58,17 +60,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the robot may be told, and why; tuples have one value per joint. See `kernel_verdict` in `kernel.h`."""
+    """What the robot may be told, and why; tuples have one value per axis. See `kernel_verdict` in `kernel.h`."""
 
     q: tuple[float, ...]
     dq: tuple[float, ...]
     ddq: tuple[float, ...]
-    gripper_m: float
     accepted: float
     speed_scale: float
-    stop_margin_rad: float
+    stop_margin: float
     stop_margin_m: float
-    stop_margin_joint: int
+    stop_margin_axis: int
     time_to_rest_s: float
     reasons: Reason
     faults: Reason
@@ -102,7 +103,14 @@ class Kernel:
             self._setpoint.policy = Policy.ALIVE
         else:
             _fill_setpoint(self._setpoint, target)
-        lib.kernel_step(self._state, self._config, self._feedback, self._setpoint, now_ns, self._verdict)
+        lib.kernel_step(
+            self._state,
+            self._config,
+            self._feedback,
+            self._setpoint,
+            now_ns,
+            self._verdict,
+        )
         return self._read(self._verdict)
 
     def request(self, request: Request | int, measurement: Measurement, now_ns: int) -> Result:
@@ -111,11 +119,11 @@ class Kernel:
         return Result(lib.kernel_request(self._state, self._config, self._feedback, int(request), now_ns))
 
     def tighten(self, *, speed_scale: float = 1.0, tool_speed_max_m_s: float | None = None) -> Result:
-        """Set what is tighter than the config from now on; None is the config's tool speed. Between ticks.
+        """Set what is tighter than the config from now on; None is the config's fastest tool. Between ticks.
 
         Tighter is possible at any time, looser (up to the config) only while not armed.
         """
-        fastest_m_s = self.config.tool_speed_max_m_s if tool_speed_max_m_s is None else tool_speed_max_m_s
+        fastest_m_s = self.config.fastest_tool_m_s if tool_speed_max_m_s is None else tool_speed_max_m_s
         tightening = ffi.new("kernel_tightening *", [speed_scale, fastest_m_s])
         return Result(lib.kernel_tighten(self._state, self._config, tightening))
 
@@ -132,17 +140,16 @@ class Kernel:
         return [self._read(verdicts[index]) for index in range(len(targets))]
 
     def _read(self, verdict: Any) -> Verdict:
-        n = len(self.config.joint_names)
+        n = self.config.n_axes
         return Verdict(
             q=tuple(verdict.q[0:n]),
             dq=tuple(verdict.dq[0:n]),
             ddq=tuple(verdict.ddq[0:n]),
-            gripper_m=verdict.gripper_m,
             accepted=verdict.accepted,
             speed_scale=verdict.speed_scale,
-            stop_margin_rad=verdict.stop_margin_rad,
+            stop_margin=verdict.stop_margin,
             stop_margin_m=verdict.stop_margin_m,
-            stop_margin_joint=verdict.stop_margin_joint,
+            stop_margin_axis=verdict.stop_margin_axis,
             time_to_rest_s=verdict.time_to_rest_s,
             reasons=Reason(verdict.reasons),
             faults=Reason(verdict.faults),
@@ -160,10 +167,14 @@ def _fill_feedback(feedback: Any, measurement: Measurement) -> None:
     feedback.has_torque = measurement.tau is not None
     if measurement.tau is not None:
         feedback.tau[0 : len(measurement.tau)] = list(measurement.tau)
-    feedback.has_wrench = measurement.wrench is not None
-    if measurement.wrench is not None:
-        feedback.wrench[0 : len(measurement.wrench)] = list(measurement.wrench)
-    feedback.gripper_m = measurement.gripper_m
+    feedback.has_wrench = 0
+    for tool, wrench in enumerate(measurement.wrenches):
+        if wrench is not None:
+            feedback.has_wrench |= 1 << tool
+            feedback.wrench[tool] = list(wrench)
+    feedback.has_odometry = measurement.odometry is not None
+    if measurement.odometry is not None:
+        feedback.odometry = list(measurement.odometry)
     feedback.watchdog_ns = measurement.watchdog_ns
     feedback.n = len(measurement.q) if measurement.n is None else measurement.n
     feedback.present = measurement.present
@@ -178,7 +189,6 @@ def _fill_setpoint(setpoint: Any, target: Target) -> None:
     setpoint.observation_ns = target.observation_ns
     setpoint.seq = target.seq
     setpoint.q[0 : len(target.q)] = list(target.q)
-    setpoint.gripper_m = target.gripper_m
     setpoint.speed_scale = target.speed_scale
     setpoint.policy = int(target.policy)
     setpoint.policy_lost_ns = target.policy_lost_ns

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from edge_runtime.contracts.errors import RecordingError
 from edge_runtime.native import ffi, lib
 
-FORMAT = 1
+FORMAT = 2
 MAX_RECORDS: int = lib.BLACK_BOX_RECORDS
 KIND_TICK: int = lib.BLACK_BOX_TICK
 KIND_REQUEST: int = lib.BLACK_BOX_REQUEST
@@ -100,7 +100,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     layout: str
     runtime_version: str
     robot: str
-    joint_names: tuple[str, ...]
+    axis_names: tuple[str, ...]
     written_utc: str
     cause: str
     reasons: tuple[str, ...]
@@ -148,7 +148,7 @@ def readable_limits(config: Any) -> dict[str, float | tuple[float, ...]]:
         if field.type.kind == "primitive":
             limits[name] = value
         elif field.type.kind == "array" and field.type.item.cname == "double":
-            limits[name] = tuple(value[0 : config.n_joints])
+            limits[name] = tuple(value[0 : config.n_axes])
     return limits
 
 
@@ -274,11 +274,11 @@ def _require_sane(recording: Recording) -> None:
         name = ffi.typeof("kernel_config_error").elements[error]
         raise RecordingError("kernel_config", f"{name.removeprefix('KERNEL_CONFIG_').lower()} is not possible")
     texts = (header.robot, header.runtime_version, header.written_utc, header.cause, header.safety_digest)
-    for text in (*texts, header.bundle_digest or "", *header.reasons, *header.joint_names):
+    for text in (*texts, header.bundle_digest or "", *header.reasons, *header.axis_names):
         if len(text) > _MAX_TEXT_CHARS or not text.isprintable():
             raise RecordingError("header", f"holds text that cannot be shown: {text[:20]!r}")
-    if len(header.joint_names) != config.n_joints:
-        raise RecordingError("joint_names", f"{len(header.joint_names)} names for {config.n_joints} joints")
+    if len(header.axis_names) != config.n_axes:
+        raise RecordingError("axis_names", f"{len(header.axis_names)} names for {config.n_axes} axes")
     seq = records["seq"]
     if seq[0] == 0 or not (seq[1:] > seq[:-1]).all():
         raise RecordingError("records", "their numbers do not rise")

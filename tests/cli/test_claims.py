@@ -13,7 +13,8 @@ import pytest
 from edge_runtime.cli import main
 from edge_runtime.cli.check.robot import not_kept_apart
 from edge_runtime.cli.check.row import Level
-from edge_runtime.cli.claims import ClaimsReport, claims_sheet, time_to_rest_s
+from edge_runtime.cli.claims import ClaimsReport, claims_sheet
+from edge_runtime.cli.claims_limits import time_to_rest_s
 from edge_runtime.config.robot_file import SIM_CONFIG, StopLineSection, load_config
 from edge_runtime.config.safety_file import FallbackSection, JointLimits
 from edge_runtime.contracts.errors import ConfigError

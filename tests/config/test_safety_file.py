@@ -11,8 +11,9 @@ import pytest
 
 from edge_runtime.config.axis_keys import keys_of
 from edge_runtime.config.embodiment_file import read_embodiment
+from edge_runtime.config.limit_sources import Source, rating_of
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
-from edge_runtime.config.safety_file import JointSection, SafetyFile, SafetyLimits, Source, rating_of, tightest
+from edge_runtime.config.safety_file import JointSection, SafetyFile, SafetyLimits, tightest
 from edge_runtime.config.toml_file import read_toml
 from edge_runtime.contracts.errors import ConfigError
 from tests.settings import copy_settings, problem_of, replace

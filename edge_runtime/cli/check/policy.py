@@ -66,9 +66,8 @@ def inference(config: RobotConfig) -> Iterator[Row]:
                 exposure_ns=now_ns,
                 published_ns=now_ns,
                 joint_digest=embodiment.joint_digest,
-                position_rad=embodiment.home_rad,
-                velocity_rad_s=(0.0,) * len(embodiment.joints),
-                gripper_opening_m=embodiment.gripper.opening_max_m,
+                position=embodiment.home,
+                velocity=(0.0,) * len(embodiment.axes),
                 frames=tuple(ring.commit(now_ns) for ring in rings),
             )
             policy.infer(observation, "touch the red cube", sequence)

@@ -9,22 +9,35 @@ import numpy as np
 
 from edge_runtime.cli.check.row import Level, Row
 from edge_runtime.config.robot_file import RobotConfig
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.drivers.registry import declaration_of
 
 
 def driver(config: RobotConfig) -> Iterator[Row]:
-    """Is there such a driver, and has it the joints and cameras of this embodiment?"""
+    """Is there such a driver, and has it the axes and cameras of this embodiment?"""
     declared, embodiment = declaration_of(config), config.embodiment
     declared.require_fit(embodiment)
     cameras = ", ".join(f"{c.name} {c.width_px} x {c.height_px} px" for c in embodiment.cameras)
-    found = f"{config.robot.driver}, {len(embodiment.joints)} joints, cameras: {cameras or 'none'}"
+    found = f"{config.robot.driver}, {_axes(embodiment)}, cameras: {cameras or 'none'}"
     if declared.watchdog_ns == 0:
         remedy = "a driver that stops the robot by itself when commands stay away: without one it can't be armed"
         yield Row("driver", Level.FAIL, f"{found}; never stops by itself", remedy)
     elif declared.watchdog_ns is None:
-        yield Row("driver", Level.OK, f"{found}; declares nothing, so its joints and cameras show when it starts")
+        yield Row("driver", Level.OK, f"{found}; declares nothing, so its axes and cameras show when it starts")
     else:
         yield Row("driver", Level.OK, f"{found}; stops by itself {declared.watchdog_ns / 1e6:.0f} ms after a command")
+
+
+def _axes(embodiment: Embodiment) -> str:
+    """How many of what, in words."""
+    grippers, base = len(embodiment.grippers), len(embodiment.base_axes)
+    joints = len(embodiment.axes) - grippers - base
+    counted = [
+        (base, "axis of a base", "axes of a base"),
+        (joints, "joint", "joints"),
+        (grippers, "gripper", "grippers"),
+    ]
+    return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counted if count)
 
 
 def limits(config: RobotConfig) -> Iterator[Row]:
@@ -43,14 +56,15 @@ def limits(config: RobotConfig) -> Iterator[Row]:
 
 def not_kept_apart(config: RobotConfig) -> Iterator[Row]:
     """Which links may touch, and which joints move what is not watched?"""
-    from edge_runtime.cli import claims
+    from edge_runtime.cli import claims_geometry
     from edge_runtime.control.limits import kinematics_of
 
     body = kinematics_of(config.safety)
     if config.safety.geometry is None or body is None:
         return
     file, watch = body
-    found = "; ".join(line.replace("*", "") for line in claims.not_kept_apart(file, watch, config.safety.geometry))
+    lines = claims_geometry.not_kept_apart(file, watch, config.safety.geometry)
+    found = "; ".join(line.replace("*", "") for line in lines)
     if watch.may_touch or file.uncovered or any(not joint.covered for joint in file.held):
         remedy = "keep people and things away from what is named; edge-runtime claims has the whole list"
         yield Row("not kept apart", Level.WARN, found, remedy)
@@ -64,21 +78,45 @@ def home_posture(config: RobotConfig) -> Iterator[Row]:
 
     embodiment = config.embodiment
     outside = []
-    for name, angle_rad in zip(embodiment.joint_names, embodiment.home_rad, strict=True):
-        joint = config.safety.joints[name]
-        if not joint.position_min_rad <= angle_rad <= joint.position_max_rad:
-            allowed = f"{joint.position_min_rad:g} to {joint.position_max_rad:g} rad"
-            outside.append(f"{name} at {angle_rad:g} rad lies outside of {allowed}")
+    for axis in embodiment.axes:
+        held = config.safety.axes[axis.name]
+        if held.low is not None and held.high is not None and not held.low <= axis.home <= held.high:
+            allowed = f"{held.low:g} to {held.high:g} {axis.unit}"
+            outside.append(f"{axis.name} at {axis.home:g} {axis.unit} lies outside of {allowed}")
     if outside:
-        remedy = "home_rad in the embodiment file, or wider limits in the safety file"
+        remedy = "its home in the embodiment file, or wider limits in the safety file"
         yield Row("home posture", Level.FAIL, f"can't be armed: {'; '.join(outside)}", remedy)
         return
-    problem = geometry_problem(config.safety, embodiment, embodiment.home_rad)
+    problem = geometry_problem(config.safety, embodiment, embodiment.home)
     if problem is not None:
         found, _, remedy = problem.partition(": ")
         yield Row("home posture", Level.FAIL, f"can't be armed: {found}", remedy)
     else:
         yield Row("home posture", Level.OK, "inside the limits, and clear of everything that distance is kept from")
+
+
+def moves_a_base(config: RobotConfig) -> bool:
+    """Has it a base that drives?"""
+    return bool(config.embodiment.base_axes)
+
+
+def base(config: RobotConfig) -> Iterator[Row]:
+    """Is the base kept from what stands in the room, or only limited and stopped?"""
+    from edge_runtime.cli.claims_geometry import carried_along, has_world
+
+    geometry = config.safety.geometry
+    alone = "it is limited in speed and stopped, and kept from nothing"
+    cure = "odometry = true under [geometry] in the safety file, if the driver measures where the base is"
+    if geometry is None or not has_world(geometry):
+        yield Row("base", Level.WARN, f"no half-space and no zone: {alone}", f"zones in the safety file, and {cure}")
+    elif names := carried_along(geometry, config.embodiment):
+        found = f"where it is in the room is not known, so {alone}; {', '.join(names)} would go along with it"
+        yield Row("base", Level.WARN, found, f"{cure}; else take them out")
+    elif geometry.odometry:
+        found = "half-spaces and zones stand in the world of its odometry; losing that stops the robot"
+        yield Row("base", Level.OK, found)
+    else:
+        yield Row("base", Level.WARN, f"where it is in the room is not known, so {alone}", cure)
 
 
 def stop_line(config: RobotConfig) -> Iterator[Row]:

@@ -28,16 +28,17 @@ def loop(config: RobotConfig) -> Iterator[Row]:
     from edge_runtime.control.timing_grade import GRADES, SelfTest
     from edge_runtime.ipc.port import DriverPort
 
+    embodiment = config.embodiment
     watchdog_ns, whose = _watchdog(config)
     self_test = SelfTest(min(config.control.self_test_s, _LOOP_S / 2), TICK_NS, watchdog_ns)
     lateness_ns = []
     name = f"edge-check-{secrets.token_hex(6)}"
     with (
-        DriverPort.create(name, config.embodiment.joint_names, watchdog_ns=watchdog_ns),
+        DriverPort.create(name, len(embodiment.axes), embodiment.joint_digest, watchdog_ns=watchdog_ns),
         DriverPort.attach(name) as port,
         ControlLoop(
             port,
-            kernel_config(config.safety, config.embodiment),
+            kernel_config(config.safety, embodiment),
             priority=config.control.realtime_priority,
             cpu=config.control.cpu if config.control.cpu >= 0 else None,
         ) as running,

@@ -1,7 +1,7 @@
 """Everything that travels between processes: frozen, validated at construction, MessagePack on the wire.
 
 Stamps are integers in nanoseconds of the robot's monotonic clock (or of the virtual clock in lockstep runs), never
-wall time. Joint vectors are in the order of the embodiment, whose digest travels along. SI units throughout.
+wall time. Vectors have one value for each axis, in the order of the embodiment, whose digest travels along. SI units throughout.
 """
 
 from edge_runtime.contracts.messages.base import (
@@ -44,7 +44,12 @@ from edge_runtime.contracts.messages.jog import (
     AxisUnit,
     JogAxis,
     JogCommand,
+    JogFrame,
+    JogMotion,
     JogStatus,
+    JogTool,
+    ToolSpeed,
+    ToolTarget,
 )
 from edge_runtime.contracts.messages.policy import (
     FRAME_SKEW_MAX_NS,
@@ -94,7 +99,10 @@ __all__ = [
     "InferenceTiming",
     "JogAxis",
     "JogCommand",
+    "JogFrame",
+    "JogMotion",
     "JogStatus",
+    "JogTool",
     "KernelReason",
     "LoopTiming",
     "Message",
@@ -111,4 +119,6 @@ __all__ = [
     "SceneOutcome",
     "SceneStatus",
     "StopCause",
+    "ToolSpeed",
+    "ToolTarget",
 ]

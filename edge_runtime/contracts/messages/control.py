@@ -34,13 +34,17 @@ class LoopTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class OperatorKind(str, Enum):
-    """What a person (or a script in her place) can ask for. `resume` is the answer to a policy that asks for help."""
+    """What a person (or a script in her place) can ask for. `resume` is the answer to a policy that asks for help.
+
+    `reset_moved` is a reset that also accepts a robot that was moved since it stopped; it is a person's alone.
+    """
 
     INSTRUCT = "instruct"
     RESUME = "resume"
     ARM = "arm"
     DISARM = "disarm"
     RESET = "reset"
+    RESET_MOVED = "reset_moved"
     STOP = "stop"
     RECORD = "record"
     REDUCE_SPEED = "reduce_speed"

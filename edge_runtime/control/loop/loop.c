@@ -167,7 +167,7 @@ static void lock_memory(loop *self) {
 loop *loop_create(const port *shared, const kernel_config *config, const loop_options *options, int *error) {
     uint32_t culprit;
     *error = LOOP_BAD_CONFIG;
-    if (kernel_config_check(config, &culprit) != KERNEL_CONFIG_OK || port_joints(shared) != config->n_joints) return NULL;
+    if (kernel_config_check(config, &culprit) != KERNEL_CONFIG_OK || port_axes(shared) != config->n_axes) return NULL;
     loop *self = NULL;
     *error = LOOP_NO_MEMORY;
     if (posix_memalign((void **)&self, 64u, sizeof *self) != 0) return NULL;
@@ -189,6 +189,9 @@ loop *loop_create(const port *shared, const kernel_config *config, const loop_op
     }
     self->region = region;
     self->config = *config;
+    for (uint32_t i = 0u; i < config->n_axes; i++)
+        if (config->axis_kind[i] == KERNEL_AXIS_GRIPPER || config->axis_kind[i] == KERNEL_AXIS_VELOCITY)
+            self->linear |= 1u << i;
     self->options = *options;
     self->is_virtual = self->region->identity.clock_mode == DP_CLOCK_VIRTUAL;
     self->spins = sysconf(_SC_NPROCESSORS_ONLN) > 1;

@@ -65,18 +65,17 @@ typedef struct {
     uint64_t reasons;
     uint64_t faults;
     uint32_t state;
-    uint32_t stop_margin_joint;
+    uint32_t stop_margin_axis;
     double accepted;    /* share of the wanted motion that was let through */
     double speed_scale; /* of the velocity limits, in force */
-    double stop_margin_rad;
+    double stop_margin; /* in the unit of stop_margin_axis */
     double stop_margin_m;
     double time_to_rest_s;
-    double gripper_command_m;
-    double gripper_measured_m;
     double q_command[KERNEL_MAX_AXES];
-    double dq_command[KERNEL_MAX_AXES];
+    double dq_command[KERNEL_MAX_AXES]; /* of a base's axis what it is told to drive at */
     double ddq_command[KERNEL_MAX_AXES];
     double q_measured[KERNEL_MAX_AXES];
+    double dq_measured[KERNEL_MAX_AXES];
 } loop_report;
 
 typedef struct {

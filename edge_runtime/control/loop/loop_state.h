@@ -41,6 +41,7 @@ struct loop {
     int fd;            /* keeps the control role */
     kernel_config config;
     loop_options options;
+    uint32_t linear; /* a bit for each axis whose plan has straight lines */
     int is_virtual;
     int spins;
     int latency_fd;
@@ -76,6 +77,7 @@ struct loop {
     policy_watch watch;
     uint32_t driver_stop_line; /* what the driver said of a line of its own */
     uint32_t driver_measures;  /* DP_FLAG_HAS_*: what it has ever measured */
+    uint32_t driver_wrenches;  /* a bit for each tool whose wrench it has */
     uint32_t own_stop_line;
     kernel_state kernel;
     kernel_feedback feedback;

@@ -10,7 +10,7 @@
 #define NAP_NS 100000
 
 int loop_set_plan(loop *self, const loop_plan *plan) {
-    const int refused = plan_check(plan, self->config.n_joints);
+    const int refused = plan_check(plan, self->config.n_axes);
     if (refused != PLAN_OK) return refused;
     if (plan->seq <= self->mailbox_seq) return PLAN_REFUSED_SEQUENCE;
     const uint64_t next = self->mailbox_count + 1u;

@@ -6,9 +6,9 @@
 
 #define SEGMENT_MAX_NS 100000000000ll
 
-int plan_check(const loop_plan *plan, uint32_t n_joints) {
+int plan_check(const loop_plan *plan, uint32_t n_axes) {
     if (plan->n_knots < 1u || plan->n_knots > PLAN_MAX_KNOTS) return PLAN_REFUSED_KNOTS;
-    if (plan->n_joints != n_joints || n_joints < 1u || n_joints > PLAN_MAX_AXES) return PLAN_REFUSED_JOINTS;
+    if (plan->n_axes != n_axes || n_axes < 1u || n_axes > PLAN_MAX_AXES) return PLAN_REFUSED_AXES;
     if (!(plan->speed_scale > 0.0 && plan->speed_scale <= 1.0)) return PLAN_REFUSED_SPEED_SCALE;
     for (uint32_t k = 0; k < plan->n_knots; k++) {
         if (k > 0u) {
@@ -18,8 +18,8 @@ int plan_check(const loop_plan *plan, uint32_t n_joints) {
                 plan->t_ns[k] > before + SEGMENT_MAX_NS)
                 return PLAN_REFUSED_TIMES;
         }
-        int bad = !isfinite(plan->gripper_m[k]);
-        for (uint32_t i = 0; i < n_joints; i++) bad |= !isfinite(plan->q[k][i]);
+        int bad = 0;
+        for (uint32_t i = 0; i < n_axes; i++) bad |= !isfinite(plan->q[k][i]);
         if (bad) return PLAN_REFUSED_NOT_FINITE;
     }
     return PLAN_OK;
@@ -41,20 +41,19 @@ static double tangent(const loop_plan *plan, uint32_t k, uint32_t i) {
     return (slope(plan, k - 1u, i) * after + slope(plan, k, i) * before) / (before + after);
 }
 
-static void knot(const loop_plan *plan, uint32_t k, double *q, double *gripper_m) {
-    for (uint32_t i = 0; i < plan->n_joints; i++) q[i] = plan->q[k][i];
-    *gripper_m = plan->gripper_m[k];
+static void knot(const loop_plan *plan, uint32_t k, double *q) {
+    for (uint32_t i = 0; i < plan->n_axes; i++) q[i] = plan->q[k][i];
 }
 
-int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q, double *gripper_m) {
+int plan_evaluate(const loop_plan *plan, uint32_t linear, int64_t now_ns, double *q) {
     const uint32_t last = plan->n_knots - 1u;
     if (now_ns > plan->t_ns[last]) return 0;
     if (now_ns == plan->t_ns[last]) {
-        knot(plan, last, q, gripper_m);
+        knot(plan, last, q);
         return 1;
     }
     if (now_ns <= plan->t_ns[0]) {
-        knot(plan, 0u, q, gripper_m);
+        knot(plan, 0u, q);
         return 1;
     }
     uint32_t low = 0u;
@@ -73,19 +72,20 @@ int plan_evaluate(const loop_plan *plan, int64_t now_ns, double *q, double *grip
     const double rise = s2 * (3.0 - 2.0 * s);
     const double from = s * (1.0 - s) * (1.0 - s) * length;
     const double to = s2 * (s - 1.0) * length;
-    for (uint32_t i = 0; i < plan->n_joints; i++) {
+    for (uint32_t i = 0; i < plan->n_axes; i++) {
         const double q0 = plan->q[low][i];
-        q[i] = q0 + rise * (plan->q[high][i] - q0) + from * tangent(plan, low, i) + to * tangent(plan, high, i);
+        if (linear >> i & 1u)
+            q[i] = q0 + s * (plan->q[high][i] - q0);
+        else
+            q[i] = q0 + rise * (plan->q[high][i] - q0) + from * tangent(plan, low, i) + to * tangent(plan, high, i);
     }
-    *gripper_m = plan->gripper_m[low] + s * (plan->gripper_m[high] - plan->gripper_m[low]);
     return 1;
 }
 
-void plan_evaluate_rows(const loop_plan *plan, const int64_t *t_ns, uint32_t count, double *rows) {
-    const uint32_t width = plan->n_joints + 1u;
+void plan_evaluate_rows(const loop_plan *plan, uint32_t linear, const int64_t *t_ns, uint32_t count, double *rows) {
     for (uint32_t k = 0; k < count; k++) {
-        double *row = rows + (size_t)k * width;
-        if (plan_evaluate(plan, t_ns[k], row, row + plan->n_joints)) continue;
-        for (uint32_t i = 0; i < width; i++) row[i] = NAN;
+        double *row = rows + (size_t)k * plan->n_axes;
+        if (plan_evaluate(plan, linear, t_ns[k], row)) continue;
+        for (uint32_t i = 0; i < plan->n_axes; i++) row[i] = NAN;
     }
 }

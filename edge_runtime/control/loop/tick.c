@@ -6,7 +6,8 @@
 #include "loop_state.h"
 #include "stop_line.h"
 
-_Static_assert((int)KERNEL_MAX_AXES == (int)DP_MAX_AXES && (int)PLAN_MAX_AXES == (int)DP_MAX_AXES, "joints");
+_Static_assert((int)KERNEL_MAX_AXES == (int)DP_MAX_AXES && (int)PLAN_MAX_AXES == (int)DP_MAX_AXES, "axes");
+_Static_assert((int)KERNEL_MAX_TOOLS == (int)DP_MAX_TOOLS, "tools");
 _Static_assert((int)KERNEL_SILENT == (int)DP_STATE_SILENT && (int)KERNEL_READY == (int)DP_STATE_READY &&
                    (int)KERNEL_ACTIVE == (int)DP_STATE_ACTIVE && (int)KERNEL_HOLDING == (int)DP_STATE_HOLDING &&
                    (int)KERNEL_STOPPING == (int)DP_STATE_STOPPING && (int)KERNEL_FAULT == (int)DP_STATE_FAULT &&
@@ -30,14 +31,17 @@ static void read_feedback(loop *self) {
     memcpy(feedback->dq, raw.dq, sizeof raw.dq);
     memcpy(feedback->tau, raw.tau, sizeof raw.tau);
     memcpy(feedback->wrench, raw.wrench, sizeof raw.wrench);
-    feedback->gripper_m = raw.gripper_m;
+    memcpy(feedback->odometry, raw.odometry, sizeof raw.odometry);
     feedback->n = raw.n;
     feedback->has_torque = (raw.flags & DP_FLAG_HAS_TORQUE) != 0u;
-    feedback->has_wrench = (raw.flags & DP_FLAG_HAS_WRENCH) != 0u;
+    feedback->has_wrench = (raw.flags & DP_FLAG_HAS_WRENCH) != 0u ? raw.wrenches & ((1u << DP_MAX_TOOLS) - 1u) : 0u;
+    feedback->has_odometry = (raw.flags & DP_FLAG_HAS_ODOMETRY) != 0u;
     self->driver_stop_line = (raw.flags & DP_FLAG_STOP_LINE) != 0u;
     /* A sensor that fell silent would take the limit along that is watched with it. */
     self->driver_measures |= raw.flags & (DP_FLAG_HAS_TORQUE | DP_FLAG_HAS_WRENCH);
-    feedback->driver_fault = (raw.flags & DP_FLAG_DRIVER_FAULT) != 0u || (self->driver_measures & ~raw.flags) != 0u;
+    self->driver_wrenches |= feedback->has_wrench;
+    feedback->driver_fault = (raw.flags & DP_FLAG_DRIVER_FAULT) != 0u || (self->driver_measures & ~raw.flags) != 0u ||
+                             (self->driver_wrenches & ~feedback->has_wrench) != 0u;
 }
 
 /* After the feedback, which may not have been readable. To the kernel they are one line, which either opens. */
@@ -60,7 +64,7 @@ static void take_plan(loop *self, int64_t now_ns) {
             count(&self->counters.torn_plans, 1u);
         } else {
             self->mailbox_seen = newest;
-            if (plan_check(place, self->config.n_joints) == PLAN_OK && place->seq > self->plan_seq) {
+            if (plan_check(place, self->config.n_axes) == PLAN_OK && place->seq > self->plan_seq) {
                 self->plan_seq = place->seq;
                 if (self->n_pending == PENDING_PLANS)
                     self->pending[PENDING_PLANS - 1u] = *place;
@@ -93,9 +97,9 @@ static void evaluate(loop *self, int64_t tick_ns, kernel_setpoint *setpoint) {
     const int by_a_person = self->has_current && self->current.is_a_persons;
     setpoint->policy = by_a_person ? (uint32_t)KERNEL_POLICY_ALIVE : self->watch.policy;
     setpoint->policy_lost_ns = self->watch.lost_ns;
-    if (!self->has_current || !plan_evaluate(&self->current, tick_ns, setpoint->q, &setpoint->gripper_m)) return;
+    if (!self->has_current || !plan_evaluate(&self->current, self->linear, tick_ns, setpoint->q)) return;
     setpoint->present = 1u;
-    setpoint->n = self->current.n_joints;
+    setpoint->n = self->current.n_axes;
     setpoint->stamp_ns = tick_ns;
     setpoint->observation_ns = self->current.observation_ns;
     setpoint->seq = ++self->setpoint_seq;
@@ -109,9 +113,8 @@ void loop_write_command(loop *self, int64_t now_ns, int planned) {
     command->stamp_ns = now_ns;
     memcpy(command->q, verdict->q, sizeof command->q);
     memcpy(command->dq, verdict->dq, sizeof command->dq);
-    command->gripper_m = verdict->gripper_m;
     command->state = verdict->state;
-    command->n = self->config.n_joints;
+    command->n = self->config.n_axes;
     command->reasons = verdict->reasons;
     command->faults = verdict->faults;
     command->plan_seq = planned ? self->current.seq : 0u;
@@ -138,18 +141,17 @@ static void report(loop *self, int64_t tick_ns, int64_t lateness_ns, int64_t cos
     to->reasons = verdict->reasons;
     to->faults = verdict->faults;
     to->state = verdict->state;
-    to->stop_margin_joint = verdict->stop_margin_joint;
+    to->stop_margin_axis = verdict->stop_margin_axis;
     to->accepted = verdict->accepted;
     to->speed_scale = verdict->speed_scale;
-    to->stop_margin_rad = verdict->stop_margin_rad;
+    to->stop_margin = verdict->stop_margin;
     to->stop_margin_m = verdict->stop_margin_m;
     to->time_to_rest_s = verdict->time_to_rest_s;
-    to->gripper_command_m = verdict->gripper_m;
-    to->gripper_measured_m = self->feedback.gripper_m;
     memcpy(to->q_command, verdict->q, sizeof to->q_command);
     memcpy(to->dq_command, verdict->dq, sizeof to->dq_command);
     memcpy(to->ddq_command, verdict->ddq, sizeof to->ddq_command);
     memcpy(to->q_measured, self->feedback.q, sizeof to->q_measured);
+    memcpy(to->dq_measured, self->feedback.dq, sizeof to->dq_measured);
     __atomic_store_n(&self->ring_head, head + 1u, __ATOMIC_RELEASE);
 }
 

@@ -30,7 +30,7 @@ class DriverDeclaration:
             that it declares nothing.
         packages: import names of what it can't run without.
         extras: of this project, that bring them.
-        require_fit: raises `ConfigError` for an embodiment that it has not the joints or cameras of.
+        require_fit: raises `ConfigError` for an embodiment that it has not the axes or cameras of.
         has_scenes: it lays out scenes and judges episodes, as a simulator does. Without, `edge-runtime run` leaves it
             to a person what the robot does, and `edge-runtime evaluate` refuses.
     """

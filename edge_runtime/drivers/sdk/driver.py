@@ -44,10 +44,15 @@ class Driver(ABC):
         """Measure: once a cycle, before anything is commanded. Every sample has a later stamp than the one before."""
 
     @abstractmethod
-    def follow(self, q: NDArray[np.float64], gripper_m: float) -> None:
-        """Drive the joints to `q`, (joints,) absolute, and the fingers to a distance of `gripper_m`; don't wait.
+    def follow(self, q: NDArray[np.float64], dq: NDArray[np.float64]) -> None:
+        """Drive each joint and each gripper to its value of `q`, and each axis of a base at its value of `dq`; don't wait.
 
         What comes is smooth already: one step per cycle inside all limits, to be passed on as it is.
+
+        Args:
+            q: (axes,) in the embodiment's order, absolute, rad or m; of a gripper as far as it is to be open.
+            dq: (axes,) how fast `q` moves, which a joint's servo may use as it likes; of a base's axis, m/s or rad/s,
+                what to drive at.
         """
 
     @abstractmethod
@@ -84,7 +89,7 @@ def declare(
         rate_hz: cycles a second, 1 to 2000: as many as the hardware takes.
         watchdog_s: how long a command stays good, above 0, at most 1: then `hold` is called. Twenty cycles are usual.
         packages: import names of what it can't run without, for `edge-runtime check`.
-        require_fit: raises `ConfigError` for an embodiment whose joints or cameras it has not.
+        require_fit: raises `ConfigError` for an embodiment whose axes or cameras it has not.
 
     Raises:
         ValueError: a rate or a watchdog out of its range.
@@ -161,7 +166,7 @@ class _Loop:
             if command is None:
                 driver.hold()
             else:
-                driver.follow(command.q, command.gripper_m)
+                driver.follow(command.q, command.dq)
             self._cycles += 1
             if self._cameras is not None:
                 self._cameras.check()
@@ -172,7 +177,7 @@ class _Loop:
             self._pacer.wait()
 
     def _observe_blind(self, sample: Sample) -> None:
-        """Without cameras an observation is the joints alone."""
+        """Without cameras an observation is the axes alone."""
         now_ns = time.monotonic_ns()
         if now_ns >= self._observation_due_ns:
             self._observation_due_ns = now_ns + round(1e9 / OBSERVATION.rate_hz)

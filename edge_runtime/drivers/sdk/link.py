@@ -8,6 +8,7 @@ Refuses to know what hardware there is. Trusts the driver that a sample is what 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +17,30 @@ import numpy as np
 
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.errors import DriverError
-from edge_runtime.drivers.sdk.sample import History, Sample
+from edge_runtime.drivers.sdk.sample import History, Sample, Vector
 from edge_runtime.drivers.sdk.telemetry import Telemetry
 from edge_runtime.ipc.frames import FrameRing, ring_name
-from edge_runtime.ipc.port import Command, DriverPort, FeedbackFlag
+from edge_runtime.ipc.port import MAX_TOOLS, Command, DriverPort, FeedbackFlag
 from edge_runtime.processes import port_name
 
 _FUTURE_MAX_NS = 1_000_000
+
+
+def _by_tool(wrench: Vector | Sequence[Vector | None] | None) -> Sequence[Vector | None]:
+    """One wrench for each tool.
+
+    Raises:
+        DriverError: not that many values.
+    """
+    if wrench is None:
+        return ()
+    rows = list(wrench) if len(wrench) and not isinstance(wrench[0], (int, float, np.floating)) else [wrench]
+    for row in rows:
+        if row is not None and len(row) != 6:  # type: ignore[arg-type]
+            raise DriverError("wrench", f"has {len(row)} values, expected 3 of force and 3 of moment")  # type: ignore[arg-type]
+    if len(rows) > MAX_TOOLS:
+        raise DriverError("wrench", f"is of {len(rows)} tools, a robot has at most {MAX_TOOLS}")
+    return rows  # type: ignore[return-value]
 
 
 class CommandGate:
@@ -47,7 +65,7 @@ class CommandGate:
         if command is None or not command.state.follows:
             self._follows = self.lapsed = False
             return False
-        is_fresh = now_ns - command.stamp_ns <= self._watchdog_ns and bool(np.isfinite(command.q).all())
+        is_fresh = now_ns - command.stamp_ns <= self._watchdog_ns and bool(np.isfinite(command.q).all() and np.isfinite(command.dq).all())
         if self._follows and not is_fresh:
             self.lapsed = True
             self.lapses += 1
@@ -80,20 +98,21 @@ class DriverLink:
 
     def __init__(self, config: RobotConfig, run_dir: Path, *, watchdog_ns: int, virtual_clock: bool = False) -> None:
         embodiment = config.embodiment
-        self._n_joints = len(embodiment.joints)
-        self._no_torque = (0.0,) * self._n_joints
+        self._n_axes = len(embodiment.axes)
         self._virtual = virtual_clock
         self._stamp_ns = -1
         self._command: Command | None = None
-        self.history = History()
+        self.history = History(embodiment)
         self.gate = CommandGate(watchdog_ns)
         self.rings: dict[str, FrameRing] = {}
         with ExitStack() as stack:
             # First: whoever else drives this robot has it, and nothing of it is touched.
             self.port = stack.enter_context(
-                DriverPort.create(port_name(run_dir), embodiment.joint_names, watchdog_ns, virtual_clock)
+                DriverPort.create(
+                    port_name(run_dir), self._n_axes, embodiment.joint_digest, watchdog_ns, virtual_clock
+                )
             )
-            self.telemetry = stack.enter_context(Telemetry(run_dir, embodiment.joint_digest, self.port.now_ns))
+            self.telemetry = stack.enter_context(Telemetry(run_dir, embodiment, self.port.now_ns))
             for camera in embodiment.cameras:
                 ring = FrameRing.create(ring_name(run_dir, camera.name), camera.name, camera.width_px, camera.height_px)
                 self.rings[camera.name] = stack.enter_context(ring)
@@ -119,25 +138,22 @@ class DriverLink:
         Raises:
             DriverError: a vector of another length, or a stamp that is not after the last one, or after now.
         """
-        tau, wrench = sample.tau, sample.wrench
-        for name, values in (("q", sample.q), ("dq", sample.dq), ("tau", tau)):
-            if values is not None and len(values) != self._n_joints:
-                raise DriverError(name, f"has {len(values)} values, this robot has {self._n_joints} joints")
-        if wrench is not None and len(wrench) != 6:
-            raise DriverError("wrench", f"has {len(wrench)} values, expected 3 of force and 3 of moment")
+        for name, values in (("q", sample.q), ("dq", sample.dq), ("tau", sample.tau)):
+            if values is not None and len(values) != self._n_axes:
+                counted = "axes, grippers and a base among them"
+                raise DriverError(name, f"has {len(values)} values, this robot has {self._n_axes} {counted}")
+        wrenches = _by_tool(sample.wrench)
+        if sample.odometry is not None and len(sample.odometry) != 3:
+            raise DriverError("odometry", f"has {len(sample.odometry)} values, expected x, y and yaw")
         self._require_stamp(sample.stamp_ns)
         flags = FeedbackFlag(0)
-        if tau is not None:
-            flags |= FeedbackFlag.HAS_TORQUE
-        if wrench is not None:
-            flags |= FeedbackFlag.HAS_WRENCH
         if sample.stop_line:
             flags |= FeedbackFlag.STOP_LINE
         if sample.fault or self.gate.lapsed:
             flags |= FeedbackFlag.DRIVER_FAULT
-        torque_nm = self._no_torque if tau is None else tau
-        force = (0.0,) * 6 if wrench is None else wrench
-        self.port.write_feedback(sample.stamp_ns, sample.q, sample.dq, torque_nm, sample.gripper_m, flags, force)
+        self.port.write_feedback(
+            sample.stamp_ns, sample.q, sample.dq, sample.tau, wrenches, sample.odometry, flags
+        )
         self._stamp_ns = sample.stamp_ns
         self.history.add(sample)
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from edge_runtime.contracts.embodiment import Camera, Embodiment
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError, EdgeError, ProcessError
 from edge_runtime.contracts.topics import OBSERVATION
 from edge_runtime.drivers.sdk.declaration import DriverDeclaration, fits_any
@@ -45,7 +45,7 @@ def native_driver(
         program: path of the executable.
         watchdog_s: how long a command stays good, above 0, at most 1; the program is told.
         arguments: of its own, before those that `ds_open` reads.
-        require_fit: raises `ConfigError` for an embodiment whose joints or cameras it has not.
+        require_fit: raises `ConfigError` for an embodiment whose axes or cameras it has not.
 
     Raises:
         ValueError: a watchdog out of its range.
@@ -71,13 +71,13 @@ def _accompany(command: list[str], given: Arguments, stop: StopSignal, watchdog_
     for camera in cameras:
         command += ["--camera", f"{camera.name}:{camera.width_px}x{camera.height_px}:{camera.rate_hz:g}"]
     with (
-        Telemetry(run_dir, config.embodiment.joint_digest, time.monotonic_ns) as telemetry,
+        Telemetry(run_dir, config.embodiment, time.monotonic_ns) as telemetry,
         _running(command) as program,
         _attached(port_name(run_dir), program, stop) as port,
     ):
         if port is None:
             return
-        watch = _Watch(port, telemetry, cameras, run_dir)
+        watch = _Watch(port, telemetry, config.embodiment, run_dir)
         pacer = Pacer(_LOOK_NS)
         while not stop:
             _require_alive(program, stop)
@@ -145,10 +145,11 @@ def _attached(name: str, program: subprocess.Popen[bytes], stop: StopSignal) -> 
 class _Watch:
     """Follows the program's port and rings, and sends what comes of them."""
 
-    def __init__(self, port: DriverPort, telemetry: Telemetry, cameras: Sequence[Camera], run_dir: Path) -> None:
+    def __init__(self, port: DriverPort, telemetry: Telemetry, embodiment: Embodiment, run_dir: Path) -> None:
+        cameras = embodiment.cameras
         self._port = port
         self._telemetry = telemetry
-        self._history = History()
+        self._history = History(embodiment)
         self._rings = {camera.name: RingWatch(ring_name(run_dir, camera.name)) for camera in cameras}
         self._pace_maker = min(cameras, key=lambda camera: camera.rate_hz).name if cameras else None
         self._seen_ns = self._stamp_ns = -1
@@ -159,7 +160,7 @@ class _Watch:
         feedback = self._port.read_feedback()
         if feedback is not None and feedback.stamp_ns > self._stamp_ns:
             self._stamp_ns, self._samples = feedback.stamp_ns, feedback.seq
-            self._history.add(Sample(feedback.stamp_ns, feedback.q, feedback.dq, feedback.gripper_m))
+            self._history.add(Sample(feedback.stamp_ns, feedback.q, feedback.dq))
         if self._pace_maker is None:
             self._observe_blind()
         else:

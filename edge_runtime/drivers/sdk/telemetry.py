@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.messages import FRAME_SKEW_MAX_NS, FrameRef, Observation
 from edge_runtime.contracts.topics import HEARTBEAT_DRIVER, OBSERVATION
 from edge_runtime.drivers.sdk.sample import Sample
@@ -20,7 +21,7 @@ class Telemetry:
 
     Args:
         run_dir: folder of the run's sockets.
-        joint_digest: of the embodiment.
+        embodiment: of the robot.
         now_ns: the clock of all stamps.
 
     Attributes:
@@ -32,8 +33,9 @@ class Telemetry:
         ProcessError: another process is this robot's driver, or a socket can't be made.
     """
 
-    def __init__(self, run_dir: Path, joint_digest: str, now_ns: Callable[[], int]) -> None:
-        self._joint_digest = joint_digest
+    def __init__(self, run_dir: Path, embodiment: Embodiment, now_ns: Callable[[], int]) -> None:
+        self._joint_digest = embodiment.joint_digest
+        self._velocity_axes = embodiment.base_indices
         self._now_ns = now_ns
         self.refusals = Refusals()
         self.observations = 0
@@ -58,15 +60,18 @@ class Telemetry:
             state: of that instant, see `History.at`.
             frames: one of each camera, as `commit` of its ring gave it.
         """
+        velocity = tuple(map(float, state.dq))
+        position = list(map(float, state.q))
+        for i in self._velocity_axes:
+            position[i] = velocity[i]
         self._observations.send(
             Observation(
                 sequence=self.observations,
                 exposure_ns=exposure_ns,
                 published_ns=self._now_ns(),
                 joint_digest=self._joint_digest,
-                position_rad=tuple(map(float, state.q)),
-                velocity_rad_s=tuple(map(float, state.dq)),
-                gripper_opening_m=float(state.gripper_m),
+                position=tuple(position),
+                velocity=velocity,
                 frames=tuple(frames),
             )
         )

@@ -7,7 +7,8 @@
 #include "motion.h"
 #include "number.h"
 
-_Static_assert((int)KERNEL_MAX_AXES == (int)GEOMETRY_MAX_AXES, "one joint, one link");
+_Static_assert((int)KERNEL_MAX_AXES == (int)GEOMETRY_MAX_AXES && (int)KERNEL_MAX_TOOLS == (int)GEOMETRY_MAX_TOOLS,
+               "the same robot");
 
 #define WATCHDOG_MAX_NS 1000000000u
 #define STOP_INPUTS (KERNEL_BIT(STOP_LINE) | KERNEL_BIT(DRIVER_FAULT))
@@ -65,8 +66,22 @@ static void apply(kernel_state *state, uint32_t event) {
     state->state = to == KERNEL_STATE_COUNT ? (uint32_t)KERNEL_FAULT : to;
 }
 
+static double fastest_tool_m_s(const kernel_config *config) {
+    double fastest_m_s = config->tool_speed_max_m_s[0];
+    for (uint32_t t = 1u; t < config->geometry.n_tools; t++)
+        fastest_m_s = larger(fastest_m_s, config->tool_speed_max_m_s[t]);
+    return fastest_m_s;
+}
+
 void kernel_init(kernel_state *state, const kernel_config *config) {
-    *state = (kernel_state){.tightening = {1.0, config->tool_speed_max_m_s}};
+    *state = (kernel_state){.tightening = {1.0, fastest_tool_m_s(config)}};
+}
+
+static void place_on_trail(kernel_state *state, const kernel_config *config, uint32_t k, int64_t now_ns) {
+    state->trail_ns[k] = now_ns;
+    state->trail_path[k][0] = state->path[0];
+    state->trail_path[k][1] = state->path[1];
+    for (uint32_t i = 0u; i < config->n_axes; i++) state->trail[k][i] = told_now(state, config, i);
 }
 
 /* Remembers what is commanded from now on: a place of its own for every so many ticks, so that together they reach back to
@@ -75,28 +90,26 @@ static void leave_trail(kernel_state *state, const kernel_config *config, int64_
     if (elapsed(state->trail_ns[0], state->trail_ns[1]) >= trail_step_ns(config))
         for (uint32_t k = KERNEL_TRAIL - 1u; k > 0u; k--) {
             state->trail_ns[k] = state->trail_ns[k - 1u];
-            for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[k][i] = state->trail_rad[k - 1u][i];
+            state->trail_path[k][0] = state->trail_path[k - 1u][0];
+            state->trail_path[k][1] = state->trail_path[k - 1u][1];
+            for (uint32_t i = 0u; i < config->n_axes; i++) state->trail[k][i] = state->trail[k - 1u][i];
         }
-    state->trail_ns[0] = now_ns;
-    for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[0][i] = state->q[i];
+    place_on_trail(state, config, 0u, now_ns);
 }
 
 /* As if it had always been commanded to be where it is. */
 static void begin_trail(kernel_state *state, const kernel_config *config, int64_t now_ns) {
-    for (uint32_t k = 0u; k < KERNEL_TRAIL; k++) {
-        state->trail_ns[k] = now_ns;
-        for (uint32_t i = 0u; i < config->n_joints; i++) state->trail_rad[k][i] = state->q[i];
-    }
+    for (uint32_t k = 0u; k < KERNEL_TRAIL; k++) place_on_trail(state, config, k, now_ns);
 }
 
 static void copy_measurement(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
-    for (uint32_t i = 0u; i < config->n_joints; i++) {
-        state->q[i] = feedback->q[i];
+    for (uint32_t i = 0u; i < config->n_axes; i++) {
+        const int drives = is_velocity(config, i);
+        state->q[i] = drives ? 0.0 : feedback->q[i];
         state->dq[i] = 0.0;
         state->ddq[i] = 0.0;
-        state->measured_rad[i] = feedback->q[i];
+        state->measured[i] = drives ? feedback->dq[i] : feedback->q[i];
     }
-    state->gripper_m = feedback->gripper_m;
     state->has_target = 0u;
     state->has_command = 0u;
 }
@@ -108,17 +121,16 @@ static void fill_digest(uint8_t *to, const uint8_t *from) {
 static void fill(kernel_verdict *verdict, const kernel_state *state, const kernel_config *config,
                  const motion_result *result) {
     *verdict = (kernel_verdict){.state = state->state};
-    for (uint32_t i = 0u; i < config->n_joints; i++) {
+    for (uint32_t i = 0u; i < config->n_axes; i++) {
         verdict->q[i] = state->q[i];
         verdict->dq[i] = state->dq[i];
         verdict->ddq[i] = state->ddq[i];
     }
-    verdict->gripper_m = state->gripper_m;
     verdict->accepted = result->accepted;
     verdict->speed_scale = result->speed_scale;
-    verdict->stop_margin_rad = result->stop.margin_rad;
+    verdict->stop_margin = result->stop.margin;
     verdict->stop_margin_m = result->stop.margin_m;
-    verdict->stop_margin_joint = result->stop.margin_joint;
+    verdict->stop_margin_axis = result->stop.margin_axis;
     verdict->time_to_rest_s = result->stop.ticks * ((double)config->tick_ns * 1e-9);
     verdict->reasons = result->reasons;
     verdict->faults = state->faults;
@@ -178,21 +190,9 @@ static uint64_t decide(kernel_state *state, const kernel_config *config, const k
     }
 }
 
-/* Without motion: how far the joints are from their limits where they are. */
-static void rest(const kernel_state *state, const kernel_config *config, motion_result *result) {
-    for (uint32_t i = 0u; i < config->n_joints; i++) {
-        const double margin =
-            smaller(config->q_max[i] - state->q[i], state->q[i] - config->q_min[i]);
-        if (i == 0u || margin < result->stop.margin_rad) {
-            result->stop.margin_rad = margin;
-            result->stop.margin_joint = i;
-        }
-    }
-}
-
 void kernel_step(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
                  const kernel_setpoint *setpoint, int64_t now_ns, kernel_verdict *verdict) {
-    motion_result result = {.speed_scale = state->tightening.speed_scale, .stop.margin_m = KERNEL_NO_MARGIN_M};
+    motion_result result = {.speed_scale = state->tightening.speed_scale, .stop = NO_STOP};
     const uint64_t found = check_clock(state, feedback, now_ns) | check_feedback(state, config, feedback, now_ns) |
                            check_stop_inputs(feedback);
     state->last_now_ns = now_ns;
@@ -202,7 +202,9 @@ void kernel_step(kernel_state *state, const kernel_config *config, const kernel_
         state->feedback_seq = feedback->seq;
         state->feedback_stamp_ns = feedback->stamp_ns;
         state->has_feedback_seq = 1u;
+        locate_base(state, config, feedback);
     }
+    carry_base(state, config);
     const uint32_t moves = state->state;
     switch (moves) {
     case KERNEL_ACTIVE: motion_follow(state, config, setpoint, &result); break;
@@ -214,11 +216,11 @@ void kernel_step(kernel_state *state, const kernel_config *config, const kernel_
             apply(state, state->faults ? KERNEL_EVENT_SETTLED_LATCHED : KERNEL_EVENT_SETTLED);
         break;
     case KERNEL_READY: copy_measurement(state, config, feedback); /* fall through */
-    default: rest(state, config, &result); /* SILENT and FAULT: what was last said, at rest */
+    default: rest_margin(config, state->q, &result.stop); /* SILENT and FAULT: what was last said, at rest */
     }
     if (armed(moves)) {
         leave_trail(state, config, now_ns);
-        for (uint32_t i = 0u; i < config->n_joints; i++) state->left_rad[i] = state->q[i];
+        for (uint32_t i = 0u; i < config->n_axes; i++) state->left[i] = state->q[i];
         state->has_left = 1u;
     }
     fill(verdict, state, config, &result);
@@ -240,70 +242,89 @@ void kernel_rehearse(const kernel_state *state, const kernel_config *config, con
 }
 
 static int not_at_rest(const kernel_config *config, const kernel_feedback *feedback) {
-    for (uint32_t i = 0u; i < config->n_joints; i++)
-        if (magnitude(feedback->dq[i]) > config->rest_speed_rad_s) return 1;
+    for (uint32_t i = 0u; i < config->n_axes; i++)
+        if (!is_gripper(config, i) && magnitude(feedback->dq[i]) > config->rest_speed[i]) return 1;
     return 0;
+}
+
+/* A position in the turn of the measurement. */
+static double in_turn_of(const kernel_config *config, const kernel_feedback *feedback, double q, uint32_t i) {
+    return config->axis_kind[i] == KERNEL_AXIS_CONTINUOUS ? near_turn(q, feedback->q[i]) : q;
 }
 
 /* Whether a robot that was left at the edge of what it may still is where it was left, but for noise and sag. */
 static int is_where_left(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
-    for (uint32_t i = 0u; i < config->n_joints; i++)
-        if (magnitude(feedback->q[i] - state->left_rad[i]) > config->start_tolerance_rad) return 0;
+    for (uint32_t i = 0u; i < config->n_axes; i++)
+        if (is_joint(config, i) && magnitude(feedback->q[i] - in_turn_of(config, feedback, state->left[i], i)) >
+                                       config->start_tolerance[i])
+            return 0;
     return (int)state->has_left;
 }
 
 /* Where a motion may start that is measured here, and whether it may: KERNEL_DONE, or what speaks against it. */
 static int start_posture(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
-                         profile_state *joints) {
+                         profile_state *axes) {
     const int left = is_where_left(state, config, feedback);
+    const kernel_base base = {.pose = {feedback->odometry[0], feedback->odometry[1], feedback->odometry[2]}};
     stop_certificate stop;
     uint32_t poses = STOP_POSES;
-    for (uint32_t i = 0u; i < config->n_joints; i++) {
+    for (uint32_t i = 0u; i < config->n_axes; i++) {
+        axes[i] = (profile_state){0.0, 0.0, 0.0};
+        if (is_velocity(config, i)) continue;
         const double inside = clamp(feedback->q[i], config->q_min[i], config->q_max[i]);
-        if (magnitude(feedback->q[i] - inside) > config->start_tolerance_rad) return KERNEL_REFUSED_OUTSIDE_LIMITS;
-        joints[i] = (profile_state){left ? state->left_rad[i] : inside, 0.0, 0.0};
+        if (magnitude(feedback->q[i] - inside) > config->start_tolerance[i]) return KERNEL_REFUSED_OUTSIDE_LIMITS;
+        axes[i].q = left && is_joint(config, i) ? in_turn_of(config, feedback, state->left[i], i) : inside;
     }
-    const double opening = clamp(feedback->gripper_m, config->gripper_min_m, config->gripper_max_m);
-    if (magnitude(feedback->gripper_m - opening) > config->start_tolerance_m) return KERNEL_REFUSED_OUTSIDE_LIMITS;
-    return verify_stop(config, state->tightening.tool_speed_max_m_s, joints, &poses, &stop) ? KERNEL_REFUSED_GEOMETRY
-                                                                                             : KERNEL_DONE;
+    return verify_stop(config, state->tightening.tool_speed_max_m_s, &base, axes, &poses, &stop)
+               ? KERNEL_REFUSED_GEOMETRY
+               : KERNEL_DONE;
 }
 
 static int request_arm(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
                        int64_t now_ns) {
-    profile_state joints[KERNEL_MAX_AXES];
+    profile_state axes[KERNEL_MAX_AXES];
     if (state->state != KERNEL_READY) return KERNEL_REFUSED_STATE;
     if (check_feedback(state, config, feedback, now_ns) & FEEDBACK_BAD) return KERNEL_REFUSED_FEEDBACK;
     if (check_stop_inputs(feedback)) return KERNEL_REFUSED_STOP_LINE;
     if (feedback->watchdog_ns == 0u || feedback->watchdog_ns > WATCHDOG_MAX_NS) return KERNEL_REFUSED_NO_WATCHDOG;
     if (not_at_rest(config, feedback)) return KERNEL_REFUSED_MOVING;
-    const int posture = start_posture(state, config, feedback, joints);
+    const int posture = start_posture(state, config, feedback, axes);
     if (posture != KERNEL_DONE) return posture;
     copy_measurement(state, config, feedback);
-    for (uint32_t i = 0u; i < config->n_joints; i++)
-        state->q[i] = state->shown_least_rad[i] = state->shown_most_rad[i] = joints[i].q;
+    for (uint32_t i = 0u; i < config->n_axes; i++) {
+        state->q[i] = state->shown_least[i] = state->shown_most[i] = axes[i].q;
+        state->apart_ticks[i] = 0u;
+    }
+    state->path[0] = state->path[1] = 0.0;
     begin_trail(state, config, now_ns);
-    state->gripper_m = clamp(feedback->gripper_m, config->gripper_min_m, config->gripper_max_m);
     state->has_command = 1u;
     state->has_setpoint_seq = 0u;
     state->over_torque = 0u;
     state->over_force = 0u;
+    state->over_grip = 0u;
     state->hold_since_ns = now_ns;
     apply(state, KERNEL_EVENT_ARM);
     return KERNEL_DONE;
 }
 
+/* Whether the robot is elsewhere than where it was told to hold. */
+static int was_moved(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
+    for (uint32_t i = 0u; i < config->n_axes; i++)
+        if (is_joint(config, i) && magnitude(in_turn_of(config, feedback, state->q[i], i) - feedback->q[i]) >
+                                       config->reset_tolerance[i])
+            return (int)state->has_command;
+    return 0;
+}
+
 static int request_reset(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
-                         int64_t now_ns) {
+                         int64_t now_ns, int may_be_moved) {
     if (state->state != KERNEL_FAULT) return KERNEL_REFUSED_STATE;
     /* After a driver restart its numbering starts anew: a reset may accept that, a running robot may not. */
     const uint64_t bad = FEEDBACK_BAD ^ KERNEL_BIT(FEEDBACK_SEQUENCE);
     if (check_feedback(state, config, feedback, now_ns) & bad) return KERNEL_REFUSED_FEEDBACK;
     if (check_stop_inputs(feedback)) return KERNEL_REFUSED_STOP_LINE;
     if (not_at_rest(config, feedback)) return KERNEL_REFUSED_MOVING;
-    for (uint32_t i = 0u; i < config->n_joints; i++)
-        if (state->has_command && magnitude(state->q[i] - feedback->q[i]) > config->reset_tolerance_rad)
-            return KERNEL_REFUSED_MISMATCH;
+    if (!may_be_moved && was_moved(state, config, feedback)) return KERNEL_REFUSED_MISMATCH;
     state->has_feedback_seq = 0u;
     state->faults = 0u;
     apply(state, KERNEL_EVENT_RESET);
@@ -314,7 +335,8 @@ int kernel_request(kernel_state *state, const kernel_config *config, const kerne
                    int64_t now_ns) {
     switch (request) {
     case KERNEL_REQUEST_ARM: return request_arm(state, config, feedback, now_ns);
-    case KERNEL_REQUEST_RESET: return request_reset(state, config, feedback, now_ns);
+    case KERNEL_REQUEST_RESET: return request_reset(state, config, feedback, now_ns, 0);
+    case KERNEL_REQUEST_RESET_MOVED: return request_reset(state, config, feedback, now_ns, 1);
     case KERNEL_REQUEST_DISARM:
         if (kernel_transition(state->state, KERNEL_EVENT_DISARM) == KERNEL_STATE_COUNT) return KERNEL_REFUSED_STATE;
         apply(state, KERNEL_EVENT_DISARM);
@@ -329,7 +351,7 @@ int kernel_request(kernel_state *state, const kernel_config *config, const kerne
 
 int kernel_tighten(kernel_state *state, const kernel_config *config, const kernel_tightening *tightening) {
     if (!(tightening->speed_scale > 0.0 && tightening->speed_scale <= 1.0 && tightening->tool_speed_max_m_s > 0.0 &&
-          tightening->tool_speed_max_m_s <= config->tool_speed_max_m_s))
+          tightening->tool_speed_max_m_s <= fastest_tool_m_s(config)))
         return KERNEL_REFUSED_VALUE;
     const kernel_tightening *before = &state->tightening;
     const int looser = tightening->speed_scale > before->speed_scale ||

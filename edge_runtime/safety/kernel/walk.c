@@ -1,10 +1,12 @@
 /* Whether a full stop stays inside every limit, shown for all of its ticks from a look at a few of them.
  *
- * Joints: stop_profile_of() has the extremes in closed form. Geometry: no point of capsule c is further from the axis of
- * joint j than reach[c][j], so while the joints turn by dq_j it moves at most sum_j reach[c][j] |dq_j|; a clearance seen
+ * Axes: stop_profile_of() has the extremes in closed form; where a velocity limit falls towards the end of the range, it is
+ * held at the least that it is between two ticks against the most that the speed is, ever more ticks apart. Geometry: no point of capsule c moves
+ * further than reach[c][j] per unit of joint j, so while they move by dq_j it moves at most sum_j reach[c][j] |dq_j|; a clearance seen
  * at one tick therefore holds until that sum has used it up, and that is where to look next. A look that leaves no
  * room for a whole tick steps by one: every tick is then looked at. Of two capsules each moves, as seen from the other,
- * by the joints beyond the last one that moves both. */
+ * by the joints beyond the last one that moves both. A base moves all of them in the world: what it may still go, to and
+ * fro, and has gone since its odometry was sampled, is taken off every distance there from the start. */
 #include <math.h>
 
 #include "motion.h"
@@ -14,7 +16,10 @@
 #define SLACK 1e-11
 #define SLACK_M 1e-12
 
-/* The stop of all joints, as it stands after some of its ticks. */
+/* Intervals of a stop that are tried to show that it keeps a velocity limit that falls. */
+#define INTERVALS 96
+
+/* The stop of all axes, as it stands after some of its ticks. */
 typedef struct {
     double q[KERNEL_MAX_AXES];
     double v[KERNEL_MAX_AXES];
@@ -22,41 +27,131 @@ typedef struct {
     double still[KERNEL_MAX_AXES]; /* bound of the way still to go */
 } stop_moment;
 
-profile_limits joint_limits(const kernel_config *config, uint32_t i) {
+profile_limits axis_limits(const kernel_config *config, uint32_t i) {
     return (profile_limits){config->ddq_max[i], config->dddq_max[i], (double)config->tick_ns * 1e-9};
 }
 
-static uint64_t verify_joint(const kernel_config *config, uint32_t i, const stop_profile *profile,
-                             stop_certificate *stop) {
-    const double margin =
-        smaller(config->q_max[i] - profile->q_high, profile->q_low - config->q_min[i]);
-    if (i == 0u || margin < stop->margin_rad) {
-        stop->margin_rad = margin;
-        stop->margin_joint = i;
-    }
-    stop->ticks = larger(stop->ticks, (double)profile->ticks);
-    const int inside = margin >= -SLACK * (config->q_max[i] - config->q_min[i]) &&
-                       profile->speed_max <= config->dq_max[i] * (1.0 + SLACK);
-    return inside ? 0u : KERNEL_BIT(LIMIT_BRAKING);
+static double tick_s(const kernel_config *config) { return (double)config->tick_ns * 1e-9; }
+
+double end_speed(const kernel_config *config, uint32_t end, uint32_t i, double q) {
+    const double slope = config->end_speed_slope[end][i];
+    if (slope == 0.0) return INFINITY;
+    const double zero = config->end_speed_zero[end][i];
+    const double room = end == 0u ? q - zero : zero - q;
+    return larger(0.0, sqrt(larger(0.0, slope * room)) - config->end_speed_offset[end][i]);
 }
 
-static void moment_at(const stop_profile *profiles, uint32_t n, uint32_t ticks, double tick, stop_moment *moment) {
-    for (uint32_t i = 0u; i < n; i++) {
+static int is_slow_enough(const kernel_config *config, uint32_t end, uint32_t i, double v, double q) {
+    return v <= end_speed(config, end, i, q) * (1.0 + SLACK) + SLACK * config->dq_max[i];
+}
+
+/* Whether a stop keeps the velocity limit of one end from tick `from` to tick `to`, both included: looked at exactly where
+ * they are the same, else by the most that speed and position are. */
+static int keeps_between(const kernel_config *config, uint32_t end, uint32_t i, const stop_profile *profile, uint32_t from,
+                         uint32_t to) {
+    const double side = end == 0u ? -1.0 : 1.0;
+    double q, v;
+    stop_profile_at(profile, from, tick_s(config), &q, &v);
+    if (from == to) return is_slow_enough(config, end, i, side * v, q);
+    const double fastest = from < profile->peak_tick ? profile->speed_max : magnitude(v);
+    stop_profile_at(profile, to, tick_s(config), &q, &v);
+    if (profile->turns) q = end == 0u ? profile->q_low : profile->q_high;
+    return is_slow_enough(config, end, i, fastest, q);
+}
+
+/* From the start in intervals as long as they can be. */
+static int keeps_end_speed(const kernel_config *config, uint32_t end, uint32_t i, const stop_profile *profile) {
+    const double start = profile->segments[0].state.q;
+    const double way = end == 0u ? start - profile->q_low : profile->q_high - start;
+    uint32_t from = 0u;
+    uint32_t length = profile->ticks;
+    if (config->end_speed_slope[end][i] == 0.0) return 1;
+    /* It goes the other way from here on. */
+    if (way == 0.0 && !profile->turns) return keeps_between(config, end, i, profile, 0u, 0u);
+    for (uint32_t tried = 0u; tried < INTERVALS; tried++) {
+        if (keeps_between(config, end, i, profile, from, from + length)) {
+            from += length + 1u;
+            if (from > profile->ticks) return 1;
+            length = 2u * length + 1u;
+        } else if (length == 0u) {
+            return 0;
+        } else {
+            length /= 2u;
+        }
+        if (length > profile->ticks - from) length = profile->ticks - from;
+    }
+    return 0;
+}
+
+/* The distance that is left between these positions and the ends of the range. */
+static double take_margin(const kernel_config *config, uint32_t i, double low, double high, stop_certificate *stop) {
+    const double margin = smaller(config->q_max[i] - high, low - config->q_min[i]);
+    if (margin < stop->margin) {
+        stop->margin = margin;
+        stop->margin_axis = i;
+    }
+    return margin;
+}
+
+void rest_margin(const kernel_config *config, const double *q, stop_certificate *stop) {
+    for (uint32_t i = 0u; i < config->n_axes; i++)
+        if (is_joint(config, i)) (void)take_margin(config, i, q[i], q[i], stop);
+}
+
+static int stays_inside(const kernel_config *config, uint32_t i, const stop_profile *profile, stop_certificate *stop) {
+    const double margin = take_margin(config, i, profile->q_low, profile->q_high, stop);
+    return margin >= -SLACK * (config->q_max[i] - config->q_min[i]) && keeps_end_speed(config, 0u, i, profile) &&
+           keeps_end_speed(config, 1u, i, profile);
+}
+
+static uint64_t verify_axis(const kernel_config *config, uint32_t i, const stop_profile *profile,
+                            stop_certificate *stop) {
+    const int inside = is_velocity(config, i) || stays_inside(config, i, profile, stop);
+    stop->ticks = larger(stop->ticks, (double)profile->ticks);
+    return inside && profile->speed_max <= config->dq_max[i] * (1.0 + SLACK) ? 0u : KERNEL_BIT(LIMIT_BRAKING);
+}
+
+static void moment_at(const kernel_config *config, const stop_profile *profiles, uint32_t ticks, stop_moment *moment) {
+    for (uint32_t i = 0u; i < config->n_axes; i++) {
+        if (is_gripper(config, i)) continue;
         const stop_profile *profile = &profiles[i];
-        stop_profile_at(profile, ticks, tick, &moment->q[i], &moment->v[i]);
+        stop_profile_at(profile, ticks, tick_s(config), &moment->q[i], &moment->v[i]);
         moment->peak[i] = ticks < profile->peak_tick ? profile->speed_max : magnitude(moment->v[i]);
         moment->still[i] = profile->turns ? 2.0 * (profile->q_high - profile->q_low)
                                           : magnitude(profile->q_end - moment->q[i]);
     }
 }
 
+/* The same for the joints of the geometry, each of which goes with an axis. */
+typedef struct {
+    double v[GEOMETRY_MAX_LINKS];
+    double peak[GEOMETRY_MAX_LINKS];
+    double still[GEOMETRY_MAX_LINKS];
+} joint_moment;
+
+static void joints_at(const geometry_model *model, const stop_moment *moment, joint_moment *joints) {
+    for (uint32_t j = 0u; j < model->n_joints; j++) {
+        const int32_t axis = model->joints[j].axis;
+        const double ratio = model->joints[j].ratio;
+        joints->v[j] = ratio * moment->v[axis];
+        joints->peak[j] = magnitude(ratio) * moment->peak[axis];
+        joints->still[j] = magnitude(ratio) * moment->still[axis];
+    }
+}
+
+/* How far the base may go before it rests, in whatever direction, from where its odometry has it. */
+typedef struct {
+    double way_m;
+    double turn_rad;
+} base_travel;
+
 /* How far capsules may still go: per capsule, [0] as seen from the base, [k + 1] as seen from link k. */
 typedef struct {
-    double still[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_AXES + 1]; /* m until rest */
-    double pace[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_AXES + 1];  /* m per tick, from here on */
+    double still[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_LINKS + 1]; /* m until rest */
+    double pace[GEOMETRY_MAX_CAPSULES][GEOMETRY_MAX_LINKS + 1];  /* m per tick, from here on */
 } stop_travel;
 
-static void travel_of(const geometry_model *model, const stop_moment *moment, double tick, uint32_t capsule,
+static void travel_of(const geometry_model *model, const joint_moment *joints, double tick, uint32_t capsule,
                       stop_travel *travel) {
     const double *reach_m = model->reach_m[capsule];
     double *still = travel->still[capsule], *pace = travel->pace[capsule];
@@ -64,8 +159,8 @@ static void travel_of(const geometry_model *model, const stop_moment *moment, do
     for (int32_t i = model->capsules[capsule].link; i >= 0; i = model->joints[i].parent) {
         still[i + 1] = way;
         pace[i + 1] = speed * tick;
-        way += reach_m[i] * moment->still[i];
-        speed += reach_m[i] * moment->peak[i];
+        way += reach_m[i] * joints->still[i];
+        speed += reach_m[i] * joints->peak[i];
     }
     still[0] = way;
     pace[0] = speed * tick;
@@ -124,18 +219,19 @@ static int look_at_pair(const kernel_config *config, const geometry_places *plac
 
 /* Ticks until the next look at the distances; their smallest goes into stop->margin_m, and out of the list what needs no
  * look any more. */
-static double look_at_distances(const kernel_config *config, const geometry_pose *pose, const stop_moment *moment,
-                                watch_list *watched, stop_certificate *stop) {
+static double look_at_distances(const kernel_config *config, const base_travel *base, const geometry_pose *pose,
+                                const joint_moment *joints, watch_list *watched, stop_certificate *stop) {
     const geometry_model *model = &config->geometry;
-    const double tick = (double)config->tick_ns * 1e-9;
+    const double tick = tick_s(config);
     geometry_places places;
     stop_travel travel;
     double ticks = INFINITY;
     uint32_t left = 0u;
     geometry_places_at(model, pose, &places);
     for (uint32_t c = 0u; c < model->n_capsules; c++) {
-        const double clear_m = geometry_world_m(model, &places, c);
-        travel_of(model, moment, tick, c, &travel);
+        double clear_m = geometry_world_m(model, &places, c);
+        if (clear_m < KERNEL_NO_MARGIN_M) clear_m -= base->way_m + model->base_reach_m[c] * base->turn_rad;
+        travel_of(model, joints, tick, c, &travel);
         stop->margin_m = smaller(stop->margin_m, clear_m);
         ticks = smaller(ticks, free_ticks(clear_m - config->clearance_min_m, travel.still[c][0], travel.pace[c][0]));
     }
@@ -148,56 +244,119 @@ static double look_at_distances(const kernel_config *config, const geometry_pose
     return ticks;
 }
 
-/* Ticks until the next look at the tool; below 0 if it is too fast now. Its velocity is the sum of a column per joint times
- * that joint's speed. Columns grow by what joints further out still swing, turn with every joint, and bend with those
- * further out; speeds change by at most the acceleration limit. */
-static double look_at_tool(const kernel_config *config, double speed_max_m_s, const geometry_pose *pose,
-                           const stop_moment *moment) {
-    const geometry_model *model = &config->geometry;
-    const double tick = (double)config->tick_ns * 1e-9;
-    double columns[KERNEL_MAX_AXES][3];
-    double velocity[3] = {0.0};
-    double bound = 0.0;
-    double gain = 0.0;
-    double spin = 0.0;
-    double swing = 0.0;
-    double outer = 0.0;
-    geometry_tool_columns(model, pose, columns);
-    for (uint32_t i = model->n_joints; i-- > 0u;) {
-        if (model->tool_reach_m[i] == 0.0) continue;
-        const double *column = columns[i];
-        const double longest =
-            sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2]) + swing;
-        for (int k = 0; k < 3; k++) velocity[k] = column[k] * moment->v[i] + velocity[k];
-        bound += longest * moment->peak[i];
-        gain += longest * config->ddq_max[i] + outer * moment->peak[i];
-        spin += moment->peak[i];
-        swing += model->tool_reach_m[i] * moment->still[i];
-        outer += model->tool_reach_m[i] * moment->peak[i];
-    }
-    if (bound <= speed_max_m_s) return INFINITY;
-    const double speed_m_s = sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2]);
-    if (speed_m_s > speed_max_m_s * (1.0 + SLACK)) return -1.0;
-    return larger(0.0, speed_max_m_s - speed_m_s) / ((gain + bound * spin) * tick);
+static double length_of(const double *vector) {
+    return sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2]);
 }
 
-static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, const stop_profile *profiles,
-                     uint32_t *poses, stop_certificate *stop) {
-    const double tick = (double)config->tick_ns * 1e-9;
+/* What is known of a tool's speed: its velocity is the sum of a column per joint times that joint's speed. Columns of
+ * joints that turn grow by what joints further out still swing, and bend with them; all turn with every joint that turns;
+ * speeds change by at most the acceleration limit. */
+typedef struct {
+    double velocity[3];
+    double bound, gain, spin, swing, outer;
+} tool_speed;
+
+/* The next joint inwards: its column, its speed with bounds from here on, and its largest acceleration. */
+static void add_joint(tool_speed *tool, const double *column, int slides, double reach_m, double v, double peak,
+                      double still, double accel_max) {
+    const double longest = length_of(column) + (slides ? 0.0 : tool->swing);
+    for (int k = 0; k < 3; k++) tool->velocity[k] = column[k] * v + tool->velocity[k];
+    tool->bound += longest * peak;
+    tool->gain += longest * accel_max + (slides ? 0.0 : tool->outer * peak);
+    tool->spin += slides ? 0.0 : peak;
+    tool->swing += reach_m * still;
+    tool->outer += reach_m * peak;
+}
+
+/* Where a tool is in the world, from the axis about which the base turns. */
+static void from_base_axis(const geometry_tool *tool, const geometry_pose *pose, double *out_m) {
+    const double *turn = tool->link < 0 ? pose->base_rotation : pose->rotation[tool->link];
+    const double *origin_m = tool->link < 0 ? pose->base_origin_m : pose->origin_m[tool->link];
+    for (int k = 0; k < 3; k++)
+        out_m[k] = origin_m[k] - pose->base_origin_m[k] + turn[3 * k] * tool->point_m[0] +
+                   turn[3 * k + 1] * tool->point_m[1] + turn[3 * k + 2] * tool->point_m[2];
+}
+
+/* The base moves its tools like two slides and a joint that turns below all others. */
+static void add_base(const kernel_config *config, const geometry_pose *pose, uint32_t t, const stop_moment *moment,
+                     tool_speed *tool) {
+    const double *turn = pose->base_rotation;
+    double from_axis_m[3];
+    from_base_axis(&config->geometry.tools[t], pose, from_axis_m);
+    const double columns[3][3] = {{turn[0], turn[3], turn[6]},
+                                  {turn[1], turn[4], turn[7]},
+                                  {-from_axis_m[1], from_axis_m[0], 0.0}};
+    for (uint32_t k = 3u; k-- > 0u;) {
+        const int32_t i = config->base_axis[k];
+        if (i < 0) continue;
+        const double reach_m = k == 2u ? config->geometry.tool_base_reach_m[t] : 1.0;
+        add_joint(tool, columns[k], k != 2u, reach_m, moment->v[i], moment->peak[i], moment->still[i],
+                  config->ddq_max[i]);
+    }
+}
+
+/* Ticks until the next look at a tool; below 0 if it is too fast now. */
+static double look_at_tool(const kernel_config *config, double speed_max_m_s, const geometry_pose *pose, uint32_t t,
+                           const stop_moment *moment, const joint_moment *joints) {
+    const geometry_model *model = &config->geometry;
+    const double *reach_m = model->tool_reach_m[t];
+    double columns[GEOMETRY_MAX_LINKS][3];
+    tool_speed tool = {.bound = 0.0};
+    geometry_tool_columns(model, pose, t, columns);
+    for (uint32_t i = model->n_joints; i-- > 0u;) {
+        const geometry_joint *joint = &model->joints[i];
+        if (reach_m[i] == 0.0) continue;
+        add_joint(&tool, columns[i], joint->slides != 0u, reach_m[i], joints->v[i], joints->peak[i], joints->still[i],
+                  magnitude(joint->ratio) * config->ddq_max[joint->axis]);
+    }
+    add_base(config, pose, t, moment, &tool);
+    if (tool.bound <= speed_max_m_s) return INFINITY;
+    const double speed_m_s = length_of(tool.velocity);
+    if (speed_m_s > speed_max_m_s * (1.0 + SLACK)) return -1.0;
+    return larger(0.0, speed_max_m_s - speed_m_s) / ((tool.gain + tool.bound * tool.spin) * tick_s(config));
+}
+
+/* The same for all tools. */
+static double look_at_tools(const kernel_config *config, double speed_max_m_s, const geometry_pose *pose,
+                            const stop_moment *moment, const joint_moment *joints) {
+    double ticks = INFINITY;
+    for (uint32_t t = 0u; t < config->geometry.n_tools; t++) {
+        const double most_m_s = smaller(config->tool_speed_max_m_s[t], speed_max_m_s);
+        ticks = smaller(ticks, look_at_tool(config, most_m_s, pose, t, moment, joints));
+    }
+    return ticks;
+}
+
+static base_travel travel_of_base(const kernel_config *config, const kernel_base *base, const stop_moment *moment) {
+    base_travel travel = {base->lag_m, base->lag_rad};
+    if (!needs_odometry(config)) return (base_travel){0.0, 0.0};
+    for (uint32_t k = 0u; k < 2u; k++)
+        if (config->base_axis[k] >= 0) travel.way_m += moment->still[config->base_axis[k]];
+    if (config->base_axis[2] >= 0) travel.turn_rad += moment->still[config->base_axis[2]];
+    return travel;
+}
+
+static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, const kernel_base *base,
+                     const stop_profile *profiles, uint32_t *poses, stop_certificate *stop) {
+    const geometry_model *model = &config->geometry;
     uint64_t narrowest = KERNEL_BIT(LIMIT_GEOMETRY);
     uint32_t at = 0u;
+    base_travel travel = {0.0, 0.0};
     watch_list watched;
-    watched.count = config->geometry.n_pairs;
+    watched.count = model->n_pairs;
     for (uint32_t p = 0u; p < watched.count; p++) watched.pairs[p] = p;
     while (*poses > 0u) {
         stop_moment moment;
+        joint_moment joints;
         geometry_pose pose;
         (*poses)--;
-        moment_at(profiles, config->n_joints, at, tick, &moment);
-        geometry_pose_at(&config->geometry, moment.q, &pose);
-        const double clear = look_at_distances(config, &pose, &moment, &watched, stop);
+        moment_at(config, profiles, at, &moment);
+        joints_at(model, &moment, &joints);
+        if (at == 0u) travel = travel_of_base(config, base, &moment);
+        geometry_pose_at(model, base->pose, moment.q, &pose);
+        const double clear = look_at_distances(config, &travel, &pose, &joints, &watched, stop);
         if (stop->margin_m < config->clearance_min_m - SLACK_M) return KERNEL_BIT(LIMIT_GEOMETRY);
-        const double slow = look_at_tool(config, tool_speed_max_m_s, &pose, &moment);
+        const double slow = look_at_tools(config, tool_speed_max_m_s, &pose, &moment, &joints);
         if (slow < 0.0) return KERNEL_BIT(LIMIT_TOOL_SPEED);
         const double free = smaller(clear, slow);
         const double ticks = larger(1.0, floor(free));
@@ -208,24 +367,31 @@ static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, con
     return narrowest;
 }
 
-uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, const profile_state *joints,
-                     uint32_t *poses, stop_certificate *stop) {
+uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, const kernel_base *base,
+                     const profile_state *axes, uint32_t *poses, stop_certificate *stop) {
     stop_profile profiles[KERNEL_MAX_AXES];
     uint64_t reasons = 0u;
-    *stop = (stop_certificate){.margin_m = KERNEL_NO_MARGIN_M};
-    for (uint32_t i = 0u; i < config->n_joints; i++) {
-        const profile_limits limits = joint_limits(config, i);
-        stop_profile_of(joints[i], &limits, &profiles[i]);
-        reasons |= verify_joint(config, i, &profiles[i], stop);
+    *stop = (stop_certificate)NO_STOP;
+    for (uint32_t i = 0u; i < config->n_axes; i++) {
+        if (is_gripper(config, i)) continue;
+        const profile_limits limits = axis_limits(config, i);
+        stop_profile_of(axes[i], &limits, &profiles[i]);
+        reasons |= verify_axis(config, i, &profiles[i], stop);
     }
-    if (reasons || config->geometry.n_joints == 0u) return reasons;
-    return walk(config, tool_speed_max_m_s, profiles, poses, stop);
+    if (reasons || config->geometry.n_capsules == 0u) return reasons;
+    return walk(config, tool_speed_max_m_s, base, profiles, poses, stop);
 }
 
 double posture_speed_scale(const kernel_config *config, const double *q) {
-    if (config->manipulability_slow_below == 0.0) return 1.0;
+    static const double unmoved[3] = {0.0, 0.0, 0.0};
+    const double stop_below = config->manipulability_stop_below;
+    double scale = 1.0;
+    if (config->manipulability_slow_below == 0.0) return scale;
     geometry_pose pose;
-    geometry_pose_at(&config->geometry, q, &pose);
-    const double above = geometry_manipulability(&config->geometry, &pose) - config->manipulability_stop_below;
-    return clamp(above / (config->manipulability_slow_below - config->manipulability_stop_below), 0.1, 1.0);
+    geometry_pose_at(&config->geometry, unmoved, q, &pose);
+    for (uint32_t t = 0u; t < config->geometry.n_tools; t++) {
+        const double above = geometry_manipulability(&config->geometry, &pose, t) - stop_below;
+        scale = smaller(scale, clamp(above / (config->manipulability_slow_below - stop_below), 0.1, 1.0));
+    }
+    return scale;
 }

@@ -56,12 +56,21 @@ static int fail(ds_driver *self, const char *format, ...) {
 
 /* ---- names --------------------------------------------------------------------------------------------------- */
 
-void ds_joint_digest(const char *const *joints, uint32_t n_joints, uint8_t digest[DP_DIGEST_BYTES]) {
+/* A gripper that is the only one, the last axis and called "gripper" is not in the digest. */
+static uint32_t digested(const ds_axis *axes, uint32_t n_axes) {
+    uint32_t grippers = 0u;
+    for (uint32_t k = 0u; k < n_axes; k++) grippers += axes[k].is_gripper != 0u;
+    const ds_axis *last = &axes[n_axes - 1u];
+    return grippers == 1u && last->is_gripper && strcmp(last->name, "gripper") == 0 ? n_axes - 1u : n_axes;
+}
+
+void ds_joint_digest(const ds_axis *axes, uint32_t n_axes, uint8_t digest[DP_DIGEST_BYTES]) {
     sha256 hash;
     sha256_begin(&hash);
-    for (uint32_t k = 0u; k < n_joints; k++) {
+    const uint32_t count = n_axes > 0u ? digested(axes, n_axes) : 0u;
+    for (uint32_t k = 0u; k < count; k++) {
         if (k > 0u) sha256_add(&hash, "\n", 1u);
-        sha256_add(&hash, joints[k], strlen(joints[k]));
+        sha256_add(&hash, axes[k].name, strlen(axes[k].name));
     }
     sha256_end(&hash, digest);
 }
@@ -208,34 +217,34 @@ static int read_arguments(ds_driver *self, int argc, char *const *argv, const ch
     return 0;
 }
 
-static int open_port(ds_driver *self, const char *run_dir, const char *const *joints) {
+static int open_port(ds_driver *self, const char *run_dir, const ds_axis *axes) {
     char path[DS_NAME_BYTES + 1];
     uint8_t digest[DP_DIGEST_BYTES];
     int system_error = 0;
     if (ds_port_name(run_dir, self->name, sizeof self->name) != 0)
         return fail(self, "%.200s: %s", run_dir, strerror(errno));
     (void)snprintf(path, sizeof path, "/%s", self->name);
-    ds_joint_digest(joints, self->n_joints, digest);
-    const int result = port_create(&self->port, path, self->n_joints, digest, self->watchdog_ns, DP_CLOCK_MONOTONIC,
+    ds_joint_digest(axes, self->n_axes, digest);
+    const int result = port_create(&self->port, path, self->n_axes, digest, self->watchdog_ns, DP_CLOCK_MONOTONIC,
                                    &system_error);
     if (result == PORT_OK) return 0;
     if (result == PORT_IN_USE) return fail(self, "another live process drives the robot in %.180s", run_dir);
-    if (result == DP_BAD_JOINTS) return fail(self, "a port has 1 to %d joints", DP_MAX_AXES);
+    if (result == DP_BAD_AXES) return fail(self, "a port has 1 to %d axes", DP_MAX_AXES);
     return fail(self, "cannot create driver port %s: %s", self->name, strerror(system_error));
 }
 
-int ds_open(ds_driver *self, int argc, char *const *argv, const char *const *joints, uint32_t n_joints) {
+int ds_open(ds_driver *self, int argc, char *const *argv, const ds_axis *axes, uint32_t n_axes) {
     const struct sigaction action = {.sa_handler = ask_stop};
     const char *run_dir = NULL;
     memset(self, 0, sizeof *self);
     self->port.fd = -1;
-    self->n_joints = n_joints;
+    self->n_axes = n_axes;
     self->stamp_ns = -1;
     /* Whoever started this program speaks for it: without that process it would move unheard. */
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
-    if (read_arguments(self, argc, argv, &run_dir) != 0 || open_port(self, run_dir, joints) != 0) return -1;
+    if (read_arguments(self, argc, argv, &run_dir) != 0 || open_port(self, run_dir, axes) != 0) return -1;
     for (uint32_t k = 0u; k < self->n_cameras; k++) {
         ds_camera *camera = &self->cameras[k];
         if (ds_ring_name(run_dir, camera->name, camera->ring, sizeof camera->ring) != 0 ||
@@ -254,16 +263,16 @@ int ds_write(ds_driver *self, dp_feedback *feedback) {
     if (feedback->stamp_ns > ds_now_ns() + FUTURE_MAX_NS)
         return fail(self, "stamp_ns is after now: stamps are of ds_now_ns()");
     self->stamp_ns = feedback->stamp_ns;
-    feedback->n = self->n_joints;
+    feedback->n = self->n_axes;
     if (self->lapsed) feedback->flags |= DP_FLAG_DRIVER_FAULT;
     port_write_feedback(&self->port, feedback);
     return 0;
 }
 
 static int is_good(const ds_driver *self, const dp_command *command) {
-    for (uint32_t k = 0u; k < self->n_joints; k++)
-        if (!isfinite(command->q[k])) return 0;
-    return isfinite(command->gripper_m) && ds_now_ns() - command->stamp_ns <= (int64_t)self->watchdog_ns;
+    for (uint32_t k = 0u; k < self->n_axes; k++)
+        if (!isfinite(command->q[k]) || !isfinite(command->dq[k])) return 0;
+    return ds_now_ns() - command->stamp_ns <= (int64_t)self->watchdog_ns;
 }
 
 int ds_command(ds_driver *self, dp_command *command) {

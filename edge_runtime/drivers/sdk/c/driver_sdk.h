@@ -1,7 +1,7 @@
 /* A driver in C: the port, the frame rings, the watchdog and the end, in a dozen calls. See docs/guides/drivers.md.
  *
- * Guarantees: the region's name and the joint digest are made here, from the run's folder and the joints' names; a
- * command is handed out only while it may be followed, as driver_port.h says, and after a lapse of the watchdog not
+ * Guarantees: the region's name and the digest of the axes are made here, from the run's folder and the axes' names;
+ * a command is handed out only while it may be followed, as driver_port.h says, and after a lapse of the watchdog not
  * before control has let go of the robot. Refuses to know: what hardware there is. Trusts: that one thread writes
  * feedback and reads commands, and that one thread fills the pictures of a camera.
  *
@@ -9,20 +9,20 @@
  * and follows its port and rings: `DRIVER = native_driver(...)` in a driver.py. It passes the arguments that ds_open()
  * reads, ends the program with SIGTERM, and the program ends when that process does, however it does.
  *
- *     static const char *const JOINTS[] = {"shoulder", "elbow", "wrist"};
+ *     static const ds_axis AXES[] = {{"shoulder", 0}, {"elbow", 0}, {"wrist", 0}, {"gripper", 1}};
  *
  *     int main(int argc, char **argv) {
  *         ds_driver driver;
- *         if (ds_open(&driver, argc, argv, JOINTS, 3) != 0) {
+ *         if (ds_open(&driver, argc, argv, AXES, 4) != 0) {
  *             fprintf(stderr, "%s\n", driver.error);
  *             return 1;
  *         }
  *         for (int64_t due_ns = ds_now_ns(); ds_runs(&driver); ds_sleep_until(due_ns += 1000000)) {
  *             dp_feedback feedback = {.stamp_ns = ds_now_ns()};
  *             dp_command command;
- *             ... measure into feedback.q, dq and gripper_m ...
+ *             ... measure into feedback.q and dq ...
  *             if (ds_write(&driver, &feedback) != 0) break;
- *             if (ds_command(&driver, &command)) ... drive to command.q and command.gripper_m ...
+ *             if (ds_command(&driver, &command)) ... drive to command.q, a base at command.dq ...
  *             else ... hold, by the robot's own means ...
  *             for (uint32_t k = 0; k < driver.n_cameras; k++)
  *                 if (ds_camera_is_due(&driver, k)) {
@@ -70,11 +70,17 @@ typedef struct {
     int64_t due_ns, last_ns;
 } ds_camera;
 
+/* One axis, as embodiment.toml has it. */
+typedef struct {
+    const char *name;
+    uint32_t is_gripper;
+} ds_axis;
+
 typedef struct {
     char error[DS_ERROR_BYTES]; /* one line for a person, after a call that has failed */
     port port;
     uint64_t watchdog_ns;
-    uint32_t n_joints;
+    uint32_t n_axes;
     uint32_t n_cameras;
     ds_camera cameras[DS_MAX_CAMERAS];
     uint64_t watchdog_stops; /* how often commands ceased while they were followed */
@@ -86,10 +92,10 @@ typedef struct {
 } ds_driver;
 
 /* Makes the port and a ring for each camera. Reads --run-dir DIR, --watchdog-ns N, --realtime-priority P (a priority
- * that may be refused) and --camera NAME:WIDTHxHEIGHT:RATE_HZ, any number of these. `joints` are the names of the
- * robot's joints in the order of every vector: control refuses a driver whose order is not its own. Catches SIGTERM and
- * SIGINT. 0, or -1 with `error`. */
-int ds_open(ds_driver *self, int argc, char *const *argv, const char *const *joints, uint32_t n_joints);
+ * that may be refused) and --camera NAME:WIDTHxHEIGHT:RATE_HZ, any number of these. `axes` are those of the
+ * robot in the order of every vector, grippers and a base among them: control refuses a driver whose order is not its own.
+ * Catches SIGTERM and SIGINT. 0, or -1 with `error`. */
+int ds_open(ds_driver *self, int argc, char *const *argv, const ds_axis *axes, uint32_t n_axes);
 
 /* Whether nobody has asked for the end yet. */
 int ds_runs(const ds_driver *self);
@@ -98,7 +104,7 @@ int ds_runs(const ds_driver *self);
  * watchdog. 0, or -1 with `error`: the stamp is not after the last one, or after now. */
 int ds_write(ds_driver *self, dp_feedback *feedback);
 
-/* 1: drive to command->q and command->gripper_m. 0: hold, by the robot's own means. Ask in every cycle. */
+/* 1: drive joints and grippers to command->q, a base at command->dq. 0: hold, by the robot's own means. Ask in every cycle. */
 int ds_command(ds_driver *self, dp_command *command);
 
 /* Whether the time for the next picture of this camera has come, by its rate. */
@@ -117,7 +123,8 @@ void ds_sleep_until(int64_t due_ns);
 /* For whoever needs the names without the rest. Each 0, or -1: no such folder, or a name that is too long. */
 int ds_port_name(const char *run_dir, char *name, size_t bytes);
 int ds_ring_name(const char *run_dir, const char *camera, char *name, size_t bytes);
-void ds_joint_digest(const char *const *joints, uint32_t n_joints, uint8_t digest[DP_DIGEST_BYTES]);
+/* As Embodiment.joint_digest of contracts/embodiment.py. */
+void ds_joint_digest(const ds_axis *axes, uint32_t n_axes, uint8_t digest[DP_DIGEST_BYTES]);
 void ds_sha256(const void *data, size_t bytes, uint8_t digest[DP_DIGEST_BYTES]);
 
 #ifdef __cplusplus

@@ -14,27 +14,26 @@ class EchoArm(Driver):
     """Opens the hardware. Libraries that only it needs are imported here, so that `check` works without them."""
 
     def __init__(self, config: RobotConfig) -> None:
-        self._q = np.array(config.embodiment.home_rad)
+        self._q = np.array(config.embodiment.home)
         self._dq = np.zeros(len(self._q))
-        self._gripper_m = 0.0
         self._read_ns = time.monotonic_ns()
-        self._target_rad, self._opening_m = self._q, self._gripper_m
+        self._target = self._q
 
     def read(self) -> Sample:
-        """Where the arm is; radians, and the order of the joints in embodiment.toml."""
+        """Where each axis is, in its own unit and in the order of embodiment.toml; the gripper is the last."""
         now_ns = time.monotonic_ns()
         elapsed_s = (now_ns - self._read_ns) / 1e9
-        self._dq = (self._target_rad - self._q) / max(elapsed_s, 1e-3)
-        self._q, self._gripper_m, self._read_ns = self._target_rad, self._opening_m, now_ns
-        return Sample(now_ns, self._q, self._dq, self._gripper_m)
+        self._dq = (self._target - self._q) / max(elapsed_s, 1e-3)
+        self._q, self._read_ns = self._target, now_ns
+        return Sample(now_ns, self._q, self._dq)
 
-    def follow(self, q: np.ndarray, gripper_m: float) -> None:
-        """Send the targets on as they are: they are smooth, and inside all limits."""
-        self._target_rad, self._opening_m = q, gripper_m
+    def follow(self, q: np.ndarray, dq: np.ndarray) -> None:
+        """Send the targets on as they are: they are smooth, and inside all limits. `dq` is for a base, or for a servo."""
+        self._target = q
 
     def hold(self) -> None:
         """Stay. Called in every cycle without a command to follow, also when control has died."""
-        self._target_rad, self._opening_m = self._q, self._gripper_m
+        self._target = self._q
 
     def picture(self, camera: str, pixels: Pixels) -> int | None:
         """Fill the picture, and say when it was exposed."""

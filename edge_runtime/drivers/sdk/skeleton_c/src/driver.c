@@ -5,14 +5,14 @@
 #include "driver_sdk.h"
 
 #define CYCLE_NS 1000000
-#define N_JOINTS 3
+#define N_AXES 4
 
 /* In the order of embodiment.toml, which control compares. */
-static const char *const JOINTS[N_JOINTS] = {"shoulder", "elbow", "wrist"};
+static const ds_axis AXES[N_AXES] = {{"shoulder", 0}, {"elbow", 0}, {"wrist", 0}, {"gripper", 1}};
 
 typedef struct {
-    double q[N_JOINTS], dq[N_JOINTS], gripper_m;
-    double target_rad[N_JOINTS], opening_m;
+    double q[N_AXES], dq[N_AXES]; /* rad, and of the gripper m between the fingers */
+    double target[N_AXES];
     int64_t read_ns;
 } echo_arm;
 
@@ -20,26 +20,20 @@ static void measure(echo_arm *arm, dp_feedback *feedback) {
     feedback->stamp_ns = ds_now_ns();
     const double elapsed_s = (double)(feedback->stamp_ns - arm->read_ns) * 1e-9;
     arm->read_ns = feedback->stamp_ns;
-    for (int k = 0; k < N_JOINTS; k++) {
-        arm->dq[k] = (arm->target_rad[k] - arm->q[k]) / (elapsed_s > 5e-4 ? elapsed_s : 5e-4);
-        arm->q[k] = arm->target_rad[k];
+    for (int k = 0; k < N_AXES; k++) {
+        arm->dq[k] = (arm->target[k] - arm->q[k]) / (elapsed_s > 5e-4 ? elapsed_s : 5e-4);
+        arm->q[k] = arm->target[k];
         feedback->q[k] = arm->q[k];
         feedback->dq[k] = arm->dq[k];
     }
-    arm->gripper_m = arm->opening_m;
-    feedback->gripper_m = arm->gripper_m;
 }
 
 static void follow(echo_arm *arm, const dp_command *command) {
-    memcpy(arm->target_rad, command->q, sizeof arm->target_rad);
-    arm->opening_m = command->gripper_m;
+    memcpy(arm->target, command->q, sizeof arm->target);
 }
 
 /* Called in every cycle without a command to follow, also when control has died. */
-static void hold(echo_arm *arm) {
-    memcpy(arm->target_rad, arm->q, sizeof arm->target_rad);
-    arm->opening_m = arm->gripper_m;
-}
+static void hold(echo_arm *arm) { memcpy(arm->target, arm->q, sizeof arm->target); }
 
 /* Whatever the camera sees, with the instant of its exposure. */
 static int take_picture(ds_driver *driver, uint32_t number) {
@@ -51,8 +45,8 @@ static int take_picture(ds_driver *driver, uint32_t number) {
 
 int main(int argc, char **argv) {
     ds_driver driver;
-    echo_arm arm = {.q = {0.0, 0.5, -0.5}, .target_rad = {0.0, 0.5, -0.5}};
-    int failed = ds_open(&driver, argc, argv, JOINTS, N_JOINTS);
+    echo_arm arm = {.q = {0.0, 0.5, -0.5, 0.0}, .target = {0.0, 0.5, -0.5, 0.0}};
+    int failed = ds_open(&driver, argc, argv, AXES, N_AXES);
     for (int64_t due_ns = ds_now_ns(); !failed && ds_runs(&driver); ds_sleep_until(due_ns += CYCLE_NS)) {
         dp_feedback feedback = {.stamp_ns = 0};
         dp_command command;
