@@ -87,8 +87,8 @@ def _disarm(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
     )
 
 
-def _reset(one: Operator, _options: argparse.Namespace, run_dir: Path) -> str:
-    one.reset()
+def _reset(one: Operator, options: argparse.Namespace, run_dir: Path) -> str:
+    one.reset(moved=options.moved)
     said = f"reset: control is {one.watcher.control_state}"
     if one.stopped_by is not None:
         return f"{said}; {in_full(_STILL, run_dir)}"

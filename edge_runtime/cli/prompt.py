@@ -24,6 +24,7 @@ COMMANDS = {
     "stop": "brake to rest, and latch that: the quickest way to rest",
     "disarm": "brake to rest, and follow nothing",
     "reset": "after a stop: clear what is latched, once its cause is gone; moves nothing",
+    "reset --moved": "the same, of a robot that was moved by hand meanwhile",
     "arm": "follow the policy again",
     "resume": "answer a policy that asks for help: go on",
     "scene": "in simulation: put the arm home, and other things on the table",
@@ -116,7 +117,7 @@ class Prompt:
 
     def help(self) -> str:
         """What can be typed."""
-        rows = (f"  {name:8} {text}" for name, text in COMMANDS.items() if name != "scene" or self._new_scene)
+        rows = (f"  {name:13} {text}" for name, text in COMMANDS.items() if name != "scene" or self._new_scene)
         return "\n".join(["Type a sentence, and the robot does it. Or one of these, alone on the line:", *rows])
 
     def _take(self, line: str) -> None:
@@ -144,8 +145,8 @@ class Prompt:
         if command == "disarm":
             one.disarm()
             return "disarmed: it follows nothing before `arm`"
-        if command == "reset":
-            one.reset()
+        if command in ("reset", "reset --moved"):
+            one.reset(moved=command != "reset")
             return "reset: it does not move before `arm`"
         if command == "resume":
             one.resume()

@@ -87,7 +87,7 @@ STOPS: dict[StopCause, Explanation] = {
 
 REASONS: dict[KernelReason, Explanation] = {
     KernelReason.SETPOINT_NONE: Explanation("no plan to follow"),
-    KernelReason.SETPOINT_SHAPE: _wrong("a setpoint for another number of joints was refused"),
+    KernelReason.SETPOINT_SHAPE: _wrong("a setpoint for another number of axes was refused"),
     KernelReason.SETPOINT_NOT_FINITE: _wrong("a setpoint that is no number was refused"),
     KernelReason.SETPOINT_STALE: _wrong("a setpoint that was computed too long ago was refused"),
     KernelReason.SETPOINT_FUTURE: _wrong("a setpoint from the future was refused"),
@@ -98,7 +98,7 @@ REASONS: dict[KernelReason, Explanation] = {
     ),
     KernelReason.SETPOINT_STEP: _wrong("a setpoint too far from the robot's position was refused"),
     KernelReason.POLICY_LOST: _wrong("the policy has given no plan for too long", "Look at the engine's log."),
-    KernelReason.LIMIT_POSITION: Explanation("kept inside a joint's range"),
+    KernelReason.LIMIT_POSITION: Explanation("kept inside an axis's range"),
     KernelReason.LIMIT_BRAKING: Explanation("slowed to be able to stop inside its limits"),
     KernelReason.LIMIT_VELOCITY: Explanation("speed limited"),
     KernelReason.LIMIT_ACCELERATION: Explanation("acceleration smoothed"),
@@ -112,15 +112,15 @@ REASONS: dict[KernelReason, Explanation] = {
     KernelReason.POLICY_STALLED: _wrong("the policy's process gives no sign of life", "See the engine's log."),
     KernelReason.POLICY_STUCK: _wrong("the policy's process lives, but gives no new plans", "See the engine's log."),
     KernelReason.FEEDBACK_TORN: Explanation("feedback could not be read in one tick: the last one was used"),
-    KernelReason.FEEDBACK_SHAPE: _fault("the driver reported another number of joints"),
+    KernelReason.FEEDBACK_SHAPE: _fault("the driver reported another number of axes"),
     KernelReason.FEEDBACK_NOT_FINITE: _fault("the driver reported a position that is no number"),
     KernelReason.FEEDBACK_STALE: _fault("the driver's feedback stopped coming"),
     KernelReason.FEEDBACK_FUTURE: _fault("the driver's feedback has a time stamp from the future"),
     KernelReason.FEEDBACK_SEQUENCE: _fault("the driver's feedback went back in number or time"),
     KernelReason.TRACKING_ERROR: _fault("the robot was not where it was commanded to be: something holds or pushes it"),
     KernelReason.ENCODER_FROZEN: _fault("a joint's measured position stands still while it is commanded to move"),
-    KernelReason.TORQUE: _fault("a joint's torque was above its limit for too long"),
-    KernelReason.FORCE: _fault("the force at the tool was above its limit for too long"),
+    KernelReason.TORQUE: _fault("a joint's torque or force was above its limit for too long"),
+    KernelReason.FORCE: _fault("the force at a tool was above its limit for too long"),
     KernelReason.STOP_LINE: _fault("the stop line is or was open", STOPS[StopCause.STOP_LINE].next_step),
     KernelReason.DRIVER_FAULT: _fault("the robot's driver reported a fault; its log says which"),
     KernelReason.OPERATOR_STOP: _fault("stopped by an operator", _GO_ON),
@@ -133,6 +133,13 @@ REASONS: dict[KernelReason, Explanation] = {
         "no plan came for a long time, so the robot was disarmed", "To continue: [arm]."
     ),
     KernelReason.RETRACT_TIMEOUT: _wrong("did not reach its home posture in time, and was disarmed where it is"),
+    KernelReason.GRIPPER_JAMMED: Explanation(
+        "a gripper does not get to where it is told to be: it holds something, or it is jammed"
+    ),
+    KernelReason.GRIPPER_FORCE: Explanation("a gripper closes no further: its grip is as strong as it may be"),
+    KernelReason.ODOMETRY_LOST: _fault(
+        "where the base stands is not measured any more, and it has to keep away from something"
+    ),
     KernelReason.INTERNAL: _fault(
         "the safety kernel found its own state contradictory", "Restart control, and please report it."
     ),
@@ -147,7 +154,7 @@ ANSWERS: dict[str, Explanation] = {
     ),
     "refused_moving": Explanation("the robot is not at rest", "Wait, or look at what moves it."),
     "refused_outside_limits": Explanation(
-        "a joint or the gripper is measured outside its range", "Move it back by the robot's own means."
+        "a joint or a gripper is measured outside its range", "Move it back by the robot's own means."
     ),
     "refused_no_watchdog": Explanation(
         "its driver has no watchdog of a second or less: nothing would stop the robot if control died"
@@ -158,7 +165,7 @@ ANSWERS: dict[str, Explanation] = {
     ),
     "refused_mismatch": Explanation(
         "the robot is not where control left it, so something else moved it",
-        "Find out what did, then restart control, which starts from where the robot is.",
+        "Find out what did. If it may go on from where it is now, such as after it was moved by hand: [reset --moved].",
     ),
     "refused_unknown": Explanation("control knows no such request", "Are both sides of the same version?"),
     "refused_value": Explanation("control can't set that value"),
@@ -191,7 +198,8 @@ ANSWERS: dict[str, Explanation] = {
         "To continue, a person types [reset] (after a stop), then [arm].",
     ),
     "refused_program": Explanation(
-        "without a policy only a person may arm the robot, to hold its posture or to jog it", "A person types [arm]."
+        "only a person may arm a robot without a policy, or accept that a robot was moved",
+        "A person types [arm], or [reset --moved].",
     ),
     "refused_in_force": Explanation(
         "the robot is armed for something else, and is moved by one at a time", "First: [disarm]."
@@ -217,14 +225,15 @@ IN_STATE: dict[tuple[str, ControlState], str] = {
     ("reset", ControlState.ACTIVE): "There is nothing to reset.",
     ("disarm", ControlState.FAULT): "It is not armed.",
 }
+IN_STATE |= {("reset_moved", state): words for (request, state), words in IN_STATE.items() if request == "reset"}
 """What the refusal of a request in a state means to who asked; keyed request, state."""
 
 MESSAGES: dict[str, Explanation] = {
     "oversized": _wrong("larger than such a message may be"),
     "malformed": _wrong("not a valid message"),
     "not_finite": _wrong("a value that is no number"),
-    "shape": _wrong("another number of joints or pixels"),
-    "joint_order": _wrong("made for other joints, or another order of them"),
+    "shape": _wrong("another number of axes or pixels"),
+    "joint_order": _wrong("made for other axes, or another order of them"),
     "wrong_bundle": _wrong("made by a bundle that may not act here"),
     "stale": Explanation("came too late"),
     "future": _wrong("stamped in the future"),
@@ -244,7 +253,7 @@ MESSAGES: dict[str, Explanation] = {
     "jogged": Explanation("a plan of the policy, while a person jogs the robot"),
     "not_jogging": Explanation("a jog command, while the robot is not armed for jogging"),
     "other_session": _wrong("a jog command of a session that is not the one in force"),
-    "unknown_axis": _wrong("a jog command for an axis that this robot does not have"),
+    "unknown_axis": _wrong("a jog command for an axis or a tool that this robot does not have"),
 }
 """Refusals of messages between the robot's processes."""
 
@@ -271,14 +280,15 @@ MISSED_TICKS = (
 )
 
 
-_IN_FULL = re.compile(r"`edge-runtime operator ([a-z]+)(?: --run-dir [^`]+)?`")
+_REQUEST = r"([a-z]+(?: --moved)?)"
+_IN_FULL = re.compile(rf"`edge-runtime operator {_REQUEST}(?: --run-dir [^`]+)?`")
 _TYPED_HERE = {"instruct": "type a sentence"}
 
 
 def in_full(text: str, run_dir: Path | None = None) -> str:
     """`text` with each [request] as the command that a person types for the robot in `run_dir`; None: the local one."""
     where = "" if run_dir is None or run_dir == LOCAL_RUN_DIR else f" --run-dir {run_dir}"
-    return re.sub(r"\[([a-z]+)\]", lambda found: f"`edge-runtime operator {found[1]}{where}`", text)
+    return re.sub(rf"\[{_REQUEST}\]", lambda found: f"`edge-runtime operator {found[1]}{where}`", text)
 
 
 def as_typed_here(words: str) -> str:

@@ -1,4 +1,4 @@
-"""A person who moves a robot axis by axis, for bringing it up: which sign, which unit, which joint.
+"""A person who moves a robot axis by axis, or a tool, for bringing it up: which sign, which unit, which joint.
 
 Guarantees that each command is valid for a moment only, so that the robot comes to rest by itself when this process is
 not heard. Everything it does goes through control and its safety kernel. Knows no keys and no terminal.
@@ -6,6 +6,7 @@ not heard. Everything it does goes through control and its safety kernel. Knows 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,10 +21,16 @@ from edge_runtime.contracts.messages import (
     Asker,
     AxisSpeeds,
     AxisTargets,
+    AxisUnit,
     JogAxis,
     JogCommand,
+    JogFrame,
+    JogMotion,
     JogStatus,
+    JogTool,
     OperatorKind,
+    ToolSpeed,
+    ToolTarget,
 )
 from edge_runtime.contracts.topics import JOG
 from edge_runtime.ipc.bus import Sender
@@ -44,6 +51,8 @@ _ROUGH = ("setpoint_none", "limit_acceleration", "limit_jerk")
 _ARRIVED = 1e-6
 _MEASURED_S = 0.3
 _REST_S = 5.0
+_COASTS_S = 1.0
+"""A base is at rest so long after it was last told to drive."""
 _RECENT = 10
 _MOMENTARY = {Refusal.STALE.value, Refusal.DUPLICATE.value, Refusal.OUT_OF_ORDER.value, Refusal.NOT_ALLOWED_NOW.value}
 """Refusals of a command that the next one does not suffer."""
@@ -51,13 +60,13 @@ _MOMENTARY = {Refusal.STALE.value, Refusal.DUPLICATE.value, Refusal.OUT_OF_ORDER
 
 @dataclass(frozen=True)
 class JogMove:
-    """What became of one move. Positions in the axis's unit, rad or m.
+    """What became of one move. Positions in `unit`, that of the axis, or of the way of a base's axis or a tool.
 
     Attributes:
         asked: by how much it was to move.
         commanded: by how much the safety kernel let it be commanded to move.
         measured: by how much it moved, as its driver says.
-        position: where it is now, as its driver says.
+        position: where it is now, as its driver says; of a base's axis and of a tool by how much it moved.
         reached: whether it was commanded all the way.
         reason: why not; empty where it was.
     """
@@ -123,7 +132,7 @@ class Jog(Requests):
         return f"{status.refused}: {status.detail}" if is_recent else ""
 
     def axes(self) -> tuple[JogAxis, ...]:
-        """All axes, with limits and positions: joints in order, then the gripper.
+        """All axes, in order, with limits and positions.
 
         Raises:
             OperatorError: control is not heard.
@@ -149,6 +158,33 @@ class Jog(Requests):
         problem = f"says that this robot has no axis {name!r}; it has: {known}"
         raise OperatorError("control", "jog", problem, answered=True, answer="unknown_axis")
 
+    def tools(self) -> tuple[JogTool, ...]:
+        """All tools that can be moved; none where the robot has no kinematics file.
+
+        Raises:
+            OperatorError: control is not heard.
+        """
+        self.axes()
+        return () if self.status is None else self.status.tools
+
+    def tool(self, name: str | None = None) -> JogTool:
+        """One of them; the only one where none is named.
+
+        Raises:
+            OperatorError: control is not heard, or the robot has no such tool, or several and none is named.
+        """
+        tools = self.tools()
+        for tool in tools:
+            if name == tool.name or (name is None and len(tools) == 1):
+                return tool
+        known = ", ".join(tool.name for tool in tools)
+        problem = f"says that this robot has no tool {name!r}; it has: {known}"
+        if not tools:
+            problem = "says that this robot has no tool to move: a kinematics file says where it is"
+        elif name is None:
+            problem = f"says that this robot has several tools; name one of {known} with --tool"
+        raise OperatorError("control", "jog", problem, answered=True, answer="unknown_axis")
+
     def begin(self) -> None:
         """Arm the robot for being jogged by this object, or take it over where it is held. Moves nothing.
 
@@ -165,7 +201,7 @@ class Jog(Requests):
         """Let these axes move, and all others stand still, for `VALID_S`; say it again to go on.
 
         Args:
-            speeds: of axes by name, in rad/s or m/s; none: everything comes to rest. At most `JOG_SPEED_MAX` of an
+            speeds: of axes by name, in their unit per second, of a base in its unit; none: everything comes to rest. At most `JOG_SPEED_MAX` of an
                 axis's limit, else control refuses it (`status.refused`).
             wanted_s: when that was last known to be wanted, on the monotonic clock; None: now.
         """
@@ -175,12 +211,34 @@ class Jog(Requests):
         """Let these axes go towards these positions, and all others stand still, for `VALID_S` from now.
 
         Args:
-            targets: of axes by name, in rad or m, inside their ranges.
+            targets: of axes by name, in their unit, inside their ranges.
             speed_scale: of each axis's speed limit, above 0, at most `JOG_SPEED_MAX`.
         """
         self._say(AxisTargets(targets=dict(targets), speed_scale=speed_scale))
 
-    def _say(self, motion: AxisSpeeds | AxisTargets, wanted_s: float | None = None) -> None:
+    def say_tool(
+        self,
+        tool: str,
+        frame: JogFrame,
+        linear_m_s: tuple[float, float, float],
+        angular_rad_s: tuple[float, float, float],
+        wanted_s: float | None = None,
+    ) -> None:
+        """Let a tool move so, by the axes that carry it, for `VALID_S`; say it again to go on.
+
+        Args:
+            tool: its name.
+            frame: whose axes the speeds are along.
+            linear_m_s, angular_rad_s: at most `JOG_SPEED_MAX` of the tool's limits.
+            wanted_s: see `say`.
+        """
+        self._say(ToolSpeed(tool=tool, frame=frame, linear_m_s=linear_m_s, angular_rad_s=angular_rad_s), wanted_s)
+
+    def say_tool_target(self, target: ToolTarget) -> None:
+        """Let a tool go straight towards a pose, for `VALID_S` from now."""
+        self._say(target)
+
+    def _say(self, motion: JogMotion, wanted_s: float | None = None) -> None:
         status = self.status
         if status is None or not self._session:
             raise ValueError("begin() comes first")
@@ -196,50 +254,135 @@ class Jog(Requests):
         self._jog.send(command)
 
     def move(self, name: str, by: float, speed_scale: float = SPEED) -> JogMove:
-        """Move one axis by so much, wait for it, and let the robot hold there.
+        """Move one axis by so much, wait for it, and let the robot hold there. An axis of a base: see `drive`.
 
         Ends early where the safety kernel lets it go no further, or the robot stops being armed. An exception, such as
         Ctrl-C, ends the motion.
 
         Args:
             name: of the axis.
-            by: rad, or m; negative the other way.
+            by: in its unit; negative the other way.
             speed_scale: of the axis's speed limit, above 0, at most `JOG_SPEED_MAX`.
 
         Raises:
             OperatorError: refused: no such axis, outside of its range, another session.
         """
         before, started_s = self.axis(name), time.monotonic()
-        try:
-            reason = self._go(name, before.commanded + by, speed_scale)
-        except BaseException:
-            if self.is_in_force:
-                self.say({})
-            raise
-        settle_s = time.monotonic() + _MEASURED_S
-        self.wait_until(lambda: time.monotonic() > settle_s, _REST_S)
+        target = before.commanded + by
+        slowest = _CREEPS * speed_scale * before.speed_max
+        reason = self.go(
+            lambda: self.say_target({name: target}, speed_scale),
+            lambda: self.axis(name).commanded - target,
+            _ARRIVED,
+            slowest,
+            lambda: self.why_it_stands_still(self.axis(name), target - self.axis(name).commanded),
+        )
         after = self.axis(name)
+        moved = after.measured - before.measured
+        if after.unit is AxisUnit.RAD and after.position_min is None:
+            moved = math.remainder(moved, 2.0 * math.pi)
         return JogMove(
             axis=name,
             unit=after.unit.value,
             asked=by,
             commanded=after.commanded - before.commanded,
-            measured=after.measured - before.measured,
+            measured=moved,
             position=after.measured,
             reached=not reason,
             reason=reason,
             elapsed_s=time.monotonic() - started_s,
         )
 
-    def _go(self, name: str, target: float, speed_scale: float) -> str:
-        """Let an axis go to `target`, and wait until it stands there; empty, or why it goes no further."""
+    def drive(self, name: str, speed: float, seconds: float) -> JogMove:
+        """Drive an axis of a base at a speed for a while, and let it come to rest; ends early as `move` does.
+
+        Args:
+            name: of the axis.
+            speed: in its unit; negative the other way. At most `JOG_SPEED_MAX` of its limit.
+            seconds: how long.
+
+        Raises:
+            OperatorError: see `move`.
+        """
+        started_s, first = time.monotonic(), self._sequence
+        commanded = measured = 0.0
+        said_s, looked_s, reason = 0.0, started_s, ""
+        try:
+            while (now_s := time.monotonic()) < started_s + seconds + _COASTS_S:
+                axis, elapsed_s = self.axis(name), now_s - looked_s
+                commanded, measured = commanded + axis.commanded * elapsed_s, measured + axis.measured * elapsed_s
+                looked_s = now_s
+                if not self.watcher.status().state.follows:
+                    reason = state_line(self.watcher.status())
+                    break
+                if now_s - said_s >= SAID_S:
+                    self.say({name: speed} if now_s < started_s + seconds else {})
+                    said_s = now_s
+                self._listen(SAID_S / 2)
+                self._require_granted(first)
+        except BaseException:
+            self._let_go()
+            raise
+        unit = self.axis(name).unit.value.removesuffix("/s")
+        return JogMove(
+            axis=name,
+            unit=unit,
+            asked=speed * seconds,
+            commanded=commanded,
+            measured=measured,
+            position=measured,
+            reached=not reason,
+            reason=reason,
+            elapsed_s=time.monotonic() - started_s,
+        )
+
+    def go(
+        self,
+        say: Callable[[], None],
+        away: Callable[[], float],
+        arrived: float,
+        slowest: float,
+        why: Callable[[], str],
+    ) -> str:
+        """Say where to go until it stands there, and until it has been measured there; empty, or why it goes no further.
+
+        Args:
+            say: says it once.
+            away: how far it is commanded from there.
+            arrived: so near is there.
+            slowest: per second; what is slower stands still.
+            why: why it does.
+
+        Raises:
+            OperatorError: refused.
+        """
+        try:
+            reason = self._go(say, away, arrived, slowest, why)
+        except BaseException:
+            self._let_go()
+            raise
+        settle_s = time.monotonic() + _MEASURED_S
+        self.wait_until(lambda: time.monotonic() > settle_s, _REST_S)
+        return reason
+
+    def _let_go(self) -> None:
+        if self.is_in_force:
+            self.say({})
+
+    def _go(
+        self,
+        say: Callable[[], None],
+        away: Callable[[], float],
+        arrived: float,
+        slowest: float,
+        why: Callable[[], str],
+    ) -> str:
         first, said_s = self._sequence, 0.0
-        axis, progress_s = self.axis(name), time.monotonic()
-        progress, arrived_ns = axis.commanded, 0
+        progress, progress_s, arrived_ns = away(), time.monotonic(), 0
         while True:
-            now_s, axis, status = time.monotonic(), self.axis(name), self.status
+            now_s, left, status = time.monotonic(), away(), self.status
             stamp_ns = status.stamp_ns if status is not None else 0
-            if abs(axis.commanded - target) > _ARRIVED:
+            if abs(left) > arrived:
                 arrived_ns = 0
             elif arrived_ns and stamp_ns > arrived_ns:
                 # Seen there twice: it does not merely come by.
@@ -247,11 +390,11 @@ class Jog(Requests):
             else:
                 arrived_ns = arrived_ns or stamp_ns
             if now_s - progress_s > _STANDS_STILL_S:
-                if abs(axis.commanded - progress) < _CREEPS * speed_scale * axis.speed_max * _STANDS_STILL_S:
-                    return self.why_it_stands_still(axis, target - axis.commanded)
-                progress, progress_s = axis.commanded, now_s
+                if abs(left - progress) < slowest * _STANDS_STILL_S:
+                    return why()
+                progress, progress_s = left, now_s
             if now_s - said_s >= SAID_S:
-                self.say_target({name: target}, speed_scale)
+                say()
                 said_s = now_s
             self._listen(SAID_S / 2)
             self._require_granted(first)
@@ -271,8 +414,12 @@ class Jog(Requests):
     def why_it_stands_still(self, axis: JogAxis, direction: float) -> str:
         """Why `axis` does not go on in that direction, in words."""
         end = axis.position_max if direction > 0 else axis.position_min
-        if abs(end - axis.commanded) < 10 * _ARRIVED:
+        if end is not None and abs(end - axis.commanded) < 10 * _ARRIVED:
             return f"{axis.name} is at the end of its range"
+        return self.why_nothing_moves()
+
+    def why_nothing_moves(self) -> str:
+        """Why a motion that is asked for does not go on, in words."""
         status = self.watcher.status()
         if not status.state.follows:
             return state_line(status)
@@ -283,9 +430,9 @@ class Jog(Requests):
         """Let the robot decelerate and latch a fault, which only a person resets."""
         self._ask_control(OperatorKind.STOP)
 
-    def reset(self) -> None:
-        """Clear a latched fault."""
-        self._ask_control(OperatorKind.RESET)
+    def reset(self, *, moved: bool = False) -> None:
+        """Clear a latched fault; with `moved` also of a robot that was moved by hand since it stopped."""
+        self._ask_control(OperatorKind.RESET_MOVED if moved else OperatorKind.RESET)
 
     def disarm(self) -> None:
         """End jogging: the robot decelerates, and follows no commands from there on."""

@@ -138,9 +138,13 @@ class Operator(Requests):
         """Let the robot decelerate, and follow no commands from there on. Does not remove motor power."""
         self._ask_control(OperatorKind.DISARM)
 
-    def reset(self) -> None:
-        """Clear a latched fault."""
-        self._ask_control(OperatorKind.RESET)
+    def reset(self, *, moved: bool = False) -> None:
+        """Clear a latched fault.
+
+        Args:
+            moved: accept that the robot was moved since it stopped, as by hand; control takes that from a person alone.
+        """
+        self._ask_control(OperatorKind.RESET_MOVED if moved else OperatorKind.RESET)
 
     def resume(self) -> None:
         """Answer a policy that asks for help: go on. A new instruction is an answer as well. Neither arms."""

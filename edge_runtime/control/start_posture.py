@@ -1,4 +1,4 @@
-"""Why a robot can't be armed or reset as it stands, for a person: which joint or link, how far, what was expected.
+"""Why a robot can't be armed or reset as it stands, for a person: which axis or link, how far, what was expected.
 
 Decides nothing: the kernel has, or will. What is said here is computed from the same limits with the kernel's own code.
 """
@@ -6,9 +6,10 @@ Decides nothing: the kernel has, or will. What is said here is computed from the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from edge_runtime.config.safety_file import GeometrySection, SafetyLimits
+from edge_runtime.contracts.axes import AnyAxis, ParallelGripper
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.control.limits import geometry_model, plane_names
 from edge_runtime.ipc.port import Feedback, FeedbackFlag
@@ -17,28 +18,28 @@ from edge_runtime.safety.clearance import Distance, distances
 
 _ROUNDING_M = 1e-12
 """The kernel takes a clearance that is short by so much for rounding."""
+_TINY = 1e-12
 
 
-def geometry_problem(limits: SafetyLimits, embodiment: Embodiment, posture_rad: Sequence[float]) -> str | None:
+def geometry_problem(limits: SafetyLimits, embodiment: Embodiment, posture: Sequence[float]) -> str | None:
     """Why arming in this posture would be refused for what is too near, or None if it would not.
 
     Args:
         limits: of the robot.
         embodiment: its type.
-        posture_rad: (joints,) finite angles in the embodiment's order.
+        posture: (axes,) finite values in the embodiment's order.
 
     Raises:
         ConfigError: limits that the kernel can't hold, named.
-        ValueError: not one angle for each joint.
+        ValueError: not one value for each axis.
     """
     model, geometry = geometry_model(limits), limits.geometry
-    n_joints = len(embodiment.joints)
-    if not len(posture_rad) == n_joints == (n_joints if model is None else model.n_joints):
-        raise ValueError(f"a posture of {embodiment.name} has {n_joints} angles, got {len(posture_rad)}")
+    if len(posture) != len(embodiment.axes):
+        raise ValueError(f"a posture of {embodiment.name} has {len(embodiment.axes)} values, got {len(posture)}")
     if model is None or geometry is None:
         return None
     least_m = geometry.clearance_min_m - _ROUNDING_M
-    near = [d for d in distances(model, posture_rad) if d.distance_m + d.nearer_m < least_m]
+    near = [d for d in distances(model, posture) if d.distance_m + d.nearer_m < least_m]
     if not near:
         return None
     worst = min(near, key=lambda distance: distance.distance_m + distance.nearer_m)
@@ -77,7 +78,7 @@ def refusal_detail(
     config: KernelConfig,
     *,
     feedback: Feedback | None,
-    held_rad: Sequence[float],
+    held: Sequence[float],
     watchdog_ns: int,
     now_ns: int,
 ) -> str:
@@ -87,7 +88,7 @@ def refusal_detail(
         result: the kernel's answer.
         limits, embodiment, config: of the robot.
         feedback: as the port has it now, moments after the refusal.
-        held_rad: (joints,) what control last commanded.
+        held: (axes,) what control last commanded.
         watchdog_ns: the driver's own.
         now_ns: on the port's clock.
     """
@@ -101,27 +102,48 @@ def refusal_detail(
     if result is Result.REFUSED_STOP_LINE:
         return _stop_inputs(feedback)
     if result is Result.REFUSED_MOVING:
-        joint, speed = _worst(embodiment, feedback.dq)
-        return f"joint {joint} is measured to move at {speed:.3g} rad/s, at rest is up to {config.rest_speed_rad_s:g}"
+        return _moving(feedback, embodiment, config)
     if result is Result.REFUSED_MISMATCH:
-        away = [measured - held for measured, held in zip(feedback.q, held_rad, strict=True)]
-        joint, distance = _worst(embodiment, away)
-        allowed = f"{config.reset_tolerance_rad * 1e3:g} mrad are allowed"
-        return f"joint {joint} is measured {distance * 1e3:.1f} mrad from where control left it, {allowed}"
+        return _mismatch(feedback, embodiment, config, held)
     if result is Result.REFUSED_OUTSIDE_LIMITS:
         return _outside(feedback, embodiment, config)
     if result is Result.REFUSED_GEOMETRY:
-        start = [min(max(q, a), b) for q, a, b in zip(feedback.q, config.q_min, config.q_max, strict=True)]
+        start = [
+            value if axis.is_velocity or not axis.has_range else min(max(value, low), high)
+            for axis, value, low, high in zip(embodiment.axes, feedback.q, config.q_min, config.q_max, strict=True)
+        ]
         return geometry_problem(limits, embodiment, start) or ""
     return ""
 
 
-def _worst(embodiment: Embodiment, values: Iterable[float]) -> tuple[str, float]:
-    """The joint with the largest magnitude, and that."""
-    return max(
-        ((name, abs(float(value))) for name, value in zip(embodiment.joint_names, values, strict=True)),
-        key=lambda one: one[1],
-    )
+def _worst(values: Sequence[float], allowed: Sequence[float]) -> int:
+    """Place of the axis that is furthest beyond what is allowed, as a share of that."""
+    shares = [abs(value) / max(most, _TINY) for value, most in zip(values, allowed, strict=True)]
+    return shares.index(max(shares))
+
+
+def _moving(feedback: Feedback, embodiment: Embodiment, config: KernelConfig) -> str:
+    speeds = [0.0 if axis.is_gripper else float(v) for axis, v in zip(embodiment.axes, feedback.dq, strict=True)]
+    i = _worst(speeds, config.rest_speed)
+    axis = embodiment.axes[i]
+    unit = axis.unit if axis.is_velocity else axis.rate_unit
+    rest = f"at rest is up to {config.rest_speed[i]:g}"
+    return f"{axis.what} {axis.name} is measured to move at {abs(speeds[i]):.3g} {unit}, {rest}"
+
+
+def _mismatch(feedback: Feedback, embodiment: Embodiment, config: KernelConfig, held: Sequence[float]) -> str:
+    away = [_away(axis, float(q) - was) for axis, q, was in zip(embodiment.axes, feedback.q, held, strict=True)]
+    i = _worst(away, config.reset_tolerance)
+    axis = embodiment.axes[i]
+    found = f"{abs(away[i]) * 1e3:.1f} m{axis.unit} from where control left it"
+    return f"{axis.what} {axis.name} is measured {found}, {config.reset_tolerance[i] * 1e3:g} m{axis.unit} are allowed"
+
+
+def _away(axis: AnyAxis, distance: float) -> float:
+    """How far a joint is from where it was left, on the shorter way; a gripper and a base may be anywhere."""
+    if axis.is_gripper or axis.is_velocity:
+        return 0.0
+    return math.remainder(distance, 2.0 * math.pi) if not axis.has_range else distance
 
 
 def _bad_feedback(feedback: Feedback, config: KernelConfig, now_ns: int) -> str:
@@ -131,12 +153,12 @@ def _bad_feedback(feedback: Feedback, config: KernelConfig, now_ns: int) -> str:
     if age_ns < -config.future_tolerance_ns:
         return f"the newest sample is stamped {-age_ns / 1e6:.0f} ms after now"
     for name, values in (("position", feedback.q), ("velocity", feedback.dq), ("torque", feedback.tau)):
-        for joint, value in zip(config.joint_names, values, strict=True):
+        for axis, value in zip(config.axis_names, values, strict=True):
             if not math.isfinite(value):
-                return f"the measured {name} of {joint} is {value}"
-    if not math.isfinite(feedback.gripper_m):
-        return f"the measured opening of the gripper is {feedback.gripper_m}"
-    return "" if all(map(math.isfinite, feedback.wrench)) else "the measured force or moment is not a number"
+                return f"the measured {name} of {axis} is {value}"
+    if not all(map(math.isfinite, feedback.odometry)):
+        return "the measured odometry of the base is not a number"
+    return "" if all(map(math.isfinite, feedback.wrench.flat)) else "the measured force or moment is not a number"
 
 
 def _stop_inputs(feedback: Feedback) -> str:
@@ -149,17 +171,18 @@ def _stop_inputs(feedback: Feedback) -> str:
 
 def _outside(feedback: Feedback, embodiment: Embodiment, config: KernelConfig) -> str:
     ends = list(zip(config.q_min, config.q_max, strict=True))
-    beyond = [max(low - q, q - high, 0.0) for q, (low, high) in zip(feedback.q, ends, strict=True)]
-    joint, distance = _worst(embodiment, beyond)
-    if distance > config.start_tolerance_rad:
-        number = embodiment.joint_names.index(joint)
-        (low, high), measured = ends[number], float(feedback.q[number])
-        degrees = low <= math.radians(measured) <= high and distance > math.pi
-        hint = ": is that in degrees? A driver reports radians" if degrees else ""
-        return f"joint {joint} is measured at {measured:.4g} rad, its range is {low:g} to {high:g} rad{hint}"
-    opening_m = feedback.gripper_m
-    if not config.gripper_min_m <= opening_m <= config.gripper_max_m:
-        expected = f"{config.gripper_min_m:g} to {config.gripper_max_m:g} m"
-        problem = f"the gripper is measured at an opening of {opening_m:.4g} m, {expected} are expected"
+    beyond = [
+        0.0 if axis.is_velocity or not axis.has_range else max(low - q, q - high, 0.0)
+        for axis, q, (low, high) in zip(embodiment.axes, feedback.q, ends, strict=True)
+    ]
+    i = _worst(beyond, config.start_tolerance)
+    axis, (low, high), measured = embodiment.axes[i], ends[i], float(feedback.q[i])
+    if beyond[i] <= config.start_tolerance[i]:
+        return ""
+    if isinstance(axis, ParallelGripper):
+        problem = f"gripper {axis.name} is measured at an opening of {measured:.4g} m, {low:g} to {high:g} m are expected"
         return f"{problem}: a driver reports the distance between the fingers in metres, 0 when closed"
-    return ""
+    degrees = axis.unit == "rad" and low <= math.radians(measured) <= high and beyond[i] > math.pi
+    hint = ": is that in degrees? A driver reports radians" if degrees else ""
+    ends_told = f"its range is {low:g} to {high:g} {axis.unit}"
+    return f"{axis.what} {axis.name} is measured at {measured:.4g} {axis.unit}, {ends_told}{hint}"

@@ -142,13 +142,3 @@ def rotation_vector(rotation: Array) -> Array:
     signs = np.sign(rotation[largest] + rotation[:, largest])
     signs[largest] = 1.0
     return np.asarray(angle * axis * np.where(signs == 0.0, 1.0, signs))
-
-
-def rotation_about(vector: Array) -> Array:
-    """(3, 3) the rotation about a vector by its length."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    return np.asarray(np.eye(3) + np.sin(angle) * skew + (1.0 - np.cos(angle)) * skew @ skew)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.config.robot_file import RobotConfig, load_config
+from edge_runtime.contracts.axes import AnyAxis
 from edge_runtime.contracts.messages import Heartbeat, Message, Observation
 from edge_runtime.contracts.topics import HEARTBEAT_DRIVER, OBSERVATION
 from edge_runtime.control.limits import kernel_config
@@ -42,38 +43,58 @@ _TORN_S = 0.5
 
 @dataclass(frozen=True)
 class Motion:
-    """What a robot did while it was told to move.
+    """What a robot did while it was told to move. Of a base's axis "where" is how far it has gone since it began.
 
     Attributes:
-        told_rad: (joints,) where it was told to go.
+        axes: of the robot.
+        told: (axes,) where it was told to go.
         before, after: at rest, before and after.
         samples: in between, oldest first.
         observations: in between, oldest first.
     """
 
-    told_rad: NDArray[np.float64]
+    axes: tuple[AnyAxis, ...]
+    told: NDArray[np.float64]
     before: Feedback
     after: Feedback
     samples: list[Feedback]
     observations: list[Observation]
 
     @property
-    def travel_rad(self) -> NDArray[np.float64]:
-        """(joints,) how far each joint went."""
-        return self.after.q - self.before.q
+    def wanted(self) -> NDArray[np.float64]:
+        """(axes,) by how much each was told to move."""
+        drives = [axis.is_velocity for axis in self.axes]
+        return np.where(drives, self.told, way(self.axes, self.before.q, self.told))
 
     @property
-    def way_rad(self) -> NDArray[np.float64]:
-        """(joints,) how far each joint was from where it began when it was farthest."""
-        ways = np.array([sample.q - self.before.q for sample in (*self.samples, self.after)])
-        return np.asarray(ways[np.argmax(np.abs(ways), axis=0), np.arange(ways.shape[1])])
+    def travel(self) -> NDArray[np.float64]:
+        """(axes,) how far each axis went."""
+        drives = [axis.is_velocity for axis in self.axes]
+        return np.where(drives, self.integral, way(self.axes, self.before.q, self.after.q))
 
     @property
-    def integral_rad(self) -> NDArray[np.float64]:
-        """(joints,) the same by the measured velocities."""
+    def furthest(self) -> NDArray[np.float64]:
+        """(axes,) how far each axis was from where it began when it was farthest."""
+        ways = np.array([way(self.axes, self.before.q, sample.q) for sample in (*self.samples, self.after)])
+        far = ways[np.argmax(np.abs(ways), axis=0), np.arange(ways.shape[1])]
+        return np.where([axis.is_velocity for axis in self.axes], self.integral, far)
+
+    @property
+    def integral(self) -> NDArray[np.float64]:
+        """(axes,) how far each axis went by the measured velocities."""
+        if len(self.samples) < 2:
+            return np.zeros(len(self.axes))
         stamps_s = np.array([sample.stamp_ns for sample in self.samples]) / 1e9
         speeds = np.array([sample.dq for sample in self.samples])
         return np.asarray(np.sum((speeds[1:] + speeds[:-1]) / 2.0 * np.diff(stamps_s)[:, None], axis=0))
+
+
+def way(axes: Sequence[AnyAxis], start: NDArray[np.float64], end: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(axes,) from one posture to another: of a joint without ends on the shorter way, of a base's axis nothing."""
+    distance = np.asarray(end, dtype=np.float64) - start
+    shorter = np.remainder(distance + np.pi, 2.0 * np.pi) - np.pi
+    distance = np.where([not axis.has_range for axis in axes], shorter, distance)
+    return np.where([axis.is_velocity for axis in axes], 0.0, distance)
 
 
 @dataclass(frozen=True)
@@ -108,7 +129,7 @@ class DrivenRobot:
         config: path of robot.toml.
 
     Attributes:
-        motions: by joint, how the robot moved when that joint went out and back, from the test that let it.
+        motions: by axis, how the robot moved when that axis went out and back, from the test that let it.
 
     Raises:
         AssertionError: the driver did not come up; with its last words.
@@ -116,6 +137,7 @@ class DrivenRobot:
 
     def __init__(self, config: Path) -> None:
         self.config: RobotConfig = load_config(config)
+        self.axes = self.config.embodiment.axes
         self.limits = kernel_config(self.config.safety, self.config.embodiment)
         self._stack = contextlib.ExitStack()
         # Short, because the names of Unix sockets are.
@@ -230,10 +252,13 @@ class DrivenRobot:
             before = self.feedback()
             time.sleep(0.05)
             after = self.feedback()
-            still = np.max(np.abs(after.dq)) <= self.limits.rest_speed_rad_s
-            if still and np.max(np.abs(after.q - before.q)) < 1e-3:
+            still = all(
+                axis.is_gripper or abs(speed) <= limit
+                for axis, speed, limit in zip(self.axes, after.dq, self.limits.rest_speed, strict=True)
+            )
+            if still and np.max(np.abs(way(self.axes, before.q, after.q))) < 1e-3:
                 return after
-            assert time.monotonic() < deadline_s, f"not at rest after {timeout_s:g} s: {after.dq} rad/s"
+            assert time.monotonic() < deadline_s, f"not at rest after {timeout_s:g} s: {after.dq} a second"
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[ControlLoop]:
@@ -250,30 +275,41 @@ class DrivenRobot:
                 assert answer is Result.DONE, f"it can't be armed: {answer.name.lower()}"
                 yield loop
 
-    def move(self, q: Sequence[float] | NDArray[np.float64], gripper_m: float | None = None) -> Motion:
-        """Go to a posture through the kernel, and look on. What this machine's own delays cut short is begun anew."""
+    def posture(self, feedback: Feedback) -> NDArray[np.float64]:
+        """(axes,) where the robot is, as `move` takes it: it goes there, and its base stays."""
+        return np.where([axis.is_velocity for axis in self.axes], 0.0, feedback.q)
+
+    def move(self, q: Sequence[float] | NDArray[np.float64]) -> Motion:
+        """Go to a posture through the kernel, and look on. What this machine's own delays cut short is begun anew.
+
+        Args:
+            q: (axes,) where to; of a base's axis by how much, m or rad.
+        """
+        target = np.asarray(q, dtype=np.float64)
         for _ in range(_DISTURBANCES):
-            motion, faults = self._move_once(np.asarray(q, dtype=np.float64), gripper_m)
+            motion, faults = self._move_once(target)
             if not faults:
                 return motion
             words = ", ".join(str(reason.name).lower() for reason in Reason if reason & faults)
-            told, way = self._named(np.asarray(q) - motion.before.q), self._named(motion.way_rad)
-            found = f"the kernel stopped the robot: {words}; commanded to move by {told}, it moved by {way}"
+            told, went = self._named(motion.wanted), self._named(motion.furthest)
+            found = f"the kernel stopped the robot: {words}; commanded to move by {told}, it moved by {went}"
             assert faults & Reason.CLOCK_GAP, f"{found}\n{self.last_words()}"
         raise AssertionError("this machine keeps time too badly to move a robot: see `edge-runtime check`")
 
-    def _named(self, values_rad: NDArray[np.float64]) -> str:
-        names = self.config.embodiment.joint_names
-        moved = [f"{name} {value:+.3f} rad" for name, value in zip(names, values_rad, strict=True) if abs(value) > 1e-3]
+    def _named(self, values: NDArray[np.float64]) -> str:
+        moved = [
+            f"{axis.name} {value:+.3f} {unit_of_way(axis)}"
+            for axis, value in zip(self.axes, values, strict=True)
+            if abs(value) > 1e-3
+        ]
         return ", ".join(moved) or "nothing"
 
-    def _move_once(self, q: NDArray[np.float64], gripper_m: float | None) -> tuple[Motion, Reason]:
+    def _move_once(self, q: NDArray[np.float64]) -> tuple[Motion, Reason]:
         before = self.wait_rest()
-        opening_m = before.gripper_m if gripper_m is None else gripper_m
         samples: list[Feedback] = []
         observations: list[Observation] = []
         with self.armed() as loop:
-            plan = self.plan(before, q, opening_m)
+            plan = self.plan(before, q)
             loop.set_plan(plan)
             end_ns = int(plan.t_ns[-1])
             self._forget()
@@ -283,21 +319,22 @@ class DrivenRobot:
                 observations += [message for _, message in watched.observations]
             faults = loop.counters().faults
         unique = {sample.seq: sample for sample in samples}
-        return Motion(q, before, self.wait_rest(), [unique[seq] for seq in sorted(unique)], observations), faults
+        in_order = [unique[seq] for seq in sorted(unique)]
+        return Motion(self.axes, q, before, self.wait_rest(), in_order, observations), faults
 
-    def plan(self, before: Feedback, q: NDArray[np.float64], gripper_m: float) -> Plan:
+    def plan(self, before: Feedback, q: NDArray[np.float64]) -> Plan:
         """From rest to rest, smoothly and slow enough for the limits, then a moment of standing still."""
-        distance_rad = np.abs(q - before.q)
-        fastest = np.asarray(self.limits.dq_max) * SPEED_SCALE / 2.0
-        opens_m = abs(gripper_m - before.gripper_m)
-        seconds = max(
-            0.8, float(np.max(1.875 * distance_rad / fastest)), 1.875 * opens_m / (0.5 * self.limits.gripper_rate_m_s)
-        )
+        drives = np.array([axis.is_velocity for axis in self.axes])
+        distance = np.where(drives, q, way(self.axes, before.q, q))
+        share_of_limit = np.where([axis.is_gripper for axis in self.axes], 0.5, SPEED_SCALE / 2.0)
+        fastest = np.asarray(self.limits.dq_max) * share_of_limit
+        seconds = max(0.8, float(np.max(1.875 * np.abs(distance) / fastest)))
         # Begun a little later, so that the loop has the plan when it begins, and stood still for a while at the end.
         start_ns = time.monotonic_ns() + 50_000_000
         count = int(seconds * 1e9 / _KNOT_NS) + 1
         share = np.linspace(0.0, 1.0, count)
         smooth = np.concatenate([share**3 * (10.0 - 15.0 * share + 6.0 * share**2), np.ones(25)])
+        speed = np.concatenate([30.0 * (share * (1.0 - share)) ** 2 / seconds, np.zeros(25)])
         # The longest plan has a hundred knots.
         step = max(1, -(-len(smooth) // 90))
         kept = np.arange(0, len(smooth), step)
@@ -306,8 +343,7 @@ class DrivenRobot:
             chunk_seq=1,
             observation_ns=start_ns,
             t_ns=start_ns + kept.astype(np.int64) * _KNOT_NS,
-            q=before.q + smooth[kept, None] * (q - before.q),
-            gripper_m=before.gripper_m + smooth[kept] * (gripper_m - before.gripper_m),
+            q=np.where(drives, speed[kept, None] * distance, before.q + smooth[kept, None] * distance),
         )
 
     def stop_driver(self) -> int:
@@ -321,6 +357,11 @@ class DrivenRobot:
             return self.process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the driver goes on {_STOP_TIMEOUT_S:g} s after SIGTERM") from None
+
+
+def unit_of_way(axis: AnyAxis) -> str:
+    """In what its ways are told: of a base's axis those that it drives."""
+    return axis.unit.removesuffix("/s")
 
 
 def ready(loop: ControlLoop) -> None:

@@ -3,9 +3,9 @@
     class TestMyArm(DriverConformance):
         config = Path(__file__).parent / "robot.toml"
 
-It starts the driver as `edge-runtime run` does and takes the place of control. It **moves the robot**: every joint and
-the gripper, by `travel_rad` and `travel_m` at most, at a quarter of the speed that the robot's safety file allows. With
-real hardware, stand by the emergency stop.
+It starts the driver as `edge-runtime run` does and takes the place of control. It **moves the robot**: every axis, or
+those named in `moves`, by a few degrees or millimetres (`travel_rad`, `travel_m`; a base by `drive_rad`, `drive_m`), at a
+quarter of the speed that the robot's safety file allows. With real hardware, stand by the emergency stop.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_runtime.contracts.axes import AnyAxis, BinaryGripper
 from edge_runtime.contracts.topics import OBSERVATION
 from edge_runtime.drivers.registry import declaration_of
 from edge_runtime.ipc.frames import FrameReader
 from edge_runtime.ipc.port import CommandState, DriverPort, Feedback, FeedbackFlag, PortRole
 from edge_runtime.native import ffi, lib
-from edge_runtime.testing.driven_robot import DrivenRobot, Motion
+from edge_runtime.testing.driven_robot import DrivenRobot, Motion, unit_of_way, way
 
 _STALE_S = 0.4
-_MOVES_RAD = 0.002
-"""What a robot that holds may show: noise of its encoders, and a motor that settles."""
+_MOVES_RAD, _MOVES_M, _DRIVES = 0.002, 0.001, 0.01
+"""What a robot that holds may show: noise of its encoders, and a motor that settles; of a base its speed."""
+
+_OTHER_UNIT = {"rad": "degrees", "m": "millimetres", "of open": "percent"}
 
 _STOPS_WITHIN_S = 1.0
 _FLAT_RATE = 0.5
@@ -44,15 +47,21 @@ class DriverConformance:
 
     Attributes:
         config: path of the robot's robot.toml.
-        travel_rad: how far every joint is moved.
-        travel_m: how far the gripper is moved; 0 for a robot without one.
-        track_rad: how far a joint at rest may be from where it was told to be.
+        moves: names of the axes that are moved; None: all of them.
+        travel_rad, travel_m: how far each of them is moved that turns, or that slides. A gripper that is open or closed
+            alone is changed over.
+        drive_rad, drive_m: how far a base is turned, and driven.
+        track_rad, track_m: how far an axis at rest may be from where it was told to be.
     """
 
     config: ClassVar[Path]
     travel_rad: ClassVar[float] = 0.05
     travel_m: ClassVar[float] = 0.01
     track_rad: ClassVar[float] = 0.015
+    track_m: ClassVar[float] = 0.003
+    drive_rad: ClassVar[float] = 0.1
+    drive_m: ClassVar[float] = 0.05
+    moves: ClassVar[tuple[str, ...] | None] = None
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -70,9 +79,9 @@ class DriverConformance:
         assert 0 < robot.port.watchdog_ns <= 1_000_000_000, f"a watchdog of {robot.port.watchdog_ns / 1e9:g} s"
         assert declared.watchdog_ns == robot.port.watchdog_ns, "the declaration says another watchdog than the port"
 
-    def test_its_joints_are_the_embodiments_in_that_order(self, robot: DrivenRobot) -> None:
+    def test_its_axes_are_the_embodiments_in_that_order(self, robot: DrivenRobot) -> None:
         """The port's digest is that of the names, in order."""
-        assert robot.port.n_joints == len(robot.config.embodiment.joints)
+        assert robot.port.n_axes == len(robot.axes)
         assert robot.port.joint_digest == robot.config.embodiment.joint_digest
 
     def test_feedback_keeps_its_rate(self, robot: DrivenRobot) -> None:
@@ -96,25 +105,24 @@ class DriverConformance:
             assert after.stamp_ns > before.stamp_ns, f"sample {after.seq} is not stamped after sample {before.seq}"
 
     def test_values_are_in_their_units_and_ranges(self, robot: DrivenRobot) -> None:
-        """Radians, metres and newton metres, of a robot at rest inside its limits, with no fault and no open stop."""
-        feedback, embodiment = robot.wait_rest(), robot.config.embodiment
-        assert np.isfinite([*feedback.q, *feedback.dq, *feedback.tau, feedback.gripper_m]).all()
-        tolerance_rad = robot.config.safety.start_tolerance_rad
-        for joint, q, tau in zip(embodiment.joints, feedback.q, feedback.tau, strict=True):
-            low_rad, high_rad = joint.position_min_rad - tolerance_rad, joint.position_max_rad + tolerance_rad
-            found = f"{joint.name} is measured at {q:.4g} rad, its range is {low_rad:.4g} to {high_rad:.4g} rad"
-            assert low_rad <= q <= high_rad, f"{found}: degrees?"
-            assert abs(tau) <= joint.torque_max_nm, f"{joint.name}: {tau:.4g} Nm are above its rating"
-        widest_m = embodiment.gripper.opening_max_m + robot.config.safety.start_tolerance_m
-        assert -robot.config.safety.start_tolerance_m <= feedback.gripper_m <= widest_m, (
-            f"the gripper is {feedback.gripper_m:.4g} m open, at most {widest_m:.4g} m: metres between the fingers?"
-        )
+        """Radians, metres, newtons and newton metres, of a robot at rest inside its limits, without fault or open stop."""
+        feedback = robot.wait_rest()
+        assert np.isfinite([*feedback.q, *feedback.dq, *feedback.tau]).all()
+        for i, axis in enumerate(robot.axes):
+            q, tau, tolerance = float(feedback.q[i]), float(feedback.tau[i]), robot.limits.start_tolerance[i]
+            if axis.has_range and not axis.is_velocity:
+                low, high = axis.low - tolerance, axis.high + tolerance
+                found = f"{axis.name} is measured at {q:.4g} {axis.unit}, its range is {low:.4g} to {high:.4g} {axis.unit}"
+                asked = "metres between the fingers" if axis.is_gripper and axis.unit == "m" else _OTHER_UNIT[axis.unit]
+                assert low <= q <= high, f"{found}: {asked}?"
+            if axis.effort_max is not None:
+                assert abs(tau) <= axis.effort_max, f"{axis.name}: {tau:.4g} {axis.effort_unit} are above its rating"
         assert not feedback.flags & FeedbackFlag.STOP_LINE, "its stop line is open"
         assert not feedback.flags & FeedbackFlag.DRIVER_FAULT, f"it reports a fault:\n{robot.last_words()}"
 
     def test_what_is_measured_once_is_measured_always(self, robot: DrivenRobot) -> None:
         """A limit on torque or force would be gone with the sensor."""
-        measured = FeedbackFlag.HAS_TORQUE | FeedbackFlag.HAS_WRENCH
+        measured = FeedbackFlag.HAS_TORQUE | FeedbackFlag.HAS_WRENCH | FeedbackFlag.HAS_ODOMETRY
         kinds = {feedback.flags & measured for _, feedback in robot.at_rest.samples}
         assert len(kinds) == 1, f"flags change from sample to sample: {kinds}"
 
@@ -156,69 +164,86 @@ class DriverConformance:
         """READY repeats the measurement: a driver that follows it would drift, or sag."""
         before = robot.wait_rest()
         with _commands(robot) as write:
+            away = self._away(robot, before)
             for _ in range(200):
-                write(CommandState.READY, _away(robot, before, 0), time.monotonic_ns())
+                write(CommandState.READY, away, time.monotonic_ns())
                 time.sleep(0.001)
             after = robot.feedback()
         _require_still(robot, before, after, "a command in state READY was followed")
 
     def test_each_joint_moves_as_it_is_told(self, robot: DrivenRobot) -> None:
-        """The joint of that name, that far, in that direction, and no other; velocity in the same unit and sign."""
-        names = robot.config.embodiment.joint_names
+        """The axis of that name, that far, in that direction, and no other; velocity in the same unit and sign."""
         problems: list[str] = []
-        for joint, name in enumerate(names):
+        for i in self._moved(robot, grippers=False):
             ended = ""
             try:
-                self._motion_of(robot, joint)
+                self._motion_of(robot, i)
             except AssertionError as error:
-                ended = f"{name}: {error}"
-            if joint in robot.motions:
+                ended = f"{robot.axes[i].name}: {error}"
+            if i in robot.motions:
                 # What was found before says more than where it ended.
-                problems += self._problems_of(robot, joint)
+                problems += self._problems_of(robot, i)
             if ended:
                 problems.append(ended)
                 break
         assert not problems, "\n".join(problems)
 
-    def _problems_of(self, robot: DrivenRobot, joint: int) -> list[str]:
-        """What is wrong with the way in which one joint moved."""
-        names, problems = robot.config.embodiment.joint_names, []
-        motion = robot.motions[joint]
-        wanted_rad, travel_rad = motion.told_rad - motion.before.q, motion.travel_rad
-        for other in np.flatnonzero(np.abs(travel_rad - wanted_rad) > self.track_rad):
-            told = f"{names[joint]} was commanded to move by {wanted_rad[joint]:+.3f} rad"
-            problems.append(f"{told}: {names[other]} moved by {travel_rad[other]:+.3f} rad")
-        integral_rad = motion.integral_rad[joint]
-        if abs(integral_rad - travel_rad[joint]) > max(self.track_rad, 0.4 * abs(travel_rad[joint])):
-            moved = f"{names[joint]} moved by {travel_rad[joint]:+.3f} rad"
-            problems.append(f"{moved}, and its velocities add up to {integral_rad:+.3f} rad: another unit or sign?")
+    def _problems_of(self, robot: DrivenRobot, i: int) -> list[str]:
+        """What is wrong with the way in which one axis moved."""
+        axes, problems = robot.axes, []
+        motion, unit = robot.motions[i], unit_of_way(robot.axes[i])
+        wanted, travel = motion.wanted, motion.travel
+        track = np.array([self._track(axis) for axis in axes])
+        for other in np.flatnonzero(np.abs(travel - wanted) > track):
+            told = f"{axes[i].name} was commanded to move by {wanted[i]:+.3f} {unit}"
+            problems.append(f"{told}: {axes[other].name} moved by {travel[other]:+.3f} {unit_of_way(axes[other])}")
+        integral = motion.integral[i]
+        if abs(integral - travel[i]) > max(track[i], 0.4 * abs(travel[i])):
+            moved = f"{axes[i].name} moved by {travel[i]:+.3f} {unit}"
+            problems.append(f"{moved}, and its velocities add up to {integral:+.3f} {unit}: another unit or sign?")
         return problems
 
+    def _track(self, axis: AnyAxis) -> float:
+        """How far from where it was told to be this axis may be after a move."""
+        if axis.is_gripper:
+            return np.inf
+        if axis.is_velocity:
+            return 0.3 * (self.drive_m if axis.unit == "m/s" else self.drive_rad)
+        return self.track_m if axis.unit == "m" else self.track_rad
+
     def test_an_observation_tells_where_the_robot_was_at_its_exposure(self, robot: DrivenRobot) -> None:
-        """In motion: what the policy sees and where it believes the arm to be are of one instant."""
-        motion = self._motion_of(robot, 0)
+        """In motion: what the policy sees and where it believes the robot to be are of one instant."""
+        i = self._moved(robot, grippers=False)[0]
+        axis, motion = robot.axes[i], self._motion_of(robot, i)
         stamps_ns = [sample.stamp_ns for sample in motion.samples]
-        path_rad = [sample.q[0] for sample in motion.samples]
+        path = np.unwrap([sample.q[i] for sample in motion.samples]) if not axis.has_range else None
+        if path is None:
+            path = np.array([sample.dq[i] if axis.is_velocity else sample.q[i] for sample in motion.samples])
         inside = [seen for seen in motion.observations if stamps_ns[0] <= seen.exposure_ns <= stamps_ns[-1]]
         assert inside, "no observation while it moved"
+        allowed = self._track(axis) if not axis.is_velocity else 0.3 * float(np.max(np.abs(path)))
         for seen in inside:
-            where_rad = float(np.interp(seen.exposure_ns, stamps_ns, path_rad))
-            assert abs(seen.position_rad[0] - where_rad) <= self.track_rad, (
-                f"an observation says {seen.position_rad[0]:.3f} rad, feedback of that instant {where_rad:.3f} rad"
+            where = float(np.interp(seen.exposure_ns, stamps_ns, path))
+            apart = seen.position[i] - where
+            apart = float(np.remainder(apart + np.pi, 2.0 * np.pi) - np.pi) if not axis.has_range else apart
+            assert abs(apart) <= allowed, (
+                f"an observation says {seen.position[i]:.3f} {axis.unit}, feedback of that instant {where:.3f} {axis.unit}"
             )
 
-    def test_the_gripper_opens_and_closes_as_it_is_told(self, robot: DrivenRobot) -> None:
-        """Metres between the fingers; more is more open."""
-        if self.travel_m == 0.0:
-            pytest.skip("this robot has no gripper")
-        start = robot.wait_rest()
-        widest_m = robot.config.safety.gripper_opening_max_m
-        step_m = self.travel_m if start.gripper_m + self.travel_m <= widest_m else -self.travel_m
-        motion = robot.move(start.q, start.gripper_m + step_m)
-        moved_m = motion.after.gripper_m - start.gripper_m
-        robot.move(start.q, start.gripper_m)
-        found = f"its command was {step_m * 1e3:+.1f} mm, and it moved {moved_m * 1e3:+.1f} mm"
-        assert abs(moved_m - step_m) <= 0.4 * abs(step_m), found
+    def test_each_gripper_opens_and_closes_as_it_is_told(self, robot: DrivenRobot) -> None:
+        """Metres between the fingers, or the angle of a jaw; in the direction that the embodiment says."""
+        grippers = [i for i in self._moved(robot) if robot.axes[i].is_gripper]
+        if not grippers:
+            pytest.skip("this robot has no gripper, or none is to be moved")
+        for i in grippers:
+            axis, start = robot.axes[i], robot.wait_rest()
+            target = robot.posture(start)
+            step = self._room(robot, start, i)
+            target[i] += step
+            moved = robot.move(target).after.q[i] - start.q[i]
+            robot.move(robot.posture(start))
+            told = f"{axis.name} was commanded to move by {step * 1e3:+.1f} m{axis.unit}"
+            assert abs(moved - step) <= 0.4 * abs(step), f"{told}, and it moved by {moved * 1e3:+.1f} m{axis.unit}"
 
     # ---- when control is gone ----------------------------------------------------------------------------------------
 
@@ -226,37 +251,39 @@ class DriverConformance:
         """The watchdog, by the command's stamp: what was said longer ago than that counts no more, whatever it says."""
         before = robot.wait_rest()
         with _commands(robot) as write:
-            old_ns = time.monotonic_ns() - 2 * robot.port.watchdog_ns
+            away, old_ns = self._away(robot, before), time.monotonic_ns() - 2 * robot.port.watchdog_ns
             end_s = time.monotonic() + _STALE_S
             while time.monotonic() < end_s:
-                write(CommandState.ACTIVE, _away(robot, before, 0), old_ns)
+                write(CommandState.ACTIVE, away, old_ns)
                 time.sleep(0.001)
             after = robot.feedback()
-            write(CommandState.SILENT, before.q, time.monotonic_ns())
+            write(CommandState.SILENT, (before.q, np.zeros(len(before.q))), time.monotonic_ns())
         _require_still(robot, before, after, "a command older than the watchdog was followed")
 
     def test_it_stops_by_itself_when_control_is_killed_in_motion(self, robot: DrivenRobot) -> None:
         """The last thing that stops a robot, without any command."""
-        start = robot.wait_rest()
+        start, i = robot.wait_rest(), self._moved(robot, grippers=False)[0]
         module = "edge_runtime.testing.moving_control"
-        travel_rad = self._room(robot, start, 0)
-        arguments = [str(robot.config.path), robot.port.name, "0", str(4.0 * travel_rad)]
+        travel = 4.0 * self._room(robot, start, i)
+        arguments = [str(robot.config.path), robot.port.name, str(i), str(travel)]
         with subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE) as control:
             assert control.stdout is not None
             said = control.stdout.readline()
             time.sleep(0.8)
+            driving = robot.feedback()
             control.kill()
             control.wait()
         killed = robot.feedback()
         assert said == b"moving\n", "control did not start to move it"
-        assert np.max(np.abs(killed.q - start.q)) > _MOVES_RAD, "it was not in motion when control was killed"
+        went = driving.dq[i] if robot.axes[i].is_velocity else way(robot.axes, start.q, killed.q)[i]
+        assert abs(went) > _still(robot.axes[i]), "it was not in motion when control was killed"
         time.sleep(robot.port.watchdog_ns / 1e9 + _STOPS_WITHIN_S)
         rested = robot.feedback()
         time.sleep(0.3)
         _require_still(robot, rested, robot.feedback(), f"it moves {_STOPS_WITHIN_S:g} s after its watchdog was over")
-        assert np.max(np.abs(robot.feedback().dq)) <= robot.limits.rest_speed_rad_s
+        robot.wait_rest()
         # A control that comes up finds a robot that it can arm, and takes it back.
-        robot.move(start.q)
+        robot.move(robot.posture(start))
 
     def test_there_is_one_driver(self, robot: DrivenRobot) -> None:
         """A second one for the same robot ends with one line, and the first goes on."""
@@ -275,21 +302,57 @@ class DriverConformance:
             assert code == 0, f"exit code {code}:\n{robot.last_words()}"
             assert robot.shared_memory() == [], "shared memory is left behind"
 
-    def _motion_of(self, robot: DrivenRobot, joint: int) -> Motion:
-        """How the robot moved when this joint was told to go out and back; it goes once, for all tests."""
-        if joint not in robot.motions:
-            start = robot.wait_rest()
-            target_rad = start.q.copy()
-            target_rad[joint] += self._room(robot, start, joint)
-            robot.motions[joint] = robot.move(target_rad)
-            robot.move(start.q)
-        return robot.motions[joint]
+    def _moved(self, robot: DrivenRobot, *, grippers: bool = True) -> list[int]:
+        """The axes that are to be moved.
 
-    def _room(self, robot: DrivenRobot, start: Feedback, joint: int) -> float:
-        """By how much to move a joint, towards the farther end of its range."""
-        low_rad, high_rad = robot.limits.q_min[joint], robot.limits.q_max[joint]
-        up_rad, down_rad = high_rad - float(start.q[joint]), float(start.q[joint]) - low_rad
-        return min(self.travel_rad, up_rad / 8.0) if up_rad >= down_rad else -min(self.travel_rad, down_rad / 8.0)
+        Raises:
+            AssertionError: `moves` names one that the robot has not, or no joint and no base.
+        """
+        names = robot.config.embodiment.axis_names
+        unknown = set(self.moves or ()) - set(names)
+        assert not unknown, f"moves: this robot has no axis {', '.join(sorted(unknown))}; it has {', '.join(names)}"
+        chosen = [i for i, name in enumerate(names) if self.moves is None or name in self.moves]
+        chosen = [i for i in chosen if grippers or not robot.axes[i].is_gripper]
+        assert chosen or grippers, "moves: name a joint, or an axis of the base"
+        return chosen
+
+    def _motion_of(self, robot: DrivenRobot, i: int) -> Motion:
+        """How the robot moved when this axis was told to go out and back; it goes once, for all tests."""
+        if i not in robot.motions:
+            start = robot.wait_rest()
+            home, room = robot.posture(start), self._room(robot, start, i)
+            out, back = home.copy(), home.copy()
+            out[i] += room
+            if robot.axes[i].is_velocity:
+                back[i] -= room
+            robot.motions[i] = robot.move(out)
+            robot.move(back)
+        return robot.motions[i]
+
+    def _room(self, robot: DrivenRobot, start: Feedback, i: int) -> float:
+        """By how much to move an axis, towards the farther end of its range."""
+        axis = robot.axes[i]
+        if axis.is_velocity:
+            return self.drive_m if axis.unit == "m/s" else self.drive_rad
+        travel = self.travel_m if axis.unit == "m" else self.travel_rad
+        if not axis.has_range:
+            return travel
+        up, down = robot.limits.q_max[i] - float(start.q[i]), float(start.q[i]) - robot.limits.q_min[i]
+        if isinstance(axis, BinaryGripper):
+            return 1.0 if up >= down else -1.0
+        part = 1.0 if axis.is_gripper else 8.0
+        return min(travel, up / part) if up >= down else -min(travel, down / part)
+
+    def _away(self, robot: DrivenRobot, start: Feedback) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where to be, and how fast to drive, so that a robot that followed it would be seen to."""
+        i = self._moved(robot, grippers=False)[0]
+        q, dq = start.q.copy(), np.zeros(len(start.q))
+        if robot.axes[i].is_velocity:
+            dq[i] = 0.2 * robot.limits.dq_max[i]
+        else:
+            far = 0.02 if robot.axes[i].unit == "rad" else 0.005
+            q[i] += far if self._room(robot, start, i) > 0.0 else -far
+        return q, dq
 
 
 class _Writer:
@@ -299,13 +362,13 @@ class _Writer:
         self._port = port
         self._command = ffi.new("dp_command *")
 
-    def __call__(self, state: CommandState, q: NDArray[np.float64], stamp_ns: int) -> None:
-        command = self._command
+    def __call__(
+        self, state: CommandState, motion: tuple[NDArray[np.float64], NDArray[np.float64]], stamp_ns: int
+    ) -> None:
+        command, (q, dq) = self._command, motion
         command.stamp_ns, command.state, command.n = stamp_ns, int(state), len(q)
-        for joint, value in enumerate(q):
-            command.q[joint] = float(value)
-        feedback = self._port.read_feedback()
-        command.gripper_m = 0.0 if feedback is None else feedback.gripper_m
+        command.q[0 : len(q)] = q.tolist()
+        command.dq[0 : len(q)] = dq.tolist()
         lib.port_write_command(self._port.native, command)
 
 
@@ -316,16 +379,16 @@ def _commands(robot: DrivenRobot) -> Iterator[_Writer]:
         yield _Writer(port)
 
 
-def _away(robot: DrivenRobot, start: Feedback, joint: int) -> NDArray[np.float64]:
-    """A posture some way off, in which a robot that followed it would be seen to be."""
-    q: NDArray[np.float64] = start.q.copy()
-    low_rad, high_rad = robot.limits.q_min[joint], robot.limits.q_max[joint]
-    q[joint] += 0.02 if high_rad - q[joint] >= q[joint] - low_rad else -0.02
-    return q
+def _still(axis: AnyAxis) -> float:
+    """What an axis that holds may show: in its unit, of a base's axis the velocity."""
+    if axis.is_gripper:
+        return np.inf
+    return {"rad": _MOVES_RAD, "m": _MOVES_M}.get(axis.unit, _DRIVES)
 
 
 def _require_still(robot: DrivenRobot, before: Feedback, after: Feedback, problem: str) -> None:
-    moved_rad = np.abs(after.q - before.q)
-    worst = int(np.argmax(moved_rad))
-    name = robot.config.embodiment.joint_names[worst]
-    assert moved_rad[worst] <= _MOVES_RAD, f"{problem}: {name} moved by {moved_rad[worst]:.4f} rad"
+    drives = [axis.is_velocity for axis in robot.axes]
+    moved = np.abs(np.where(drives, after.dq, way(robot.axes, before.q, after.q)))
+    worst = int(np.argmax(moved / np.array([_still(axis) for axis in robot.axes])))
+    axis = robot.axes[worst]
+    assert moved[worst] <= _still(axis), f"{problem}: {axis.name} moved by {moved[worst]:.4f} {axis.unit}"

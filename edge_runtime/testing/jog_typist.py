@@ -37,8 +37,8 @@ class WatchedRobot:
     def __init__(self, port: DriverPort) -> None:
         self._port = port
 
-    def position_rad(self) -> NDArray[np.float64]:
-        """Where the joints are commanded to be.
+    def position(self) -> NDArray[np.float64]:
+        """Where the axes are commanded to be.
 
         Raises:
             ValueError: nothing was commanded yet.
@@ -49,12 +49,12 @@ class WatchedRobot:
         return command.q
 
     def moves(self) -> bool:
-        """Whether a joint is commanded to move."""
+        """Whether an axis is commanded to move."""
         command = self._port.read_command()
         return command is not None and bool((command.dq != 0.0).any())
 
     def rest_after_s(self, since_s: float, timeout_s: float = 5.0) -> float:
-        """How long after `since_s` the joints were last commanded to move, once they have stood still for a while.
+        """How long after `since_s` the axes were last commanded to move, once they have stood still for a while.
 
         Raises:
             TimeoutError: they go on.

@@ -1,6 +1,6 @@
-"""Control in a process that can be killed: arms a robot, and swings one joint slowly until it is ended.
+"""Control in a process that can be killed: arms a robot, and moves one axis slowly until it is ended.
 
-python -m edge_runtime.testing.moving_control ROBOT_TOML PORT JOINT TRAVEL_RAD
+python -m edge_runtime.testing.moving_control ROBOT_TOML PORT AXIS TRAVEL
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SECONDS = 4.0
 
 def main() -> None:
     """Move there in four seconds, say so, and go on until the end."""
-    path, name, joint, travel_rad = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    path, name, axis, travel = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
     config = load_config(path)
     with DriverPort.attach(name, timeout_s=10.0) as port:
         loop = ControlLoop(port, kernel_config(config.safety, config.embodiment))
@@ -38,11 +38,14 @@ def main() -> None:
             assert feedback is not None
             start_ns = time.monotonic_ns() + 50_000_000
             share = np.linspace(0.0, 1.0, 80)
-            q = np.repeat(feedback.q[None, :], len(share), axis=0)
-            q[:, joint] += travel_rad * share
+            axes = config.embodiment.axes
+            start = np.where([one.is_velocity for one in axes], 0.0, feedback.q)
+            q = np.repeat(start[None, :], len(share), axis=0)
+            # A base drives at one speed from a while after the beginning on.
+            rising = np.minimum(1.0, 5.0 * share) / _SECONDS if axes[axis].is_velocity else share
+            q[:, axis] += travel * rising
             t_ns = start_ns + (share * _SECONDS * 1e9).astype(np.int64)
-            gripper_m = np.full(len(share), feedback.gripper_m)
-            loop.set_plan(Plan(seq=1, chunk_seq=1, observation_ns=start_ns, t_ns=t_ns, q=q, gripper_m=gripper_m))
+            loop.set_plan(Plan(seq=1, chunk_seq=1, observation_ns=start_ns, t_ns=t_ns, q=q))
             wait_for(loop, State.ACTIVE)
             print("moving", flush=True)
             time.sleep(_SECONDS)

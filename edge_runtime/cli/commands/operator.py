@@ -36,7 +36,17 @@ def add(commands: Subcommands) -> None:
     _request(requests, "arm", "start following the policy, inside the robot's limits")
     _request(requests, "disarm", "brake to rest and stop following commands (does not remove motor power)")
     _request(requests, "stop", "brake to rest and latch that until a reset; the quickest way to rest")
-    _request(requests, "reset", "clear what is latched, once its cause is gone; moves nothing")
+    reset = _request(
+        requests,
+        "reset",
+        "clear what is latched, once its cause is gone; moves nothing",
+        example="edge-runtime operator reset\nedge-runtime operator reset --moved",
+    )
+    reset.add_argument(
+        "--moved",
+        action="store_true",
+        help="also if the robot is not where it was left: it was moved by hand, and goes on from where it is now",
+    )
     _request(requests, "resume", "answer a policy that asks for help: go on")
     _request(requests, "reduce", "reduced speed, armed or not, until `restore`")
     _request(requests, "restore", "full speed again; only while not armed")

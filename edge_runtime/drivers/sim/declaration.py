@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from edge_runtime.contracts.axes import ParallelGripper, Revolute
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.drivers.sdk.declaration import DriverDeclaration
 
 JOINT_NAMES: tuple[str, ...] = tuple(f"joint{number}" for number in range(1, 8))
+N_JOINTS = len(JOINT_NAMES)
 CAMERAS: tuple[str, ...] = ("scene", "wrist")
 PICTURE_MAX_PX = (640, 480)
 
@@ -15,13 +17,20 @@ WATCHDOG_NS = 100_000_000
 
 
 def require_simulated(embodiment: Embodiment) -> None:
-    """Check that the simulated cell has the joints and cameras of `embodiment`.
+    """Check that the simulated cell has the axes and cameras of `embodiment`.
 
     Raises:
         ConfigError: names the first that it has not.
     """
-    if embodiment.joint_names != JOINT_NAMES:
-        raise ConfigError("joints", f"the simulated arm has {', '.join(JOINT_NAMES)}, in this order")
+    axes = embodiment.axes
+    if (
+        embodiment.joint_names != JOINT_NAMES
+        or embodiment.gripper_indices != (N_JOINTS,)
+        or not all(isinstance(axis, Revolute) for axis in axes[:N_JOINTS])
+        or not isinstance(axes[N_JOINTS], ParallelGripper)
+    ):
+        has = f"{', '.join(JOINT_NAMES)}, which turn, and then a parallel gripper, in this order"
+        raise ConfigError("groups", f"the simulated arm has {has}")
     for index, camera in enumerate(embodiment.cameras):
         if camera.name not in CAMERAS:
             raise ConfigError(f"cameras[{index}].name", f"{camera.name!r}: the simulation has {', '.join(CAMERAS)}")

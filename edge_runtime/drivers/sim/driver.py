@@ -61,10 +61,8 @@ class SimDriver:
         self._split: Split = "train"
         self._plant = Plant()
         self._plant.reset(0, self._split)
-        acceleration_max_rad_s2 = [
-            config.safety.joints[name].acceleration_max_rad_s2 for name in embodiment.joint_names
-        ]
-        self._servo = Servo(np.array(acceleration_max_rad_s2), WATCHDOG_NS)
+        acceleration_max = [config.safety.axes[name].acceleration_max for name in embodiment.joint_names]
+        self._servo = Servo(np.array(acceleration_max, dtype=np.float64), WATCHDOG_NS)
         with ExitStack() as stack:
             stack.callback(self._plant.close)
             self._link = stack.enter_context(
@@ -195,9 +193,13 @@ class SimDriver:
     def _write_feedback(self, now_ns: int) -> None:
         plant = self._plant
         # On its brakes the arm neither moves nor is driven.
-        still = np.zeros(self._port.n_joints)
-        dq, tau = (plant.dq, plant.tau) if self._servo.moves else (still, still)
-        self._link.write(Sample(now_ns, plant.q, dq, plant.gripper_opening_m, tau=tau, fault=self._servo.faulted))
+        still = np.zeros(self._port.n_axes)
+        q = np.append(plant.q, plant.gripper_opening_m)
+        dq, tau = still, still
+        if self._servo.moves:
+            dq = np.append(plant.dq, plant.gripper_speed_m_s)
+            tau = np.append(plant.tau, plant.gripper_force_n)
+        self._link.write(Sample(now_ns, q, dq, tau=tau, fault=self._servo.faulted))
 
     def _exposure(self, now_ns: int) -> Exposure:
         plant = self._plant
@@ -207,9 +209,8 @@ class SimDriver:
             seed=plant.task.seed,
             split=self._split,
             configuration=plant.configuration,
-            position_rad=tuple(plant.q.tolist()),
-            velocity_rad_s=tuple(plant.dq.tolist()) if moves else (0.0,) * self._port.n_joints,
-            gripper_opening_m=plant.gripper_opening_m,
+            position=(*plant.q.tolist(), plant.gripper_opening_m),
+            velocity=(*plant.dq.tolist(), plant.gripper_speed_m_s) if moves else (0.0,) * self._port.n_axes,
         )
 
     def _service(self, real_ns: int) -> None:

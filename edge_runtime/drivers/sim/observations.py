@@ -33,9 +33,8 @@ class Exposure:
     seed: int
     split: Split
     configuration: npt.NDArray[np.float64]
-    position_rad: tuple[float, ...]
-    velocity_rad_s: tuple[float, ...]
-    gripper_opening_m: float
+    position: tuple[float, ...]
+    velocity: tuple[float, ...]
 
 
 class Cameras:
@@ -91,7 +90,7 @@ class Observer:
         started_ns = time.monotonic_ns()
         frames = self._cameras.take(exposure)
         self.draw_ms = (time.monotonic_ns() - started_ns) / 1e6
-        state = Sample(exposure.exposure_ns, exposure.position_rad, exposure.velocity_rad_s, exposure.gripper_opening_m)
+        state = Sample(exposure.exposure_ns, exposure.position, exposure.velocity)
         self._telemetry.observe(exposure.exposure_ns, state, frames)
 
     def start(self, first: Exposure) -> None:

@@ -11,7 +11,7 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
-from edge_runtime.drivers.sim.declaration import JOINT_NAMES
+from edge_runtime.drivers.sim.declaration import N_JOINTS as N_JOINTS
 from edge_runtime.drivers.sim.rendering import Renderers, mujoco
 from edge_runtime.drivers.sim.scene import N_OBJECTS, REST_HEIGHT_M, draw_colour, draw_layout
 from edge_runtime.drivers.sim.task import (
@@ -29,7 +29,6 @@ from edge_runtime.drivers.sim.task import (
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
 
-N_JOINTS = len(JOINT_NAMES)
 STEP_S = 0.001
 GRIPPER_MAX_OPENING_M = 0.08
 
@@ -37,7 +36,8 @@ GRIPPER_MAX_OPENING_M = 0.08
 class Plant:
     """One simulated robot cell at 1 kHz (or `step_s`, for those who trade fidelity for speed).
 
-    All joint vectors are (7,) in `JOINT_NAMES` order, radians. Not thread-safe. `reset` must come before `step`.
+    All joint vectors are (7,) in the order of `declaration.JOINT_NAMES`, radians; the fingers go by themselves. Not
+    thread-safe. `reset` must come before `step`.
     """
 
     def __init__(self, step_s: float = STEP_S) -> None:
@@ -199,6 +199,16 @@ class Plant:
     def gripper_opening_m(self) -> float:
         """Distance between the finger pads, 0 to 0.08."""
         return float(self._data.qpos[N_JOINTS] + self._data.qpos[N_JOINTS + 1])
+
+    @property
+    def gripper_speed_m_s(self) -> float:
+        """How fast that distance grows."""
+        return float(self._data.qvel[N_JOINTS] + self._data.qvel[N_JOINTS + 1])
+
+    @property
+    def gripper_force_n(self) -> float:
+        """What the fingers were driven with in the last step, positive to open."""
+        return float(self._data.qfrc_actuator[N_JOINTS] + self._data.qfrc_actuator[N_JOINTS + 1]) / 2.0
 
     @property
     def object_position_m(self) -> Array:

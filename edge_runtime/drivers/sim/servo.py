@@ -35,7 +35,7 @@ class Servo:
     """Target of the position servo, and the driver's own watchdog.
 
     Args:
-        acceleration_max_rad_s2: (n,) limits of the ramp to rest.
+        acceleration_max_rad_s2: (n,) limits of the ramp to rest, of the joints; the gripper is the axis after them.
         watchdog_ns: age at which a command no longer counts.
     """
 
@@ -85,7 +85,8 @@ class Servo:
         elif self.mode is Mode.RUNNING_DOWN and not np.any(self._dq):
             self.mode = Mode.LATCHED if powered else Mode.BRAKED
         if self.mode is Mode.FOLLOWING and command is not None:
-            self._q, self._dq, self._gripper_m = command.q, command.dq, command.gripper_m
+            n = len(self._q)
+            self._q, self._dq, self._gripper_m = command.q[:n], command.dq[:n], float(command.q[n])
         return self.mode
 
     def target_rad(self, step_s: float) -> Array:
