@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -169,7 +169,7 @@ def _made(work: _Work, built: Design, described: Description | None, folder: Pat
         work.progress("deciding which pairs of links are watched")
         compiled = _compiled(built, home)
         rests, file = ask_resting(asker, work.notes, answers, compiled.file, home, surface)
-        compiled = Compiled(file, compiled.notes)
+        compiled = replace(compiled, file=file)
         work.notes += compiled.notes
     cameras = ask_cameras(asker, answers)
     driver = ask_driver(asker, answers, work.order.drivers)
