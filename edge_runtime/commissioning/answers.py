@@ -68,6 +68,8 @@ class Answers(Section, frozen=True):
     rests_on_surface: tuple[str, ...] | None = None
     """Capsules that the surface is not kept from, since no joint ever changes their distance from it. Example:
     `["shoulder_link"]`."""
+    may_touch: tuple[tuple[str, str], ...] | None = None
+    """Pairs of capsules that nothing keeps apart. Example: `[["thumb_base", "thumb_tip"]]`."""
     home: dict[str, float] | None = None
     """Posture at home: a value for each joint, rad or m; what is left out is at 0 or at the near end of its range."""
     cameras: tuple[Camera, ...] | None = None

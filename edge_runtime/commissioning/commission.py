@@ -31,6 +31,7 @@ from edge_runtime.commissioning.questions import (
     ask_cameras,
     ask_driver,
     ask_home,
+    ask_may_touch,
     ask_odometry,
     ask_resting,
     ask_where,
@@ -41,7 +42,7 @@ from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import Compiled, KinematicsFile
 from edge_runtime.safety.kinematics.compile import compile_tree
-from edge_runtime.safety.kinematics.file import to_toml
+from edge_runtime.safety.kinematics.file import Pair, to_toml
 
 WRITTEN = (
     "robot.toml",
@@ -163,6 +164,7 @@ def _made(work: _Work, built: Design, described: Description | None, folder: Pat
             raise ConfigError(f"home.{name}", f"is no joint of the robot; joints are {', '.join(home)}")
     compiled: Compiled | None = None
     rests: tuple[str, ...] = ()
+    touching: tuple[Pair, ...] = ()
     if built.tree.shapes:
         compiled, home = _body(work, built, home, surface)
         home = ask_home(asker, built, home)
@@ -170,6 +172,7 @@ def _made(work: _Work, built: Design, described: Description | None, folder: Pat
         compiled = _compiled(built, home)
         rests, file = ask_resting(asker, work.notes, answers, compiled.file, home, surface)
         compiled = replace(compiled, file=file)
+        touching = ask_may_touch(asker, work.notes, built, file, home)
         work.notes += compiled.notes
     cameras = ask_cameras(asker, answers)
     driver = ask_driver(asker, answers, work.order.drivers)
@@ -181,6 +184,7 @@ def _made(work: _Work, built: Design, described: Description | None, folder: Pat
         stands_on=stands_on,
         height_m=height_m,
         rests_on_surface=rests,
+        may_touch=touching or None,
         home=home,
         cameras=tuple(cameras),
         driver=driver,
@@ -196,6 +200,7 @@ def _made(work: _Work, built: Design, described: Description | None, folder: Pat
             kinematics=None if compiled is None else "kinematics.toml",
             surface=None if surface is None else (stands_on, height_m),
             odometry=odometry,
+            may_touch=touching,
         ),
         "answers.toml": answers_toml(
             answers, f"Answers with which `edge-runtime new robot {source}` made these files."

@@ -43,6 +43,7 @@ def safety_text(
     kinematics: str | None,
     surface: tuple[str, float] | None,
     odometry: bool,
+    may_touch: Sequence[tuple[str, str]] = (),
 ) -> str:
     """`safety.toml`: half of every rated speed, and away from the surface that the robot stands on.
 
@@ -50,6 +51,7 @@ def safety_text(
         kinematics: name of that file beside this one; None: nothing is known of the body.
         surface: what it stands on (or hangs from: "ceiling"), and its distance from the frame of the base, m.
         odometry: the driver of a base measures where it is.
+        may_touch: pairs of capsules that nothing keeps apart.
     """
     lines = _wrapped(
         "What this robot may use of its ratings: tighter, or equal. A limit that is left out is the tightest that is "
@@ -68,6 +70,8 @@ def safety_text(
     if kinematics is not None:
         lines += ["", "[geometry]", f"kinematics = {_text(kinematics)}", f"tool_speed_max_m_s = {TOOL_SPEED_M_S}"]
         lines += ["odometry = true"] if odometry else []
+        pairs = ", ".join(f"[{_text(one)}, {_text(other)}]" for one, other in may_touch)
+        lines += [f"may_touch = [{pairs}]"] if may_touch else []
         if surface is not None:
             name, height_m = surface
             up = "-1.0" if name == "ceiling" else "1.0"

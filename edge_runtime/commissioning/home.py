@@ -14,6 +14,7 @@ import numpy as np
 from edge_runtime.commissioning.ratings import range_of
 from edge_runtime.native import ffi, lib
 from edge_runtime.safety.kinematics import GeometryModel, KinematicJoint, KinematicsFile
+from edge_runtime.safety.kinematics.file import TOUCH_M
 from edge_runtime.safety.kinematics.proximity import Array, segments_m
 from edge_runtime.safety.kinematics.source import SourceJoint
 
@@ -23,6 +24,7 @@ _POSTURES = 400
 _STRUCTURAL = 0.85
 """A pair that is nearer than `CLEAR_M` in more of all postures is built that way."""
 _END_SHARE = 0.02
+_OFTEN = 0.5
 
 
 class Placed:
@@ -122,6 +124,27 @@ def _candidates(joints: Sequence[SourceJoint], start: Array) -> Array:
     around = start + spread * random.uniform(-1.0, 1.0, (_POSTURES, len(start))) * half
     between = start + np.linspace(0.1, 1.0, 10)[:, None] * (middle - start)
     return np.concatenate((start[None], np.clip(np.concatenate((between, around)), middle - half, middle + half)))
+
+
+def in_the_way(
+    file: KinematicsFile, joints: Sequence[SourceJoint], home: Mapping[str, float]
+) -> dict[tuple[str, str], float]:
+    """Watched pairs that are too near to each other in more than half of all postures, and in which share of them."""
+    by_name = {joint.name: joint for joint in joints}
+    axes = [by_name[name] for name in file.axis_names]
+    postures = _candidates(axes, np.array([home[joint.name] for joint in axes]))[-_POSTURES // 2 :]
+    ends_m = Placed(file).ends_m(postures)
+    numbers = {capsule.name: number for number, capsule in enumerate(file.capsules)}
+    kept_m = dict.fromkeys(file.pairs, TOUCH_M) | {near.pair: near.at_least_m for near in file.near if not near.proved}
+    kept_m |= dict.fromkeys(file.inseparable, 0.0)
+    found = {}
+    for pair, least_m in kept_m.items():
+        one, other = (numbers[name] for name in pair)
+        radii_m = file.capsules[one].radius_m + file.capsules[other].radius_m
+        share = float((segments_m(ends_m[:, one], ends_m[:, other]) - radii_m < least_m).mean())
+        if share > _OFTEN:
+            found[pair] = share
+    return found
 
 
 def _clear_m(file: KinematicsFile, postures: Array, surface: tuple[float, float] | None) -> Array:

@@ -8,12 +8,12 @@ import msgspec
 
 from edge_runtime.commissioning.answers import Answers, Asker, answered, names_read, names_shown, number, one_of
 from edge_runtime.commissioning.design import Design
-from edge_runtime.commissioning.home import resting
+from edge_runtime.commissioning.home import in_the_way, resting
 from edge_runtime.commissioning.ratings import range_of
 from edge_runtime.contracts.embodiment import Camera
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import KinematicsFile
-from edge_runtime.safety.kinematics.file import TOUCH_M
+from edge_runtime.safety.kinematics.file import TOUCH_M, Pair
 
 SIMULATED = "kinematic"
 
@@ -100,6 +100,41 @@ def ask_resting(
     replace = msgspec.structs.replace
     capsules = tuple(replace(one, in_world=False) if one.name in rests else one for one in file.capsules)
     return rests, replace(file, capsules=capsules)
+
+
+def ask_may_touch(
+    asker: Asker, notes: list[str], built: Design, file: KinematicsFile, home: Mapping[str, float]
+) -> tuple[Pair, ...]:
+    """Pairs that nothing keeps apart: parts that are built into each other, whose capsules overlap in most postures."""
+    often = in_the_way(file, [built.joints_by_name[name] for name in built.joints], home)
+    # What overlaps at home so deep that nothing is left to watch needs a word; the others only get in the way.
+    needed = tuple(pair for pair in file.inseparable if pair in often)
+    given = built.answers.may_touch
+    known = [*often, *(pair for pair in file.inseparable if pair not in often)]
+    if not known and given is None:
+        return ()
+    listed = "; ".join(f"{one} + {other}" for one, other in known)
+    question = (
+        f"These capsules overlap in most postures: {listed}. Where parts are built into each other they may touch, and "
+        "nothing keeps them apart; others will often stop the robot. Which may touch?"
+    )
+
+    def shown(pairs: tuple[Pair, ...]) -> str:
+        return "; ".join(f"{one} + {other}" for one, other in pairs) or "none"
+
+    def read(text: str) -> tuple[Pair, ...]:
+        found = []
+        for part in text.split(";") if text != "none" else ():
+            one, _, other = (word.strip() for word in part.partition("+"))
+            if (one, other) not in known:
+                raise ValueError(f"{part.strip()!r} is none of {listed}")
+            found.append((one, other))
+        return tuple(found)
+
+    pairs = answered(asker, "may_touch", given, question, needed, shown, read)
+    if pairs:
+        notes.append(f"may touch, since they overlap in most postures: {shown(pairs)}")
+    return pairs
 
 
 def ask_cameras(asker: Asker, answers: Answers) -> tuple[Camera, ...]:
