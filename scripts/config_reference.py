@@ -1,7 +1,7 @@
 """The reference of all settings, drawn from the types that read them: each key, what it means, and an example.
 
-The meaning is the string below the field. Its example is the value that the simulated arm's own file has, or what
-the string ends with; every example is one that the type accepts.
+The meaning is the string below the field. Its example is what the string ends with, or the value that the simulated
+arm's own file has, or one of the robots of other shapes; every example is one that the type accepts.
 """
 
 from __future__ import annotations
@@ -31,11 +31,16 @@ from edge_runtime.config.safety_file import SafetyFile
 from edge_runtime.config.toml_file import read_table
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.safety.kinematics import KinematicsFile
+from edge_runtime.testing.other_robots import OTHER_ROBOTS
 from hub.api.server import ServeSettings
 
 _FILES: dict[str, tuple[type, str]] = {
     "robot.toml": (RobotFile, "Names the robot, its other files and its policy, and says how they run."),
-    "embodiment.toml": (Embodiment, "What the robot is: joints in order with the maker's ratings, gripper, cameras."),
+    "embodiment.toml": (
+        Embodiment,
+        "What the robot is: its axes in the order of every vector, with the maker's ratings, and its cameras. A file "
+        "of version 1, with `joints` that turn, one parallel `gripper` and `home_rad` outside of groups, is read too.",
+    ),
     "safety.toml": (SafetyFile, "This robot's own limits, tighter than the ratings or equal."),
     "kinematics.toml": (
         KinematicsFile,
@@ -49,6 +54,8 @@ _UNITS = {
     "rad_s": "rad/s",
     "rad": "rad",
     "bytes_s": "bytes/s",
+    "m_s3": "m/s³",
+    "m_s2": "m/s²",
     "m_s": "m/s",
     "nm": "Nm",
     "hz": "Hz",
@@ -57,6 +64,10 @@ _UNITS = {
     "m": "m",
     "n": "N",
 }
+_AXES: dict[type, Any] = {
+    type(axis): msgspec.to_builtins(axis) for robot in OTHER_ROBOTS.values() for axis in robot.axes
+}
+"""One axis of each kind, as a file has it."""
 _EXAMPLE = re.compile(r"\s*Example: `(.*)`\.$")
 _HEAD = "| key | type | unit | default | meaning | example |\n| --- | --- | --- | --- | --- | --- |"
 _ONE_LINE = 60
@@ -80,10 +91,10 @@ def _tables(kind: type, where: str, shown: Any) -> Iterator[tuple[str, str, str]
     """Heading, words and rows of `kind`, and of every table inside it. `shown`: a table of that kind as it was read."""
     hints = typing.get_type_hints(kind)
     rows, inner = [], []
-    for field in msgspec.structs.fields(kind):
-        struct, form = _struct_in(hints[field.name])
+    for field in sorted(msgspec.structs.fields(kind), key=lambda field: field.name != "name"):
+        structs, form = _structs_in(hints[field.name])
         value = shown.get(field.name) if isinstance(shown, dict) else None
-        if struct is None:
+        if not structs:
             rows.append(_row(kind, field, value))
             continue
         path = f"{where.strip('[]')}.{field.name}".lstrip(".")
@@ -91,7 +102,7 @@ def _tables(kind: type, where: str, shown: Any) -> Iterator[tuple[str, str, str]
             path, value = f"{path}.NAME", next(iter(value.values()), None) if value else None
         elif form == "array":
             value = value[0] if value else None
-        inner.append((struct, path, form, field.required, value))
+        inner += [(struct, path, form, field.required, value if len(structs) == 1 else None) for struct in structs]
     if rows:
         heading = f"### `{_bracketed(where)}`" if where else "### Keys of the file itself"
         words = _first_line(kind) if where else "Before the first table."
@@ -99,27 +110,29 @@ def _tables(kind: type, where: str, shown: Any) -> Iterator[tuple[str, str, str]
     for struct, path, form, required, value in inner:
         # A table inside of one that is in a list has single brackets.
         whole = f"[{path}]" if form == "array" else path
-        for heading, words, table in _tables(struct, whole, value):
+        tag = struct.__struct_config__.tag
+        for heading, words, table in _tables(struct, whole, _AXES.get(struct, value)):
             suffix = " (required)" if required and heading == f"### `{_bracketed(whole)}`" else ""
-            yield heading + suffix, words, table
+            yield heading + (f' with `kind = "{tag}"`' if tag else suffix), words, table
 
 
 def _bracketed(where: str) -> str:
     return f"[{where}]"
 
 
-def _struct_in(hint: Any) -> tuple[type | None, str]:
-    """The table that a key of this type holds, and whether it is one, several in a list, or several by name."""
+def _structs_in(hint: Any) -> tuple[list[type[msgspec.Struct]], str]:
+    """The kinds of table that a key of this type holds, and whether there is one, a list of them, or some by name."""
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return hint, "table"
+        return [hint], "table"
     inside = typing.get_args(hint)
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return next((found for found in map(_struct_in, inside) if found[0]), (None, ""))
-    if len(inside) == 2 and _struct_in(inside[1])[0]:
-        return inside[1], "map"
-    if inside and isinstance(inside[0], type) and issubclass(inside[0], msgspec.Struct):
-        return inside[0], "array"
-    return None, ""
+        found = [_structs_in(member) for member in inside]
+        return [struct for structs, _ in found for struct in structs], next((form for _, form in found if form), "")
+    if len(inside) == 2 and (structs := _structs_in(inside[1])[0]):
+        return structs, "map"
+    if inside and (structs := _structs_in(inside[0])[0]):
+        return structs, "array"
+    return [], ""
 
 
 def _row(kind: type, field: Any, shown: Any) -> str:
@@ -127,17 +140,20 @@ def _row(kind: type, field: Any, shown: Any) -> str:
     hint = typing.get_type_hints(kind)[field.name]
     if not example and shown is not None:
         example = _toml(shown)
-    if not example and not field.required and field.default is not None:
-        example = _toml(msgspec.to_builtins(field.default))
+    usual = None if field.required else field.default
+    if usual is msgspec.NODEFAULT:
+        usual = field.default_factory()
+    if not example and usual is not None:
+        example = _toml(msgspec.to_builtins(usual))
     if not example:
         raise UndocumentedKeyError(f"{kind.__name__}.{field.name}: no example")
     msgspec.convert(tomllib.loads(f"value = {example}")["value"], hint)
     if field.required:
         default = "**required**"
-    elif field.default is None:
+    elif usual is None:
         default = "left out"
     else:
-        default = f"`{_toml(msgspec.to_builtins(field.default))}`"
+        default = f"`{_toml(msgspec.to_builtins(usual))}`"
     return _line(field.name, hint, default, meaning, _shortened(example))
 
 
@@ -194,6 +210,8 @@ def _type(hint: Any) -> str:
         return " or ".join(f'`"{value}"`' for value in inside)
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return " or ".join(_type(one) for one in inside if one is not type(None))
+    if typing.get_origin(hint) is dict:
+        return f"table of {_plural(inside[1])} by name"
     if typing.get_origin(hint) is tuple:
         if inside[-1] is Ellipsis:
             return f"list of {_plural(inside[0])}"
@@ -217,6 +235,8 @@ def _toml(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(one)}' for key, one in value.items())} }}" if value else "{}"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return repr(value)

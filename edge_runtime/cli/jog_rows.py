@@ -1,4 +1,4 @@
-"""What can be jogged by keys, as rows: the axes, by groups, and the ways of each tool. One page of them is shown at once."""
+"""What can be jogged by keys, as rows: the axes, by groups, and the ways of each tool; one page at a time."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Row(ABC):
         """Differs from before where it has moved."""
 
     @abstractmethod
-    def why_it_stands_still(self, direction: int) -> str:
+    def why_it_stands_still(self, direction: int, /) -> str:
         """Why it does not move in that direction."""
 
     @abstractmethod
-    def line(self, in_degrees: bool) -> str:
+    def line(self, in_degrees: bool, /) -> str:
         """As it is shown."""
 
     def drives(self) -> bool:
@@ -114,10 +114,10 @@ class ToolRow(Row):
         tool = self._jog.tool(self._tool)
         return self.name, tool.position_m, tool.rotation
 
-    def why_it_stands_still(self, direction: int) -> str:
+    def why_it_stands_still(self, _direction: int) -> str:
         return self._jog.why_nothing_moves()
 
-    def line(self, in_degrees: bool) -> str:
+    def line(self, _in_degrees: bool) -> str:
         tool = self._jog.tool(self._tool)
         if is_turn(self._direction):
             return f"{self._direction:12} (turns about {self._direction[-1]})"

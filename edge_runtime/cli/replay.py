@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,15 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_runtime.contracts.errors import EdgeError
-from edge_runtime.contracts.messages import MAX_AXES
 from edge_runtime.contracts.subcommand import say_json, warn
-from edge_runtime.safety import Reason, Request, Result, State
+from edge_runtime.native import lib
+from edge_runtime.safety import AxisKind, Reason, Request, Result, State
 from edge_runtime.safety.recording import KIND_REQUEST, KIND_TICK, Recording, read_recording
 from edge_runtime.safety.replay import Replay, replay
 
 _ROWS_BEFORE = 20
 _SHOWN = 10
+_NO_MARGIN = 1e9
 _EXPECTED = Reason.SETPOINT_NONE | Reason.FEEDBACK_TORN
 
 
@@ -181,8 +183,7 @@ def _show_last(recording: Recording, console: Console) -> None:
     """The ticks that led to the trip, the one that tripped, and the requests between them."""
     records, zero_ns = recording.records, trip_ns(recording)
     end = int(np.searchsorted(records["seq"], recording.header.trigger_seq, side="right"))
-    n = len(recording.header.joint_names)
-    title = "\nthe last ticks before it (margin and tracking error in mrad, time to rest in ms)"
+    title = "\nthe last ticks before it (margin and tracking error in thousandths of a unit, time to rest in ms)"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in ("record", "ms", "state", "accepted", "margin", "rest", "error", "reasons"):
         is_text = column in ("state", "reasons")
@@ -192,22 +193,53 @@ def _show_last(recording: Recording, console: Console) -> None:
         if record["kind"] != KIND_TICK:
             table.add_row(str(record["seq"]), "", "", "", "", "", "", Text(_request(record), "cyan"))
             continue
-        error_rad = np.abs(verdict["q"][:n] - record["feedback"]["q"][:n]).max()
         table.add_row(
             str(record["seq"]),
             f"{(int(record['tick_ns']) - zero_ns) / 1e6:.1f}",
             _state(int(verdict["state"])),
             f"{verdict['accepted']:.3f}",
-            f"{verdict['stop_margin_rad'] * 1e3:.1f}",
+            _margin(recording, verdict),
             f"{verdict['time_to_rest_s'] * 1e3:.0f}",
-            f"{error_rad * 1e3:.2f}",
+            _error(recording, record),
             Text(reason_names(int(verdict["reasons"])), "bold red" if verdict["faults"] else ""),
         )
     console.print(table)
 
 
+def _margin(recording: Recording, verdict: Any) -> str:
+    """The margin of a full stop, of the axis whose it is; a dash where no axis has a range."""
+    margin, i = float(verdict["stop_margin"]), int(verdict["stop_margin_axis"])
+    return f"{margin * 1e3:.1f} {_thousandths(recording, i)}".strip() if margin < _NO_MARGIN else "–"
+
+
+def _error(recording: Recording, record: Any) -> str:
+    """The largest distance of an axis from its command, as the kernel sees it: grippers may be elsewhere."""
+    config = recording.native_config()
+    errors = [
+        _away(AxisKind(config.axis_kind[i]), record["verdict"], record["feedback"], i) for i in range(config.n_axes)
+    ]
+    i = int(np.argmax(errors))
+    return f"{errors[i] * 1e3:.2f} {_thousandths(recording, i)}".strip()
+
+
+def _away(kind: AxisKind, verdict: Any, feedback: Any, i: int) -> float:
+    if kind is AxisKind.GRIPPER:
+        return 0.0
+    if kind is AxisKind.VELOCITY:
+        return abs(float(verdict["dq"][i] - feedback["dq"][i]))
+    away = float(verdict["q"][i] - feedback["q"][i])
+    if not math.isfinite(away):
+        return math.inf
+    return abs(math.remainder(away, 2.0 * math.pi) if kind is AxisKind.CONTINUOUS else away)
+
+
+def _thousandths(recording: Recording, i: int) -> str:
+    units = recording.header.units
+    return f"m{units[i]}" if i < len(units) else ""
+
+
 def _show_tick(recording: Recording, seq: int, console: Console) -> None:
-    records, names = recording.records, recording.header.joint_names
+    records, names = recording.records, recording.header.axis_names
     index = int(np.searchsorted(records["seq"], seq))
     if index == len(records) or records["seq"][index] != seq:
         raise EdgeError(f"--tick {seq}: the recording holds {records['seq'][0]} to {records['seq'][-1]}")
@@ -241,9 +273,9 @@ def _fields(part: str, values: Any, names: tuple[str, ...]) -> Table:
         elif value.ndim == 2:
             for index, row in enumerate(value):
                 table.add_row(f"{field}[{index}]", *(f"{number:.9g}" for number in row[: len(names)]))
-        elif value.dtype.kind == "i":
+        elif value.dtype.kind in "iu" and len(value) != lib.KERNEL_MAX_AXES:
             table.add_row(field, " ".join(f"{number}" for number in value))
-        elif len(value) == MAX_AXES:
+        elif len(value) == lib.KERNEL_MAX_AXES:
             table.add_row(field, *(f"{number:.9g}" for number in value[: len(names)]))
         else:
             for index, number in enumerate(value):
@@ -278,18 +310,18 @@ def _show_result(result: Replay, console: Console) -> None:
 
 
 def _write_csv(recording: Recording, path: Path) -> None:
-    """One row a tick; reasons by name, joint values with the joint's."""
-    names, zero_ns = recording.header.joint_names, trip_ns(recording)
+    """One row a tick; reasons by name, values of axes with the axis's, each in its own unit."""
+    names, zero_ns = recording.header.axis_names, trip_ns(recording)
     n = len(names)
     vectors = {
-        "setpoint_rad": ("setpoint", "q"),
-        "command_rad": ("verdict", "q"),
-        "command_rad_s": ("verdict", "dq"),
-        "command_rad_s2": ("verdict", "ddq"),
-        "measured_rad": ("feedback", "q"),
-        "measured_rad_s": ("feedback", "dq"),
+        "setpoint": ("setpoint", "q"),
+        "command": ("verdict", "q"),
+        "command_speed": ("verdict", "dq"),
+        "command_acceleration": ("verdict", "ddq"),
+        "measured": ("feedback", "q"),
+        "measured_speed": ("feedback", "dq"),
     }
-    scalars = ("accepted", "speed_scale", "stop_margin_rad", "stop_margin_m", "time_to_rest_s")
+    scalars = ("accepted", "speed_scale", "stop_margin", "stop_margin_axis", "stop_margin_m", "time_to_rest_s")
     heading = ["record", "tick_ns", "now_ns", "t_s", "state", "reasons", "faults", *scalars]
     heading += [f"{vector}.{name}" for vector in vectors for name in names]
     try:

@@ -1,4 +1,4 @@
-"""A recording as a picture: each joint's setpoint, command, measurement and range, and the verdicts as bands below.
+"""A recording as a picture: each axis's setpoint, command, measurement and range, and the verdicts as bands below.
 
 Needs matplotlib, which nothing else here does; draws to a file, never to a screen.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_runtime.cli.replay import ticks_of, trip_ns
 from edge_runtime.contracts.errors import EdgeError
 from edge_runtime.contracts.installation import explain
-from edge_runtime.safety import Reason, State
+from edge_runtime.safety import AxisKind, Reason, State
 from edge_runtime.safety.recording import Recording
 
 _FORMATS = (".png", ".svg", ".pdf")
@@ -47,15 +47,15 @@ def plot(recording: Recording, path: Path) -> None:
     ticks = ticks_of(recording)
     if not len(ticks):
         raise EdgeError(f"--plot {path}: the recording holds no tick")
-    names = recording.header.joint_names
+    names = recording.header.axis_names
     t_s = (ticks["tick_ns"] - trip_ns(recording)) / 1e9
     shown = [reason for reason in Reason if (ticks["verdict"]["reasons"] & np.uint64(reason)).any()]
     band_inches = 0.5 + 0.18 * (len(shown) + 1)
     figure = Figure(figsize=(11.0, 1.5 * len(names) + band_inches + 0.9), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(names) + 1, 1, sharex=True, height_ratios=[1.5] * len(names) + [band_inches])
-    for joint, (name, axis) in enumerate(zip(names, axes[:-1], strict=True)):
-        _draw_joint(axis, recording, ticks, t_s, joint, name)
+    for i, (name, axis) in enumerate(zip(names, axes[:-1], strict=True)):
+        _draw_axis(axis, recording, ticks, t_s, i, name)
     axes[0].legend(loc="upper left", bbox_to_anchor=(0.0, 1.32), ncols=4, fontsize=8, frameon=False)
     _draw_bands(axes[-1], ticks, t_s, shown)
     axes[-1].set_xlim(t_s[0], t_s[-1])
@@ -69,15 +69,22 @@ def plot(recording: Recording, path: Path) -> None:
         raise EdgeError(f"{path}: {error.strerror}") from error
 
 
-def _draw_joint(
-    axis: Any, recording: Recording, ticks: NDArray[np.void], t_s: NDArray[np.float64], joint: int, name: str
+def _draw_axis(
+    axis: Any, recording: Recording, ticks: NDArray[np.void], t_s: NDArray[np.float64], i: int, name: str
 ) -> None:
     config = recording.native_config()
-    low, high = config.q_min[joint], config.q_max[joint]
+    drives = config.axis_kind[i] == AxisKind.VELOCITY
+    low, high = (-config.dq_max[i], config.dq_max[i]) if drives else (config.q_min[i], config.q_max[i])
     # What trips a robot may be a number that no axis has room for.
     setpoint, command, measured = (
-        np.clip(ticks[part]["q"][:, joint], low - 1.0, high + 1.0) for part in ("setpoint", "verdict", "feedback")
+        np.clip(ticks[part]["dq" if drives and part != "setpoint" else "q"][:, i], low - 1.0, high + 1.0)
+        for part in ("setpoint", "verdict", "feedback")
     )
+    if config.axis_kind[i] == AxisKind.CONTINUOUS:
+        # All in the turn that it is commanded to be in.
+        setpoint, measured = (
+            command + np.remainder(value - command + np.pi, 2.0 * np.pi) - np.pi for value in (setpoint, measured)
+        )
     setpoint = np.where(ticks["setpoint"]["present"] != 0, setpoint, np.nan)
     axis.plot(t_s, setpoint, color="#888888", linewidth=1.0, label="setpoint")
     axis.plot(t_s, command, color="#1f77b4", linewidth=1.4, label="command")
@@ -91,7 +98,9 @@ def _draw_joint(
         room = max(0.05, 0.25 * float(np.ptp(drawn)))
         axis.set_ylim(float(drawn.min()) - room, float(drawn.max()) + room)
     axis.axvline(0.0, color="black", linewidth=0.8, linestyle=":")
-    axis.set_ylabel(f"{name}, rad\n{low:.4g} to {high:.4g}".replace("$", r"\$"), fontsize=7)
+    units = recording.header.units
+    named = f"{name}, {units[i]}" if i < len(units) else name
+    axis.set_ylabel(f"{named}\n{low:.4g} to {high:.4g}".replace("$", r"\$"), fontsize=7)
     axis.tick_params(labelsize=7)
 
 

@@ -201,8 +201,8 @@ class Jog(Requests):
         """Let these axes move, and all others stand still, for `VALID_S`; say it again to go on.
 
         Args:
-            speeds: of axes by name, in their unit per second, of a base in its unit; none: everything comes to rest. At most `JOG_SPEED_MAX` of an
-                axis's limit, else control refuses it (`status.refused`).
+            speeds: of axes by name, in their unit per second, of a base in its unit; none: everything comes to rest. At
+                most `JOG_SPEED_MAX` of an axis's limit, else control refuses it (`status.refused`).
             wanted_s: when that was last known to be wanted, on the monotonic clock; None: now.
         """
         self._say(AxisSpeeds(speeds=dict(speeds)), wanted_s)
@@ -344,7 +344,7 @@ class Jog(Requests):
         slowest: float,
         why: Callable[[], str],
     ) -> str:
-        """Say where to go until it stands there, and until it has been measured there; empty, or why it goes no further.
+        """Say where to go until it stands there and was measured there; empty, or why it goes no further.
 
         Args:
             say: says it once.

@@ -113,10 +113,8 @@ def _way(before: JogTool, after: JogTool, direction: str, axis: Array, *, measur
     if not is_turn(direction):
         start, end = (before.measured_m, after.measured_m) if measured else (before.position_m, after.position_m)
         return float(axis @ (np.array(end) - np.array(start)))
-    start, end = (
-        (before.measured_rotation, after.measured_rotation) if measured else (before.rotation, after.rotation)
-    )
-    turned = np.array(end) @ np.array(start).T
+    poses = (before.measured_rotation, after.measured_rotation) if measured else (before.rotation, after.rotation)
+    turned = np.array(poses[1]) @ np.array(poses[0]).T
     skew = np.array([turned[2, 1] - turned[1, 2], turned[0, 2] - turned[2, 0], turned[1, 0] - turned[0, 1]])
     return math.atan2(float(axis @ skew) / 2.0, (float(np.trace(turned)) - 1.0) / 2.0)
 

@@ -72,7 +72,8 @@ def control(arguments: Arguments, stop: StopSignal) -> None:
     limits = kernel_config(config.safety, config.embodiment)
     if bundles is None:
         limits = holding(limits)
-    origin = Origin(config.robot.name, config.safety.digest, bundle_digest)
+    units = tuple(axis.unit for axis in config.embodiment.axes)
+    origin = Origin(config.robot.name, config.safety.digest, bundle_digest, units)
     with (
         contextlib.nullcontext() if config.stop_line is None else StopLine(config.stop_line) as stop_line,
         DriverPort.attach(port_name(run_dir), timeout_s=30.0) as port,

@@ -54,7 +54,7 @@ class AuthorityInForce:
         """
         state = self._loop.snapshot()
         config = self._loop.config
-        speeds = zip(config.axis_kinds, state.dq[0 : len(config.axis_names)], config.rest_speed, strict=True)
+        speeds = zip(config.axis_kinds, state.dq[0 : len(config.axis_names)], config.of_axes("rest_speed"), strict=True)
         rests = all(abs(speed) <= limit for kind, speed, limit in speeds if kind is not AxisKind.GRIPPER)
         return State(state.state) is State.HOLDING and rests
 

@@ -46,11 +46,13 @@ def recordings_folder(run_dir: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whose recordings these are. `safety_digest` as in every safety report, `bundle_digest` as in the first one."""
+    """Whose recordings these are. `safety_digest` as in every safety report, `bundle_digest` as in the first one; the
+    `units` are those of the axes' values."""
 
     robot: str
     safety_digest: str
     bundle_digest: str | None
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,7 @@ class BlackBox:
             layout=layout_digest(),
             runtime_version=_version(),
             robot=self._origin.robot,
-            joint_names=self._limits.axis_names,
+            axis_names=self._limits.axis_names,
             written_utc=written_utc,
             cause=trigger.cause,
             reasons=trigger.reasons,
@@ -231,6 +233,7 @@ class BlackBox:
             bundle_digest=trigger.bundle_digest,
             limits=readable_limits(config),
             kernel_config=bytes(ffi.buffer(config)),
+            units=self._origin.units,
         )
 
 

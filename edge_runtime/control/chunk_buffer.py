@@ -307,14 +307,14 @@ class ChunkBuffer:
         """The motion under way at these instants: the plan so far, at its end its last knot, without one `rest`."""
         plan = self._plan
         if plan is None or plan.t_ns[-1] < splice_ns:
-            return np.repeat(rest.position[None, :], len(t_ns), axis=0)
+            return np.asarray(np.repeat(rest.position[None, :], len(t_ns), axis=0))
         return evaluate_plan(plan, np.minimum(t_ns, plan.t_ns[-1]), self._straight)
 
     def _unwound(self, actions: Float64Array) -> Float64Array:
         """The same, without the leaps of a turn that a policy may tell of a joint without ends."""
         if not self._turns.any():
             return actions
-        unwound = actions.copy()
+        unwound: Float64Array = actions.copy()
         unwound[:, self._turns] = np.unwrap(actions[:, self._turns], axis=0)
         return unwound
 

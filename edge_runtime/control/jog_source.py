@@ -27,6 +27,7 @@ from edge_runtime.contracts.messages import (
     JogCommand,
     JogFrame,
     JogTool,
+    Matrix3,
     ToolSpeed,
     ToolTarget,
 )
@@ -90,7 +91,7 @@ class JogSource:
         body = config.geometry
         self._tools = ToolMotion(body, embodiment) if isinstance(body, GeometryModel) else None
         self._tool_names = () if self._tools is None else self._tools.names
-        self._tool_speed_m_s = [min(TOOL_SPEED_MAX_M_S, speed) for speed in _tool_speeds(config, self._tool_names)]
+        self._tool_speed_m_s = [min(TOOL_SPEED_MAX_M_S, speed) for speed in config.of_tools("tool_speed_max_m_s")]
         self._session = 0
         self._sequence = -1
         self.refused_sequence = 0
@@ -316,9 +317,9 @@ class JogSource:
                     linear_max_m_s=self._tool_speed_m_s[tool],
                     angular_max_rad_s=TOOL_TURN_MAX_RAD_S,
                     position_m=tuple(there.position_m.tolist()),
-                    rotation=tuple(map(tuple, there.rotation.tolist())),
+                    rotation=_rows(there.rotation),
                     measured_m=tuple(here.position_m.tolist()),
-                    measured_rotation=tuple(map(tuple, here.rotation.tolist())),
+                    measured_rotation=_rows(here.rotation),
                 )
             )
         return tuple(found)
@@ -332,9 +333,9 @@ def _names(embodiment: Embodiment) -> tuple[str, ...]:
     return names
 
 
-def _tool_speeds(config: KernelConfig, tools: tuple[str, ...]) -> tuple[float, ...]:
-    speeds = config.tool_speed_max_m_s
-    return tuple(speeds[: len(tools)]) if isinstance(speeds, tuple) else (speeds,) * len(tools)
+def _rows(matrix: Array) -> Matrix3:
+    first, second, third = matrix.tolist()
+    return tuple(first), tuple(second), tuple(third)
 
 
 def _end(value: float) -> float | None:

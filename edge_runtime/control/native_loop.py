@@ -238,13 +238,13 @@ class ControlLoop:
         Tighter is possible at any time, looser (up to the config) only while not armed.
 
         Args:
-            speed_scale: of every joint's velocity limit, above 0, at most 1.
-            tool_speed_max_m_s: None is the config's own.
+            speed_scale: of every axis's velocity limit, above 0, at most 1.
+            tool_speed_max_m_s: of every tool that would be faster; None is the config's own.
 
         Raises:
             SafetyError: see `request`.
         """
-        fastest_m_s = self._config.tool_speed_max_m_s if tool_speed_max_m_s is None else tool_speed_max_m_s
+        fastest_m_s = self._config.fastest_tool_m_s if tool_speed_max_m_s is None else tool_speed_max_m_s
         tightening = ffi.new("kernel_tightening *", [speed_scale, fastest_m_s])
         with self._lock:
             answer = lib.loop_tighten(self._loop, tightening, int(timeout_s * 1e9))

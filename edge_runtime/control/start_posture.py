@@ -124,19 +124,19 @@ def _worst(values: Sequence[float], allowed: Sequence[float]) -> int:
 
 def _moving(feedback: Feedback, embodiment: Embodiment, config: KernelConfig) -> str:
     speeds = [0.0 if axis.is_gripper else float(v) for axis, v in zip(embodiment.axes, feedback.dq, strict=True)]
-    i = _worst(speeds, config.rest_speed)
+    i = _worst(speeds, config.of_axes("rest_speed"))
     axis = embodiment.axes[i]
     unit = axis.unit if axis.is_velocity else axis.rate_unit
-    rest = f"at rest is up to {config.rest_speed[i]:g}"
+    rest = f"at rest is up to {config.of_axes('rest_speed')[i]:g}"
     return f"{axis.what} {axis.name} is measured to move at {abs(speeds[i]):.3g} {unit}, {rest}"
 
 
 def _mismatch(feedback: Feedback, embodiment: Embodiment, config: KernelConfig, held: Sequence[float]) -> str:
     away = [_away(axis, float(q) - was) for axis, q, was in zip(embodiment.axes, feedback.q, held, strict=True)]
-    i = _worst(away, config.reset_tolerance)
+    i = _worst(away, config.of_axes("reset_tolerance"))
     axis = embodiment.axes[i]
     found = f"{abs(away[i]) * 1e3:.1f} m{axis.unit} from where control left it"
-    return f"{axis.what} {axis.name} is measured {found}, {config.reset_tolerance[i] * 1e3:g} m{axis.unit} are allowed"
+    return f"{axis.what} {axis.name} is measured {found}, {config.of_axes('reset_tolerance')[i] * 1e3:g} m{axis.unit} are allowed"
 
 
 def _away(axis: AnyAxis, distance: float) -> float:
@@ -175,12 +175,14 @@ def _outside(feedback: Feedback, embodiment: Embodiment, config: KernelConfig) -
         0.0 if axis.is_velocity or not axis.has_range else max(low - q, q - high, 0.0)
         for axis, q, (low, high) in zip(embodiment.axes, feedback.q, ends, strict=True)
     ]
-    i = _worst(beyond, config.start_tolerance)
+    i = _worst(beyond, config.of_axes("start_tolerance"))
     axis, (low, high), measured = embodiment.axes[i], ends[i], float(feedback.q[i])
-    if beyond[i] <= config.start_tolerance[i]:
+    if beyond[i] <= config.of_axes("start_tolerance")[i]:
         return ""
     if isinstance(axis, ParallelGripper):
-        problem = f"gripper {axis.name} is measured at an opening of {measured:.4g} m, {low:g} to {high:g} m are expected"
+        problem = (
+            f"gripper {axis.name} is measured at an opening of {measured:.4g} m, {low:g} to {high:g} m are expected"
+        )
         return f"{problem}: a driver reports the distance between the fingers in metres, 0 when closed"
     degrees = axis.unit == "rad" and low <= math.radians(measured) <= high and beyond[i] > math.pi
     hint = ": is that in degrees? A driver reports radians" if degrees else ""

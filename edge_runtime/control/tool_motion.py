@@ -1,8 +1,8 @@
 """How the axes of an arm have to move for its tool to move: straight along an axis, or turned about one.
 
-The tool's place comes first: an arm with fewer than six axes goes straight and turns as little as it can. Near a posture
-in which it can't, the axes slow down instead of racing (damped least squares). Pure: no clock, no loop. The pose is the
-kernel's own, of a base that stands at its origin.
+The tool's place comes first: an arm with fewer than six axes goes straight and turns as little as it can. Near a
+posture in which it can't, the axes slow down instead of racing (damped least squares). Pure: no clock, no loop. A pose
+is the kernel's own, of a base that stands at its origin.
 """
 
 from __future__ import annotations

@@ -170,9 +170,7 @@ class DriverPort:
         system_error = ffi.new("int *")
         digest = bytes.fromhex(joint_digest)
         clock = lib.DP_CLOCK_VIRTUAL if virtual_clock else lib.DP_CLOCK_MONOTONIC
-        result = lib.port_create(
-            native_port, _shm_name(name), n_axes, digest, watchdog_ns, clock, system_error
-        )
+        result = lib.port_create(native_port, _shm_name(name), n_axes, digest, watchdog_ns, clock, system_error)
         if result != lib.PORT_OK:
             raise PortError(f"cannot create driver port {name!r}: {_explain(result, system_error[0])}")
         return cls(name, native_port, owner=True)

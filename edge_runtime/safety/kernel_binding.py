@@ -18,7 +18,7 @@ _NO_DIGEST = bytes(lib.KERNEL_DIGEST_BYTES)
 class Measurement:
     """Feedback of one tick as the kernel takes it; see `kernel_feedback` in `kernel.h`. `n` may lie about the shape.
 
-    `q`, `dq` and `tau` have one value per axis; `wrenches` one (force N, moment Nm; six values) per tool, None for a tool
+    `q`, `dq` and `tau` have one value per axis; `wrenches` one (force N, moment Nm; six values) per tool, None for one
     without; `odometry` is x (m), y (m) and yaw (rad) of the base in the world. What nothing measures is None.
     """
 

@@ -20,7 +20,7 @@ NO_MOMENT_LIMIT_NM = 1e6
 NO_TOOL_SPEED_LIMIT_M_S = 1e3
 """The largest values that the kernel takes: a limit that no measurement reaches."""
 CONTINUOUS_RANGE_RAD = 1e5
-"""Of an axis that turns without end: it is told angles between minus and plus so much, about 16,000 turns either way from
+"""Of an axis that turns without end: it is told angles between minus and plus so much, about 16,000 turns either way of
 where it was armed."""
 MAX_TOOLS: int = lib.KERNEL_MAX_TOOLS
 
@@ -64,7 +64,7 @@ _SCALAR_FIELDS = (
     "jam_ticks",
 )
 _UNUSED = 1.0
-"""Stands in the native config for a value that has no meaning for its axis: a gripper's acceleration may be infinite."""
+"""In the native config, where a value has no meaning for its axis: a gripper's acceleration may be infinite."""
 
 
 class AxisKind(IntEnum):
@@ -138,20 +138,20 @@ class KernelConfig:
         retract: posture to go to when held too long; empty: disarm where it is. A base stands, grippers stay.
         rest_speed: an axis measured faster than this refuses arming and reset; empty: 0.05.
         reset_tolerance: a reset is refused with a joint further than this from the held command; empty: 0.05.
-        start_tolerance: a joint or gripper measured so far outside its range may be armed, and starts at the end of it; a
-            robot measured so near to where it was left, in all joints, starts there. 0 to 0.01; empty: 0.005.
+        start_tolerance: a joint or gripper measured so far outside its range may be armed, and starts at the end of it;
+            a robot measured so near to where it was left, in all joints, starts there. 0 to 0.01; empty: 0.005.
         frozen_travel: an axis commanded so far while three samples or more repeat each other to the bit stops the
             robot; no less than a step of its encoder. Of a velocity axis a change of velocity. Empty: 0.05.
-        end_speed_min, end_speed_max: velocity limits of bounded axes that fall towards the lower and the upper end; None
-            for an axis without; empty: none has one.
+        end_speed_min, end_speed_max: velocity limits of bounded axes that fall towards the lower and the upper end;
+            None for an axis without; empty: none has one.
         closes_up: grippers that close towards `q_max`; empty: all close towards `q_min`.
         base_axes: what the velocity axes do.
         has_odometry: the driver measures where the base is: with a geometry that has a base, it is kept off planes and
             zones, and the robot stops where odometry is lost.
         retract_speed_scale: of the velocity limits, on the way to `retract`.
         tick_ns: period of the loop, 0.1 to 20 ms.
-        force_max_n, moment_max_nm: largest measured force and moment at each tool while armed; fewer than there are tools:
-            the others have no limit.
+        force_max_n, moment_max_nm: largest measured force and moment at each tool while armed; fewer than there are
+            tools: the others have no limit.
         tool_speed_max_m_s: of each tool's point, likewise; in the world, the base's motion included. Acts with geometry
             only.
         manipulability_slow_below, manipulability_stop_below: speed is scaled down between the two, to a tenth at the

@@ -92,7 +92,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         trigger_seq: record of the tick that tripped, or the newest one when the recording was asked for.
         n_records: how many a whole file has.
         safety_digest, bundle_digest: of the robot's limits and of the policy's bundle.
-        limits: the scalars and joint vectors of `kernel_config`, for people; what counts is `kernel_config`.
+        units: of the axes' values; empty where nobody said.
+        limits: the scalars and vectors of `kernel_config`, for people; what counts is `kernel_config`.
         kernel_config: the C struct as it lay in memory.
     """
 
@@ -110,6 +111,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     bundle_digest: str | None
     limits: dict[str, float | tuple[float, ...]]
     kernel_config: bytes
+    units: tuple[str, ...] = ()
 
 
 class _Identity(msgspec.Struct, frozen=True):

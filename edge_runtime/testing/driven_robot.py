@@ -254,7 +254,7 @@ class DrivenRobot:
             after = self.feedback()
             still = all(
                 axis.is_gripper or abs(speed) <= limit
-                for axis, speed, limit in zip(self.axes, after.dq, self.limits.rest_speed, strict=True)
+                for axis, speed, limit in zip(self.axes, after.dq, self.limits.of_axes("rest_speed"), strict=True)
             )
             if still and np.max(np.abs(way(self.axes, before.q, after.q))) < 1e-3:
                 return after

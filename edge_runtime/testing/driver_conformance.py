@@ -4,8 +4,8 @@
         config = Path(__file__).parent / "robot.toml"
 
 It starts the driver as `edge-runtime run` does and takes the place of control. It **moves the robot**: every axis, or
-those named in `moves`, by a few degrees or millimetres (`travel_rad`, `travel_m`; a base by `drive_rad`, `drive_m`), at a
-quarter of the speed that the robot's safety file allows. With real hardware, stand by the emergency stop.
+those named in `moves`, by a few degrees or millimetres (`travel_rad`, `travel_m`; a base by `drive_rad`, `drive_m`), at
+a quarter of the speed that the robot's safety file allows. With real hardware, stand by the emergency stop.
 """
 
 from __future__ import annotations
@@ -105,14 +105,14 @@ class DriverConformance:
             assert after.stamp_ns > before.stamp_ns, f"sample {after.seq} is not stamped after sample {before.seq}"
 
     def test_values_are_in_their_units_and_ranges(self, robot: DrivenRobot) -> None:
-        """Radians, metres, newtons and newton metres, of a robot at rest inside its limits, without fault or open stop."""
+        """Radians, metres, N and Nm, of a robot at rest inside its limits, with no fault and no open stop."""
         feedback = robot.wait_rest()
         assert np.isfinite([*feedback.q, *feedback.dq, *feedback.tau]).all()
         for i, axis in enumerate(robot.axes):
-            q, tau, tolerance = float(feedback.q[i]), float(feedback.tau[i]), robot.limits.start_tolerance[i]
+            q, tau, tolerance = float(feedback.q[i]), float(feedback.tau[i]), robot.limits.of_axes("start_tolerance")[i]
             if axis.has_range and not axis.is_velocity:
-                low, high = axis.low - tolerance, axis.high + tolerance
-                found = f"{axis.name} is measured at {q:.4g} {axis.unit}, its range is {low:.4g} to {high:.4g} {axis.unit}"
+                low, high, unit = axis.low - tolerance, axis.high + tolerance, axis.unit
+                found = f"{axis.name} is measured at {q:.4g} {unit}, its range is {low:.4g} to {high:.4g} {unit}"
                 asked = "metres between the fingers" if axis.is_gripper and axis.unit == "m" else _OTHER_UNIT[axis.unit]
                 assert low <= q <= high, f"{found}: {asked}?"
             if axis.effort_max is not None:
@@ -227,7 +227,7 @@ class DriverConformance:
             apart = seen.position[i] - where
             apart = float(np.remainder(apart + np.pi, 2.0 * np.pi) - np.pi) if not axis.has_range else apart
             assert abs(apart) <= allowed, (
-                f"an observation says {seen.position[i]:.3f} {axis.unit}, feedback of that instant {where:.3f} {axis.unit}"
+                f"an observation says {seen.position[i]:.3f} {axis.unit}, feedback of that instant {where:.3f}"
             )
 
     def test_each_gripper_opens_and_closes_as_it_is_told(self, robot: DrivenRobot) -> None:

@@ -16,7 +16,7 @@ from edge_runtime.cli.check.row import Level
 from edge_runtime.cli.claims import ClaimsReport, claims_sheet
 from edge_runtime.cli.claims_limits import time_to_rest_s
 from edge_runtime.config.robot_file import SIM_CONFIG, StopLineSection, load_config
-from edge_runtime.config.safety_file import FallbackSection, JointLimits
+from edge_runtime.config.safety_file import AxisLimits, FallbackSection
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.control.limits import kinematics_of
 from edge_runtime.safety import Kernel, State
@@ -42,22 +42,29 @@ def test_the_command_prints_the_sheet_of_its_config(tmp_path: Path, capsys: pyte
 
 def test_every_limit_and_digest_is_on_the_sheet() -> None:
     sheet = claims_sheet(CONFIG)
-    for name, limits in CONFIG.safety.joints.items():
+    fields = ("low", "high", "speed_max", "acceleration_max", "jerk_max", "effort_max")
+    for name in CONFIG.embodiment.joint_names:
+        limits = CONFIG.safety.axes[name]
         row = next(line for line in sheet.splitlines() if line.startswith(f"| {name} "))
-        for value in msgspec.structs.astuple(limits):
+        for value in (getattr(limits, field) for field in (*fields, "setpoint_step_max", "tracking_error_max")):
             assert re.search(rf"(?<![\d.]){re.escape(f'{value:g}')}(?![\d.])", row), (name, value)
     for digest in (CONFIG.safety.digest, CONFIG.embodiment.joint_digest):
         assert digest in sheet
 
 
 def test_the_tolerance_of_arming_is_on_the_sheet() -> None:
-    safety = msgspec.structs.replace(CONFIG.safety, start_tolerance_rad=0.0042, start_tolerance_m=0.0017)
+    tolerances = {
+        name: msgspec.structs.replace(limits, start_tolerance=0.0017 if name == "gripper" else 0.0042)
+        for name, limits in CONFIG.safety.axes.items()
+    }
+    safety = msgspec.structs.replace(CONFIG.safety, axes=tolerances)
     limits = section(claims_sheet(msgspec.structs.replace(CONFIG, safety=safety)), "Limits")
     assert "outside by at most 0.0042 rad and 0.0017 m" in limits
 
 
 def test_how_a_frozen_encoder_is_found_is_on_the_sheet() -> None:
-    safety = msgspec.structs.replace(CONFIG.safety, frozen_encoder_travel_rad=0.2, feedback_timeout_s=0.3)
+    axes = {name: msgspec.structs.replace(one, frozen_travel=0.2) for name, one in CONFIG.safety.axes.items()}
+    safety = msgspec.structs.replace(CONFIG.safety, axes=axes, feedback_timeout_s=0.3)
     trips = section(claims_sheet(msgspec.structs.replace(CONFIG, safety=safety)), "Stops the robot, and latches")
     # A tick at 2.349 rad/s, and twice 18 rad/s² over a sixth of 0.3 s and a tick, by four: 2.3 mrad and 23.4.
     assert "three or more, repeat each other to the bit" in trips
@@ -153,9 +160,9 @@ def test_a_stop_line_of_the_computer_is_named_and_its_absence_is_off() -> None:
 
 
 def test_nothing_is_claimed_of_limits_that_the_kernel_refuses() -> None:
-    joints = CONFIG.safety.joints
-    crawling = msgspec.structs.replace(joints["joint1"], velocity_max_rad_s=1e-9)
-    safety = msgspec.structs.replace(CONFIG.safety, joints={**joints, "joint1": crawling})
+    axes = CONFIG.safety.axes
+    crawling = msgspec.structs.replace(axes["joint1"], speed_max=1e-9)
+    safety = msgspec.structs.replace(CONFIG.safety, axes={**axes, "joint1": crawling})
     with pytest.raises(ConfigError):
         claims_sheet(msgspec.structs.replace(CONFIG, safety=safety))
 
@@ -164,15 +171,9 @@ def test_nothing_is_claimed_of_limits_that_the_kernel_refuses() -> None:
     ("velocity", "acceleration", "jerk"), [(2.0, 10.0, 5000.0), (2.0, 10.0, 200.0), (0.3, 10.0, 90.0)]
 )
 def test_the_longest_stop_is_as_long_as_the_sheet_says(velocity: float, acceleration: float, jerk: float) -> None:
-    limits = JointLimits(
-        position_min_rad=-100.0,
-        position_max_rad=100.0,
-        velocity_max_rad_s=velocity,
-        acceleration_max_rad_s2=acceleration,
-        jerk_max_rad_s3=jerk,
-        torque_max_nm=1.0,
-        setpoint_step_max_rad=1.0,
-    )
+    limits = AxisLimits(kind="revolute", speed_max=velocity, acceleration_max=acceleration, jerk_max=jerk)
+    allowed_s = time_to_rest_s(limits)
+    assert allowed_s is not None
     wide = (100.0,)
     config = make_config(
         1,
@@ -194,8 +195,7 @@ def test_the_longest_stop_is_as_long_as_the_sheet_says(velocity: float, accelera
             count += 1
         assert robot.kernel.state is State.HOLDING
         longest = max(longest, count)
-    assert longest * 1e-3 <= time_to_rest_s(limits)
-    assert longest * 1e-3 >= 0.6 * time_to_rest_s(limits)
+    assert 0.6 * allowed_s <= longest * 1e-3 <= allowed_s
 
 
 def test_the_same_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,7 +205,9 @@ def test_the_same_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert (ended.value.code, said.err) == (0, "")
     report = msgspec.json.decode(said.out, type=ClaimsReport)
     sheet = claims_sheet(load_config(SIM_CONFIG))
-    assert [f"{joint.time_to_rest_s:.3f}" in sheet for joint in report.joints] == [True] * 7
+    stops_s = [axis.time_to_rest_s for axis in report.axes]
+    assert stops_s.pop() is None, "a gripper is no part of a stop"
+    assert [stop_s is not None and f"{stop_s:.3f}" in sheet for stop_s in stops_s] == [True] * 7
     for part in (report.may, report.may_not, report.kept_apart, report.not_kept_apart, report.stops):
         assert part
         assert all(f"- {line}\n" in sheet for line in part)

@@ -16,30 +16,38 @@ import numpy as np
 from edge_runtime.control.native_loop import ControlLoop, Granted
 from edge_runtime.control.plan import Plan
 from edge_runtime.ipc.port import DriverPort
-from edge_runtime.safety import KernelConfig, Result, State
-from tests.control.perfect_driver import JOINTS
+from edge_runtime.safety import AxisKind, KernelConfig, Result, State
+from tests.control.perfect_driver import AXES, JOINTS, ROBOT
 
 
 def make_config(**changes: object) -> KernelConfig:
-    """Limits of the perfect driver's robot, patient enough for a busy machine."""
+    """Limits of the perfect driver's robot, patient enough for a busy machine; changes of an axis field that has one
+    value for each joint leave the gripper's as it is."""
     n = len(JOINTS)
     fields: dict[str, object] = {
-        "joint_names": JOINTS,
-        "q_min": (-2.5,) * n,
-        "q_max": (2.5,) * n,
-        "dq_max": (2.0,) * n,
-        "ddq_max": (10.0,) * n,
-        "dddq_max": (5000.0,) * n,
-        "tracking_max": (1.0,) * n,
-        "step_max": (5.0,) * n,
-        "gripper_min_m": 0.0,
-        "gripper_max_m": 0.08,
-        "gripper_rate_m_s": 0.2,
+        "axis_names": AXES,
+        "axis_kinds": (AxisKind.BOUNDED,) * n + (AxisKind.GRIPPER,),
+        "joint_digest": ROBOT.joint_digest,
+        "q_min": (-2.5,) * n + (0.0,),
+        "q_max": (2.5,) * n + (0.08,),
+        "dq_max": (2.0,) * n + (0.2,),
+        "ddq_max": (10.0,) * n + (1.0,),
+        "dddq_max": (5000.0,) * n + (1.0,),
+        "tracking_max": (1.0,) * n + (1.0,),
+        "step_max": (5.0,) * n + (1.0,),
         "feedback_max_age_ns": 300_000_000,
         "future_tolerance_ns": 300_000_000,
         "observation_max_age_ns": 60_000_000_000,
     }
-    return KernelConfig(**{**fields, **changes})  # type: ignore[arg-type]
+    for name, value in changes.items():
+        is_short = isinstance(value, tuple) and len(value) == n and name in (*_PER_AXIS, *fields)
+        gripper = fields[name][-1:] if name in fields else (_PER_AXIS.get(name),)  # type: ignore[index]
+        fields[name] = (*value, *gripper) if is_short else value  # type: ignore[misc]
+    return KernelConfig(**fields)  # type: ignore[arg-type]
+
+
+_PER_AXIS = {"tau_max": 1e6, "retract": 0.0, "start_tolerance": 0.005, "frozen_travel": 0.05}
+"""What stands for the gripper."""
 
 
 def wait_for(loop: ControlLoop, state: State, timeout_s: float = 20.0) -> None:
@@ -64,8 +72,7 @@ def wave(seq: int, start_ns: int, seconds: float, amplitude_rad: float = 0.3) ->
         chunk_seq=seq * 10,
         observation_ns=start_ns,
         t_ns=start_ns + k * 50_000_000,
-        q=np.outer(swing, np.ones(len(JOINTS))),
-        gripper_m=np.full(k.size, 0.04),
+        q=np.column_stack([np.outer(swing, np.ones(len(JOINTS))), np.full(k.size, 0.04)]),
     )
 
 

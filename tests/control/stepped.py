@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.ipc.port import Command, DriverPort
-from edge_runtime.safety import Result
+from edge_runtime.safety import KernelConfig, Result
 from tests.control.control_process import make_config
-from tests.control.perfect_driver import JOINTS, TICK_NS, PerfectRobot
+from tests.control.perfect_driver import ROBOT, TICK_NS, PerfectRobot, port_of
 
 _COUNT = iter(range(1_000_000))
 
@@ -23,16 +24,27 @@ class SteppedLoop:
     Args:
         options: of `ControlLoop`.
         limits: changes to the test's usual config.
+        embodiment: of another robot, which then has `config`.
+        config: its limits.
     """
 
-    def __init__(self, *, limits: dict[str, object] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        limits: dict[str, object] | None = None,
+        embodiment: Embodiment = ROBOT,
+        config: KernelConfig | None = None,
+        **options: Any,
+    ) -> None:
         self.now_ns = 0
         self._stack = ExitStack()
         name = f"test-stepped-{os.getpid()}-{next(_COUNT)}"
-        self.plant = self._stack.enter_context(DriverPort.create(name, JOINTS, 100_000_000, virtual_clock=True))
+        self.plant = self._stack.enter_context(port_of(name, 100_000_000, virtual_clock=True, embodiment=embodiment))
         self.port = self._stack.enter_context(DriverPort.attach(name))
-        self.robot = PerfectRobot(self.plant)
-        self.loop = self._stack.enter_context(ControlLoop(self.port, make_config(**(limits or {})), **options))
+        self.robot = PerfectRobot(self.plant, embodiment)
+        self.loop = self._stack.enter_context(
+            ControlLoop(self.port, config or make_config(**(limits or {})), **options)
+        )
 
     def tick(self, ticks: int = 1, *, measures: bool = True) -> Command:
         """Let time pass; the command of the last tick. Without `measures` the driver's block stays as it is."""

@@ -32,6 +32,7 @@ from edge_runtime.ipc.bus import Refusals
 from edge_runtime.ipc.clock import Clock, VirtualClock
 from edge_runtime.safety import State
 from tests.control.control_process import make_config
+from tests.control.perfect_driver import JOINTS
 from tests.control.stepped import SteppedLoop
 from tests.control.test_chunk_buffer import make_chunk
 from tests.control.test_chunk_pipeline import EMBODIMENT
@@ -156,7 +157,7 @@ def chunk_at(exposure_ns: int, number: int, rows: int = 16) -> ActionChunk:
     return msgspec.structs.replace(
         make_chunk(exposure_ns, sequence=exposure_ns, horizon=rows),
         joint_digest=EMBODIMENT.joint_digest,
-        position_rad=tuple((value,) * len(EMBODIMENT.joints) for value in line),
+        position=tuple((*(value,) * len(JOINTS), 0.04) for value in line),
         bundle_digest=SHIPPED,
         instruction_id=number,
     )

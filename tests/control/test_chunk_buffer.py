@@ -13,24 +13,26 @@ from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import MAX_HORIZON, ActionChunk, InferenceTiming
 from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer, Posture, Refused
-from edge_runtime.control.plan import MAX_KNOTS, Plan, evaluate_plan
+from edge_runtime.control.plan import MAX_KNOTS, Plan, evaluate_plan, straight_axes
 
 MS = 1_000_000
 DT_NS = 50 * MS
 BLEND_NS = 100 * MS
 EMBODIMENT: Embodiment = load_config(SIM_CONFIG).embodiment
-HOME = np.array(EMBODIMENT.home_rad)
-REST = Posture(HOME, 0.04)
+HOME = np.array([*EMBODIMENT.home[:-1], 0.04])
+MOVES = np.array([*np.ones(len(HOME) - 1), 0.0])
+"""The joints; the gripper stays."""
+REST = Posture(HOME)
 
 
 def positions_at(plan: Plan, *t_ns: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """(instants, joints) rad, as the loop would ask of the kernel."""
-    return evaluate_plan(plan, np.array(t_ns, np.int64), len(HOME))[:, :-1]
+    """(instants, axes), as the loop would ask of the kernel."""
+    return evaluate_plan(plan, np.array(t_ns, np.int64), straight_axes(EMBODIMENT))
 
 
 def make_chunk(exposure_ns: int, *, sequence: int = 1, horizon: int = 16, offset_rad: float = 0.1) -> ActionChunk:
     """A straight line of `horizon` actions from home, ending `offset_rad` away from it."""
-    rows = tuple(tuple((HOME + offset_rad * (k + 1) / horizon).tolist()) for k in range(horizon))
+    rows = tuple(tuple((HOME + offset_rad * (k + 1) / horizon * MOVES).tolist()) for k in range(horizon))
     return ActionChunk(
         sequence=sequence,
         observation_sequence=sequence,
@@ -40,8 +42,7 @@ def make_chunk(exposure_ns: int, *, sequence: int = 1, horizon: int = 16, offset
         joint_digest=EMBODIMENT.joint_digest,
         bundle_digest="b" * 64,
         instruction_id=1,
-        position_rad=rows,
-        gripper_opening_m=tuple([0.04] * horizon),
+        position=rows,
         timing=InferenceTiming(received_ns=exposure_ns, preprocess_ns=1, model_ns=1, postprocess_ns=1),
     )
 
@@ -68,7 +69,7 @@ def test_after_the_cross_fade_every_action_is_met_at_its_due_time(buffer: ChunkB
     assert outcome.expired_actions == 1
     for k in range(3, 16):
         due_ns = chunk.exposure_ns + (k + 1) * DT_NS
-        np.testing.assert_allclose(positions_at(outcome.plan, due_ns)[0], chunk.position_rad[k], atol=1e-12)
+        np.testing.assert_allclose(positions_at(outcome.plan, due_ns)[0], chunk.position[k], atol=1e-12)
 
 
 def test_the_seam_starts_where_the_arm_rests(buffer: ChunkBuffer) -> None:
@@ -96,7 +97,7 @@ def test_random_latency_and_starvation_never_shift_an_action(latencies_ms: list[
         assert outcome.expired_actions == np.count_nonzero(due_ns <= now_ns)
         assert np.all(np.diff(outcome.plan.t_ns) > 0)
         settled = due_ns[due_ns >= now_ns + BLEND_NS]
-        expected = np.array(chunk.position_rad)[due_ns >= now_ns + BLEND_NS]
+        expected = np.array(chunk.position)[due_ns >= now_ns + BLEND_NS]
         np.testing.assert_allclose(positions_at(outcome.plan, *settled), expected, atol=1e-12)
 
 
@@ -136,9 +137,9 @@ def test_the_longest_chunk_behind_the_longest_cross_fade_is_one_plan() -> None:
         ({"published_ns": 1061 * MS}, 1060, Refusal.FUTURE),
         ({"exposure_ns": 999 * MS}, 1060, Refusal.BEFORE_ARMING),
         ({}, 2001, Refusal.STALE),
-        ({"position_rad": ((0.0,) * 6,) * 16}, 1060, Refusal.SHAPE),
-        ({"position_rad": ((9.0,) * 7,) * 16}, 1060, Refusal.OUT_OF_RANGE),
-        ({"gripper_opening_m": (1.7e308,) * 8 + (-1.7e308,) * 8}, 1060, Refusal.OUT_OF_RANGE),
+        ({"position": ((0.0,) * 7,) * 16}, 1060, Refusal.SHAPE),
+        ({"position": ((9.0,) * 8,) * 16}, 1060, Refusal.OUT_OF_RANGE),
+        ({"position": ((*HOME[:-1], 1.7e308),) * 8 + ((*HOME[:-1], -1.7e308),) * 8}, 1060, Refusal.OUT_OF_RANGE),
         ({"dt_ns": 1 * MS}, 1060, Refusal.STALE),
     ],
 )

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from edge_runtime.config.robot_file import ConfidenceSection
-from edge_runtime.contracts.embodiment import Embodiment, Joint
 from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import ActionChunk, GateState
 from edge_runtime.control.admission import Admission
@@ -18,28 +17,13 @@ from edge_runtime.control.chunk_pipeline import ChunkPipeline, Declined, Taken
 from edge_runtime.safety import State
 from tests.control import test_chunk_buffer
 from tests.control.control_process import make_config
-from tests.control.perfect_driver import JOINTS
+from tests.control.perfect_driver import JOINTS, ROBOT
 from tests.control.stepped import SteppedLoop
 
 MS = 1_000_000
 N = len(JOINTS)
 DT_NS = 50 * MS
-EMBODIMENT: Embodiment = msgspec.structs.replace(
-    test_chunk_buffer.EMBODIMENT,
-    joints=tuple(
-        Joint(
-            name=name,
-            position_min_rad=-2.5,
-            position_max_rad=2.5,
-            velocity_max_rad_s=2.0,
-            acceleration_max_rad_s2=10.0,
-            jerk_max_rad_s3=5000.0,
-            torque_max_nm=10.0,
-        )
-        for name in JOINTS
-    ),
-    home_rad=(0.0,) * N,
-)
+EMBODIMENT = ROBOT
 SETTINGS = ConfidenceSection(recover_after=3, escalate_after=4, slow_speed_scale=0.25)
 
 
@@ -52,7 +36,7 @@ class Bench:
         self.pipeline = ChunkPipeline(
             stepped.loop,
             self.buffer,
-            Admission(make_config(), deviation_max_rad=0.25, blocked_max=0.5),
+            Admission(make_config(), EMBODIMENT, deviation_max_rad=0.25, blocked_max=0.5),
             SETTINGS,
         )
         self.chunks = 0
@@ -67,14 +51,13 @@ class Bench:
         return msgspec.structs.replace(
             test_chunk_buffer.make_chunk(self.stepped.now_ns, sequence=self.chunks),
             joint_digest=EMBODIMENT.joint_digest,
-            position_rad=tuple((value,) * N for value in line.tolist()),
-            gripper_opening_m=(0.0,) * 16,
+            position=tuple((*(value,) * N, 0.0) for value in line.tolist()),
             confidence=confidence,
         )
 
     def offer(self, chunk: ActionChunk, *, latency_ns: int = 0) -> Taken | Declined:
         now_ns = self.stepped.now_ns
-        rest = Posture(self.stepped.robot.q, 0.0)
+        rest = Posture(self.stepped.robot.q)
         active_from_ns = chunk.exposure_ns + latency_ns if latency_ns else 0
         return self.pipeline.take(chunk, now_ns, rest, active_from_ns)
 
@@ -105,7 +88,7 @@ def test_a_good_chunk_moves_the_arm_to_its_goal(bench: Bench, latency_ns: int) -
     assert outcome.prediction.interventions == 0
     assert bench.plans(300) == ([0, 2] if latency_ns else [2])
     bench.stepped.tick(600)
-    np.testing.assert_allclose(bench.stepped.robot.q, 0.3, atol=1e-4)
+    np.testing.assert_allclose(bench.stepped.robot.joints, 0.3, atol=1e-4)
 
 
 def test_a_chunk_is_rehearsed_from_where_the_arm_really_is(bench: Bench) -> None:
@@ -130,16 +113,16 @@ def test_a_chunk_that_ends_in_a_jump_never_gets_there(bench: Bench) -> None:
     np.testing.assert_array_equal(bench.buffer.plan.q, before.q)
     # Number 3 would have been its beginning, number 4 the whole: what is followed again is the plan before it.
     assert bench.plans(600) == [4, 0]
-    np.testing.assert_allclose(bench.stepped.robot.q, 0.3, atol=1e-4)
+    np.testing.assert_allclose(bench.stepped.robot.joints, 0.3, atol=1e-4)
     assert bench.refusal(bench.chunk(0.4)) is None
     bench.stepped.tick(900)
-    np.testing.assert_allclose(bench.stepped.robot.q, 0.4, atol=1e-4)
+    np.testing.assert_allclose(bench.stepped.robot.joints, 0.4, atol=1e-4)
 
 
 def test_without_a_motion_under_way_only_the_good_beginning_of_a_bad_chunk_is_played(bench: Bench) -> None:
     assert bench.refusal(bench.chunk(0.3, jump_after=10)) is Refusal.PREDICTED_DEVIATION
     assert bench.plans(900) == [1, 0]
-    assert float(np.abs(bench.stepped.robot.q).max()) < 0.1
+    assert float(np.abs(bench.stepped.robot.joints).max()) < 0.1
     assert bench.stepped.loop.counters().state is State.HOLDING
 
 
@@ -196,7 +179,7 @@ def test_a_policy_unsure_for_too_long_loses_its_power_and_gets_it_back_from_a_pe
     bench.stepped.tick()
     assert bench.refusal(bench.chunk(0.3, confidence=1.0)) is None
     bench.stepped.tick(900)
-    np.testing.assert_allclose(bench.stepped.robot.q, 0.3, atol=1e-4)
+    np.testing.assert_allclose(bench.stepped.robot.joints, 0.3, atol=1e-4)
 
 
 def test_what_an_arm_without_power_is_shown_moves_neither_it_nor_the_gate() -> None:

@@ -12,7 +12,7 @@ import pytest
 from edge_runtime.config.robot_file import SIM_CONFIG, RobotConfig, load_config
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.control.limits import kernel_config
-from edge_runtime.safety import Kernel, KernelConfig, Reason, State
+from edge_runtime.safety import AxisKind, Kernel, KernelConfig, Reason, State
 from edge_runtime.safety.kinematics import (
     BASE,
     Capsule,
@@ -70,7 +70,7 @@ def body(velocity_max_rad_s: float = 3.0) -> GeometryModel:
             Capsule(name=name, link=name, a_m=(0.0, 0.0, 0.0), b_m=(0.0, 0.0, 0.3), radius_m=0.05) for name in names[1:]
         ),
         pairs=(("joint1", "joint7"),),
-        tool=ToolPoint(link="joint7", point_m=(0.0, 0.0, 0.3)),
+        tools=(ToolPoint(link="joint7", point_m=(0.0, 0.0, 0.3)),),
     )
 
 
@@ -92,19 +92,26 @@ def native(config: RobotConfig) -> KernelConfig:
 def test_the_shipped_limits_arrive_in_joint_order_with_their_digest() -> None:
     config = load_config(SIM_CONFIG)
     kernel = native(config)
-    assert kernel.joint_names == config.embodiment.joint_names
-    for i, limits in enumerate(config.safety.joints.values()):
-        assert kernel.q_min[i] == limits.position_min_rad
-        assert kernel.q_max[i] == limits.position_max_rad
-        assert kernel.dq_max[i] == limits.velocity_max_rad_s
-        assert kernel.ddq_max[i] == limits.acceleration_max_rad_s2
-        assert kernel.dddq_max[i] == limits.jerk_max_rad_s3
-        assert kernel.tau_max[i] == limits.torque_max_nm
-        assert kernel.step_max[i] == limits.setpoint_step_max_rad
+    assert kernel.axis_names == config.embodiment.axis_names
+    assert kernel.joint_digest == config.embodiment.joint_digest
+    for i, name in enumerate(config.embodiment.joint_names):
+        limits = config.safety.axes[name]
+        assert kernel.axis_kinds[i] is AxisKind.BOUNDED
+        assert kernel.q_min[i] == limits.low
+        assert kernel.q_max[i] == limits.high
+        assert kernel.dq_max[i] == limits.speed_max
+        assert kernel.ddq_max[i] == limits.acceleration_max
+        assert kernel.dddq_max[i] == limits.jerk_max
+        assert kernel.tau_max[i] == limits.effort_max
+        assert kernel.step_max[i] == limits.setpoint_step_max
+        assert kernel.tracking_max[i] == limits.tracking_error_max
+    assert kernel.axis_kinds[7] is AxisKind.GRIPPER
+    assert (kernel.q_min[7], kernel.q_max[7], kernel.dq_max[7]) == (0.0, 0.08, 0.1)
     assert kernel.digest.hex() == config.safety.digest
     assert kernel.hold_timeout_ns == round(config.safety.fallback.hold_timeout_s * 1e9)
     assert kernel.play_max_ns == round(config.safety.fallback.play_max_s * 1e9)
-    assert kernel.retract_rad == config.safety.fallback.retract_rad
+    assert config.safety.fallback.retract is not None
+    assert kernel.retract[:7] == tuple(config.safety.fallback.retract.values())
     assert kernel.debounce_ticks == 5
 
 
@@ -112,15 +119,15 @@ def test_the_shipped_arm_starts_at_home_and_never_gets_at_the_table() -> None:
     config = load_config(SIM_CONFIG)
     kernel = native(config)
     assert config.safety.geometry is not None
-    home_rad = config.embodiment.home_rad
-    robot = Robot(Kernel(kernel), home_rad)
+    home = config.embodiment.home
+    robot = Robot(Kernel(kernel), home)
     robot.arm()
     reasons = Reason(0)
     nearest_m = math.inf
     for tick in range(3000):
         # Forward and down, no faster than half the limits.
         down = min(tick * 0.7e-3, 1.4)
-        verdict = robot.step([home_rad[0], home_rad[1] + down, *home_rad[2:]])
+        verdict = robot.step([home[0], home[1] + down, *home[2:]])
         reasons |= verdict.reasons
         nearest_m = min(nearest_m, verdict.stop_margin_m)
     assert Reason.LIMIT_GEOMETRY in reasons
@@ -132,9 +139,9 @@ def test_the_shipped_arm_starts_at_home_and_never_gets_at_the_table() -> None:
 def test_body_and_surroundings_arrive(robot: Path) -> None:
     kernel = native(load_config(robot))
     assert kernel.clearance_min_m == 0.02
-    assert kernel.tool_speed_max_m_s == 0.8
+    assert kernel.tool_speed_max_m_s == (0.8,)
     geometry = kernel.to_native().geometry
-    assert (geometry.n_joints, geometry.n_capsules, geometry.n_pairs) == (7, 7, 1)
+    assert (geometry.n_axes, geometry.n_joints, geometry.n_capsules, geometry.n_pairs) == (8, 7, 7, 1)
     assert (geometry.n_planes, geometry.n_keepouts) == (7, 1)
     wall = geometry.planes[0]
     assert list(wall.normal) == pytest.approx([0.0, 0.6, 0.8])
@@ -142,7 +149,7 @@ def test_body_and_surroundings_arrive(robot: Path) -> None:
     assert wall.offset_m == -2.0
     assert list(geometry.keepouts[0].max_m) == [0.5, 0.5, 1.0]
     assert geometry.keepouts[0].radius_m == 0.1
-    assert geometry.tool_reach_m[0] > 0.0, "reaches are derived"
+    assert geometry.tool_reach_m[0][0] > 0.0, "reaches are derived"
 
 
 def test_looser_than_the_robots_description_names_its_file(robot: Path) -> None:
@@ -154,9 +161,9 @@ def test_looser_than_the_robots_description_names_its_file(robot: Path) -> None:
 
 def test_what_safety_leaves_out_comes_from_the_description(robot: Path) -> None:
     replace(robot.parent / "safety.toml", r"^velocity_max_rad_s = [0-9.]+\n", "")
-    assert load_config(robot).safety.joints["joint1"].velocity_max_rad_s == 2.175, "the rating, which is tighter"
+    assert load_config(robot).safety.axes["joint1"].speed_max == 2.175, "the rating, which is tighter"
     write_kinematics(robot.parent / "body.toml", file_of(body(velocity_max_rad_s=2.0)), [])
-    assert load_config(robot).safety.joints["joint1"].velocity_max_rad_s == 2.0
+    assert load_config(robot).safety.axes["joint1"].speed_max == 2.0
 
 
 @pytest.mark.parametrize(

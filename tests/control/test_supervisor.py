@@ -61,7 +61,7 @@ def test_reports_name_the_bundle_whose_plan_is_followed(
             chunk = msgspec.structs.replace(
                 make_chunk(exposure_ns, sequence=exposure_ns),
                 joint_digest=EMBODIMENT.joint_digest,
-                position_rad=((0.0,) * len(EMBODIMENT.joints),) * 16,
+                position=((0.0,) * len(EMBODIMENT.axes),) * 16,
                 bundle_digest=digest,
             )
             receipt = bench.supervisor.take_chunk(chunk)

@@ -5,26 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edge_runtime.safety import Kernel, KernelConfig, Measurement, Request, Result, State, Target, Verdict
+from edge_runtime.safety import AxisKind, Kernel, KernelConfig, Measurement, Request, Result, State, Target, Verdict
 from edge_runtime.safety.reference import ReferenceKernel
 
 TICK_NS = 1_000_000
 
 
-def make_config(n: int = 2, **changes: object) -> KernelConfig:
-    """Limits of an arm with `n` like joints: ±2.5 rad, 2 rad/s, 10 rad/s², 1000 rad/s³; any step is a motion."""
+JOINT: dict[str, float] = {
+    "q_min": -2.5,
+    "q_max": 2.5,
+    "dq_max": 2.0,
+    "ddq_max": 10.0,
+    "dddq_max": 1000.0,
+    "tracking_max": 0.2,
+    "step_max": 1000.0,
+}
+AXES: dict[AxisKind, dict[str, float]] = {
+    AxisKind.BOUNDED: JOINT,
+    AxisKind.CONTINUOUS: JOINT | {"q_min": -1e5, "q_max": 1e5},
+    AxisKind.VELOCITY: JOINT | {"q_min": -1.0, "q_max": 1.0, "dq_max": 1.0, "ddq_max": 1.0, "dddq_max": 10.0},
+    AxisKind.GRIPPER: JOINT | {"q_min": 0.0, "q_max": 0.08, "dq_max": 0.2, "tracking_max": 0.01},
+}
+
+
+def make_config(n: int = 2, *kinds: AxisKind, **changes: object) -> KernelConfig:
+    """Limits of an arm with `n` like joints: ±2.5 rad, 2 rad/s, 10 rad/s², 1000 rad/s³; any step is a motion.
+
+    `kinds`: further axes, each as `AXES` has it.
+    """
+    every = (AxisKind.BOUNDED,) * n + kinds
     config = KernelConfig(
-        joint_names=tuple(f"joint{i}" for i in range(n)),
-        q_min=(-2.5,) * n,
-        q_max=(2.5,) * n,
-        dq_max=(2.0,) * n,
-        ddq_max=(10.0,) * n,
-        dddq_max=(1000.0,) * n,
-        tracking_max=(0.2,) * n,
-        step_max=(1000.0,) * n,
-        gripper_min_m=0.0,
-        gripper_max_m=0.08,
-        gripper_rate_m_s=0.2,
+        axis_names=tuple(f"axis{i}" for i in range(len(every))),
+        axis_kinds=every,
+        **{field: tuple(AXES[kind][field] for kind in every) for field in JOINT},
     )
     return replace(config, **changes)  # type: ignore[arg-type]
 
@@ -37,12 +50,13 @@ class Robot:
         self.now_ns = 1_000_000_000
         self.seq = 0
         self.setpoint_seq = 0
-        self.q = list(q) if q is not None else [0.0] * len(kernel.config.joint_names)
+        self.q = list(q) if q is not None else [0.0] * kernel.config.n_axes
+        self.dq = [0.0] * kernel.config.n_axes
         self.verdict: Verdict | None = None
 
     def measurement(self, **changes: object) -> Measurement:
         """What the driver would report now; neither torque nor force is measured unless given."""
-        sample = Measurement(stamp_ns=self.now_ns, seq=self.seq, q=tuple(self.q), dq=(0.0,) * len(self.q))
+        sample = Measurement(stamp_ns=self.now_ns, seq=self.seq, q=tuple(self.q), dq=tuple(self.dq))
         return replace(sample, **changes)  # type: ignore[arg-type]
 
     def target(self, q: Sequence[float], **changes: object) -> Target:
@@ -53,7 +67,6 @@ class Robot:
             observation_ns=self.now_ns,
             seq=self.setpoint_seq,
             q=tuple(q),
-            gripper_m=0.04,
         )
         return replace(fresh, **changes)  # type: ignore[arg-type]
 
@@ -68,6 +81,10 @@ class Robot:
         self.verdict = self.kernel.step(self.measurement(**feedback), target, self.now_ns)
         if self.verdict.state.is_armed:
             self.q = list(self.verdict.q)
+            self.dq = [
+                v if kind is AxisKind.VELOCITY else 0.0
+                for v, kind in zip(self.verdict.dq, self.kernel.config.axis_kinds, strict=True)
+            ]
         return self.verdict
 
     def request(self, request: Request, **feedback: object) -> Result:

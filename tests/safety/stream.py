@@ -5,10 +5,23 @@ from __future__ import annotations
 import math
 import random
 
-from edge_runtime.safety import KernelConfig, Measurement, Policy, Request, State, Target, Verdict
+import msgspec
+
+from edge_runtime.safety import (
+    AxisKind,
+    BaseAxes,
+    EndSpeed,
+    KernelConfig,
+    Measurement,
+    Policy,
+    Request,
+    State,
+    Target,
+    Verdict,
+)
 from edge_runtime.safety.kinematics import GeometryModel
 from tests.safety.geometry_robot import HOME_RAD, arm, random_model
-from tests.safety.robot import TICK_NS, make_config
+from tests.safety.robot import TICK_NS
 
 WEIRD = (math.nan, math.inf, -math.inf, 5e-324, -5e-324, 1.7e308, -1.7e308, 2.2e-308, 0.0, -0.0)
 STAMPS = (-(2**63), 2**63 - 1, 0, -1)
@@ -19,24 +32,31 @@ def decade(generator: random.Random, low: float, high: float) -> float:
     return float(10.0 ** generator.uniform(low, high))
 
 
+JOINTS_KINDS = (AxisKind.BOUNDED, AxisKind.BOUNDED, AxisKind.CONTINUOUS)
+
+
 def random_config(generator: random.Random, *, body: bool) -> KernelConfig:
     """Any robot the kernel takes; with a body, one whose parts are near enough to things to be held off them."""
     model = body_of(generator) if body else None
-    n = len(model.joints) if model is not None else generator.randint(1, 7)
-    center = [generator.uniform(-1.0, 1.0) for _ in range(n)]
-    if model is not None and n == len(HOME_RAD):
-        center = list(HOME_RAD)
-    half = [decade(generator, 0.0 if body else -2.0, 0.6) for _ in range(n)]
-    speed = [decade(generator, 0.0 if body else -1.0, 0.7) for _ in range(n)]
+    names, kinds, base = random_axes(generator, model)
+    n = len(names)
     tick_ns = generator.choice([500_000, TICK_NS, TICK_NS, 2_000_000])
+    half = [decade(generator, 0.0 if body else -2.0, 0.4) for _ in range(n)]
+    center = [generator.uniform(-1.0, 1.0) for _ in range(n)]
+    if model is not None and len(model.joints) == len(HOME_RAD) and model.joints[0].name == "joint1":
+        center[: len(HOME_RAD)] = HOME_RAD
+    speed = [decade(generator, 0.0 if body else -1.0, 0.7) for _ in range(n)]
     accel = [v * decade(generator, 0.0, 1.7) for v in speed]
     jerk = [a / (tick_ns * 1e-9) * decade(generator, -2.5, 0.3) for a in accel]
-    q_min, q_max = (
-        [c - h for c, h in zip(center, half, strict=True)],
-        [c + h for c, h in zip(center, half, strict=True)],
-    )
-    return make_config(
-        n,
+    q_min = [-1e5 if kind is AxisKind.CONTINUOUS else c - h for kind, c, h in zip(kinds, center, half, strict=True)]
+    q_max = [1e5 if kind is AxisKind.CONTINUOUS else c + h for kind, c, h in zip(kinds, center, half, strict=True)]
+    ends = [_random_ends(generator, *limits) for limits in zip(kinds, q_min, q_max, speed, accel, strict=True)]
+    inside = [
+        max(-5.0, low) + generator.random() * min(10.0, high - low) for low, high in zip(q_min, q_max, strict=True)
+    ]
+    return KernelConfig(
+        axis_names=names,
+        axis_kinds=kinds,
         q_min=tuple(q_min),
         q_max=tuple(q_max),
         dq_max=tuple(speed),
@@ -45,29 +65,84 @@ def random_config(generator: random.Random, *, body: bool) -> KernelConfig:
         tracking_max=(0.5,) * n,
         step_max=(generator.choice([0.05, 1000.0, 1000.0]),) * n,
         tau_max=generator.choice([(), (20.0,) * n]),
-        retract_rad=generator.choice([(), tuple(generator.uniform(a, b) for a, b in zip(q_min, q_max, strict=True))]),
+        retract=generator.choice([(), tuple(inside)]),
         retract_speed_scale=generator.choice([0.1, 1.0]),
-        frozen_travel_rad=generator.choice([1e-4, 1000.0]),
-        start_tolerance_rad=generator.choice([0.0, 0.005]),
-        start_tolerance_m=generator.choice([0.0, 0.003]),
-        force_max_n=30.0,
-        moment_max_nm=10.0,
+        frozen_travel=(generator.choice([1e-4, 1000.0]),) * n,
+        start_tolerance=(generator.choice([0.0, 0.005]),) * n,
+        end_speed_min=tuple(low for low, _ in ends),
+        end_speed_max=tuple(high for _, high in ends),
+        closes_up=tuple(generator.random() < 0.5 for _ in range(n)),
+        base_axes=base,
+        has_odometry=generator.random() < 0.8,
+        force_max_n=(30.0, 25.0),
+        moment_max_nm=(10.0,),
         tick_ns=tick_ns,
         hold_timeout_ns=generator.choice([30_000_000, 60_000_000_000]),
         retract_timeout_ns=generator.choice([30_000_000, 60_000_000_000]),
         play_max_ns=generator.choice([0, 20_000_000]),
-        tool_speed_max_m_s=decade(generator, -1.5, 0.5) if body else 1000.0,
-        manipulability_slow_below=generator.choice([0.0, 0.1, 0.3]) if body else 0.0,
+        tool_speed_max_m_s=tuple(decade(generator, -1.5, 0.5) for _ in range(4)) if body else (),
+        manipulability_slow_below=_singular_below(generator, model),
         clearance_min_m=generator.choice([0.0, 0.01]),
         debounce_ticks=generator.choice([1, 3]),
+        jam_ticks=generator.choice([1, 20]),
         digest=generator.randbytes(32),
         geometry=model,
     )
 
 
+def _random_ends(
+    generator: random.Random, kind: AxisKind, low: float, high: float, speed: float, accel: float
+) -> tuple[EndSpeed | None, EndSpeed | None]:
+    """Limits of speed that fall towards the ends, which leave room in the middle."""
+    if kind is not AxisKind.BOUNDED or generator.random() < 0.6:
+        return None, None
+    slope = accel * generator.uniform(0.3, 1.9)
+    offset = generator.choice([0.0, 0.1 * speed])
+    beyond = generator.choice([0.0, offset * offset / slope, 0.01])
+    lower, upper = EndSpeed(slope, offset, low - beyond), EndSpeed(slope, offset, high + beyond)
+    return generator.choice([(lower, upper), (None, upper), (lower, None)])
+
+
+def _singular_below(generator: random.Random, model: GeometryModel | None) -> float:
+    return generator.choice([0.0, 0.1, 0.3]) if model is not None and model.tools else 0.0
+
+
+def random_axes(
+    generator: random.Random, model: GeometryModel | None
+) -> tuple[tuple[str, ...], tuple[AxisKind, ...], BaseAxes]:
+    """Names and kinds of the axes, and those of the base."""
+    if model is None:
+        n = generator.choice((1, 2, 3, 4, 6, 7, 7, 9, 14, 32))
+        names = tuple(f"axis{i}" for i in range(n))
+        moving = {name for name in names if generator.random() < 0.7}
+        turning = moving
+    else:
+        names = model.axis_names
+        moving = {joint.axis_name for joint in model.joints}
+        turning = moving - {joint.axis_name for joint in model.joints if joint.slides}
+    others = iter(generator.sample(("x", "y", "yaw", "g", "g", "g"), 6))
+    kinds: list[AxisKind] = []
+    base: dict[str, int] = {}
+    for i, name in enumerate(names):
+        role = "g" if name in moving else next(others, "g")
+        if role != "g":
+            base[role] = i
+        kind = AxisKind.GRIPPER if role == "g" else AxisKind.VELOCITY
+        if name in moving:
+            kind = generator.choice(JOINTS_KINDS) if name in turning else AxisKind.BOUNDED
+        kinds.append(kind)
+    return names, tuple(kinds), BaseAxes(**base)
+
+
 def body_of(generator: random.Random) -> GeometryModel:
-    """Mostly an arm in its box, now and then anything."""
-    return arm() if generator.random() < 0.6 else random_model(generator)
+    """Mostly an arm in its box, alone or on a base that drives, now and then anything."""
+    chance = generator.random()
+    if chance < 0.4:
+        return arm()
+    model = arm() if chance < 0.7 else random_model(generator, of_any_kind=chance < 0.9)
+    room = 32 - len(model.axis_names)
+    more = ("base_a", "base_b", "base_c", "hand")[: min(room, generator.randint(0, 4))]
+    return msgspec.structs.replace(model, axes=(*model.axis_names, *more), has_base=generator.random() < 0.7)
 
 
 class Stream:
@@ -76,7 +151,7 @@ class Stream:
     def __init__(self, seed: int, *, body: bool = False) -> None:
         self.random = random.Random(seed)
         self.config = random_config(self.random, body=body)
-        self.n = len(self.config.joint_names)
+        self.n = self.config.n_axes
         self.now_ns = 10**9
         self.hostility = self.random.choice([0.0, 0.0005, 0.002])
         self.kind = self.random.choice(["swing", "swing", "noise", "jumps", "on"])
@@ -84,8 +159,17 @@ class Stream:
         self._setpoint_seq = 0
         self._silence = 0
         self._policy = (Policy.ALIVE, 0)
-        self._middle = [(low + high) / 2 for low, high in zip(self.config.q_min, self.config.q_max, strict=True)]
-        self._half = [(high - low) / 2 for low, high in zip(self.config.q_min, self.config.q_max, strict=True)]
+        kinds = self.config.axis_kinds
+        self._velocities = [kind is AxisKind.VELOCITY for kind in kinds]
+        ends = [(-3.0, 3.0) if kind is AxisKind.CONTINUOUS else None for kind in kinds]
+        ends = [
+            (-v, v) if is_velocity else end or (low, high)
+            for end, is_velocity, v, low, high in zip(
+                ends, self._velocities, self.config.dq_max, self.config.q_min, self.config.q_max, strict=True
+            )
+        ]
+        self._middle = [(low + high) / 2 for low, high in ends]
+        self._half = [(high - low) / 2 for low, high in ends]
         self._q = list(self._middle)
         self._dq = [0.0] * self.n
         self._jump = list(self._middle)
@@ -94,6 +178,8 @@ class Stream:
         self._noise = self.random.choice([0.0, 0.0, 0.004, 0.007])
         self._period = self.random.choice([1, 1, 1, 4, 15])
         self._sample: Measurement | None = None
+        self._wraps = self.random.random() < 0.7
+        self._place = [0.0, 0.0, 0.0]
 
     def hostile(self) -> bool:
         """Whether the next value is to be a bad one."""
@@ -118,6 +204,11 @@ class Stream:
         if put_back or (verdict.state.is_armed and not self._frozen):
             self._q = list(verdict.q)
         self._dq = list(verdict.dq) if verdict.state.is_armed else [0.0] * self.n
+        x, y, yaw = (0.0 if i is None else self._dq[i] for i in self.config.base_axes)
+        tick_s = self.config.tick_ns * 1e-9
+        cosine, sine = math.cos(self._place[2]), math.sin(self._place[2])
+        for k, speed in enumerate((cosine * x - sine * y, sine * x + cosine * y, yaw)):
+            self._place[k] += speed * tick_s
 
     def request(self, state: State) -> Request | int | None:
         """An operator who wants it to run, and now and then anything."""
@@ -137,15 +228,21 @@ class Stream:
         self._feedback_seq += 1
         self._loaded = max(0, self._loaded - 1) or (5 if self.random.random() < 0.001 else 0)
         load = 50.0 if self._loaded else 5.0
-        wrench = [self.number(load * self.random.choice([0.0, 0.2, 1.0])) for _ in range(6)]
+        wrenches = [
+            [self.number(load * self.random.choice([0.0, 0.2, 1.0])) for _ in range(6)]
+            if self.random.random() < 0.9
+            else None
+            for _ in range(3)
+        ]
+        place = tuple(self.number(value + self.random.uniform(-0.1, 0.1) * self._noise) for value in self._place)
         return Measurement(
             stamp_ns=self.whole(self.now_ns),
             seq=0 if self.hostile() else self._feedback_seq,
-            q=tuple(self.number(q + self.random.uniform(-self._noise, self._noise)) for q in self._q),
+            q=tuple(self.number(self._measured(i)) for i in range(self.n)),
             dq=tuple(self.number(v) for v in self._dq),
             tau=tuple(self.number(load) for _ in range(self.n)) if self.random.random() < 0.9 else None,
-            wrench=wrench if self.random.random() < 0.9 else None,
-            gripper_m=self.number(self.random.choice([0.03, 0.03, -self._noise, 0.08 + self._noise])),
+            wrenches=wrenches,
+            odometry=None if self.hostile() else place,
             watchdog_ns=0 if self.hostile() else 100_000_000,
             n=self.random.randint(0, 2**32 - 1) if self.hostile() else self.n,
             present=not self.hostile(),
@@ -153,6 +250,15 @@ class Stream:
             stop_line=self.hostile(),
             driver_fault=self.hostile(),
         )
+
+    def _measured(self, i: int) -> float:
+        """A gripper may hold something; what turns without end may be measured within one turn."""
+        noise = self.random.uniform(-self._noise, self._noise)
+        kind = self.config.axis_kinds[i]
+        if kind is AxisKind.GRIPPER and self._loaded:
+            return self.config.q_max[i] + noise
+        turns = kind is AxisKind.CONTINUOUS and self._wraps
+        return (math.remainder(self._q[i], math.tau) if turns else self._q[i]) + noise
 
     def target(self) -> Target | None:
         """This tick's setpoint."""
@@ -172,7 +278,6 @@ class Stream:
             observation_ns=self.whole(self.now_ns - 200_000_000),
             seq=self._setpoint_seq,
             q=tuple(self.number(self._wanted(i)) for i in range(self.n)),
-            gripper_m=self.number(self.random.uniform(-0.01, 0.1)),
             speed_scale=self.number(self.random.choice([1.0, 1.0, 1.0, 0.3])),
             policy=77 if self.hostile() else policy,
             policy_lost_ns=self.whole(lost_ns),
@@ -183,6 +288,7 @@ class Stream:
 
     def _wanted(self, i: int) -> float:
         seconds = self.now_ns * 1e-9 - 1.0
+        there, pace = (self._dq[i], 0.0) if self._velocities[i] else (self._q[i], self._dq[i])
         if self.kind == "swing":
             return self._middle[i] + 1.1 * self._half[i] * math.sin(
                 (0.3 + 0.2 * i) * seconds * self.config.dq_max[i] / self._half[i]
@@ -190,7 +296,7 @@ class Stream:
         if self.kind == "noise":
             return self._middle[i] + 3.0 * self._half[i] * self.random.uniform(-1.0, 1.0)
         if self.kind == "on":
-            return self._q[i] + self._dq[i] * self.config.tick_ns * 1e-9 * self.random.choice([1.0, 1.001])
+            return there + pace * self.config.tick_ns * 1e-9 * self.random.choice([1.0, 1.001])
         if self.random.random() < 0.02:
             self._jump[i] = self._middle[i] + 1.3 * self._half[i] * self.random.uniform(-1.0, 1.0)
         return self._jump[i]
@@ -199,7 +305,7 @@ class Stream:
         """Mostly possible."""
         return {
             "speed_scale": self.number(self.random.choice([1.0, 0.5, self.random.uniform(0.0, 1.1)])),
-            "tool_speed_max_m_s": self.number(self.config.tool_speed_max_m_s * self.random.uniform(0.2, 1.01)),
+            "tool_speed_max_m_s": self.number(self.config.fastest_tool_m_s * self.random.uniform(0.2, 1.01)),
         }
 
     def rehearsal(self) -> list[Target]:
@@ -214,7 +320,6 @@ class Stream:
                 observation_ns=0,
                 seq=0,
                 q=tuple(self.number(q + k * s) for q, s in zip(self._q, step, strict=True)),
-                gripper_m=self.number(0.03),
                 speed_scale=base.speed_scale,
                 n=base.n,
                 present=base.present,

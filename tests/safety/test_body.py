@@ -61,8 +61,8 @@ def elbow() -> GeometryModel:
 
 def with_body(model: GeometryModel, **changes: object) -> KernelConfig:
     """The usual limits, for this body."""
-    limits = {"geometry": model, "clearance_min_m": CLEARANCE_M, "joint_names": model.joint_names} | changes
-    return make_config(model.n_joints, **limits)
+    limits = {"geometry": model, "clearance_min_m": CLEARANCE_M, "joint_names": model.axis_names} | changes
+    return make_config(model.n_axes, **limits)
 
 
 OBSTACLES = [

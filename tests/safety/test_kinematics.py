@@ -118,7 +118,7 @@ def test_anchors_references_and_several_joints_on_a_body_are_where_mujoco_has_th
         compile_file(path, tool="end")
     path.write_text(path.read_text().replace('type="slide"', "").replace('range="0 0.1"', 'range="-4 4"'))
     model = compile_file(path, tool="end").model
-    assert model.joint_names == ("a", "b", "s", "c")
+    assert model.axis_names == ("a", "b", "s", "c")
     require_mujocos_places(model, path, "root", "end")
 
 
@@ -156,7 +156,7 @@ def test_capsules_hold_every_geom_of_the_simulated_arm_in_any_posture_and_openin
         native.move_to(q)
         rotations, origins_m = native.pose()
         for one in model.capsules:
-            link = model.joint_names.index(one.link) if one.link != BASE else -1
+            link = model.axis_names.index(one.link) if one.link != BASE else -1
             X_BL = np.eye(4) if link < 0 else homogeneous(rotations[link], origins_m[link])
             a, b = (X_BL[:3, :3] @ end + X_BL[:3, 3] for end in (one.a_m, one.b_m))
             points = surface_of(sim, data, "link0", sim.geom(one.name).id)
@@ -309,7 +309,7 @@ def test_more_pairs_than_the_kernel_takes_are_no_reason_to_watch_fewer(tmp_path:
     for count, watched in ((22, 22 * 22), (24, 1)):
         text = PLANAR.format(rail=spheres(count, 0.05, 0.1, 0.002), club=spheres(count, 0.05, 0.1, 0.002))
         path.write_text(text, encoding="utf-8")
-        compiled = compile_file(path, home_rad=(math.pi, 0.0))
+        compiled = compile_file(path, home=(math.pi, 0.0))
         assert len(compiled.file.pairs) == len(compiled.model.pairs) == watched
     assert "576 pairs to watch are more than the kernel's 512: one capsule for each link" in compiled.notes
     assert compiled.file.pairs == (("rail", "club"),)

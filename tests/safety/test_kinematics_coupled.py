@@ -63,7 +63,7 @@ def test_controlled_by_itself_it_is_taken_and_said(tmp_path: Path) -> None:
     path = arm(tmp_path, joint("jlevel", "fore", "plate", MIMIC), link("plate"))
     for names in (("j1", "j2", "jlevel"), None):
         found = compile_file(path, names)
-        assert found.model.joint_names == ("j1", "j2", "jlevel")
+        assert found.model.axis_names == ("j1", "j2", "jlevel")
         assert "joint jlevel goes with j2 in the description; here it is controlled" in found.notes
 
 

@@ -130,8 +130,8 @@ def test_a_robot_is_one_tree_with_a_hinge(tmp_path: Path) -> None:
     hinge = '<body name="{0}"><joint name="{0}"/><geom size="0.1"/></body>'
     path.write_text(f"<mujoco><worldbody>{hinge.format('a')}{hinge.format('b')}</worldbody></mujoco>")
     assert "the joints belong to several robots" in refusal(lambda: compile_file(path))
-    assert compile_file(path, ("a",)).model.joint_names == ("a",)
-    assert compile_file(path, ("b",)).model.joint_names == ("b",)
+    assert compile_file(path, ("a",)).model.axis_names == ("a",)
+    assert compile_file(path, ("b",)).model.axis_names == ("b",)
     path.write_text('<mujoco><worldbody><body><geom size="0.1"/></body></worldbody></mujoco>')
     assert "has no hinge" in refusal(lambda: compile_file(path))
 
@@ -140,7 +140,7 @@ def test_mjcf_without_mujoco_says_what_to_install(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(ImportError, match="mujoco"):
         compile_file(write_mjcf(tmp_path))
-    assert compile_file(write_urdf(tmp_path)).model.n_joints == 4
+    assert compile_file(write_urdf(tmp_path)).model.n_axes == 4
 
 
 def test_joints_and_tools_that_are_not_there_are_named(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from edge_runtime.safety.kinematics import BASE, Capsule, KinematicJoint, NearPair, SourceLimits
 from edge_runtime.safety.kinematics.pairs import decide_pairs
-from edge_runtime.safety.kinematics.proximity import Body, joint_range
+from edge_runtime.safety.kinematics.proximity import Body, axis_range
 from tests.safety.geometry_robot import UPRIGHT, NativeGeometry, random_model, random_posture
 
 
@@ -24,7 +24,7 @@ def test_distances_are_the_kernels() -> None:
         model = msgspec.structs.replace(model, nearer=())
         native, body = NativeGeometry(model), Body(model.joints, model.capsules)
         names = [one.name for one in model.capsules]
-        postures = [random_posture(generator, model.n_joints) for _ in range(3)]
+        postures = [random_posture(generator, model) for _ in range(3)]
         for number, (first, second) in enumerate(model.pairs):
             found_m = body.distances_m(np.array(postures), names.index(first), [names.index(second)])[:, 0]
             for posture, one_m in zip(postures, found_m, strict=True):
@@ -44,7 +44,7 @@ def test_what_is_proved_is_so_and_most_of_what_is_so_is_proved() -> None:
     proved = asked = 0
     while asked < 120:
         model = random_model(generator)
-        if model.n_joints > 2:
+        if model.n_axes > 2:
             continue
         joints = tuple(ranged(generator, joint) for joint in model.joints)
         body = Body(joints, model.capsules)
@@ -65,7 +65,7 @@ def test_what_is_proved_is_so_and_most_of_what_is_so_is_proved() -> None:
 def test_a_joint_without_an_end_may_be_anywhere() -> None:
     def found(low: float | None, high: float | None) -> tuple[float, float]:
         limits = SourceLimits(position_min_rad=low, position_max_rad=high)
-        return joint_range(
+        return axis_range(
             KinematicJoint(name="j", parent=BASE, rotation=UPRIGHT, offset_m=(0.0, 0.0, 0.0), limits=limits)
         )
 

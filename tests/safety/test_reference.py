@@ -14,16 +14,21 @@ from edge_runtime.safety.reference.config import kernel_config_check
 from edge_runtime.safety.reference.structs import Config
 from tests.safety.stream import Stream, random_config
 
-GEOMETRY_REASONS = {Reason.LIMIT_GEOMETRY, Reason.LIMIT_TOOL_SPEED, Reason.LIMIT_SINGULARITY}
+GEOMETRY_REASONS = {
+    Reason.LIMIT_GEOMETRY,
+    Reason.LIMIT_TOOL_SPEED,
+    Reason.LIMIT_SINGULARITY,
+    Reason.ODOMETRY_LOST,
+}
 
 
 def verdict_bits(verdict: Verdict) -> bytes:
     """Everything that a verdict holds."""
     floats = (
-        *(*verdict.q, *verdict.dq, *verdict.ddq, verdict.gripper_m, verdict.accepted),
-        *(verdict.speed_scale, verdict.stop_margin_rad, verdict.stop_margin_m, verdict.time_to_rest_s),
+        *(*verdict.q, *verdict.dq, *verdict.ddq, verdict.accepted),
+        *(verdict.speed_scale, verdict.stop_margin, verdict.stop_margin_m, verdict.time_to_rest_s),
     )
-    whole = (verdict.state, verdict.reasons, verdict.faults, verdict.stop_margin_joint)
+    whole = (verdict.state, verdict.reasons, verdict.faults, verdict.stop_margin_axis)
     return struct.pack(f"{len(floats)}d4Q", *floats, *whole) + verdict.config_digest + verdict.bundle_digest
 
 
@@ -45,19 +50,20 @@ def bits(value: Any) -> object:
     return {name: bits(getattr(value, name)) for name in names}
 
 
+PER_AXIS = ("q", "dq", "ddq", "target", "target_speed", "measured", "shown_least", "shown_most", "left")
+
+
 def native_state(kernel: Kernel, n: int) -> object:
-    """The whole `kernel_state`; nothing behind the last joint is ever touched."""
+    """The whole `kernel_state`; nothing behind the last axis is ever touched."""
     state = bits(kernel._state[0])
     assert isinstance(state, dict)
-    del state["reserved"]
     used = n * len(struct.pack("d", 0.0))
-    for name, values in state.items():
-        if name == "trail_rad":
-            assert not any(any(row[used:]) for row in values)
-            state[name] = tuple(row[:used] for row in values)
-        elif name.endswith(("_rad", "_rad_s", "_rad_s2")):
-            assert not any(values[used:])
-            state[name] = values[:used]
+    for name in PER_AXIS:
+        assert not any(state[name][used:])
+        state[name] = state[name][:used]
+    assert not any(any(row[used:]) for row in state["trail"]) and not any(state["apart_ticks"][n:])
+    state["trail"] = tuple(row[:used] for row in state["trail"])
+    state["apart_ticks"] = state["apart_ticks"][:n]
     return state
 
 

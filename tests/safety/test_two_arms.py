@@ -48,7 +48,7 @@ def armed(compiled: Compiled, home: tuple[float, ...]) -> Robot:
     limits = [joint.limits for joint in compiled.model.joints]
     config = make_config(
         len(limits),
-        joint_names=compiled.model.joint_names,
+        joint_names=compiled.model.axis_names,
         q_min=tuple(one.position_min_rad for one in limits),
         q_max=tuple(one.position_max_rad for one in limits),
         geometry=compiled.model,
@@ -70,7 +70,7 @@ def steps_to(robot: Robot, goal: np.ndarray) -> Iterator[list[float]]:
 def overlapping_goals(arms: Arms, real: RealBody, count: int, by_m: float, seed: int) -> Iterator[np.ndarray]:
     """Postures in which one arm is inside the other, near enough to home to be asked for."""
     _, compiled, home = arms
-    names = compiled.model.joint_names
+    names = compiled.model.axis_names
     generator = np.random.default_rng(seed)
     limits = [joint.limits for joint in compiled.model.joints]
     low, high = (np.array([getattr(one, end) for one in limits]) for end in ("position_min_rad", "position_max_rad"))
@@ -177,7 +177,7 @@ def test_what_a_jaw_turns_is_inside_the_capsules_at_every_opening(tmp_path: Path
             for name, low, high in (("jaw", -1.75, 0.17), ("tip", -0.2, 1.2), ("pad", 0.0, 0.01))
         }
         q = [generator.uniform(-1.7, 1.7) for _ in range(3)]
-        real.move_to([*compiled.model.joint_names, *openings], [*q, *openings.values()])
+        real.move_to([*compiled.model.axis_names, *openings], [*q, *openings.values()])
         native.move_to(q)
         rotations, origins_m = native.pose()
         for name in openings:

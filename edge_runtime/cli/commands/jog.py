@@ -28,7 +28,7 @@ def add(commands: Subcommands) -> None:
             "step, and while the key is held, and the terminal repeats it, the axis moves. It decelerates when the "
             "key is let go (0.15 s later where the terminal does not tell), and within a quarter of a second of "
             "losing the terminal or this process. Space stops the robot and latches that. With AXIS and BY it moves "
-            "that one, lets the robot hold there, and says what was commanded and measured. `tool` in the place of AXIS "
+            "that one, lets the robot hold there, and says what was commanded and measured. `tool` for AXIS "
             "moves a tool straight along x, y or z, or turns it about one of them (rx, ry, rz), by the axes that carry "
             "it. An axis of a base is driven at a speed, for --seconds. Refused while a policy moves the robot."
         ),

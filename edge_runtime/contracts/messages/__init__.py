@@ -1,7 +1,8 @@
 """Everything that travels between processes: frozen, validated at construction, MessagePack on the wire.
 
 Stamps are integers in nanoseconds of the robot's monotonic clock (or of the virtual clock in lockstep runs), never
-wall time. Vectors have one value for each axis, in the order of the embodiment, whose digest travels along. SI units throughout.
+wall time. Vectors have one value for each axis, in the order of the embodiment, whose digest travels along, and SI
+units.
 """
 
 from edge_runtime.contracts.messages.base import (
@@ -48,6 +49,7 @@ from edge_runtime.contracts.messages.jog import (
     JogMotion,
     JogStatus,
     JogTool,
+    Matrix3,
     ToolSpeed,
     ToolTarget,
 )
@@ -105,6 +107,7 @@ __all__ = [
     "JogTool",
     "KernelReason",
     "LoopTiming",
+    "Matrix3",
     "Message",
     "Observation",
     "OperatorCommand",

@@ -45,14 +45,14 @@ class Driver(ABC):
 
     @abstractmethod
     def follow(self, q: NDArray[np.float64], dq: NDArray[np.float64]) -> None:
-        """Drive each joint and each gripper to its value of `q`, and each axis of a base at its value of `dq`; don't wait.
+        """Drive each joint and each gripper to its value of `q`, and a base at those of `dq`; don't wait.
 
         What comes is smooth already: one step per cycle inside all limits, to be passed on as it is.
 
         Args:
             q: (axes,) in the embodiment's order, absolute, rad or m; of a gripper as far as it is to be open.
-            dq: (axes,) how fast `q` moves, which a joint's servo may use as it likes; of a base's axis, m/s or rad/s,
-                what to drive at.
+            dq: (axes,) how fast `q` moves, which a joint's servo may use as it likes; of a base's axis what to drive
+                at, m/s or rad/s.
         """
 
     @abstractmethod

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +35,14 @@ def _by_tool(wrench: Vector | Sequence[Vector | None] | None) -> Sequence[Vector
     """
     if wrench is None:
         return ()
-    rows = list(wrench) if len(wrench) and not isinstance(wrench[0], (int, float, np.floating)) else [wrench]
+    first = wrench[0] if len(wrench) else 0.0
+    rows: list[Any] = [wrench] if isinstance(first, (int, float, np.floating)) else list(wrench)
     for row in rows:
-        if row is not None and len(row) != 6:  # type: ignore[arg-type]
-            raise DriverError("wrench", f"has {len(row)} values, expected 3 of force and 3 of moment")  # type: ignore[arg-type]
+        if row is not None and len(row) != 6:
+            raise DriverError("wrench", f"has {len(row)} values, expected 3 of force and 3 of moment")
     if len(rows) > MAX_TOOLS:
         raise DriverError("wrench", f"is of {len(rows)} tools, a robot has at most {MAX_TOOLS}")
-    return rows  # type: ignore[return-value]
+    return rows
 
 
 class CommandGate:
@@ -65,7 +67,9 @@ class CommandGate:
         if command is None or not command.state.follows:
             self._follows = self.lapsed = False
             return False
-        is_fresh = now_ns - command.stamp_ns <= self._watchdog_ns and bool(np.isfinite(command.q).all() and np.isfinite(command.dq).all())
+        is_fresh = now_ns - command.stamp_ns <= self._watchdog_ns and bool(
+            np.isfinite(command.q).all() and np.isfinite(command.dq).all()
+        )
         if self._follows and not is_fresh:
             self.lapsed = True
             self.lapses += 1
@@ -108,9 +112,7 @@ class DriverLink:
         with ExitStack() as stack:
             # First: whoever else drives this robot has it, and nothing of it is touched.
             self.port = stack.enter_context(
-                DriverPort.create(
-                    port_name(run_dir), self._n_axes, embodiment.joint_digest, watchdog_ns, virtual_clock
-                )
+                DriverPort.create(port_name(run_dir), self._n_axes, embodiment.joint_digest, watchdog_ns, virtual_clock)
             )
             self.telemetry = stack.enter_context(Telemetry(run_dir, embodiment, self.port.now_ns))
             for camera in embodiment.cameras:
@@ -151,9 +153,7 @@ class DriverLink:
             flags |= FeedbackFlag.STOP_LINE
         if sample.fault or self.gate.lapsed:
             flags |= FeedbackFlag.DRIVER_FAULT
-        self.port.write_feedback(
-            sample.stamp_ns, sample.q, sample.dq, sample.tau, wrenches, sample.odometry, flags
-        )
+        self.port.write_feedback(sample.stamp_ns, sample.q, sample.dq, sample.tau, wrenches, sample.odometry, flags)
         self._stamp_ns = sample.stamp_ns
         self.history.add(sample)
 

@@ -27,7 +27,7 @@ class Sample:
     Attributes:
         stamp_ns: of `time.monotonic_ns()`, when the values were measured, not when they arrived.
         q: (axes,) where each is, rad or m; positive turns the way that the embodiment's limits and the kinematics mean.
-            Of a gripper how far it is open; of a base's axis 0. A joint that turns without end may be told modulo a turn.
+            Of a gripper how far it is open; of a base's axis 0. One that turns without end may be told modulo a turn.
         dq: (axes,) how fast each moves; of a base's axis what it drives at.
         tau: (axes,) torque Nm or force N of the motors without what carries the robot's own weight; None where they are
             not measured.

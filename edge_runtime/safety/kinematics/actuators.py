@@ -1,9 +1,9 @@
 """Limits that MJCF states through a joint's actuators and tendons.
 
-An actuator's force is gain * control + bias0 + bias1 * length + bias2 * speed, where length and speed are the joint's
-times the gear, and times its coefficient in the tendon if the actuator pulls at one. A control range therefore limits
-the position that a servo goes to (bias1 below 0), the speed of a velocity servo (bias2 alone), or the torque of a motor
-(no bias). Any other is refused by name.
+What is said of rad and Nm holds of a sliding joint's m and N as well. An actuator's force is gain * control + bias0 +
+bias1 * length + bias2 * speed, where length and speed are the joint's times the gear, and times its coefficient in the
+tendon if the actuator pulls at one. A control range therefore limits the position that a servo goes to (bias1 below
+0), the speed of a velocity servo (bias2 alone), or the torque of a motor (no bias). Any other is refused by name.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Stated:
     lows: list[float] = field(default_factory=list)
     highs: list[float] = field(default_factory=list)
     speeds: list[float] = field(default_factory=list)
-    torques_nm: list[float] = field(default_factory=list)
+    efforts: list[float] = field(default_factory=list)
 
     def add_tendon(self, model: Any, tendon: int, per_rad: float) -> None:
         """Take in a tendon that runs over this joint alone, `per_rad` longer for each rad."""
         if model.tendon_limited[tendon]:
             self._between([float(end) / per_rad for end in model.tendon_range[tendon]])
         if limits_force(model, tendon):
-            self.torques_nm.append(abs(per_rad) * magnitude(model.tendon_actfrcrange[tendon]))
+            self.efforts.append(abs(per_rad) * magnitude(model.tendon_actfrcrange[tendon]))
 
     def add_actuator(self, mujoco: Any, model: Any, actuator: int, per_rad: float) -> None:
         """Take in an actuator of this joint, or of a tendon that is `per_rad` longer for each rad of it alone.
@@ -52,7 +52,7 @@ class Stated:
         if gear == 0.0:
             return
         if model.actuator_forcelimited[actuator]:
-            self.torques_nm.append(abs(gear) * magnitude(model.actuator_forcerange[actuator]))
+            self.efforts.append(abs(gear) * magnitude(model.actuator_forcerange[actuator]))
         integrates = int(model.actuator_dyntype[actuator]) == int(mujoco.mjtDyn.mjDYN_INTEGRATOR)
         gain = float(model.actuator_gainprm[actuator, 0])
         has_bias = int(model.actuator_biastype[actuator]) != int(mujoco.mjtBias.mjBIAS_NONE)
@@ -79,7 +79,7 @@ class Stated:
         elif bias[1] == 0.0 and bias[2] < 0.0 and not integrates:
             self.speeds.append(magnitude([gain * one + bias[0] for one in control]) / abs(bias[2] * gear))
         elif bias == [0.0, 0.0, 0.0] and not integrates:
-            self.torques_nm.append(abs(gain * gear) * magnitude(control))
+            self.efforts.append(abs(gain * gear) * magnitude(control))
         else:
             return False
         return True
@@ -91,7 +91,7 @@ class Stated:
         self.lows.append(min(ends))
         self.highs.append(max(ends))
 
-    def limits(self, key: str) -> SourceLimits:
+    def limits(self, key: str, *, slides: bool) -> SourceLimits:
         """The tightest of each kind.
 
         Raises:
@@ -99,13 +99,11 @@ class Stated:
         """
         low, high = max(self.lows, default=None), min(self.highs, default=None)
         if low is not None and high is not None and low > high:
-            problem = f"its range, its tendons' and its actuators' leave nothing between {low:g} and {high:g} rad"
+            unit = "m" if slides else "rad"
+            problem = f"its range, its tendons' and its actuators' leave nothing between {low:g} and {high:g} {unit}"
             raise ConfigError(key, problem)
         # A limit of zero is none that anybody means.
-        speeds, torques_nm = ([value for value in values if value > 0.0] for values in (self.speeds, self.torques_nm))
-        return SourceLimits(
-            position_min_rad=low,
-            position_max_rad=high,
-            velocity_max_rad_s=min(speeds, default=None),
-            torque_max_nm=min(torques_nm, default=None),
+        speeds, efforts = ([value for value in values if value > 0.0] for values in (self.speeds, self.efforts))
+        return SourceLimits.of(
+            slides=slides, low=low, high=high, speed=min(speeds, default=None), effort=min(efforts, default=None)
         )

@@ -1,9 +1,8 @@
 """From a robot's description to the body that the kernel takes.
 
-Guarantees that nothing is dropped or held still without a note that says so. Decides three things by itself: joints
-that are not controlled are covered over their whole range where a controlled one carries them, as a gripper's, and held
-at 0 elsewhere; every shape becomes one capsule, or where that is more than the kernel takes every link or every rigid
-body; `pairs.py` says which pairs of capsules are watched.
+Guarantees that nothing is dropped or held still without a note that says so. `base.py`, `mimic.py` and `place.py` say
+what moves; here every shape becomes one capsule, or where that is more than the kernel takes every link or every rigid
+body; `pairs.py` says which pairs of capsules are watched, and `tools.py` which points are tools.
 """
 
 from __future__ import annotations
@@ -18,38 +17,50 @@ import numpy as np
 
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import lib
+from edge_runtime.safety.kinematics.base import from_the_base
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule, holds
 from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile
-from edge_runtime.safety.kinematics.mimic import without_mimics
+from edge_runtime.safety.kinematics.mimic import coupled
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
 from edge_runtime.safety.kinematics.model import (
     BASE,
     Capsule,
     GeometryModel,
-    HeldJoint,
     KinematicJoint,
+    SourceLimits,
     ToolPoint,
     Vector,
 )
 from edge_runtime.safety.kinematics.notes import held_note, pair_notes
 from edge_runtime.safety.kinematics.pairs import PairDecisions, decide_pairs
+from edge_runtime.safety.kinematics.place import Place, Range, place_links
 from edge_runtime.safety.kinematics.plausible import require_plausible, require_plausible_sizes
-from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, pose
-from edge_runtime.safety.kinematics.sweep import Slide, Sweep, Turn, swept
+from edge_runtime.safety.kinematics.source import Array, Kind, Shape, SourceJoint, SourceTree, links_below
+from edge_runtime.safety.kinematics.sweep import swept
+from edge_runtime.safety.kinematics.tools import named_tools, tools_at_ends
 from edge_runtime.safety.kinematics.urdf import read_urdf
 from edge_runtime.safety.kinematics.watch import watched_body
 
 _CAPSULE_DIGITS = 6
+_WHEELS = ("wheel", "caster", "castor", "roller")
 _FARTHEST_M = 100.0
 """From the joint that carries it, as the kernel has it."""
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A body, and what there is to know about how it came about, one line each."""
+    """A body, and what there is to know about how it came about.
+
+    Attributes:
+        notes: what was decided, one line each.
+        axes: the controlled joints, in order; `file` has its joints in an order in which each comes after its parent.
+        has_base: the robot's base moves.
+    """
 
     file: KinematicsFile
     notes: tuple[str, ...]
+    axes: tuple[str, ...]
+    has_base: bool = False
 
     @property
     def model(self) -> GeometryModel:
@@ -58,28 +69,24 @@ class Compiled:
         Raises:
             ConfigError: capsules overlap so deep that a person has to say that they may.
         """
-        return watched_body(self.file)
+        return watched_body(self.file, axes=self.axes, has_base=self.has_base)
 
 
-@dataclass(frozen=True, eq=False)
-class _Place:
-    """Where a link is: pose in the frame of the joint that carries it, and how it may move there."""
-
-    carrier: str | None
-    X_CL: Array
-    sweeps: tuple[Sweep, ...] = ()
+Tools = str | Mapping[str, str] | None
 
 
 def compile_file(
     path: Path,
     joint_names: Sequence[str] | None = None,
-    home_rad: Sequence[float] | None = None,
-    tool: str | None = None,
+    home: Sequence[float] | None = None,
+    tool: Tools = None,
     *,
     limits_in_rad: bool = False,
     sizes_in_m: bool = False,
     packages: Mapping[str, Path] | None = None,
     arguments: Mapping[str, str] | None = None,
+    grippers: Mapping[str, Range] | None = None,
+    has_base: bool = False,
 ) -> Compiled:
     """The body of the robot in a URDF, xacro or MJCF file; see `compile_tree` and `read_urdf`.
 
@@ -102,54 +109,79 @@ def compile_file(
         tree = read_mjcf(path, joint_names)
     else:
         raise ConfigError(str(path), f"opens with <{kind}>: URDF and xacro open with <robot>, MJCF with <mujoco>")
-    return compile_tree(tree, joint_names, home_rad, tool, limits_in_rad=limits_in_rad, sizes_in_m=sizes_in_m)
+    return compile_tree(
+        tree,
+        joint_names,
+        home,
+        tool,
+        limits_in_rad=limits_in_rad,
+        sizes_in_m=sizes_in_m,
+        grippers=grippers,
+        has_base=has_base,
+    )
 
 
 def compile_tree(
     tree: SourceTree,
     joint_names: Sequence[str] | None = None,
-    home_rad: Sequence[float] | None = None,
-    tool: str | None = None,
+    home: Sequence[float] | None = None,
+    tool: Tools = None,
     *,
     limits_in_rad: bool = False,
     sizes_in_m: bool = False,
+    grippers: Mapping[str, Range] | None = None,
+    has_base: bool = False,
 ) -> Compiled:
     """The robot's body.
 
     Args:
         tree: as read from URDF or MJCF.
-        joint_names: revolute joints to control, in the order of every joint vector; None: all there are.
-        home_rad: a posture in which nothing touches that could be kept apart; None: the middle of each range.
-        tool: name of a link or point; None: the end of a capsule of the last joint that is furthest from its frame.
-        limits_in_rad: somebody has confirmed that limits are in radians although they look like degrees.
+        joint_names: joints to control, turning or sliding, in the order of the robot's vectors; None: see
+            `controlled_joints`.
+        home: one position for each of them, in rad or m: a posture in which nothing touches that could be kept apart;
+            None: the middle of each range.
+        tool: name of a link or point, or such names by what the tools are called; None: the ends of the robot.
+        limits_in_rad: somebody has confirmed that limits are in radians although they look like degrees, and in metres
+            although they look like millimetres.
         sizes_in_m: somebody has confirmed that shapes are in metres although no link seems to be that long.
+        grippers: ranges of joints that are grippers, by name, which are covered beside those of the description.
+        has_base: the robot's base moves, whatever the description says.
 
     Raises:
         ConfigError: names the joint, link or tool that is missing or not possible.
     """
-    revolute = [joint.name for joint in tree.joints if joint.kind is Kind.REVOLUTE]
-    names = list(revolute if joint_names is None else joint_names)
-    if not names:
-        sliding = [joint.name for joint in tree.joints if joint.kind is Kind.PRISMATIC]
-        there_is = f"only ones that slide ({', '.join(sliding)})" if sliding else "and none that slides either"
-        raise ConfigError("joints", f"the description has no joint that turns, {there_is}: nothing to control")
-    for name in names:
-        if name not in revolute:
-            raise ConfigError(f"joint {name}", f"no such revolute joint; there are {', '.join(revolute)}")
-    coupled: list[str] = []
-    tree = without_mimics(tree, names, tool, coupled)
+    tree, drives_off = from_the_base(tree, joint_names)
+    notes: list[str] = []
+    names = list(controlled_joints(tree, notes) if joint_names is None else joint_names)
+    _require_joints(tree, names, is_mobile=drives_off or has_base)
+    called = {} if tool is None else {"tool": tool} if isinstance(tool, str) else dict(tool)
+    tree, drives = coupled(tree, names, list(called.values()), notes)
     require_plausible(tree, names, limits_in_rad)
     if not sizes_in_m:
         require_plausible_sizes(tree)
-    joints, places, held = _placed(tree, names)
-    notes = [*coupled, *(held_note(joint) for joint in held)]
-    if home_rad is None:
-        home_rad = [_middle(joint) for joint in joints]
-    capsules, decided = _enclosed(tree, places, joints, home_rad, notes)
+    joints, places, held = place_links(tree, names, drives, grippers or {})
+    if len(joints) > lib.GEOMETRY_MAX_LINKS:
+        problem = f"{len(joints)} joints move, and the kernel takes {lib.GEOMETRY_MAX_LINKS}"
+        raise ConfigError("joints", f"{problem}: name fewer with --joints or --embodiment")
+    notes += (held_note(joint) for joint in held)
+    limits = {joint.name: joint.limits for joint in joints}
+    at_home = dict(zip(names, [_middle(limits[name]) for name in names] if home is None else home, strict=True))
+    moves = drives_off or has_base
+    capsules, decided = _enclosed(tree, places, joints, at_home, notes, base_in_world=moves)
     carrying = {capsule.link for capsule in capsules}
-    notes += [f"joint {name} carries no shape: nothing keeps it off anything" for name in names if name not in carrying]
+    notes += [
+        f"joint {joint.name} carries no shape: nothing keeps it off anything"
+        for joint in joints
+        if joint.name not in carrying
+    ]
+    if called:
+        tools = tuple(named_tools(tree, places, called))
+    else:
+        tools = tuple(tools_at_ends(places, joints, capsules, notes))
+    is_lone = len(tools) == 1 and tools[0].name == ToolPoint.__struct_defaults__[-1]
     file = KinematicsFile(
-        tool=_tool(tree, places, capsules, names, tool, notes),
+        tool=tools[0] if is_lone else None,
+        tools=() if is_lone else tools,
         joints=joints,
         capsules=capsules,
         pairs=tuple(decided.pairs),
@@ -163,92 +195,59 @@ def compile_tree(
     )
     if file.uncovered:
         notes.append(f"no capsule holds all that is drawn of {', '.join(file.uncovered)}: nothing keeps the rest off")
-    return Compiled(file, (*tree.notes, *notes, *pair_notes(decided)))
+    return Compiled(file, (*tree.notes, *notes, *pair_notes(decided)), tuple(names), moves)
 
 
-def _placed(
-    tree: SourceTree, names: Sequence[str]
-) -> tuple[tuple[KinematicJoint, ...], dict[str, _Place], list[HeldJoint]]:
-    places = {tree.root: _Place(BASE, np.eye(4))}
-    joints: dict[str, KinematicJoint] = {}
-    held: list[HeldJoint] = []
-    carrying = _carrying(tree, names)
-    for joint in tree.joints:
-        at = places[joint.parent]
-        X_CJ = at.X_CL @ joint.X_PC
-        if joint.name in names:
-            if at.sweeps:
-                raise ConfigError(f"joint {joint.name}", "is carried by a sliding joint that is not controlled")
-            aligned = _z_to(joint.axis)
-            rotation, offset_m = X_CJ[:3, :3] @ aligned, X_CJ[:3, 3]
-            joints[joint.name] = KinematicJoint(
-                name=joint.name,
-                parent=at.carrier,
-                rotation=_tidy(rotation.ravel(), 15),  # type: ignore[arg-type]
-                offset_m=_tidy(offset_m, 15),
-                limits=joint.limits,
-            )
-            places[joint.child] = _Place(joint.name, pose(aligned.T, (0.0, 0.0, 0.0)))
-        elif joint.kind is Kind.FIXED:
-            places[joint.child] = _Place(at.carrier, X_CJ, at.sweeps)
-        elif joint.kind is Kind.PRISMATIC:
-            places[joint.child] = _slid(joint, at, X_CJ, held)
-        elif at.carrier is BASE or joint.child in carrying:
-            held.append(HeldJoint(name=joint.name, covered=False))
-            places[joint.child] = _Place(at.carrier, X_CJ, at.sweeps)
-        else:
-            places[joint.child] = _turned(joint, at, X_CJ, held)
-    return tuple(joints[name] for name in names), places, held
+def controlled_joints(tree: SourceTree, notes: list[str]) -> list[str]:
+    """Joints that are axes where nobody says which: those that turn, and those that slide and carry one that turns, or
+    all that slide where none turns. Not those that go with another one, nor wheels.
+
+    Args:
+        notes: what was decided is added.
+    """
+    free = [joint for joint in tree.joints if joint.moves and joint.mimic is None]
+    wheels = [joint for joint in free if _is_wheel(joint)]
+    if wheels:
+        notes.append(f"wheels are no axes here: {', '.join(joint.name for joint in wheels)}")
+    free = [joint for joint in free if joint not in wheels]
+    turning = {joint.name for joint in free if joint.kind is Kind.REVOLUTE}
+
+    def is_axis(joint: SourceJoint) -> bool:
+        below = links_below(tree.joints, joint.child)
+        carries = any(other.name in turning and other.parent in below for other in free)
+        return joint.name in turning or carries or not turning
+
+    return [joint.name for joint in free if is_axis(joint)]
 
 
-def _carrying(tree: SourceTree, names: Sequence[str]) -> set[str]:
-    """Links that carry a controlled joint, however far out."""
-    links: set[str] = set()
-    for joint in reversed(tree.joints):
-        if joint.name in names or joint.child in links:
-            links.add(joint.parent)
-    return links
+def _is_wheel(joint: SourceJoint) -> bool:
+    words = f"{joint.name} {joint.child}".lower()
+    return not joint.has_end and any(word in words for word in _WHEELS)
 
 
-def _slid(joint: SourceJoint, at: _Place, X_CJ: Array, held: list[HeldJoint]) -> _Place:
-    if joint.position_min is None or joint.position_max is None:
-        raise ConfigError(f"joint {joint.name}", "slides without end and is not controlled: give it a range")
-    low, high = joint.position_min, joint.position_max
-    held.append(HeldJoint(name=joint.name, covered=True, low=low, high=high, unit="m"))
-    direction = X_CJ[:3, :3] @ joint.axis
-    X_low = pose(X_CJ[:3, :3], X_CJ[:3, 3] + low * direction)
-    return _Place(at.carrier, X_low, (*at.sweeps, Slide((high - low) * direction)))
-
-
-def _turned(joint: SourceJoint, at: _Place, X_CJ: Array, held: list[HeldJoint]) -> _Place:
-    low, high = joint.position_min, joint.position_max
-    if low is None or high is None or high - low > 2.0 * math.pi:
-        low, high = -math.pi, math.pi
-    held.append(HeldJoint(name=joint.name, covered=True, low=low, high=high))
-    turn = Turn(X_CJ[:3, 3], X_CJ[:3, :3] @ joint.axis, low, high)
-    return _Place(at.carrier, X_CJ, (*at.sweeps, turn))
-
-
-def _z_to(axis: tuple[float, float, float]) -> Array:
-    """A turn that brings +z to the axis: the shortest one, for an axis below the horizon after half a turn about x."""
-    x, y, z = axis
-    if z < 0.0:
-        return np.diag((1.0, -1.0, -1.0)) @ _z_to((x, -y, -z))
-    k = 1.0 / (1.0 + z)
-    return np.array([[1.0 - k * x * x, -k * x * y, x], [-k * x * y, 1.0 - k * y * y, y], [-x, -y, z]])
-
-
-def _tidy(values: Array, digits: int) -> Vector:
-    """Without the noise of the last bits, and without -0."""
-    return tuple(round(float(value), digits) + 0.0 for value in values)  # type: ignore[return-value]
+def _require_joints(tree: SourceTree, names: Sequence[str], *, is_mobile: bool) -> None:
+    moving = [joint.name for joint in tree.joints if joint.moves]
+    if not names and not is_mobile:
+        there = f"; there are {', '.join(moving)}" if moving else ", and has none that turns or slides"
+        raise ConfigError("joints", f"the description has no joint to control{there}")
+    for name in names:
+        if name not in moving:
+            raise ConfigError(f"joint {name}", f"no such joint that turns or slides; there are {', '.join(moving)}")
+        if names.count(name) > 1:
+            raise ConfigError(f"joint {name}", "is named twice")
+    if len(names) > lib.GEOMETRY_MAX_AXES:
+        problem = f"{len(names)} joints are more than the {lib.GEOMETRY_MAX_AXES} axes of a robot"
+        raise ConfigError("joints", f"{problem}: name yours with --joints or --embodiment, of {', '.join(names)}")
 
 
 def _enclosed(
     tree: SourceTree,
-    places: dict[str, _Place],
+    places: dict[str, Place],
     joints: tuple[KinematicJoint, ...],
-    home_rad: Sequence[float],
+    home: Mapping[str, float],
     notes: list[str],
+    *,
+    base_in_world: bool,
 ) -> tuple[tuple[Capsule, ...], PairDecisions]:
     """The finest capsules for which, with all their pairs, the kernel has room."""
     shapes = list(_shapes(tree, places))
@@ -259,10 +258,10 @@ def _enclosed(
             shapes = list(_joined(shapes, by_carrier=coarser != "link"))
         problem = f"{len(shapes)} shapes are more than the kernel's {lib.GEOMETRY_MAX_CAPSULES} capsules"
         if len(shapes) <= lib.GEOMETRY_MAX_CAPSULES:
-            capsules = _capsules(shapes)
+            capsules = _capsules(shapes, base_in_world=base_in_world)
             # What the kernel would not take is an error now: pairs are about sound joints and capsules.
             GeometryModel(joints=joints, capsules=capsules, pairs=(), tools=())
-            decided = decide_pairs(joints, capsules, home_rad)
+            decided = decide_pairs(joints, capsules, home)
             count = len(decided.pairs) + sum(not near.proved for near in decided.near)
             if count <= lib.GEOMETRY_MAX_PAIRS:
                 return capsules, decided
@@ -279,13 +278,13 @@ class _Placed:
     shape: Shape
 
 
-def _shapes(tree: SourceTree, places: dict[str, _Place]) -> Iterator[_Placed]:
+def _shapes(tree: SourceTree, places: dict[str, Place]) -> Iterator[_Placed]:
     for link, at in places.items():
         for shape in tree.shapes.get(link, ()):
             yield _Placed(link, at.carrier, swept(shape.placed(at.X_CL), at.sweeps))
 
 
-def _uncovered(tree: SourceTree, places: dict[str, _Place], capsules: Sequence[Capsule]) -> Iterator[str]:
+def _uncovered(tree: SourceTree, places: dict[str, Place], capsules: Sequence[Capsule]) -> Iterator[str]:
     """Links of which something is drawn that is inside none of the capsules of their rigid body."""
     for link, shapes in tree.drawn.items():
         at = places[link]
@@ -309,7 +308,7 @@ def _joined(shapes: Sequence[_Placed], *, by_carrier: bool) -> Iterator[_Placed]
         yield _Placed(first.link, first.carrier, whole)
 
 
-def _capsules(shapes: Sequence[_Placed]) -> tuple[Capsule, ...]:
+def _capsules(shapes: Sequence[_Placed], *, base_in_world: bool) -> tuple[Capsule, ...]:
     of_link: dict[str, int] = {}
     counts = {one.link: sum(other.link == one.link for other in shapes) for one in shapes}
     capsules = []
@@ -321,7 +320,7 @@ def _capsules(shapes: Sequence[_Placed]) -> tuple[Capsule, ...]:
         if not np.abs(one.shape.centres_m).max() + one.shape.radii_m.max() <= _FARTHEST_M:
             raise ConfigError(f"link {one.link}", f"has a shape that reaches further than {_FARTHEST_M:g} m")
         a_m, b_m, radius_m = enclosing_capsule(one.shape)
-        rounded = _tidy(a_m, _CAPSULE_DIGITS), _tidy(b_m, _CAPSULE_DIGITS)
+        rounded = _tidy(a_m), _tidy(b_m)
         capsules.append(
             Capsule(
                 name=one.link if counts[one.link] == 1 else f"{one.link}_{number}",
@@ -330,7 +329,7 @@ def _capsules(shapes: Sequence[_Placed]) -> tuple[Capsule, ...]:
                 a_m=rounded[0],
                 b_m=rounded[1],
                 radius_m=_radius(radius_m, (a_m, b_m), rounded),
-                in_world=one.carrier is not BASE,
+                in_world=base_in_world or one.carrier is not BASE,
             )
         )
     return tuple(capsules)
@@ -343,31 +342,11 @@ def _radius(radius_m: float, ends_m: tuple[Array, Array], rounded_m: tuple[Vecto
     return math.ceil(round((radius_m + moved_m) * unit, 3)) / unit
 
 
-def _tool(
-    tree: SourceTree,
-    places: dict[str, _Place],
-    capsules: Sequence[Capsule],
-    names: Sequence[str],
-    tool: str | None,
-    notes: list[str],
-) -> ToolPoint:
-    if tool is None:
-        ends = [end for capsule in capsules if capsule.link == names[-1] for end in (capsule.a_m, capsule.b_m)]
-        if not ends:
-            beyond = [link for link, at in places.items() if at.carrier == names[-1]]
-            known = ", ".join([*beyond, *(point for point, (link, _) in tree.points.items() if link in beyond)])
-            raise ConfigError("tool", f"{names[-1]} carries no shape: name the tool, a link or site such as {known}")
-        notes.append("no tool was named: the far end of the last joint's capsules")
-        return ToolPoint(link=names[-1], point_m=max(ends, key=lambda end: math.hypot(*end)))
-    link, point_m = tree.points.get(tool, (tool, np.zeros(3)))
-    if link not in places:
-        known = ", ".join([*tree.points, *places])
-        raise ConfigError(f"tool {tool}", f"no such link or site; there are {known}")
-    at = places[link]
-    point_m = at.X_CL[:3, :3] @ point_m + at.X_CL[:3, 3]
-    return ToolPoint(link=at.carrier, point_m=_tidy(point_m, 15))
+def _tidy(values: Array) -> Vector:
+    x, y, z = (round(float(value), _CAPSULE_DIGITS) + 0.0 for value in values)
+    return x, y, z
 
 
-def _middle(joint: KinematicJoint) -> float:
-    low, high = joint.limits.position_min_rad, joint.limits.position_max_rad
+def _middle(limits: SourceLimits) -> float:
+    low, high = limits.low, limits.high
     return 0.0 if low is None or high is None else 0.5 * (low + high)

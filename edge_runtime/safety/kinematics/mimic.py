@@ -1,9 +1,8 @@
 """Joints that go with another one, as `<mimic>` in URDF and `<equality><joint>` in MJCF say it.
 
 Guarantees that none of them is taken for standing still while what it goes with moves. One that goes with a controlled
-joint is covered over its whole way if it slides and only carries shapes, and refused by name if it carries a controlled
-joint or the tool, or turns and carries anything: the kernel's model has one joint for each that is controlled. One that
-goes with a held joint is held where that one puts it.
+joint is moved by the same axis, as far as it carries anything. One that goes with a held joint is held where that one
+puts it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge_runtime.contracts.errors import ConfigError
-from edge_runtime.safety.kinematics.source import Array, Kind, SourceJoint, SourceTree, pose
+from edge_runtime.safety.kinematics.source import Array, Kind, SourceJoint, SourceTree, links_below, pose
 
 
 @dataclass(frozen=True)
@@ -40,22 +39,35 @@ class _Linear:
         return min(ends), max(ends)
 
 
-def without_mimics(tree: SourceTree, joint_names: Sequence[str], tool: str | None, notes: list[str]) -> SourceTree:
-    """The same robot with every joint that goes with another, and is not controlled itself, as one that is held.
+@dataclass(frozen=True)
+class Drive:
+    """What moves a joint: its position is `ratio` times that of the axis, and `at_zero`."""
+
+    axis: str
+    ratio: float = 1.0
+    at_zero: float = 0.0
+
+
+def coupled(
+    tree: SourceTree, joint_names: Sequence[str], tools: Sequence[str], notes: list[str]
+) -> tuple[SourceTree, dict[str, Drive]]:
+    """The same robot with every joint that goes with a held one as one that is held itself, and what moves each of the
+    others: controlled ones themselves, and those that go with one of them and carry anything.
 
     Args:
         tree: as read.
         joint_names: the controlled joints.
-        tool: name of the link or point that is the tool; None: the last controlled joint carries it.
+        tools: names of links or points that are tools.
         notes: what was decided is added.
 
     Raises:
-        ConfigError: names the joint that goes with another and can't be followed, and says why and what to do.
+        ConfigError: names a joint that goes with what it can't go with.
     """
     by_name = {joint.name: joint for joint in tree.joints}
     laws = {joint.name: _law(joint, by_name) for joint in tree.joints}
     drivers = {laws[name].joint: name for name in reversed(list(joint_names)) if name in laws and laws[name].multiplier}
-    tool_link = tree.points[tool][0] if tool in tree.points else tool
+    tool_links = {tree.points[tool][0] if tool in tree.points else tool for tool in tools}
+    drives = {name: Drive(name) for name in joint_names}
     joints = []
     for joint in tree.joints:
         law = laws[joint.name]
@@ -67,12 +79,15 @@ def without_mimics(tree: SourceTree, joint_names: Sequence[str], tool: str | Non
                 )
         elif driver is not None and law.multiplier != 0.0:
             goes = law.after(laws[driver].backwards(driver))
-            _require_coverable(tree, joint, goes, joint_names, tool_link)
-            joint = _held_along(joint, goes, by_name[driver], notes)
+            if _matters(tree, joint, joint_names, tool_links):
+                drives[joint.name] = Drive(driver, goes.multiplier, goes.offset)
+                notes.append(f"{_words(joint, goes)}, and is moved by the same axis")
+            else:
+                joint = _held_along(joint, goes, by_name[driver], notes)
         elif joint.mimic is not None:
             joint = _held_along(joint, law, by_name[law.joint], notes)
         joints.append(joint)
-    return replace(tree, joints=tuple(joints))
+    return replace(tree, joints=tuple(joints)), drives
 
 
 def _law(joint: SourceJoint, by_name: dict[str, SourceJoint]) -> _Linear:
@@ -93,43 +108,21 @@ def _law(joint: SourceJoint, by_name: dict[str, SourceJoint]) -> _Linear:
     return law
 
 
-def _require_coverable(
-    tree: SourceTree, joint: SourceJoint, goes: _Linear, joint_names: Sequence[str], tool_link: str | None
-) -> None:
-    carried = _carried(tree, joint)
-    shapes = [link for link in carried if tree.shapes.get(link)]
-    controlled = [other.name for other in tree.joints if other.name in joint_names and other.parent in carried]
-    if controlled:
-        what = f"carries the joint {controlled[0]}"
-    elif tool_link in carried:
-        what = f"carries the tool, {tool_link}"
-    elif shapes and joint.kind is Kind.REVOLUTE:
-        what = f"carries {shapes[0]}"
-    else:
-        return
-    raise ConfigError(
-        f"joint {joint.name}",
-        f"goes with {goes.joint} ({goes.multiplier:g} times its position, and {goes.offset:g}), and {what}: a joint "
-        "that moves with another can't be followed, and held still it would be elsewhere. Name it among the joints of "
-        "the embodiment, so that policy and driver give its position, or take it and what it carries out of the "
-        "description",
-    )
+def _matters(tree: SourceTree, joint: SourceJoint, joint_names: Sequence[str], tool_links: set[str]) -> bool:
+    """Whether it carries anything that must be where it is."""
+    carried = links_below(tree.joints, joint.child)
+    moved = any(other.name in joint_names and other.parent in carried for other in tree.joints)
+    return moved or any(link in tool_links or tree.shapes.get(link) or tree.drawn.get(link) for link in carried)
 
 
-def _carried(tree: SourceTree, joint: SourceJoint) -> list[str]:
-    links = [joint.child]
-    for other in tree.joints:
-        if other.parent in links:
-            links.append(other.child)
-    return links
+def _words(joint: SourceJoint, goes: _Linear) -> str:
+    return f"joint {joint.name} goes with {goes.joint}: {goes.multiplier:g} times its position, and {goes.offset:g}"
 
 
 def _held_along(joint: SourceJoint, goes: _Linear, source: SourceJoint, notes: list[str]) -> SourceJoint:
     """Counted from where `source` puts it at 0, which is where a held joint stands."""
     low, high = goes.range_of(source)
-    notes.append(
-        f"joint {joint.name} goes with {source.name}: {goes.multiplier:g} times its position, and {goes.offset:g}"
-    )
+    notes.append(_words(joint, goes))
     return replace(
         joint,
         X_PC=joint.X_PC @ _moved(joint, goes.offset),

@@ -1,10 +1,11 @@
 """Reads MJCF, as MuJoCo compiles it: defaults, includes, meshes and all.
 
-The robot is the body under the world that carries the joints asked for, with everything below it, and the frame of that
-body at rest becomes the world of the kernel. Where several bodies carry them, as the arms of a pair may, all of those
-are the robot, and the world of the file is that of the kernel. What else stands in the file is surroundings, and stays
-out. A body's collision geoms count, and others beside them are drawn; of a body that has none, all count. Limits of
-actuators and tendons count as those of their joints; those that several joints share are named in a note.
+The robot is the body under the world that carries the joints asked for, with everything below it, and the frame of
+that body at rest becomes the world of the kernel. Where several bodies carry them, as the arms of a pair may, all of
+those are the robot, and the world of the file is that of the kernel. If nobody asked, it is what actuators move, or
+where there are none whatever has a hinge or a slide. What else stands in the file is surroundings, and stays out. A
+body's collision geoms count, and others beside them are drawn; of a body that has none, all count. Limits of actuators
+and tendons count as those of their joints; those that several joints share are named in a note.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def read_mjcf(path: Path, joint_names: Sequence[str] | None = None) -> SourceTre
 
     Args:
         path: MJCF.
-        joint_names: joints of the robot; None: the first body with a hinge is it.
+        joint_names: joints of the robot; None: what actuators move is it.
 
     Raises:
         ConfigError: names the file, body, joint or geom, and what is wrong with it.
@@ -104,35 +105,42 @@ class _Reader:
 
     def _roots(self, joint_names: Sequence[str] | None) -> set[int]:
         model = self.model
-        hinges = [j for j in range(model.njnt) if model.jnt_type[j] == self.mujoco.mjtJoint.mjJNT_HINGE]
-        named = {model.joint(j).name: j for j in hinges}
-        if not hinges:
-            raise ConfigError(self.path, "has no hinge")
-        wanted = [named[name] for name in joint_names or () if name in named]
-        wanted = wanted or (hinges if joint_names is None else hinges[:1])
-        roots = {int(model.body_rootid[model.jnt_bodyid[j]]) for j in wanted}
-        if joint_names is None and len(roots) > 1:
-            names = ", ".join(self._body_name(root) for root in sorted(roots))
-            raise ConfigError(
-                self.path,
-                f"the joints belong to several robots, {names}: name those of yours with --joints or --embodiment. "
-                "Named together they are one robot, as a pair of arms",
-            )
-        return roots
+        kinds = self._kinds()
+        moving = [j for j in range(model.njnt) if int(model.jnt_type[j]) in kinds]
+        if joint_names is not None:
+            named = {self._joint_name(j): j for j in moving}
+            wanted = [named[name] for name in joint_names if name in named]
+        else:
+            driven = {j for actuator in range(model.nu) for j in self._joints_at(actuator)}
+            wanted = [j for j in moving if j in driven]
+        roots = {int(model.body_rootid[model.jnt_bodyid[j]]) for j in wanted or moving}
+        if not roots:
+            raise ConfigError(self.path, "has no joint that turns or slides: nothing to control")
+        return roots if wanted or joint_names is None else {min(roots)}
+
+    def _kinds(self) -> dict[int, Kind]:
+        types = self.mujoco.mjtJoint
+        return {int(types.mjJNT_HINGE): Kind.REVOLUTE, int(types.mjJNT_SLIDE): Kind.PRISMATIC}
+
+    def _joint_name(self, j: int) -> str:
+        """The joint's own, or one after its body where the file gives none."""
+        body = int(self.model.jnt_bodyid[j])
+        number = j - int(self.model.body_jntadr[body]) + 1
+        return str(self.model.joint(j).name) or f"{self._body_name(body)}_joint{number}"
 
     def _joints(self, body: int, parent: str, child: str, X_PB: Array) -> list[SourceJoint]:
         """Joints of one body turn it one after the other, each about its own anchor: a chain of links without shapes,
         which ends in the body."""
-        model, types = self.model, self.mujoco.mjtJoint
+        model, types, kinds = self.model, self.mujoco.mjtJoint, self._kinds()
         found: list[SourceJoint] = []
         at, X = parent, X_PB
         for j in range(model.body_jntadr[body], model.body_jntadr[body] + model.body_jntnum[body]):
-            name = model.joint(j).name
+            name = self._joint_name(j)
             if int(model.jnt_type[j]) == int(types.mjJNT_FREE):
-                raise ConfigError(f"body {child}", "floats freely: a robot is fixed to the world; take the joint out")
-            if not name:
-                raise ConfigError(f"body {child}", "has a joint without a name")
-            kinds = {int(types.mjJNT_HINGE): Kind.REVOLUTE, int(types.mjJNT_SLIDE): Kind.PRISMATIC}
+                under = f"{child} under {name}"
+                found.append(SourceJoint(name=name, kind=Kind.FREE, parent=at, child=under, X_PC=X))
+                at, X = under, np.eye(4)
+                continue
             if int(model.jnt_type[j]) not in kinds:
                 raise ConfigError(f"joint {name}", "is a ball joint: a robot has hinges and slides only")
             kind = kinds[int(model.jnt_type[j])]
@@ -171,14 +179,14 @@ class _Reader:
         return self._pose(np.zeros(3), quaternion)
 
     def _is_controlled(self, j: int) -> bool:
-        is_hinge = int(self.model.jnt_type[j]) == int(self.mujoco.mjtJoint.mjJNT_HINGE)
-        return is_hinge and (self.joint_names is None or self.model.joint(j).name in self.joint_names)
+        moves = int(self.model.jnt_type[j]) in self._kinds()
+        return moves and (self.joint_names is None or self._joint_name(j) in self.joint_names)
 
     def _limits(self, j: int, low: float | None, high: float | None) -> SourceLimits:
         model = self.model
         found = Stated(lows=[] if low is None else [low], highs=[] if high is None else [high])
         if model.jnt_actfrclimited[j]:
-            found.torques_nm.append(magnitude(model.jnt_actfrcrange[j]))
+            found.efforts.append(magnitude(model.jnt_actfrcrange[j]))
         for tendon in range(model.ntendon):
             per_rad = _alone(self._joints_of(tendon), j)
             if per_rad is not None:
@@ -187,7 +195,8 @@ class _Reader:
             per_rad = _alone(self._joints_at(actuator), j)
             if per_rad is not None:
                 found.add_actuator(self.mujoco, model, actuator, per_rad)
-        return found.limits(f"joint {model.joint(j).name}")
+        slides = self._kinds()[int(model.jnt_type[j])] is Kind.PRISMATIC
+        return found.limits(f"joint {self._joint_name(j)}", slides=slides)
 
     def _shared_limits(self, roots: set[int]) -> Iterator[str]:
         """Limits that are of no one controlled joint, and so of none that the kernel keeps."""
@@ -203,7 +212,7 @@ class _Reader:
     def _shared(self, roots: set[int], what: str, joints: dict[int, float]) -> Iterator[str]:
         model = self.model
         of_robot = [j for j in sorted(joints) if int(model.body_rootid[model.jnt_bodyid[j]]) in roots]
-        controlled = [str(model.joint(j).name) for j in of_robot if self._is_controlled(j)]
+        controlled = [self._joint_name(j) for j in of_robot if self._is_controlled(j)]
         if controlled and _alone(joints, of_robot[0]) is None:
             yield (
                 f"the limits of {what} are not kept, because they are not of one joint alone: state what they mean for "
@@ -226,7 +235,7 @@ class _Reader:
     def _mimic(self, j: int) -> Mimic | None:
         """Of `<equality><joint>`: y - y0 = a0 + a1 (x - x0) + ..., with the joints' references y0 and x0."""
         model = self.model
-        name = str(model.joint(j).name)
+        name = self._joint_name(j)
         rows = [
             row
             for row in range(model.neq)
@@ -243,16 +252,16 @@ class _Reader:
         if other < 0:
             raise ConfigError(f"joint {name}", "is held by an <equality> of its own: take the joint out of the body")
         if any(higher):
-            problem = f"goes with {model.joint(other).name} by a polynomial that is no line: only a line can be read"
+            problem = f"goes with {self._joint_name(other)} by a polynomial that is no line: only a line can be read"
             raise ConfigError(f"joint {name}", problem)
         y0, x0 = (float(model.qpos0[model.jnt_qposadr[one]]) for one in (j, other))
-        return Mimic(str(model.joint(other).name), a1, y0 + a0 - a1 * x0)
+        return Mimic(self._joint_name(other), a1, y0 + a0 - a1 * x0)
 
     def _require_open_chains(self, names: dict[int, str], joint_names: Sequence[str]) -> None:
         """Bodies and tendons that are tied to each other: a joint of the chain that is not controlled moves with those
         that are."""
         for what, joints in self._ties(names):
-            known = {str(self.model.joint(j).name) for j in joints}
+            known = {self._joint_name(j) for j in joints}
             controlled = known & set(joint_names)
             free = sorted(known - controlled)
             if controlled and free:

@@ -41,9 +41,9 @@ class SourceLimits(Section, frozen=True):
     torque_max_nm: float | None = None
     """Largest torque. Example: `87.0`."""
     position_min_m: float | None = None
-    """Lower end of the range of a joint that slides."""
+    """Lower end of the range of a joint that slides. Example: `0.0`."""
     position_max_m: float | None = None
-    """Upper end of the range of a joint that slides."""
+    """Upper end of the range of a joint that slides. Example: `0.6`."""
     velocity_max_m_s: float | None = None
     """Largest speed of a joint that slides. Example: `0.25`."""
     acceleration_max_m_s2: float | None = None
@@ -192,7 +192,7 @@ class ToolPoint(Section, frozen=True):
     """A point whose speed is limited."""
 
     point_m: Vector
-    """The point whose speed is limited, in the frame of `link`."""
+    """The point whose speed is limited, in the frame of `link`. Example: `[0.0, 0.0, 0.1]`."""
     link: str | None = BASE
     """The joint that carries the tool; left out: it stands on the base. Example: `"joint7"`."""
     name: str = "tool"

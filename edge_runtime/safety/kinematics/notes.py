@@ -13,7 +13,7 @@ def held_note(joint: HeldJoint) -> str:
     """What becomes of a joint that is not controlled."""
     if joint.covered:
         return f"joint {joint.name} is not controlled: covered from {joint.low:g} to {joint.high:g} {joint.unit}"
-    return f"joint {joint.name} is not controlled: held at 0 rad; its motion is not covered"
+    return f"joint {joint.name} is not controlled: held at 0 {joint.unit}; its motion is not covered"
 
 
 def pair_notes(decided: PairDecisions) -> Iterator[str]:

@@ -8,7 +8,7 @@ left to watch is listed too: it needs a person's word. No sample decides anythin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,13 +50,14 @@ class PairDecisions:
 
 
 def decide_pairs(
-    joints: Sequence[KinematicJoint], capsules: Sequence[Capsule], home_rad: Sequence[float]
+    joints: Sequence[KinematicJoint], capsules: Sequence[Capsule], home: Mapping[str, float]
 ) -> PairDecisions:
-    """Sort all pairs. `home_rad` is a posture in which nothing touches that could be kept apart."""
+    """Sort all pairs. `home` is a posture in which nothing touches that could be kept apart, by axis."""
     body = Body(joints, capsules)
-    low, high = np.array(body.ranges).T
-    elsewhere = np.random.default_rng(0).uniform(low, high, (_POSTURES, len(joints)))
-    postures = np.concatenate((np.reshape(home_rad, (1, -1)), elsewhere))
+    low, high = np.reshape(body.ranges, (-1, 2)).T
+    elsewhere = np.random.default_rng(0).uniform(low, high, (_POSTURES, len(low)))
+    at_home = [joint.ratio * home[joint.axis_name] + joint.at_zero for joint in joints]
+    postures = np.concatenate((np.reshape(at_home, (1, -1)), body.positions(elsewhere)))
     decided = PairDecisions()
     at_home_m: dict[Pair, float] = {}
     for i, one in enumerate(capsules):
@@ -75,12 +76,14 @@ def decide_pairs(
 
 
 def meet_at_their_joint(joints: Sequence[KinematicJoint], one: Capsule, other: Capsule) -> bool:
-    """Whether one joint joins the links of the two, and its axis runs through both or close by.
+    """Whether one joint joins the links of the two, and slides, or its axis runs through both or close by.
 
     What overlaps elsewhere at home, as the parts of a folded arm, is not kept there by the joint.
     """
     for parent, child in ((one, other), (other, one)):
         joint = next((joint for joint in joints if (joint.name, joint.parent) == (child.link, parent.link)), None)
+        if joint is not None and joint.slides:
+            return True
         if joint is not None:
             axis_m = np.array(joint.rotation).reshape(3, 3)[:, 2]
             return _near_axis(parent, np.array(joint.offset_m), axis_m) and _near_axis(

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_runtime.contracts.axes import looks_like_degrees, looks_like_millimetres
 from edge_runtime.contracts.errors import ConfigError
-from edge_runtime.safety.kinematics.source import SourceTree
+from edge_runtime.safety.kinematics.source import Kind, SourceTree
 
 _LONGEST_M = 3.0
 
@@ -32,8 +32,9 @@ def require_plausible_sizes(tree: SourceTree) -> None:
                 )
 
 
-def require_plausible(tree: SourceTree, joint_names: Sequence[str], limits_in_rad: bool) -> None:
-    """Refuse limits of controlled joints that leave no range, or that look like degrees and were not confirmed.
+def require_plausible(tree: SourceTree, joint_names: Sequence[str], limits_in_si: bool) -> None:
+    """Refuse limits of controlled joints that leave no range, or that look like degrees or millimetres and were not
+    confirmed.
 
     Raises:
         ConfigError: names the joint and the values.
@@ -41,11 +42,21 @@ def require_plausible(tree: SourceTree, joint_names: Sequence[str], limits_in_ra
     for joint in tree.joints:
         if joint.name not in joint_names:
             continue
-        low, high = joint.limits.position_min_rad, joint.limits.position_max_rad
+        slides = joint.kind is Kind.PRISMATIC
+        low, high, speed = joint.limits.low, joint.limits.high, joint.limits.speed_max
         if low is not None and high is not None and not low < high:
-            problem = f"its limits leave no range: from {low:g} to {high:g} rad. State its lower and upper limit"
+            unit = "m" if slides else "rad"
+            problem = f"its limits leave no range: from {low:g} to {high:g} {unit}. State its lower and upper limit"
             raise ConfigError(f"joint {joint.name}", problem)
-        found = looks_like_degrees(low, high, joint.limits.velocity_max_rad_s)
-        if found and not limits_in_rad:
-            cure = "Write the description in radians; if it already is, compile with --limits-in-rad"
-            raise ConfigError(f"joint {joint.name}", f"{found}: is that in degrees? {cure}")
+        if slides and (low is None or high is None):
+            problem = "slides, and how far is not said: give it a range in the description, with both ends"
+            raise ConfigError(f"joint {joint.name}", problem)
+        found = (looks_like_millimetres if slides else looks_like_degrees)(low, high, speed)
+        if found and not limits_in_si:
+            wrong, unit, flag = _MILLIMETRES if slides else _DEGREES
+            cure = f"Write the description in {unit}; if it already is, compile with {flag}"
+            raise ConfigError(f"joint {joint.name}", f"{found}: is that in {wrong}? {cure}")
+
+
+_DEGREES = "degrees", "radians", "--limits-in-rad"
+_MILLIMETRES = "millimetres", "metres", "--limits-in-m"

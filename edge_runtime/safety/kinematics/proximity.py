@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.safety.kinematics.model import BASE, Capsule, KinematicJoint
+from edge_runtime.safety.kinematics.model import BASE, Capsule, KinematicJoint, SourceLimits
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
@@ -22,9 +22,9 @@ _BATCH = 512
 _ROUNDING_M = 1e-9
 
 
-def joint_range(joint: KinematicJoint) -> Range:
-    """Angles that stand for all that the joint can have: its range, or a whole turn from an end that it has."""
-    low, high = joint.limits.position_min_rad, joint.limits.position_max_rad
+def axis_range(limits: SourceLimits) -> Range:
+    """Angles that stand for all that a joint can have which turns: its range, or a whole turn from an end it has."""
+    low, high = limits.position_min_rad, limits.position_max_rad
     if low is not None and high is not None and high - low < 2.0 * math.pi:
         return low, high
     if low is None:
@@ -32,12 +32,35 @@ def joint_range(joint: KinematicJoint) -> Range:
     return low, low + 2.0 * math.pi
 
 
+def _whole_way(joint: KinematicJoint) -> Range:
+    if joint.slides:
+        extent_m = joint.extent_m or 0.0
+        return -extent_m, extent_m
+    return -math.pi, math.pi
+
+
 class Body:
-    """The joints and capsules of one robot."""
+    """The joints and capsules of one robot.
+
+    Its postures are given by free variables, on which the joints' positions depend: the axes, and where an axis turns
+    without end while joints go with it that are not at the same place again after its whole turn, those joints.
+
+    Attributes:
+        ranges: of each variable, in rad or m: its postures inside are all that there are.
+    """
 
     def __init__(self, joints: Sequence[KinematicJoint], capsules: Sequence[Capsule]) -> None:
         numbers: dict[str | None, int] = {BASE: -1} | {joint.name: number for number, joint in enumerate(joints)}
-        self.ranges = [joint_range(joint) for joint in joints]
+        self.ranges: list[Range] = []
+        self._variables = [0] * len(joints)
+        self._ratios, self._at_zero = np.ones(len(joints)), np.zeros(len(joints))
+        by_axis: dict[str, list[int]] = {}
+        for number, joint in enumerate(joints):
+            by_axis.setdefault(joint.axis_name, []).append(number)
+        for axis, moved in by_axis.items():
+            limits = next((joints[i].limits for i in moved if joints[i].name == axis), SourceLimits())
+            self._vary([(i, joints[i]) for i in moved], limits)
+        self._slides = [joint.slides for joint in joints]
         self._parents = [numbers[joint.parent] for joint in joints]
         self._rotations = [np.reshape(joint.rotation, (3, 3)) for joint in joints]
         self._offsets = [np.asarray(joint.offset_m) for joint in joints]
@@ -45,11 +68,32 @@ class Body:
         self._ends = [np.array([capsule.a_m, capsule.b_m]) for capsule in capsules]
         self._radii = [capsule.radius_m for capsule in capsules]
 
+    def _vary(self, joints: Sequence[tuple[int, KinematicJoint]], limits: SourceLimits) -> None:
+        """Add the variables of one axis, which has these limits and moves these joints."""
+        low, high = limits.low, limits.high
+        comes_round = all(not joint.slides and joint.ratio == round(joint.ratio) for _, joint in joints)
+        if low is not None and high is not None and not (comes_round and high - low > 2.0 * math.pi):
+            bounds = [(low, high)]
+        elif comes_round:
+            bounds = [axis_range(limits)]
+        else:
+            bounds = [_whole_way(joint) for _, joint in joints]
+        for place, (number, joint) in enumerate(joints):
+            self._variables[number] = len(self.ranges) + min(place, len(bounds) - 1)
+            if len(bounds) == 1:
+                self._ratios[number], self._at_zero[number] = joint.ratio, joint.at_zero
+        self.ranges += bounds
+
+    def positions(self, postures: Array) -> Array:
+        """Positions (postures, joints) in rad or m, of the variables (postures, variables)."""
+        found: Array = postures[:, self._variables] * self._ratios + self._at_zero
+        return found
+
     def distances_m(self, q: Array, first: int, others: Sequence[int]) -> Array:
         """Distances (postures, others) of a capsule from others, below zero by as much as they overlap.
 
         Args:
-            q: (postures, joints).
+            q: (postures, joints) positions.
             first, others: numbers of capsules.
         """
         poses = self._poses(q, range(len(self._parents)), -1)
@@ -60,12 +104,13 @@ class Body:
 
     def never_nearer(self, first: int, second: int, least_m: float, most_cells: int = _CELLS) -> bool:
         """Whether no posture of the ranges brings two capsules as near as that: shown posture by posture, each with the
-        cell of postures around it in which turns are too small to use its distance up. A cell for which that is not
+        cell of postures around it in which motions are too small to use its distance up. A cell for which that is not
         enough is cut in two. False as well if that takes too many cells."""
         chains = self._chains(first, second)
         joints = sorted({*chains[0], *chains[1]})
+        variables = sorted({self._variables[j] for j in joints})
         root = self._root(first, second)
-        ends = np.array([self.ranges[j] for j in joints]).reshape(-1, 2)
+        ends = np.array([self.ranges[v] for v in variables]).reshape(-1, 2)
         middles, halves = [0.5 * (ends[:, 0] + ends[:, 1])], [0.5 * (ends[:, 1] - ends[:, 0])]
         spent = 0
         while middles:
@@ -73,16 +118,16 @@ class Body:
             middle, half = np.array(middles[-take:]), np.array(halves[-take:])
             del middles[-take:], halves[-take:]
             spent += take
-            q = np.zeros((take, len(self._parents)))
-            q[:, joints] = middle
-            poses = self._poses(q, joints, root)
+            postures = np.zeros((take, len(self.ranges)))
+            postures[:, variables] = middle
+            poses = self._poses(self.positions(postures), joints, root)
             segments = [self._placed(poses, capsule, root) for capsule in (first, second)]
             distance_m = segments_m(*segments) - self._radii[first] - self._radii[second]
             if (distance_m <= least_m + _ROUNDING_M).any():
                 return False
-            losses_m = np.zeros((take, len(joints)))
+            losses_m = np.zeros((take, len(variables)))
             for chain, segment in zip(chains, segments, strict=True):
-                self._lose(poses, chain, joints, segment, half, losses_m)
+                self._lose(poses, chain, variables, segment, half, losses_m)
             open_cells = distance_m - losses_m.sum(axis=1) <= least_m + _ROUNDING_M
             if spent + int(open_cells.sum()) > most_cells:
                 return False
@@ -101,21 +146,24 @@ class Body:
         self,
         poses: dict[int, tuple[Array, Array]],
         chain: list[int],
-        joints: list[int],
+        variables: list[int],
         segment: Array,
         half: Array,
         losses_m: Array,
     ) -> None:
-        """Add how far the turns of a cell can move a segment, joint by joint. A point is at most as far from a joint's
-        axis as it is in the cell's middle, and as the joints beyond can move it."""
+        """Add how far the motions of a cell can move a segment, variable by variable. A point is at most as far from a
+        joint's axis as it is in the cell's middle, and as the joints beyond can move it."""
         beyond_m = np.zeros(len(half))
         for joint in chain:
-            rotation, origin_m = poses[joint]
-            arms = segment - origin_m[:, None, :]
-            across = np.cross(arms, rotation[:, None, :, 2])
-            from_axis_m = np.linalg.norm(across, axis=2).max(axis=1) + beyond_m
-            column = joints.index(joint)
-            moved_m = from_axis_m * half[:, column]
+            column = variables.index(self._variables[joint])
+            way = abs(self._ratios[joint]) * half[:, column]
+            if self._slides[joint]:
+                moved_m = way
+            else:
+                rotation, origin_m = poses[joint]
+                arms = segment - origin_m[:, None, :]
+                across = np.cross(arms, rotation[:, None, :, 2])
+                moved_m = (np.linalg.norm(across, axis=2).max(axis=1) + beyond_m) * way
             losses_m[:, column] += moved_m
             beyond_m = beyond_m + moved_m
 
@@ -143,10 +191,14 @@ class Body:
         for joint in joints:
             rotation, origin_m = poses[self._parents[joint]]
             fixed = rotation @ self._rotations[joint]
+            at_m = origin_m + rotation @ self._offsets[joint]
+            if self._slides[joint]:
+                poses[joint] = fixed, at_m + fixed[:, :, 2] * q[:, joint, None]
+                continue
             c, s = np.cos(q[:, joint])[:, None], np.sin(q[:, joint])[:, None]
             x, y = fixed[:, :, 0], fixed[:, :, 1]
             turned = np.stack((x * c + y * s, y * c - x * s, fixed[:, :, 2]), axis=2)
-            poses[joint] = turned, origin_m + rotation @ self._offsets[joint]
+            poses[joint] = turned, at_m
         return poses
 
     def _placed(self, poses: dict[int, tuple[Array, Array]], capsule: int, root: int) -> Array:

@@ -15,21 +15,17 @@ from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.actuators import magnitude
 from edge_runtime.safety.kinematics.model import SourceLimits
 
-_MAGNITUDES = {
-    "velocity": "velocity_max_rad_s",
-    "acceleration": "acceleration_max_rad_s2",
-    "jerk": "jerk_max_rad_s3",
-    "effort": "torque_max_nm",
-}
+_MAGNITUDES = {"velocity": "speed", "acceleration": "acceleration", "jerk": "jerk", "effort": "effort"}
 _LIMITING = re.compile("min|max|limit", re.IGNORECASE)
 
 
-def command_limits(robot: ElementTree.Element, notes: list[str]) -> dict[str, SourceLimits]:
-    """What is stated of each joint that is named there, as for one that turns.
+def command_limits(robot: ElementTree.Element, notes: list[str], sliding: set[str]) -> dict[str, SourceLimits]:
+    """What is stated of each joint that is named there.
 
     Args:
         robot: the root of the URDF.
         notes: limits that are not kept are added.
+        sliding: names of the joints that slide.
 
     Raises:
         ConfigError: names the joint, and a limit that can't be read.
@@ -50,7 +46,7 @@ def command_limits(robot: ElementTree.Element, notes: list[str]) -> dict[str, So
                     ends[what].append(_number(name, f"{what} of its {kind}", text))
                 elif _LIMITING.search(what) and text:
                     left.append(f"{what} = {text}" + (f" of its {kind} {interface.tag}" if kind else ""))
-            found[name] = found[name].tightened(_limits(name, kind, ends["min"], ends["max"]))
+            found[name] = found[name].tightened(_limits(name, kind, ends["min"], ends["max"], slides=name in sliding))
         if left:
             notes.append(f"joint {name}: <ros2_control> states limits that are not kept: {', '.join(left)}")
     return found
@@ -60,16 +56,16 @@ def _switched_off(element: ElementTree.Element) -> bool:
     return any(limits.get("enable", "true").lower() == "false" for limits in element.iterfind("limits"))
 
 
-def _limits(joint: str, kind: str, lows: Sequence[float], highs: Sequence[float]) -> SourceLimits:
+def _limits(joint: str, kind: str, lows: Sequence[float], highs: Sequence[float], *, slides: bool) -> SourceLimits:
     low, high = max(lows, default=None), min(highs, default=None)
     if low is not None and high is not None and low > high:
         problem = f"<ros2_control> states a {kind} of at least {low:g} and at most {high:g}: nothing is between them"
         raise ConfigError(f"joint {joint}", problem)
     if kind == "position":
-        return SourceLimits(position_min_rad=low, position_max_rad=high)
+        return SourceLimits.of(slides=slides, low=low, high=high)
     # A limit of zero is none that anybody means.
     value = magnitude((*lows, *highs))
-    return SourceLimits(**{_MAGNITUDES[kind]: value}) if value else SourceLimits()
+    return SourceLimits.of(slides=slides, **{_MAGNITUDES[kind]: value}) if value else SourceLimits()
 
 
 def _number(joint: str, what: str, text: str) -> float:

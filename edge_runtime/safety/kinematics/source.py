@@ -24,6 +24,8 @@ class Kind(Enum):
     FIXED = "fixed"
     REVOLUTE = "revolute"
     PRISMATIC = "prismatic"
+    FREE = "free"
+    """In a plane or anywhere: a base that drives, walks or flies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class SourceJoint:
         X_PC: pose of the child's frame in the parent's, with the joint at 0.
         axis: in the child's frame, of unit length.
         position_min, position_max: ends of the range in rad or m; None: without end.
-        limits: of a revolute joint.
+        limits: of a joint that turns or slides.
         mimic: the joint that it goes with; None: none.
     """
 
@@ -76,6 +78,16 @@ class SourceJoint:
     position_max: float | None = None
     limits: SourceLimits = field(default_factory=SourceLimits)
     mimic: Mimic | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether it turns or slides."""
+        return self.kind in (Kind.REVOLUTE, Kind.PRISMATIC)
+
+    @property
+    def has_end(self) -> bool:
+        """Whether its range has both ends."""
+        return self.position_min is not None and self.position_max is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +107,15 @@ class SourceTree:
     points: dict[str, tuple[str, Array]] = field(default_factory=dict)
     drawn: dict[str, tuple[Shape | None, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def links_below(joints: Sequence[SourceJoint], link: str) -> list[str]:
+    """A link and all that it carries, however far out."""
+    links = [link]
+    for joint in joints:
+        if joint.parent in links:
+            links.append(joint.child)
+    return links
 
 
 def pose(rotation: Any, offset_m: Sequence[float] | Array) -> Array:

@@ -28,6 +28,8 @@ _KINDS = {
     "revolute": Kind.REVOLUTE,
     "continuous": Kind.REVOLUTE,
     "prismatic": Kind.PRISMATIC,
+    "planar": Kind.FREE,
+    "floating": Kind.FREE,
 }
 
 _ABOUT_OTHERS = frozenset({"transmission", "gazebo", "ros2_control", "sensor"})
@@ -82,7 +84,8 @@ def read_urdf(
             if element.tag in _ABOUT_OTHERS:
                 continue
             raise ConfigError(f"<{element.tag}>", "holds links or joints, which is no URDF")
-    joints = _commanded(joints, command_limits(robot, notes))
+    sliding = {joint.name for joint in joints if joint.kind is Kind.PRISMATIC}
+    joints = _commanded(joints, command_limits(robot, notes, sliding))
     root, ordered = _ordered(path, links, joints)
     seen = [link.get("name", "") for link in robot.findall("link") if link.find("visual") is not None]
     # Beside a <collision> a <visual> is its paint; alone it is something that nothing encloses.
@@ -98,7 +101,7 @@ def _commanded(joints: list[SourceJoint], stated: dict[str, SourceLimits]) -> li
             raise ConfigError(f"joint {name}", "has limits in <ros2_control>, and there is no joint of that name")
     return [
         replace(joint, limits=joint.limits.tightened(stated[joint.name]))
-        if joint.kind is Kind.REVOLUTE and joint.name in stated
+        if joint.moves and joint.name in stated
         else joint
         for joint in joints
     ]
@@ -152,18 +155,19 @@ def _joint(element: ElementTree.Element, notes: list[str]) -> SourceJoint:
     if kind_name == "continuous" and limit is not None and limit.get("lower") != limit.get("upper"):
         # Whoever states a range of a joint without end means one all the same; tools that know none write 0 and 0.
         stated_low, stated_high = _number(key, limit, "lower", 0.0), _number(key, limit, "upper", 0.0)
-    limits = SourceLimits()
-    if kind is Kind.REVOLUTE:
-        limits = SourceLimits(
-            position_min_rad=stated_low,
-            position_max_rad=stated_high,
-            velocity_max_rad_s=_rating(key, limit, "velocity"),
-            acceleration_max_rad_s2=_rating(key, limit, "acceleration"),
-            jerk_max_rad_s3=_rating(key, limit, "jerk"),
-            torque_max_nm=_rating(key, limit, "effort"),
+    limits, slides = SourceLimits(), kind is Kind.PRISMATIC
+    if kind in (Kind.REVOLUTE, Kind.PRISMATIC):
+        limits = SourceLimits.of(
+            slides=slides,
+            low=stated_low,
+            high=stated_high,
+            speed=_rating(key, limit, "velocity"),
+            acceleration=_rating(key, limit, "acceleration"),
+            jerk=_rating(key, limit, "jerk"),
+            effort=_rating(key, limit, "effort"),
         )
-        braking = SourceLimits(acceleration_max_rad_s2=_rating(key, limit, "deceleration"))
-        limits = limits.tightened(braking).tightened(_soft_limits(key, element))
+        braking = SourceLimits.of(slides=slides, acceleration=_rating(key, limit, "deceleration"))
+        limits = limits.tightened(braking).tightened(_soft_limits(key, element, slides=slides))
     return SourceJoint(
         name=name,
         kind=kind,
@@ -171,11 +175,11 @@ def _joint(element: ElementTree.Element, notes: list[str]) -> SourceJoint:
         child=_attribute(_child(key, element, "child"), "link", key),
         X_PC=_origin(key, element),
         # Where nothing moves an axis says nothing, and tools write any.
-        axis=(0.0, 0.0, 1.0) if kind is Kind.FIXED else _axis(key, element),
+        axis=(0.0, 0.0, 1.0) if kind in (Kind.FIXED, Kind.FREE) else _axis(key, element),
         position_min=low,
         position_max=high,
         limits=limits,
-        mimic=None if kind is Kind.FIXED else _mimic(key, element),
+        mimic=_mimic(key, element) if kind in (Kind.REVOLUTE, Kind.PRISMATIC) else None,
     )
 
 
@@ -187,7 +191,7 @@ def _rating(key: str, limit: ElementTree.Element | None, attribute: str) -> floa
     return value if value > 0.0 else None
 
 
-def _soft_limits(key: str, element: ElementTree.Element) -> SourceLimits:
+def _soft_limits(key: str, element: ElementTree.Element, *, slides: bool) -> SourceLimits:
     """Of `<safety_controller>`; its gains shape the approach to them, which is the kernel's."""
     controller = element.find("safety_controller")
     if controller is None:
@@ -207,7 +211,7 @@ def _soft_limits(key: str, element: ElementTree.Element) -> SourceLimits:
         raise ConfigError(
             key, f"its soft limits leave no range: from {low:g} to {high:g}. Correct them, or leave them out"
         )
-    return SourceLimits(position_min_rad=low, position_max_rad=high)
+    return SourceLimits.of(slides=slides, low=low, high=high)
 
 
 def _mimic(key: str, element: ElementTree.Element) -> Mimic | None:

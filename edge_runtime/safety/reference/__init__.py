@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from edge_runtime.safety.kernel_binding import Measurement, Target, Verdict
 from edge_runtime.safety.limits import KernelConfig
 from edge_runtime.safety.reference.kernel import (
+    fastest_tool_m_s,
     kernel_init,
     kernel_rehearse,
     kernel_request,
@@ -47,7 +48,7 @@ class ReferenceKernel:
 
     def tighten(self, *, speed_scale: float = 1.0, tool_speed_max_m_s: float | None = None) -> Result:
         """Set what is tighter than the config from now on; see `Kernel.tighten`."""
-        fastest_m_s = self._config.tool_speed_max_m_s if tool_speed_max_m_s is None else tool_speed_max_m_s
+        fastest_m_s = fastest_tool_m_s(self._config) if tool_speed_max_m_s is None else tool_speed_max_m_s
         return kernel_tighten(self._state, self._config, Tightening(speed_scale, fastest_m_s))
 
     def rehearse(self, targets: Sequence[Target]) -> list[Verdict]:

@@ -6,10 +6,33 @@ import math
 from collections.abc import Sequence
 
 from edge_runtime.safety.kernel_binding import Measurement, Target
-from edge_runtime.safety.reference.number import clamp, divide, elapsed, finite_number, larger, magnitude, smaller
-from edge_runtime.safety.reference.structs import NONE, TRAIL, Config, KernelState
+from edge_runtime.safety.reference.number import (
+    clamp,
+    divide,
+    elapsed,
+    finite_number,
+    floor,
+    larger,
+    magnitude,
+    smaller,
+)
+from edge_runtime.safety.reference.structs import (
+    CONTINUOUS,
+    NONE,
+    TRAIL,
+    VELOCITY,
+    Config,
+    KernelState,
+    is_gripper,
+    is_velocity,
+    needs_odometry,
+    told_now,
+)
 from edge_runtime.safety.states import Policy, Reason
 
+_TURN = 6.283185307179586
+_ANGLE_MAX = 1e6
+_ODOMETRY_MAX = 1e5
 _POLICY_REASONS: dict[int, Reason] = {
     Policy.DEAD: Reason.POLICY_DEAD,
     Policy.STALLED: Reason.POLICY_STALLED,
@@ -33,14 +56,25 @@ def _all_finite(values: Sequence[float], count: int) -> bool:
     return all(finite_number(values[i]) for i in range(count))
 
 
+def near_turn(angle: float, other: float) -> float:
+    """`near_turn` of `motion.h`."""
+    if magnitude(angle) > _ANGLE_MAX:
+        return angle
+    return angle + _TURN * floor((other - angle) / _TURN + 0.5)
+
+
 def _measures_numbers(feedback: Measurement, n: int) -> bool:
     return (
-        finite_number(feedback.gripper_m)
-        and _all_finite(feedback.q, n)
+        _all_finite(feedback.q, n)
         and _all_finite(feedback.dq, n)
         and (feedback.tau is None or _all_finite(feedback.tau, n))
-        and (feedback.wrench is None or _all_finite(feedback.wrench, 6))
+        and all(wrench is None or _all_finite(wrench, 6) for wrench in feedback.wrenches)
+        and (feedback.odometry is None or _all_finite(feedback.odometry, 3))
     )
+
+
+def _is_located(feedback: Measurement) -> bool:
+    return feedback.odometry is not None and all(magnitude(value) <= _ODOMETRY_MAX for value in feedback.odometry)
 
 
 def check_feedback(state: KernelState, config: Config, feedback: Measurement, now_ns: int) -> Reason:
@@ -48,7 +82,7 @@ def check_feedback(state: KernelState, config: Config, feedback: Measurement, no
     reasons = Reason.FEEDBACK_TORN if feedback.torn else NONE
     if not feedback.present:
         return reasons | Reason.FEEDBACK_STALE
-    if (len(feedback.q) if feedback.n is None else feedback.n) != config.n_joints:
+    if (len(feedback.q) if feedback.n is None else feedback.n) != config.n_axes:
         return reasons | Reason.FEEDBACK_SHAPE
     age = elapsed(now_ns, feedback.stamp_ns)
     if age > config.feedback_max_age_ns:
@@ -57,8 +91,10 @@ def check_feedback(state: KernelState, config: Config, feedback: Measurement, no
         reasons |= Reason.FEEDBACK_FUTURE
     if state.has_feedback_seq and (feedback.seq < state.feedback_seq or feedback.stamp_ns < state.feedback_stamp_ns):
         reasons |= Reason.FEEDBACK_SEQUENCE
-    if not _measures_numbers(feedback, config.n_joints):
+    if not _measures_numbers(feedback, config.n_axes):
         reasons |= Reason.FEEDBACK_NOT_FINITE
+    if needs_odometry(config) and not _is_located(feedback):
+        reasons |= Reason.ODOMETRY_LOST
     return reasons
 
 
@@ -84,26 +120,45 @@ def trail_step_ns(config: Config) -> int:
     return config.feedback_max_age_ns // (TRAIL - 2)
 
 
-def _told_rad(state: KernelState, older: int, part: float, i: int) -> float:
-    return part * state.trail_rad[older - 1][i] + (1.0 - part) * state.trail_rad[older][i]
+def _told(state: KernelState, older: int, part: float, i: int) -> float:
+    return part * state.trail[older - 1][i] + (1.0 - part) * state.trail[older][i]
 
 
 def _is_frozen(
-    state: KernelState, config: Config, measured_rad: float, i: int, before: tuple[int, float], now: tuple[int, float]
+    state: KernelState, config: Config, measured: float, i: int, before: tuple[int, float], now: tuple[int, float]
 ) -> bool:
-    least = smaller(_told_rad(state, *before, i), _told_rad(state, *now, i))
-    most = larger(_told_rad(state, *before, i), _told_rad(state, *now, i))
+    least = smaller(_told(state, *before, i), _told(state, *now, i))
+    most = larger(_told(state, *before, i), _told(state, *now, i))
     for k in range(now[0], before[0]):
-        least = smaller(least, state.trail_rad[k][i])
-        most = larger(most, state.trail_rad[k][i])
-    if measured_rad == state.measured_rad[i]:
-        least = larger(least, state.shown_least_rad[i])
-        most = smaller(most, state.shown_most_rad[i])
-    state.measured_rad[i] = measured_rad
-    state.shown_least_rad[i] = least
-    state.shown_most_rad[i] = most
+        least = smaller(least, state.trail[k][i])
+        most = larger(most, state.trail[k][i])
+    if measured == state.measured[i]:
+        least = larger(least, state.shown_least[i])
+        most = smaller(most, state.shown_most[i])
+    state.measured[i] = measured
+    state.shown_least[i] = least
+    state.shown_most[i] = most
     apart_s = float(trail_step_ns(config) + config.tick_ns) * 1e-9
-    return least - most > config.frozen_travel_rad + 0.25 * config.ddq_max[i] * apart_s * apart_s
+    bend = config.dddq_max[i] if is_velocity(config, i) else config.ddq_max[i]
+    return least - most > config.frozen_travel[i] + 0.25 * bend * apart_s * apart_s
+
+
+def _measurement_of(config: Config, feedback: Measurement, told_then: float, i: int) -> float:
+    if config.axis_kind[i] == VELOCITY:
+        return feedback.dq[i]
+    if config.axis_kind[i] == CONTINUOUS:
+        return near_turn(feedback.q[i], told_then)
+    return feedback.q[i]
+
+
+def _check_gripper(state: KernelState, config: Config, feedback: Measurement, told_then: float, i: int) -> Reason:
+    apart = magnitude(told_then - feedback.q[i]) > config.tracking_max[i]
+    over = feedback.tau is not None and magnitude(feedback.tau[i]) > config.tau_max[i]
+    state.measured[i] = feedback.q[i]
+    state.apart_ticks[i] = state.apart_ticks[i] + (state.apart_ticks[i] < config.jam_ticks) if apart else 0
+    state.over_grip = state.over_grip | 1 << i if over else state.over_grip & ~(1 << i)
+    jammed = state.apart_ticks[i] == config.jam_ticks
+    return (Reason.GRIPPER_JAMMED if jammed else NONE) | (Reason.GRIPPER_FORCE if over else NONE)
 
 
 def _lasts(config: Config, over: bool, was_over: bool, since_ns: int, stamp_ns: int) -> tuple[bool, int]:
@@ -121,18 +176,23 @@ def check_following(state: KernelState, config: Config, feedback: Measurement) -
     now = _when(state, feedback.stamp_ns)
     reasons = NONE
     over_torque = False
-    for i in range(config.n_joints):
-        measured_rad = feedback.q[i]
-        if magnitude(_told_rad(state, *now, i) - measured_rad) > config.tracking_max[i]:
+    over_force = False
+    for i in range(config.n_axes):
+        told_then = _told(state, *now, i)
+        if is_gripper(config, i):
+            reasons |= _check_gripper(state, config, feedback, told_then, i)
+            continue
+        measured = _measurement_of(config, feedback, told_then, i)
+        if magnitude(told_then - measured) > config.tracking_max[i]:
             reasons |= Reason.TRACKING_ERROR
-        if not again and _is_frozen(state, config, measured_rad, i, before, now):
+        if not again and _is_frozen(state, config, measured, i, before, now):
             reasons |= Reason.ENCODER_FROZEN
         over_torque |= feedback.tau is not None and magnitude(feedback.tau[i]) > config.tau_max[i]
-    wrench = feedback.wrench
-    over_force = wrench is not None and (
-        _length(wrench[0], wrench[1], wrench[2]) > config.force_max_n
-        or _length(wrench[3], wrench[4], wrench[5]) > config.moment_max_nm
-    )
+    for t, wrench in enumerate(feedback.wrenches):
+        over_force |= wrench is not None and (
+            _length(wrench[0], wrench[1], wrench[2]) > config.force_max_n[t]
+            or _length(wrench[3], wrench[4], wrench[5]) > config.moment_max_nm[t]
+        )
     lasts, state.torque_since_ns = _lasts(
         config, over_torque, state.over_torque, state.torque_since_ns, feedback.stamp_ns
     )
@@ -146,17 +206,39 @@ def check_following(state: KernelState, config: Config, feedback: Measurement) -
     return reasons
 
 
+def carry_base(state: KernelState, config: Config) -> None:
+    """`carry_base` of `motion.h`."""
+    if not needs_odometry(config):
+        return
+    then = _when(state, elapsed(state.feedback_stamp_ns, config.tick_ns))[0]
+    state.base.lag_m = state.path[0] - state.trail_path[then][0]
+    state.base.lag_rad = state.path[1] - state.trail_path[then][1]
+
+
+def locate_base(state: KernelState, config: Config, feedback: Measurement) -> None:
+    """`locate_base` of `motion.h`."""
+    if needs_odometry(config) and feedback.odometry is not None:
+        state.base.pose = list(feedback.odometry)
+
+
+def setpoint_of(state: KernelState, config: Config, setpoint: Target, i: int) -> float:
+    """`setpoint_of` of `motion.h`."""
+    q = setpoint.q[i]
+    return near_turn(q, state.q[i]) if config.axis_kind[i] == CONTINUOUS else q
+
+
 def check_values(state: KernelState, config: Config, setpoint: Target | None) -> Reason:
     """`check_values` of `motion.h`."""
     if setpoint is None or not setpoint.present:
         return Reason.SETPOINT_NONE
     n = len(setpoint.q) if setpoint.n is None else setpoint.n
-    if n != config.n_joints or not 0.0 < setpoint.speed_scale <= 1.0:
+    if n != config.n_axes or not 0.0 < setpoint.speed_scale <= 1.0:
         return Reason.SETPOINT_SHAPE
-    if not finite_number(setpoint.gripper_m) or not _all_finite(setpoint.q, config.n_joints):
+    if not _all_finite(setpoint.q, config.n_axes):
         return Reason.SETPOINT_NOT_FINITE
-    for i in range(config.n_joints):
-        if magnitude(setpoint.q[i] - state.q[i]) > config.step_max[i]:
+    for i in range(config.n_axes):
+        step = setpoint_of(state, config, setpoint, i) - told_now(state, config, i)
+        if not is_gripper(config, i) and magnitude(step) > config.step_max[i]:
             return Reason.SETPOINT_STEP
     return NONE
 

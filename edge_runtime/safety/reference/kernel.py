@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from edge_runtime.safety.kernel_binding import Measurement, Target, Verdict
 from edge_runtime.safety.reference.checks import (
+    carry_base,
     check_clock,
     check_feedback,
     check_following,
@@ -15,6 +16,8 @@ from edge_runtime.safety.reference.checks import (
     check_setpoint,
     check_stop_inputs,
     check_values,
+    locate_base,
+    near_turn,
     trail_step_ns,
 )
 from edge_runtime.safety.reference.motion import (
@@ -24,18 +27,24 @@ from edge_runtime.safety.reference.motion import (
     motion_retract,
     motion_retracted,
 )
-from edge_runtime.safety.reference.number import clamp, elapsed, magnitude, smaller
+from edge_runtime.safety.reference.number import clamp, elapsed, larger, magnitude
 from edge_runtime.safety.reference.profile import ProfileState
 from edge_runtime.safety.reference.structs import (
+    CONTINUOUS,
     FEEDBACK_BAD,
     NONE,
     TRAIL,
+    Base,
     Config,
     KernelState,
     MotionResult,
     Tightening,
+    is_gripper,
+    is_joint,
+    is_velocity,
+    told_now,
 )
-from edge_runtime.safety.reference.walk import verify_stop
+from edge_runtime.safety.reference.walk import rest_margin, verify_stop
 from edge_runtime.safety.states import TRANSITIONS, Event, Reason, Request, Result, State
 
 _WATCHDOG_MAX_NS = 1_000_000_000
@@ -52,46 +61,60 @@ def _apply(state: KernelState, event: Event) -> None:
     state.state = State.FAULT if to is None else to
 
 
+def fastest_tool_m_s(config: Config) -> float:
+    """`fastest_tool_m_s` of `kernel.c`."""
+    fastest_m_s = config.tool_speed_max_m_s[0]
+    for t in range(1, config.geometry.n_tools):
+        fastest_m_s = larger(fastest_m_s, config.tool_speed_max_m_s[t])
+    return fastest_m_s
+
+
 def kernel_init(config: Config) -> KernelState:
     """`kernel_init`."""
-    n = config.n_joints
+    n = config.n_axes
     return KernelState(
         q=[0.0] * n,
         dq=[0.0] * n,
         ddq=[0.0] * n,
-        target_rad=[0.0] * n,
-        target_rad_s=[0.0] * n,
-        measured_rad=[0.0] * n,
-        shown_least_rad=[0.0] * n,
-        shown_most_rad=[0.0] * n,
-        left_rad=[0.0] * n,
-        trail_rad=[[0.0] * n for _ in range(TRAIL)],
-        tightening=Tightening(1.0, config.tool_speed_max_m_s),
+        target=[0.0] * n,
+        target_speed=[0.0] * n,
+        measured=[0.0] * n,
+        shown_least=[0.0] * n,
+        shown_most=[0.0] * n,
+        left=[0.0] * n,
+        trail=[[0.0] * n for _ in range(TRAIL)],
+        apart_ticks=[0] * n,
+        tightening=Tightening(1.0, fastest_tool_m_s(config)),
     )
+
+
+def _place_on_trail(state: KernelState, config: Config, k: int, now_ns: int) -> None:
+    state.trail_ns[k] = now_ns
+    state.trail_path[k] = list(state.path)
+    state.trail[k] = [told_now(state, config, i) for i in range(config.n_axes)]
 
 
 def _leave_trail(state: KernelState, config: Config, now_ns: int) -> None:
     if elapsed(state.trail_ns[0], state.trail_ns[1]) >= trail_step_ns(config):
         for k in range(TRAIL - 1, 0, -1):
             state.trail_ns[k] = state.trail_ns[k - 1]
-            state.trail_rad[k] = list(state.trail_rad[k - 1])
-    state.trail_ns[0] = now_ns
-    state.trail_rad[0] = list(state.q)
+            state.trail_path[k] = list(state.trail_path[k - 1])
+            state.trail[k] = list(state.trail[k - 1])
+    _place_on_trail(state, config, 0, now_ns)
 
 
-def _begin_trail(state: KernelState, now_ns: int) -> None:
+def _begin_trail(state: KernelState, config: Config, now_ns: int) -> None:
     for k in range(TRAIL):
-        state.trail_ns[k] = now_ns
-        state.trail_rad[k] = list(state.q)
+        _place_on_trail(state, config, k, now_ns)
 
 
 def _copy_measurement(state: KernelState, config: Config, feedback: Measurement) -> None:
-    for i in range(config.n_joints):
-        state.q[i] = feedback.q[i]
+    for i in range(config.n_axes):
+        drives = is_velocity(config, i)
+        state.q[i] = 0.0 if drives else feedback.q[i]
         state.dq[i] = 0.0
         state.ddq[i] = 0.0
-        state.measured_rad[i] = feedback.q[i]
-    state.gripper_m = feedback.gripper_m
+        state.measured[i] = feedback.dq[i] if drives else feedback.q[i]
     state.has_target = False
     state.has_command = False
 
@@ -101,12 +124,11 @@ def _fill(state: KernelState, config: Config, result: MotionResult) -> Verdict:
         q=tuple(state.q),
         dq=tuple(state.dq),
         ddq=tuple(state.ddq),
-        gripper_m=state.gripper_m,
         accepted=result.accepted,
         speed_scale=result.speed_scale,
-        stop_margin_rad=result.stop.margin_rad,
+        stop_margin=result.stop.margin,
         stop_margin_m=result.stop.margin_m,
-        stop_margin_joint=result.stop.margin_joint,
+        stop_margin_axis=result.stop.margin_axis,
         time_to_rest_s=result.stop.ticks * (float(config.tick_ns) * 1e-9),
         reasons=result.reasons,
         faults=state.faults,
@@ -171,14 +193,6 @@ def _decide(
     return reasons
 
 
-def _rest(state: KernelState, config: Config, result: MotionResult) -> None:
-    for i in range(config.n_joints):
-        margin = smaller(config.q_max[i] - state.q[i], state.q[i] - config.q_min[i])
-        if i == 0 or margin < result.stop.margin_rad:
-            result.stop.margin_rad = margin
-            result.stop.margin_joint = i
-
-
 def kernel_step(
     state: KernelState, config: Config, feedback: Measurement, setpoint: Target | None, now_ns: int
 ) -> Verdict:
@@ -196,6 +210,8 @@ def kernel_step(
         state.feedback_seq = feedback.seq
         state.feedback_stamp_ns = feedback.stamp_ns
         state.has_feedback_seq = True
+        locate_base(state, config, feedback)
+    carry_base(state, config)
     moves = state.state
     bundle_digest = _NO_DIGEST
     if state.state is State.ACTIVE:
@@ -213,10 +229,10 @@ def kernel_step(
     else:
         if state.state is State.READY:
             _copy_measurement(state, config, feedback)
-        _rest(state, config, result)
+        rest_margin(config, state.q, result.stop)
     if moves.is_armed:
         _leave_trail(state, config, now_ns)
-        state.left_rad = list(state.q)
+        state.left = list(state.q)
         state.has_left = True
     return replace(_fill(state, config, result), bundle_digest=bundle_digest)
 
@@ -236,33 +252,42 @@ def kernel_rehearse(state: KernelState, config: Config, setpoints: Sequence[Targ
 
 
 def _not_at_rest(config: Config, feedback: Measurement) -> bool:
-    return any(magnitude(feedback.dq[i]) > config.rest_speed_rad_s for i in range(config.n_joints))
+    return any(
+        not is_gripper(config, i) and magnitude(feedback.dq[i]) > config.rest_speed[i] for i in range(config.n_axes)
+    )
+
+
+def _in_turn_of(config: Config, feedback: Measurement, q: float, i: int) -> float:
+    return near_turn(q, feedback.q[i]) if config.axis_kind[i] == CONTINUOUS else q
 
 
 def _is_where_left(state: KernelState, config: Config, feedback: Measurement) -> bool:
-    for i in range(config.n_joints):
-        if magnitude(feedback.q[i] - state.left_rad[i]) > config.start_tolerance_rad:
+    for i in range(config.n_axes):
+        apart = magnitude(feedback.q[i] - _in_turn_of(config, feedback, state.left[i], i))
+        if is_joint(config, i) and apart > config.start_tolerance[i]:
             return False
     return state.has_left
 
 
-def _start_posture(state: KernelState, config: Config, feedback: Measurement, joints: list[ProfileState]) -> Result:
+def _start_posture(state: KernelState, config: Config, feedback: Measurement, axes: list[ProfileState]) -> Result:
     left = _is_where_left(state, config, feedback)
-    for i in range(config.n_joints):
+    base = Base([0.0, 0.0, 0.0] if feedback.odometry is None else list(feedback.odometry))
+    for i in range(config.n_axes):
+        if is_velocity(config, i):
+            axes.append(ProfileState(0.0, 0.0, 0.0))
+            continue
         inside = clamp(feedback.q[i], config.q_min[i], config.q_max[i])
-        if magnitude(feedback.q[i] - inside) > config.start_tolerance_rad:
+        if magnitude(feedback.q[i] - inside) > config.start_tolerance[i]:
             return Result.REFUSED_OUTSIDE_LIMITS
-        joints.append(ProfileState(state.left_rad[i] if left else inside, 0.0, 0.0))
-    opening = clamp(feedback.gripper_m, config.gripper_min_m, config.gripper_max_m)
-    if magnitude(feedback.gripper_m - opening) > config.start_tolerance_m:
-        return Result.REFUSED_OUTSIDE_LIMITS
-    refused = verify_stop(config, state.tightening.tool_speed_max_m_s, joints, 1)[0]
+        there = left and is_joint(config, i)
+        axes.append(ProfileState(_in_turn_of(config, feedback, state.left[i], i) if there else inside, 0.0, 0.0))
+    refused = verify_stop(config, state.tightening.tool_speed_max_m_s, base, axes, 1)[0]
     return Result.REFUSED_GEOMETRY if refused else Result.DONE
 
 
 def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_ns: int) -> Result:
     result = Result.DONE
-    joints: list[ProfileState] = []
+    axes: list[ProfileState] = []
     if state.state is not State.READY:
         result = Result.REFUSED_STATE
     elif check_feedback(state, config, feedback, now_ns) & FEEDBACK_BAD:
@@ -274,24 +299,36 @@ def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_
     elif _not_at_rest(config, feedback):
         result = Result.REFUSED_MOVING
     else:
-        result = _start_posture(state, config, feedback, joints)
+        result = _start_posture(state, config, feedback, axes)
     if result is not Result.DONE:
         return result
     _copy_measurement(state, config, feedback)
-    for i in range(config.n_joints):
-        state.q[i] = state.shown_least_rad[i] = state.shown_most_rad[i] = joints[i].q
-    _begin_trail(state, now_ns)
-    state.gripper_m = clamp(feedback.gripper_m, config.gripper_min_m, config.gripper_max_m)
+    for i in range(config.n_axes):
+        state.q[i] = state.shown_least[i] = state.shown_most[i] = axes[i].q
+        state.apart_ticks[i] = 0
+    state.path = [0.0, 0.0]
+    _begin_trail(state, config, now_ns)
     state.has_command = True
     state.has_setpoint_seq = False
     state.over_torque = False
     state.over_force = False
+    state.over_grip = 0
     state.hold_since_ns = now_ns
     _apply(state, Event.ARM)
     return Result.DONE
 
 
-def _request_reset(state: KernelState, config: Config, feedback: Measurement, now_ns: int) -> Result:
+def _was_moved(state: KernelState, config: Config, feedback: Measurement) -> bool:
+    for i in range(config.n_axes):
+        apart = magnitude(_in_turn_of(config, feedback, state.q[i], i) - feedback.q[i])
+        if is_joint(config, i) and apart > config.reset_tolerance[i]:
+            return state.has_command
+    return False
+
+
+def _request_reset(
+    state: KernelState, config: Config, feedback: Measurement, now_ns: int, may_be_moved: bool
+) -> Result:
     if state.state is not State.FAULT:
         return Result.REFUSED_STATE
     bad = FEEDBACK_BAD ^ Reason.FEEDBACK_SEQUENCE
@@ -301,9 +338,8 @@ def _request_reset(state: KernelState, config: Config, feedback: Measurement, no
         return Result.REFUSED_STOP_LINE
     if _not_at_rest(config, feedback):
         return Result.REFUSED_MOVING
-    for i in range(config.n_joints):
-        if state.has_command and magnitude(state.q[i] - feedback.q[i]) > config.reset_tolerance_rad:
-            return Result.REFUSED_MISMATCH
+    if not may_be_moved and _was_moved(state, config, feedback):
+        return Result.REFUSED_MISMATCH
     state.has_feedback_seq = False
     state.faults = NONE
     _apply(state, Event.RESET)
@@ -317,7 +353,9 @@ def kernel_request(
     if request == Request.ARM:
         return _request_arm(state, config, feedback, now_ns)
     if request == Request.RESET:
-        return _request_reset(state, config, feedback, now_ns)
+        return _request_reset(state, config, feedback, now_ns, False)
+    if request == Request.RESET_MOVED:
+        return _request_reset(state, config, feedback, now_ns, True)
     if request == Request.DISARM:
         if Event.DISARM not in TRANSITIONS[state.state]:
             return Result.REFUSED_STATE
@@ -332,7 +370,8 @@ def kernel_request(
 
 def kernel_tighten(state: KernelState, config: Config, tightening: Tightening) -> Result:
     """`kernel_tighten`."""
-    if not (0.0 < tightening.speed_scale <= 1.0 and 0.0 < tightening.tool_speed_max_m_s <= config.tool_speed_max_m_s):
+    fastest_m_s = fastest_tool_m_s(config)
+    if not (0.0 < tightening.speed_scale <= 1.0 and 0.0 < tightening.tool_speed_max_m_s <= fastest_m_s):
         return Result.REFUSED_VALUE
     before = state.tightening
     looser = tightening.speed_scale > before.speed_scale or tightening.tool_speed_max_m_s > before.tool_speed_max_m_s

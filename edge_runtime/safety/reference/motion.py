@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from edge_runtime.safety.kernel_binding import Target
-from edge_runtime.safety.reference.number import clamp, larger, magnitude, smaller
+from edge_runtime.safety.reference.checks import near_turn, setpoint_of
+from edge_runtime.safety.reference.number import clamp, divide, larger, magnitude, smaller
 from edge_runtime.safety.reference.profile import (
     ProfileLimits,
     ProfileState,
@@ -16,12 +18,24 @@ from edge_runtime.safety.reference.profile import (
     stop_accel,
     stop_profile_of,
 )
-from edge_runtime.safety.reference.structs import NONE, Config, KernelState, MotionResult, StopCertificate
-from edge_runtime.safety.reference.walk import joint_limits, posture_speed_scale, verify_stop
+from edge_runtime.safety.reference.structs import (
+    CONTINUOUS,
+    NONE,
+    Config,
+    KernelState,
+    MotionResult,
+    StopCertificate,
+    is_gripper,
+    is_joint,
+    is_velocity,
+    told_now,
+)
+from edge_runtime.safety.reference.walk import axis_limits, end_speed, posture_speed_scale, verify_stop
 from edge_runtime.safety.states import Reason
 
 _TOUCH = 1e-9
-_ARRIVED_RAD = 1e-9
+_ARRIVED = 1e-9
+_CURVE_JERK = 0.75
 _STOP_POSES = 32
 _TICK_POSES = 64
 _MARGIN_POSES = 8
@@ -37,9 +51,11 @@ class _JointTarget:
     speed_before: float
 
 
-class _JointBounds(NamedTuple):
+class _AxisBounds(NamedTuple):
     limits: ProfileLimits
     speed_max: float
+    fall: tuple[float, float]
+    end: tuple[float, float]
 
 
 def _flip(flipped: bool, x: float) -> float:
@@ -50,13 +66,13 @@ def _rate_towards(distance: float, limits: ProfileLimits) -> float:
     return _flip(distance < 0.0, landing_rate(magnitude(distance), limits.jerk_max, limits.tick))
 
 
-def _allowed(joint: ProfileState, bounds: _JointBounds) -> tuple[float, float]:
+def _allowed(joint: ProfileState, bounds: _AxisBounds) -> tuple[float, float]:
     limits = bounds.limits
     step = limits.jerk_max * limits.tick
     least = larger(joint.a - step, -limits.accel_max)
     most = smaller(joint.a + step, limits.accel_max)
-    high = clamp(_rate_towards(bounds.speed_max - joint.v, limits), least, most)
-    low = clamp(-_rate_towards(bounds.speed_max + joint.v, limits), least, high)
+    high = clamp(smaller(_rate_towards(bounds.speed_max - joint.v, limits), bounds.fall[1]), least, most)
+    low = clamp(-smaller(_rate_towards(bounds.speed_max + joint.v, limits), bounds.fall[0]), least, high)
     return low, high
 
 
@@ -64,7 +80,7 @@ def _landing_error(relative: ProfileState, a: float, limits: ProfileLimits) -> f
     return stop_profile_of(profile_tick(relative, a, limits), limits).q_end
 
 
-def _chase(joint: ProfileState, target: _JointTarget, bounds: _JointBounds) -> float:
+def _chase(joint: ProfileState, target: _JointTarget, bounds: _AxisBounds) -> float:
     above = joint.q > target.before
     relative = ProfileState(_flip(above, joint.q - target.before), _flip(above, joint.v - target.speed), 0.0)
     least, most = _allowed(joint, bounds)
@@ -85,13 +101,15 @@ def _within(value: float, limit: float) -> bool:
     return magnitude(value) <= limit * (1.0 + _TOUCH)
 
 
-def _meet(joint: ProfileState, target: _JointTarget, bounds: _JointBounds, v_max: float) -> tuple[bool, float]:
+def _meet(joint: ProfileState, target: _JointTarget, bounds: _AxisBounds, v_max: float) -> tuple[bool, float]:
     limits = bounds.limits
     tick = limits.tick
     step = limits.jerk_max * tick
     v = (target.now - joint.q) / tick
     a = (v - joint.v) / tick
     if not (_within(v, bounds.speed_max) and _within(a, limits.accel_max) and _within(a - joint.a, step)):
+        return False, a
+    if v > bounds.end[1] or -v > bounds.end[0]:
         return False, a
     if magnitude(target.before - joint.q) <= _TOUCH * v_max * tick:
         return True, a
@@ -104,18 +122,20 @@ def _touched(value: float, limit: float, reason: Reason) -> Reason:
     return reason if magnitude(value) >= limit * (1.0 - _TOUCH) else NONE
 
 
-def _acting(joint: ProfileState, accel: float, bounds: _JointBounds, v_max: float) -> Reason:
+def _acting(joint: ProfileState, accel: float, bounds: _AxisBounds, v_max: float) -> Reason:
     limits = bounds.limits
     speed = Reason.LIMIT_SPEED_SCALE if bounds.speed_max < v_max else Reason.LIMIT_VELOCITY
+    falls = accel >= bounds.fall[1] or -accel >= bounds.fall[0]
     reasons = (
-        _touched(joint.v + limits.tick * accel, bounds.speed_max, speed)
+        (Reason.LIMIT_VELOCITY if falls else NONE)
+        | _touched(joint.v + limits.tick * accel, bounds.speed_max, speed)
         | _touched(accel, limits.accel_max, Reason.LIMIT_ACCELERATION)
         | _touched(accel - joint.a, limits.jerk_max * limits.tick, Reason.LIMIT_JERK)
     )
     return reasons if reasons else Reason.LIMIT_ACCELERATION
 
 
-def _shape(joint: ProfileState, target: _JointTarget, bounds: _JointBounds, v_max: float) -> tuple[Reason, float]:
+def _shape(joint: ProfileState, target: _JointTarget, bounds: _AxisBounds, v_max: float) -> tuple[Reason, float]:
     step = bounds.limits.jerk_max * bounds.limits.tick
     if magnitude(target.speed) > v_max * (1.0 + _TOUCH):
         target = _JointTarget(target.now, target.now, 0.0, 0.0)
@@ -126,135 +146,213 @@ def _shape(joint: ProfileState, target: _JointTarget, bounds: _JointBounds, v_ma
     return NONE if meets else _acting(joint, accel, bounds, v_max), accel
 
 
-def _joint(state: KernelState, i: int) -> ProfileState:
+def _shape_velocity(
+    axis: ProfileState, target: _JointTarget, bounds: _AxisBounds, v_max: float
+) -> tuple[Reason, float]:
+    limits = bounds.limits
+    step = limits.jerk_max * limits.tick
+    change = target.speed
+    before = target.before
+    least, most = _allowed(axis, bounds)
+    if magnitude(change) > limits.accel_max * (1.0 + _TOUCH):
+        before = target.now
+        change = 0.0
+    accel = clamp(_rate_towards(before - axis.v, limits) + change, least, most)
+    accel = clamp(clamp(accel, axis.a - step, axis.a + step), -limits.accel_max, limits.accel_max)
+    meets = magnitude(axis.v + limits.tick * accel - target.now) <= _TOUCH * v_max
+    return NONE if meets else _acting(axis, accel, bounds, v_max), accel
+
+
+def _axis_of(state: KernelState, i: int) -> ProfileState:
     return ProfileState(state.q[i], state.dq[i], state.ddq[i])
 
 
-def _joints_after(state: KernelState, config: Config, accel: Sequence[float]) -> list[ProfileState]:
-    return [profile_tick(_joint(state, i), accel[i], joint_limits(config, i)) for i in range(config.n_joints)]
+def _axes_after(state: KernelState, config: Config, accel: Sequence[float]) -> list[ProfileState]:
+    return [
+        _axis_of(state, i)
+        if is_gripper(config, i)
+        else profile_tick(_axis_of(state, i), accel[i], axis_limits(config, i))
+        for i in range(config.n_axes)
+    ]
 
 
-def _joints_between(
+def _axes_between(
     state: KernelState, config: Config, stop: Sequence[float], wanted: Sequence[float], part: float
 ) -> list[ProfileState]:
-    accel = [part * wanted[i] + (1.0 - part) * stop[i] for i in range(config.n_joints)]
-    return _joints_after(state, config, accel)
+    accel = [part * wanted[i] + (1.0 - part) * stop[i] for i in range(config.n_axes)]
+    return _axes_after(state, config, accel)
 
 
-def _take(state: KernelState, config: Config, joints: Sequence[ProfileState]) -> None:
-    for i in range(config.n_joints):
-        state.q[i] = clamp(joints[i].q, config.q_min[i], config.q_max[i])
-        state.dq[i] = joints[i].v
-        state.ddq[i] = joints[i].a
+def _take(state: KernelState, config: Config, axes: Sequence[ProfileState]) -> None:
+    for i in range(config.n_axes):
+        if is_gripper(config, i):
+            continue
+        state.q[i] = axes[i].q if is_velocity(config, i) else clamp(axes[i].q, config.q_min[i], config.q_max[i])
+        state.dq[i] = axes[i].v
+        state.ddq[i] = axes[i].a
+    for k in range(3):
+        if config.base_axis[k] >= 0:
+            state.path[k // 2] += magnitude(state.dq[config.base_axis[k]]) * (float(config.tick_ns) * 1e-9)
 
 
 def _verify(
-    state: KernelState, config: Config, joints: Sequence[ProfileState], poses: int
+    state: KernelState, config: Config, axes: Sequence[ProfileState], poses: int
 ) -> tuple[Reason, int, StopCertificate]:
     left = min(poses, _STOP_POSES)
     poses -= left
-    reasons, left, stop = verify_stop(config, state.tightening.tool_speed_max_m_s, joints, left)
+    reasons, left, stop = verify_stop(config, state.tightening.tool_speed_max_m_s, state.base, axes, left)
     return reasons, poses + left, stop
 
 
 def _stop_accelerations(state: KernelState, config: Config) -> list[float]:
-    return [stop_accel(state.dq[i], state.ddq[i], joint_limits(config, i)) for i in range(config.n_joints)]
+    """Those of grippers mean nothing."""
+    return [
+        0.0 if is_gripper(config, i) else stop_accel(state.dq[i], state.ddq[i], axis_limits(config, i))
+        for i in range(config.n_axes)
+    ]
+
+
+def _retract_of(state: KernelState, config: Config, i: int) -> float:
+    q = config.retract[i]
+    return near_turn(q, state.q[i]) if config.axis_kind[i] == CONTINUOUS else q
 
 
 def _move(state: KernelState, config: Config, wanted: Sequence[float], result: MotionResult) -> None:
     poses = _TICK_POSES
     stop = _stop_accelerations(state, config)
-    joints = _joints_after(state, config, wanted)
-    refused, poses, result.stop = _verify(state, config, joints, poses)
+    axes = _axes_after(state, config, wanted)
+    refused, poses, result.stop = _verify(state, config, axes, poses)
     if refused:
         low = 0.0
         high = 1.0
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
-            joints = _joints_between(state, config, stop, wanted, middle)
-            again, poses, certificate = _verify(state, config, joints, poses)
+            axes = _axes_between(state, config, stop, wanted, middle)
+            again, poses, certificate = _verify(state, config, axes, poses)
             if again:
                 high = middle
             else:
                 low = middle
                 result.stop = certificate
-        joints = _joints_between(state, config, stop, wanted, low)
+        axes = _axes_between(state, config, stop, wanted, low)
         if low == 0.0:
-            _, _, result.stop = _verify(state, config, joints, _MARGIN_POSES)
+            _, _, result.stop = _verify(state, config, axes, _MARGIN_POSES)
         result.accepted = low
         result.reasons |= refused
     else:
         result.accepted = 1.0
-    _take(state, config, joints)
+    _take(state, config, axes)
 
 
 def motion_brake(state: KernelState, config: Config, result: MotionResult) -> None:
     """`motion_brake` of `motion.h`."""
     stop = _stop_accelerations(state, config)
-    joints = _joints_after(state, config, stop)
-    _, _, result.stop = _verify(state, config, joints, _MARGIN_POSES)
-    _take(state, config, joints)
+    axes = _axes_after(state, config, stop)
+    _, _, result.stop = _verify(state, config, axes, _MARGIN_POSES)
+    _take(state, config, axes)
     state.has_target = False
 
 
-def _follow_gripper(state: KernelState, config: Config, gripper_m: float, tick: float) -> Reason:
-    opening = clamp(gripper_m, config.gripper_min_m, config.gripper_max_m)
-    reach = config.gripper_rate_m_s * tick
-    acts = opening != gripper_m or magnitude(opening - state.gripper_m) > reach
-    state.gripper_m = clamp(opening, state.gripper_m - reach, state.gripper_m + reach)
+def _follow_gripper(state: KernelState, config: Config, wanted: float, i: int) -> Reason:
+    goal = clamp(wanted, config.q_min[i], config.q_max[i])
+    reach = config.dq_max[i] * (float(config.tick_ns) * 1e-9)
+    acts = goal != wanted or magnitude(goal - state.q[i]) > reach
+    held = state.over_grip >> i & 1
+    up = config.closes_up >> i & 1
+    low = state.q[i] if held and not up else state.q[i] - reach
+    high = state.q[i] if held and up else state.q[i] + reach
+    state.q[i] = clamp(goal, low, high)
     return Reason.LIMIT_GRIPPER if acts else NONE
+
+
+def _fall_towards(config: Config, end: int, i: int, axis: ProfileState, most: float) -> float:
+    if config.end_speed_slope[end][i] == 0.0:
+        return math.inf
+    v = -axis.v if end == 0 else axis.v
+    offset = config.end_speed_offset[end][i]
+    limits = ProfileLimits(config.ddq_max[i], _CURVE_JERK * config.dddq_max[i], float(config.tick_ns) * 1e-9)
+    rate = larger(0.0, divide(0.5 * config.end_speed_slope[end][i] * v, most + offset))
+    return _rate_towards(most - v, limits) - rate
+
+
+def _bounds_of(config: Config, axis: ProfileState, i: int, scale: float) -> _AxisBounds:
+    limits = axis_limits(config, i)
+    fall = [math.inf, math.inf]
+    ends = [math.inf, math.inf]
+    if is_joint(config, i):
+        for end in range(2):
+            ends[end] = end_speed(config, end, i, axis.q + limits.tick * axis.v)
+            fall[end] = _fall_towards(config, end, i, axis, ends[end])
+    return _AxisBounds(limits, config.dq_max[i] * scale, (fall[0], fall[1]), (ends[0], ends[1]))
+
+
+def _goal_of(state: KernelState, config: Config, setpoint: Target, i: int) -> tuple[float, Reason]:
+    wanted = setpoint_of(state, config, setpoint, i)
+    if is_velocity(config, i):
+        goal = clamp(wanted, -config.dq_max[i], config.dq_max[i])
+        return goal, Reason.LIMIT_VELOCITY if goal != wanted else NONE
+    goal = clamp(wanted, config.q_min[i], config.q_max[i])
+    return goal, Reason.LIMIT_POSITION if goal != wanted else NONE
+
+
+def _follow_axis(state: KernelState, config: Config, setpoint: Target, scale: float, i: int) -> tuple[Reason, float]:
+    tick = float(config.tick_ns) * 1e-9
+    v_max = config.dq_max[i]
+    axis = _axis_of(state, i)
+    bounds = _bounds_of(config, axis, i, scale)
+    now, reasons = _goal_of(state, config, setpoint, i)
+    before = state.target[i] if state.has_target else told_now(state, config, i)
+    target = _JointTarget(now, before, (now - before) / tick, state.target_speed[i])
+    state.target[i] = target.now
+    state.target_speed[i] = target.speed
+    shaped = _shape_velocity if is_velocity(config, i) else _shape
+    acted, accel = shaped(axis, target, bounds, v_max)
+    return reasons | acted, accel
 
 
 def motion_follow(state: KernelState, config: Config, setpoint: Target, result: MotionResult) -> None:
     """`motion_follow` of `motion.h`."""
-    tick = float(config.tick_ns) * 1e-9
     posture = posture_speed_scale(config, state.q)
     told = smaller(state.tightening.speed_scale, setpoint.speed_scale)
     wanted = []
     result.speed_scale = smaller(told, posture)
-    for i in range(config.n_joints):
-        v_max = config.dq_max[i]
-        bounds = _JointBounds(joint_limits(config, i), v_max * result.speed_scale)
-        joint = _joint(state, i)
-        now = clamp(setpoint.q[i], config.q_min[i], config.q_max[i])
-        before = state.target_rad[i] if state.has_target else joint.q
-        speed = (now - before) / tick
-        speed_before = state.target_rad_s[i]
-        if now != setpoint.q[i]:
-            result.reasons |= Reason.LIMIT_POSITION
-        reasons, accel = _shape(joint, _JointTarget(now, before, speed, speed_before), bounds, v_max)
+    for i in range(config.n_axes):
+        if is_gripper(config, i):
+            result.reasons |= _follow_gripper(state, config, setpoint.q[i], i)
+            wanted.append(0.0)
+            continue
+        reasons, accel = _follow_axis(state, config, setpoint, result.speed_scale, i)
         wanted.append(accel)
         if posture < told and reasons & Reason.LIMIT_SPEED_SCALE:
             reasons ^= Reason.LIMIT_SPEED_SCALE | Reason.LIMIT_SINGULARITY
         result.reasons |= reasons
-        state.target_rad[i] = now
-        state.target_rad_s[i] = speed
     state.has_target = True
-    result.reasons |= _follow_gripper(state, config, setpoint.gripper_m, tick)
     _move(state, config, wanted, result)
 
 
 def motion_retract(state: KernelState, config: Config, result: MotionResult) -> None:
     """`motion_retract` of `motion.h`."""
     told = smaller(state.tightening.speed_scale, config.retract_speed_scale)
-    wanted = []
+    wanted = _stop_accelerations(state, config)
     result.speed_scale = smaller(told, posture_speed_scale(config, state.q))
-    for i in range(config.n_joints):
-        v_max = config.dq_max[i]
-        bounds = _JointBounds(joint_limits(config, i), v_max * result.speed_scale)
-        target = _JointTarget(config.retract_rad[i], config.retract_rad[i], 0.0, 0.0)
-        wanted.append(_shape(_joint(state, i), target, bounds, v_max)[1])
+    for i in range(config.n_axes):
+        if not is_joint(config, i):
+            continue
+        axis = _axis_of(state, i)
+        bounds = _bounds_of(config, axis, i, result.speed_scale)
+        goal = _retract_of(state, config, i)
+        wanted[i] = _shape(axis, _JointTarget(goal, goal, 0.0, 0.0), bounds, config.dq_max[i])[1]
     _move(state, config, wanted, result)
 
 
 def motion_at_rest(state: KernelState, config: Config) -> bool:
     """`motion_at_rest` of `motion.h`."""
-    return all(state.dq[i] == 0.0 and state.ddq[i] == 0.0 for i in range(config.n_joints))
+    return all(state.dq[i] == 0.0 and state.ddq[i] == 0.0 for i in range(config.n_axes))
 
 
 def motion_retracted(state: KernelState, config: Config) -> bool:
     """`motion_retracted` of `motion.h`."""
-    for i in range(config.n_joints):
-        if magnitude(state.q[i] - config.retract_rad[i]) > _ARRIVED_RAD:
+    for i in range(config.n_axes):
+        if is_joint(config, i) and magnitude(state.q[i] - _retract_of(state, config, i)) > _ARRIVED:
             return False
     return motion_at_rest(state, config)

@@ -14,7 +14,17 @@ from edge_runtime.safety.reference.profile import (
     stop_profile_at,
     stop_profile_of,
 )
-from edge_runtime.safety.reference.structs import NONE, Config, StopCertificate
+from edge_runtime.safety.reference.structs import (
+    NO_MARGIN_M,
+    NONE,
+    Base,
+    Config,
+    StopCertificate,
+    is_gripper,
+    is_joint,
+    is_velocity,
+    needs_odometry,
+)
 from edge_runtime.safety.reference_geometry import (
     Geometry,
     Places,
@@ -31,6 +41,7 @@ from edge_runtime.safety.states import Reason
 
 _SLACK = 1e-11
 _SLACK_M = 1e-12
+_INTERVALS = 96
 
 
 @dataclass(slots=True)
@@ -41,27 +52,103 @@ class _StopMoment:
     still: list[float]
 
 
-def joint_limits(config: Config, i: int) -> ProfileLimits:
-    """`joint_limits` of `motion.h`."""
+def axis_limits(config: Config, i: int) -> ProfileLimits:
+    """`axis_limits` of `motion.h`."""
     return ProfileLimits(config.ddq_max[i], config.dddq_max[i], float(config.tick_ns) * 1e-9)
 
 
-def _verify_joint(config: Config, i: int, profile: StopProfile, stop: StopCertificate) -> Reason:
-    margin = smaller(config.q_max[i] - profile.q_high, profile.q_low - config.q_min[i])
-    if i == 0 or margin < stop.margin_rad:
-        stop.margin_rad = margin
-        stop.margin_joint = i
-    stop.ticks = larger(stop.ticks, float(profile.ticks))
-    inside = margin >= -_SLACK * (config.q_max[i] - config.q_min[i]) and profile.speed_max <= config.dq_max[i] * (
-        1.0 + _SLACK
+def _tick_s(config: Config) -> float:
+    return float(config.tick_ns) * 1e-9
+
+
+def end_speed(config: Config, end: int, i: int, q: float) -> float:
+    """`end_speed` of `motion.h`."""
+    slope = config.end_speed_slope[end][i]
+    if slope == 0.0:
+        return math.inf
+    zero = config.end_speed_zero[end][i]
+    room = q - zero if end == 0 else zero - q
+    return larger(0.0, math.sqrt(larger(0.0, slope * room)) - config.end_speed_offset[end][i])
+
+
+def _is_slow_enough(config: Config, end: int, i: int, v: float, q: float) -> bool:
+    return v <= end_speed(config, end, i, q) * (1.0 + _SLACK) + _SLACK * config.dq_max[i]
+
+
+def _keeps_between(config: Config, end: int, i: int, profile: StopProfile, start: int, to: int) -> bool:
+    side = -1.0 if end == 0 else 1.0
+    q, v = stop_profile_at(profile, start, _tick_s(config))
+    if start == to:
+        return _is_slow_enough(config, end, i, side * v, q)
+    fastest = profile.speed_max if start < profile.peak_tick else magnitude(v)
+    q, v = stop_profile_at(profile, to, _tick_s(config))
+    if profile.turns:
+        q = profile.q_low if end == 0 else profile.q_high
+    return _is_slow_enough(config, end, i, fastest, q)
+
+
+def _keeps_end_speed(config: Config, end: int, i: int, profile: StopProfile) -> bool:
+    start = profile.segments[0].state.q
+    way = start - profile.q_low if end == 0 else profile.q_high - start
+    at = 0
+    length = profile.ticks
+    if config.end_speed_slope[end][i] == 0.0:
+        return True
+    if way == 0.0 and not profile.turns:
+        return _keeps_between(config, end, i, profile, 0, 0)
+    for _ in range(_INTERVALS):
+        if _keeps_between(config, end, i, profile, at, at + length):
+            at += length + 1
+            if at > profile.ticks:
+                return True
+            length = 2 * length + 1
+        elif length == 0:
+            return False
+        else:
+            length //= 2
+        length = min(length, profile.ticks - at)
+    return False
+
+
+def _take_margin(config: Config, i: int, low: float, high: float, stop: StopCertificate) -> float:
+    margin = smaller(config.q_max[i] - high, low - config.q_min[i])
+    if margin < stop.margin:
+        stop.margin = margin
+        stop.margin_axis = i
+    return margin
+
+
+def rest_margin(config: Config, q: Sequence[float], stop: StopCertificate) -> None:
+    """`rest_margin` of `motion.h`."""
+    for i in range(config.n_axes):
+        if is_joint(config, i):
+            _take_margin(config, i, q[i], q[i], stop)
+
+
+def _stays_inside(config: Config, i: int, profile: StopProfile, stop: StopCertificate) -> bool:
+    margin = _take_margin(config, i, profile.q_low, profile.q_high, stop)
+    return (
+        margin >= -_SLACK * (config.q_max[i] - config.q_min[i])
+        and _keeps_end_speed(config, 0, i, profile)
+        and _keeps_end_speed(config, 1, i, profile)
     )
-    return NONE if inside else Reason.LIMIT_BRAKING
 
 
-def _moment_at(profiles: Sequence[StopProfile], ticks: int, tick: float) -> _StopMoment:
+def _verify_axis(config: Config, i: int, profile: StopProfile, stop: StopCertificate) -> Reason:
+    inside = is_velocity(config, i) or _stays_inside(config, i, profile, stop)
+    stop.ticks = larger(stop.ticks, float(profile.ticks))
+    return NONE if inside and profile.speed_max <= config.dq_max[i] * (1.0 + _SLACK) else Reason.LIMIT_BRAKING
+
+
+def _moment_at(config: Config, profiles: Sequence[StopProfile | None], ticks: int) -> _StopMoment:
+    """Of a gripper, which has no profile, it means nothing."""
     moment = _StopMoment([], [], [], [])
     for profile in profiles:
-        q, v = stop_profile_at(profile, ticks, tick)
+        if profile is None:
+            for values in (moment.q, moment.v, moment.peak, moment.still):
+                values.append(0.0)
+            continue
+        q, v = stop_profile_at(profile, ticks, _tick_s(config))
         moment.q.append(q)
         moment.v.append(v)
         moment.peak.append(profile.speed_max if ticks < profile.peak_tick else magnitude(v))
@@ -70,12 +157,30 @@ def _moment_at(profiles: Sequence[StopProfile], ticks: int, tick: float) -> _Sto
 
 
 @dataclass(slots=True)
+class _JointMoment:
+    v: list[float]
+    peak: list[float]
+    still: list[float]
+
+
+def _joints_at(model: Geometry, moment: _StopMoment) -> _JointMoment:
+    joints = _JointMoment([], [], [])
+    for j in range(model.n_joints):
+        axis = model.joints[j].axis
+        ratio = model.joints[j].ratio
+        joints.v.append(ratio * moment.v[axis])
+        joints.peak.append(magnitude(ratio) * moment.peak[axis])
+        joints.still.append(magnitude(ratio) * moment.still[axis])
+    return joints
+
+
+@dataclass(slots=True)
 class _StopTravel:
     still: list[dict[int, float]]
     pace: list[dict[int, float]]
 
 
-def _travel_of(model: Geometry, moment: _StopMoment, tick: float, capsule: int, travel: _StopTravel) -> None:
+def _travel_of(model: Geometry, joints: _JointMoment, tick: float, capsule: int, travel: _StopTravel) -> None:
     reach_m = model.reach_m[capsule]
     still: dict[int, float] = {}
     pace: dict[int, float] = {}
@@ -84,8 +189,8 @@ def _travel_of(model: Geometry, moment: _StopMoment, tick: float, capsule: int, 
     for i in moved_by(model, model.capsules[capsule].link):
         still[i + 1] = way
         pace[i + 1] = speed * tick
-        way += reach_m[i] * moment.still[i]
-        speed += reach_m[i] * moment.peak[i]
+        way += reach_m[i] * joints.still[i]
+        speed += reach_m[i] * joints.peak[i]
     still[0] = way
     pace[0] = speed * tick
     travel.still.append(still)
@@ -130,17 +235,25 @@ def _look_at_pair(
 
 
 def _look_at_distances(
-    config: Config, pose: Pose, moment: _StopMoment, watched: list[int], stop: StopCertificate
+    config: Config,
+    base: tuple[float, float],
+    pose: Pose,
+    joints: _JointMoment,
+    watched: list[int],
+    stop: StopCertificate,
 ) -> float:
     model = config.geometry
-    tick = float(config.tick_ns) * 1e-9
+    tick = _tick_s(config)
     places = places_at(model, pose)
     travel = _StopTravel([], [])
     ticks = math.inf
     left = []
+    way_m, turn_rad = base
     for c in range(model.n_capsules):
         clear_m = world_m(model, places, c)
-        _travel_of(model, moment, tick, c, travel)
+        if clear_m < NO_MARGIN_M:
+            clear_m -= way_m + model.base_reach_m[c] * turn_rad
+        _travel_of(model, joints, tick, c, travel)
         stop.margin_m = smaller(stop.margin_m, clear_m)
         ticks = smaller(ticks, _free_ticks(clear_m - config.clearance_min_m, travel.still[c][0], travel.pace[c][0]))
     for pair in watched:
@@ -151,51 +264,139 @@ def _look_at_distances(
     return ticks
 
 
-def _look_at_tool(config: Config, speed_max_m_s: float, pose: Pose, moment: _StopMoment) -> float:
-    model = config.geometry
-    tick = float(config.tick_ns) * 1e-9
-    velocity = [0.0, 0.0, 0.0]
-    bound = 0.0
-    gain = 0.0
-    spin = 0.0
-    swing = 0.0
-    outer = 0.0
-    columns = tool_columns(model, pose)
-    for i in reversed(range(model.n_joints)):
-        if model.tool_reach_m[i] == 0.0:
+def _length_of(vector: Sequence[float]) -> float:
+    return math.sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2])
+
+
+@dataclass(slots=True)
+class _ToolSpeed:
+    velocity: list[float]
+    bound: float = 0.0
+    gain: float = 0.0
+    spin: float = 0.0
+    swing: float = 0.0
+    outer: float = 0.0
+
+
+def _add_joint(
+    tool: _ToolSpeed,
+    column: Sequence[float],
+    slides: bool,
+    reach_m: float,
+    v: float,
+    peak: float,
+    still: float,
+    accel_max: float,
+) -> None:
+    longest = _length_of(column) + (0.0 if slides else tool.swing)
+    for k in range(3):
+        tool.velocity[k] = column[k] * v + tool.velocity[k]
+    tool.bound += longest * peak
+    tool.gain += longest * accel_max + (0.0 if slides else tool.outer * peak)
+    tool.spin += 0.0 if slides else peak
+    tool.swing += reach_m * still
+    tool.outer += reach_m * peak
+
+
+def _from_base_axis(model: Geometry, pose: Pose, t: int) -> list[float]:
+    tool = model.tools[t]
+    turn = pose.base_rotation if tool.link < 0 else pose.rotation[tool.link]
+    origin_m = pose.base_origin_m if tool.link < 0 else pose.origin_m[tool.link]
+    p = tool.point_m
+    return [
+        origin_m[k] - pose.base_origin_m[k] + turn[3 * k] * p[0] + turn[3 * k + 1] * p[1] + turn[3 * k + 2] * p[2]
+        for k in range(3)
+    ]
+
+
+def _add_base(config: Config, pose: Pose, t: int, moment: _StopMoment, tool: _ToolSpeed) -> None:
+    turn = pose.base_rotation
+    x_m, y_m, _ = _from_base_axis(config.geometry, pose, t)
+    columns = ((turn[0], turn[3], turn[6]), (turn[1], turn[4], turn[7]), (-y_m, x_m, 0.0))
+    for k in (2, 1, 0):
+        i = config.base_axis[k]
+        if i < 0:
             continue
-        column = columns[i]
-        longest = math.sqrt(column[0] * column[0] + column[1] * column[1] + column[2] * column[2]) + swing
-        for k in range(3):
-            velocity[k] = column[k] * moment.v[i] + velocity[k]
-        bound += longest * moment.peak[i]
-        gain += longest * config.ddq_max[i] + outer * moment.peak[i]
-        spin += moment.peak[i]
-        swing += model.tool_reach_m[i] * moment.still[i]
-        outer += model.tool_reach_m[i] * moment.peak[i]
-    if bound <= speed_max_m_s:
+        reach_m = config.geometry.tool_base_reach_m[t] if k == 2 else 1.0
+        _add_joint(tool, columns[k], k != 2, reach_m, moment.v[i], moment.peak[i], moment.still[i], config.ddq_max[i])
+
+
+def _look_at_tool(
+    config: Config, speed_max_m_s: float, pose: Pose, t: int, moment: _StopMoment, joints: _JointMoment
+) -> float:
+    model = config.geometry
+    reach_m = model.tool_reach_m[t]
+    tool = _ToolSpeed([0.0, 0.0, 0.0])
+    columns = tool_columns(model, pose, t)
+    for i in reversed(range(model.n_joints)):
+        joint = model.joints[i]
+        if reach_m[i] == 0.0:
+            continue
+        accel_max = magnitude(joint.ratio) * config.ddq_max[joint.axis]
+        _add_joint(
+            tool,
+            columns[i],
+            bool(joint.slides),
+            reach_m[i],
+            joints.v[i],
+            joints.peak[i],
+            joints.still[i],
+            accel_max,
+        )
+    _add_base(config, pose, t, moment, tool)
+    if tool.bound <= speed_max_m_s:
         return math.inf
-    speed_m_s = math.sqrt(velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2])
+    speed_m_s = _length_of(tool.velocity)
     if speed_m_s > speed_max_m_s * (1.0 + _SLACK):
         return -1.0
-    return divide(larger(0.0, speed_max_m_s - speed_m_s), (gain + bound * spin) * tick)
+    return divide(larger(0.0, speed_max_m_s - speed_m_s), (tool.gain + tool.bound * tool.spin) * _tick_s(config))
+
+
+def _look_at_tools(
+    config: Config, speed_max_m_s: float, pose: Pose, moment: _StopMoment, joints: _JointMoment
+) -> float:
+    ticks = math.inf
+    for t in range(config.geometry.n_tools):
+        most_m_s = smaller(config.tool_speed_max_m_s[t], speed_max_m_s)
+        ticks = smaller(ticks, _look_at_tool(config, most_m_s, pose, t, moment, joints))
+    return ticks
+
+
+def _travel_of_base(config: Config, base: Base, moment: _StopMoment) -> tuple[float, float]:
+    if not needs_odometry(config):
+        return 0.0, 0.0
+    way_m, turn_rad = base.lag_m, base.lag_rad
+    for k in range(2):
+        if config.base_axis[k] >= 0:
+            way_m += moment.still[config.base_axis[k]]
+    if config.base_axis[2] >= 0:
+        turn_rad += moment.still[config.base_axis[2]]
+    return way_m, turn_rad
 
 
 def _walk(
-    config: Config, tool_speed_max_m_s: float, profiles: Sequence[StopProfile], poses: int, stop: StopCertificate
+    config: Config,
+    tool_speed_max_m_s: float,
+    base: Base,
+    profiles: Sequence[StopProfile | None],
+    poses: int,
+    stop: StopCertificate,
 ) -> tuple[Reason, int]:
-    tick = float(config.tick_ns) * 1e-9
     narrowest = Reason.LIMIT_GEOMETRY
     at = 0
+    travel = (0.0, 0.0)
     watched = list(range(config.geometry.n_pairs))
     while poses > 0:
         poses -= 1
-        moment = _moment_at(profiles, at, tick)
-        pose = pose_at(config.geometry, moment.q)
-        clear = _look_at_distances(config, pose, moment, watched, stop)
+        moment = _moment_at(config, profiles, at)
+        joints = _joints_at(config.geometry, moment)
+        if at == 0:
+            travel = _travel_of_base(config, base, moment)
+        pose = pose_at(config.geometry, base.pose, moment.q)
+        clear = _look_at_distances(config, travel, pose, joints, watched, stop)
         if stop.margin_m < config.clearance_min_m - _SLACK_M:
             return Reason.LIMIT_GEOMETRY, poses
-        slow = _look_at_tool(config, tool_speed_max_m_s, pose, moment)
+        slow = _look_at_tools(config, tool_speed_max_m_s, pose, moment, joints)
         if slow < 0.0:
             return Reason.LIMIT_TOOL_SPEED, poses
         free = smaller(clear, slow)
@@ -208,25 +409,33 @@ def _walk(
 
 
 def verify_stop(
-    config: Config, tool_speed_max_m_s: float, joints: Sequence[ProfileState], poses: int
+    config: Config, tool_speed_max_m_s: float, base: Base, axes: Sequence[ProfileState], poses: int
 ) -> tuple[Reason, int, StopCertificate]:
     """`verify_stop` of `motion.h`: the reasons, what is left of the poses, and the certificate."""
-    profiles = []
+    profiles: list[StopProfile | None] = []
     reasons = NONE
     stop = StopCertificate()
-    for i in range(config.n_joints):
-        profiles.append(stop_profile_of(joints[i], joint_limits(config, i)))
-        reasons |= _verify_joint(config, i, profiles[i], stop)
-    if reasons or config.geometry.n_joints == 0:
+    for i in range(config.n_axes):
+        if is_gripper(config, i):
+            profiles.append(None)
+            continue
+        profile = stop_profile_of(axes[i], axis_limits(config, i))
+        profiles.append(profile)
+        reasons |= _verify_axis(config, i, profile, stop)
+    if reasons or config.geometry.n_capsules == 0:
         return reasons, poses, stop
-    reasons, poses = _walk(config, tool_speed_max_m_s, profiles, poses, stop)
+    reasons, poses = _walk(config, tool_speed_max_m_s, base, profiles, poses, stop)
     return reasons, poses, stop
 
 
 def posture_speed_scale(config: Config, q: Sequence[float]) -> float:
     """`posture_speed_scale` of `motion.h`."""
+    stop_below = config.manipulability_stop_below
+    scale = 1.0
     if config.manipulability_slow_below == 0.0:
-        return 1.0
-    pose = pose_at(config.geometry, q)
-    above = manipulability(config.geometry, pose) - config.manipulability_stop_below
-    return clamp(above / (config.manipulability_slow_below - config.manipulability_stop_below), 0.1, 1.0)
+        return scale
+    pose = pose_at(config.geometry, (0.0, 0.0, 0.0), q)
+    for t in range(config.geometry.n_tools):
+        above = manipulability(config.geometry, pose, t) - stop_below
+        scale = smaller(scale, clamp(above / (config.manipulability_slow_below - stop_below), 0.1, 1.0))
+    return scale

@@ -27,8 +27,8 @@ class EchoArm(Driver):
         self._q, self._read_ns = self._target, now_ns
         return Sample(now_ns, self._q, self._dq)
 
-    def follow(self, q: np.ndarray, dq: np.ndarray) -> None:
-        """Send the targets on as they are: they are smooth, and inside all limits. `dq` is for a base, or for a servo."""
+    def follow(self, q: np.ndarray, _dq: np.ndarray) -> None:
+        """Send the targets on as they are: they are smooth, and inside all limits. `dq` is for a base."""
         self._target = q
 
     def hold(self) -> None:
