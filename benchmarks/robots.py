@@ -108,7 +108,9 @@ def jog_each(config: RobotConfig) -> Jogged:
     now_ns, seq = 1_000_000_000 + TICK_NS, 1
     is_base = np.array([axis.is_velocity for axis in embodiment.axes])
     at = np.where(is_base, 0.0, np.array(embodiment.home))
-    moved, blocked, faults = [], [], Reason(0)
+    moved: list[str] = []
+    blocked: list[str] = []
+    faults = Reason(0)
     for number, axis in enumerate(embodiment.axes):
         speed = _SHARE * min(config.safety.axes[axis.name].speed_max or 1.0, 1.0)
         span = 0.0

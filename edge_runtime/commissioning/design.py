@@ -191,7 +191,9 @@ def _limb_of(built: Design, gripper: FoundGripper) -> str:
 
 def _in_si(tree: SourceTree, answers: Answers, asker: Asker, notes: list[str]) -> tuple[SourceTree, Answers]:
     """Limits in rad and m: what can't be is asked about, and converted on a yes."""
-    joints, turned, confirmed = [], [], list(answers.confirmed or ())
+    joints: list[SourceJoint] = []
+    turned: list[str] = []
+    confirmed = list(answers.confirmed or ())
     for joint in tree.joints:
         if joint.kind is not Kind.FIXED:
             joint = _one_in_si(joint, answers, asker, turned, confirmed, notes)
@@ -237,14 +239,11 @@ def _base(found: Survey, answers: Answers, asker: Asker, extra: BaseKind | None)
         f"The robot seems to drive ({shown}). How? differential: forwards and turning; omnidirectional: sideways as "
         "well; joints: by those joints; none: its base is never driven by this runtime."
     )
-    known = ("none", "differential", "omnidirectional", *(("joints",) if found.base == "joints" else ()))
-    read = one_of(*known)
-    base = answered(asker, "base", answers.base, question, proposal, str, read)
-    return (
-        "joints"
-        if base == "joints"
-        else next(one for one in ("none", "differential", "omnidirectional") if one == base)
-    )  # type: ignore[return-value]
+    kinds: dict[str, BaseKind] = {"none": "none", "differential": "differential", "omnidirectional": "omnidirectional"}
+    if found.base == "joints":
+        kinds["joints"] = "joints"
+    known = one_of(*kinds)
+    return answered(asker, "base", answers.base, question, proposal, str, lambda text: kinds[known(text)])
 
 
 def _standing(tree: SourceTree, found: Survey, notes: list[str]) -> SourceTree:

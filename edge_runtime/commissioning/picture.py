@@ -203,7 +203,7 @@ def write_png(picture: Picture, path: Path) -> bool:
         if wide > 3:
             for end in ends:
                 cv2.circle(over, end, wide // 2, (blue, green, red), -1, cv2.LINE_AA)
-        pixels = cv2.addWeighted(over, line.opacity, pixels, 1.0 - line.opacity, 0.0)
+        cv2.addWeighted(over, line.opacity, pixels, 1.0 - line.opacity, 0.0, dst=pixels)
     for label in picture.labels:
         cv2.putText(
             pixels,

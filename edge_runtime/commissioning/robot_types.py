@@ -37,7 +37,7 @@ class RobotType:
         arms: prefixes of the names of its arms; one empty one for a robot with one arm.
         joints: of one arm, the gripper last.
         source: where the limits are from.
-        base: whether it drives in every direction, by axes called x, y and theta.
+        base: whether it drives in every direction.
     """
 
     arms: tuple[str, ...]
