@@ -184,7 +184,7 @@ def _made(work: _Work, built: Design, described: Description | None, folder: Pat
         stands_on=stands_on,
         height_m=height_m,
         rests_on_surface=rests,
-        may_touch=touching or None,
+        may_touch=touching if compiled is not None else None,
         home=home,
         cameras=tuple(cameras),
         driver=driver,
