@@ -95,24 +95,21 @@ def look_at(file: Path, postures: int) -> Found:
     found.links, found.capsules = len(body.joints), len(body.capsules)
     found.pairs = len(body.pairs) + sum(not near.proved for near in body.near)
     found.tools, found.moves = len(body.tool_points), compiled.has_base
-    try:
-        reference = _reference(file, compiled)
-    except (ImportError, RuntimeError, ValueError) as error:
-        found.problem = f"compiled; not compared: {' '.join(str(error).split())[:100]}"
-        return found
-    if reference is not None:
-        found.fk_error_m, found.fk_error = _errors(compiled, reference, postures)
+    if file.suffix != ".xacro":
+        try:
+            found.fk_error_m, found.fk_error = errors_of(file, compiled, postures)
+        except (ImportError, RuntimeError, ValueError) as error:
+            found.problem = f"compiled; not compared: {' '.join(str(error).split())[:100]}"
     return found
 
 
-def _reference(file: Path, compiled: Compiled) -> Reference | None:
-    if _opening(file) == "mujoco":
-        return _by_mujoco(file, compiled)
-    return None if file.suffix == ".xacro" else _by_pinocchio(file, compiled)
+def errors_of(file: Path, compiled: Compiled, postures: int = 50) -> tuple[float, float]:
+    """How far joints are at most from where MuJoCo or Pinocchio puts them: origins in m, and axes and frames.
 
-
-def _errors(compiled: Compiled, reference: Reference, postures: int) -> tuple[float, float]:
-    """The largest distance of origins in m, and the largest difference of axes and frames."""
+    Raises:
+        ImportError: what would know is not installed: MuJoCo for MJCF, Pinocchio for URDF.
+    """
+    reference = _by_mujoco(file, compiled) if _opening(file) == "mujoco" else _by_pinocchio(file, compiled)
     generator = np.random.default_rng(0)
     model = GeometryModel(
         joints=compiled.file.joints, capsules=compiled.file.capsules, pairs=(), tools=(), axes=compiled.axes

@@ -83,7 +83,7 @@ def _converted(table: dict[str, Any], kind: type[_T], prefix: str, file_name: st
 
 
 def _require(data: dict[str, Any], kind: type[msgspec.Struct], prefix: str, file_name: str) -> None:
-    """Check the keys of a table and of all inside it; of what is inside a list, the values too, to say which it is."""
+    """Check the keys of a table and of all inside it; of one of several, the values too, to say which it is."""
     hints = typing.get_type_hints(kind)
     known = [field.name for field in msgspec.structs.fields(kind)]
     tag_field = kind.__struct_config__.tag_field
@@ -96,7 +96,7 @@ def _require(data: dict[str, Any], kind: type[msgspec.Struct], prefix: str, file
             where = f"{prefix}{key}{name}."
             struct = _kind_of(entry, hint, where, file_name)
             _require(entry, struct, where, file_name)
-            if name.startswith("["):
+            if name:
                 _converted(entry, struct, where, file_name)
 
 

@@ -93,7 +93,7 @@ def test_a_home_posture_that_geometry_refuses_is_not_fit(robot_toml: Path) -> No
 
 
 def test_a_home_posture_outside_of_the_limits_is_not_fit(robot_toml: Path) -> None:
-    replace(robot_toml.parent / "embodiment.toml", r"home_rad = \[[^,]*,", "home_rad = [2.85,")
+    replace(robot_toml.parent / "embodiment.toml", r"^home_rad = 0.0", "home_rad = 2.85")
     replace(
         robot_toml.parent / "safety.toml", r"(joint1[^\n]*?position_max_rad = |position_max_rad = )2\.\d+", r"\g<1>2.0"
     )

@@ -324,7 +324,8 @@ def test_a_stopped_engine_that_goes_on_answers_what_is_new(start: Start, surroun
 
 def test_in_lockstep_every_observation_gets_its_chunk(start: Start, surroundings: Surroundings) -> None:
     embodiment = surroundings.embodiment
-    with DriverPort.create(port_name(surroundings.run_dir), embodiment.joint_names, 0, virtual_clock=True) as port:
+    name = port_name(surroundings.run_dir)
+    with DriverPort.create(name, len(embodiment.axes), embodiment.joint_digest, 0, virtual_clock=True) as port:
         port.advance_clock(1)
         start("--lockstep")
         surroundings.instruct()

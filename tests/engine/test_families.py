@@ -29,7 +29,7 @@ from edge_runtime.contracts.manifest import (
 )
 from edge_runtime.contracts.messages import ActionChunk, FrameRef, Observation, OperatorCommand, OperatorKind
 from edge_runtime.contracts.topics import ACTION_CHUNK, decode, encode
-from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer
+from edge_runtime.control.chunk_buffer import ChunkBuffer, Offer, Posture
 from edge_runtime.engine.bundle_policy import BundlePolicy
 from edge_runtime.engine.golden import check
 from edge_runtime.engine.planner import Planner
@@ -121,7 +121,7 @@ def test_it_acts_without_an_instruction_and_its_chunk_of_a_hundred_becomes_a_pla
     assert isinstance(received, ActionChunk)
     assert len(received.position) == HORIZON
     buffer = ChunkBuffer(robot, blend_ns=200_000_000, max_age_ns=10**9, reach_ns=3 * 10**9)
-    offer = buffer.offer(received, clock.time_ns + 1, np.array((*robot.home[:-1], 0.04)))
+    offer = buffer.offer(received, clock.time_ns + 1, Posture(np.array((*robot.home[:-1], 0.04))))
     assert isinstance(offer, Offer)
     assert offer.plan.t_ns[-1] == clock.time_ns + HORIZON * DT_NS
 

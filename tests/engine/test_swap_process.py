@@ -207,8 +207,8 @@ def test_what_cannot_be_loaded_at_boot_is_passed_over_and_named(start: Start, be
 
 def test_in_lockstep_every_observation_gets_its_chunk_over_a_change(start: Start, bench: Bench) -> None:
     surroundings = bench.surroundings
-    name, names = port_name(surroundings.run_dir), surroundings.embodiment.joint_names
-    with DriverPort.create(name, names, 0, virtual_clock=True) as port:
+    name, embodiment = port_name(surroundings.run_dir), surroundings.embodiment
+    with DriverPort.create(name, len(embodiment.axes), embodiment.joint_digest, 0, virtual_clock=True) as port:
         port.advance_clock(1)
         start("--lockstep")
         surroundings.instruct()

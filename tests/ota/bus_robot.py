@@ -149,9 +149,10 @@ def _report(state: ControlState, bundle: str | None, now_ns: int) -> SafetyRepor
         plan_left_ns=0,
         bundle_digest=bundle,
         safety_digest="0" * 64,
-        stop_margin_rad=1.0,
-        position_measured_rad=(0.0,),
-        position_commanded_rad=(0.0,),
+        stop_margin=1.0,
+        stop_margin_axis=0,
+        position_measured=(0.0,),
+        position_commanded=(0.0,),
         loop=LoopTiming(
             ticks=1,
             overruns=0,

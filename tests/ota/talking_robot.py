@@ -62,9 +62,10 @@ def report(stamp_ns: int, bundle: str | None, **changed: object) -> SafetyReport
         "plan_left_ns": 500_000_000,
         "bundle_digest": bundle,
         "safety_digest": "s",
-        "stop_margin_rad": 1.0,
-        "position_measured_rad": (0.0,),
-        "position_commanded_rad": (0.0,),
+        "stop_margin": 1.0,
+        "stop_margin_axis": 0,
+        "position_measured": (0.0,),
+        "position_commanded": (0.0,),
         "loop": TIMING,
         "engine_alive": True,
     }

@@ -15,7 +15,7 @@
 #define EPISODE_TICKS 4000u
 #define VIOLATIONS(X)                                                                                           \
     X(position) X(velocity) X(acceleration) X(jerk) X(step) X(speed_change) X(gripper) X(not_finite) X(clearance) \
-    X(tool_speed) X(moved_in_fault) X(unasked) X(unlatched) X(margin) X(late_stop)
+    X(end_speed) X(squeeze) X(tool_speed) X(moved_in_fault) X(unasked) X(unlatched) X(margin) X(late_stop)
 
 typedef struct {
 #define FIELD(name) uint64_t name;
@@ -49,30 +49,65 @@ static void mix(tally *t, const kernel_verdict *verdict) {
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) mix_in(t, words[i]);
 }
 
-static void check_joints(const kernel_config *c, const kernel_verdict *before, const kernel_verdict *now, int moved,
-                         tally *t) {
+/* What a velocity limit that falls towards an end allows there. */
+static double end_speed(const kernel_config *c, uint32_t end, uint32_t i, double q) {
+    const double slope = c->end_speed_slope[end][i];
+    const double room = fmax(0.0, end == 0u ? q - c->end_speed_zero[end][i] : c->end_speed_zero[end][i] - q);
+    return slope == 0.0 ? INFINITY : fmax(0.0, sqrt(slope * room) - c->end_speed_offset[end][i]);
+}
+
+static void check_range(const kernel_config *c, const kernel_verdict *now, uint32_t i, tally *t) {
+    const double q = now->q[i], v = now->dq[i], range = c->q_max[i] - c->q_min[i];
+    t->position += !(q >= c->q_min[i] - SLACK * range && q <= c->q_max[i] + SLACK * range);
+    t->end_speed += !(v <= end_speed(c, 1u, i, q) * (1.0 + SLACK) + SLACK * c->dq_max[i] &&
+                      -v <= end_speed(c, 0u, i, q) * (1.0 + SLACK) + SLACK * c->dq_max[i]);
+}
+
+static void check_axis(const kernel_config *c, const kernel_verdict *before, const kernel_verdict *now, uint32_t i,
+                       tally *t) {
     const double tick = (double)c->tick_ns * 1e-9;
-    for (uint32_t i = 0; i < c->n_joints; i++) {
-        const double q = now->q[i], v = now->dq[i], a = now->ddq[i];
-        const double range = c->q_max[i] - c->q_min[i], jerk_step = c->dddq_max[i] * tick;
-        t->position += !(q >= c->q_min[i] - SLACK * range && q <= c->q_max[i] + SLACK * range);
-        t->velocity += !(fabs(v) <= c->dq_max[i] * (1.0 + SLACK));
-        t->acceleration += !(fabs(a) <= c->ddq_max[i] * (1.0 + SLACK));
-        if (!moved) continue;
-        /* A stop may end beyond the range by rounding; what was left of it is cut off. */
-        const int at_end = q == c->q_min[i] || q == c->q_max[i];
-        const double rounding = 1e-15 * (fabs(q) + range) + (at_end ? 1e-10 * range : 0.0);
-        t->jerk += !(fabs(a - before->ddq[i]) <= jerk_step * (1.0 + SLACK));
-        /* What is told of speed and acceleration is what the commands do. */
-        t->step += !(fabs(q - before->q[i] - tick * v) <= rounding);
-        t->speed_change += !(fabs(v - before->dq[i] - tick * a) <= SLACK * jerk_step * tick + 1e-15 * fabs(v));
+    const double q = now->q[i], v = now->dq[i], a = now->ddq[i];
+    const double range = c->q_max[i] - c->q_min[i], jerk_step = c->dddq_max[i] * tick;
+    const int drives = c->axis_kind[i] == KERNEL_AXIS_VELOCITY;
+    if (!drives) check_range(c, now, i, t);
+    t->velocity += !(fabs(v) <= c->dq_max[i] * (1.0 + SLACK));
+    t->acceleration += !(fabs(a) <= c->ddq_max[i] * (1.0 + SLACK));
+    if (before == NULL) return;
+    /* A stop may end beyond the range by rounding; what was left of it is cut off. */
+    const int at_end = !drives && (q == c->q_min[i] || q == c->q_max[i]);
+    const double rounding = 1e-15 * (fabs(q) + (drives ? 0.0 : range)) + (at_end ? 1e-10 * range : 0.0);
+    t->jerk += !(fabs(a - before->ddq[i]) <= jerk_step * (1.0 + SLACK));
+    /* What is told of speed and acceleration is what the commands do. */
+    t->step += !(fabs(q - before->q[i] - tick * v) <= rounding);
+    t->speed_change += !(fabs(v - before->dq[i] - tick * a) <= SLACK * jerk_step * tick + 1e-15 * fabs(v));
+}
+
+static void check_gripper(const fuzz_stream *s, const kernel_verdict *before, const kernel_verdict *now, uint32_t i,
+                          tally *t) {
+    const kernel_config *c = &s->config;
+    const double reach = c->dq_max[i] * (double)c->tick_ns * 1e-9;
+    const double way = now->q[i] - before->q[i];
+    const double closing = c->closes_up >> i & 1u ? way : -way;
+    const double rounding = 1e-15 * fmax(1.0, fmax(fabs(c->q_min[i]), fabs(c->q_max[i])));
+    t->gripper += !(now->q[i] >= c->q_min[i] && now->q[i] <= c->q_max[i] &&
+                    fabs(way) <= reach * (1.0 + SLACK) + rounding && now->dq[i] == 0.0 && now->ddq[i] == 0.0);
+    if (now->reasons & (KERNEL_BIT(GRIPPER_FORCE)))
+        t->squeeze += !(fabs(s->feedback.tau[i]) <= c->tau_max[i] || closing <= 0.0);
+}
+
+static void check_axes(const fuzz_stream *s, const kernel_verdict *before, const kernel_verdict *now, tally *t) {
+    for (uint32_t i = 0; i < s->config.n_axes; i++) {
+        if (s->config.axis_kind[i] != KERNEL_AXIS_GRIPPER)
+            check_axis(&s->config, before, now, i, t);
+        else if (before != NULL)
+            check_gripper(s, before, now, i, t);
     }
 }
 
 static void check_numbers(const kernel_config *c, const kernel_verdict *now, tally *t) {
-    int finite = isfinite(now->gripper_m) && isfinite(now->accepted) && isfinite(now->speed_scale) &&
-                 isfinite(now->stop_margin_rad) && isfinite(now->stop_margin_m) && isfinite(now->time_to_rest_s);
-    for (uint32_t i = 0; i < c->n_joints; i++)
+    int finite = isfinite(now->accepted) && isfinite(now->speed_scale) && isfinite(now->stop_margin) &&
+                 isfinite(now->stop_margin_m) && isfinite(now->time_to_rest_s);
+    for (uint32_t i = 0; i < c->n_axes; i++)
         finite &= isfinite(now->q[i]) && isfinite(now->dq[i]) && isfinite(now->ddq[i]);
     t->not_finite += !finite;
 }
@@ -85,15 +120,22 @@ typedef struct {
     uint64_t tool_from;    /* tick from which the tool obeys the last tightening */
 } episode;
 
+/* Where the base is by its own odometry, where that counts: the commands up to this one carried out. */
 static void check_geometry(const fuzz_stream *s, const episode *e, const kernel_verdict *now, tally *t) {
+    static const double nowhere[3] = {0.0, 0.0, 0.0};
     const kernel_config *c = &s->config;
-    const double room = fuzz_clearance_m(&c->geometry, now->q) - c->clearance_min_m;
+    const double *place = c->has_odometry && c->geometry.has_base ? s->place : nowhere;
+    const double room = fuzz_clearance_m(&c->geometry, place, now->q) - c->clearance_min_m;
+    double drive[3];
+    for (uint32_t k = 0; k < 3u; k++) drive[k] = c->base_axis[k] >= 0 ? now->dq[c->base_axis[k]] : 0.0;
     t->geometry++;
     if (room < t->closest_m) t->closest_m = room;
     t->clearance += !(room >= -SLACK);
-    if (s->ticks >= e->tool_from)
-        t->tool_speed += !(fuzz_tool_speed_m_s(&c->geometry, now->q, now->dq) <=
-                           e->state.tightening.tool_speed_max_m_s * (1.0 + SLACK) + 1e-12);
+    for (uint32_t tool = 0; s->ticks >= e->tool_from && tool < c->geometry.n_tools; tool++) {
+        const double most_m_s = fmin(c->tool_speed_max_m_s[tool], e->state.tightening.tool_speed_max_m_s);
+        t->tool_speed += !(fuzz_tool_speed_m_s(&c->geometry, place, drive, now->q, now->dq, tool) <=
+                           most_m_s * (1.0 + SLACK) + 1e-12);
+    }
 }
 
 static void check(const fuzz_stream *s, episode *e, const kernel_verdict *now, tally *t) {
@@ -110,16 +152,13 @@ static void check(const fuzz_stream *s, episode *e, const kernel_verdict *now, t
     }
     t->armed++;
     t->unasked += !e->asked;
-    check_joints(c, &e->before, now, 1, t);
-    const double reach = c->gripper_rate_m_s * (double)c->tick_ns * 1e-9;
-    t->gripper += !(now->gripper_m >= c->gripper_min_m && now->gripper_m <= c->gripper_max_m &&
-                    fabs(now->gripper_m - e->before.gripper_m) <= reach * (1.0 + SLACK) + 1e-15);
-    t->margin += now->stop_margin_rad < -1e-10 * (c->q_max[now->stop_margin_joint] - c->q_min[now->stop_margin_joint]);
+    check_axes(s, &e->before, now, t);
+    t->margin += now->stop_margin < -1e-10 * (c->q_max[now->stop_margin_axis] - c->q_min[now->stop_margin_axis]);
     /* A stop that has begun ends when the verdict before said it would. */
     const double told = e->before.time_to_rest_s / ((double)c->tick_ns * 1e-9);
     if (now->state != KERNEL_STOPPING || e->before.state != KERNEL_STOPPING) e->stop_before = s->ticks + (uint64_t)told + 3u;
     t->late_stop += now->state == KERNEL_STOPPING && s->ticks > e->stop_before;
-    if (c->geometry.n_joints > 0u) check_geometry(s, e, now, t);
+    if (c->geometry.n_capsules > 0u) check_geometry(s, e, now, t);
 }
 
 /* The command becomes the measurement when a robot is armed; no step is measured across that. */
@@ -135,9 +174,8 @@ static void send_request(fuzz_stream *s, episode *e, tally *t) {
         e->asked = request == KERNEL_REQUEST_ARM && before == KERNEL_READY;
         memset(&e->before, 0, sizeof e->before);
         memcpy(e->before.q, e->state.q, sizeof e->before.q);
-        e->before.gripper_m = e->state.gripper_m;
         e->before.state = e->state.state;
-        check_joints(&s->config, NULL, &e->before, 0, t);
+        check_axes(s, NULL, &e->before, t);
     }
 }
 

@@ -29,9 +29,31 @@ static void random_rotation(uint64_t *r, double *m) {
     memcpy(m, full, sizeof full);
 }
 
-static void random_links(uint64_t *r, geometry_model *g) {
-    const uint32_t second_arm = fuzz_below(r, 3u) ? g->n_joints : g->n_joints / 2u;
-    for (uint32_t i = 0; i < g->n_joints; i++) {
+/* Axes that joints may go with, in order; one joint for each, and a few that go with one of those before. */
+static uint32_t random_drives(fuzz_stream *s, geometry_model *g) {
+    const kernel_config *c = &s->config;
+    uint64_t *r = &s->random;
+    for (uint32_t i = 0; i < c->n_axes; i++) {
+        if (c->axis_kind[i] > KERNEL_AXIS_CONTINUOUS) continue;
+        geometry_joint *joint = &g->joints[g->n_joints++];
+        joint->axis = (int32_t)i;
+        joint->ratio = fuzz_below(r, 4u) ? 1.0 : fuzz_uniform(r, -2.0, 2.0);
+        joint->at_zero = fuzz_below(r, 4u) ? 0.0 : fuzz_uniform(r, -0.5, 0.5);
+        joint->slides = c->axis_kind[i] == KERNEL_AXIS_BOUNDED && fuzz_below(r, 6u) == 0u;
+        joint->extent_m = 30.0;
+        if (g->n_joints >= GEOMETRY_MAX_LINKS || fuzz_below(r, 12u)) continue;
+        /* A finger that mimics. */
+        g->joints[g->n_joints] = *joint;
+        g->joints[g->n_joints++].ratio = -joint->ratio;
+    }
+    return g->n_joints;
+}
+
+static void random_links(fuzz_stream *s, geometry_model *g) {
+    uint64_t *r = &s->random;
+    const uint32_t n = random_drives(s, g);
+    const uint32_t second_arm = fuzz_below(r, 3u) ? n : n / 2u;
+    for (uint32_t i = 0; i < n; i++) {
         geometry_joint *joint = &g->joints[i];
         random_rotation(r, joint->rotation);
         /* Mostly a chain, now and then a fork. */
@@ -39,18 +61,21 @@ static void random_links(uint64_t *r, geometry_model *g) {
         if (i == second_arm) joint->parent = -1;
         for (int k = 0; k < 3; k++) joint->offset_m[k] = fuzz_below(r, 2u) ? 0.0 : fuzz_uniform(r, -0.35, 0.35);
     }
-    g->tool_link = (int32_t)g->n_joints - 1;
-    for (int k = 0; k < 3; k++) g->tool_m[k] = fuzz_uniform(r, -0.1, 0.2);
+    g->n_tools = fuzz_below(r, 4u) ? 1u : fuzz_below(r, GEOMETRY_MAX_TOOLS + 1u);
+    for (uint32_t t = 0; t < g->n_tools; t++) {
+        g->tools[t].link = t == 0u ? (int32_t)n - 1 : (int32_t)fuzz_below(r, n + 1u) - 1;
+        for (int k = 0; k < 3; k++) g->tools[t].point_m[k] = fuzz_uniform(r, -0.1, 0.2);
+    }
 }
 
 static void random_capsules(uint64_t *r, geometry_model *g) {
-    for (int32_t link = -1; link < (int32_t)g->n_joints; link++) {
+    for (int32_t link = -1; link < (int32_t)g->n_joints && g->n_capsules < GEOMETRY_MAX_CAPSULES; link++) {
         geometry_capsule *c = &g->capsules[g->n_capsules];
         memset(c, 0, sizeof *c);
         c->link = link;
         c->radius_m = fuzz_uniform(r, 0.02, 0.08);
-        c->in_world = link >= 0 && fuzz_below(r, 5u) != 0u;
-        const double *end = link + 1 < (int32_t)g->n_joints ? g->joints[link + 1].offset_m : g->tool_m;
+        c->in_world = (link >= 0 || g->has_base) && fuzz_below(r, 5u) != 0u;
+        const double *end = link + 1 < (int32_t)g->n_joints ? g->joints[link + 1].offset_m : g->tools[0].point_m;
         const int ball = fuzz_below(r, 6u) == 0u;
         for (int k = 0; k < 3; k++) {
             c->a_m[k] = fuzz_uniform(r, -0.02, 0.02);
@@ -126,19 +151,26 @@ static void random_world(uint64_t *r, geometry_model *g, const geometry_pose *po
     }
 }
 
+static int drives(const kernel_config *c) {
+    return c->base_axis[0] >= 0 || c->base_axis[1] >= 0 || c->base_axis[2] >= 0;
+}
+
 void fuzz_build_arm(fuzz_stream *s) {
+    static const double nowhere[3] = {0.0, 0.0, 0.0};
     kernel_config *c = &s->config;
     uint64_t *r = &s->random;
     geometry_model *g = &c->geometry;
     geometry_pose pose;
     memset(g, 0, sizeof *g);
-    g->n_joints = c->n_joints;
-    random_links(r, g);
+    g->n_axes = c->n_axes;
+    g->has_base = drives(c) && fuzz_below(r, 4u) != 0u;
+    random_links(s, g);
     random_capsules(r, g);
-    geometry_pose_at(g, s->real_rad, &pose);
+    geometry_pose_at(g, g->has_base && c->has_odometry ? s->place : nowhere, s->real, &pose);
     random_pairs(r, g, &pose, fuzz_below(r, 6u) ? fuzz_below(r, 14u) : 100u);
     random_world(r, g, &pose);
     geometry_derive(g);
+    if (g->n_tools == 0u) return;
     c->manipulability_slow_below = fuzz_below(r, 3u) ? 0.0 : fuzz_decade(r, -4, 0);
     c->manipulability_stop_below = fuzz_below(r, 2u) ? 0.0 : 0.3 * c->manipulability_slow_below;
 }

@@ -1,5 +1,6 @@
 /* Random robots and what comes at them: hostile and policy-like setpoints, honest and broken feedback, requests,
- * tightenings. A seed decides everything, to the bit and on every machine: sums, products and square roots only.
+ * tightenings. A seed decides everything, to the bit and on every machine: sums, products, square roots and the kernel's own
+ * sine only.
  * Knows nothing of how the kernel works; its robots are those that kernel_config_check() lets pass. */
 #ifndef FUZZ_STREAM_H
 #define FUZZ_STREAM_H
@@ -28,14 +29,16 @@ typedef struct {
     kernel_config config;
     kernel_feedback feedback;
     kernel_setpoint setpoint;
-    double real_rad[KERNEL_MAX_AXES]; /* where the robot is */
-    double target_rad[KERNEL_MAX_AXES];
-    double from_rad[KERNEL_MAX_AXES];
-    double to_rad[KERNEL_MAX_AXES];
+    double real[KERNEL_MAX_AXES];  /* where the robot is; of a velocity axis how fast */
+    double place[3];               /* where its base is in the world: x m, y m, yaw rad */
+    double target[KERNEL_MAX_AXES];
+    double from[KERNEL_MAX_AXES];
+    double to[KERNEL_MAX_AXES];
     double way, way_per_tick; /* along the spline, 0 to 1 */
-    double noise_rad;        /* of every sample */
+    double noise;            /* of every sample of a position */
+    uint32_t wraps;          /* what turns without end is measured and asked for within one turn */
     uint32_t period_ticks;   /* of the driver's samples */
-    uint32_t frozen_ticks, torque_ticks, silent_ticks, policy_ticks;
+    uint32_t frozen_ticks, torque_ticks, silent_ticks, policy_ticks, held_ticks;
 } fuzz_stream;
 
 uint64_t fuzz_bits(uint64_t *random);
@@ -56,7 +59,7 @@ uint32_t fuzz_request(fuzz_stream *stream, uint32_t state);
 /* 1: *tightening is to be sent before the next tick. */
 int fuzz_tightening(fuzz_stream *stream, kernel_tightening *tightening);
 
-/* Of fuzz_arm.c: gives stream->config a geometry that its real_rad keeps clear of. */
+/* Of fuzz_arm.c: gives stream->config a geometry that its real posture keeps clear of. */
 void fuzz_build_arm(fuzz_stream *stream);
 
 /* Of fuzz_geometry.c: the kernel's geometry over again, from the definition, with libm. The smallest distance of any

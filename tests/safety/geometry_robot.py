@@ -21,6 +21,7 @@ from edge_runtime.safety.kinematics import (
     ToolPoint,
     box_planes,
 )
+from edge_runtime.safety.kinematics.file import tool_fields
 from edge_runtime.safety.kinematics.model import Matrix, Vector
 
 UPRIGHT: Matrix = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -90,7 +91,7 @@ def file_of(model: GeometryModel) -> KinematicsFile:
         if one.link != other.link and frozenset((one.name, other.name)) not in watched
     ]
     return KinematicsFile(
-        tools=model.tools,
+        **tool_fields(model.tools),
         joints=model.joints,
         capsules=model.capsules,
         pairs=model.pairs,
@@ -167,7 +168,11 @@ def random_model(generator: random.Random, *, tidy: bool = False, of_any_kind: b
             if generator.random() < 0.2
         ),
         tools=tuple(
-            ToolPoint(name=f"t{i}", link=generator.choice([BASE, *names, names[-1], names[-1]]), point_m=vector(0.2))
+            ToolPoint(
+                name=f"t{i}" if i else "tool",
+                link=generator.choice([BASE, *names, names[-1], names[-1]]),
+                point_m=vector(0.2),
+            )
             for i in range(generator.randint(0, 4) if of_any_kind else 1)
         ),
         planes=planes,

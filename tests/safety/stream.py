@@ -32,6 +32,8 @@ def decade(generator: random.Random, low: float, high: float) -> float:
     return float(10.0 ** generator.uniform(low, high))
 
 
+BENT = ("joint2", "joint4", "joint6")
+"""Of the arm: where they are at home, and how far they go, counts."""
 JOINTS_KINDS = (AxisKind.BOUNDED, AxisKind.BOUNDED, AxisKind.CONTINUOUS)
 
 
@@ -41,7 +43,7 @@ def random_config(generator: random.Random, *, body: bool) -> KernelConfig:
     names, kinds, base = random_axes(generator, model)
     n = len(names)
     tick_ns = generator.choice([500_000, TICK_NS, TICK_NS, 2_000_000])
-    half = [decade(generator, 0.0 if body else -2.0, 0.4) for _ in range(n)]
+    half = [min(2.4, decade(generator, 0.0 if body else -2.0, 0.5)) for _ in range(n)]
     center = [generator.uniform(-1.0, 1.0) for _ in range(n)]
     if model is not None and len(model.joints) == len(HOME_RAD) and model.joints[0].name == "joint1":
         center[: len(HOME_RAD)] = HOME_RAD
@@ -51,9 +53,7 @@ def random_config(generator: random.Random, *, body: bool) -> KernelConfig:
     q_min = [-1e5 if kind is AxisKind.CONTINUOUS else c - h for kind, c, h in zip(kinds, center, half, strict=True)]
     q_max = [1e5 if kind is AxisKind.CONTINUOUS else c + h for kind, c, h in zip(kinds, center, half, strict=True)]
     ends = [_random_ends(generator, *limits) for limits in zip(kinds, q_min, q_max, speed, accel, strict=True)]
-    inside = [
-        max(-5.0, low) + generator.random() * min(10.0, high - low) for low, high in zip(q_min, q_max, strict=True)
-    ]
+    inside = [generator.uniform(max(-5.0, low), min(5.0, high)) for low, high in zip(q_min, q_max, strict=True)]
     return KernelConfig(
         axis_names=names,
         axis_kinds=kinds,
@@ -80,9 +80,9 @@ def random_config(generator: random.Random, *, body: bool) -> KernelConfig:
         hold_timeout_ns=generator.choice([30_000_000, 60_000_000_000]),
         retract_timeout_ns=generator.choice([30_000_000, 60_000_000_000]),
         play_max_ns=generator.choice([0, 20_000_000]),
-        tool_speed_max_m_s=tuple(decade(generator, -1.5, 0.5) for _ in range(4)) if body else (),
+        tool_speed_max_m_s=tuple(decade(generator, -1.5, 1.5) for _ in range(4)) if body else (),
         manipulability_slow_below=_singular_below(generator, model),
-        clearance_min_m=generator.choice([0.0, 0.01]),
+        clearance_min_m=generator.choice([0.0, 0.01, 0.06 if body else 0.01]),
         debounce_ticks=generator.choice([1, 3]),
         jam_ticks=generator.choice([1, 20]),
         digest=generator.randbytes(32),
@@ -129,7 +129,7 @@ def random_axes(
             base[role] = i
         kind = AxisKind.GRIPPER if role == "g" else AxisKind.VELOCITY
         if name in moving:
-            kind = generator.choice(JOINTS_KINDS) if name in turning else AxisKind.BOUNDED
+            kind = generator.choice(JOINTS_KINDS) if name in turning and name not in BENT else AxisKind.BOUNDED
         kinds.append(kind)
     return names, tuple(kinds), BaseAxes(**base)
 

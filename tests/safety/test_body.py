@@ -38,7 +38,7 @@ def lever(*, planes: tuple[Plane, ...] = (), keepouts: tuple[Keepout, ...] = ())
             ),
         ),
         pairs=(),
-        tool=ToolPoint(link="joint0", point_m=(1.0, 0.0, 0.0)),
+        tools=(ToolPoint(link="joint0", point_m=(1.0, 0.0, 0.0)),),
         planes=planes,
         keepouts=keepouts,
     )
@@ -55,14 +55,17 @@ def elbow() -> GeometryModel:
         for i, x in enumerate((0.0, 0.15))
     )
     return GeometryModel(
-        joints=joints, capsules=rods, pairs=(("rod0", "rod1"),), tool=ToolPoint(link="joint1", point_m=(0.5, 0.0, 0.0))
+        joints=joints,
+        capsules=rods,
+        pairs=(("rod0", "rod1"),),
+        tools=(ToolPoint(link="joint1", point_m=(0.5, 0.0, 0.0)),),
     )
 
 
 def with_body(model: GeometryModel, **changes: object) -> KernelConfig:
     """The usual limits, for this body."""
-    limits = {"geometry": model, "clearance_min_m": CLEARANCE_M, "joint_names": model.axis_names} | changes
-    return make_config(model.n_axes, **limits)
+    limits = {"geometry": model, "clearance_min_m": CLEARANCE_M, "axis_names": model.axis_names} | changes
+    return make_config(len(model.joints), **limits)
 
 
 OBSTACLES = [
@@ -150,7 +153,7 @@ def test_arming_is_refused_too_near_to_something(q: float, result: Result) -> No
 
 
 def test_the_tool_is_no_faster_than_allowed_even_after_tightening() -> None:
-    robot = Robot(Kernel(with_body(lever(), tool_speed_max_m_s=0.25)), [-2.4])
+    robot = Robot(Kernel(with_body(lever(), tool_speed_max_m_s=(0.25,))), [-2.4])
     robot.arm()
 
     def run(ticks: int) -> tuple[float, float, Reason]:
@@ -173,20 +176,20 @@ def test_the_tool_is_no_faster_than_allowed_even_after_tightening() -> None:
 def test_a_joint_that_does_not_move_the_tool_may_be_fast() -> None:
     model = elbow()
     still = replace_tool(model, ToolPoint(link="joint0", point_m=(0.5, 0.0, 0.0)))
-    robot = Robot(Kernel(with_body(still, tool_speed_max_m_s=0.01)))
+    robot = Robot(Kernel(with_body(still, tool_speed_max_m_s=(0.01,))))
     robot.arm()
     assert max(robot.step([0.0, 1.5]).dq[1] for _ in range(800)) == pytest.approx(2.0)
     assert max(robot.step([1.0, 1.5]).dq[0] for _ in range(200)) == pytest.approx(0.02, rel=0.05)
 
 
 def replace_tool(model: GeometryModel, tool: ToolPoint) -> GeometryModel:
-    return GeometryModel(joints=model.joints, capsules=model.capsules, pairs=model.pairs, tool=tool)
+    return GeometryModel(joints=model.joints, capsules=model.capsules, pairs=model.pairs, tools=(tool,))
 
 
 def test_a_blocked_retraction_ends_by_its_time() -> None:
     config = with_body(
         lever(planes=(WALL,)),
-        retract_rad=(2.0,),
+        retract=(2.0,),
         retract_speed_scale=1.0,
         hold_timeout_ns=10_000_000,
         retract_timeout_ns=10**9,
@@ -240,7 +243,7 @@ def test_a_whole_arm_among_obstacles_keeps_every_limit() -> None:
         model,
         q_min=(-2.7, -1.7, -2.7, -3.0, -2.7, 0.0, -2.7),
         q_max=(2.7, 1.7, 2.7, -0.1, 2.7, 3.7, 2.7),
-        tool_speed_max_m_s=0.8,
+        tool_speed_max_m_s=(0.8,),
     )
     generator = random.Random(8)
     seen = Reason(0)

@@ -314,19 +314,23 @@ def test_the_axis_of_a_joint_that_does_not_move_is_nobodys(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"), [("prismatic", r"only ones that slide \(turn\)"), ("fixed", "and none that slides")]
+    ("kind", "words"),
+    [
+        ("prismatic", "no link has a shape that is solid, a <collision> in URDF"),
+        ("fixed", "has no joint to control, and has none that turns or slides"),
+    ],
 )
-def test_a_robot_that_turns_nowhere_is_named(tmp_path: Path, kind: str, words: str) -> None:
+def test_a_robot_that_moves_nowhere_or_has_no_shape_is_named(tmp_path: Path, kind: str, words: str) -> None:
     path = tmp_path / "gantry.urdf"
     path.write_text(
         f'<robot name="gantry"><link name="a"/><link name="b"/><joint name="turn" type="{kind}"><parent link="a"/>'
         '<child link="b"/><limit lower="0" upper="1" velocity="1" effort="1"/></joint></robot>'
     )
-    with pytest.raises(ConfigError, match=f"has no joint that turns, {words}"):
+    with pytest.raises(ConfigError, match=words):
         compile_file(path)
 
 
-def test_two_arms_in_one_file_are_one_robot_if_both_are_named(tmp_path: Path) -> None:
+def test_two_arms_in_one_file_are_one_robot(tmp_path: Path) -> None:
     """Where the world puts their bodies, and where MuJoCo says that their tips are."""
     arm = """<body name="{0}" pos="{1} 0 0.1" euler="0 0 {2}"><geom type="capsule" fromto="0 0 0 0 0 0.2" size="0.04"/>
       <body name="{0}_boom" pos="0 0 0.2"><joint name="{0}_turn" axis="0 0 1" range="-2 2"/>
@@ -334,9 +338,12 @@ def test_two_arms_in_one_file_are_one_robot_if_both_are_named(tmp_path: Path) ->
     path = tmp_path / "pair.xml"
     both = arm.format("left", -0.4, 0.3) + arm.format("right", 0.4, 2.5)
     path.write_text(f'<mujoco><compiler angle="radian"/><worldbody>{both}</worldbody></mujoco>')
-    assert "the joints belong to several robots, left, right: name those of yours" in refusal(path)
-    compiled = compile_file(path, ("left_turn", "right_turn"), tool="right_tip")
+    compiled = compile_file(path)
+    assert compiled.axes == ("left_turn", "right_turn")
+    assert [tool.name for tool in compiled.file.tools] == ["left_turn", "right_turn"]
+    compiled = compile_file(path, ("left_turn", "right_turn"), tool={"left": "left_tip", "right": "right_tip"})
     file = compiled.file
+    assert [(tool.name, tool.link) for tool in file.tools] == [("left", "left_turn"), ("right", "right_turn")]
     assert "the world is that of the file, in which left and right stand" in compiled.notes
     assert ("left_boom", "right_boom") in {tuple(sorted(pair)) for pair in (*file.pairs, *file.apart)}
     model = mujoco.MjModel.from_xml_path(str(path))
@@ -346,14 +353,19 @@ def test_two_arms_in_one_file_are_one_robot_if_both_are_named(tmp_path: Path) ->
     joint = file.joints[1]
     cos, sin = math.cos(-1.1), math.sin(-1.1)
     turned = np.reshape(joint.rotation, (3, 3)) @ ((cos, -sin, 0), (sin, cos, 0), (0, 0, 1))
-    tip_m = turned @ file.tool.point_m + joint.offset_m
+    tip_m = turned @ file.tools[1].point_m + joint.offset_m
     np.testing.assert_allclose(tip_m, data.site("right_tip").xpos, atol=1e-9)
 
 
-def test_a_body_that_floats_is_named_with_or_without_a_name_for_its_joint(tmp_path: Path) -> None:
-    for joint in ("<freejoint/>", '<freejoint name="float"/>'):
+def test_a_body_that_floats_is_the_base_with_or_without_a_name_for_its_joint(tmp_path: Path) -> None:
+    standing = compile_file(write_mjcf(tmp_path), JOINTS, tool="tip").file
+    for joint, name in (("<freejoint/>", "foot_joint1"), ('<freejoint name="float"/>', "float")):
         path = write_mjcf(tmp_path, MJCF.replace('<body name="column"', f'{joint}<body name="column"', 1))
-        assert "body foot: floats freely: a robot is fixed to the world" in refusal(path, joint_names=JOINTS)
+        found = compile_file(path, JOINTS, tool="tip")
+        assert found.has_base
+        assert any(f"the base moves ({name}): the robot begins at foot" in note for note in found.notes)
+        assert found.file.joints == standing.joints
+        assert [one.in_world for one in found.file.capsules] == [True] * len(standing.capsules)
 
 
 def test_reading_urdf_needs_neither_macros_nor_meshes_of_other_kinds(

@@ -45,7 +45,6 @@ REFUSED: list[tuple[dict[str, object], Reason]] = [
     ({"speed_scale": math.nan}, Reason.SETPOINT_SHAPE),
     ({"q": (math.nan, 0.0)}, Reason.SETPOINT_NOT_FINITE),
     ({"q": (0.0, -math.inf)}, Reason.SETPOINT_NOT_FINITE),
-    ({"gripper_m": math.nan}, Reason.SETPOINT_NOT_FINITE),
     ({"stamp_ns": -50_000_000}, Reason.SETPOINT_STALE),
     ({"stamp_ns": 50_000_000}, Reason.SETPOINT_FUTURE),
     ({"observation_ns": 50_000_000}, Reason.SETPOINT_FUTURE),
@@ -161,9 +160,9 @@ TRIPS: list[tuple[dict[str, object], Reason]] = [
     ({"n": 3}, Reason.FEEDBACK_SHAPE),
     ({"q": (math.nan, 0.0)}, Reason.FEEDBACK_NOT_FINITE),
     ({"dq": (0.0, math.inf)}, Reason.FEEDBACK_NOT_FINITE),
-    ({"gripper_m": -math.inf}, Reason.FEEDBACK_NOT_FINITE),
+    ({"odometry": (0.0, -math.inf, 0.0)}, Reason.FEEDBACK_NOT_FINITE),
     ({"tau": (0.0, math.nan)}, Reason.FEEDBACK_NOT_FINITE),
-    ({"wrench": (0.0, 0.0, 0.0, 0.0, 0.0, math.inf)}, Reason.FEEDBACK_NOT_FINITE),
+    ({"wrenches": ((0.0, 0.0, 0.0, 0.0, 0.0, math.inf),)}, Reason.FEEDBACK_NOT_FINITE),
     ({"q": (0.0, 0.3)}, Reason.TRACKING_ERROR),
     ({"q": (0.0, -0.3)}, Reason.TRACKING_ERROR),
     ({"stop_line": True}, Reason.STOP_LINE),
@@ -208,7 +207,7 @@ def test_a_fault_stops_and_latches(robot: Robot, feedback: dict[str, Any], reaso
 @pytest.mark.parametrize("feedback", [feedback for feedback, _ in TRIPS if "after_ns" not in feedback])
 @pytest.mark.parametrize("state", [State.HOLDING, State.STOPPING, State.RETRACTING])
 def test_a_fault_latches_in_every_armed_state(state: State, feedback: dict[str, Any]) -> None:
-    robot = Robot(Kernel(make_config(retract_rad=(0.5, 0.5), hold_timeout_ns=200_000_000)), [0.0, 0.0])
+    robot = Robot(Kernel(make_config(retract=(0.5, 0.5), hold_timeout_ns=200_000_000)), [0.0, 0.0])
     moving(robot)
     robot.step()
     if state is State.STOPPING:
@@ -241,7 +240,7 @@ def test_torn_feedback_is_survived_until_it_is_stale(robot: Robot) -> None:
 
 def test_a_frozen_encoder_is_found_by_its_bits() -> None:
     """The measurement repeats itself while the command moves away: well before the tracking error."""
-    robot = moving(Robot(Kernel(make_config(frozen_travel_rad=0.02))))
+    robot = moving(Robot(Kernel(make_config(frozen_travel=(0.02, 0.02)))))
     stuck = tuple(robot.q)
     # A tick at 1 rad/s goes 1 mrad: the travel and a little, a tick for which a command is kept, and a sample.
     for _ in range(22):
@@ -252,7 +251,7 @@ def test_a_frozen_encoder_is_found_by_its_bits() -> None:
 
 
 def test_a_living_encoder_of_a_slow_joint_is_not_frozen() -> None:
-    robot = moving(Robot(Kernel(make_config(frozen_travel_rad=0.02))))
+    robot = moving(Robot(Kernel(make_config(frozen_travel=(0.02, 0.02)))))
     for k in range(400):
         held = robot.q[0]
         reported = held - 1e-3 + 1e-9 * (k // 15 % 2)
@@ -263,16 +262,18 @@ def test_a_living_encoder_of_a_slow_joint_is_not_frozen() -> None:
 LOADS: list[tuple[dict[str, object], Reason]] = [
     ({"tau": (0.0, 20.1)}, Reason.TORQUE),
     ({"tau": (-20.1, 0.0)}, Reason.TORQUE),
-    ({"wrench": (0.0, 18.1, 24.1, 0.0, 0.0, 0.0)}, Reason.FORCE),
-    ({"wrench": (30.1, 0.0, 0.0, 0.0, 0.0, 0.0)}, Reason.FORCE),
-    ({"wrench": (0.0, 0.0, 0.0, 6.1, 0.0, -8.1)}, Reason.FORCE),
-    ({"wrench": (0.0, 0.0, 0.0, 0.0, -10.1, 0.0)}, Reason.FORCE),
+    ({"wrenches": ((0.0, 18.1, 24.1, 0.0, 0.0, 0.0),)}, Reason.FORCE),
+    ({"wrenches": ((30.1, 0.0, 0.0, 0.0, 0.0, 0.0),)}, Reason.FORCE),
+    ({"wrenches": ((0.0, 0.0, 0.0, 6.1, 0.0, -8.1),)}, Reason.FORCE),
+    ({"wrenches": ((0.0, 0.0, 0.0, 0.0, -10.1, 0.0),)}, Reason.FORCE),
 ]
-AT_THE_BOUND: dict[str, Any] = {"tau": (20.0, -20.0), "wrench": (0.0, 18.0, 24.0, 6.0, 0.0, -8.0)}
+AT_THE_BOUND: dict[str, Any] = {"tau": (20.0, -20.0), "wrenches": ((0.0, 18.0, 24.0, 6.0, 0.0, -8.0),)}
 
 
 def loaded_robot() -> Robot:
-    return Robot(Kernel(make_config(tau_max=(20.0, 20.0), force_max_n=30.0, moment_max_nm=10.0, debounce_ticks=4)))
+    return Robot(
+        Kernel(make_config(tau_max=(20.0, 20.0), force_max_n=(30.0,), moment_max_nm=(10.0,), debounce_ticks=4))
+    )
 
 
 @pytest.mark.parametrize(("feedback", "reason"), LOADS)
@@ -291,15 +292,17 @@ def test_a_load_trips_after_so_many_ticks_in_a_row(feedback: dict[str, Any], rea
 def test_a_load_counts_anew_after_arming() -> None:
     robot = moving(loaded_robot())
     for _ in range(3):
-        robot.step(onward(robot), tau=(30.0, 0.0), wrench=(99.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+        robot.step(onward(robot), tau=(30.0, 0.0), wrenches=((99.0, 0.0, 0.0, 0.0, 0.0, 0.0),))
     robot.request(Request.STOP)
     robot.run_until(State.FAULT)
     assert robot.request(Request.RESET) is Result.DONE
     robot.arm()
     for _ in range(3):
-        assert not robot.step(tau=(30.0, 0.0), wrench=(99.0, 0.0, 0.0, 0.0, 0.0, 0.0)).faults
+        assert not robot.step(tau=(30.0, 0.0), wrenches=((99.0, 0.0, 0.0, 0.0, 0.0, 0.0),)).faults
 
 
 def test_no_load_is_looked_at_that_nobody_measures() -> None:
-    robot = Robot(Kernel(make_config(tau_max=(1e-9, 1e-9), force_max_n=1e-9, moment_max_nm=1e-9, debounce_ticks=1)))
+    robot = Robot(
+        Kernel(make_config(tau_max=(1e-9, 1e-9), force_max_n=(1e-9,), moment_max_nm=(1e-9,), debounce_ticks=1))
+    )
     moving(robot)

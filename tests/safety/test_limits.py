@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_runtime.safety import Kernel, KernelConfig, Reason, Result, State, Verdict
+from edge_runtime.safety import AxisKind, Kernel, KernelConfig, Reason, Result, State, Verdict
 from edge_runtime.safety.reference.profile import ProfileLimits, stop_accel
 from tests.safety.robot import TICK_NS, Robot, make_config
 
@@ -22,7 +22,11 @@ HAIR = 1.0 - 1e-6
 
 def assert_inside(config: KernelConfig, before: Verdict | None, verdict: Verdict) -> None:
     """Every limit, against the tick before."""
-    for i, (q, v, a) in enumerate(zip(verdict.q, verdict.dq, verdict.ddq, strict=True)):
+    for i, (kind, q, v, a) in enumerate(zip(config.axis_kinds, verdict.q, verdict.dq, verdict.ddq, strict=True)):
+        if kind is AxisKind.GRIPPER:
+            assert config.q_min[i] <= q <= config.q_max[i]
+            assert before is None or abs(q - before.q[i]) <= config.dq_max[i] * TICK_S * (1 + 1e-9)
+            continue
         assert config.q_min[i] <= q <= config.q_max[i]
         assert abs(v) <= config.dq_max[i] * (1 + 1e-9)
         assert abs(a) <= config.ddq_max[i] * (1 + 1e-9)
@@ -31,11 +35,8 @@ def assert_inside(config: KernelConfig, before: Verdict | None, verdict: Verdict
             assert abs(a - before.ddq[i]) <= step * (1 + 1e-9)
             assert v == pytest.approx(before.dq[i] + TICK_S * a, abs=1e-12 * step * TICK_S + 1e-15)
             assert q == pytest.approx(before.q[i] + TICK_S * v, abs=1e-12)
-    assert config.gripper_min_m <= verdict.gripper_m <= config.gripper_max_m
-    if before is not None:
-        assert abs(verdict.gripper_m - before.gripper_m) <= config.gripper_rate_m_s * TICK_S * (1 + 1e-9)
     # The stop that starts here ends inside the range: margins are never negative (but for rounding).
-    assert verdict.stop_margin_rad >= -1e-9
+    assert verdict.stop_margin >= -1e-9
 
 
 @st.composite
@@ -46,12 +47,13 @@ def configs(draw: st.DrawFn) -> KernelConfig:
     accel = speed * draw(st.floats(0.1, 100.0))
     return make_config(
         1,
-        q_min=(middle - half,),
-        q_max=(middle + half,),
-        dq_max=(speed,),
-        ddq_max=(accel,),
-        dddq_max=(max(0.01, accel * draw(st.floats(0.1, 2000.0))),),
-        tracking_max=(100.0,),
+        AxisKind.GRIPPER,
+        q_min=(middle - half, 0.0),
+        q_max=(middle + half, 0.08),
+        dq_max=(speed, 0.2),
+        ddq_max=(accel, 1.0),
+        dddq_max=(max(0.01, accel * draw(st.floats(0.1, 2000.0))), 1.0),
+        tracking_max=(100.0, 1.0),
     )
 
 
@@ -65,12 +67,12 @@ wild = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(config=configs(), setpoints=st.lists(st.tuples(wild, wild, st.integers(1, 40)), min_size=1, max_size=25))
 def test_no_setpoint_leaves_the_limits(config: KernelConfig, setpoints: list[tuple[float, float, int]]) -> None:
-    robot = Robot(Kernel(config), [(config.q_min[0] + config.q_max[0]) / 2])
+    robot = Robot(Kernel(config), [(config.q_min[0] + config.q_max[0]) / 2, 0.0])
     robot.arm()
     before = None
     for q, gripper_m, ticks in setpoints:
         for _ in range(ticks):
-            verdict = robot.step(robot.target([q], gripper_m=gripper_m))
+            verdict = robot.step([q, gripper_m])
             assert_inside(config, before, verdict)
             before = verdict
             if not math.isfinite(q) or not math.isfinite(gripper_m):
@@ -249,7 +251,6 @@ def test_limits_that_acted_are_named() -> None:
         | Reason.LIMIT_ACCELERATION
         | Reason.LIMIT_JERK
         | Reason.LIMIT_BRAKING
-        | Reason.LIMIT_GRIPPER
     )
     assert robot.q[0] <= config.q_max[0]
 
@@ -260,7 +261,7 @@ def test_a_limit_is_named_while_the_command_runs_at_it() -> None:
     robot.arm()
     phases = []
     for _ in range(600):
-        named = robot.step([2.0]).reasons & ~Reason.LIMIT_GRIPPER
+        named = robot.step([2.0]).reasons
         if not phases or phases[-1] != named:
             phases.append(named)
     harder, hardest, fastest = Reason.LIMIT_JERK, Reason.LIMIT_ACCELERATION, Reason.LIMIT_VELOCITY
@@ -271,8 +272,8 @@ def test_the_worst_joint_gives_the_margin() -> None:
     robot = Robot(Kernel(make_config()), [0.0, 2.0])
     robot.arm()
     verdict = robot.step()
-    assert verdict.stop_margin_joint == 1
-    assert verdict.stop_margin_rad == pytest.approx(0.5)
+    assert verdict.stop_margin_axis == 1
+    assert verdict.stop_margin == pytest.approx(0.5)
     assert verdict.stop_margin_m == 1e9
     assert verdict.time_to_rest_s <= 2 * TICK_S
 
@@ -285,7 +286,7 @@ def test_watchdog_stop_decelerates_at_the_limits_and_rests_where_the_verdict_sai
         verdict = robot.step([wanted])
     speed = verdict.dq[0]
     assert speed == pytest.approx(1.5, rel=1e-5)
-    rest = config.q_max[0] - verdict.stop_margin_rad
+    rest = config.q_max[0] - verdict.stop_margin
     promised_s = verdict.time_to_rest_s
     ticks, before = 1, verdict
     while (verdict := robot.step()).dq[0] != 0.0:
@@ -335,7 +336,7 @@ def test_a_motion_in_progress_is_slowed_down_without_a_jump() -> None:
 
 
 def test_limits_are_only_tightened_while_armed() -> None:
-    kernel = Kernel(make_config(1, tool_speed_max_m_s=0.5))
+    kernel = Kernel(make_config(1, tool_speed_max_m_s=(0.5,)))
     robot = Robot(kernel)
     for refused in ({"speed_scale": 0.0}, {"speed_scale": 1.01}, {"speed_scale": math.nan}):
         assert kernel.tighten(**refused) is Result.REFUSED_VALUE
@@ -370,8 +371,8 @@ def test_a_rehearsal_is_what_happens_then_and_changes_nothing() -> None:
         for q, expected in zip(chunk, rehearsed, strict=True):
             verdict = robot.step(q)
             assert (verdict.q, verdict.dq, verdict.ddq) == (*(expected.q, expected.dq, expected.ddq),)
-            assert (verdict.reasons, verdict.accepted, verdict.gripper_m, verdict.speed_scale) == (
-                *(expected.reasons, expected.accepted, expected.gripper_m, expected.speed_scale),
+            assert (verdict.reasons, verdict.accepted, verdict.speed_scale) == (
+                *(expected.reasons, expected.accepted, expected.speed_scale),
             )
 
 

@@ -61,7 +61,8 @@ def native_state(kernel: Kernel, n: int) -> object:
     for name in PER_AXIS:
         assert not any(state[name][used:])
         state[name] = state[name][:used]
-    assert not any(any(row[used:]) for row in state["trail"]) and not any(state["apart_ticks"][n:])
+    assert not any(any(row[used:]) for row in state["trail"])
+    assert not any(state["apart_ticks"][n:])
     state["trail"] = tuple(row[:used] for row in state["trail"])
     state["apart_ticks"] = state["apart_ticks"][:n]
     return state
@@ -121,7 +122,7 @@ def drive(seed: int, ticks: int, *, body: bool = False) -> tuple[Reason, set[Sta
 
 def test_joints_tick_for_tick() -> None:
     seen, states = Reason(0), set()
-    for seed in range(80):
+    for seed in range(110):
         reasons, visited = drive(seed, 500)
         seen |= reasons
         states |= visited
@@ -132,26 +133,65 @@ def test_joints_tick_for_tick() -> None:
 
 def test_the_whole_body_tick_for_tick() -> None:
     seen = Reason(0)
-    for seed in range(40):
+    for seed in range(60):
         seen |= drive(seed, 250, body=True)[0]
     assert {reason for reason in Reason if reason & seen} >= GEOMETRY_REASONS
+
+
+EDGES = (
+    0.0,
+    1e-9,
+    1e-3,
+    1e-2,
+    0.1,
+    1.0,
+    3.14,
+    60.0,
+    1e3,
+    1e4,
+    1e5,
+    1e6,
+    1e8,
+    -1.0,
+    -1e3,
+    -1e4,
+    -1e5,
+    math.nan,
+    math.inf,
+)
+WHOLE = (0, 1, 2, 3, 4, 32, 33, 10_000, 10_001, 99_999, 100_000, 1_000_000, 1_000_001, 20_000_001)
 
 
 def spoiled(config: Any, generator: random.Random) -> None:
     """One field set to something at, or a hair beyond, one of the bounds that there are."""
     name = generator.choice([name for name, _ in ffi.typeof(config[0]).fields if name not in ("digest", "reserved")])
     value = getattr(config, name)
-    edge = generator.choice((0.0, 1e-9, 1e-3, 1e-2, 0.1, 1.0, 60.0, 1e3, 1e5, 1e6, 1e8, -1.0, -1e3, math.nan, math.inf))
+    edge = generator.choice(EDGES)
     number = generator.choice((edge, math.nextafter(edge, math.inf), math.nextafter(edge, -math.inf)))
+    n = max(1, min(config.n_axes, 32))
     if name == "geometry":
-        value.n_joints = generator.choice((0, 1, value.n_joints + 1, 16, 17))
+        _spoil_geometry(value, generator)
     elif isinstance(value, float):
         setattr(config, name, number)
     elif isinstance(value, int):
-        least = 0 if "_ns" not in name else -1
-        setattr(config, name, generator.choice((least, 0, 1, 2, 16, 17, 10_000, 10_001, 99_999, 100_000, 20_000_001)))
+        setattr(config, name, generator.choice((-1, *WHOLE) if name.endswith("_ns") else WHOLE))
+    elif name == "axis_kind":
+        value[generator.randrange(n)] = generator.randrange(5)
+    elif name == "base_axis":
+        value[generator.randrange(3)] = generator.randrange(-2, 33)
+    elif name.startswith("end_speed"):
+        value[generator.randrange(2)][generator.randrange(n)] = number
     else:
-        value[generator.randrange(max(1, min(config.n_joints, 16)))] = number
+        value[generator.randrange(min(n, len(value)))] = number
+
+
+def _spoil_geometry(model: Any, generator: random.Random) -> None:
+    if generator.random() < 0.4:
+        model.n_axes = generator.choice((0, 1, model.n_axes + 1, 32, 33))
+    elif generator.random() < 0.4:
+        model.joints[generator.randrange(max(1, model.n_joints))].axis = generator.randrange(-1, 33)
+    else:
+        model.n_tools = generator.choice((0, 1, 5))
 
 
 def test_configs_are_checked_alike() -> None:

@@ -77,7 +77,7 @@ class SlowDriver:
         target = None
         if target_rad is not None:
             stamps = {"stamp_ns": self.now_ns, "observation_ns": self.now_ns, "seq": self.ticks}
-            target = Target(q=(target_rad, 0.0), gripper_m=0.0, **stamps)
+            target = Target(q=(target_rad, 0.0), **stamps)
         verdict = self.kernel.step(sample, target, self.now_ns)
         if verdict.state.is_armed:
             self.largest_lag_rad = max(self.largest_lag_rad, abs(self.q - sample.q[0]))
@@ -130,11 +130,11 @@ def test_a_frozen_encoder_is_found_by_samples(rate_hz: int, late: int) -> None:
     verdict = driver.step(1.8)
     gone_ns = 0
     while not verdict.faults:
-        if not gone_ns and frozen and driver.q - frozen[0] > config.frozen_found_rad:
+        if not gone_ns and frozen and driver.q - frozen[0] > config.frozen_found[0]:
             gone_ns = driver.now_ns
         verdict = driver.step(1.8)
     assert verdict.faults == Reason.ENCODER_FROZEN
-    assert driver.q - frozen[0] > config.frozen_travel_rad
+    assert driver.q - frozen[0] > config.of_axes("frozen_travel")[0]
     assert not gone_ns or driver.now_ns - gone_ns <= (2 + late) * driver.period_ns + 2 * TICK_NS
 
 
@@ -232,6 +232,6 @@ def test_a_sample_that_comes_by_again_is_not_a_second_one(again: str) -> None:
         driver.now_ns += TICK_NS
         new = {"seq": held.seq + k, "stamp_ns": driver.now_ns} | {again: getattr(held, again)}
         stamps = {"stamp_ns": driver.now_ns, "observation_ns": driver.now_ns, "seq": 401 + k}
-        target = Target(q=(1.8, 0.0), gripper_m=0.0, **stamps)
+        target = Target(q=(1.8, 0.0), **stamps)
         verdict = driver.kernel.step(replace(held, **new), target, driver.now_ns)
         assert (verdict.faults, verdict.state) == (Reason(0), State.ACTIVE)

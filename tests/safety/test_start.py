@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.native import ffi, lib
-from edge_runtime.safety import Kernel, Reason, Request, Result, State
+from edge_runtime.safety import AxisKind, Kernel, Reason, Request, Result, State
 from edge_runtime.safety.clearance import distances
 from tests.safety.geometry_robot import HOME_RAD, arm
 from tests.safety.robot import Robot, make_config
@@ -59,7 +59,7 @@ def test_sag_beyond_the_end_starts_at_the_end(sag_rad: float) -> None:
 
 @pytest.mark.parametrize(("tolerance_rad", "sag_rad"), [(0.005, 0.0051), (0.0, 1e-12), (0.01, 0.0101)])
 def test_more_than_the_tolerance_is_refused(tolerance_rad: float, sag_rad: float) -> None:
-    robot = at_the_end(start_tolerance_rad=tolerance_rad)
+    robot = at_the_end(start_tolerance=(tolerance_rad,) * 2)
     measured = (1.0 + sag_rad, 0.0)
     robot.step(q=measured)
     assert robot.request(Request.ARM, q=measured) is Result.REFUSED_OUTSIDE_LIMITS
@@ -103,34 +103,33 @@ def test_where_it_was_left_counts_for_all_joints_or_for_none() -> None:
     assert robot.step(q=measured).q == (1.0, 0.3)
 
 
-@pytest.mark.parametrize("opening_m", [50.0, 1.7, 0.5, 0.0835, -0.01, -0.0035])
+@pytest.mark.parametrize("opening_m", [50.0, 1.7, 0.5, 0.0855, -0.01, -0.0055])
 def test_a_gripper_measured_outside_its_range_is_not_armed(opening_m: float) -> None:
     """Percent, radians, or another gripper: 0 to 0.08 m is expected."""
-    robot = Robot(Kernel(make_config()))
-    robot.step(gripper_m=opening_m)
-    assert robot.request(Request.ARM, gripper_m=opening_m) is Result.REFUSED_OUTSIDE_LIMITS
+    robot = Robot(Kernel(make_config(2, AxisKind.GRIPPER)), [0.0, 0.0, opening_m])
+    robot.step()
+    assert robot.request(Request.ARM) is Result.REFUSED_OUTSIDE_LIMITS
     assert robot.kernel.state is State.READY
 
 
 @pytest.mark.parametrize("opening_m", [-0.0029, 0.0, 0.04, 0.08, 0.0829])
 def test_the_gripper_starts_from_where_it_is_and_keeps_its_rate(opening_m: float) -> None:
-    robot = Robot(Kernel(make_config()))
-    robot.step(gripper_m=opening_m)
-    assert robot.request(Request.ARM, gripper_m=opening_m) is Result.DONE
+    robot = Robot(Kernel(make_config(2, AxisKind.GRIPPER)), [0.0, 0.0, opening_m])
+    robot.arm()
     before_m = min(max(opening_m, 0.0), 0.08)
     for k in range(900):
         wanted_m = 0.08 if k < 450 else 0.0
-        verdict = robot.step(robot.target([0.0, 0.0], gripper_m=wanted_m), gripper_m=opening_m)
-        assert abs(verdict.gripper_m - before_m) <= 0.2e-3 * (1.0 + 1e-12)
-        assert 0.0 <= verdict.gripper_m <= 0.08
-        before_m = verdict.gripper_m
+        verdict = robot.step([0.0, 0.0, wanted_m])
+        assert abs(verdict.q[2] - before_m) <= 0.2e-3 * (1.0 + 1e-12)
+        assert 0.0 <= verdict.q[2] <= 0.08
+        before_m = verdict.q[2]
 
 
-def test_the_tolerances_have_a_ceiling_in_the_kernel() -> None:
+def test_the_tolerance_has_a_ceiling_in_the_kernel() -> None:
     native = make_config().to_native()
     index = ffi.new("uint32_t *")
-    for field in ("start_tolerance_rad", "start_tolerance_m"):
-        setattr(native, field, 0.0101)
-        assert lib.kernel_config_check(native, index) != lib.KERNEL_CONFIG_OK
-        setattr(native, field, 0.01)
-        assert lib.kernel_config_check(native, index) == lib.KERNEL_CONFIG_OK
+    native.start_tolerance[1] = 0.0101
+    assert lib.kernel_config_check(native, index) == lib.KERNEL_CONFIG_START_TOLERANCE
+    assert index[0] == 1
+    native.start_tolerance[1] = 0.01
+    assert lib.kernel_config_check(native, index) == lib.KERNEL_CONFIG_OK

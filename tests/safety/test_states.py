@@ -139,7 +139,7 @@ RETRACT_RAD = (-0.3, 0.4)
 
 def retracting(**changes: Any) -> Robot:
     """Moved, then held for too long."""
-    config = make_config(retract_rad=RETRACT_RAD, hold_timeout_ns=200_000_000, **changes)
+    config = make_config(retract=RETRACT_RAD, hold_timeout_ns=200_000_000, **changes)
     robot = moving(Robot(Kernel(config)))
     robot.step()
     ticks = robot.run_until(State.RETRACTING)

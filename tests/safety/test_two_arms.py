@@ -48,7 +48,7 @@ def armed(compiled: Compiled, home: tuple[float, ...]) -> Robot:
     limits = [joint.limits for joint in compiled.model.joints]
     config = make_config(
         len(limits),
-        joint_names=compiled.model.axis_names,
+        axis_names=compiled.model.axis_names,
         q_min=tuple(one.position_min_rad for one in limits),
         q_max=tuple(one.position_max_rad for one in limits),
         geometry=compiled.model,
@@ -106,7 +106,7 @@ def test_arms_that_are_told_to_pass_through_each_other_do_not(arms: Arms) -> Non
             verdict = robot.step(setpoint)
             seen |= verdict.reasons
             if tick % 8 == 0:
-                real.move_to(robot.kernel.config.joint_names, verdict.q)
+                real.move_to(robot.kernel.config.axis_names, verdict.q)
                 real.move_to(slides, [generator.uniform(0.0, 0.03) for _ in slides])
                 found_m = real.nearest_m(pairs, 0.1)
                 assert found_m >= CLEARANCE_M - 1e-6, (number, tick, verdict.q)
@@ -121,7 +121,7 @@ def test_noise_and_jumps_bring_no_link_near_another(arms: Arms) -> None:
     pairs = real.moving_pairs()
     generator = np.random.default_rng(5)
     robot = armed(compiled, home)
-    names = robot.kernel.config.joint_names
+    names = robot.kernel.config.axis_names
     goal = np.array(home)
     nearest_m = math.inf
     for tick in range(12_000):
@@ -146,7 +146,7 @@ def test_every_pair_is_watched_or_proved_or_a_neighbour(arms: Arms) -> None:
         assert parents.get(links[one]) == links[other] or parents.get(links[other]) == links[one]
     # Nothing between the arms is left out but what random postures confirm to be far.
     native = NativeGeometry(
-        compiled.model.__class__(joints=file.joints, capsules=file.capsules, pairs=file.apart, tool=file.tool)
+        compiled.model.__class__(joints=file.joints, capsules=file.capsules, pairs=file.apart, tools=file.tool_points)
     )
     generator = random.Random(3)
     ends = [(joint.limits.position_min_rad or 0.0, joint.limits.position_max_rad or 0.0) for joint in file.joints]

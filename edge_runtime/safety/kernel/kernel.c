@@ -265,9 +265,10 @@ static int is_where_left(const kernel_state *state, const kernel_config *config,
 static int start_posture(const kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
                          profile_state *axes) {
     const int left = is_where_left(state, config, feedback);
-    const kernel_base base = {.pose = {feedback->odometry[0], feedback->odometry[1], feedback->odometry[2]}};
+    kernel_base base = {.lag_m = 0.0};
     stop_certificate stop;
     uint32_t poses = STOP_POSES;
+    for (uint32_t k = 0u; needs_odometry(config) && k < 3u; k++) base.pose[k] = feedback->odometry[k];
     for (uint32_t i = 0u; i < config->n_axes; i++) {
         axes[i] = (profile_state){0.0, 0.0, 0.0};
         if (is_velocity(config, i)) continue;

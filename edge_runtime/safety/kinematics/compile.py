@@ -19,7 +19,7 @@ from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.base import from_the_base
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule, holds
-from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile
+from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, tool_fields
 from edge_runtime.safety.kinematics.mimic import coupled
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
 from edge_runtime.safety.kinematics.model import (
@@ -28,7 +28,6 @@ from edge_runtime.safety.kinematics.model import (
     GeometryModel,
     KinematicJoint,
     SourceLimits,
-    ToolPoint,
     Vector,
 )
 from edge_runtime.safety.kinematics.notes import held_note, pair_notes
@@ -82,6 +81,7 @@ def compile_file(
     tool: Tools = None,
     *,
     limits_in_rad: bool = False,
+    limits_in_m: bool = False,
     sizes_in_m: bool = False,
     packages: Mapping[str, Path] | None = None,
     arguments: Mapping[str, str] | None = None,
@@ -115,6 +115,7 @@ def compile_file(
         home,
         tool,
         limits_in_rad=limits_in_rad,
+        limits_in_m=limits_in_m,
         sizes_in_m=sizes_in_m,
         grippers=grippers,
         has_base=has_base,
@@ -128,6 +129,7 @@ def compile_tree(
     tool: Tools = None,
     *,
     limits_in_rad: bool = False,
+    limits_in_m: bool = False,
     sizes_in_m: bool = False,
     grippers: Mapping[str, Range] | None = None,
     has_base: bool = False,
@@ -141,8 +143,8 @@ def compile_tree(
         home: one position for each of them, in rad or m: a posture in which nothing touches that could be kept apart;
             None: the middle of each range.
         tool: name of a link or point, or such names by what the tools are called; None: the ends of the robot.
-        limits_in_rad: somebody has confirmed that limits are in radians although they look like degrees, and in metres
-            although they look like millimetres.
+        limits_in_rad: somebody has confirmed that limits are in radians although they look like degrees.
+        limits_in_m: the same of metres and millimetres.
         sizes_in_m: somebody has confirmed that shapes are in metres although no link seems to be that long.
         grippers: ranges of joints that are grippers, by name, which are covered beside those of the description.
         has_base: the robot's base moves, whatever the description says.
@@ -156,7 +158,7 @@ def compile_tree(
     _require_joints(tree, names, is_mobile=drives_off or has_base)
     called = {} if tool is None else {"tool": tool} if isinstance(tool, str) else dict(tool)
     tree, drives = coupled(tree, names, list(called.values()), notes)
-    require_plausible(tree, names, limits_in_rad)
+    require_plausible(tree, names, limits_in_rad=limits_in_rad, limits_in_m=limits_in_m)
     if not sizes_in_m:
         require_plausible_sizes(tree)
     joints, places, held = place_links(tree, names, drives, grippers or {})
@@ -178,10 +180,8 @@ def compile_tree(
         tools = tuple(named_tools(tree, places, called))
     else:
         tools = tuple(tools_at_ends(places, joints, capsules, notes))
-    is_lone = len(tools) == 1 and tools[0].name == ToolPoint.__struct_defaults__[-1]
     file = KinematicsFile(
-        tool=tools[0] if is_lone else None,
-        tools=() if is_lone else tools,
+        **tool_fields(tools),
         joints=joints,
         capsules=capsules,
         pairs=tuple(decided.pairs),
@@ -251,6 +251,11 @@ def _enclosed(
 ) -> tuple[tuple[Capsule, ...], PairDecisions]:
     """The finest capsules for which, with all their pairs, the kernel has room."""
     shapes = list(_shapes(tree, places))
+    if not shapes:
+        problem = (
+            "no link has a shape that is solid, a <collision> in URDF: nothing could be kept off anything. Add some"
+        )
+        raise ConfigError("capsules", problem)
     problem = ""
     for coarser in (None, "link", "rigid body"):
         if coarser is not None:
@@ -260,7 +265,7 @@ def _enclosed(
         if len(shapes) <= lib.GEOMETRY_MAX_CAPSULES:
             capsules = _capsules(shapes, base_in_world=base_in_world)
             # What the kernel would not take is an error now: pairs are about sound joints and capsules.
-            GeometryModel(joints=joints, capsules=capsules, pairs=(), tools=())
+            GeometryModel(joints=joints, capsules=capsules, pairs=(), tools=(), has_base=base_in_world)
             decided = decide_pairs(joints, capsules, home)
             count = len(decided.pairs) + sum(not near.proved for near in decided.near)
             if count <= lib.GEOMETRY_MAX_PAIRS:

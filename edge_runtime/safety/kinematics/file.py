@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from edge_runtime.safety.kinematics.model import BASE, Capsule, HeldJoint, Kinem
 Pair = tuple[str, str]
 
 _NAMED_BASE = "base"
+_LONE_TOOL = ToolPoint(point_m=(0.0, 0.0, 0.0)).name
 
 TOUCH_M = 0.01
 """Capsules nearer than this touch: what `clearance_min_m` of the safety file is, if nothing is said."""
@@ -69,6 +71,12 @@ class KinematicsFile(Section, frozen=True):
     def axis_names(self) -> tuple[str, ...]:
         """The axes that move the joints, in the order of the joints."""
         return tuple(dict.fromkeys(joint.axis_name for joint in self.joints))
+
+
+def tool_fields(tools: Sequence[ToolPoint]) -> dict[str, Any]:
+    """The fields of a file with these tools: one without a name of its own is the only one."""
+    is_lone = len(tools) == 1 and tools[0].name == _LONE_TOOL
+    return {"tool": tools[0]} if is_lone else {"tools": tuple(tools)}
 
 
 def read_kinematics(path: Path) -> KinematicsFile:

@@ -7,13 +7,16 @@ puts it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.source import Array, Kind, SourceJoint, SourceTree, links_below, pose
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ def coupled(
             if _matters(tree, joint, joint_names, tool_links):
                 drives[joint.name] = Drive(driver, goes.multiplier, goes.offset)
                 notes.append(f"{_words(joint, goes)}, and is moved by the same axis")
+                notes += _not_kept(joint, goes, by_name[driver])
             else:
                 joint = _held_along(joint, goes, by_name[driver], notes)
         elif joint.mimic is not None:
@@ -117,6 +121,20 @@ def _matters(tree: SourceTree, joint: SourceJoint, joint_names: Sequence[str], t
 
 def _words(joint: SourceJoint, goes: _Linear) -> str:
     return f"joint {joint.name} goes with {goes.joint}: {goes.multiplier:g} times its position, and {goes.offset:g}"
+
+
+def _not_kept(joint: SourceJoint, goes: _Linear, axis: SourceJoint) -> Iterator[str]:
+    """Limits of its own that its axis lets it go beyond."""
+    own, lead = joint.limits, axis.limits
+    ends = [goes.multiplier * end + goes.offset for end in (lead.low, lead.high) if end is not None]
+    low, high = (min(ends), max(ends)) if len(ends) == 2 else (-math.inf, math.inf)
+    stated = [end for end in (own.low, own.high) if end is not None]
+    if stated and (low < stated[0] - _ROUNDING or high > stated[-1] + _ROUNDING):
+        yield f"joint {joint.name}: its own range is not kept, it goes from {low:g} to {high:g} with {axis.name}"
+    if own.speed_max is not None and (
+        lead.speed_max is None or abs(goes.multiplier) * lead.speed_max > own.speed_max + _ROUNDING
+    ):
+        yield f"joint {joint.name}: its own speed limit is not kept, only that of {axis.name}"
 
 
 def _held_along(joint: SourceJoint, goes: _Linear, source: SourceJoint, notes: list[str]) -> SourceJoint:

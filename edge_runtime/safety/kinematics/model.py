@@ -265,6 +265,8 @@ class GeometryModel(Section, frozen=True):
                 raise ConfigError(field, f"at most {most}, got {there_are}")
         if not self.capsules:
             raise ConfigError("capsules", "at least one is needed")
+        if not self.joints and not self.has_base:
+            raise ConfigError("joints", "at least one is needed, of a robot that stands")
         for field in ("joints", "capsules", "tools", "axes"):
             names = [one if isinstance(one, str) else one.name for one in getattr(self, field)]
             if twice := sorted({name for name in names if names.count(name) > 1}):

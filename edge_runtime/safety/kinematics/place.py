@@ -54,6 +54,7 @@ def place_links(
     joints: dict[str, KinematicJoint] = {}
     held: list[HeldJoint] = []
     carrying = _carrying(tree, drives)
+    left: set[str] = set()
     by_name = {joint.name: joint for joint in tree.joints}
     for joint in tree.joints:
         at = places[joint.parent]
@@ -64,9 +65,11 @@ def place_links(
             places[joint.child] = Place(joint.name, pose(aligned.T, (0.0, 0.0, 0.0)))
         elif joint.kind is Kind.FIXED:
             places[joint.child] = Place(at.carrier, X_CJ, at.sweeps)
-        elif joint.child in carrying or not _is_coverable(tree, joint, at):
+        elif joint.child in carrying or joint.child in left or not _is_coverable(tree, joint, at):
             held.append(HeldJoint(name=joint.name, covered=False, unit=_unit(joint)))
             places[joint.child] = Place(at.carrier, X_CJ, at.sweeps)
+            if joint.child not in carrying:
+                left.update(links_below(tree.joints, joint.child))
         elif joint.kind is Kind.PRISMATIC:
             places[joint.child] = _slid(joint, at, X_CJ, held, covered.get(joint.name))
         else:

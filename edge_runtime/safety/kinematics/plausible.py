@@ -32,7 +32,7 @@ def require_plausible_sizes(tree: SourceTree) -> None:
                 )
 
 
-def require_plausible(tree: SourceTree, joint_names: Sequence[str], limits_in_si: bool) -> None:
+def require_plausible(tree: SourceTree, joint_names: Sequence[str], *, limits_in_rad: bool, limits_in_m: bool) -> None:
     """Refuse limits of controlled joints that leave no range, or that look like degrees or millimetres and were not
     confirmed.
 
@@ -52,7 +52,7 @@ def require_plausible(tree: SourceTree, joint_names: Sequence[str], limits_in_si
             problem = "slides, and how far is not said: give it a range in the description, with both ends"
             raise ConfigError(f"joint {joint.name}", problem)
         found = (looks_like_millimetres if slides else looks_like_degrees)(low, high, speed)
-        if found and not limits_in_si:
+        if found and not (limits_in_m if slides else limits_in_rad):
             wrong, unit, flag = _MILLIMETRES if slides else _DEGREES
             cure = f"Write the description in {unit}; if it already is, compile with {flag}"
             raise ConfigError(f"joint {joint.name}", f"{found}: is that in {wrong}? {cure}")

@@ -32,6 +32,7 @@ _KINDS = {
     "floating": Kind.FREE,
 }
 
+_ENDLESS_RAD = 1e4
 _ABOUT_OTHERS = frozenset({"transmission", "gazebo", "ros2_control", "sensor"})
 """Elements that name links and joints of the robot without bringing any."""
 
@@ -151,6 +152,9 @@ def _joint(element: ElementTree.Element, notes: list[str]) -> SourceJoint:
         low, high = _number(key, limit, "lower", 0.0), _number(key, limit, "upper", 0.0)
         if low > high:
             raise ConfigError(key, f"lower limit {low} is above the upper limit {high}")
+        if kind is Kind.REVOLUTE and low <= -_ENDLESS_RAD and high >= _ENDLESS_RAD:
+            notes.append(f"{key}: its range, {low:g} to {high:g} rad, is taken for none: it turns without end")
+            low = high = None
     stated_low, stated_high = low, high
     if kind_name == "continuous" and limit is not None and limit.get("lower") != limit.get("upper"):
         # Whoever states a range of a joint without end means one all the same; tools that know none write 0 and 0.

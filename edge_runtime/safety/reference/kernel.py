@@ -42,6 +42,7 @@ from edge_runtime.safety.reference.structs import (
     is_gripper,
     is_joint,
     is_velocity,
+    needs_odometry,
     told_now,
 )
 from edge_runtime.safety.reference.walk import rest_margin, verify_stop
@@ -271,7 +272,9 @@ def _is_where_left(state: KernelState, config: Config, feedback: Measurement) ->
 
 def _start_posture(state: KernelState, config: Config, feedback: Measurement, axes: list[ProfileState]) -> Result:
     left = _is_where_left(state, config, feedback)
-    base = Base([0.0, 0.0, 0.0] if feedback.odometry is None else list(feedback.odometry))
+    base = Base()
+    if needs_odometry(config) and feedback.odometry is not None:
+        base.pose = list(feedback.odometry)
     for i in range(config.n_axes):
         if is_velocity(config, i):
             axes.append(ProfileState(0.0, 0.0, 0.0))
