@@ -203,7 +203,7 @@ class Supervisor:
             self._refusals.count(JOG.name, Refusal.NOT_ALLOWED_NOW)
             return
         n_axes = len(self._config.embodiment.axes)
-        place, speed = np.array(state.q[0:n_axes]), np.array(state.dq[0:n_axes])
+        place, speed = np.array(list(state.q[0:n_axes])), np.array(list(state.dq[0:n_axes]))
         start = Motion(np.where(self._drives, speed, place), np.where(self._grips, 0.0, speed))
         t_ns, knots = self._jog.plan(command, start, tick_ns)
         self._pipeline.jog(command.sequence, command.stamp_ns, t_ns, knots, JOG_SPEED_MAX)

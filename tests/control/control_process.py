@@ -40,13 +40,23 @@ def make_config(**changes: object) -> KernelConfig:
         "observation_max_age_ns": 60_000_000_000,
     }
     for name, value in changes.items():
-        is_short = isinstance(value, tuple) and len(value) == n and name in (*_PER_AXIS, *fields)
-        gripper = fields[name][-1:] if name in fields else (_PER_AXIS.get(name),)  # type: ignore[index]
-        fields[name] = (*value, *gripper) if is_short else value  # type: ignore[misc]
+        if isinstance(value, tuple) and len(value) == n and name in _PER_AXIS:
+            value = (*value, _PER_AXIS[name])
+        fields[name] = value
     return KernelConfig(**fields)  # type: ignore[arg-type]
 
 
-_PER_AXIS = {"tau_max": 1e6, "retract": 0.0, "start_tolerance": 0.005, "frozen_travel": 0.05}
+_PER_AXIS = {
+    "q_min": 0.0,
+    "q_max": 0.08,
+    "dq_max": 0.2,
+    "ddq_max": 1.0,
+    "dddq_max": 1.0,
+    "tracking_max": 1.0,
+    "step_max": 1.0,
+    "tau_max": 1e6,
+    "retract": 0.0,
+}
 """What stands for the gripper."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from edge_runtime.control.plan import Plan, beginning_of
 from edge_runtime.safety import KernelConfig, Reason, Request, Result, State
 from edge_runtime.safety.kernel_binding import Kernel, Measurement
 from tests.control.control_process import make_config, wave
-from tests.control.perfect_driver import JOINTS
+from tests.control.perfect_driver import JOINTS, ROBOT
 from tests.control.stepped import SteppedLoop
 from tests.safety.geometry_robot import HOME_RAD, arm
 
@@ -37,7 +38,7 @@ def stepped() -> Iterator[SteppedLoop]:
 
 @pytest.fixture
 def rehearsal() -> Rehearsal:
-    return Rehearsal(make_config())
+    return Rehearsal(make_config(), ROBOT, np.array([0.3] * N + [np.inf]))
 
 
 def ramp(seq: int, start_ns: int, height_rad: float, rise_s: float, *, seconds: float = 0.8) -> Plan:
@@ -50,15 +51,14 @@ def ramp(seq: int, start_ns: int, height_rad: float, rise_s: float, *, seconds: 
         chunk_seq=seq,
         observation_ns=start_ns,
         t_ns=start_ns + np.round(t_s * 1e9).astype(np.int64),
-        q=np.outer(height, np.ones(N)),
-        gripper_m=np.full(t_s.size, 0.0),
+        q=np.column_stack([np.outer(height, np.ones(N)), np.zeros(t_s.size)]),
     )
 
 
 def jump(seq: int, start_ns: int, height_rad: float) -> Plan:
     """Stands still for 200 ms, then wants to be elsewhere at once."""
     plan = ramp(seq, start_ns, 0.0, 1.0)
-    return replace(plan, q=np.where((plan.t_ns > start_ns + 200 * MS)[:, None], height_rad, plan.q))
+    return replace(plan, q=np.where((plan.t_ns > start_ns + 200 * MS)[:, None], [height_rad] * N + [0.0], plan.q))
 
 
 def followed(stepped: SteppedLoop, ticks: int) -> NDArray[np.float64]:
@@ -66,7 +66,7 @@ def followed(stepped: SteppedLoop, ticks: int) -> NDArray[np.float64]:
     stepped.tick(ticks)
     reports = stepped.loop.drain_reports()
     assert len(reports) == ticks
-    return np.array(reports["q_command"][:, :N])
+    return np.array(reports["q_command"][:, : N + 1])
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_the_loop_does_what_was_foreseen_tick_for_tick(
     plan = shape(stepped.now_ns)
     state, tick_ns = stepped.loop.snapshot_at_tick(stepped.now_ns)
     foreseen = rehearsal.predict(state, tick_ns, (plan,))
-    commands = rehearsal.commands_rad(state, tick_ns, (plan,))
+    commands = rehearsal.commands(state, tick_ns, (plan,))
     stepped.loop.set_plan(plan)
     np.testing.assert_array_equal(followed(stepped, len(commands)), commands)
     assert foreseen.ticks == len(commands) == 800
@@ -88,7 +88,7 @@ def test_the_loop_does_what_was_foreseen_tick_for_tick(
     if interventions == 0:
         assert foreseen.interventions == 0
         assert (foreseen.limits, foreseen.first_ns) == ((), None)
-        assert foreseen.deviation_rad < 1e-12
+        assert foreseen.deviation < 1e-12
 
 
 def test_a_plan_that_waits_for_its_time_is_foreseen_with_the_one_before_it(
@@ -100,7 +100,7 @@ def test_a_plan_that_waits_for_its_time_is_foreseen_with_the_one_before_it(
     second = replace(wave(2, stepped.now_ns - 200 * MS, 0.9), active_from_ns=stepped.now_ns + 150 * MS)
     third = replace(wave(3, stepped.now_ns - 200 * MS, 1.5), active_from_ns=stepped.now_ns + 300 * MS)
     state, tick_ns = stepped.loop.snapshot_at_tick(stepped.now_ns)
-    commands = rehearsal.commands_rad(state, tick_ns, (first, second, third))
+    commands = rehearsal.commands(state, tick_ns, (first, second, third))
     stepped.loop.set_plan(second)
     stepped.tick()
     stepped.loop.set_plan(third)
@@ -113,7 +113,7 @@ def test_what_the_kernel_would_alter_is_told(stepped: SteppedLoop, rehearsal: Re
     assert {"limit_acceleration", "limit_jerk"} <= set(foreseen.limits)
     assert foreseen.first_ns is not None
     assert abs(foreseen.first_ns - (stepped.now_ns + 200 * MS)) <= 20 * MS
-    assert 0.3 < foreseen.deviation_rad < 0.5
+    assert 0.3 < foreseen.deviation < 0.5
 
 
 def test_a_rehearsal_changes_nothing(stepped: SteppedLoop, rehearsal: Rehearsal) -> None:
@@ -136,7 +136,7 @@ def test_the_beginning_of_a_plan_is_the_same_motion(stepped: SteppedLoop, rehear
     assert beginning.seq == 1
     assert 260 * MS <= int(beginning.t_ns[-1]) - stepped.now_ns <= 400 * MS
     state, tick_ns = stepped.loop.snapshot_at_tick(stepped.now_ns)
-    whole, part = (rehearsal.commands_rad(state, tick_ns, (each,)) for each in (plan, beginning))
+    whole, part = (rehearsal.commands(state, tick_ns, (each,)) for each in (plan, beginning))
     np.testing.assert_array_equal(part[:260], whole[:260])
     assert beginning_of(plan, int(plan.t_ns[-1])) is None
 
@@ -150,7 +150,7 @@ def no_other(blend_ns: int) -> Offer | Refused:
 
 
 def judge(stepped: SteppedLoop, offer: Offer, with_blend: Callable[[int], Offer | Refused] = no_other) -> Any:
-    admission = Admission(make_config(), deviation_max_rad=0.25, blocked_max=0.5)
+    admission = Admission(make_config(), ROBOT, deviation_max_rad=0.25, blocked_max=0.5)
     state, tick_ns = stepped.loop.snapshot_at_tick(stepped.now_ns)
     return admission.judge(state, tick_ns, (), offer, with_blend)
 
@@ -171,14 +171,14 @@ def test_a_plan_that_the_kernel_would_leave_behind_is_refused(stepped: SteppedLo
     judged = judge(stepped, offer_of(jump(1, stepped.now_ns, 0.4)))
     assert judged.refused is not None
     assert judged.refused.refusal is Refusal.PREDICTED_DEVIATION
-    assert judged.prediction.deviation_rad > 0.25
+    assert judged.prediction.deviation > 0.25
 
 
 def test_a_robot_that_is_told_to_be_slow_may_stay_behind(stepped: SteppedLoop) -> None:
     plan = replace(ramp(1, stepped.now_ns, 0.8, 0.7), speed_scale=0.1)
     judged = judge(stepped, offer_of(plan))
     assert judged.refused is None
-    assert judged.prediction.deviation_rad > 0.25
+    assert judged.prediction.deviation > 0.25
     assert judged.prediction.slowed
 
 
@@ -225,12 +225,12 @@ def _arm_in_a_box() -> tuple[KernelConfig, Any, int]:
     """The simulated arm among walls, held at home; limits, kernel state, instant of its last tick."""
     config = load_config(SIM_CONFIG)
     limits = replace(
-        kernel_config(config.safety, config.embodiment), geometry=arm(), tool_speed_max_m_s=1.5, clearance_min_m=0.01
+        kernel_config(config.safety, config.embodiment), geometry=msgspec.structs.replace(arm(), axes=config.embodiment.axis_names), tool_speed_max_m_s=(1.5,), clearance_min_m=0.01
     )
     kernel = Kernel(limits)
 
     def measurement(now_ns: int) -> Measurement:
-        return Measurement(stamp_ns=now_ns, seq=now_ns // MS, q=HOME_RAD, dq=(0.0,) * 7)
+        return Measurement(stamp_ns=now_ns, seq=now_ns // MS, q=(*HOME_RAD, 0.0), dq=(0.0,) * 8)
 
     kernel.step(measurement(MS), None, MS)
     assert kernel.request(Request.ARM, measurement(MS), MS) is Result.DONE
@@ -242,7 +242,7 @@ def _arm_in_a_box() -> tuple[KernelConfig, Any, int]:
 def test_a_plan_through_the_table_is_refused(target_rad: float, refusal: Refusal | None) -> None:
     limits, state, tick_ns = _arm_in_a_box()
     progress = np.linspace(0.0, 1.0, 41)
-    reach = np.zeros((41, 7))
+    reach = np.zeros((41, 8))
     # The shoulder leans forward, and with it the tool comes down on the table.
     reach[:, 1] = target_rad * progress**3 * (10.0 - 15.0 * progress + 6.0 * progress**2)
     plan = Plan(
@@ -250,10 +250,9 @@ def test_a_plan_through_the_table_is_refused(target_rad: float, refusal: Refusal
         chunk_seq=1,
         observation_ns=tick_ns,
         t_ns=tick_ns + np.arange(41, dtype=np.int64) * 50 * MS,
-        q=np.array(HOME_RAD) + reach,
-        gripper_m=np.zeros(41),
+        q=np.array([*HOME_RAD, 0.0]) + reach,
     )
-    admission = Admission(limits, deviation_max_rad=10.0, blocked_max=0.2)
+    admission = Admission(limits, load_config(SIM_CONFIG).embodiment, deviation_max_rad=10.0, blocked_max=0.2)
     judged = admission.judge(state, tick_ns, (), offer_of(plan, 400 * MS), no_other)
     assert (judged.refused.refusal if judged.refused is not None else None) is refusal
     assert (Reason.LIMIT_GEOMETRY in judged.prediction.reasons) == (refusal is not None)

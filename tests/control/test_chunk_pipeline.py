@@ -96,7 +96,7 @@ def test_a_chunk_is_rehearsed_from_where_the_arm_really_is(bench: Bench) -> None
     bench.stepped.tick(400)
     outcome = bench.offer(bench.chunk(0.5))
     assert isinstance(outcome, Taken)
-    assert outcome.prediction.deviation_rad < 1e-3
+    assert outcome.prediction.deviation < 1e-3
 
 
 def test_a_chunk_that_ends_in_a_jump_never_gets_there(bench: Bench) -> None:

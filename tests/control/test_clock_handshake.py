@@ -28,11 +28,11 @@ class Told:
 @pytest.mark.parametrize("lockstep", [False, True])
 def test_a_driver_on_another_clock_is_refused(tmp_path: Path, lockstep: bool) -> None:
     arguments = Arguments(CONFIG, tmp_path, lockstep)
-    joints = CONFIG.embodiment.joint_names
+    robot = CONFIG.embodiment
     with (
-        DriverPort.create(port_name(tmp_path), joints, 100_000_000, virtual_clock=not lockstep),
+        DriverPort.create(port_name(tmp_path), len(robot.axes), robot.joint_digest, 100_000_000, virtual_clock=not lockstep),
         pytest.raises(HandshakeError, match="clock: expected"),
     ):
         control(arguments, Told())  # type: ignore[arg-type]
-    with DriverPort.create(port_name(tmp_path), joints, 100_000_000, virtual_clock=lockstep):
+    with DriverPort.create(port_name(tmp_path), len(robot.axes), robot.joint_digest, 100_000_000, virtual_clock=lockstep):
         control(arguments, Told())  # type: ignore[arg-type]

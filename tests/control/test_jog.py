@@ -29,7 +29,7 @@ from tests.control.supervised import CONFIG, Bench, RealClock, chunk_at, engine_
 
 VALID_NS = 200_000_000
 HOLD_NS = 2_000_000_000
-RETRACTS = {"retract_rad": (0.1, 0.2, 0.3), "hold_timeout_ns": HOLD_NS}
+RETRACTS = {"retract": (0.1, 0.2, 0.3), "hold_timeout_ns": HOLD_NS}
 
 
 class Held(Bench):
@@ -253,7 +253,7 @@ def test_who_is_silent_for_long_finds_the_robot_disarmed_where_it_was(
 
 def test_she_jogs_at_reduced_speed_and_the_policy_is_as_fast_as_before(tmp_path: Path) -> None:
     limit_m_s = CONFIG.safety.geometry.reduced_tool_speed_m_s if CONFIG.safety.geometry is not None else None
-    with SteppedLoop(priority=0, limits={"tool_speed_max_m_s": 1.0}) as stepped:
+    with SteppedLoop(priority=0, limits={"tool_speed_max_m_s": (1.0,)}) as stepped:
         bench = Bench(stepped, tmp_path, clock=RealClock(stepped))
         ready(bench)
         bench.supervisor.take_engine_status(engine_status(1))
@@ -269,7 +269,7 @@ def test_she_jogs_at_reduced_speed_and_the_policy_is_as_fast_as_before(tmp_path:
 
 
 def test_reduced_speed_that_an_operator_ordered_outlives_jogging(tmp_path: Path) -> None:
-    with SteppedLoop(priority=0, limits={"tool_speed_max_m_s": 1.0}) as stepped:
+    with SteppedLoop(priority=0, limits={"tool_speed_max_m_s": (1.0,)}) as stepped:
         bench = Bench(stepped, tmp_path, clock=RealClock(stepped))
         ready(bench)
         assert bench.ask(bench.command(OperatorKind.REDUCE_SPEED)) == "done"
@@ -304,8 +304,7 @@ def test_a_target_is_gone_to_and_held(held: Held) -> None:
     assert jogger.begin() == "done"
     for _ in range(60):
         jogger.say(AxisTargets(targets={"c": -0.1, "gripper": 0.01}, speed_scale=0.1))
-    assert held.stepped.robot.q == pytest.approx([0.0, 0.0, -0.1], abs=1e-9)
-    assert held.stepped.robot.gripper_m == pytest.approx(0.01, abs=1e-9)
+    assert held.stepped.robot.q == pytest.approx([0.0, 0.0, -0.1, 0.01], abs=1e-9)
     status = held.supervisor.jog_status()
     assert [axis.commanded for axis in status.axes] == pytest.approx([0.0, 0.0, -0.1, 0.01])
     assert [axis.measured for axis in status.axes] == pytest.approx([0.0, 0.0, -0.1, 0.01])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import DecodeError, Refusal
 from edge_runtime.contracts.messages import (
     JOG_SPEED_MAX,
@@ -22,6 +23,7 @@ from edge_runtime.contracts.messages import (
 from edge_runtime.contracts.topics import JOG, decode, encode
 from edge_runtime.control.jog_source import JogSource, Motion
 from tests.control.control_process import make_config
+from tests.control.perfect_driver import ROBOT
 
 CONFIG = make_config()
 NOW_NS = 5_000_000_000
@@ -47,7 +49,7 @@ SPEED = AxisSpeeds(speeds={"a": 0.2})
 
 @pytest.fixture
 def source() -> JogSource:
-    one = JogSource(CONFIG)
+    one = JogSource(ROBOT, CONFIG)
     one.begin(7)
     return one
 
@@ -77,7 +79,7 @@ def test_what_is_not_followed_has_a_name(source: JogSource, changes: dict[str, o
 
 
 def test_nobody_is_followed_before_and_after_a_session(source: JogSource) -> None:
-    for one in (JogSource(CONFIG), source):
+    for one in (JogSource(ROBOT, CONFIG), source):
         one.end()
         refused = one.take(command(SPEED, session=0), NOW_NS)
         assert refused is not None
@@ -101,7 +103,7 @@ def test_a_command_counts_once_and_no_older_one_after_it(source: JogSource) -> N
         {"motion": {"type": "AxisTargets", "targets": {"a": math.inf}, "speed_scale": 0.1}},
         {"motion": {"type": "AxisTargets", "targets": {"a": 0.0}, "speed_scale": math.nan}},
         {"motion": {"type": "AxisTargets", "targets": {"a": 0.0}, "speed_scale": 0.3}},
-        {"motion": {"type": "AxisSpeeds", "speeds": {f"joint{i}": 0.0 for i in range(18)}}},
+        {"motion": {"type": "AxisSpeeds", "speeds": {f"joint{i}": 0.0 for i in range(33)}}},
         {"motion": {"type": "AxisSpeeds", "speeds": {"a" * 65: 0.0}}},
         {"motion": {"type": "SomethingElse", "speeds": {}}},
         {"valid_ns": JOG_VALID_MAX_NS + 1},
@@ -131,7 +133,7 @@ def test_a_command_survives_the_bus() -> None:
 def test_no_plan_reaches_further_than_its_command_and_none_is_faster_or_rougher_than_asked(
     age_ns: int, valid_ns: int, speeds: dict[str, float], start: list[float]
 ) -> None:
-    one = JogSource(CONFIG)
+    one = JogSource(ROBOT, CONFIG)
     asked = command(AxisSpeeds(speeds=speeds), stamp_ns=NOW_NS - age_ns, valid_ns=valid_ns)
     t_ns, knots = one.plan(asked, Motion(AT_REST.position, np.array([*start[:3], 0.0])), NOW_NS)
     assert t_ns[-1] <= max(NOW_NS, asked.stamp_ns + valid_ns)
@@ -147,7 +149,7 @@ def test_no_plan_reaches_further_than_its_command_and_none_is_faster_or_rougher_
 @settings(deadline=None, max_examples=30)
 @given(target=st.floats(-0.5, 0.2), scale=st.sampled_from([0.05, 0.1, 0.25]), gripper=st.floats(0.0, 0.08))
 def test_an_axis_arrives_at_its_target_exactly_and_from_one_side(target: float, scale: float, gripper: float) -> None:
-    one = JogSource(CONFIG)
+    one = JogSource(ROBOT, CONFIG)
     position, speed, now_ns = AT_REST.position, AT_REST.speed, NOW_NS
     for _ in range(300):
         asked = command(
@@ -166,14 +168,20 @@ def test_an_axis_arrives_at_its_target_exactly_and_from_one_side(target: float, 
         pytest.fail(f"stands at {position}")
 
 
-def test_the_gripper_is_an_axis_beside_the_joints_whatever_they_are_called() -> None:
-    axes = JogSource(CONFIG).axes([0.0] * 4, [0.0] * 4)
-    assert [axis.name for axis in axes] == ["a", "b", "c", "gripper"]
-    assert [axis.unit for axis in axes] == [AxisUnit.RAD] * 3 + [AxisUnit.M]
-    for joints, names in (
-        (("a", "gripper", "c"), ["a", "gripper", "c", "gripper_opening"]),
-        (("gripper", "gripper_opening", "c"), ["gripper", "gripper_opening", "c", "gripper_opening_opening"]),
-        (("a", "b" * 65, "c"), ["joint1", "joint2", "joint3", "gripper"]),
+def named(*names: str) -> Embodiment:
+    """A robot with axes of these names, of which the last is its gripper."""
+    (arm,) = ROBOT.groups
+    axes = tuple(msgspec.structs.replace(axis, name=name) for axis, name in zip(arm.axes, names, strict=True))
+    return msgspec.structs.replace(ROBOT, groups=(msgspec.structs.replace(arm, axes=axes),))
+
+
+def test_every_axis_has_its_name_and_unit_and_long_names_become_numbers() -> None:
+    for names, called in (
+        (("a", "b", "c", "gripper"), ["a", "b", "c", "gripper"]),
+        (("a", "gripper", "c", "fingers"), ["a", "gripper", "c", "fingers"]),
+        (("a", "b" * 65, "c", "gripper"), ["axis1", "axis2", "axis3", "axis4"]),
     ):
-        other = JogSource(make_config(joint_names=joints))
-        assert [axis.name for axis in other.axes([0.0] * 4, [0.0] * 4)] == names
+        axes = JogSource(named(*names), CONFIG).axes(np.zeros(4), np.zeros(4))
+        assert [axis.name for axis in axes] == called
+        assert [axis.unit for axis in axes] == [AxisUnit.RAD] * 3 + [AxisUnit.M]
+        assert {axis.group for axis in axes} == {"arm"}

@@ -78,7 +78,7 @@ def test_the_end_of_the_loop_waits_for_a_long_stop(port: DriverPort) -> None:
         wait_for(loop, State.READY)
         assert loop.arm() is Result.DONE
         ramp = wave(1, port.now_ns(), 4.0)
-        assert loop.set_plan(replace(ramp, q=np.linspace([0.0] * 3, [3.0] * 3, len(ramp.t_ns)))) is PlanResult.OK
+        assert loop.set_plan(replace(ramp, q=np.linspace([0.0] * 4, [3.0] * 3 + [0.0], len(ramp.t_ns)))) is PlanResult.OK
         time.sleep(2.6)
         speed_rad_s = loop.drain_reports()["dq_command"][-1, 0]
         assert speed_rad_s > 0.42
@@ -90,14 +90,14 @@ def test_refusals_of_plans(port: DriverPort, loop: ControlLoop) -> None:
     assert loop.set_plan(good) is PlanResult.OK
     assert loop.set_plan(good) is PlanResult.REFUSED_SEQUENCE
     assert loop.set_plan(replace(good, seq=6, t_ns=good.t_ns[::-1].copy())) is PlanResult.REFUSED_TIMES
-    assert loop.set_plan(replace(good, seq=6, q=good.q[:, :2])) is PlanResult.REFUSED_JOINTS
+    assert loop.set_plan(replace(good, seq=6, q=good.q[:, :2])) is PlanResult.REFUSED_AXES
     assert loop.set_plan(replace(good, seq=6, q=good.q * np.nan)) is PlanResult.REFUSED_NOT_FINITE
     for scale in (0.0, -0.5, 1.5, np.nan):
         assert loop.set_plan(replace(good, seq=6, speed_scale=scale)) is PlanResult.REFUSED_SPEED_SCALE
-    empty = replace(good, seq=6, t_ns=good.t_ns[:0], q=good.q[:0], gripper_m=good.gripper_m[:0])
+    empty = replace(good, seq=6, t_ns=good.t_ns[:0], q=good.q[:0])
     assert loop.set_plan(empty) is PlanResult.REFUSED_KNOTS
     with pytest.raises(ValueError, match="do not fit"):
-        loop.set_plan(replace(good, seq=6, gripper_m=good.gripper_m[:3]))
+        loop.set_plan(replace(good, seq=6, q=good.q[:3]))
     with pytest.raises(ValueError, match="32 bytes"):
         loop.set_plan(replace(good, seq=6, bundle_digest=b"short"))
     time.sleep(0.02)
@@ -107,8 +107,7 @@ def test_refusals_of_plans(port: DriverPort, loop: ControlLoop) -> None:
 def test_no_plan_is_torn_by_a_frantic_writer(port: DriverPort) -> None:
     """Plans whose every number says which plan it is, replaced as fast as Python can, with limits that let the command
     jump there: each tick shows one whole plan."""
-    fast = {"dq_max": (1e3,) * 3, "ddq_max": (1e5,) * 3, "dddq_max": (1e8,) * 3}
-    config = make_config(**fast, gripper_rate_m_s=100.0)
+    config = make_config(dq_max=(1e3,) * 3 + (100.0,), ddq_max=(1e5,) * 4, dddq_max=(1e8,) * 4)
     with ControlLoop(port, config) as loop:
         wait_for(loop, State.READY)
         assert loop.arm() is Result.DONE
@@ -118,14 +117,13 @@ def test_no_plan_is_torn_by_a_frantic_writer(port: DriverPort) -> None:
             seq += 1
             plan = wave(seq, port.now_ns(), 5.0)
             value = (seq % 100) * 1e-4
-            loop.set_plan(replace(plan, q=np.full_like(plan.q, value), gripper_m=np.full(101, value)))
+            loop.set_plan(replace(plan, q=np.full_like(plan.q, value)))
         reports = loop.drain_reports()
         assert loop.counters().plans_refused == 0, "one that is put in while the mailbox is read is not counted twice"
     active = reports[(reports["plan_seq"] > 0) & (reports["state"] == State.ACTIVE)]
     assert len(set(active["plan_seq"])) > 100
     value = (active["plan_seq"] % 100) * 1e-4
-    assert np.abs(active["q_command"][:, :3] - value[:, None]).max() < 1e-12
-    assert np.abs(active["gripper_command_m"] - value).max() < 1e-12
+    assert np.abs(active["q_command"][:, :4] - value[:, None]).max() < 1e-12
     assert (active["chunk_seq"] == active["plan_seq"] * 10).all()
 
 
@@ -220,7 +218,7 @@ def test_one_control_and_the_right_joints(port: DriverPort, loop: ControlLoop) -
         with pytest.raises(PortError, match="another live process"):
             ControlLoop(other, make_config())
         with pytest.raises(HandshakeError, match="joint_digest"):
-            ControlLoop(other, make_config(joint_names=("c", "b", "a")))
+            ControlLoop(other, make_config(joint_digest="0" * 64))
     assert loop.counters().running
 
 

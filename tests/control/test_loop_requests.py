@@ -23,7 +23,7 @@ def test_a_scale_that_is_none_is_refused(scale: float) -> None:
 
 
 def test_tighter_at_any_time_looser_only_without_power() -> None:
-    with SteppedLoop(limits={"tool_speed_max_m_s": 1.0}) as stepped:
+    with SteppedLoop(limits={"tool_speed_max_m_s": (1.0,)}) as stepped:
         loop = stepped.loop
         stepped.arm()
         assert loop.tighten(speed_scale=0.5) is Result.DONE
@@ -63,7 +63,7 @@ def test_a_snapshot_is_the_state_after_the_last_tick() -> None:
     ("flag", "limits", "reason"),
     [
         (FeedbackFlag.HAS_TORQUE, {"tau_max": (5.0,) * 3, "debounce_ticks": 3}, Reason.TORQUE),
-        (FeedbackFlag.HAS_WRENCH, {"force_max_n": 20.0, "debounce_ticks": 3}, Reason.FORCE),
+        (FeedbackFlag.HAS_WRENCH, {"force_max_n": (20.0,), "debounce_ticks": 3}, Reason.FORCE),
     ],
 )
 def test_measured_torque_and_force_reach_the_kernel(
@@ -71,21 +71,24 @@ def test_measured_torque_and_force_reach_the_kernel(
 ) -> None:
     with SteppedLoop(limits=limits) as stepped:
         stepped.arm()
-        for flags in (FeedbackFlag(0), flag):
+        for measured in (False, True):
             for _ in range(5):
                 robot, stamp_ns = stepped.robot, stepped.now_ns + 1_000_000
-                tau, wrench = [0.0, -6.0, 0.0], [30.0, 0.0, 0.0, 0.0, 0.0, 0.0]
-                stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, tau, 0.0, flags, wrench)
+                tau = [0.0, -6.0, 0.0, 0.0] if measured and flag is FeedbackFlag.HAS_TORQUE else None
+                wrench = [[30.0, 0.0, 0.0, 0.0, 0.0, 0.0]] if measured and flag is FeedbackFlag.HAS_WRENCH else ()
+                stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, tau, wrench)
                 stepped.tick(measures=False)
             faults = stepped.loop.counters().faults
-            assert faults == (reason if flags else Reason(0)), "without its flag it is no measurement"
+            assert faults == (reason if measured else Reason(0))
 
 
 @pytest.mark.parametrize("flag", [FeedbackFlag.HAS_TORQUE, FeedbackFlag.HAS_WRENCH])
 def test_a_sensor_that_falls_silent_is_a_fault_of_its_driver(flag: FeedbackFlag) -> None:
     def measure(flags: FeedbackFlag) -> None:
         robot, stamp_ns = stepped.robot, stepped.now_ns + 1_000_000
-        stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, robot.zero, 0.0, flags)
+        tau = robot.zero if flags & FeedbackFlag.HAS_TORQUE else None
+        wrench = [[0.0] * 6] if flags & FeedbackFlag.HAS_WRENCH else ()
+        stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, tau, wrench)
         stepped.tick(measures=False)
 
     with SteppedLoop() as stepped:

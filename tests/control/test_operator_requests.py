@@ -92,7 +92,7 @@ def test_an_opened_stop_line_outlives_the_process_too_and_another_fault_does_not
             assert bench.state() is begins
             if flag is not None:
                 robot = stepped.robot
-                stepped.plant.write_feedback(stepped.now_ns + 1_000_000, robot.q, robot.dq, robot.zero, 0.0, flag)
+                stepped.plant.write_feedback(stepped.now_ns + 1_000_000, robot.q, robot.dq, flags=flag)
                 stepped.tick(measures=False)
                 bench.supervisor.drain()
     assert StandingOrders(tmp_path).stopped_by is StopCause.STOP_LINE
@@ -101,7 +101,7 @@ def test_an_opened_stop_line_outlives_the_process_too_and_another_fault_does_not
 def open_stop_line(stepped: SteppedLoop) -> None:
     robot = stepped.robot
     stamp_ns = stepped.now_ns + 1_000_000
-    stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, robot.zero, 0.0, FeedbackFlag.STOP_LINE)
+    stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, flags=FeedbackFlag.STOP_LINE)
     stepped.tick(measures=False)
     stepped.tick(2)
 
@@ -162,7 +162,7 @@ def test_a_persons_disarm_counts_where_there_is_nothing_to_disarm(bench: Bench, 
         robot = bench.stepped.robot
         stamp_ns = bench.stepped.now_ns + 1_000_000
         fault = FeedbackFlag.DRIVER_FAULT
-        bench.stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, robot.zero, 0.0, fault)
+        bench.stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, flags=fault)
         bench.stepped.tick(measures=False)
         bench.stepped.tick(2)
     assert bench.state() is state
@@ -175,7 +175,7 @@ def test_a_program_may_go_on_after_a_fault_that_no_person_meant(bench: Bench) ->
     robot = bench.stepped.robot
     stamp_ns = bench.stepped.now_ns + 1_000_000
     fault = FeedbackFlag.DRIVER_FAULT
-    bench.stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, robot.zero, 0.0, fault)
+    bench.stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, flags=fault)
     bench.stepped.tick(measures=False)
     bench.stepped.tick(2)
     assert bench.state() is State.FAULT
@@ -185,7 +185,7 @@ def test_a_program_may_go_on_after_a_fault_that_no_person_meant(bench: Bench) ->
 
 def test_reduced_speed_is_reported_and_outlives_the_process(tmp_path: Path) -> None:
     limit_m_s = CONFIG.safety.geometry.reduced_tool_speed_m_s if CONFIG.safety.geometry is not None else None
-    with SteppedLoop(limits={"tool_speed_max_m_s": 1.0}) as stepped:
+    with SteppedLoop(limits={"tool_speed_max_m_s": (1.0,)}) as stepped:
         stepped.tick(2)
         bench = Bench(stepped, tmp_path)
         assert bench.supervisor.report().reduced is None

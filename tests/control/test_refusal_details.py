@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
@@ -34,8 +35,8 @@ def asked(bench: Bench, kind: OperatorKind, **spoiled: Any) -> Answer:
     """The answer to a request after a sample with these values."""
     robot = bench.stepped.robot
     n = len(robot.q)
-    usual = {"stamp_ns": bench.stepped.now_ns + TICK_NS, "q": robot.q, "gripper_m": 0.02}
-    still = {"dq": [0.0] * n, "tau": [0.0] * n}
+    usual = {"stamp_ns": bench.stepped.now_ns + TICK_NS, "q": robot.q}
+    still = {"dq": [0.0] * n}
     bench.stepped.plant.write_feedback(**(usual | still | spoiled))
     bench.stepped.tick(measures=False)
     command = bench.command(kind)
@@ -62,9 +63,9 @@ def test_a_driver_that_reports_degrees_is_asked_for_radians(bench: Bench) -> Non
 
 @pytest.mark.parametrize("opening", [50.0, 1.7, 0.5, -0.01])
 def test_a_gripper_in_other_units_is_named_with_value_and_range(bench: Bench, opening: float) -> None:
-    answer = asked(bench, OperatorKind.ARM, gripper_m=opening)
+    answer = asked(bench, OperatorKind.ARM, q=vector(bench, 3, opening))
     assert answer.answer == "refused_outside_limits"
-    assert f"gripper is measured at an opening of {opening:g} m, 0 to 0.08 m are expected" in answer.detail
+    assert f"gripper gripper is measured at an opening of {opening:g} m, 0 to 0.08 m are expected" in answer.detail
     assert bench.state() is State.READY
 
 
@@ -101,12 +102,13 @@ def test_an_open_stop_line_and_a_drivers_fault_are_told_apart(bench: Bench) -> N
 FEEDBACK = Feedback(
     stamp_ns=0,
     seq=1,
-    q=[0.0] * 7,  # type: ignore[arg-type]
-    dq=[0.0] * 7,  # type: ignore[arg-type]
-    tau=[0.0] * 7,  # type: ignore[arg-type]
-    wrench=[0.0] * 6,  # type: ignore[arg-type]
-    gripper_m=0.0,
+    q=[0.0] * 8,  # type: ignore[arg-type]
+    dq=[0.0] * 8,  # type: ignore[arg-type]
+    tau=[0.0] * 8,  # type: ignore[arg-type]
+    wrench=np.zeros((4, 6)),
+    odometry=np.zeros(3),
     flags=FeedbackFlag(0),
+    wrenches=0,
 )
 SHIPPED = load_config(SIM_CONFIG)
 
@@ -120,7 +122,7 @@ def detail(result: Result, feedback: Feedback | None = FEEDBACK, now_ns: int = 0
         SHIPPED.embodiment,
         config,
         feedback=feedback,
-        held_rad=(0.0,) * 7,
+        held=(0.0,) * 8,
         watchdog_ns=watchdog_ns,
         now_ns=now_ns,
     )
@@ -133,11 +135,11 @@ def detail(result: Result, feedback: Feedback | None = FEEDBACK, now_ns: int = 0
     [
         ({}, 250_000_000, "the newest sample is 250 ms old, 100 ms are allowed"),
         ({}, -50_000_000, "the newest sample is stamped 50 ms after now"),
-        ({"q": [0.0, math.nan, *[0.0] * 5]}, 0, "the measured position of joint2 is nan"),
-        ({"dq": [math.inf, *[0.0] * 6]}, 0, "the measured velocity of joint1 is inf"),
-        ({"tau": [0.0] * 6 + [math.nan]}, 0, "the measured torque of joint7 is nan"),
-        ({"gripper_m": math.nan}, 0, "the measured opening of the gripper is nan"),
-        ({"wrench": [math.nan] * 6}, 0, "the measured force or moment is not a number"),
+        ({"q": [0.0, math.nan, *[0.0] * 6]}, 0, "the measured position of joint2 is nan"),
+        ({"dq": [math.inf, *[0.0] * 7]}, 0, "the measured velocity of joint1 is inf"),
+        ({"tau": [0.0] * 6 + [math.nan, 0.0]}, 0, "the measured torque of joint7 is nan"),
+        ({"q": [0.0] * 7 + [math.nan]}, 0, "the measured position of gripper is nan"),
+        ({"wrench": np.full((4, 6), math.nan)}, 0, "the measured force or moment is not a number"),
         ({}, 0, ""),
     ],
 )
@@ -155,7 +157,7 @@ def test_the_drivers_watchdog_is_told(watchdog_ns: int, words: str) -> None:
 
 
 def test_what_is_too_near_is_told() -> None:
-    low = dataclasses.replace(FEEDBACK, q=[0.0, 1.7, 0.0, -0.5, 0.0, 1.0, 0.0])  # type: ignore[arg-type]
+    low = dataclasses.replace(FEEDBACK, q=[0.0, 1.7, 0.0, -0.5, 0.0, 1.0, 0.0, 0.0])  # type: ignore[arg-type]
     assert re.search(
         r"^\S+ is [0-9.]+ mm (into|from) table top, 10 mm must be kept", detail(Result.REFUSED_GEOMETRY, low)
     )

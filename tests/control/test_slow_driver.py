@@ -33,7 +33,7 @@ def test_at_two_radians_a_second(period_ticks: int, frozen: bool) -> None:
                 stuck = robot.q
             stepped.tick(measures=False)
             if k % period_ticks == 0:
-                stepped.plant.write_feedback(stepped.now_ns, stuck, robot.zero, robot.zero, 0.0)
+                stepped.plant.write_feedback(stepped.now_ns, stuck, robot.zero)
             furthest_rad = max(furthest_rad, robot.q[0])
         counters = stepped.loop.counters()
         if frozen:

@@ -18,7 +18,7 @@ CELL = GeometrySection(kinematics="arm.toml", tool_speed_max_m_s=1.0, reduced_to
 
 @pytest.fixture
 def stepped() -> Iterator[SteppedLoop]:
-    with SteppedLoop(limits={"tool_speed_max_m_s": 1.0}) as stepped:
+    with SteppedLoop(limits={"tool_speed_max_m_s": (1.0,)}) as stepped:
         stepped.tick(2)
         yield stepped
 

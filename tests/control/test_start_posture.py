@@ -51,7 +51,7 @@ def test_it_says_what_the_kernel_decides(config: RobotConfig) -> None:
     kinds = set()
     for _ in range(400):
         posture = tuple(
-            generator.uniform(j.position_min_rad, j.position_max_rad) for j in config.safety.joints.values()
+            generator.uniform(limits.low or 0.0, limits.high or 0.0) for limits in config.safety.axes.values()
         )
         said = problem(config, posture)
         assert arming(config, posture) is (Result.DONE if said is None else Result.REFUSED_GEOMETRY)
@@ -62,7 +62,7 @@ def test_it_says_what_the_kernel_decides(config: RobotConfig) -> None:
 
 def test_home_of_the_shipped_robot_can_be_armed() -> None:
     shipped = load_config(SIM_CONFIG)
-    assert problem(shipped, shipped.embodiment.home_rad) is None
+    assert problem(shipped, shipped.embodiment.home) is None
 
 
 @pytest.mark.usefixtures("config")
@@ -70,7 +70,7 @@ def test_a_shoulder_on_its_table_is_named_with_the_distance_and_what_to_do(tmp_p
     """Lowered onto the table, the arm stands with its first link in it, whatever its posture."""
     replace(tmp_path / "safety.toml", r"(name = \"table top\"\nnormal = .*\noffset_m = )0.0", r"\g<1>0.3")
     raised = load_config(tmp_path / "robot.toml")
-    said = problem(raised, raised.embodiment.home_rad)
+    said = problem(raised, raised.embodiment.home)
     assert said is not None
     found = re.search(r"^(\S+) is ([0-9.]+) mm into table top, 10 mm must be kept: move the robot away", said)
     assert found is not None, said
@@ -85,9 +85,9 @@ def test_without_geometry_nothing_is_too_near(tmp_path: Path) -> None:
     (tmp_path / "safety.toml").write_text(without, encoding="utf-8")
     bare = load_config(tmp_path / "robot.toml")
     assert bare.safety.geometry is None
-    assert problem(bare, (0.0,) * 7) is None
+    assert problem(bare, (0.0,) * 8) is None
 
 
 def test_a_posture_of_another_robot_is_a_mistake_of_the_caller(config: RobotConfig) -> None:
-    with pytest.raises(ValueError, match="7 angles, got 6"):
+    with pytest.raises(ValueError, match="8 values, got 6"):
         problem(config, (0.0,) * 6)

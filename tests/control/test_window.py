@@ -9,27 +9,28 @@ import numpy as np
 from edge_runtime.control.native_loop import REPORT_DTYPE
 from edge_runtime.control.window import Ticks, TickWindow
 from edge_runtime.safety import Reason, State
+from tests.control.perfect_driver import ROBOT
 
 
 def ticks(margins_rad: Sequence[float]) -> Ticks:
     made = np.zeros(len(margins_rad), dtype=REPORT_DTYPE)
-    made["stop_margin_rad"] = margins_rad
+    made["stop_margin"] = margins_rad
     return made
 
 
 def test_the_smallest_margin_of_a_window_is_reported() -> None:
-    window = TickWindow(3)
+    window = TickWindow(ROBOT)
     window.add(ticks([0.4, 0.1, 0.3]))
     window.add(ticks([0.5, 0.6]))
-    assert window.stop_margin_rad == 0.1
+    assert window.stop_margin == 0.1
     window.restart()
-    assert window.stop_margin_rad == 0.1, "until the next tick"
+    assert window.stop_margin == 0.1, "until the next tick"
     window.add(ticks([0.5, 0.6]))
-    assert window.stop_margin_rad == 0.5
+    assert window.stop_margin == 0.5
 
 
 def test_only_what_acted_on_a_setpoint_is_an_intervention() -> None:
-    window = TickWindow(3)
+    window = TickWindow(ROBOT)
     made = ticks([1.0] * 9)
     made["state"] = [
         State.ACTIVE,
@@ -58,7 +59,7 @@ def test_only_what_acted_on_a_setpoint_is_an_intervention() -> None:
 
 
 def test_clearance_is_told_where_geometry_is_known() -> None:
-    window = TickWindow(3)
+    window = TickWindow(ROBOT)
     made = ticks([1.0] * 3)
     told: list[float | None] = []
     for margins_m in ([1e9] * 3, [0.3, 0.05, 0.2], [0.1] * 3):
@@ -72,7 +73,7 @@ def test_clearance_is_told_where_geometry_is_known() -> None:
 
 
 def test_the_speed_that_is_told_is_the_last() -> None:
-    window = TickWindow(3)
+    window = TickWindow(ROBOT)
     made = ticks([1.0] * 3)
     made["speed_scale"] = [1.0, 0.5, 0.25]
     window.add(made)

@@ -71,10 +71,10 @@ def test_a_person_arms_it_and_no_program_does(robot: tuple[SteppedLoop, Supervis
 
 
 def test_it_goes_nowhere_by_itself() -> None:
-    limits = replace(make_config(), retract_rad=(0.1, 0.2, 0.3))
+    limits = make_config(retract=(0.1, 0.2, 0.3))
     assert limits.retracts
     assert not holding(limits).retracts
-    assert replace(holding(limits), retract_rad=limits.retract_rad) == limits, "nothing else is another"
+    assert replace(holding(limits), retract=limits.retract) == limits, "nothing else is another"
 
 
 def test_no_policy_needs_no_proof() -> None:

@@ -24,6 +24,7 @@ from edge_runtime.ipc.port import CommandState, DriverPort, FeedbackFlag, PortRo
 from edge_runtime.safety import State
 
 JOINTS = ("a", "b", "c")
+DIGEST = joint_order_digest(JOINTS)
 HEADERS = Path(__file__).resolve().parents[2] / "edge_runtime" / "ipc"
 
 
@@ -34,55 +35,67 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def driver(name: str) -> Iterator[DriverPort]:
-    with DriverPort.create(name, JOINTS, 50_000_000, virtual_clock=True) as port:
+    with DriverPort.create(name, 3, DIGEST, 50_000_000, virtual_clock=True) as port:
         yield port
 
 
 def test_both_ends_see_the_same_robot(driver: DriverPort) -> None:
     with DriverPort.attach(driver.name) as control:
-        assert control.n_joints == 3
+        assert control.n_axes == 3
         assert control.watchdog_ns == 50_000_000
         assert control.virtual_clock
-        assert control.joint_digest == joint_order_digest(JOINTS)
+        assert control.joint_digest == DIGEST
         assert control.read_feedback() is None
         assert control.read_command() is None
 
 
 def test_feedback_arrives_whole(driver: DriverPort) -> None:
-    driver.write_feedback(7, np.array([1.0, 2.0, 3.0]), [4.0, 5.0, 6.0], (7.0, 8.0, 9.0), 0.04, FeedbackFlag.STOP_LINE)
+    driver.write_feedback(7, np.array([1.0, 2.0, 3.0]), [4.0, 5.0, 6.0], (7.0, 8.0, 9.0), flags=FeedbackFlag.STOP_LINE)
     with DriverPort.attach(driver.name) as control:
         feedback = control.read_feedback()
     assert feedback is not None
-    assert (feedback.stamp_ns, feedback.seq, feedback.gripper_m) == (7, 1, 0.04)
+    assert (feedback.stamp_ns, feedback.seq) == (7, 1)
     assert feedback.q.tolist() == [1.0, 2.0, 3.0]
     assert feedback.dq.tolist() == [4.0, 5.0, 6.0]
     assert feedback.tau.tolist() == [7.0, 8.0, 9.0]
-    assert feedback.flags is FeedbackFlag.STOP_LINE
-    assert feedback.wrench.tolist() == [0.0] * 6
+    assert feedback.flags == FeedbackFlag.STOP_LINE | FeedbackFlag.HAS_TORQUE
+    assert (feedback.wrenches, feedback.wrench.any(), feedback.odometry.any()) == (0, False, False)
 
 
-def test_a_wrench_arrives_whole(driver: DriverPort) -> None:
-    flags = FeedbackFlag.HAS_TORQUE | FeedbackFlag.HAS_WRENCH
-    zero = [0.0] * 3
-    driver.write_feedback(7, zero, zero, zero, 0.0, flags, [1.0, 2.0, 3.0, 0.1, 0.2, 0.3])
+def test_the_wrench_of_each_tool_and_the_odometry_arrive_whole(driver: DriverPort) -> None:
+    flags = FeedbackFlag.HAS_WRENCH | FeedbackFlag.HAS_ODOMETRY
+    zero, wrench = [0.0] * 3, [1.0, 2.0, 3.0, 0.1, 0.2, 0.3]
+    driver.write_feedback(7, zero, zero, wrench=[None, wrench], odometry=[0.5, -0.5, 0.1])
     with DriverPort.attach(driver.name) as control:
         feedback = control.read_feedback()
+        assert feedback is not None
+        assert (feedback.wrenches, feedback.flags) == (0b10, flags)
+        assert feedback.wrench.tolist() == [[0.0] * 6, wrench, [0.0] * 6, [0.0] * 6]
+        assert feedback.odometry.tolist() == [0.5, -0.5, 0.1]
+        driver.write_feedback(8, zero, zero)
+        feedback = control.read_feedback()
     assert feedback is not None
-    assert feedback.wrench.tolist() == [1.0, 2.0, 3.0, 0.1, 0.2, 0.3]
-    assert feedback.flags is flags
-    with pytest.raises(ValueError, match="6 values"):
-        driver.write_feedback(8, zero, zero, zero, 0.0, flags, [1.0] * 3)
+    assert (feedback.wrenches, feedback.flags, feedback.wrench.any()) == (0, FeedbackFlag(0), False)
+    for spoilt in ({"wrench": [[1.0] * 3]}, {"wrench": [[1.0] * 6] * 5}, {"odometry": [0.0] * 2}):
+        with pytest.raises(ValueError, match="values"):
+            driver.write_feedback(9, zero, zero, **spoilt)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("n_axes", "digest"), [(0, DIGEST), (33, DIGEST), (3, "abc"), (3, DIGEST.upper())])
+def test_a_malformed_robot_is_refused(name: str, n_axes: int, digest: str) -> None:
+    with pytest.raises(ValueError, match="axes|joint_digest"):
+        DriverPort.create(name, n_axes, digest, 0)
 
 
 @pytest.mark.parametrize("bad", [[1.0, 2.0], [1.0] * 4, []])
 def test_a_vector_of_another_length_is_the_drivers_mistake(driver: DriverPort, bad: list[float]) -> None:
     with pytest.raises(ValueError, match="3 values"):
-        driver.write_feedback(1, bad, [0.0] * 3, [0.0] * 3, 0.0)
+        driver.write_feedback(1, bad, [0.0] * 3)
 
 
 def test_one_live_driver(driver: DriverPort) -> None:
     with pytest.raises(PortError, match="another live process"):
-        DriverPort.create(driver.name, JOINTS, 0)
+        DriverPort.create(driver.name, 3, DIGEST, 0)
 
 
 def test_one_live_control(driver: DriverPort) -> None:
@@ -105,7 +118,7 @@ def test_no_driver_no_port(name: str) -> None:
 @pytest.mark.parametrize("bad", ["", "a/b", "..", "x" * 300, "a b"])
 def test_a_malformed_name_is_refused(bad: str) -> None:
     with pytest.raises(ValueError, match="name"):
-        DriverPort.create(bad, JOINTS, 0)
+        DriverPort.create(bad, 3, DIGEST, 0)
 
 
 def test_a_foreign_file_is_not_a_port(name: str) -> None:
@@ -131,7 +144,7 @@ def test_another_version_is_refused(driver: DriverPort, version: int) -> None:
 
 
 def test_a_closed_port_says_so(name: str) -> None:
-    port = DriverPort.create(name, JOINTS, 0)
+    port = DriverPort.create(name, 3, DIGEST, 0)
     port.unlink()
     port.close()
     with pytest.raises(ValueError, match="closed"):
@@ -162,16 +175,16 @@ def test_virtual_time_is_the_plants(driver: DriverPort, name: str) -> None:
         assert control.now_ns() == 0
         driver.advance_clock(123)
         assert control.now_ns() == 123
-    with DriverPort.create(name + "-real", JOINTS, 0) as real:
+    with DriverPort.create(name + "-real", 3, DIGEST, 0) as real:
         assert abs(real.now_ns() - time.monotonic_ns()) < 1_000_000_000
 
 
 def _hammer(name: str, ready: Event) -> None:
-    with DriverPort.create(name, ("a",) * 16, 0) as port:
+    with DriverPort.create(name, 32, DIGEST, 0) as port:
         k = 0.0
         while True:
-            vector = np.full(16, k)
-            port.write_feedback(int(k), vector, vector, vector, k)
+            vector = np.full(32, k)
+            port.write_feedback(int(k), vector, vector, vector, [[k] * 6] * 4, [k] * 3)
             ready.set()
             k += 1.0
 
@@ -205,7 +218,8 @@ def test_no_read_mixes_two_samples(hammered: tuple[DriverPort, int]) -> None:
         k = float(feedback.stamp_ns)
         assert (feedback.q == k).all()
         assert (feedback.tau == k).all()
-        assert feedback.gripper_m == k
+        assert (feedback.wrench == k).all()
+        assert (feedback.odometry == k).all()
         seen.add(k)
     assert len(seen) > 100
 
@@ -220,22 +234,22 @@ def test_a_dead_driver_shows_and_is_replaced(hammered: tuple[DriverPort, int]) -
     assert not port.is_claimed(PortRole.DRIVER)
     with pytest.raises(PortError, match="no live driver"):
         DriverPort.attach(port.name)
-    with DriverPort.create(port.name, JOINTS, 1), DriverPort.attach(port.name) as anew:
-        assert anew.n_joints == 3
+    with DriverPort.create(port.name, 3, DIGEST, 1), DriverPort.attach(port.name) as anew:
+        assert anew.n_axes == 3
 
 
 def test_of_drivers_that_come_at_once_one_gets_the_robot(name: str) -> None:
     """They all find the region of a dead driver, and all want to put their own in its place."""
     drivers = 4
     for _ in range(100):
-        DriverPort.create(name, JOINTS, 0).close()
+        DriverPort.create(name, 3, DIGEST, 0).close()
         together = threading.Barrier(drivers)
         won: list[DriverPort] = []
 
         def come(together: threading.Barrier = together, won: list[DriverPort] = won) -> None:
             together.wait(5.0)
             with contextlib.suppress(PortError):
-                won.append(DriverPort.create(name, JOINTS, 0))
+                won.append(DriverPort.create(name, 3, DIGEST, 0))
 
         threads = [threading.Thread(target=come) for _ in range(drivers)]
         for thread in threads:
@@ -268,10 +282,11 @@ int main(int argc, char **argv) {
     dp_feedback feedback;
     memset(&feedback, 0, sizeof feedback);
     feedback.stamp_ns = 42;
-    feedback.n = region->identity.n_joints;
+    feedback.n = region->identity.n_axes;
     feedback.q[2] = 1.25;
     feedback.flags = DP_FLAG_HAS_WRENCH;
-    feedback.wrench[5] = 0.5;
+    feedback.wrench[1][5] = 0.5;
+    feedback.wrenches = 2u;
     if (!dp_follows(DP_STATE_RETRACTING) || dp_follows(DP_STATE_FAULT)) return 5;
     dp_write_feedback(region, &feedback);
     dp_set_virtual_now(region, 42);
@@ -301,7 +316,7 @@ def test_a_driver_needs_only_the_header(
         feedback = control.read_feedback()
         assert feedback is not None
         assert (feedback.stamp_ns, feedback.q.tolist()) == (42, [0.0, 0.0, 1.25])
-        assert (feedback.flags, feedback.wrench[5]) == (FeedbackFlag.HAS_WRENCH, 0.5)
+        assert (feedback.flags, feedback.wrenches, feedback.wrench[1, 5]) == (FeedbackFlag.HAS_WRENCH, 2, 0.5)
         assert control.now_ns() == 42
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.contracts.embodiment import joint_order_digest
+from edge_runtime.contracts.embodiment import Embodiment, joint_order_digest
 from edge_runtime.drivers.sdk.c import compiler_arguments
 from edge_runtime.ipc.frames import FrameReader, RingWatch, ring_name
 from edge_runtime.ipc.port import DriverPort
 from edge_runtime.processes import port_name
+from tests.control.perfect_driver import ROBOTS
 
 PROGRAM = r"""
 #include <stdio.h>
@@ -38,8 +39,10 @@ int main(int argc, char **argv) {
         free(data);
         return 0;
     }
-    if (argc > 2 && strcmp(argv[1], "joints") == 0) {
-        ds_joint_digest((const char *const *)&argv[2], (uint32_t)argc - 2u, digest);
+    if (argc > 2 && strcmp(argv[1], "axes") == 0) {
+        ds_axis axes[32];
+        for (int k = 2; k < argc; k++) axes[k - 2] = (ds_axis){argv[k] + 1, argv[k][0] == 'g'};
+        ds_joint_digest(axes, (uint32_t)argc - 2u, digest);
         print_digest(digest);
         return 0;
     }
@@ -50,9 +53,9 @@ int main(int argc, char **argv) {
         printf("%s\n", name);
         return 0;
     }
-    static const char *const joints[] = {"a", "b"};
+    static const ds_axis axes[] = {{"a", 0}, {"b", 0}};
     ds_driver driver;
-    if (ds_open(&driver, argc, argv, joints, 2) != 0) {
+    if (ds_open(&driver, argc, argv, axes, 2) != 0) {
         fprintf(stderr, "%s\n", driver.error);
         return 1;
     }
@@ -97,9 +100,11 @@ def test_sha_256_is_sha_256(program: Path, count: int) -> None:
     assert lines_of(program, "hash", count) == [hashlib.sha256(data).hexdigest()]
 
 
-@pytest.mark.parametrize("joints", [("a",), ("shoulder", "elbow", "wrist"), tuple(f"joint{k}" for k in range(16))])
-def test_the_joint_digest_is_that_of_the_contract(program: Path, joints: tuple[str, ...]) -> None:
-    assert lines_of(program, "joints", *joints) == [joint_order_digest(joints)]
+@pytest.mark.parametrize("embodiment", [*ROBOTS.values()], ids=list(ROBOTS))
+def test_the_digest_of_the_axes_is_that_of_the_contract(program: Path, embodiment: Embodiment) -> None:
+    """A gripper that is the only one, the last and called so is not in it, any other is."""
+    given = [("g" if axis.is_gripper else "j") + axis.name for axis in embodiment.axes]
+    assert lines_of(program, "axes", *given) == [embodiment.joint_digest]
 
 
 def test_names_are_those_of_the_run(program: Path, tmp_path: Path) -> None:

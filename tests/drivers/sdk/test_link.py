@@ -26,11 +26,11 @@ from tests.system.conftest import run_dir
 __all__ = ["run_dir"]
 
 WATCHDOG_NS = 50_000_000
-COMMAND = Command(1000, 1, np.zeros(3), np.zeros(3), 0.0, CommandState.ACTIVE, 0, 0, 0, 0, 0)
+COMMAND = Command(1000, 1, np.zeros(4), np.zeros(4), CommandState.ACTIVE, 0, 0, 0, 0, 0)
 
 
 def sample(stamp_ns: int, q: float = 0.0, **more: object) -> Sample:
-    return Sample(stamp_ns, [q] * 3, [0.1] * 3, 0.02, **more)  # type: ignore[arg-type]
+    return Sample(stamp_ns, [q] * 3 + [0.02], [0.1] * 4, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_command_is_good_for_as_long_as_the_watchdog(age_ns: int, follows: boo
 
 
 def test_a_command_that_is_no_number_is_none() -> None:
-    assert not CommandGate(WATCHDOG_NS).admit(replace(COMMAND, q=np.array([0.0, np.nan, 0.0])), 1000)
+    assert not CommandGate(WATCHDOG_NS).admit(replace(COMMAND, q=np.array([0.0, np.nan, 0.0, 0.0])), 1000)
 
 
 def test_after_a_lapse_nothing_is_followed_until_control_has_let_go() -> None:
@@ -80,12 +80,13 @@ def test_feedback_says_what_is_measured(link: DriverLink) -> None:
     feedback = link.port.read_feedback()
     assert feedback is not None
     assert feedback.flags == FeedbackFlag(0)
-    link.write(sample(link.now_ns(), tau=[1.0] * 3, wrench=[2.0] * 6, stop_line=True, fault=True))
+    link.write(sample(link.now_ns(), tau=[1.0] * 4, wrench=[2.0] * 6, odometry=[3.0] * 3, stop_line=True, fault=True))
     feedback = link.port.read_feedback()
     assert feedback is not None
     assert feedback.flags == sum(FeedbackFlag)
-    assert feedback.tau.tolist() == [1.0] * 3
-    assert feedback.wrench.tolist() == [2.0] * 6
+    assert feedback.tau.tolist() == [1.0] * 4
+    assert (feedback.wrenches, feedback.wrench[0].tolist()) == (1, [2.0] * 6)
+    assert feedback.odometry.tolist() == [3.0] * 3
 
 
 def test_a_lapse_is_a_fault_to_control(link: DriverLink) -> None:
@@ -99,12 +100,15 @@ def test_a_lapse_is_a_fault_to_control(link: DriverLink) -> None:
 @pytest.mark.parametrize(
     ("spoilt", "problem"),
     [
-        (Sample(1, [0.0] * 2, [0.0] * 3), "q has 2 values, this robot has 3 joints"),
-        (Sample(1, [0.0] * 3, [0.0] * 4), "dq has 4 values, this robot has 3 joints"),
-        (Sample(1, [0.0] * 3, [0.0] * 3, tau=[0.0]), "tau has 1 values, this robot has 3 joints"),
-        (Sample(1, [0.0] * 3, [0.0] * 3, wrench=[0.0]), "wrench has 1 values, expected 3 of force and 3 of moment"),
-        (Sample(-1, [0.0] * 3, [0.0] * 3), "stamp_ns -1 is not after the last one, -1: measure anew"),
-        (Sample(2**62, [0.0] * 3, [0.0] * 3), "ms after now: stamps are of time.monotonic_ns()"),
+        (Sample(1, [0.0] * 2, [0.0] * 4), "q has 2 values, this robot has 4 axes"),
+        (Sample(1, [0.0] * 4, [0.0] * 3), "dq has 3 values, this robot has 4 axes"),
+        (Sample(1, [0.0] * 4, [0.0] * 4, tau=[0.0]), "tau has 1 values, this robot has 4 axes"),
+        (Sample(1, [0.0] * 4, [0.0] * 4, wrench=[0.0]), "wrench has 1 values, expected 3 of force and 3 of moment"),
+        (Sample(1, [0.0] * 4, [0.0] * 4, wrench=[None, [0.0] * 5]), "wrench has 5 values"),
+        (Sample(1, [0.0] * 4, [0.0] * 4, wrench=[None] * 5), "wrench is of 5 tools, a robot has at most 4"),
+        (Sample(1, [0.0] * 4, [0.0] * 4, odometry=[0.0] * 2), "odometry has 2 values, expected x, y and yaw"),
+        (Sample(-1, [0.0] * 4, [0.0] * 4), "stamp_ns -1 is not after the last one, -1: measure anew"),
+        (Sample(2**62, [0.0] * 4, [0.0] * 4), "ms after now: stamps are of time.monotonic_ns()"),
     ],
 )
 def test_a_broken_rule_is_named(link: DriverLink, spoilt: Sample, problem: str) -> None:
@@ -121,14 +125,13 @@ def test_the_state_at_an_instant_is_between_two_samples(link: DriverLink) -> Non
     link.write(sample(start_ns + 10_000_000, 1.0))
     between = link.history.at(start_ns + 2_500_000)
     assert between is not None
-    assert np.allclose(between.q, 0.25)
-    assert between.gripper_m == pytest.approx(0.02)
+    assert np.allclose(between.q, [0.25] * 3 + [0.02])
     assert link.history.at(start_ns + 200_000_000) is None, "nobody knows where the robot is by then"
     assert link.history.at(start_ns - 200_000_000) is None
 
 
 def test_a_driver_may_measure_into_the_same_arrays_again(link: DriverLink) -> None:
-    q, start_ns = np.zeros(3), link.now_ns() - 500_000_000
+    q, start_ns = np.zeros(4), link.now_ns() - 500_000_000
     link.write(Sample(start_ns, q, q))
     q += 1.0
     link.write(Sample(start_ns + 10_000_000, q, q))

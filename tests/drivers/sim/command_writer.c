@@ -13,13 +13,12 @@ void *open_region(const char *name) {
 }
 
 void write_command(void *region, int64_t stamp_ns, uint32_t state, const double *q, const double *dq,
-                   double gripper_m, uint32_t n) {
+                   uint32_t n) {
     dp_command command;
     memset(&command, 0, sizeof command);
     command.stamp_ns = stamp_ns;
     command.state = state;
     command.n = n;
-    command.gripper_m = gripper_m;
     memcpy(command.q, q, n * sizeof(double));
     memcpy(command.dq, dq, n * sizeof(double));
     dp_write_command((dp_region *)region, &command);

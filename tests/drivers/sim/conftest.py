@@ -42,7 +42,6 @@ def command_writer(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ctypes.c_uint32,
         doubles,
         doubles,
-        ctypes.c_double,
         ctypes.c_uint32,
     ]
     return writer
@@ -73,8 +72,8 @@ class Cell:
 
     def command(self, stamp_ns: int, state: CommandState, q: Sequence[float], dq: Sequence[float] = (0.0,) * 7) -> None:
         """Write one command, as control does in every tick."""
-        vector = ctypes.c_double * 7
-        self.writer.write_command(self.region, stamp_ns, state, vector(*q), vector(*dq), 0.04, 7)
+        vector = ctypes.c_double * 8
+        self.writer.write_command(self.region, stamp_ns, state, vector(*q[:7], 0.04), vector(*dq), 8)
 
     def collect(self, kind: type[Message], count: int, timeout_s: float = 20.0) -> list[Any]:
         """The next `count` messages of a kind."""

@@ -139,7 +139,7 @@ def test_a_killed_driver_is_replaced_by_the_next(start_cell: StartCell) -> None:
     first.process.wait(5.0)
     first.scene.close()
     second = start_cell(lockstep=False)
-    assert len(second.position()) == 7
+    assert len(second.position()) == 8
     assert len(second.collect(Observation, 3)) == 3
 
 

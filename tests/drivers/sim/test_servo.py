@@ -13,7 +13,7 @@ LIMIT_RAD_S2 = np.array([6.0, 3.0])
 
 
 def command(stamp_ns: int, state: CommandState, q: float = 0.5, dq: float = 0.0) -> Command:
-    return Command(stamp_ns, 1, np.full(2, q), np.full(2, dq), 0.03, state, 0, 0, 0, 0, 0)
+    return Command(stamp_ns, 1, np.array([q, q, 0.03]), np.array([dq, dq, 0.0]), state, 0, 0, 0, 0, 0)
 
 
 @pytest.fixture
