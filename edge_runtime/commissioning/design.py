@@ -267,7 +267,10 @@ def _which(found: Survey, answers: Answers, asker: Asker, notes: list[str], base
     proposal, left_out = _that_fit(found, MAX_AXES - base_axes - len(found.grippers))
     if answers.joints is None and left_out:
         notes.append(f"more than {MAX_AXES} axes: not controlled, unless they are named, are {', '.join(left_out)}")
-    question = f"Which joints belong to the robot? All others are held at 0. There are {', '.join(known)}."
+    question = (
+        "Which joints belong to the robot? Of the others, fingers and what an arm carries count as being anywhere in "
+        f"their range. There are {', '.join(known)}."
+    )
     joints = answered(
         asker,
         "joints",

@@ -15,6 +15,7 @@ from edge_runtime.safety.kinematics.source import Array, Kind, SourceJoint
 
 _FINGER_TRAVEL_MAX_M = 0.25
 _SAME_TRAVEL = 0.02
+_FACING = (0.4, 1.4)
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,11 @@ def _gap_m(known: Tree, joint: SourceJoint, together: dict[str, SourceJoint], en
     if not standing:
         return None
     cloud = np.concatenate(standing)
-    away_m = np.linalg.norm(cloud - places[joint.child][:3, 3], axis=1)
-    facing = cloud[away_m >= 0.5 * away_m.max()]
+    # What it can close on is about as far from the joint as the finger is long.
+    origin_m = places[joint.child][:3, 3]
+    share = np.linalg.norm(cloud - origin_m, axis=1) / max(float(np.linalg.norm(mine - origin_m)), 1e-6)
+    beside_it = (share > _FACING[0]) & (share < _FACING[1])
+    facing = cloud[beside_it] if beside_it.any() else cloud
     nearest_m = np.sort(np.linalg.norm(facing - mine, axis=1))
     return float(nearest_m[: max(1, len(nearest_m) // 20)].mean())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -70,6 +71,8 @@ def ask_home(asker: Asker, built: Design, home: dict[str, float]) -> dict[str, f
         low, high = range_of(built.joints_by_name[name])
         if (low is not None and value < low) or (high is not None and value > high):
             raise ConfigError(f"home.{name}", f"{value:g} lies outside its range, {low:g} to {high:g}")
+        if low is None or high is None:
+            posture[name] = round(math.remainder(value, 2.0 * math.pi), 6)
     return posture
 
 

@@ -196,7 +196,9 @@ def _groups(
             chain.append(following[0])
         is_trunk = bool(following)
         joint_names = tuple(joint.name for joint in chain)
-        kind: LimbKind = "torso" if is_trunk else names.limb_of(joint_names) or "arm"
+        called = names.limb_of(joint_names) or "arm"
+        # What ends in nothing else is no trunk, whatever its first joint is called.
+        kind: LimbKind = "torso" if is_trunk else "arm" if called == "torso" else called
         found.append(FoundGroup(_group_name(kind, chain, found), kind, joint_names))
         for joint in following:
             segment(joint)
