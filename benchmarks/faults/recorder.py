@@ -149,11 +149,11 @@ class Continuity:
 
     def __init__(self, config: RobotConfig) -> None:
         self.ticks = self.missed = self.jumps = self.armings = 0
-        joints = [config.safety.joints[name] for name in config.embodiment.joint_names]
+        joints = [config.safety.axes[name] for name in config.embodiment.joint_names]
         self.limits = {
-            "velocity": np.array([joint.velocity_max_rad_s for joint in joints]),
-            "acceleration": np.array([joint.acceleration_max_rad_s2 for joint in joints]),
-            "jerk": np.array([joint.jerk_max_rad_s3 for joint in joints]),
+            "velocity": np.array([joint.speed_max for joint in joints]),
+            "acceleration": np.array([joint.acceleration_max for joint in joints]),
+            "jerk": np.array([joint.jerk_max for joint in joints]),
         }
         self.worst = dict.fromkeys(self.limits, 0.0)
         self._last: NDArray[Any] = np.empty(0, ENTRY)

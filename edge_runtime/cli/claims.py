@@ -93,6 +93,7 @@ class ClaimsReport(msgspec.Struct, frozen=True, kw_only=True):
         kept_apart: what links are kept from, empty without a geometry; `not_kept_apart`: what nothing keeps apart.
         stops: what stops the robot, and is latched.
         without_policy: what it does then, in order.
+        assumed: ratings that no maker states.
         off: what could be configured and is not.
     """
 
@@ -110,6 +111,7 @@ class ClaimsReport(msgspec.Struct, frozen=True, kw_only=True):
     not_kept_apart: tuple[str, ...]
     stops: tuple[str, ...]
     without_policy: tuple[str, ...]
+    assumed: tuple[str, ...]
     off: tuple[str, ...]
 
 
@@ -137,6 +139,7 @@ def claims_report(config: RobotConfig) -> ClaimsReport:
         not_kept_apart=touching,
         stops=_trips(config, held),
         without_policy=_fallback(safety, embodiment),
+        assumed=_assumed(config),
         off=tuple(features_off(config)),
     )
 
@@ -210,6 +213,9 @@ def _lines(config: RobotConfig, held: KernelConfig) -> Iterator[str]:
     yield "## Without a policy"
     yield from _list(_fallback(safety, embodiment))
     yield ""
+    yield "## Assumed"
+    yield from _list(_assumed(config) or ("no rating is marked as assumed in the embodiment file",))
+    yield ""
     yield "## Off in this configuration"
     yield from _list(tuple(features_off(config)) or ("nothing that can be configured",))
 
@@ -281,6 +287,17 @@ def _fallback(safety: SafetyLimits, embodiment: Embodiment) -> tuple[str, ...]:
         f"decelerates: at rest within {longest_s:.3f} s",
         f"holds for {fallback.hold_timeout_s:g} s, and resumes with the next valid plan",
         last,
+    )
+
+
+def _assumed(config: RobotConfig) -> tuple[str, ...]:
+    by_axis: dict[str, list[str]] = {}
+    for one in config.assumed:
+        axis, _, key = one.rpartition(".")
+        by_axis.setdefault(axis, []).append(key)
+    return tuple(
+        f"{axis}: {', '.join(keys)}; stated by no maker, so its limits are only as good as that guess"
+        for axis, keys in by_axis.items()
     )
 
 

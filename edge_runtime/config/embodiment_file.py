@@ -23,6 +23,8 @@ _VERSION_1 = (
     "A file with `joints` outside of groups is of version 1, which knows joints that turn and one parallel gripper, no "
     f"more and no less; in the newest form {_NEWEST}"
 )
+ASSUMED = "# assumed"
+"""At the end of a line of an embodiment file: no maker states this value."""
 _FORM = ("unknown key", "missing required field")
 """What a problem says that another form of the file may be the cure of."""
 
@@ -47,6 +49,18 @@ def read_embodiment(path: Path) -> Embodiment:
         if not any(words in error.problem for words in _FORM):
             raise
         raise ConfigError(error.key, f"{error.problem}. {_VERSION_1}") from error
+
+
+def assumed_in(text: str) -> tuple[str, ...]:
+    """What an embodiment file marks as assumed in the lines where it stands, as "axis.key", in their order."""
+    found, name = [], ""
+    for line in text.splitlines():
+        key, has_value, rest = (part.strip() for part in line.partition("="))
+        if has_value and key == "name":
+            name = rest.partition("  #")[0].strip().strip("\"'")
+        if has_value and rest.endswith(ASSUMED):
+            found.append(f"{name}.{key}")
+    return tuple(found)
 
 
 def embodiment_toml(embodiment: Embodiment, notes: str = "") -> str:

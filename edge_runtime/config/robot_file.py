@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from edge_runtime.config.embodiment_file import read_embodiment
+from edge_runtime.config.embodiment_file import assumed_in, read_embodiment
 from edge_runtime.config.limit_sources import description_of, rating_of
 from edge_runtime.config.safety_file import SafetyFile, SafetyLimits, tightest
 from edge_runtime.config.shipped import SIM_BUNDLE as SIM_BUNDLE
@@ -301,6 +301,8 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
     embodiment: Embodiment
     safety: SafetyLimits
     bundle: Path | None
+    assumed: tuple[str, ...] = ()
+    """Ratings that the embodiment file marks as assumed, as "axis.key"."""
 
     @property
     def bundle_dir(self) -> Path:
@@ -326,7 +328,8 @@ def load_config(path: Path) -> RobotConfig:
     """
     settings = read_toml(path, RobotFile)
     folder = path.resolve().parent
-    embodiment = read_embodiment(_existing(folder, "robot.embodiment", settings.robot.embodiment, path.name))
+    embodiment_path = _existing(folder, "robot.embodiment", settings.robot.embodiment, path.name)
+    embodiment = read_embodiment(embodiment_path)
     safety_path = _existing(folder, "robot.safety", settings.robot.safety, path.name)
     limits = _limits(safety_path, embodiment)
     bundle = settings.robot.bundle
@@ -342,6 +345,7 @@ def load_config(path: Path) -> RobotConfig:
         embodiment=embodiment,
         safety=limits,
         bundle=None if bundle is None else _existing(folder, "robot.bundle", bundle, path.name),
+        assumed=assumed_in(embodiment_path.read_text(encoding="utf-8")),
     )
 
 

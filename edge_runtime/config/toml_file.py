@@ -92,6 +92,11 @@ def _require(data: dict[str, Any], kind: type[msgspec.Struct], prefix: str, file
             continue
         if key not in known:
             raise ConfigError(f"{prefix}{key}", f"unknown key in {file_name}{_suggestion(key, known)}")
+        if typing.get_origin(hints[key]) is typing.Literal and value not in typing.get_args(hints[key]):
+            choices = ", ".join(f"'{choice}'" for choice in typing.get_args(hints[key]))
+            raise ConfigError(
+                f"{prefix}{key}", f"Invalid enum value {value!r}; it is one of {choices} (in {file_name})"
+            )
         for name, entry, hint in _entries(hints[key], value):
             where = f"{prefix}{key}{name}."
             struct = _kind_of(entry, hint, where, file_name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_runtime.cli.check.robot import base, driver, home_posture
+from edge_runtime.cli.check.robot import base, driver, home_posture, limits
 from edge_runtime.cli.check.row import Level
 from edge_runtime.cli.claims import claims_report, claims_sheet
 from edge_runtime.config.robot_file import RobotConfig, load_config
@@ -120,6 +120,19 @@ def test_a_gripper_whose_grip_nothing_limits_is_named(tmp_path: Path) -> None:
     changed = msgspec.structs.replace(left, axes=(*left.axes[:-1], weak))
     sheet = claims_sheet(config_of(tmp_path, msgspec.structs.replace(robot, groups=(changed, right))))
     assert "a limit of the grip of left_gripper\n" in section(sheet, _OFF)
+
+
+def test_what_no_maker_states_is_named_by_axis(tmp_path: Path) -> None:
+    config = config_of(tmp_path, MOBILE, "")
+    assert "- no rating is marked as assumed" in section(claims_sheet(config), "Assumed")
+    path = tmp_path / "embodiment.toml"
+    for key in ("jerk_max_m_s3 = 200.0", "force_max_n = 400.0"):
+        replace(path, rf"^{re.escape(key)}$", f"{key}  # assumed")
+    config = load_config(tmp_path / "robot.toml")
+    assert config.assumed == ("lift.jerk_max_m_s3", "lift.force_max_n")
+    assert "- lift: jerk_max_m_s3, force_max_n; stated by no maker" in section(claims_sheet(config), "Assumed")
+    (row,) = limits(config)
+    assert "2 ratings are assumed" in row.found
 
 
 def test_check_names_the_axis_whose_home_is_outside_its_limits_in_its_unit(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_names_of_any_letters_are_written_and_read(tmp_path: Path) -> None:
             "`velocity_max_m_s`",
         ),
         (one_axis("prismatic", "position_min_m = 0.0"), "groups[0].axes[0]", "missing required field `position_max_m`"),
-        (one_axis("binary_gripper", "", "hands"), "groups[0].kind", "'hands'"),
+        (one_axis("binary_gripper", "", "hands"), "groups[0].kind", "'hands'; it is one of 'arm', 'torso'"),
         (one_axis("binary_gripper", "", "base"), "groups[0]", "those of a base"),
         ('name = "x"\n[[groups]]\nname = "a"\nkind = "arm"\naxes = []', "groups[0]", "one axis at least"),
         (one_axis("binary_gripper", "limits = 3"), "groups[0].axes[0].limits", "unknown key"),

@@ -176,7 +176,7 @@ def test_killed_in_the_middle_of_a_change_it_comes_back_as_the_pointer_says(star
     bench.bundles.point(bench.other, previous=bench.third)
     bench.orders.give(bench.other, bench.third)
     start()
-    status = bench.until(lambda status: status.pid != process.pid)
+    status = bench.until(lambda status: status.pid != process.pid and bool(status.serving))
     assert status.serving == bench.other
     assert bench.until(lambda status: bool(status.standby)).standby == bench.third
 

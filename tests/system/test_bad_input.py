@@ -46,10 +46,11 @@ from edge_runtime.contracts.topics import (
     encode,
 )
 from edge_runtime.contracts.updates import PolicyStatus
+from edge_runtime.control.limits import kernel_config
 from edge_runtime.processes import CONTROL, DRIVER
 
 DT_NS = 50_000_000
-JOINTS = 7
+AXES = 8
 
 
 class Liar:
@@ -124,7 +125,7 @@ class Liar:
         now_ns = time.monotonic_ns()
         report = self.watcher.report
         assert report is not None
-        start = report.position_commanded_rad
+        start = report.position_commanded
         exposure_ns = changes.get("exposure_ns", now_ns - 40_000_000)
         chunk = ActionChunk(
             sequence=self._sequence,
@@ -135,8 +136,7 @@ class Liar:
             joint_digest=self.config.embodiment.joint_digest,
             bundle_digest=self.digest,
             instruction_id=1,
-            position_rad=tuple((*start[:6], start[6] + 0.002 * (k + 1)) for k in range(16)),
-            gripper_opening_m=(0.04,) * 16,
+            position=tuple((*start[:6], start[6] + 0.002 * (k + 1), 0.04) for k in range(16)),
             timing=InferenceTiming(received_ns=exposure_ns, preprocess_ns=1, model_ns=1, postprocess_ns=1),
         )
         return {**msgspec.msgpack.decode(encode(ACTION_CHUNK, chunk)), **changes}
@@ -177,15 +177,16 @@ class Liar:
         """
         starved = set(self.watcher.status().verdicts) & {"feedback_stale", "clock_gap", "driver_fault"}
         assert self.watcher.control_state in ("active", "holding") or starved
-        limits = [self.config.safety.joints[name] for name in self.config.embodiment.joint_names]
+        kernel = kernel_config(self.config.safety, self.config.embodiment)
+        limits = list(zip(kernel.q_min, kernel.q_max, kernel.dq_max, strict=True))
         powered = [r for r in self.reports if r.state.value in ("active", "holding", "stopping")]
         for report in powered:
-            for value, limit in zip(report.position_commanded_rad, limits, strict=True):
-                assert limit.position_min_rad <= value <= limit.position_max_rad
+            for value, (low, high, _) in zip(report.position_commanded, limits, strict=True):
+                assert low <= value <= high
         for earlier, later in itertools.pairwise(powered):
             seconds = (later.stamp_ns - earlier.stamp_ns) / 1e9
-            for a, b, limit in zip(earlier.position_commanded_rad, later.position_commanded_rad, limits, strict=True):
-                assert abs(b - a) <= limit.velocity_max_rad_s * seconds + 0.02
+            for a, b, (_, _, fastest) in zip(earlier.position_commanded, later.position_commanded, limits, strict=True):
+                assert abs(b - a) <= fastest * seconds + 0.02
 
 
 @pytest.fixture(scope="module")
@@ -211,16 +212,16 @@ def now_ns() -> int:
     return time.monotonic_ns()
 
 
-NAN_ROWS = ((float("nan"),) * JOINTS,) * 16
+NAN_ROWS = ((float("nan"),) * AXES,) * 16
 BAD_CHUNKS: dict[str, Callable[[], dict[str, Any]]] = {
-    "not_finite": lambda: {"position_rad": NAN_ROWS},
-    "shape": lambda: {"position_rad": ((0.0,) * 6,) * 16},
+    "not_finite": lambda: {"position": NAN_ROWS},
+    "shape": lambda: {"position": ((0.0,) * 6,) * 16},
     "joint_order": lambda: {"joint_digest": "0" * 64},
     "wrong_bundle": lambda: {"bundle_digest": "0" * 64},
     "stale": lambda: {"exposure_ns": now_ns() - 3_000_000_000},
     "future": lambda: {"exposure_ns": now_ns() + 1_000_000_000, "published_ns": now_ns()},
     "out_of_order": lambda: {"exposure_ns": now_ns() - 700_000_000},
-    "out_of_range": lambda: {"position_rad": ((100.0,) * JOINTS,) * 16},
+    "out_of_range": lambda: {"position": ((100.0,) * AXES,) * 16},
     "malformed": lambda: {"dt_ns": "soon"},
 }
 
@@ -245,7 +246,7 @@ def test_a_chunk_that_comes_twice_is_refused(moving: Liar) -> None:
         ("malformed", [b"\x00\xff\xc1" * 50]),
         ("malformed", [b"one", b"two"]),
         ("malformed", [encode(SCENE_COMMAND, SceneCommand(id=1, seed=1, split="eval", stamp_ns=1))]),
-        ("oversized", [bytes(40_000)]),
+        ("oversized", [bytes(1 + max(topic.max_bytes for topic in (ACTION_CHUNK, OPERATOR, HEARTBEAT_ENGINE)))]),
     ],
     ids=["empty", "garbage", "two frames", "another topic's", "oversized"],
 )

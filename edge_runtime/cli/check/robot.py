@@ -50,6 +50,8 @@ def limits(config: RobotConfig) -> Iterator[Row]:
 
     kernel_config(config.safety, config.embodiment)
     found = f"{config.safety.digest[:12]}, tighter than rated"
+    if config.assumed:
+        found += f"; {len(config.assumed)} ratings are assumed and stated by no maker"
     if config.safety.geometry is None:
         yield Row("safety limits", Level.WARN, f"{found}; no geometry", "[geometry] in the safety file")
         return
