@@ -16,7 +16,6 @@ from edge_runtime.cli.check import robot as check_robot
 from edge_runtime.cli.check.row import Level
 from edge_runtime.commissioning.answers import Answers, Proposals, Unanswered
 from edge_runtime.commissioning.commission import WRITTEN, Made, Order, commission
-from edge_runtime.commissioning.files import assumed_in
 from edge_runtime.commissioning.robot_types import ROBOT_TYPES
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.axes import Continuous, JawGripper, ParallelGripper, Prismatic, Revolute
@@ -72,7 +71,7 @@ def test_a_robot_of_any_shape_goes_from_its_file_to_jogging_under_the_kernel(whi
     jogged = jog_each(config)
     assert not jogged.faults
     assert jogged.moved == config.embodiment.axis_names
-    assert assumed_in((made.folder / "embodiment.toml").read_text(encoding="utf-8")) == list(made.assumed)
+    assert config.assumed == made.assumed
     for name in ("robot.svg", "robot.html"):
         text = (made.folder / name).read_text(encoding="utf-8")
         assert text.count("<line ") >= 3
