@@ -35,6 +35,7 @@ COMMANDS = (
     "replay",
     "kinematics",
     "new",
+    "calibrate",
     "completion",
 )
 
