@@ -32,8 +32,23 @@ from edge_runtime.safety.kinematics.base import from_the_base
 from edge_runtime.safety.kinematics.urdf import read_urdf
 
 Array = NDArray[np.float64]
-Posed = tuple[Array, Array, Array | None]
-"""Of a joint: origin (3,), axis (3,), and a frame (3, 3) that moves with its link, or None where it isn't known."""
+
+
+@dataclass
+class Posed:
+    """A joint as seen from the base: its axis (3,), and what else is known.
+
+    Attributes:
+        origin_m: (3,) of its frame; of one that slides any point of its axis may be that.
+        frame, point_m: (3, 3) and (3,), any that move with its link.
+    """
+
+    axis: Array
+    origin_m: Array | None
+    frame: Array | None
+    point_m: Array | None
+
+
 Reference = Callable[[Mapping[str, float]], dict[str, Posed]]
 """Positions of axes in, joints in the frame of the base out."""
 
@@ -85,7 +100,7 @@ def look_at(file: Path, postures: int) -> Found:
     try:
         compiled = compile_file(file, sizes_in_m=True, limits_in_rad=True)
     except (ConfigError, ImportError) as error:
-        found.problem = str(error)
+        found.problem = " ".join(str(error).split())
         return found
     body = compiled.file
     axes = [joint for joint in body.joints if joint.axis is None]
@@ -112,26 +127,34 @@ def errors_of(file: Path, compiled: Compiled, postures: int = 50) -> tuple[float
     reference = _by_mujoco(file, compiled) if _opening(file) == "mujoco" else _by_pinocchio(file, compiled)
     generator = np.random.default_rng(0)
     model = GeometryModel(
-        joints=compiled.file.joints, capsules=compiled.file.capsules, pairs=(), tools=(), axes=compiled.axes
+        joints=compiled.file.joints,
+        capsules=compiled.file.capsules,
+        pairs=(),
+        tools=(),
+        axes=compiled.axes,
+        has_base=compiled.has_base,
     )
     native, pose = ffi.new("geometry_model *"), ffi.new("geometry_pose *")
     model.fill(native)
     limits = {joint.name: joint.limits for joint in compiled.file.joints}
-    fixed: dict[str, Array] = {}
+    fixed: dict[str, tuple[Array, Array]] = {}
     off_m = off = 0.0
     for _ in range(postures):
         q = {name: generator.uniform(*_range(limits[name].low, limits[name].high)) for name in compiled.axes}
         lib.geometry_pose_at(native, [0.0] * 3, [q[name] for name in compiled.axes], pose)
         known = reference(q)
         for number, joint in enumerate(compiled.file.joints):
-            origin_m, axis, frame = known[joint.name]
+            there = known[joint.name]
             rotation = np.array(list(pose.rotation[number])).reshape(3, 3)
-            off_m = max(off_m, float(np.abs(origin_m - list(pose.origin_m[number])).max()))
-            off = max(off, float(np.abs(axis - rotation[:, 2]).max()))
-            if frame is None:
-                continue
-            between = fixed.setdefault(joint.name, frame.T @ rotation)
-            off = max(off, float(np.abs(frame @ between - rotation).max()))
+            origin_m = np.array(list(pose.origin_m[number]))
+            off = max(off, float(np.abs(there.axis - rotation[:, 2]).max()))
+            if there.origin_m is not None:
+                off_m = max(off_m, float(np.abs(there.origin_m - origin_m).max()))
+            if there.frame is not None and there.point_m is not None:
+                here = rotation.T @ there.frame, rotation.T @ (there.point_m - origin_m)
+                first = fixed.setdefault(joint.name, here)
+                off = max(off, float(np.abs(here[0] - first[0]).max()))
+                off_m = max(off_m, float(np.abs(here[1] - first[1]).max()))
     return off_m, off
 
 
@@ -176,15 +199,15 @@ def _by_mujoco(file: Path, compiled: Compiled) -> Reference:
         mujoco.mj_kinematics(model, data)
         found = {}
         for joint, j in zip(compiled.file.joints, joints, strict=True):
-            anchor_m, axis = data.xanchor[j].copy(), data.xaxis[j].copy()
-            if model.jnt_type[j] == slide:
-                address = model.jnt_qposadr[j]
-                anchor_m += axis * (data.qpos[address] - model.qpos0[address])
-            frame = data.xmat[model.jnt_bodyid[j]].reshape(3, 3)
+            body = int(model.jnt_bodyid[j])
             # A body that several joints move one after the other has the frame of the last one's link alone.
-            first, count = model.body_jntadr[model.jnt_bodyid[j]], model.body_jntnum[model.jnt_bodyid[j]]
-            is_last = j == first + count - 1
-            found[joint.name] = base.T @ (anchor_m - base_m), base.T @ axis, base.T @ frame if is_last else None
+            is_last = j == int(model.body_jntadr[body]) + int(model.body_jntnum[body]) - 1
+            found[joint.name] = Posed(
+                axis=base.T @ data.xaxis[j],
+                origin_m=base.T @ (data.xanchor[j] - base_m) if model.jnt_type[j] == hinge else None,
+                frame=base.T @ data.xmat[body].reshape(3, 3) if is_last else None,
+                point_m=base.T @ (data.xpos[body] - base_m) if is_last else None,
+            )
         return found
 
     return at
@@ -206,30 +229,41 @@ def _follow(model: Any, data: Any, row: int, controlled: set[int]) -> None:
 def _by_pinocchio(file: Path, compiled: Compiled) -> Reference:
     import pinocchio
 
-    model = pinocchio.buildModelFromUrdf(str(file), mimic=True)
-    data = model.createData()
     tree, _ = from_the_base(read_urdf(file), compiled.axes)
+    try:
+        model, coupled = pinocchio.buildModelFromUrdf(str(file), mimic=True), {}
+    except (RuntimeError, ValueError):
+        # It follows no joint that goes with one of another branch: then that is done here.
+        model = pinocchio.buildModelFromUrdf(str(file))
+        coupled = {joint.name: joint.mimic for joint in tree.joints if joint.mimic is not None}
+    data = model.createData()
     root = model.getFrameId(tree.root)
     axes = {joint.name: np.array(joint.axis) for joint in tree.joints}
     names = [joint.name for joint in compiled.file.joints]
+
+    def value_of(name: str, q: Mapping[str, float]) -> float:
+        if name in q or name not in coupled:
+            return q.get(name, 0.0)  # what the body's compiler holds stands at 0
+        goes = coupled[name]
+        return goes.multiplier * value_of(goes.joint, q) + goes.offset
 
     def at(q: Mapping[str, float]) -> dict[str, Posed]:
         positions = pinocchio.neutral(model)
         for j in range(1, model.njoints):
             joint = model.joints[j]
-            # Neutral is the middle for none; what the body's compiler holds stands at 0.
-            value = q.get(model.names[j], 0.0)
             if joint.shortname() == "JointModelMimic" or joint.nv != 1:
                 continue
+            value = value_of(model.names[j], q)
             turns = (math.cos(value), math.sin(value)) if joint.nq == 2 else (value,)
             positions[joint.idx_q : joint.idx_q + joint.nq] = turns
         pinocchio.forwardKinematics(model, data, positions)
         pinocchio.updateFramePlacements(model, data)
         X_BW = data.oMf[root].inverse()
-        found = {}
+        found: dict[str, Posed] = {}
         for name in names:
             X_BJ = X_BW * data.oMi[model.getJointId(name)]
-            found[name] = X_BJ.translation.copy(), X_BJ.rotation @ axes[name], X_BJ.rotation.copy()
+            at_m, frame = X_BJ.translation.copy(), X_BJ.rotation.copy()
+            found[name] = Posed(axis=frame @ axes[name], origin_m=at_m, frame=frame, point_m=at_m)
         return found
 
     return at

@@ -137,7 +137,7 @@ def main() -> int:
     panels: dict[str, dict[str, NDArray[np.float64]]] = {}
     conditions: dict[str, AbstractContextManager[None]] = {"idle": nullcontext(), "load": load()}
     config, _ = arm_limits()
-    with DriverPort.create(f"jitter-{os.getpid()}", config.joint_names, WATCHDOG_NS) as port:
+    with DriverPort.create(f"jitter-{os.getpid()}", config.n_axes, config.joint_digest, WATCHDOG_NS) as port:
         for name, condition in conditions.items():
             with condition:
                 loop, reference = measure(port, watch, arguments.rounds, arguments.seconds)

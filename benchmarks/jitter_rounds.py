@@ -110,7 +110,7 @@ def make_plan(seq: int, now_ns: int, home_rad: Rows) -> Plan:
     """Sixteen knots, the first of them past, as control splices a chunk, on slow waves about home."""
     t_ns = now_ns + (np.arange(16) - 1) * round(KNOT_S * 1e9)
     q = home_rad + 0.15 * np.sin(2.0 * t_ns[:, None] * 1e-9 + np.arange(home_rad.size))
-    return Plan(seq=seq, chunk_seq=seq, observation_ns=now_ns, t_ns=t_ns, q=q, gripper_m=np.full(16, 0.04))
+    return Plan(seq=seq, chunk_seq=seq, observation_ns=now_ns, t_ns=t_ns, q=q)
 
 
 def measure_loop(
@@ -124,7 +124,7 @@ def measure_loop(
     config, home_rad = arm_limits()
     rest = np.zeros(home_rad.size)
     with DriverPort.attach(port.name) as control, _policy(port.name) as policy:
-        port.write_feedback(time.monotonic_ns(), home_rad, rest, rest, 0.04)
+        port.write_feedback(time.monotonic_ns(), home_rad, rest, rest)
         loop = ControlLoop(control, config, priority=PRIORITY, stall_timeout_s=10.0, progress_timeout_s=10.0)
         before = _threads()
         with loop:
@@ -148,7 +148,7 @@ def measure_loop(
                 loop.beat()
                 loop.set_plan(make_plan(k + 1, time.monotonic_ns(), home_rad))
                 time.sleep(PLAN_PERIOD_S)
-                port.write_feedback(time.monotonic_ns(), home_rad, rest, rest, 0.04)
+                port.write_feedback(time.monotonic_ns(), home_rad, rest, rest)
                 parts.append(loop.drain_reports())
             per_tick = calls.per_tick() if calls is not None else None
             counters = loop.counters()

@@ -45,7 +45,7 @@ def _sit_down(run_dir: Path, *, tells_release: bool) -> Typist:
 
 
 def _way(robot: WatchedRobot) -> bytes:
-    return RIGHT if robot.position_rad()[0] < 0.0 else LEFT
+    return RIGHT if robot.position()[0] < 0.0 else LEFT
 
 
 def released(run_dir: Path, robot: WatchedRobot, times: int, *, tells_release: bool) -> list[float]:

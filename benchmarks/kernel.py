@@ -5,11 +5,15 @@ two such arms on one base with every pair of links between them.
 and times every tick, back to back and paced at 1 kHz with caches as cold as in the loop, at real-time priority where
 that is allowed. The same ticks are run several times: what a tick costs in its best run is the kernel's own share, what
 it costs beyond is the machine's.
+
+``--against REV`` builds the kernel of another revision in a temporary folder and runs both by turns on the same robot
+and the same setpoints: what is said is the ratio, not two figures of two days.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -73,6 +77,70 @@ def measure(program: Path, limits: KernelConfig, home_rad: Rows, rows: Rows, tim
     return np.asarray(np.frombuffer(done.stdout, np.uint32).reshape(times, len(rows)) * 1e-3, np.float64)
 
 
+INPUTS = """
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from benchmarks import kernel, setpoints
+from edge_runtime.native import ffi
+import numpy as np
+folder, ticks, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+_, limits, home = setpoints.robot()
+step = next(field.name for field in fields(limits) if field.name.startswith("step_max"))
+limits = replace(limits, **{step: (1e3,) * len(getattr(limits, step))})
+for name, config in (("without geometry", setpoints.without_geometry(limits)), ("with geometry", limits)):
+    rows = setpoints.policy(config, home, ticks, seed)
+    parts = (bytes(ffi.buffer(config.to_native())), home.tobytes(), np.uint32(len(rows)).tobytes())
+    (folder / name).write_bytes(b"".join((*parts, np.ascontiguousarray(rows).tobytes())))
+kernel.compile_program(folder)
+"""
+"""What a tree, this one or an older one, is asked for: its own kernel's program, and what that reads."""
+
+
+def prepare(tree: Path, folder: Path, ticks: int, seed: int) -> None:
+    """Inputs and program of a tree whose extension is built."""
+    folder.mkdir()
+    subprocess.run(
+        [sys.executable, "-c", INPUTS, str(folder), str(ticks), str(seed)],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+        check=True,
+    )
+
+
+def check_out(revision: str, tree: Path) -> None:
+    """Another revision of this repository, built there."""
+    tree.mkdir()
+    archive = subprocess.run(["git", "archive", revision], cwd=PACKAGE.parent, stdout=subprocess.PIPE, check=True)
+    subprocess.run(["tar", "x", "-C", str(tree)], input=archive.stdout, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=tree, env=environment, check=True)
+
+
+def compare(revision: str, rounds: int, ticks: int, seed: int, console: Console) -> dict[str, float]:
+    """Median cost of this kernel over that of the other revision, run by turns; one number for each body."""
+    ratios: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        check_out(revision, folder / "tree")
+        prepare(folder / "tree", folder / "other", ticks, seed)
+        prepare(PACKAGE.parent, folder / "this", ticks, seed)
+        for body in ("without geometry", "with geometry"):
+            medians: dict[str, list[float]] = {"other": [], "this": []}
+            for _ in range(rounds):
+                for which, known in medians.items():
+                    given = (folder / which / body).read_bytes()
+                    done = subprocess.run(
+                        [str(folder / which / "kernel_cost"), "0", "1"], input=given, stdout=subprocess.PIPE, check=True
+                    )
+                    known.append(float(np.median(np.frombuffer(done.stdout, np.uint32))) * 1e-3)
+            by_turns = [one / other for one, other in zip(medians["this"], medians["other"], strict=True)]
+            ratios[body] = float(np.median(by_turns))
+            this_us, other_us = (float(np.median(medians[which])) for which in ("this", "other"))
+            console.print(f"{body}: {this_us:.2f} µs, {revision} {other_us:.2f} µs, ratio {ratios[body]:.3f}")
+    return ratios
+
+
 def figures_of(costs_us: Costs) -> dict[str, float]:
     """Quantiles as the median over the runs, and the largest of what each tick cost in its best run."""
     tail = {name: float(np.median(np.percentile(costs_us, q, axis=1))) for name, q in QUANTILES.items()}
@@ -93,11 +161,16 @@ def main() -> None:
     parser.add_argument("--paced", type=int, default=5_000, help="of each stream at 1 kHz (default 5000)")
     parser.add_argument("--times", type=int, default=5, help="each stream is run (default 5)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--against", metavar="REV", help="compare with the kernel of that revision, and nothing else")
+    parser.add_argument("--rounds", type=int, default=15, help="of the comparison (default 15)")
     arguments = parser.parse_args()
     console = Console()
+    if arguments.against:
+        compare(arguments.against, arguments.rounds, arguments.ticks, arguments.seed, console)
+        return
     _, limits, home_rad = robot()
     # Nothing is refused for being far away: it is the work of limiting that is measured.
-    limits = replace(limits, step_max=(1e3,) * len(limits.joint_names))
+    limits = replace(limits, step_max=(1e3,) * len(limits.axis_names))
     robots = {
         "without geometry": (without_geometry(limits), home_rad),
         "with geometry": (limits, home_rad),

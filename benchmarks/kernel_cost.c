@@ -1,7 +1,7 @@
 /* What kernel_step() costs, tick by tick, compiled with the kernel's own sources.
  *
  * kernel_cost PACE_NS TIMES < input > output. Input: a kernel_config as it lies in memory, the posture to arm in, a count,
- * and that many rows of n_joints setpoints. The robot follows its commands exactly. The same ticks are run TIMES times
+ * and that many rows of n_axes setpoints. The robot follows its commands exactly. The same ticks are run TIMES times
  * from the start; output: TIMES rows of costs in ns, uint32_t. PACE_NS 0: back to back; else each tick waits for its time
  * asleep, as the loop does, and finds the caches as cold as the loop finds them. */
 #define _GNU_SOURCE
@@ -33,7 +33,7 @@ static void sleep_until(int64_t at_ns) {
 }
 
 static int run(const double *home_rad, const double *rows, uint32_t count, int64_t pace_ns, uint32_t *costs_ns) {
-    const uint32_t n = config.n_joints;
+    const uint32_t n = config.n_axes;
     kernel_state state;
     kernel_feedback feedback = {.present = 1u, .n = n, .watchdog_ns = 1000000000u, .seq = 1u};
     kernel_setpoint setpoint = {.n = n, .speed_scale = 1.0};
@@ -87,7 +87,7 @@ static void *read_whole(size_t size) {
 
 int main(int argc, char **argv) {
     if (argc != 3 || fread(&config, sizeof config, 1, stdin) != 1) return 2;
-    const size_t row_bytes = config.n_joints * sizeof(double);
+    const size_t row_bytes = config.n_axes * sizeof(double);
     const double *home_rad = read_whole(row_bytes);
     const uint32_t count = *(const uint32_t *)read_whole(sizeof(uint32_t));
     const double *rows = read_whole(count * row_bytes);

@@ -38,7 +38,7 @@ HUGE = (1.7e308, -1.7e308, 5e-324)
 def robot() -> tuple[RobotConfig, KernelConfig, Rows]:
     """The simulated arm with its shipped limits; its home posture."""
     config = load_config(Path(sim.__file__).parent / "config" / "robot.toml")
-    return config, kernel_config(config.safety, config.embodiment), np.asarray(config.embodiment.home_rad)
+    return config, kernel_config(config.safety, config.embodiment), np.asarray(config.embodiment.home)
 
 
 def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
@@ -46,6 +46,7 @@ def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
     one = limits.geometry
     assert isinstance(one, GeometryModel)
     joints, capsules = [], []
+    ranges = dict(zip(limits.axis_names, zip(limits.q_min, limits.q_max, strict=True), strict=True))
     for side, y_m in (("left", 0.3), ("right", -0.3)):
 
         def named(name: str, side: str = side) -> str:
@@ -57,7 +58,8 @@ def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
         def moved(point_m: Vector, on_base: bool, y_m: float = y_m) -> Vector:
             return (point_m[0], point_m[1] + y_m * on_base, point_m[2])
 
-        for joint, low, high in zip(one.joints, limits.q_min, limits.q_max, strict=True):
+        for joint in one.joints:
+            low, high = ranges[joint.axis_name]
             joints.append(
                 replaced(
                     joint,
@@ -71,9 +73,14 @@ def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
             a_m, b_m = (moved(end, capsule.link is BASE) for end in (capsule.a_m, capsule.b_m))
             capsules.append(replaced(capsule, name=named(capsule.name), link=link(capsule.link), a_m=a_m, b_m=b_m))
     home = np.concatenate((home_rad, home_rad))
-    decided = decide_pairs(joints, capsules, home.tolist())
+    names = tuple(f"{side}_{name}" for side in ("left", "right") for name in limits.axis_names)
+    decided = decide_pairs(joints, capsules, dict(zip(names, home.tolist(), strict=True)))
     file = KinematicsFile(
-        tool=ToolPoint(link="left_joint7", point_m=one.tool.point_m),
+        tools=tuple(
+            ToolPoint(name=side, link=f"{side}_{tool.link}", point_m=tool.point_m)
+            for side in ("left", "right")
+            for tool in one.tools
+        ),
         joints=tuple(joints),
         capsules=tuple(capsules),
         pairs=tuple(decided.pairs),
@@ -83,13 +90,11 @@ def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
         apart_m=limits.clearance_min_m,
         uncovered=(),
     )
-    body = watched_body(file, limits.clearance_min_m).with_world(one.planes, one.keepouts)
-    twice = {
-        field.name: getattr(limits, field.name) * 2
-        for field in fields(limits)
-        if isinstance(getattr(limits, field.name), tuple)
-    }
-    return replace(limits, **{**twice, "joint_names": body.joint_names, "geometry": body}), home
+    body = watched_body(file, limits.clearance_min_m, axes=names).with_world(one.planes, one.keepouts)
+    values = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    twice = {name: value * 2 for name, value in values.items() if type(value) is tuple and len(value) == limits.n_axes}
+    speeds_m_s = limits.tool_speed_max_m_s * 2
+    return replace(limits, **{**twice, "axis_names": names, "tool_speed_max_m_s": speeds_m_s, "geometry": body}), home
 
 
 def without_geometry(limits: KernelConfig) -> KernelConfig:

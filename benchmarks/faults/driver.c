@@ -135,7 +135,6 @@ static int obey(const dp_command *command, uint64_t watchdog_ns, dp_feedback *fe
         if (moved) feedback->q[i] = command->q[i];
         feedback->dq[i] = moved ? command->dq[i] : 0.0;
     }
-    if (moved) feedback->gripper_m = command->gripper_m;
     feedback->flags = told && latched ? DP_FLAG_DRIVER_FAULT : 0u;
     return moved;
 }

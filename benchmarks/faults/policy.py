@@ -95,7 +95,7 @@ class Policy:
             wait_ns = min(beat_ns, chunk_ns) - time.monotonic_ns()
             for message in self._reports.receive(max(wait_ns, 1_000_000) * 1e-9):
                 if isinstance(message, SafetyReport) and message.state is not ControlState.ACTIVE:
-                    self._base_rad, self._base_ns = message.position_commanded_rad, time.monotonic_ns()
+                    self._base_rad, self._base_ns = message.position_commanded, time.monotonic_ns()
 
     def _beat(self, now_ns: int) -> None:
         self._sequence += 1

@@ -134,7 +134,7 @@ REASONS: dict[KernelReason, Explanation] = {
     ),
     KernelReason.RETRACT_TIMEOUT: _wrong("did not reach its home posture in time, and was disarmed where it is"),
     KernelReason.GRIPPER_JAMMED: Explanation(
-        "a gripper does not get to where it is told to be: it holds something, or it is jammed"
+        "a gripper is not where its command says: it holds something, or it is jammed"
     ),
     KernelReason.GRIPPER_FORCE: Explanation("a gripper closes no further: its grip is as strong as it may be"),
     KernelReason.ODOMETRY_LOST: _fault(

@@ -211,7 +211,11 @@ def _decode_header(data: bytes) -> tuple[Header, int]:
     try:
         identity = msgspec.msgpack.decode(packed, type=_Identity)
         if identity.format != FORMAT:
-            raise RecordingError("format", f"{identity.format} is not {FORMAT}, the one that this version reads")
+            problem = (
+                f"{identity.format} is not {FORMAT}, the one that this version reads; "
+                f"replay it with the software that wrote it, version {identity.runtime_version}"
+            )
+            raise RecordingError("format", problem)
         if identity.layout != layout_digest():
             problem = (
                 f"written by another build ({identity.runtime_version}), whose records lie differently in memory: "

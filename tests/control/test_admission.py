@@ -225,7 +225,10 @@ def _arm_in_a_box() -> tuple[KernelConfig, Any, int]:
     """The simulated arm among walls, held at home; limits, kernel state, instant of its last tick."""
     config = load_config(SIM_CONFIG)
     limits = replace(
-        kernel_config(config.safety, config.embodiment), geometry=msgspec.structs.replace(arm(), axes=config.embodiment.axis_names), tool_speed_max_m_s=(1.5,), clearance_min_m=0.01
+        kernel_config(config.safety, config.embodiment),
+        geometry=msgspec.structs.replace(arm(), axes=config.embodiment.axis_names),
+        tool_speed_max_m_s=(1.5,),
+        clearance_min_m=0.01,
     )
     kernel = Kernel(limits)
 

@@ -30,9 +30,13 @@ def test_a_driver_on_another_clock_is_refused(tmp_path: Path, lockstep: bool) ->
     arguments = Arguments(CONFIG, tmp_path, lockstep)
     robot = CONFIG.embodiment
     with (
-        DriverPort.create(port_name(tmp_path), len(robot.axes), robot.joint_digest, 100_000_000, virtual_clock=not lockstep),
+        DriverPort.create(
+            port_name(tmp_path), len(robot.axes), robot.joint_digest, 100_000_000, virtual_clock=not lockstep
+        ),
         pytest.raises(HandshakeError, match="clock: expected"),
     ):
         control(arguments, Told())  # type: ignore[arg-type]
-    with DriverPort.create(port_name(tmp_path), len(robot.axes), robot.joint_digest, 100_000_000, virtual_clock=lockstep):
+    with DriverPort.create(
+        port_name(tmp_path), len(robot.axes), robot.joint_digest, 100_000_000, virtual_clock=lockstep
+    ):
         control(arguments, Told())  # type: ignore[arg-type]

@@ -78,7 +78,9 @@ def test_the_end_of_the_loop_waits_for_a_long_stop(port: DriverPort) -> None:
         wait_for(loop, State.READY)
         assert loop.arm() is Result.DONE
         ramp = wave(1, port.now_ns(), 4.0)
-        assert loop.set_plan(replace(ramp, q=np.linspace([0.0] * 4, [3.0] * 3 + [0.0], len(ramp.t_ns)))) is PlanResult.OK
+        assert (
+            loop.set_plan(replace(ramp, q=np.linspace([0.0] * 4, [3.0] * 3 + [0.0], len(ramp.t_ns)))) is PlanResult.OK
+        )
         time.sleep(2.6)
         speed_rad_s = loop.drain_reports()["dq_command"][-1, 0]
         assert speed_rad_s > 0.42

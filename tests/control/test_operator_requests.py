@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from edge_runtime.client.explanations import ANSWERS
@@ -319,3 +320,22 @@ def test_arming_does_not_wait_for_ever_for_an_engine(real_time: Bench) -> None:
     real_time.engine_lives()
     real_time.engine_says()
     assert real_time.ask(arm) == "done"
+
+
+def test_a_person_accepts_that_a_stopped_robot_was_moved_and_no_program_does(bench: Bench) -> None:
+    stepped = bench.stepped
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+    stepped.tick(5)
+    assert bench.ask(bench.command(OperatorKind.STOP)) == "done"
+    stepped.tick(100)
+    assert bench.state() is State.FAULT
+    stepped.robot.q = stepped.robot.q + np.array([0.4, 0.0, 0.0, 0.0])
+    stepped.tick(5)
+    assert bench.ask(bench.command(OperatorKind.RESET)) == "refused_mismatch"
+    assert bench.ask(bench.command(OperatorKind.RESET_MOVED, Asker.PROGRAM)) == "refused_after_stop"
+    assert bench.state() is State.FAULT
+    assert bench.ask(bench.command(OperatorKind.RESET_MOVED)) == "done"
+    stepped.tick(5)
+    assert bench.ask(bench.command(OperatorKind.ARM)) == "done"
+    stepped.tick(5)
+    assert stepped.robot.q[0] == pytest.approx(0.4), "it goes on from where it is"

@@ -19,7 +19,7 @@ FORESEEN = Prediction(
     interventions=3,
     reasons=Reason.LIMIT_VELOCITY | Reason.LIMIT_JERK,
     first_ns=70 * MS,
-    deviation_rad=0.25,
+    deviation=0.25,
 )
 
 
@@ -77,7 +77,7 @@ def test_a_refused_chunk_says_why() -> None:
     declined = Declined(Refused(Refusal.PREDICTED_DEVIATION, "too far"), FORESEEN)
     receipt = Receipts().declined(make_chunk(0), declined, 5)
     assert (receipt.refusal, receipt.first_command_ns) == ("predicted_deviation", None)
-    assert (receipt.predicted_interventions, receipt.predicted_deviation_rad) == (3, 0.25)
+    assert (receipt.predicted_interventions, receipt.predicted_deviation) == (3, 0.25)
 
 
 def test_a_receipt_tells_what_was_foreseen_and_done() -> None:

@@ -33,7 +33,7 @@ NOW_NS = 5_000_000_000
 VALID_NS = 200_000_000
 STEP_NS = 10_000_000
 TWO = two_arms(6)
-BENT = np.array([0.3, 0.6, -1.2, 0.4, 0.9, 0.2, 0.08] * 2)
+BENT = np.array([0.7, 0.2, 1.4, -0.2, 1.5, -0.3, 0.08] * 2)
 ALONG_Z, ALONG_Y = (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0), (1.0, 0, 0, 0, 0, 1.0, 0, -1.0, 0)
 # Seen from the joint before: a turn of a quarter about x, forth or back, so that axes alternate as an arm's do.
 ARM = (
@@ -94,9 +94,7 @@ def source_of(config: KernelConfig) -> JogSource:
     return source
 
 
-def followed(
-    source: JogSource, motion: Any, q: NDArray[np.float64], steps: int
-) -> list[NDArray[np.float64]]:
+def followed(source: JogSource, motion: Any, q: NDArray[np.float64], steps: int) -> list[NDArray[np.float64]]:
     """Where the axes are commanded to be after each of so many steps, as if every command were said again and again."""
     position, speed, now_ns, rows = q.copy(), np.zeros(len(q)), NOW_NS, [q.copy()]
     for number in range(1, steps + 1):
@@ -137,9 +135,7 @@ def test_a_tool_goes_straight_or_turns_on_the_spot_and_no_other_arm_moves(
 
 def test_a_tool_keeps_its_speed_while_it_is_told_to_move(config: KernelConfig) -> None:
     source, tools = source_of(config), ToolMotion(two_arms_body(), TWO)
-    motion = ToolSpeed(
-        tool="left", frame=JogFrame.BASE, linear_m_s=(0.0, 0.0, -0.05), angular_rad_s=(0.0, 0.0, 0.0)
-    )
+    motion = ToolSpeed(tool="left", frame=JogFrame.BASE, linear_m_s=(0.0, 0.0, -0.05), angular_rad_s=(0.0, 0.0, 0.0))
     rows = followed(source, motion, BENT, 120)
     places = np.array([tools.pose(tools.names.index("left"), row).position_m for row in rows[60:]])
     assert np.diff(places, axis=0) / 0.01 == pytest.approx(np.tile([0.0, 0.0, -0.05], (60, 1)), abs=2e-3)

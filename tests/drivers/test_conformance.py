@@ -15,6 +15,7 @@ import pytest
 from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.testing import DriverConformance
 from edge_runtime.testing.driven_robot import DrivenRobot
+from edge_runtime.testing.other_robots import mobile_manipulator, write_settings
 from tests.drivers.sdk.robots import robot_of, skeleton_driver
 
 pytestmark = [pytest.mark.realtime, pytest.mark.in_company]
@@ -26,6 +27,32 @@ class TestSim(DriverConformance):
     """Our own arm."""
 
     config = SIM_CONFIG
+
+
+class TestMobile(DriverConformance):
+    """A base that drives, a lift, six joints and a gripper; of the joints a chosen few are moved."""
+
+    moves = ("base_x", "base_yaw", "lift", "joint3", "gripper")
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def settings(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
+        folder = tmp_path_factory.mktemp("mobile")
+        text = skeleton_driver()
+        # The wheels of a base tell how fast they are driven; a place that is told late is no speed.
+        for before, after in (
+            ("self._dq = (self._target - self._q) / max(elapsed_s, 1e-3)", "self._dq = self._told"),
+            ("        self._target = q\n", "        self._target, self._told = q, _dq\n"),
+            ("        self._target = self._q\n\n    def pic", "        self._told = self._dq * 0.0\n\n    def pic"),
+            (
+                "        self._target = self._q\n\n    def read",
+                "        self._target, self._told = self._q, self._dq\n\n    def read",
+            ),
+        ):
+            assert before in text
+            text = text.replace(before, after)
+        (folder / "driver.py").write_text(text, encoding="utf-8")
+        cls.config = write_settings(folder, mobile_manipulator())
 
 
 INHERITS = """
@@ -89,7 +116,7 @@ def run(*arguments: object, cwd: Path | None = None, site: Path | None = None) -
     )
 
 
-SAMPLE = "Sample(now_ns, self._q, self._dq, self._gripper_m)"
+SAMPLE = "Sample(now_ns, self._q, self._dq)"
 END = "DRIVER = declare("
 GATE = """
 from edge_runtime.drivers.sdk.link import CommandGate
@@ -100,12 +127,17 @@ CommandGate.admit = lambda _gate, command, _now_ns: command is not None{}
 FAULTS = {
     "positions of another sign": (
         SAMPLE,
-        SAMPLE.replace("self._q", "self._q * [-1, 1, 1]"),
+        SAMPLE.replace("self._q", "self._q * [-1, 1, 1, 1]"),
         "each_joint",
         "shoulder moved by -0.0",
     ),
-    "joints in another order": (SAMPLE, SAMPLE.replace("_q", "_q[::-1]"), "each_joint", "stopped the robot: "),
-    "degrees": (SAMPLE, SAMPLE.replace("self._q", "np.degrees(self._q)"), "units", "rad: degrees?"),
+    "joints in another order": (
+        SAMPLE,
+        SAMPLE.replace("self._q", "self._q[[2, 1, 0, 3]]"),
+        "each_joint",
+        "stopped the robot: ",
+    ),
+    "degrees": (SAMPLE, SAMPLE.replace("self._q", "self._q * [57.3, 57.3, 57.3, 1]"), "units", "rad: degrees?"),
     "velocities in degrees": (
         *(SAMPLE, SAMPLE.replace("self._dq", "np.degrees(self._dq)")),
         *("each_joint", "its velocities add up to"),
@@ -119,8 +151,8 @@ FAULTS = {
     ),
     "a slow bus": ("rate_hz=500.0", "rate_hz=25.0", "feedback_keeps", "samples a second, for a timeout of 0.1 s"),
     "a gripper the wrong way round": (
-        *(SAMPLE, SAMPLE.replace("self._gripper_m", "0.08 - self._gripper_m")),
-        *("gripper", "its command was"),
+        *(SAMPLE, SAMPLE.replace("self._q", "np.array([*self._q[:3], 0.08 - self._q[3]])")),
+        *("gripper", "gripper was commanded to move by"),
     ),
     "no watchdog": (
         END,
@@ -130,8 +162,8 @@ FAULTS = {
     ),
     "every state is followed": (END, GATE.format("") + END, "looks_on", "a command in state READY was followed"),
     "a hold that sags": (
-        "self._q, self._gripper_m\n\n    def pic",
-        "self._q - 0.001, 0.0\n\n    def pic",
+        "self._target = self._q\n\n    def pic",
+        "self._target = self._q - 0.001\n\n    def pic",
         "units",
         "not at rest",
     ),

@@ -124,10 +124,13 @@ typedef struct {
 static void check_geometry(const fuzz_stream *s, const episode *e, const kernel_verdict *now, tally *t) {
     static const double nowhere[3] = {0.0, 0.0, 0.0};
     const kernel_config *c = &s->config;
-    const double *place = c->has_odometry && c->geometry.has_base ? s->place : nowhere;
-    const double room = fuzz_clearance_m(&c->geometry, place, now->q) - c->clearance_min_m;
     double drive[3];
     for (uint32_t k = 0; k < 3u; k++) drive[k] = c->base_axis[k] >= 0 ? now->dq[c->base_axis[k]] : 0.0;
+    const double tick = (double)c->tick_ns * 1e-9, way = s->place[2] + 0.5 * tick * drive[2];
+    const double there[3] = {s->place[0] + tick * (cos(way) * drive[0] - sin(way) * drive[1]),
+                             s->place[1] + tick * (sin(way) * drive[0] + cos(way) * drive[1]), s->place[2] + tick * drive[2]};
+    const double *place = c->has_odometry && c->geometry.has_base ? there : nowhere;
+    const double room = fuzz_clearance_m(&c->geometry, place, now->q) - c->clearance_min_m;
     t->geometry++;
     if (room < t->closest_m) t->closest_m = room;
     t->clearance += !(room >= -SLACK);

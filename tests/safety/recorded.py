@@ -23,7 +23,7 @@ def header_of(config: Any, n_records: int, **changes: Any) -> Header:
         "layout": layout_digest(),
         "runtime_version": "0.1.0",
         "robot": "perfect",
-        "joint_names": JOINTS,
+        "axis_names": make_config().axis_names,
         "written_utc": "2026-01-01T00:00:00.000+00:00",
         "cause": "trip",
         "reasons": ("operator_stop",),
@@ -43,10 +43,10 @@ def recorded(ticks: int = 600) -> Recording:
     box, before = ffi.new("black_box *"), ffi.new("kernel_state *")
     state, feedback = ffi.new("kernel_state *"), ffi.new("kernel_feedback *")
     setpoint, verdict = ffi.new("kernel_setpoint *"), ffi.new("kernel_verdict *")
-    tightening = ffi.new("kernel_tightening *", [0.5, config.tool_speed_max_m_s])
+    tightening = ffi.new("kernel_tightening *", [0.5, config.tool_speed_max_m_s[0]])
     lib.kernel_init(state, config)
-    feedback.present, feedback.n, feedback.watchdog_ns = 1, len(JOINTS), 100_000_000
-    setpoint.n, setpoint.speed_scale = len(JOINTS), 1.0
+    feedback.present, feedback.n, feedback.watchdog_ns = 1, config.n_axes, 100_000_000
+    setpoint.n, setpoint.speed_scale = config.n_axes, 1.0
 
     def request(kind: int, now_ns: int) -> None:
         before[0] = state[0]

@@ -291,8 +291,10 @@ def test_slides_without_end_move_the_base(tmp_path: Path) -> None:
 def test_a_base_alone_is_a_robot(tmp_path: Path) -> None:
     start, end = MOBILE.replace("{kind}", "planar").split('<joint name="left_1"')[0], "</robot>"
     start = start[: start.index('<link name="left_base"')]
-    found = compile_file(written(tmp_path, start + end, "cart.urdf"))
-    assert (found.axes, found.file.joints, found.has_base) == ((), (), True)
+    on_wheels_alone = start.replace('type="planar"', 'type="fixed"')
+    for text in (start, on_wheels_alone):
+        found = compile_file(written(tmp_path, text + end, "cart.urdf"))
+        assert (found.axes, found.file.joints, found.has_base) == ((), (), True)
     model = watched_body(found.file, axes=("x", "yaw"), has_base=True)
     assert (model.n_axes, len(model.capsules)) == (2, 3)
     assert all(one.in_world for one in model.capsules)

@@ -31,16 +31,17 @@ def at_every_tick(limits: KernelConfig, profiles: list[StopProfile | None]) -> t
     for tick in range(max(profile.ticks for profile in profiles if profile) + 1):
         moments = [stop_profile_at(profile, tick, tick_s) if profile else (0.0, 0.0) for profile in profiles]
         drive = [0.0 if i is None else moments[i][1] for i in limits.base_axes]
+        if tick > 0:
+            cosine, sine = math.cos(place[2]), math.sin(place[2])
+            place[0] += (cosine * drive[0] - sine * drive[1]) * tick_s
+            place[1] += (sine * drive[0] + cosine * drive[1]) * tick_s
+            place[2] += drive[2] * tick_s
         geometry.move_to([q for q, _ in moments], place if limits.needs_odometry else (0.0, 0.0, 0.0))
         world_m, pair_m = geometry.clearance()
         clearance_m = min(clearance_m, *world_m, *pair_m)
         for tool in range(len(speeds_m_s)):
             speed_m_s = math.hypot(*velocity_of(limits.geometry, geometry, tool, drive, [v for _, v in moments]))
             speeds_m_s[tool] = max(speeds_m_s[tool], speed_m_s)
-        cosine, sine = math.cos(place[2]), math.sin(place[2])
-        place[0] += (cosine * drive[0] - sine * drive[1]) * tick_s
-        place[1] += (sine * drive[0] + cosine * drive[1]) * tick_s
-        place[2] += drive[2] * tick_s
     return clearance_m, speeds_m_s
 
 
@@ -95,7 +96,8 @@ def test_few_looks_are_as_good_as_all() -> None:
             if not any(profiles):
                 continue
             fastest_m_s = fastest_tool_m_s(config) * generator.choice((1.0, 5.0))
-            reasons, left, stop = verify_stop(config, fastest_m_s, Base(), joints, ENOUGH)
+            base = Base(told=[0.0 if i < 0 else joints[i].q for i in config.base_axis])
+            reasons, left, stop = verify_stop(config, fastest_m_s, base, joints, ENOUGH)
             answers[reasons] = answers.get(reasons, 0) + 1
             if reasons & Reason.LIMIT_BRAKING:
                 continue

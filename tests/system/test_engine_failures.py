@@ -62,24 +62,24 @@ class Record:
 def test_sigkill_in_mid_motion(moving_robot: Robot) -> None:
     robot, record = moving_robot, Record(moving_robot)
     record.follow(0.3)
-    moved_from = record.reports[-1].position_measured_rad[6]
+    moved_from = record.reports[-1].position_measured[6]
     os.kill(robot.table.pids()["engine"], signal.SIGKILL)
     record.follow(HOLD_LIMIT_S)
     held = record.reports[-1]
     assert record.states() == ["active", "holding"]
-    assert held.position_measured_rad[6] > moved_from, "it plays out what it has"
+    assert held.position_measured[6] > moved_from, "it plays out what it has"
     assert not held.engine_alive
     assert record.policy() == ["alive", "dead"], "seen to die, not found silent"
     assert held.policy_watch == "lifeline"
 
-    still = [report.position_commanded_rad for report in record.reports[-5:]]
+    still = [report.position_commanded for report in record.reports[-5:]]
     assert len(set(still)) == 1, "it holds still"
 
     robot.table.tend()
     robot.until(lambda: robot.table.restarts()["engine"] == 1)
     robot.until(lambda: robot.operator.watcher.control_state == "active")
     record.follow(0.5)
-    assert record.reports[-1].position_measured_rad[6] > held.position_measured_rad[6] + 0.02, "motion resumes"
+    assert record.reports[-1].position_measured[6] > held.position_measured[6] + 0.02, "motion resumes"
     assert record.states() == ["active", "holding", "active"]
     assert record.reports[-1].policy == "alive"
     record.assert_no_tick_lost()
@@ -100,7 +100,7 @@ def test_sigstop_in_mid_motion(moving_robot: Robot) -> None:
     held = record.reports[-1]
     robot.until(lambda: robot.operator.watcher.control_state == "active")
     record.follow(0.5)
-    assert record.reports[-1].position_measured_rad[6] > held.position_measured_rad[6] + 0.02
+    assert record.reports[-1].position_measured[6] > held.position_measured[6] + 0.02
     assert robot.table.restarts()["engine"] == 0
     record.assert_no_tick_lost()
 

@@ -127,7 +127,7 @@ def test_it_goes_as_far_as_the_limits_let_it_and_says_why_no_further(robot: Held
 
 def jogging_process(robot: HeldRobot) -> subprocess.Popen[str]:
     """`edge-runtime jog joint1` on a long way, in motion."""
-    far = "+1.0" if robot.position_rad()[0] < 0.0 else "-1.0"
+    far = "+1.0" if robot.position()[0] < 0.0 else "-1.0"
     process = subprocess.Popen(jog_command(robot.run_dir, "joint1", far), text=True)
     deadline_s = time.monotonic() + 20.0
     while not robot.moves() and time.monotonic() < deadline_s:
@@ -147,7 +147,7 @@ def test_a_jog_process_that_dies_or_freezes_leaves_a_robot_at_rest(robot: HeldRo
         assert robot.rest_after_s(ended_s) <= VALID_S + BRAKING_S
         robot.state_is("holding")
         if end is signal.SIGSTOP:
-            rest_rad = robot.position_rad()
+            rest_rad = robot.position()
             process.send_signal(signal.SIGCONT)
         if end in (signal.SIGTERM, signal.SIGINT):
             assert process.wait(10.0) == 130
@@ -156,7 +156,7 @@ def test_a_jog_process_that_dies_or_freezes_leaves_a_robot_at_rest(robot: HeldRo
         process.wait()
     if end is signal.SIGSTOP:
         robot.rest_after_s(time.monotonic())
-        assert np.abs(robot.position_rad() - rest_rad).max() < 1.0
+        assert np.abs(robot.position() - rest_rad).max() < 1.0
 
 
 @pytest.fixture
@@ -176,24 +176,24 @@ def typist(robot: HeldRobot) -> Iterator[Callable[..., Typist]]:
 def test_keys_move_the_robot_only_while_they_are_held(robot: HeldRobot, typist: Callable[..., Typist]) -> None:
     person = typist()
     person.see(rb"does not tell when a key is let go")
-    before_rad = robot.position_rad()
+    before_rad = robot.position()
     person.hold([RIGHT], 0.3)
-    assert (robot.position_rad() == before_rad).all(), "a key moves nothing that is not armed"
+    assert (robot.position() == before_rad).all(), "a key moves nothing that is not armed"
     robot.state_is("ready")
     person.type(b"a")
     person.see(rb"armed, jogged by a person")
     for key, way in ((RIGHT, 1.0), (LEFT, -1.0)):
-        before_rad = robot.position_rad()
+        before_rad = robot.position()
         person.type(key)
         time.sleep(0.8)
-        moved_rad = robot.position_rad() - before_rad
+        moved_rad = robot.position() - before_rad
         assert moved_rad[0] == pytest.approx(way * STEP_RAD, abs=1e-5), "one press is one small step"
         assert not robot.moves()
-    before_rad = robot.position_rad()
+    before_rad = robot.position()
     last_s = person.hold([RIGHT], 1.0)
     assert robot.moves()
     assert robot.rest_after_s(last_s) <= RELEASE_S + 0.15
-    moved_rad = robot.position_rad() - before_rad
+    moved_rad = robot.position() - before_rad
     assert 0.1 < moved_rad[0] < 0.3, "a second at a tenth of 1.96 rad/s"
     assert (moved_rad[1:] == 0.0).all()
     person.type(b"4u]")
@@ -242,7 +242,7 @@ def test_who_loses_the_terminal_in_motion_leaves_a_robot_at_rest(
     person.see(rb"does not tell")
     person.type(b"a")
     person.see(rb"armed, jogged by a person")
-    way = RIGHT if robot.position_rad()[0] < 0.0 else LEFT
+    way = RIGHT if robot.position()[0] < 0.0 else LEFT
     person.hold([way], 0.6)
     assert robot.moves()
     lost_s = time.monotonic()
@@ -257,12 +257,12 @@ def test_who_loses_the_terminal_in_motion_leaves_a_robot_at_rest(
         robot.state_is("ready")
     if loss == "freeze":
         # Keys that were typed meanwhile are old when it wakes.
-        before_rad = robot.position_rad()
+        before_rad = robot.position()
         for _ in range(40):
             person.type(way)
         os.kill(person.pid, signal.SIGCONT)
         robot.operator.wait_until(lambda: False, 0.6)
-        assert np.abs(robot.position_rad() - before_rad).max() <= STEP_RAD + 1e-6
+        assert np.abs(robot.position() - before_rad).max() <= STEP_RAD + 1e-6
 
 
 @pytest.mark.realtime
@@ -292,7 +292,7 @@ def test_bad_input_is_refused_by_kind_counted_and_moves_nothing(robot: HeldRobot
             "shape": [{"motion": {"type": "AxisSpeeds", "speeds": {f"joint{i}": 0.0 for i in range(30)}}}],
             "oversized": [{"joint_digest": "0" * 4096}],
         }
-        before_rad = robot.position_rad()
+        before_rad = robot.position()
         context = zmq.Context()
         with context.socket(zmq.PUB) as socket:
             socket.setsockopt(zmq.LINGER, 0)
@@ -308,7 +308,7 @@ def test_bad_input_is_refused_by_kind_counted_and_moves_nothing(robot: HeldRobot
             for kind, kinds in bad.items():
                 robot.until(lambda: refused.refusals.get(f"control.jog.{kind}", 0) >= len(kinds), 5.0)  # noqa: B023
         context.term()
-        assert (robot.position_rad() == before_rad).all()
+        assert (robot.position() == before_rad).all()
         assert robot.operator.watcher.control_state == "holding"
         assert person.move("joint1", 0.02).reached, "and the person who was granted it goes on"
 

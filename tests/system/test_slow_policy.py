@@ -80,7 +80,7 @@ class TestASlowPolicy:
         assert latency_s(robot) > _SHARE * took_s, "it really is slow"
         operator.arm()
         until_active(robot)
-        begun_rad = watcher.report.position_measured_rad[6] if watcher.report is not None else 0.0
+        begun_rad = watcher.report.position_measured[6] if watcher.report is not None else 0.0
         watcher.receipts.clear()
         listened = Listened(robot)
         listened.follow(4.0 * took_s + 1.0)
@@ -94,7 +94,7 @@ class TestASlowPolicy:
         # It drifts on and on, and in the end leaves the range of its joint.
         assert refused <= {None, "stale", "out_of_range"}, refused
         assert all(receipt.received_ns - receipt.exposure_ns > _SHARE * 1e9 * took_s for receipt in taken)
-        moved_rad = listened.reports[-1].position_measured_rad[6] - begun_rad
+        moved_rad = listened.reports[-1].position_measured[6] - begun_rad
         assert moved_rad == pytest.approx(SPEED_RAD_S * (4.0 * took_s + 1.0), rel=0.35)
 
         started_s = time.monotonic()

@@ -128,7 +128,7 @@ def other_of(bundles: TwoBundles) -> str:
 
 def assert_within_limits(recording: Recording) -> int:
     """No command breaks the arm's limits, by the positions alone; how often the bundle that was followed changed."""
-    limits, joints = recording.header.limits, len(recording.header.joint_names)
+    limits, joints = recording.header.limits, len(recording.header.axis_names)
     ticks = recording.records[recording.records["kind"] == KIND_TICK]
     # Before it was armed, the arm was where it had been put.
     idle = np.flatnonzero(ticks["verdict"]["state"] != State.ACTIVE)
@@ -182,7 +182,7 @@ def test_changed_in_motion_again_and_again_nobody_could_tell_from_the_motion(ben
     assert bench.robot.refused("control.action_chunk.wrong_bundle") == 0
     assert bench.robot.table.restarts()["engine"] == 0
     assert watcher.heartbeats["control"].counters["reports_dropped"] == 0
-    moved = np.abs(np.diff([report.position_commanded_rad for report in reports], axis=0)).sum()
+    moved = np.abs(np.diff([report.position_commanded for report in reports], axis=0)).sum()
     assert moved > 0.5, "it was under way all the while"
     first, last = reports[0], reports[-1]
     ticks, overruns = last.loop.ticks - first.loop.ticks, last.loop.overruns - first.loop.overruns
@@ -217,7 +217,7 @@ def test_an_altered_or_foreign_bundle_is_named_and_the_arm_goes_on(bench: Bench)
     assert {chunk.bundle_digest for chunk in bench.chunks} == {bench.shipped}
     assert {report.state.value for report in bench.reports} == {"active"}
     assert moved_from is not None
-    assert bench.reports[-1].position_measured_rad[6] > moved_from.position_measured_rad[6]
+    assert bench.reports[-1].position_measured[6] > moved_from.position_measured[6]
 
 
 @DRIFT

@@ -183,16 +183,27 @@ uint64_t check_following(kernel_state *state, const kernel_config *config, const
     return reasons;
 }
 
+/* Somewhere on the way that it was told to go since the sample, which the sample may show a part of: no point of a way of
+ * length L is further than L / 2 from the middle between its ends. What it turned meanwhile bends the way. */
 void carry_base(kernel_state *state, const kernel_config *config) {
+    double sine, cosine;
     if (!needs_odometry(config)) return;
     /* The command of the tick before the sample may have been carried out after it. */
-    const uint32_t then = when(state, elapsed(state->feedback_stamp_ns, config->tick_ns)).older;
-    state->base.lag_m = state->path[0] - state->trail_path[then][0];
-    state->base.lag_rad = state->path[1] - state->trail_path[then][1];
+    const double *then = state->trail_path[when(state, elapsed(state->feedback_stamp_ns, config->tick_ns)).older];
+    const double *path = state->path;
+    const double way_m = path[3] - then[3], turn_rad = path[4] - then[4];
+    const double x_m = 0.5 * (path[0] - then[0]), y_m = 0.5 * (path[1] - then[1]);
+    geometry_sine_cosine(state->odometry[2], &sine, &cosine);
+    state->base = (kernel_base){.pose = {state->odometry[0] + (cosine * x_m - sine * y_m),
+                                         state->odometry[1] + (sine * x_m + cosine * y_m),
+                                         state->odometry[2] + 0.5 * (path[2] - then[2])},
+                                .told = {path[0], path[1], path[2]},
+                                .lag_m = 0.5 * way_m + turn_rad * way_m,
+                                .lag_rad = 0.5 * turn_rad};
 }
 
 void locate_base(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback) {
-    for (uint32_t k = 0u; needs_odometry(config) && k < 3u; k++) state->base.pose[k] = feedback->odometry[k];
+    for (uint32_t k = 0u; needs_odometry(config) && k < 3u; k++) state->odometry[k] = feedback->odometry[k];
 }
 
 double setpoint_of(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint, uint32_t i) {

@@ -46,13 +46,25 @@ static inline void turned_row(const double *p, const double *r, double sine, dou
 }
 
 static void place_base(const geometry_model *model, const double *base, geometry_pose *pose) {
+    double *rotation = pose->base_rotation, *origin_m = pose->base_origin_m;
     double sine = 0.0, cosine = 1.0;
-    if (model->has_base) geometry_sine_cosine(base[2], &sine, &cosine);
-    const double rotation[9] = {cosine, 0.0 - sine, 0.0, sine, cosine, 0.0, 0.0, 0.0, 1.0};
-    for (uint32_t i = 0; i < 9; i++) pose->base_rotation[i] = rotation[i];
-    pose->base_origin_m[0] = model->has_base ? base[0] : 0.0;
-    pose->base_origin_m[1] = model->has_base ? base[1] : 0.0;
-    pose->base_origin_m[2] = 0.0;
+    rotation[2] = rotation[5] = rotation[6] = rotation[7] = origin_m[0] = origin_m[1] = origin_m[2] = 0.0;
+    rotation[8] = 1.0;
+    if (model->has_base) {
+        geometry_sine_cosine(base[2], &sine, &cosine);
+        origin_m[0] = base[0];
+        origin_m[1] = base[1];
+    }
+    rotation[0] = rotation[4] = cosine;
+    rotation[1] = 0.0 - sine;
+    rotation[3] = sine;
+}
+
+/* The frame of a joint at 0 in the world, times the turn about its z. */
+static inline void turned(const double *parent, const double *r, double sine, double cosine, double *rotation) {
+    turned_row(&parent[0], r, sine, cosine, &rotation[0]);
+    turned_row(&parent[3], r, sine, cosine, &rotation[3]);
+    turned_row(&parent[6], r, sine, cosine, &rotation[6]);
 }
 
 void geometry_pose_at(const geometry_model *model, const double *base, const double *q, geometry_pose *pose) {
@@ -62,16 +74,17 @@ void geometry_pose_at(const geometry_model *model, const double *base, const dou
         const double *parent = joint->parent < 0 ? pose->base_rotation : pose->rotation[joint->parent];
         const double position = joint->ratio * q[joint->axis] + joint->at_zero;
         double *rotation = pose->rotation[i], *origin_m = pose->origin_m[i];
-        double sine, cosine;
-        geometry_sine_cosine(joint->slides ? 0.0 : position, &sine, &cosine);
-        turned_row(&parent[0], joint->rotation, sine, cosine, &rotation[0]);
-        turned_row(&parent[3], joint->rotation, sine, cosine, &rotation[3]);
-        turned_row(&parent[6], joint->rotation, sine, cosine, &rotation[6]);
         place(pose, joint->parent, joint->offset_m, origin_m);
-        if (!joint->slides) continue;
-        origin_m[0] += rotation[2] * position;
-        origin_m[1] += rotation[5] * position;
-        origin_m[2] += rotation[8] * position;
+        if (joint->slides) {
+            turned(parent, joint->rotation, 0.0, 1.0, rotation);
+            origin_m[0] += rotation[2] * position;
+            origin_m[1] += rotation[5] * position;
+            origin_m[2] += rotation[8] * position;
+        } else {
+            double sine, cosine;
+            geometry_sine_cosine(position, &sine, &cosine);
+            turned(parent, joint->rotation, sine, cosine, rotation);
+        }
     }
 }
 

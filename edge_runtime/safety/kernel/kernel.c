@@ -79,8 +79,7 @@ void kernel_init(kernel_state *state, const kernel_config *config) {
 
 static void place_on_trail(kernel_state *state, const kernel_config *config, uint32_t k, int64_t now_ns) {
     state->trail_ns[k] = now_ns;
-    state->trail_path[k][0] = state->path[0];
-    state->trail_path[k][1] = state->path[1];
+    for (uint32_t i = 0u; i < 5u; i++) state->trail_path[k][i] = state->path[i];
     for (uint32_t i = 0u; i < config->n_axes; i++) state->trail[k][i] = told_now(state, config, i);
 }
 
@@ -90,8 +89,7 @@ static void leave_trail(kernel_state *state, const kernel_config *config, int64_
     if (elapsed(state->trail_ns[0], state->trail_ns[1]) >= trail_step_ns(config))
         for (uint32_t k = KERNEL_TRAIL - 1u; k > 0u; k--) {
             state->trail_ns[k] = state->trail_ns[k - 1u];
-            state->trail_path[k][0] = state->trail_path[k - 1u][0];
-            state->trail_path[k][1] = state->trail_path[k - 1u][1];
+            for (uint32_t i = 0u; i < 5u; i++) state->trail_path[k][i] = state->trail_path[k - 1u][i];
             for (uint32_t i = 0u; i < config->n_axes; i++) state->trail[k][i] = state->trail[k - 1u][i];
         }
     place_on_trail(state, config, 0u, now_ns);
@@ -296,7 +294,7 @@ static int request_arm(kernel_state *state, const kernel_config *config, const k
         state->q[i] = state->shown_least[i] = state->shown_most[i] = axes[i].q;
         state->apart_ticks[i] = 0u;
     }
-    state->path[0] = state->path[1] = 0.0;
+    for (uint32_t k = 0u; k < 5u; k++) state->path[k] = 0.0;
     begin_trail(state, config, now_ns);
     state->has_command = 1u;
     state->has_setpoint_seq = 0u;

@@ -280,9 +280,10 @@ typedef struct {
     uint8_t bundle_digest[KERNEL_DIGEST_BYTES];
 } kernel_setpoint;
 
-/* Where a base is by its odometry, and how far it may have gone since that was sampled. */
+/* Where a base is with its last command carried out: within lag of pose, by its odometry and what it was told since. */
 typedef struct {
     double pose[3]; /* x m, y m, yaw rad in the world */
+    double told[3]; /* q of its axes there */
     double lag_m;
     double lag_rad;
 } kernel_base;
@@ -298,8 +299,9 @@ typedef struct {
     double shown_most[KERNEL_MAX_AXES];   /* one to the other; frozen if the other way round by too much */
     double left[KERNEL_MAX_AXES];         /* last command to an armed robot */
     double trail[KERNEL_TRAIL][KERNEL_MAX_AXES]; /* commands of the time that feedback may come from, newest first */
-    double trail_path[KERNEL_TRAIL][2];   /* path as it was then */
-    double path[2];                       /* how far the base has been told to go, to and fro, since arming: m, rad */
+    double trail_path[KERNEL_TRAIL][5];   /* path as it was then */
+    double path[5];                       /* q of the base's axes, and how far it was told to go, to and fro: m, rad */
+    double odometry[3];                   /* as last measured */
     kernel_base base;
     kernel_tightening tightening;
     int64_t last_now_ns;

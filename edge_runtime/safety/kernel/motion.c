@@ -172,9 +172,12 @@ static void take(kernel_state *state, const kernel_config *config, const profile
         state->dq[i] = axes[i].v;
         state->ddq[i] = axes[i].a;
     }
-    for (uint32_t k = 0u; k < 3u; k++)
-        if (config->base_axis[k] >= 0)
-            state->path[k / 2u] += magnitude(state->dq[config->base_axis[k]]) * ((double)config->tick_ns * 1e-9);
+    for (uint32_t k = 0u; k < 3u; k++) {
+        const int32_t i = config->base_axis[k];
+        if (i < 0) continue;
+        state->path[k] = state->q[i];
+        state->path[k == 2u ? 4 : 3] += magnitude(state->dq[i]) * ((double)config->tick_ns * 1e-9);
+    }
 }
 
 /* Looks at the stop from these axes with at most STOP_POSES of *poses. */
@@ -263,7 +266,6 @@ static uint64_t follow_gripper(kernel_state *state, const kernel_config *config,
 /* On the way towards an end where the velocity limit falls as the axis goes: seen from that limit, the acceleration that
  * lands on it. */
 static double fall_towards(const kernel_config *config, uint32_t end, uint32_t i, const profile_state *axis, double most) {
-    if (config->end_speed_slope[end][i] == 0.0) return INFINITY;
     const double v = end == 0u ? -axis->v : axis->v;
     const double offset = config->end_speed_offset[end][i];
     const profile_limits limits = {config->ddq_max[i], CURVE_JERK * config->dddq_max[i],
@@ -274,7 +276,8 @@ static double fall_towards(const kernel_config *config, uint32_t end, uint32_t i
 
 static axis_bounds bounds_of(const kernel_config *config, const profile_state *axis, uint32_t i, double scale) {
     axis_bounds bounds = {axis_limits(config, i), config->dq_max[i] * scale, {INFINITY, INFINITY}, {INFINITY, INFINITY}};
-    for (uint32_t end = 0u; is_joint(config, i) && end < 2u; end++) {
+    for (uint32_t end = 0u; end < 2u; end++) {
+        if (config->end_speed_slope[end][i] == 0.0) continue;
         bounds.end[end] = end_speed(config, end, i, axis->q + bounds.limits.tick * axis->v);
         bounds.fall[end] = fall_towards(config, end, i, axis, bounds.end[end]);
     }

@@ -60,8 +60,7 @@ void rest_margin(const kernel_config *config, const double *q, stop_certificate 
 uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, const kernel_base *base,
                      const profile_state *axes, uint32_t *poses, stop_certificate *stop);
 
-/* Velocity limit of axis i on its way towards the end (0: q_min, 1: q_max) at q; INFINITY where it has none of its own
- * there. */
+/* Velocity limit of axis i on its way towards the end (0: q_min, 1: q_max) at q, where it has one of its own there. */
 double end_speed(const kernel_config *config, uint32_t end, uint32_t i, double q);
 
 /* Part of full speed that the posture allows: less than 1 near a singularity. */
@@ -101,9 +100,10 @@ static inline double told_now(const kernel_state *state, const kernel_config *co
 /* The setpoint of axis i, in the turn of the last command. */
 double setpoint_of(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint, uint32_t i);
 
-/* Where the base was by this feedback, which is good, and how far it has been told to go since. */
+/* Remembers where the base is by this feedback, which is good. */
 void locate_base(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback);
-/* The same for feedback that is not: where it was found last. */
+
+/* Where the base is now, by what is remembered. */
 void carry_base(kernel_state *state, const kernel_config *config);
 
 /* Of good feedback, while armed: tracking, frozen encoders, torque, force and grippers, against the commands of the time

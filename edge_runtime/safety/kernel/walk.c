@@ -5,8 +5,8 @@
  * further than reach[c][j] per unit of joint j, so while they move by dq_j it moves at most sum_j reach[c][j] |dq_j|; a clearance seen
  * at one tick therefore holds until that sum has used it up, and that is where to look next. A look that leaves no
  * room for a whole tick steps by one: every tick is then looked at. Of two capsules each moves, as seen from the other,
- * by the joints beyond the last one that moves both. A base moves all of them in the world: what it may still go, to and
- * fro, and has gone since its odometry was sampled, is taken off every distance there from the start. */
+ * by the joints beyond the last one that moves both. A base moves all of them in the world, as joints below all
+ * others would; where it is is known but for a lag, and but for what its way bends by while it turns. */
 #include <math.h>
 
 #include "motion.h"
@@ -15,6 +15,8 @@
 /* Part of a limit that counts as rounding: the same stop seen from its next tick differs by so much. */
 #define SLACK 1e-11
 #define SLACK_M 1e-12
+/* Part of a limit that no rounding is as large as. */
+#define SURE 1e-9
 
 /* Intervals of a stop that are tried to show that it keeps a velocity limit that falls. */
 #define INTERVALS 96
@@ -35,7 +37,6 @@ static double tick_s(const kernel_config *config) { return (double)config->tick_
 
 double end_speed(const kernel_config *config, uint32_t end, uint32_t i, double q) {
     const double slope = config->end_speed_slope[end][i];
-    if (slope == 0.0) return INFINITY;
     const double zero = config->end_speed_zero[end][i];
     const double room = end == 0u ? q - zero : zero - q;
     return larger(0.0, sqrt(larger(0.0, slope * room)) - config->end_speed_offset[end][i]);
@@ -65,7 +66,6 @@ static int keeps_end_speed(const kernel_config *config, uint32_t end, uint32_t i
     const double way = end == 0u ? start - profile->q_low : profile->q_high - start;
     uint32_t from = 0u;
     uint32_t length = profile->ticks;
-    if (config->end_speed_slope[end][i] == 0.0) return 1;
     /* It goes the other way from here on. */
     if (way == 0.0 && !profile->turns) return keeps_between(config, end, i, profile, 0u, 0u);
     for (uint32_t tried = 0u; tried < INTERVALS; tried++) {
@@ -100,8 +100,9 @@ void rest_margin(const kernel_config *config, const double *q, stop_certificate 
 
 static int stays_inside(const kernel_config *config, uint32_t i, const stop_profile *profile, stop_certificate *stop) {
     const double margin = take_margin(config, i, profile->q_low, profile->q_high, stop);
-    return margin >= -SLACK * (config->q_max[i] - config->q_min[i]) && keeps_end_speed(config, 0u, i, profile) &&
-           keeps_end_speed(config, 1u, i, profile);
+    return margin >= -SLACK * (config->q_max[i] - config->q_min[i]) &&
+           (config->end_speed_slope[0][i] == 0.0 || keeps_end_speed(config, 0u, i, profile)) &&
+           (config->end_speed_slope[1][i] == 0.0 || keeps_end_speed(config, 1u, i, profile));
 }
 
 static uint64_t verify_axis(const kernel_config *config, uint32_t i, const stop_profile *profile,
@@ -112,10 +113,11 @@ static uint64_t verify_axis(const kernel_config *config, uint32_t i, const stop_
 }
 
 static void moment_at(const kernel_config *config, const stop_profile *profiles, uint32_t ticks, stop_moment *moment) {
+    const double tick = tick_s(config);
     for (uint32_t i = 0u; i < config->n_axes; i++) {
         if (is_gripper(config, i)) continue;
         const stop_profile *profile = &profiles[i];
-        stop_profile_at(profile, ticks, tick_s(config), &moment->q[i], &moment->v[i]);
+        stop_profile_at(profile, ticks, tick, &moment->q[i], &moment->v[i]);
         moment->peak[i] = ticks < profile->peak_tick ? profile->speed_max : magnitude(moment->v[i]);
         moment->still[i] = profile->turns ? 2.0 * (profile->q_high - profile->q_low)
                                           : magnitude(profile->q_end - moment->q[i]);
@@ -139,11 +141,33 @@ static void joints_at(const geometry_model *model, const stop_moment *moment, jo
     }
 }
 
-/* How far the base may go before it rests, in whatever direction, from where its odometry has it. */
+/* The base along the stop: where it is, how far off that may be, and how far it may still go. */
 typedef struct {
-    double way_m;
-    double turn_rad;
-} base_travel;
+    double pose[3];
+    double off_m, off_rad;
+    double still_m, still_rad;
+    double peak_m_s, peak_rad_s;
+} base_moment;
+
+static base_moment base_at(const kernel_config *config, const kernel_base *base, const stop_moment *moment) {
+    base_moment at = {.pose = {base->pose[0], base->pose[1], base->pose[2]}};
+    double way[3] = {0.0, 0.0, 0.0};
+    double sine, cosine;
+    for (uint32_t k = 0u; k < 3u; k++) {
+        const int32_t i = config->base_axis[k];
+        if (i < 0) continue;
+        way[k] = moment->q[i] - base->told[k];
+        *(k == 2u ? &at.still_rad : &at.still_m) += moment->still[i];
+        *(k == 2u ? &at.peak_rad_s : &at.peak_m_s) += moment->peak[i];
+    }
+    geometry_sine_cosine(base->pose[2], &sine, &cosine);
+    at.pose[0] += cosine * way[0] - sine * way[1];
+    at.pose[1] += sine * way[0] + cosine * way[1];
+    at.pose[2] += way[2];
+    at.off_m = base->lag_m;
+    at.off_rad = base->lag_rad;
+    return at;
+}
 
 /* How far capsules may still go: per capsule, [0] as seen from the base, [k + 1] as seen from link k. */
 typedef struct {
@@ -219,7 +243,7 @@ static int look_at_pair(const kernel_config *config, const geometry_places *plac
 
 /* Ticks until the next look at the distances; their smallest goes into stop->margin_m, and out of the list what needs no
  * look any more. */
-static double look_at_distances(const kernel_config *config, const base_travel *base, const geometry_pose *pose,
+static double look_at_distances(const kernel_config *config, const base_moment *base, const geometry_pose *pose,
                                 const joint_moment *joints, watch_list *watched, stop_certificate *stop) {
     const geometry_model *model = &config->geometry;
     const double tick = tick_s(config);
@@ -229,11 +253,14 @@ static double look_at_distances(const kernel_config *config, const base_travel *
     uint32_t left = 0u;
     geometry_places_at(model, pose, &places);
     for (uint32_t c = 0u; c < model->n_capsules; c++) {
+        const double reach_m = model->base_reach_m[c];
         double clear_m = geometry_world_m(model, &places, c);
-        if (clear_m < KERNEL_NO_MARGIN_M) clear_m -= base->way_m + model->base_reach_m[c] * base->turn_rad;
+        if (clear_m < KERNEL_NO_MARGIN_M) clear_m -= base->off_m + reach_m * base->off_rad;
         travel_of(model, joints, tick, c, &travel);
         stop->margin_m = smaller(stop->margin_m, clear_m);
-        ticks = smaller(ticks, free_ticks(clear_m - config->clearance_min_m, travel.still[c][0], travel.pace[c][0]));
+        ticks = smaller(ticks, free_ticks(clear_m - config->clearance_min_m,
+                                          travel.still[c][0] + (base->still_m + reach_m * base->still_rad),
+                                          travel.pace[c][0] + (base->peak_m_s + reach_m * base->peak_rad_s) * tick));
     }
     for (uint32_t k = 0u; k < watched->count; k++) {
         const uint32_t pair = watched->pairs[k];
@@ -244,7 +271,7 @@ static double look_at_distances(const kernel_config *config, const base_travel *
     return ticks;
 }
 
-static double length_of(const double *vector) {
+static inline double length_of(const double *vector) {
     return sqrt(vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2]);
 }
 
@@ -257,7 +284,7 @@ typedef struct {
 } tool_speed;
 
 /* The next joint inwards: its column, its speed with bounds from here on, and its largest acceleration. */
-static void add_joint(tool_speed *tool, const double *column, int slides, double reach_m, double v, double peak,
+static inline void add_joint(tool_speed *tool, const double *column, int slides, double reach_m, double v, double peak,
                       double still, double accel_max) {
     const double longest = length_of(column) + (slides ? 0.0 : tool->swing);
     for (int k = 0; k < 3; k++) tool->velocity[k] = column[k] * v + tool->velocity[k];
@@ -295,6 +322,27 @@ static void add_base(const kernel_config *config, const geometry_pose *pose, uin
     }
 }
 
+/* Whether a tool is slow for as long as the stop lasts, whatever way its joints' speeds add up: no column is ever longer than
+ * its reach. */
+static int stays_slow(const kernel_config *config, double speed_max_m_s, uint32_t t, const stop_moment *moment,
+                      const joint_moment *joints) {
+    const double *reach_m = config->geometry.tool_reach_m[t];
+    double speed = 0.0, swing = 0.0, spin = 0.0;
+    for (uint32_t i = 0u; i < config->geometry.n_joints; i++) {
+        if (reach_m[i] == 0.0) continue;
+        speed += reach_m[i] * joints->peak[i];
+        swing += reach_m[i] * joints->still[i];
+        spin += joints->peak[i];
+    }
+    for (uint32_t k = 0u; k < 3u; k++) {
+        const int32_t i = config->base_axis[k];
+        if (i < 0) continue;
+        speed += (k == 2u ? config->geometry.tool_base_reach_m[t] : 1.0) * moment->peak[i];
+        spin += moment->peak[i];
+    }
+    return speed + swing * spin <= speed_max_m_s * (1.0 - SURE);
+}
+
 /* Ticks until the next look at a tool; below 0 if it is too fast now. */
 static double look_at_tool(const kernel_config *config, double speed_max_m_s, const geometry_pose *pose, uint32_t t,
                            const stop_moment *moment, const joint_moment *joints) {
@@ -322,26 +370,25 @@ static double look_at_tools(const kernel_config *config, double speed_max_m_s, c
     double ticks = INFINITY;
     for (uint32_t t = 0u; t < config->geometry.n_tools; t++) {
         const double most_m_s = smaller(config->tool_speed_max_m_s[t], speed_max_m_s);
+        if (stays_slow(config, most_m_s, t, moment, joints)) continue;
         ticks = smaller(ticks, look_at_tool(config, most_m_s, pose, t, moment, joints));
     }
     return ticks;
 }
 
-static base_travel travel_of_base(const kernel_config *config, const kernel_base *base, const stop_moment *moment) {
-    base_travel travel = {base->lag_m, base->lag_rad};
-    if (!needs_odometry(config)) return (base_travel){0.0, 0.0};
-    for (uint32_t k = 0u; k < 2u; k++)
-        if (config->base_axis[k] >= 0) travel.way_m += moment->still[config->base_axis[k]];
-    if (config->base_axis[2] >= 0) travel.turn_rad += moment->still[config->base_axis[2]];
-    return travel;
+static double bend_of(const base_moment *base, double tick) {
+    return (base->still_m + base->peak_m_s * tick) * (base->still_rad + base->peak_rad_s * tick + base->off_rad);
 }
 
 static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, const kernel_base *base,
                      const stop_profile *profiles, uint32_t *poses, stop_certificate *stop) {
     const geometry_model *model = &config->geometry;
+    const double tick = tick_s(config);
     uint64_t narrowest = KERNEL_BIT(LIMIT_GEOMETRY);
     uint32_t at = 0u;
-    base_travel travel = {0.0, 0.0};
+    const int drives = needs_odometry(config);
+    base_moment there = {.off_m = 0.0};
+    double bend_m = 0.0;
     watch_list watched;
     watched.count = model->n_pairs;
     for (uint32_t p = 0u; p < watched.count; p++) watched.pairs[p] = p;
@@ -352,9 +399,14 @@ static uint64_t walk(const kernel_config *config, double tool_speed_max_m_s, con
         (*poses)--;
         moment_at(config, profiles, at, &moment);
         joints_at(model, &moment, &joints);
-        if (at == 0u) travel = travel_of_base(config, base, &moment);
-        geometry_pose_at(model, base->pose, moment.q, &pose);
-        const double clear = look_at_distances(config, &travel, &pose, &joints, &watched, stop);
+        if (drives) {
+            there = base_at(config, base, &moment);
+            /* The way turns with the base: by no more than all of the one times all of the other. */
+            if (at == 0u) bend_m = bend_of(&there, tick);
+            there.off_m += bend_m;
+        }
+        geometry_pose_at(model, there.pose, moment.q, &pose);
+        const double clear = look_at_distances(config, &there, &pose, &joints, &watched, stop);
         if (stop->margin_m < config->clearance_min_m - SLACK_M) return KERNEL_BIT(LIMIT_GEOMETRY);
         const double slow = look_at_tools(config, tool_speed_max_m_s, &pose, &moment, &joints);
         if (slow < 0.0) return KERNEL_BIT(LIMIT_TOOL_SPEED);
@@ -383,7 +435,7 @@ uint64_t verify_stop(const kernel_config *config, double tool_speed_max_m_s, con
 }
 
 double posture_speed_scale(const kernel_config *config, const double *q) {
-    static const double unmoved[3] = {0.0, 0.0, 0.0};
+    static const double unmoved[3];
     const double stop_below = config->manipulability_stop_below;
     double scale = 1.0;
     if (config->manipulability_slow_below == 0.0) return scale;

@@ -2,6 +2,7 @@
 
 from edge_runtime.safety.kinematics.compile import Compiled, compile_file
 from edge_runtime.safety.kinematics.file import KinematicsFile, NearPair, read_kinematics, write_kinematics
+from edge_runtime.safety.kinematics.limits import SourceLimits
 from edge_runtime.safety.kinematics.model import (
     BASE,
     Capsule,
@@ -11,7 +12,6 @@ from edge_runtime.safety.kinematics.model import (
     KinematicJoint,
     Nearer,
     Plane,
-    SourceLimits,
     ToolPoint,
     box_planes,
 )

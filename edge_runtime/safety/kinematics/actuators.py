@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_runtime.contracts.errors import ConfigError
-from edge_runtime.safety.kinematics.model import SourceLimits
+from edge_runtime.safety.kinematics.limits import SourceLimits
 
 
 def magnitude(ends: Sequence[float]) -> float:

@@ -33,11 +33,11 @@ def from_the_base(tree: SourceTree, joint_names: Sequence[str] | None) -> tuple[
     if not driving:
         return tree, False
     root = driving[-1].child
+    # MJCF's reader puts links between a body and its joints, which have no frame that anybody knows: the body has.
+    root = next((joint.child for joint in tree.joints if joint.parent == root and root.startswith(joint.child)), root)
     links = links_below(tree.joints, root)
     names = ", ".join(joint.name for joint in driving)
-    # MJCF's reader puts a link without a name of its own between a body and its joints.
-    called = next((joint.child for joint in tree.joints if joint.parent == root and root.startswith(joint.child)), root)
-    notes = [f"the base moves ({names}): the robot begins at {called}, and the base's motion is no joint's"]
+    notes = [f"the base moves ({names}): the robot begins at {root}, and the base's motion is no joint's"]
     left = [link for link in tree.shapes if link not in links and tree.shapes[link]]
     if left:
         notes.append(f"what is not on the base is no part of the robot, and nothing keeps it off: {', '.join(left)}")

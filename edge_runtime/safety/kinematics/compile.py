@@ -20,16 +20,10 @@ from edge_runtime.native import lib
 from edge_runtime.safety.kinematics.base import from_the_base
 from edge_runtime.safety.kinematics.enclose import enclosing_capsule, holds
 from edge_runtime.safety.kinematics.file import TOUCH_M, KinematicsFile, tool_fields
+from edge_runtime.safety.kinematics.limits import SourceLimits
 from edge_runtime.safety.kinematics.mimic import coupled
 from edge_runtime.safety.kinematics.mjcf import read_mjcf
-from edge_runtime.safety.kinematics.model import (
-    BASE,
-    Capsule,
-    GeometryModel,
-    KinematicJoint,
-    SourceLimits,
-    Vector,
-)
+from edge_runtime.safety.kinematics.model import BASE, Capsule, GeometryModel, KinematicJoint, Vector
 from edge_runtime.safety.kinematics.notes import held_note, pair_notes
 from edge_runtime.safety.kinematics.pairs import PairDecisions, decide_pairs
 from edge_runtime.safety.kinematics.place import Place, Range, place_links
@@ -152,10 +146,12 @@ def compile_tree(
     Raises:
         ConfigError: names the joint, link or tool that is missing or not possible.
     """
-    tree, drives_off = from_the_base(tree, joint_names)
+    tree, is_free = from_the_base(tree, joint_names)
+    has_wheels = joint_names is None and any(map(_is_wheel, tree.joints))
+    moves = is_free or has_wheels or has_base
     notes: list[str] = []
     names = list(controlled_joints(tree, notes) if joint_names is None else joint_names)
-    _require_joints(tree, names, is_mobile=drives_off or has_base)
+    _require_joints(tree, names, is_mobile=moves)
     called = {} if tool is None else {"tool": tool} if isinstance(tool, str) else dict(tool)
     tree, drives = coupled(tree, names, list(called.values()), notes)
     require_plausible(tree, names, limits_in_rad=limits_in_rad, limits_in_m=limits_in_m)
@@ -168,7 +164,6 @@ def compile_tree(
     notes += (held_note(joint) for joint in held)
     limits = {joint.name: joint.limits for joint in joints}
     at_home = dict(zip(names, [_middle(limits[name]) for name in names] if home is None else home, strict=True))
-    moves = drives_off or has_base
     capsules, decided = _enclosed(tree, places, joints, at_home, notes, base_in_world=moves)
     carrying = {capsule.link for capsule in capsules}
     notes += [
@@ -222,7 +217,7 @@ def controlled_joints(tree: SourceTree, notes: list[str]) -> list[str]:
 
 def _is_wheel(joint: SourceJoint) -> bool:
     words = f"{joint.name} {joint.child}".lower()
-    return not joint.has_end and any(word in words for word in _WHEELS)
+    return joint.moves and not joint.has_end and any(word in words for word in _WHEELS)
 
 
 def _require_joints(tree: SourceTree, names: Sequence[str], *, is_mobile: bool) -> None:

@@ -15,7 +15,8 @@ import msgspec
 from edge_runtime.config.toml_file import Section, read_toml
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.contracts.text import printable
-from edge_runtime.safety.kinematics.model import BASE, Capsule, HeldJoint, KinematicJoint, SourceLimits, ToolPoint
+from edge_runtime.safety.kinematics.limits import SourceLimits
+from edge_runtime.safety.kinematics.model import BASE, Capsule, HeldJoint, KinematicJoint, ToolPoint
 
 Pair = tuple[str, str]
 

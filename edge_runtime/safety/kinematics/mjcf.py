@@ -20,7 +20,7 @@ import numpy as np
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
 from edge_runtime.safety.kinematics.actuators import Stated, limits_force, magnitude
-from edge_runtime.safety.kinematics.model import SourceLimits
+from edge_runtime.safety.kinematics.limits import SourceLimits
 from edge_runtime.safety.kinematics.source import Array, Kind, Mimic, Shape, SourceJoint, SourceTree, pose
 
 
@@ -144,11 +144,9 @@ class _Reader:
             if int(model.jnt_type[j]) not in kinds:
                 raise ConfigError(f"joint {name}", "is a ball joint: a robot has hinges and slides only")
             kind = kinds[int(model.jnt_type[j])]
-            axis, anchor_m, at_rest = (
-                model.jnt_axis[j].copy(),
-                model.jnt_pos[j],
-                float(model.qpos0[model.jnt_qposadr[j]]),
-            )
+            axis, at_rest = model.jnt_axis[j].copy(), float(model.qpos0[model.jnt_qposadr[j]])
+            # Where a slide is anchored changes nothing, and its link keeps the frame of the body.
+            anchor_m = model.jnt_pos[j] if kind is Kind.REVOLUTE else np.zeros(3)
             limited = bool(model.jnt_limited[j])
             low, high = (float(end) for end in model.jnt_range[j]) if limited else (None, None)
             # The file shows the robot with the joint at its reference, not at 0.

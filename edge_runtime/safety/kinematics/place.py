@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 
 from edge_runtime.contracts.errors import ConfigError
+from edge_runtime.safety.kinematics.limits import SourceLimits
 from edge_runtime.safety.kinematics.mimic import Drive
-from edge_runtime.safety.kinematics.model import BASE, HeldJoint, KinematicJoint, SourceLimits, Vector
+from edge_runtime.safety.kinematics.model import BASE, HeldJoint, KinematicJoint, Vector
 from edge_runtime.safety.kinematics.source import Array, Kind, SourceJoint, SourceTree, links_below, pose
 from edge_runtime.safety.kinematics.sweep import Slide, Sweep, Turn
 

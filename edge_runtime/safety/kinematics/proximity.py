@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.safety.kinematics.model import BASE, Capsule, KinematicJoint, SourceLimits
+from edge_runtime.safety.kinematics.limits import SourceLimits
+from edge_runtime.safety.kinematics.model import BASE, Capsule, KinematicJoint
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]

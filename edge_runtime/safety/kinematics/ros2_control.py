@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics.actuators import magnitude
-from edge_runtime.safety.kinematics.model import SourceLimits
+from edge_runtime.safety.kinematics.limits import SourceLimits
 
 _MAGNITUDES = {"velocity": "speed", "acceleration": "acceleration", "jerk": "jerk", "effort": "effort"}
 _LIMITING = re.compile("min|max|limit", re.IGNORECASE)

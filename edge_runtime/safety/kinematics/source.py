@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.safety.kinematics.model import SourceLimits
+from edge_runtime.safety.kinematics.limits import SourceLimits
 
 Array = NDArray[np.float64]
 

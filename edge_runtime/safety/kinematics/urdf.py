@@ -16,8 +16,8 @@ import numpy as np
 
 from edge_runtime.contracts.errors import ConfigError
 from edge_runtime.safety.kinematics import source
+from edge_runtime.safety.kinematics.limits import SourceLimits
 from edge_runtime.safety.kinematics.mesh import mesh_vertices
-from edge_runtime.safety.kinematics.model import SourceLimits
 from edge_runtime.safety.kinematics.packages import Packages
 from edge_runtime.safety.kinematics.ros2_control import command_limits
 from edge_runtime.safety.kinematics.source import Array, Kind, Mimic, Shape, SourceJoint, SourceTree, pose

@@ -21,6 +21,7 @@ from edge_runtime.safety.reference.structs import (
     NONE,
     TRAIL,
     VELOCITY,
+    Base,
     Config,
     KernelState,
     is_gripper,
@@ -28,6 +29,7 @@ from edge_runtime.safety.reference.structs import (
     needs_odometry,
     told_now,
 )
+from edge_runtime.safety.reference_geometry import sine_cosine
 from edge_runtime.safety.states import Policy, Reason
 
 _TURN = 6.283185307179586
@@ -210,15 +212,23 @@ def carry_base(state: KernelState, config: Config) -> None:
     """`carry_base` of `motion.h`."""
     if not needs_odometry(config):
         return
-    then = _when(state, elapsed(state.feedback_stamp_ns, config.tick_ns))[0]
-    state.base.lag_m = state.path[0] - state.trail_path[then][0]
-    state.base.lag_rad = state.path[1] - state.trail_path[then][1]
+    then = state.trail_path[_when(state, elapsed(state.feedback_stamp_ns, config.tick_ns))[0]]
+    path = state.path
+    way_m, turn_rad = path[3] - then[3], path[4] - then[4]
+    x_m, y_m = 0.5 * (path[0] - then[0]), 0.5 * (path[1] - then[1])
+    sine, cosine = sine_cosine(state.odometry[2])
+    pose = [
+        state.odometry[0] + (cosine * x_m - sine * y_m),
+        state.odometry[1] + (sine * x_m + cosine * y_m),
+        state.odometry[2] + 0.5 * (path[2] - then[2]),
+    ]
+    state.base = Base(pose, path[0:3], 0.5 * way_m + turn_rad * way_m, 0.5 * turn_rad)
 
 
 def locate_base(state: KernelState, config: Config, feedback: Measurement) -> None:
     """`locate_base` of `motion.h`."""
     if needs_odometry(config) and feedback.odometry is not None:
-        state.base.pose = list(feedback.odometry)
+        state.odometry = list(feedback.odometry)
 
 
 def setpoint_of(state: KernelState, config: Config, setpoint: Target, i: int) -> float:

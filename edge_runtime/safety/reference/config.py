@@ -27,11 +27,11 @@ _OK: int = lib.KERNEL_CONFIG_OK
 def _check_range(config: Config, i: int) -> int:
     most = 1e5 if config.axis_kind[i] == CONTINUOUS else 1e3
     if not in_range(config.q_min[i], -most, most):
-        return lib.KERNEL_CONFIG_Q_MIN
+        return int(lib.KERNEL_CONFIG_Q_MIN)
     if not config.q_min[i] < config.q_max[i] <= most:
-        return lib.KERNEL_CONFIG_Q_MAX
+        return int(lib.KERNEL_CONFIG_Q_MAX)
     if not in_range(config.start_tolerance[i], 0.0, _START_TOLERANCE_MAX):
-        return lib.KERNEL_CONFIG_START_TOLERANCE
+        return int(lib.KERNEL_CONFIG_START_TOLERANCE)
     return _OK
 
 
@@ -45,7 +45,7 @@ def _check_end_speed(config: Config, i: int) -> int:
             and in_range(config.end_speed_offset[end][i], 0.0, 1e3)
             and in_range(config.end_speed_zero[end][i], -1e4, 1e4)
         ):
-            return lib.KERNEL_CONFIG_END_SPEED
+            return int(lib.KERNEL_CONFIG_END_SPEED)
     return _OK
 
 
@@ -70,9 +70,9 @@ def _check_motion(config: Config, i: int) -> int:
 
 def _check_joint(config: Config, i: int) -> int:
     if not in_range(config.reset_tolerance[i], 1e-9, 1e3):
-        return lib.KERNEL_CONFIG_RESET_TOLERANCE
+        return int(lib.KERNEL_CONFIG_RESET_TOLERANCE)
     if config.retracts and not in_range(config.retract[i], config.q_min[i], config.q_max[i]):
-        return lib.KERNEL_CONFIG_RETRACT
+        return int(lib.KERNEL_CONFIG_RETRACT)
     return _OK
 
 
@@ -90,7 +90,7 @@ def _check_axis(config: Config, i: int) -> int:
     if error != _OK:
         return error
     if is_gripper(config, i):
-        return _OK if in_range(config.dq_max[i], 1e-9, 1e3) else lib.KERNEL_CONFIG_DQ_MAX
+        return _OK if in_range(config.dq_max[i], 1e-9, 1e3) else int(lib.KERNEL_CONFIG_DQ_MAX)
     error = _check_motion(config, i)
     return _check_joint(config, i) if error == _OK and is_joint(config, i) else error
 
@@ -112,9 +112,9 @@ def _check_base(config: Config) -> int:
         if axis == -1:
             continue
         if axis not in drives or axis in known:
-            return lib.KERNEL_CONFIG_BASE_AXIS
+            return int(lib.KERNEL_CONFIG_BASE_AXIS)
         known.add(axis)
-    return lib.KERNEL_CONFIG_BASE_AXIS if config.has_odometry and known != drives else _OK
+    return int(lib.KERNEL_CONFIG_BASE_AXIS) if config.has_odometry and known != drives else _OK
 
 
 def _first_false(checks: tuple[tuple[bool, int], ...]) -> int:

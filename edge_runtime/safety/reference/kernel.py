@@ -309,7 +309,7 @@ def _request_arm(state: KernelState, config: Config, feedback: Measurement, now_
     for i in range(config.n_axes):
         state.q[i] = state.shown_least[i] = state.shown_most[i] = axes[i].q
         state.apart_ticks[i] = 0
-    state.path = [0.0, 0.0]
+    state.path = [0.0] * 5
     _begin_trail(state, config, now_ns)
     state.has_command = True
     state.has_setpoint_seq = False

@@ -191,8 +191,11 @@ def _take(state: KernelState, config: Config, axes: Sequence[ProfileState]) -> N
         state.dq[i] = axes[i].v
         state.ddq[i] = axes[i].a
     for k in range(3):
-        if config.base_axis[k] >= 0:
-            state.path[k // 2] += magnitude(state.dq[config.base_axis[k]]) * (float(config.tick_ns) * 1e-9)
+        i = config.base_axis[k]
+        if i < 0:
+            continue
+        state.path[k] = state.q[i]
+        state.path[4 if k == 2 else 3] += magnitude(state.dq[i]) * (float(config.tick_ns) * 1e-9)
 
 
 def _verify(
@@ -266,8 +269,6 @@ def _follow_gripper(state: KernelState, config: Config, wanted: float, i: int) -
 
 
 def _fall_towards(config: Config, end: int, i: int, axis: ProfileState, most: float) -> float:
-    if config.end_speed_slope[end][i] == 0.0:
-        return math.inf
     v = -axis.v if end == 0 else axis.v
     offset = config.end_speed_offset[end][i]
     limits = ProfileLimits(config.ddq_max[i], _CURVE_JERK * config.dddq_max[i], float(config.tick_ns) * 1e-9)
@@ -279,8 +280,8 @@ def _bounds_of(config: Config, axis: ProfileState, i: int, scale: float) -> _Axi
     limits = axis_limits(config, i)
     fall = [math.inf, math.inf]
     ends = [math.inf, math.inf]
-    if is_joint(config, i):
-        for end in range(2):
+    for end in range(2):
+        if config.end_speed_slope[end][i] != 0.0:
             ends[end] = end_speed(config, end, i, axis.q + limits.tick * axis.v)
             fall[end] = _fall_towards(config, end, i, axis, ends[end])
     return _AxisBounds(limits, config.dq_max[i] * scale, (fall[0], fall[1]), (ends[0], ends[1]))

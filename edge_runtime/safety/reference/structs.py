@@ -118,6 +118,7 @@ class Base:
     """`kernel_base`."""
 
     pose: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    told: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     lag_m: float = 0.0
     lag_rad: float = 0.0
 
@@ -138,8 +139,9 @@ class KernelState:
     trail: list[list[float]]
     apart_ticks: list[int]
     tightening: Tightening
-    trail_path: list[list[float]] = field(default_factory=lambda: [[0.0, 0.0] for _ in range(TRAIL)])
-    path: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    trail_path: list[list[float]] = field(default_factory=lambda: [[0.0] * 5 for _ in range(TRAIL)])
+    path: list[float] = field(default_factory=lambda: [0.0] * 5)
+    odometry: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     base: Base = field(default_factory=Base)
     last_now_ns: int = 0
     hold_since_ns: int = 0

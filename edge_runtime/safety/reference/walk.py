@@ -34,6 +34,7 @@ from edge_runtime.safety.reference_geometry import (
     pair_m,
     places_at,
     pose_at,
+    sine_cosine,
     tool_columns,
     world_m,
 )
@@ -41,6 +42,7 @@ from edge_runtime.safety.states import Reason
 
 _SLACK = 1e-11
 _SLACK_M = 1e-12
+_SURE = 1e-9
 _INTERVALS = 96
 
 
@@ -64,8 +66,6 @@ def _tick_s(config: Config) -> float:
 def end_speed(config: Config, end: int, i: int, q: float) -> float:
     """`end_speed` of `motion.h`."""
     slope = config.end_speed_slope[end][i]
-    if slope == 0.0:
-        return math.inf
     zero = config.end_speed_zero[end][i]
     room = q - zero if end == 0 else zero - q
     return larger(0.0, math.sqrt(larger(0.0, slope * room)) - config.end_speed_offset[end][i])
@@ -92,8 +92,6 @@ def _keeps_end_speed(config: Config, end: int, i: int, profile: StopProfile) -> 
     way = start - profile.q_low if end == 0 else profile.q_high - start
     at = 0
     length = profile.ticks
-    if config.end_speed_slope[end][i] == 0.0:
-        return True
     if way == 0.0 and not profile.turns:
         return _keeps_between(config, end, i, profile, 0, 0)
     for _ in range(_INTERVALS):
@@ -129,8 +127,8 @@ def _stays_inside(config: Config, i: int, profile: StopProfile, stop: StopCertif
     margin = _take_margin(config, i, profile.q_low, profile.q_high, stop)
     return (
         margin >= -_SLACK * (config.q_max[i] - config.q_min[i])
-        and _keeps_end_speed(config, 0, i, profile)
-        and _keeps_end_speed(config, 1, i, profile)
+        and (config.end_speed_slope[0][i] == 0.0 or _keeps_end_speed(config, 0, i, profile))
+        and (config.end_speed_slope[1][i] == 0.0 or _keeps_end_speed(config, 1, i, profile))
     )
 
 
@@ -172,6 +170,40 @@ def _joints_at(model: Geometry, moment: _StopMoment) -> _JointMoment:
         joints.peak.append(magnitude(ratio) * moment.peak[axis])
         joints.still.append(magnitude(ratio) * moment.still[axis])
     return joints
+
+
+@dataclass(slots=True)
+class _BaseMoment:
+    pose: list[float]
+    off_m: float = 0.0
+    off_rad: float = 0.0
+    still_m: float = 0.0
+    still_rad: float = 0.0
+    peak_m_s: float = 0.0
+    peak_rad_s: float = 0.0
+
+
+def _base_at(config: Config, base: Base, moment: _StopMoment) -> _BaseMoment:
+    at = _BaseMoment(list(base.pose))
+    way = [0.0, 0.0, 0.0]
+    for k in range(3):
+        i = config.base_axis[k]
+        if i < 0:
+            continue
+        way[k] = moment.q[i] - base.told[k]
+        if k == 2:
+            at.still_rad += moment.still[i]
+            at.peak_rad_s += moment.peak[i]
+        else:
+            at.still_m += moment.still[i]
+            at.peak_m_s += moment.peak[i]
+    sine, cosine = sine_cosine(base.pose[2])
+    at.pose[0] += cosine * way[0] - sine * way[1]
+    at.pose[1] += sine * way[0] + cosine * way[1]
+    at.pose[2] += way[2]
+    at.off_m = base.lag_m
+    at.off_rad = base.lag_rad
+    return at
 
 
 @dataclass(slots=True)
@@ -236,7 +268,7 @@ def _look_at_pair(
 
 def _look_at_distances(
     config: Config,
-    base: tuple[float, float],
+    base: _BaseMoment,
     pose: Pose,
     joints: _JointMoment,
     watched: list[int],
@@ -248,14 +280,19 @@ def _look_at_distances(
     travel = _StopTravel([], [])
     ticks = math.inf
     left = []
-    way_m, turn_rad = base
     for c in range(model.n_capsules):
+        reach_m = model.base_reach_m[c]
         clear_m = world_m(model, places, c)
         if clear_m < NO_MARGIN_M:
-            clear_m -= way_m + model.base_reach_m[c] * turn_rad
+            clear_m -= base.off_m + reach_m * base.off_rad
         _travel_of(model, joints, tick, c, travel)
         stop.margin_m = smaller(stop.margin_m, clear_m)
-        ticks = smaller(ticks, _free_ticks(clear_m - config.clearance_min_m, travel.still[c][0], travel.pace[c][0]))
+        free = _free_ticks(
+            clear_m - config.clearance_min_m,
+            travel.still[c][0] + (base.still_m + reach_m * base.still_rad),
+            travel.pace[c][0] + (base.peak_m_s + reach_m * base.peak_rad_s) * tick,
+        )
+        ticks = smaller(ticks, free)
     for pair in watched:
         again, ticks = _look_at_pair(config, places, travel, pair, ticks, stop)
         if again:
@@ -321,6 +358,26 @@ def _add_base(config: Config, pose: Pose, t: int, moment: _StopMoment, tool: _To
         _add_joint(tool, columns[k], k != 2, reach_m, moment.v[i], moment.peak[i], moment.still[i], config.ddq_max[i])
 
 
+def _stays_slow(config: Config, speed_max_m_s: float, t: int, moment: _StopMoment, joints: _JointMoment) -> bool:
+    reach_m = config.geometry.tool_reach_m[t]
+    speed = 0.0
+    swing = 0.0
+    spin = 0.0
+    for i in range(config.geometry.n_joints):
+        if reach_m[i] == 0.0:
+            continue
+        speed += reach_m[i] * joints.peak[i]
+        swing += reach_m[i] * joints.still[i]
+        spin += joints.peak[i]
+    for k in range(3):
+        i = config.base_axis[k]
+        if i < 0:
+            continue
+        speed += (config.geometry.tool_base_reach_m[t] if k == 2 else 1.0) * moment.peak[i]
+        spin += moment.peak[i]
+    return speed + swing * spin <= speed_max_m_s * (1.0 - _SURE)
+
+
 def _look_at_tool(
     config: Config, speed_max_m_s: float, pose: Pose, t: int, moment: _StopMoment, joints: _JointMoment
 ) -> float:
@@ -358,20 +415,14 @@ def _look_at_tools(
     ticks = math.inf
     for t in range(config.geometry.n_tools):
         most_m_s = smaller(config.tool_speed_max_m_s[t], speed_max_m_s)
+        if _stays_slow(config, most_m_s, t, moment, joints):
+            continue
         ticks = smaller(ticks, _look_at_tool(config, most_m_s, pose, t, moment, joints))
     return ticks
 
 
-def _travel_of_base(config: Config, base: Base, moment: _StopMoment) -> tuple[float, float]:
-    if not needs_odometry(config):
-        return 0.0, 0.0
-    way_m, turn_rad = base.lag_m, base.lag_rad
-    for k in range(2):
-        if config.base_axis[k] >= 0:
-            way_m += moment.still[config.base_axis[k]]
-    if config.base_axis[2] >= 0:
-        turn_rad += moment.still[config.base_axis[2]]
-    return way_m, turn_rad
+def _bend_of(base: _BaseMoment, tick: float) -> float:
+    return (base.still_m + base.peak_m_s * tick) * (base.still_rad + base.peak_rad_s * tick + base.off_rad)
 
 
 def _walk(
@@ -384,16 +435,22 @@ def _walk(
 ) -> tuple[Reason, int]:
     narrowest = Reason.LIMIT_GEOMETRY
     at = 0
-    travel = (0.0, 0.0)
+    tick = _tick_s(config)
+    drives = needs_odometry(config)
+    there = _BaseMoment([0.0, 0.0, 0.0])
+    bend_m = 0.0
     watched = list(range(config.geometry.n_pairs))
     while poses > 0:
         poses -= 1
         moment = _moment_at(config, profiles, at)
         joints = _joints_at(config.geometry, moment)
-        if at == 0:
-            travel = _travel_of_base(config, base, moment)
-        pose = pose_at(config.geometry, base.pose, moment.q)
-        clear = _look_at_distances(config, travel, pose, joints, watched, stop)
+        if drives:
+            there = _base_at(config, base, moment)
+            if at == 0:
+                bend_m = _bend_of(there, tick)
+            there.off_m += bend_m
+        pose = pose_at(config.geometry, there.pose, moment.q)
+        clear = _look_at_distances(config, there, pose, joints, watched, stop)
         if stop.margin_m < config.clearance_min_m - _SLACK_M:
             return Reason.LIMIT_GEOMETRY, poses
         slow = _look_at_tools(config, tool_speed_max_m_s, pose, moment, joints)

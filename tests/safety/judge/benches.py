@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.safety.kinematics import KinematicsFile, compile_file, read_kinematics, watched_body
-from edge_runtime.safety.limits import KernelConfig
+from edge_runtime.safety.limits import AxisKind, KernelConfig
 from tests.safety.judge.drive import drive
 from tests.safety.judge.judge import Findings, Judge
 from tests.safety.judge.robots import CLEARANCE_M, Robot, hand, one_arm, two_arms
@@ -67,7 +67,8 @@ BENCHES: dict[str, Callable[[Path], Bench]] = {
 def _config(robot: Robot, judge: Judge, file: KinematicsFile) -> KernelConfig:
     n = len(robot.joints)
     return KernelConfig(
-        joint_names=robot.joints,
+        axis_names=robot.joints,
+        axis_kinds=(AxisKind.BOUNDED,) * n,
         q_min=tuple(judge.ranges[:, 0].tolist()),
         q_max=tuple(judge.ranges[:, 1].tolist()),
         dq_max=(robot.velocity_max_rad_s,) * n,
@@ -75,9 +76,6 @@ def _config(robot: Robot, judge: Judge, file: KinematicsFile) -> KernelConfig:
         dddq_max=(robot.jerk_max_rad_s3,) * n,
         tracking_max=(0.2,) * n,
         step_max=(10.0,) * n,
-        gripper_min_m=0.0,
-        gripper_max_m=0.08,
-        gripper_rate_m_s=0.1,
         clearance_min_m=CLEARANCE_M,
         geometry=watched_body(file, CLEARANCE_M),
     )

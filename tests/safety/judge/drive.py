@@ -27,7 +27,7 @@ class Driven:
     """A kernel whose robot does exactly what it is told."""
 
     def __init__(self, config: KernelConfig, home_rad: tuple[float, ...]) -> None:
-        n = len(config.joint_names)
+        n = len(config.axis_names)
         self._config, self._n = config.to_native(), n
         self._state, self._verdict = ffi.new("kernel_state *"), ffi.new("kernel_verdict *")
         self._feedback, self._setpoint = ffi.new("kernel_feedback *"), ffi.new("kernel_setpoint *")

@@ -14,6 +14,7 @@ static kernel_config config;
 static kernel_state state;
 static kernel_feedback feedback;
 static kernel_setpoint setpoint;
+static const kernel_base nowhere;
 
 static void stand(int with_geometry) {
     battery_round_robot(&config, with_geometry);
@@ -21,9 +22,10 @@ static void stand(int with_geometry) {
     memset(&setpoint, 0, sizeof setpoint);
     kernel_init(&state, &config);
     feedback.present = setpoint.present = 1u;
-    feedback.n = setpoint.n = config.n_joints;
+    feedback.n = setpoint.n = config.n_axes;
     feedback.watchdog_ns = 100 * MS;
-    feedback.has_torque = feedback.has_wrench = 1u;
+    feedback.has_torque = feedback.has_odometry = 1u;
+    feedback.has_wrench = 15u;
     setpoint.speed_scale = 1.0;
     feedback.seq = 1u;
     feedback.stamp_ns = 1;
@@ -41,7 +43,7 @@ static void ask_tool(uint32_t variant, answer *a) {
         for (int step = 0; step < (k < 0 ? -k : k); step++)
             joints[variant / 3u].v = nextafter(joints[variant / 3u].v, k < 0 ? 0.0 : 9.0);
         config.dq_max[0] = config.dq_max[1] = 4.0;
-        answer_whole(a, (int64_t)verify_stop(&config, limit, joints, &poses, &stop));
+        answer_whole(a, (int64_t)verify_stop(&config, limit, &nowhere, joints, &poses, &stop));
         answer_whole(a, poses);
     }
 }
@@ -66,7 +68,7 @@ static void ask_checks(uint32_t variant, answer *a) {
         ask_following(a);
         stand(0);
         /* The measurement has not changed; the command has, before this was sampled, or seen before. */
-        for (uint32_t place = 0; place < KERNEL_TRAIL; place++) state.trail_rad[place][joint] = travel[k];
+        for (uint32_t place = 0; place < KERNEL_TRAIL; place++) state.trail[place][joint] = travel[k];
         ask_following(a);
         feedback.seq = 0u;
         ask_following(a);
@@ -74,9 +76,9 @@ static void ask_checks(uint32_t variant, answer *a) {
         feedback.stamp_ns = 0;
         ask_following(a);
         feedback.stamp_ns = 1;
-        state.shown_least_rad[joint] = 0.015625;
+        state.shown_least[joint] = 0.015625;
         ask_following(a);
-        state.shown_most_rad[joint] = 0.015625;
+        state.shown_most[joint] = 0.015625;
         ask_following(a);
         feedback.q[joint] = 1e-9;
         ask_following(a);
@@ -93,11 +95,18 @@ static void ask_checks(uint32_t variant, answer *a) {
         state.force_since_ns = 1 - lasted[variant / 2u];
         for (uint32_t axis = 0; axis < 6u; axis++) {
             const double limit[] = ON(axis < 3u ? 40.0 : 10.0);
-            feedback.wrench[axis] = limit[k];
+            const uint32_t t = (variant + axis) % KERNEL_MAX_TOOLS;
+            for (feedback.has_wrench = 0u; feedback.has_wrench < 16u; feedback.has_wrench++) {
+                feedback.wrench[t][axis] = limit[k];
+                ask_following(a);
+                answer_whole(a, (int64_t)check_feedback(&state, &config, &feedback, 0));
+            }
+            feedback.has_wrench = 15u;
+            feedback.wrench[t][axis] = axis < 3u ? 24.0 : 6.0;
+            feedback.wrench[t][axis < 3u ? (axis + 1u) % 3u : 3u + (axis + 1u) % 3u] = axis < 3u ? 32.0 : 8.0;
             ask_following(a);
-            feedback.wrench[axis] = axis < 3u ? 24.0 : 6.0;
-            feedback.wrench[axis < 3u ? (axis + 1u) % 3u : 3u + (axis + 1u) % 3u] = axis < 3u ? 32.0 : 8.0;
-            ask_following(a);
+            feedback.wrench[t][axis] = NAN;
+            answer_whole(a, (int64_t)check_feedback(&state, &config, &feedback, 0));
             memset(feedback.wrench, 0, sizeof feedback.wrench);
         }
         stand(0);
@@ -118,25 +127,219 @@ static void ask_trail(uint32_t variant, answer *a) {
         stand(0);
         for (int32_t k = 0; k < KERNEL_TRAIL; k++) {
             state.trail_ns[k] = variant == 1u ? 0 : -10 * k;
-            state.trail_rad[k][0] = 0.0078125 * (double)(k * k);
-            state.trail_rad[k][1] = variant == 2u ? 0.001 * (double)k : -0.3 + 0.1 * (double)(k * 5 % 8);
+            state.trail[k][0] = 0.0078125 * (double)(k * k);
+            state.trail[k][1] = variant == 2u ? 0.001 * (double)k : -0.3 + 0.1 * (double)(k * 5 % 8);
         }
         if (variant == 3u) state.trail_ns[0] = INT64_MAX, state.trail_ns[7] = INT64_MIN;
         state.feedback_stamp_ns = stamps_ns[n / count];
-        state.measured_rad[0] = state.measured_rad[1] = 1.0;
+        state.measured[0] = state.measured[1] = 1.0;
         feedback.stamp_ns = stamps_ns[n % count];
         ask_following(a);
+    }
+}
+
+/* The axis is of this kind from now on. */
+static void as_kind(uint32_t i, kernel_axis_kind kind) {
+    config.axis_kind[i] = kind;
+    if (kind == KERNEL_AXIS_CONTINUOUS) config.q_min[i] = -1e5, config.q_max[i] = 1e5;
+    if (kind == KERNEL_AXIS_VELOCITY) config.base_axis[i] = (int32_t)i;
+}
+
+/* Everything about what is measured and asked for of an axis of another kind. */
+static void ask_kinds(uint32_t variant, answer *a) {
+    const kernel_axis_kind kind = (kernel_axis_kind)(1u + variant % 3u);
+    const uint32_t i = variant / 3u % 2u;
+    const double turn = 6.283185307179586;
+    const double apart_s = (double)(20 * MS / 6 + MS) * 1e-9;
+    const double apart[] = ON(0.25), effort[] = ON(16.0), step[] = ON(0.5), travel[] = ON(0.03125 + 0.25 * 512.0 * apart_s * apart_s);
+    const double far[] = ON(1e6), odometry[] = ON(1e5);
+    static const double half[] = {3.1, 3.2, -3.1, -3.2, 9.3, 9.5};
+    for (int k = 0; k < 6; k++)
+        for (uint32_t way = 0; way < 12u; way++) {
+            stand(0);
+            as_kind(i, kind);
+            config.tau_max[i] = 16.0;
+            feedback.q[i] = way == 0u ? apart[k] : way == 1u ? turn + apart[k] : way == 2u ? far[k] : 0.0;
+            if (way == 3u) feedback.q[i] = half[k];
+            feedback.dq[i] = way == 4u ? apart[k] : 0.0;
+            feedback.tau[i] = way == 5u ? effort[k] : 0.0;
+            if (way == 6u) feedback.tau[i] = effort[k], feedback.has_torque = 0u;
+            if (way == 7u) feedback.q[i] = 1.0, state.apart_ticks[i] = (uint32_t)k;
+            if (way == 8u)
+                for (uint32_t place = 0; place < KERNEL_TRAIL; place++) state.trail[place][i] = travel[k];
+            if (way == 9u) state.measured[i] = 0.5, state.over_grip = 7u;
+            if (way == 10u) config.closes_up = 3u, state.over_grip = 3u;
+            if (way == 11u) state.over_grip = 3u;
+            ask_following(a);
+            answer_number(a, near_turn(feedback.q[i], half[k]));
+            setpoint.q[i] = way == 0u ? step[k] : way == 1u ? turn + step[k] : way == 2u ? far[k] : half[k];
+            state.dq[i] = way == 3u ? setpoint.q[i] + step[k] : 0.0;
+            answer_whole(a, (int64_t)check_values(&state, &config, &setpoint));
+            answer_number(a, setpoint_of(&state, &config, &setpoint, i));
+            answer_number(a, told_now(&state, &config, i));
+            motion_result result = {.speed_scale = 1.0};
+            state.ddq[i] = way == 3u ? 4.0 : 0.0;
+            motion_follow(&state, &config, &setpoint, &result);
+            answer_bytes(a, &state, sizeof state);
+            answer_whole(a, (int64_t)result.reasons);
+            stand(1);
+            config.geometry.has_base = config.has_odometry = way != 1u;
+            if (way == 2u) config.has_odometry = 0u;
+            if (way == 3u) config.geometry.n_planes = 0u;
+            if (way == 4u) config.geometry.n_keepouts = 0u;
+            if (way == 5u) config.geometry.n_planes = config.geometry.n_keepouts = 0u;
+            feedback.has_odometry = way != 6u;
+            feedback.odometry[k % 3] = odometry[k];
+            answer_whole(a, needs_odometry(&config));
+            answer_whole(a, (int64_t)check_feedback(&state, &config, &feedback, 0));
+            feedback.odometry[(k + 1) % 3] = way == 7u ? NAN : 0.0;
+            feedback.odometry[k % 3] = 0.5;
+            answer_whole(a, (int64_t)check_feedback(&state, &config, &feedback, 0));
+            locate_base(&state, &config, &feedback);
+            answer_bytes(a, &state, sizeof state);
+        }
+}
+
+/* What a base was told since its odometry was sampled. */
+static void ask_base(uint32_t variant, answer *a) {
+    uint64_t random = 11u + variant;
+    for (uint32_t n = 0; n < 60u; n++) {
+        stop_certificate stop;
+        uint32_t poses = 1u + fuzz_below(&random, 30u);
+        profile_state axes[KERNEL_MAX_AXES] = {{0.0, 0.0, 0.0}};
+        stand(1);
+        config.geometry.has_base = config.has_odometry = n % 9u != 8u;
+        config.n_axes = config.geometry.n_axes = 5u;
+        for (uint32_t i = 2u; i < 5u; i++) {
+            config.axis_kind[i] = KERNEL_AXIS_VELOCITY;
+            config.dq_max[i] = 1.0, config.ddq_max[i] = 8.0, config.dddq_max[i] = 512.0;
+            config.base_axis[i - 2u] = n % 5u == i ? -1 : (int32_t)i;
+            if (fuzz_below(&random, 2u)) axes[i].v = fuzz_uniform(&random, -1.0, 1.0);
+            if (fuzz_below(&random, 4u) == 0u) axes[i].a = fuzz_uniform(&random, -8.0, 8.0);
+            if (fuzz_below(&random, 9u) == 0u) axes[i].v = 1.0 + (double)fuzz_below(&random, 4u) * 0.5e-11;
+            axes[i].q = fuzz_uniform(&random, -0.5, 0.5);
+        }
+        for (uint32_t i = 0; i < 2u; i++) axes[i].v = n % 3u ? 0.0 : fuzz_uniform(&random, -0.5, 0.5);
+        geometry_derive(&config.geometry);
+        for (int32_t k = 0; k < KERNEL_TRAIL; k++) {
+            state.trail_ns[k] = -3 * MS * k;
+            for (uint32_t i = 0; i < 5u; i++) state.trail_path[k][i] = i > 2u ? -0.01 * (double)k : fuzz_uniform(&random, -0.1, 0.1);
+        }
+        for (uint32_t i = 0; i < 5u; i++) state.path[i] = i > 2u ? 0.01 : axes[i % 3u + 2u].q;
+        for (uint32_t i = 0; i < 3u; i++) state.odometry[i] = fuzz_uniform(&random, -0.5, 0.5);
+        state.feedback_stamp_ns = -(int64_t)fuzz_below(&random, 20u * MS);
+        carry_base(&state, &config);
+        answer_bytes(a, &state, sizeof state);
+        const double limit = fuzz_below(&random, 3u) ? 100.0 : fuzz_uniform(&random, 0.1, 3.0);
+        answer_whole(a, (int64_t)verify_stop(&config, limit, &state.base, axes, &poses, &stop));
+        answer_whole(a, poses);
+        answer_number(a, stop.margin_m);
+        answer_number(a, stop.margin);
+        answer_number(a, stop.ticks);
+        config.tool_speed_max_m_s[n % 2u] = fuzz_uniform(&random, 0.1, 2.0);
+        config.geometry.n_tools = n % 3u;
+        config.geometry.tools[1].link = n % 2u ? -1 : 0;
+        geometry_derive(&config.geometry);
+        poses = 30u;
+        answer_whole(a, (int64_t)verify_stop(&config, limit, &state.base, axes, &poses, &stop));
+        answer_whole(a, poses);
+        kernel_init(&state, &config);
+        answer_bytes(a, &state, sizeof state);
+        answer_number(a, posture_speed_scale(&config, axes[0].v > 0.0 ? (const double[]){0.1, 0.5, 0, 0, 0} : (const double[]){0.3, 0.02, 0, 0, 0}));
+    }
+}
+
+/* Velocity limits that fall: along whole stops, and at ticks where they are met to a hair. */
+static void ask_ends(uint32_t variant, answer *a) {
+    uint64_t random = 7u + variant;
+    for (uint32_t n = 0; n < 80u; n++) {
+        stop_certificate stop;
+        stop_profile profile;
+        uint32_t poses = 1u;
+        profile_state axes[KERNEL_MAX_AXES] = {{0.0, 0.0, 0.0}};
+        const uint32_t end = fuzz_below(&random, 2u);
+        const double side = end ? 1.0 : -1.0;
+        stand(0);
+        config.dq_max[0] = 4.0;
+        const profile_limits limits = axis_limits(&config, 0u);
+        axes[0].q = fuzz_uniform(&random, -0.5, 0.5);
+        axes[0].v = fuzz_uniform(&random, 0.0, 1.5) * (fuzz_below(&random, 6u) ? side : -side);
+        if (fuzz_below(&random, 3u) == 0u) axes[0].a = fuzz_uniform(&random, -8.0, 8.0);
+        if (fuzz_below(&random, 9u) == 0u) axes[0].v = 0.0;
+        if (fuzz_below(&random, 6u) == 0u) axes[0].v *= 1e-3, axes[0].a = -8.0 * (axes[0].v > 0.0 ? 1.0 : -1.0);
+        stop_profile_of(axes[0], &limits, &profile);
+        config.q_min[0] = -9.0, config.q_max[0] = 9.0;
+        config.end_speed_slope[end][0] = fuzz_uniform(&random, 1.0, 30.0);
+        config.end_speed_offset[end][0] = fuzz_below(&random, 2u) ? 0.0 : 0.25;
+        /* The limit is met at one tick of the stop, or missed there by a hair. */
+        double q, v;
+        stop_profile_at(&profile, fuzz_below(&random, profile.ticks + 1u), limits.tick, &q, &v);
+        const double root = (fabs(v) + config.end_speed_offset[end][0]) * (1.0 + ((double)fuzz_below(&random, 5u) - 2.0) * 1e-11);
+        const double more = fuzz_below(&random, 3u) ? 0.0 : fuzz_uniform(&random, -0.01, 0.05);
+        config.end_speed_zero[end][0] = q + side * (root * root / config.end_speed_slope[end][0] + more);
+        answer_whole(a, (int64_t)verify_stop(&config, 1.0, &nowhere, axes, &poses, &stop));
+        answer_number(a, stop.margin);
+        answer_number(a, end_speed(&config, end, 0u, q));
+        answer_number(a, end_speed(&config, end, 0u, q + side));
+        answer_number(a, end_speed(&config, 1u - end, 0u, q));
+        /* And on the way there. */
+        state.q[0] = axes[0].q, state.dq[0] = axes[0].v, state.ddq[0] = axes[0].a;
+        setpoint.q[0] = axes[0].q + side * fuzz_uniform(&random, 0.0, 0.4);
+        if (fuzz_below(&random, 3u) == 0u) {
+            setpoint.q[0] = axes[0].q + limits.tick * axes[0].v;
+            state.has_target = 1u;
+            state.target[0] = axes[0].q;
+            state.target_speed[0] = axes[0].v;
+        }
+        for (int k = 0; k < 20; k++) {
+            motion_result result = {.speed_scale = 1.0};
+            motion_follow(&state, &config, &setpoint, &result);
+            answer_bytes(a, &state, sizeof state);
+            answer_whole(a, (int64_t)result.reasons);
+            answer_number(a, result.accepted);
+        }
+    }
+}
+
+/* A base told to drive by exactly what a limit allows, and by a hair more. */
+static void ask_drive(uint32_t variant, answer *a) {
+    static const double hairs[] = {0.0, 0.5e-9, 0.999999999e-9, 1e-9, 1.000000001e-9, 2e-9, 1e-6, -1e-9};
+    for (uint32_t n = 0; n < 8u * 12u; n++) {
+        motion_result result = {.speed_scale = 1.0};
+        const double hair = 1.0 + hairs[n % 8u], sign = n / 8u % 2u ? -1.0 : 1.0;
+        stand(0);
+        as_kind(0u, KERNEL_AXIS_VELOCITY);
+        state.has_target = variant % 2u;
+        state.dq[0] = n / 16u % 3u == 0u ? 0.0 : sign * 0.5;
+        state.ddq[0] = n / 16u % 3u == 2u ? sign * 4.0 : 0.0;
+        state.target[0] = state.dq[0] + (variant % 3u == 2u ? sign * 1e-3 : 0.0);
+        setpoint.q[0] = state.target[0] + sign * (n / 48u ? 8.0e-3 : 0.512e-3) * hair;
+        if (variant % 5u == 4u) setpoint.q[0] = sign * hair;
+        if (variant % 7u == 6u) setpoint.q[0] = state.dq[0] + sign * 1e-9 * hair;
+        if (variant % 8u == 7u) setpoint.q[0] = -sign * 0.25;
+        setpoint.speed_scale = variant % 4u == 3u ? 0.5 : 1.0;
+        for (int k = 0; k < 12; k++) {
+            result = (motion_result){.speed_scale = 1.0};
+            motion_follow(&state, &config, &setpoint, &result);
+            answer_bytes(a, &state, sizeof state);
+            answer_whole(a, (int64_t)result.reasons);
+            answer_number(a, result.accepted);
+            if (k == 5 && variant % 2u) setpoint.q[0] += sign * 1e-3;
+        }
+        for (int k = 0; k < 4; k++) {
+            motion_brake(&state, &config, &result);
+            answer_bytes(a, &state, sizeof state);
+        }
     }
 }
 
 static void ask_requests(uint32_t variant, answer *a) {
     /* Exact sums: so far outside is still in order. */
     const double beside[] = ON(1.0078125), left[] = ON(0.0078125);
-    const double opening[] = {0.50390625, 0.50390625 * (1.0 + DBL_EPSILON), -0.00390625, -0.00390625 * (1.0 + DBL_EPSILON), 0.5, 50.0};
     const double tolerance[] = ON(0.0625), side[] = ON(1.0);
     const uint32_t joint = variant % 2u;
     for (int k = 0; k < 6; k++)
-        for (uint32_t request = 0; request < 6u; request++)
+        for (uint32_t request = 0; request < 7u; request++)
             for (uint32_t at = 0; at < KERNEL_STATE_COUNT; at++)
                 for (uint32_t what = 0; what < 16u; what++) {
                     stand(variant > 1u);
@@ -145,7 +348,9 @@ static void ask_requests(uint32_t variant, answer *a) {
                     state.faults = 8u;
                     state.has_target = state.over_torque = state.over_force = 1u;
                     state.dq[joint] = state.ddq[joint] = 0.5;
-                    feedback.gripper_m = what == 12u ? opening[k] : what == 5u ? -0.25 : 0.25;
+                    if (variant > 3u) as_kind(joint, (kernel_axis_kind)(variant / 2u - 1u));
+                    state.apart_ticks[joint] = state.over_grip = 3u;
+                    for (uint32_t n = 0; n < 5u; n++) state.path[n] = 0.5;
                     feedback.seq = 4u;
                     if (what == 0u) feedback.q[joint] = tolerance[k];
                     if (what == 1u) feedback.q[joint] = side[k];
@@ -160,9 +365,10 @@ static void ask_requests(uint32_t variant, answer *a) {
                     if (what == 10u) feedback.stop_line = k < 3 ? 1u : 0u, feedback.torn = 1u;
                     if (what == 11u) feedback.q[0] = 0.25 * (double)k, feedback.q[1] = 2.75 - 0.125 * (double)k;
                     if (what == 11u) config.q_max[1] = 4.0;
+                    if (what == 12u) feedback.q[joint] = tolerance[k] + 6.283185307179586;
                     if (what == 13u) feedback.q[joint] = beside[k];
-                    if (what == 14u) state.left_rad[joint] = left[k], state.has_left = 1u;
-                    if (what == 15u) state.left_rad[joint] = 0.00390625, state.has_left = (uint32_t)k % 2u;
+                    if (what == 14u) state.left[joint] = left[k], state.has_left = 1u;
+                    if (what == 15u) state.left[joint] = 0.00390625, state.has_left = (uint32_t)k % 2u;
                     answer_whole(a, kernel_request(&state, &config, &feedback, request, 0));
                     answer_bytes(a, &state, sizeof state);
                 }
@@ -180,7 +386,7 @@ static void ask_verified(uint32_t variant, answer *a) {
         stand(variant % 4u != 0u);
         config.clearance_min_m = n % 3u ? 0.0 : 0.03125;
         for (uint32_t i = 0; i < 2u; i++) {
-            const profile_limits limits = joint_limits(&config, i);
+            const profile_limits limits = axis_limits(&config, i);
             joints[i].q = fuzz_uniform(&random, -1.0, 1.0);
             joints[i].v = fuzz_below(&random, 3u) ? fuzz_uniform(&random, -1.0, 1.0) : 0.0;
             joints[i].a = fuzz_below(&random, 2u) ? fuzz_uniform(&random, -8.0, 8.0) : 0.0;
@@ -195,9 +401,9 @@ static void ask_verified(uint32_t variant, answer *a) {
         if (fuzz_below(&random, 4u) == 0u) joints[1].v = joints[1].a = 0.0;
         if (config.geometry.n_joints && n % 5u == 0u) {
             geometry_pose pose;
-            double columns[GEOMETRY_MAX_AXES][3], q[KERNEL_MAX_AXES] = {joints[0].q, joints[1].q};
-            geometry_pose_at(&config.geometry, q, &pose);
-            geometry_tool_columns(&config.geometry, &pose, columns);
+            double columns[GEOMETRY_MAX_LINKS][3], q[KERNEL_MAX_AXES] = {joints[0].q, joints[1].q};
+            geometry_pose_at(&config.geometry, nowhere.pose, q, &pose);
+            geometry_tool_columns(&config.geometry, &pose, 0u, columns);
             double square = 0.0;
             for (uint32_t k = 0; k < 3u; k++) {
                 const double speed = columns[0][k] * joints[0].v + columns[1][k] * joints[1].v;
@@ -206,11 +412,11 @@ static void ask_verified(uint32_t variant, answer *a) {
             tool_speed = sqrt(square) * (1.0 - (double)fuzz_below(&random, 4u) * 0.5e-11);
             if (tool_speed == 0.0) tool_speed = 0.5;
         }
-        answer_whole(a, (int64_t)verify_stop(&config, tool_speed, joints, &poses, &stop));
+        answer_whole(a, (int64_t)verify_stop(&config, tool_speed, &nowhere, joints, &poses, &stop));
         answer_whole(a, poses);
-        answer_number(a, stop.margin_rad);
+        answer_number(a, stop.margin);
         answer_number(a, stop.margin_m);
-        answer_whole(a, stop.margin_joint);
+        answer_whole(a, stop.margin_axis);
         answer_number(a, stop.ticks);
         answer_whole(a, stop.looked);
         answer_whole(a, stop.measured);
@@ -220,23 +426,29 @@ static void ask_verified(uint32_t variant, answer *a) {
 /* The stops of whole arms, with hardly more room than they need, and a tool that is hardly slow enough. */
 static void ask_verified_arms(uint32_t variant, answer *a) {
     static kernel_config c;
-    static const double none[KERNEL_MAX_AXES];
+    static const double none[GEOMETRY_MAX_LINKS];
     const fuzz_stream *s = battery_arm(variant);
     uint64_t random = 77u + variant;
     c = s->config;
     for (uint32_t n = 0; n < 90u; n++) {
         profile_state joints[KERNEL_MAX_AXES];
-        double q[KERNEL_MAX_AXES] = {0.0}, dq[KERNEL_MAX_AXES] = {0.0}, columns[GEOMETRY_MAX_AXES][3];
+        double q[KERNEL_MAX_AXES] = {0.0}, dq[KERNEL_MAX_AXES] = {0.0}, columns[GEOMETRY_MAX_LINKS][3];
         double range[KERNEL_MAX_AXES], square = 0.0, velocity[3] = {0.0, 0.0, 0.0}, way = 0.0, least = 1e9;
         geometry_pose pose;
         geometry_clearance clearance;
         stop_certificate stop;
-        for (uint32_t i = 0; i < c.n_joints; i++) {
-            const profile_limits limits = joint_limits(&c, i);
+        for (uint32_t i = 0; i < c.n_axes; i++) {
+            const profile_limits limits = axis_limits(&c, i);
             stop_profile profile;
+            if (c.axis_kind[i] > KERNEL_AXIS_CONTINUOUS) {
+                joints[i] = (profile_state){0.0, 0.0, 0.0};
+                range[i] = 0.0;
+                continue;
+            }
+            c.end_speed_slope[0][i] = c.end_speed_slope[1][i] = 0.0;
             c.q_min[i] = -1e3;
             c.q_max[i] = 1e3;
-            q[i] = s->real_rad[i];
+            q[i] = s->real[i];
             dq[i] = fuzz_uniform(&random, -0.5, 0.5) * (n % 4u == 3u ? 0.01 : 1.0);
             if (n % 4u == 2u && i > 0u) dq[i] = 0.0;
             c.dq_max[i] = 20.0;
@@ -246,14 +458,15 @@ static void ask_verified_arms(uint32_t variant, answer *a) {
             stop_profile_of(joints[i], &limits, &profile);
             range[i] = profile.q_high - profile.q_low;
         }
-        geometry_pose_at(&c.geometry, q, &pose);
+        geometry_pose_at(&c.geometry, nowhere.pose, q, &pose);
         geometry_clearance_at(&c.geometry, &pose, &clearance);
-        geometry_tool_columns(&c.geometry, &pose, columns);
+        if (c.geometry.n_tools) geometry_tool_columns(&c.geometry, &pose, 0u, columns);
         for (uint32_t k = 0; k < 3u; k++) {
-            for (uint32_t i = c.n_joints; i-- > 0u;) velocity[k] += columns[i][k] * dq[i];
+            for (uint32_t j = c.geometry.n_tools ? c.geometry.n_joints : 0u; j-- > 0u;)
+                velocity[k] += columns[j][k] * (c.geometry.joints[j].ratio * dq[c.geometry.joints[j].axis]);
             square = velocity[0] * velocity[0] + velocity[1] * velocity[1] + velocity[2] * velocity[2];
         }
-        const double *one = c.geometry.tool_reach_m, *other = none;
+        const double *one = c.geometry.tool_reach_m[0], *other = none;
         for (uint32_t k = 0; k < c.geometry.n_capsules; k++)
             if (clearance.world_m[k] < least) least = clearance.world_m[k], one = c.geometry.reach_m[k];
         for (uint32_t k = 0; k < c.geometry.n_pairs; k++)
@@ -262,8 +475,9 @@ static void ask_verified_arms(uint32_t variant, answer *a) {
                 one = c.geometry.reach_m[c.geometry.pairs[k][0]];
                 other = c.geometry.reach_m[c.geometry.pairs[k][1]];
             }
-        for (uint32_t i = 0; i < c.n_joints; i++)
-            if (one[i] == 0.0 || other[i] == 0.0) way += (one[i] + other[i]) * range[i];
+        for (uint32_t j = 0; j < c.geometry.n_joints; j++)
+            if (one[j] == 0.0 || other[j] == 0.0)
+                way += (one[j] + other[j]) * fabs(c.geometry.joints[j].ratio) * range[c.geometry.joints[j].axis];
         const double rooms[] = {0.0, 0.5e-12, 1e-12, 1.5e-12, -1e-6, -1e-4, -1e-3, -1e-2};
         c.clearance_min_m = fmax(0.0, fmin(1.0, least + rooms[n % 8u]));
         const double room = n % 9u == 8u ? way : way * fuzz_uniform(&random, 0.5, 3.5);
@@ -273,9 +487,9 @@ static void ask_verified_arms(uint32_t variant, answer *a) {
         const double more[] = {0.0, 0.5e-11, -0.5e-11, -1e-11, -2e-11, 1e-3, 0.05, 0.5, 1.0, 3.0, 1e3};
         const double tool_speed = sqrt(square) * (1.0 + more[fuzz_below(&random, 11u)]);
         uint32_t poses = 1u + fuzz_below(&random, 60u);
-        answer_whole(a, (int64_t)verify_stop(&c, tool_speed > 0.0 ? tool_speed : 1.0, joints, &poses, &stop));
+        answer_whole(a, (int64_t)verify_stop(&c, tool_speed > 0.0 ? tool_speed : 1.0, &nowhere, joints, &poses, &stop));
         answer_whole(a, poses);
-        answer_number(a, stop.margin_rad);
+        answer_number(a, stop.margin);
         answer_number(a, stop.margin_m);
         answer_number(a, stop.ticks);
         answer_whole(a, stop.looked);
@@ -317,7 +531,7 @@ static void ask_pairs(uint32_t variant, answer *a) {
         config.clearance_min_m = 0.125 * (double)fuzz_below(&random, 3u);
         for (uint32_t i = 0; i < 2u; i++)
             if (fuzz_below(&random, 3u) == 0u) joints[i].v = fuzz_uniform(&random, -1.0, 1.0);
-        answer_whole(a, (int64_t)verify_stop(&config, 1e3, joints, &poses, &stop));
+        answer_whole(a, (int64_t)verify_stop(&config, 1e3, &nowhere, joints, &poses, &stop));
         answer_whole(a, poses);
         answer_number(a, stop.margin_m);
         answer_whole(a, stop.looked);
@@ -335,22 +549,31 @@ static void ask_shape(uint32_t variant, answer *a) {
         stand(variant % 3u == 2u);
         if (variant & 8u) config.dq_max[0] = config.dq_max[1] = 2.0;
         state.has_target = variant % 9u != 4u;
-        state.target_rad[0] = state.target_rad[1] = variant & 1u ? 1e-9 * hair * config.dq_max[0] * tick : 0.0;
-        setpoint.gripper_m = n % 3u ? 0.25 : config.gripper_rate_m_s * ((double)config.tick_ns * 1e-9);
+        state.target[0] = state.target[1] = variant & 1u ? 1e-9 * hair * config.dq_max[0] * tick : 0.0;
+        if (variant % 10u == 9u) {
+            /* The other axis is a hand, told to go exactly as far as it may. */
+            as_kind(1u, KERNEL_AXIS_GRIPPER);
+            config.geometry.n_capsules = 0u;
+            config.manipulability_slow_below = config.manipulability_stop_below = 0.0;
+            setpoint.q[1] = n % 3u ? 0.25 * sign * hair : sign * hair * (config.dq_max[1] * ((double)config.tick_ns * 1e-9));
+            state.over_grip = n % 5u ? 0u : 3u;
+            config.closes_up = n % 2u * 2u;
+        }
         state.dq[0] = n / 16u == 0u ? 0.0 : sign * 0.5;
         state.ddq[0] = n / 16u == 2u ? sign * 8.0 : 0.0;
         const double a_next = state.ddq[0] + sign * 512.0 * tick * hair;
         setpoint.q[0] = tick * (state.dq[0] + tick * a_next);
         if (variant % 5u == 3u) setpoint.q[0] = tick * sign * hair * config.dq_max[0];
-        if (variant % 5u == 4u) state.target_rad[0] = setpoint.q[0] - tick * state.dq[0];
-        state.target_rad_s[0] = variant % 7u ? state.dq[0] : 0.25;
+        if (variant % 5u == 4u) state.target[0] = setpoint.q[0] - tick * state.dq[0];
+        state.target_speed[0] = variant % 7u ? state.dq[0] : 0.25;
         setpoint.speed_scale = variant % 4u ? 1.0 : 0.5;
-        if (variant % 6u == 5u) {
+        if (variant % 6u == 5u || variant % 12u == 8u) {
             /* Told exactly what the posture would have asked for, and moving at it. */
             config.manipulability_slow_below = 4.0;
             config.manipulability_stop_below = 0.25;
-            setpoint.speed_scale = posture_speed_scale(&config, state.q);
-            state.dq[0] = sign * setpoint.speed_scale * config.dq_max[0];
+            const double posture = posture_speed_scale(&config, state.q);
+            setpoint.speed_scale = variant % 6u == 5u ? posture : 1.0;
+            state.dq[0] = sign * posture * config.dq_max[0];
             state.ddq[0] = 0.0;
             setpoint.q[0] = sign * 0.25;
         }
@@ -368,22 +591,22 @@ static void ask_retraction(uint32_t variant, answer *a) {
     const double away[] = ON(1e-9);
     stand(variant % 2u);
     for (int k = 0; k < 6; k++) {
-        config.retract_rad[0] = config.retract_rad[1] = variant & 2u ? 0.0 : 0.125;
-        state.q[0] = config.retract_rad[0];
-        state.q[1] = config.retract_rad[1];
+        config.retract[0] = config.retract[1] = variant & 2u ? 0.0 : 0.125;
+        state.q[0] = config.retract[0];
+        state.q[1] = config.retract[1];
         answer_whole(a, motion_retracted(&state, &config));
         state.q[variant % 2u] += away[k];
         answer_whole(a, motion_retracted(&state, &config));
         state.q[variant % 2u] = 0.0;
         answer_whole(a, motion_retracted(&state, &config));
-        state.q[variant % 2u] = config.retract_rad[0];
+        state.q[variant % 2u] = config.retract[0];
         state.ddq[variant % 2u] = (double)(k % 2);
         answer_whole(a, motion_retracted(&state, &config));
         answer_whole(a, motion_at_rest(&state, &config));
         state.ddq[variant % 2u] = 0.0;
     }
     kernel_state full = {.tightening = {1.0, 1.0}};
-    memcpy(full.q, battery_arm(1u)->real_rad, sizeof full.q);
+    memcpy(full.q, battery_arm(1u)->real, sizeof full.q);
     for (int k = 0; k < 9; k++) {
         motion_result result = {.speed_scale = 1.0};
         motion_retract(&full, &battery_arm(1u)->config, &result);
@@ -400,7 +623,9 @@ static void ask_retraction(uint32_t variant, answer *a) {
 }
 
 const battery_group battery_parts[] = {
-    {"checks", ask_checks, 10u},       {"trail", ask_trail, 4u},       {"requests", ask_requests, 4u},     {"shape", ask_shape, 140u},
+    {"checks", ask_checks, 10u},       {"trail", ask_trail, 4u},       {"requests", ask_requests, 10u},
+    {"kinds", ask_kinds, 6u},          {"base", ask_base, 24u},        {"ends", ask_ends, 24u},          {"drive", ask_drive, 40u},
+        {"shape", ask_shape, 140u},
     {"tool", ask_tool, 6u},
     {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},  {"pairs", ask_pairs, 24u}, {"arms", ask_verified_arms, 112u},
 };

@@ -22,9 +22,9 @@ const uint32_t battery_edges_count = sizeof battery_edges / sizeof *battery_edge
 
 void battery_round_robot(kernel_config *c, int with_geometry) {
     memset(c, 0, sizeof *c);
-    c->n_joints = 2u;
+    c->n_axes = 2u;
     c->tick_ns = MS;
-    for (uint32_t i = 0; i < c->n_joints; i++) {
+    for (uint32_t i = 0; i < c->n_axes; i++) {
         c->q_min[i] = -1.0;
         c->q_max[i] = 1.0;
         c->dq_max[i] = 1.0;
@@ -33,20 +33,20 @@ void battery_round_robot(kernel_config *c, int with_geometry) {
         c->tracking_max[i] = 0.25;
         c->tau_max[i] = 16.0;
         c->step_max[i] = 0.5;
-        c->retract_rad[i] = 0.125;
+        c->retract[i] = 0.125;
+        c->rest_speed[i] = 0.0625;
+        c->reset_tolerance[i] = 0.0625;
+        c->start_tolerance[i] = 0.0078125;
+        c->frozen_travel[i] = 0.03125;
     }
+    for (uint32_t t = 0; t < KERNEL_MAX_TOOLS; t++) {
+        c->force_max_n[t] = 40.0;
+        c->moment_max_nm[t] = 10.0;
+        c->tool_speed_max_m_s[t] = t == 0u ? 1.0 : 0.5 * (double)t;
+    }
+    for (uint32_t k = 0; k < 3u; k++) c->base_axis[k] = -1;
     c->retracts = 1u;
     c->retract_speed_scale = 0.5;
-    c->gripper_max_m = 0.5;
-    c->gripper_rate_m_s = 1.0;
-    c->rest_speed_rad_s = 0.0625;
-    c->reset_tolerance_rad = 0.0625;
-    c->start_tolerance_rad = 0.0078125;
-    c->start_tolerance_m = 0.00390625;
-    c->frozen_travel_rad = 0.03125;
-    c->force_max_n = 40.0;
-    c->moment_max_nm = 10.0;
-    c->tool_speed_max_m_s = 1.0;
     c->clearance_min_m = 0.0;
     c->feedback_max_age_ns = 20 * MS;
     c->setpoint_max_age_ns = 20 * MS;
@@ -56,16 +56,20 @@ void battery_round_robot(kernel_config *c, int with_geometry) {
     c->hold_timeout_ns = 20 * MS;
     c->retract_timeout_ns = 60 * MS;
     c->debounce_ticks = 3u;
+    c->jam_ticks = 4u;
     for (uint32_t i = 0; i < KERNEL_DIGEST_BYTES; i++) c->digest[i] = (uint8_t)(i + 1u);
     if (!with_geometry) return;
     geometry_model *g = &c->geometry;
-    g->n_joints = 2u;
+    g->n_joints = g->n_axes = 2u;
+    g->n_tools = 2u;
     g->n_capsules = 3u;
     g->n_pairs = 2u;
     g->n_planes = 2u;
     g->n_keepouts = 2u;
     for (uint32_t i = 0; i < 2u; i++) {
         g->joints[i].parent = (int32_t)i - 1;
+        g->joints[i].axis = (int32_t)i;
+        g->joints[i].ratio = 1.0;
         g->joints[i].rotation[0] = g->joints[i].rotation[4] = g->joints[i].rotation[8] = 1.0;
         g->joints[i].offset_m[0] = i == 0u ? 0.0 : 0.5;
         g->planes[i].normal[2 - i] = 1.0;
@@ -84,8 +88,10 @@ void battery_round_robot(kernel_config *c, int with_geometry) {
     g->pairs[0][1] = 2u;
     g->pairs[1][0] = 1u;
     g->pairs[1][1] = 0u;
-    g->tool_link = 1;
-    g->tool_m[0] = 0.5;
+    g->tools[0].link = 1;
+    g->tools[0].point_m[0] = 0.5;
+    g->tools[1].link = 0;
+    g->tools[1].point_m[1] = 0.25;
     geometry_derive(g);
     c->manipulability_slow_below = 0.125;
     c->manipulability_stop_below = 0.0625;
@@ -97,8 +103,10 @@ void battery_junk(double *values, uint32_t from) {
 
 static void junk_config(kernel_config *c) {
     double *const fields[] = {c->q_min, c->q_max, c->dq_max, c->ddq_max, c->dddq_max,
-                              c->tracking_max, c->tau_max, c->step_max, c->retract_rad};
-    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) battery_junk(fields[k], c->n_joints);
+                              c->tracking_max, c->tau_max, c->step_max, c->retract, c->rest_speed, c->reset_tolerance,
+                              c->start_tolerance, c->frozen_travel, c->end_speed_slope[0], c->end_speed_slope[1]};
+    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) battery_junk(fields[k], c->n_axes);
+    for (uint32_t i = c->n_axes; i < KERNEL_MAX_AXES; i++) c->axis_kind[i] = i % 5u;
 }
 
 static void junk_inputs(kernel_feedback *f, kernel_setpoint *p, uint32_t n) {
@@ -136,33 +144,35 @@ static double one_of(uint64_t *random, const double *values, uint32_t count) { r
 static void bend_feedback(round_stream *s) {
     kernel_feedback *f = &s->feedback;
     const kernel_config *c = &s->config;
-    const uint32_t i = fuzz_below(&s->random, c->n_joints);
+    const uint32_t i = fuzz_below(&s->random, c->n_axes);
     const double q = s->state.q[i], sign = ONE_OF(s, 1.0, -1.0);
-    switch (fuzz_below(&s->random, 18u)) {
+    switch (fuzz_below(&s->random, 20u)) {
     case 0: f->stamp_ns = s->now_ns - WHOLE_OF(s, 20 * MS, 20 * MS + 1, -5 * MS, -5 * MS - 1, 0); break;
     case 1: f->seq = (uint64_t)WHOLE_OF(s, 0, (int64_t)s->state.feedback_seq, (int64_t)s->state.feedback_seq - 1); break;
     case 2: f->n = (uint32_t)WHOLE_OF(s, 0, 1, 3, 16, 17); break;
     case 3: f->present = 0u; break;
     case 4: f->torn = 1u; break;
     case 5: f->stop_line = 1u; break;
-    case 6: f->wrench[fuzz_below(&s->random, 6u)] = NAN; f->driver_fault = fuzz_below(&s->random, 2u); break;
+    case 6: f->wrench[fuzz_below(&s->random, 4u)][fuzz_below(&s->random, 6u)] = NAN; f->driver_fault = fuzz_below(&s->random, 2u); break;
     case 7: f->q[i] = q + sign * ONE_OF(s, EDGE(0.25), EDGE(0.0625)); break;
     case 8: f->dq[i] = sign * ONE_OF(s, EDGE(0.0625), NAN); break;
     case 9: f->tau[i] = sign * ONE_OF(s, EDGE(16.0), NAN); break;
-    case 10: memcpy(f->wrench, (const double[]){24.0 * sign, 32.0, 0.0}, 24u); break;
-    case 11: memcpy(f->wrench, (const double[]){0.0, 24.0, ONE_OF(s, EDGE(32.0))}, 24u); break;
-    case 12: memcpy(f->wrench + 3, (const double[]){ONE_OF(s, EDGE(6.0)), 0.0, 8.0}, 24u); break;
-    case 13: memcpy(f->wrench + 3, (const double[]){0.0, 6.0 * sign, ONE_OF(s, EDGE(8.0), INFINITY)}, 24u); break;
+    case 10: memcpy(f->wrench[fuzz_below(&s->random, 4u)], (const double[]){24.0 * sign, 32.0, 0.0}, 24u); break;
+    case 11: memcpy(f->wrench[fuzz_below(&s->random, 4u)], (const double[]){0.0, 24.0, ONE_OF(s, EDGE(32.0))}, 24u); break;
+    case 12: memcpy(f->wrench[fuzz_below(&s->random, 4u)] + 3, (const double[]){ONE_OF(s, EDGE(6.0)), 0.0, 8.0}, 24u); break;
+    case 13: memcpy(f->wrench[fuzz_below(&s->random, 4u)] + 3, (const double[]){0.0, 6.0 * sign, ONE_OF(s, EDGE(8.0), INFINITY)}, 24u); break;
     case 14: f->watchdog_ns = (uint64_t)WHOLE_OF(s, 0, MS - 1, MS, MS + 1); break;
     case 15: f->stamp_ns = s->state.feedback_stamp_ns - WHOLE_OF(s, 0, 1, -1); break;
     case 16: f->q[i] = ONE_OF(s, EDGE(1.0), EDGE(-1.0), EDGE(1.0078125), NAN); break;
-    default: f->gripper_m = ONE_OF(s, NAN, INFINITY, -1.0, 0.75, 0.501, -0.001); break;
+    case 17: f->has_odometry = 0u; break;
+    case 18: f->odometry[fuzz_below(&s->random, 3u)] = sign * ONE_OF(s, NAN, INFINITY, EDGE(1e5)); break;
+    default: f->q[i] = q + sign * ONE_OF(s, 6.283185307179586, 1e6, 1e7, EDGE(3.0)); break;
     }
 }
 
 static void bend_setpoint(round_stream *s) {
     kernel_setpoint *p = &s->setpoint;
-    const uint32_t i = fuzz_below(&s->random, s->config.n_joints);
+    const uint32_t i = fuzz_below(&s->random, s->config.n_axes);
     switch (fuzz_below(&s->random, 11u)) {
     case 0: p->stamp_ns = s->now_ns - WHOLE_OF(s, 20 * MS, 20 * MS + 1, -5 * MS, -5 * MS - 1, 0); break;
     case 1: p->observation_ns = s->now_ns - WHOLE_OF(s, 300 * MS, 300 * MS + 1, -5 * MS, -5 * MS - 1); break;
@@ -172,7 +182,7 @@ static void bend_setpoint(round_stream *s) {
     case 5: p->speed_scale = ONE_OF(s, 0.0, -0.5, EDGE(1.0), 0.5, 5e-324, NAN); break;
     case 6: p->q[i] = s->state.q[i] + ONE_OF(s, EDGE(0.5), EDGE(-0.5)); break;
     case 7: p->q[i] = ONE_OF(s, NAN, INFINITY, EDGE(1.0), EDGE(-1.0)); break;
-    case 8: p->gripper_m = ONE_OF(s, NAN, 0.5, EDGE(0.5), 0.0, -1e-3, s->state.gripper_m + 1e-3, s->state.gripper_m - 1e-3); break;
+    case 8: p->q[i] = s->state.q[i] + ONE_OF(s, EDGE(1e-3), EDGE(-1e-3), 6.283185307179586, -12.566370614359172, 3.2); break;
     case 9: p->policy = fuzz_below(&s->random, 5u); p->policy_lost_ns = s->now_ns - WHOLE_OF(s, 0, 4 * MS, 4 * MS + 1); break;
     default: p->policy = 1u + fuzz_below(&s->random, 3u); p->policy_lost_ns = s->now_ns - 3 * MS; break;
     }
@@ -182,8 +192,8 @@ static void send_requests(round_stream *s, answer *a) {
     const uint32_t state = s->state.state;
     uint32_t request = 0u;
     if (state == KERNEL_READY && fuzz_below(&s->random, 2u)) request = KERNEL_REQUEST_ARM;
-    if (state == KERNEL_FAULT && fuzz_below(&s->random, 4u) == 0u) request = KERNEL_REQUEST_RESET;
-    if (fuzz_below(&s->random, 60u) == 0u) request = fuzz_below(&s->random, 6u);
+    if (state == KERNEL_FAULT && fuzz_below(&s->random, 4u) == 0u) request = fuzz_below(&s->random, 3u) ? KERNEL_REQUEST_RESET : KERNEL_REQUEST_RESET_MOVED;
+    if (fuzz_below(&s->random, 60u) == 0u) request = fuzz_below(&s->random, 7u);
     if (request) answer_whole(a, kernel_request(&s->state, &s->config, &s->feedback, request, s->now_ns));
     if (fuzz_below(&s->random, 25u) == 0u) {
         const kernel_tightening t = {ONE_OF(s, EDGE(1.0), EDGE(0.5), 0.0, -1.0, 5e-324, NAN, s->state.tightening.speed_scale),
@@ -197,7 +207,7 @@ static void rehearse(const kernel_state *state, const kernel_config *config, ker
     kernel_verdict verdicts[4];
     for (int k = 0; k < 4; k++) {
         setpoints[k] = setpoint;
-        for (uint32_t i = 0; i < config->n_joints; i++) setpoints[k].q[i] = state->q[i] + 3e-5 * (double)k;
+        for (uint32_t i = 0; i < config->n_axes; i++) setpoints[k].q[i] = state->q[i] + 3e-5 * (double)k;
     }
     setpoints[2].present = 0u;
     kernel_rehearse(state, config, setpoints, 4u, verdicts);
@@ -214,22 +224,59 @@ static void next_round(round_stream *s, uint32_t k) {
     if (s->calm > 0u) s->calm--;
     if (s->state.state == KERNEL_READY && fuzz_below(&s->random, 3u)) s->calm = fuzz_below(&s->random, 90u);
     s->now_ns += odd && fuzz_below(&s->random, 3u) == 0u ? strange[fuzz_below(&s->random, 7u)] : c->tick_ns;
-    *f = (kernel_feedback){.stamp_ns = s->now_ns, .seq = last_sample.seq + 1u, .n = c->n_joints, .present = 1u, .watchdog_ns = 100 * MS,
-                           .gripper_m = 0.25, .has_torque = k % 3u != 0u, .has_wrench = k % 4u != 0u};
+    *f = (kernel_feedback){.stamp_ns = s->now_ns, .seq = last_sample.seq + 1u, .n = c->n_axes, .present = 1u, .watchdog_ns = 100 * MS,
+                           .has_torque = k % 3u != 0u, .has_wrench = k % 4u != 0u ? 15u >> k % 3u : 0u, .has_odometry = 1u};
     memcpy(f->q, s->verdict.q, sizeof f->q);
+    for (uint32_t i = 0; i < c->n_axes; i++)
+        if (c->axis_kind[i] == KERNEL_AXIS_VELOCITY) f->q[i] = 0.0, f->dq[i] = s->verdict.dq[i];
+    for (uint32_t i = 0; i < 3u; i++) f->odometry[i] = 0.125 * s->verdict.q[0];
     if (s->sticks && (k >> 4) % 4u == 3u) memcpy(f->q, last_sample.q, sizeof f->q);
     if (k % s->period != 0u) *f = last_sample;
     const uint64_t last = p->seq > s->state.setpoint_seq ? p->seq : s->state.setpoint_seq;
-    *p = (kernel_setpoint){.stamp_ns = s->now_ns, .observation_ns = s->now_ns, .seq = last + 1u, .n = c->n_joints,
-                           .speed_scale = 1.0, .gripper_m = 0.25, .present = (k >> 5) % 4u != 3u, .policy = KERNEL_POLICY_ALIVE};
+    *p = (kernel_setpoint){.stamp_ns = s->now_ns, .observation_ns = s->now_ns, .seq = last + 1u, .n = c->n_axes,
+                           .speed_scale = 1.0, .present = (k >> 5) % 4u != 3u, .policy = KERNEL_POLICY_ALIVE};
     p->bundle_digest[k % KERNEL_DIGEST_BYTES] = 7u;
-    for (uint32_t i = 0; i < c->n_joints; i++) {
+    for (uint32_t i = 0; i < c->n_axes; i++) {
         /* Held, a step of the largest jerk, cruising, or anywhere in reach of a step. */
         const double way[] = {0.0, 0.512e-6, 2.5e-4, fuzz_uniform(&s->random, -0.5, 0.5)};
-        p->q[i] = s->state.q[i] + way[(k >> 3) % 4u] * (i == 1u ? -1.0 : 1.0);
+        const double at = c->axis_kind[i] == KERNEL_AXIS_VELOCITY ? s->state.dq[i] : s->state.q[i];
+        p->q[i] = at + way[(k >> 3) % 4u] * (i == 1u ? -1.0 : 1.0);
     }
     if (odd) bend_feedback(s);
     if (s->calm == 0u && fuzz_below(&s->random, 8u) == 0u) bend_setpoint(s);
+}
+
+/* One axis, or both, of another kind; the joints of a geometry stay what they are. */
+static void other_kinds(kernel_config *c, uint32_t variant) {
+    const uint32_t kind = variant % 4u;
+    if (c->geometry.n_joints > 0u) {
+        if (variant % 2u == 0u) return;
+        /* A third axis drives the base, or is a hand. */
+        c->n_axes = c->geometry.n_axes = 3u;
+        double *const fields[] = {c->q_min, c->q_max, c->dq_max, c->ddq_max, c->dddq_max, c->tracking_max, c->tau_max, c->step_max,
+                                  c->retract, c->rest_speed, c->reset_tolerance, c->start_tolerance, c->frozen_travel};
+        for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) fields[k][2] = fields[k][0];
+        c->axis_kind[2] = variant % 8u == 7u ? KERNEL_AXIS_GRIPPER : KERNEL_AXIS_VELOCITY;
+        if (c->axis_kind[2] == KERNEL_AXIS_GRIPPER) return;
+        c->base_axis[variant / 2u % 3u] = 2;
+        c->geometry.has_base = c->has_odometry = 1u;
+        geometry_derive(&c->geometry);
+        return;
+    }
+    for (uint32_t i = 0; i < 2u; i++) {
+        if (variant / 4u % 4u == i) continue;
+        c->axis_kind[i] = kind;
+        if (kind == KERNEL_AXIS_CONTINUOUS) c->q_min[i] = -1e5, c->q_max[i] = 1e5;
+        if (kind == KERNEL_AXIS_VELOCITY) c->base_axis[i] = (int32_t)i;
+        if (kind == KERNEL_AXIS_BOUNDED && variant % 3u == 1u) {
+            for (uint32_t end = 0; end < 2u; end++) {
+                c->end_speed_slope[end][i] = 4.0;
+                c->end_speed_offset[end][i] = 0.25 * (double)i;
+                c->end_speed_zero[end][i] = end ? 1.0 : -1.0;
+            }
+        }
+    }
+    c->closes_up = variant;
 }
 
 static void ask_round(uint32_t variant, answer *a) {
@@ -238,12 +285,13 @@ static void ask_round(uint32_t variant, answer *a) {
     s.random = 0xabcd00u + variant * 7919u;
     battery_round_robot(&s.config, variant % 3u == 0u);
     s.config.retracts = variant % 2u;
-    s.config.frozen_travel_rad = variant % 5u == 1u ? 1e-4 : 0.03125;
+    s.config.frozen_travel[0] = s.config.frozen_travel[1] = variant % 5u == 1u ? 1e-4 : 0.03125;
+    other_kinds(&s.config, variant / 3u);
     /* Nothing to follow: holds, retracts and arrives. */
     const int alone = variant % 8u == 5u;
     if (alone) {
         s.config.retract_timeout_ns = 2000 * MS;
-        s.config.retract_rad[0] = s.config.retract_rad[1] = 0.015625;
+        s.config.retract[0] = s.config.retract[1] = 0.015625;
     }
     s.now_ns = 1000 * MS;
     s.period = variant % 4u == 2u ? 5u : 1u;
@@ -257,7 +305,7 @@ static void ask_round(uint32_t variant, answer *a) {
         if (alone && s.state.state != KERNEL_READY) s.calm = 2u;
         next_round(&s, k);
         if (alone) s.setpoint.present = 0u;
-        junk_inputs(&s.feedback, &s.setpoint, s.config.n_joints);
+        junk_inputs(&s.feedback, &s.setpoint, s.config.n_axes);
         kernel_step(&s.state, &s.config, &s.feedback, &s.setpoint, s.now_ns, &s.verdict);
         answer_state(a, &s.state, &s.verdict);
         send_requests(&s, a);
@@ -277,7 +325,7 @@ static void ask_fuzz(uint32_t variant, answer *a) {
     for (uint32_t k = 0; k < FUZZ_TICKS; k++) {
         kernel_tightening tightening;
         fuzz_next(&s, k == 0u ? NULL : &verdict);
-        junk_inputs(&s.feedback, &s.setpoint, s.config.n_joints);
+        junk_inputs(&s.feedback, &s.setpoint, s.config.n_axes);
         kernel_step(&state, &s.config, &s.feedback, &s.setpoint, s.now_ns, &verdict);
         answer_state(a, &state, &verdict);
         const uint32_t request = fuzz_request(&s, state.state);

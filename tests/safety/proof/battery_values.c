@@ -68,8 +68,8 @@ static void poke(kernel_config *config, void *field, answer *a) {
 }
 
 static void poke_whole(kernel_config *config, void *field, size_t size, answer *a) {
-    static const int64_t edges[] = {-2, -1, 0, 1, 2, 3, 4, 15, 16, 17, 47, 48, 49, 511, 512, 513, 9999, 10000, 10001,
-                                    99999, 100000, 100001, 19999999, 20000000, 20000001, INT64_MAX, INT64_MIN};
+    static const int64_t edges[] = {-2, -1, 0, 1, 2, 3, 4, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 1023, 1024, 1025, 9999, 10000, 10001,
+                                    99999, 100000, 100001, 999999, 1000000, 1000001, 19999999, 20000000, 20000001, INT64_MAX, INT64_MIN};
     int64_t before = 0;
     memcpy(&before, field, size);
     for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
@@ -77,6 +77,46 @@ static void poke_whole(kernel_config *config, void *field, size_t size, answer *
         ask_config(config, a);
     }
     memcpy(field, &before, size);
+}
+
+static void poke_axis(kernel_config *c, uint32_t i, answer *a) {
+    double *const of_axis[] = {&c->q_min[i],           &c->q_max[i],           &c->dq_max[i],          &c->ddq_max[i],
+                               &c->dddq_max[i],        &c->tracking_max[i],    &c->tau_max[i],         &c->step_max[i],
+                               &c->retract[i],         &c->rest_speed[i],      &c->reset_tolerance[i], &c->start_tolerance[i],
+                               &c->frozen_travel[i]};
+    for (size_t k = 0; k < sizeof of_axis / sizeof *of_axis; k++) poke(c, of_axis[k], a);
+    for (uint32_t end = 0; end < 2u; end++)
+        for (int has = 0; has < 2; has++) {
+            c->end_speed_slope[end][i] = has ? 4.0 : 0.0;
+            poke(c, &c->end_speed_slope[end][i], a);
+            poke(c, &c->end_speed_offset[end][i], a);
+            poke(c, &c->end_speed_zero[end][i], a);
+            c->end_speed_slope[end][i] = 0.0;
+        }
+    poke_whole(c, &c->axis_kind[i], sizeof c->axis_kind[i], a);
+}
+
+/* Each axis of every kind in turn; and what a base of two axes, of which one counts, must say of them. */
+static void ask_kinds(uint32_t variant, answer *a) {
+    static kernel_config c;
+    battery_round_robot(&c, variant & 1u);
+    for (uint32_t i = 0; i < 2u; i++) {
+        const uint32_t kind = i == 0u ? variant / 2u % 4u : variant / 8u % 4u;
+        c.axis_kind[i] = kind;
+        if (kind == KERNEL_AXIS_CONTINUOUS) c.q_min[i] = -1e5, c.q_max[i] = 1e5;
+    }
+    for (uint32_t odometry = 0; odometry < 2u; odometry++) {
+        c.has_odometry = odometry;
+        ask_config(&c, a);
+        for (uint32_t k = 0; k < 3u; k++) {
+            for (int32_t other = -1; other < 2; other++) {
+                c.base_axis[(k + 1u) % 3u] = other;
+                poke_whole(&c, &c.base_axis[k], sizeof c.base_axis[k], a);
+            }
+            c.base_axis[(k + 1u) % 3u] = -1;
+        }
+        poke_axis(&c, 0u, a);
+    }
 }
 
 static void ask_configs(uint32_t variant, answer *a) {
@@ -89,26 +129,23 @@ static void ask_configs(uint32_t variant, answer *a) {
         if (variant / 4u == 2u) c.dq_max[i] = c.ddq_max[i] = 1e-3, c.dddq_max[i] = 1e-2;
         if (variant / 4u == 3u) c.q_min[i] = -1e3, c.q_max[i] = 1e3;
     }
-    if (variant / 4u == 3u) c.gripper_min_m = -1e3, c.gripper_max_m = 1e3;
     ask_config(&c, a);
-    for (uint32_t i = 0; i < c.n_joints; i++) {
-        double *const of_joint[] = {&c.q_min[i],        &c.q_max[i],       &c.dq_max[i],
-                                    &c.ddq_max[i],   &c.dddq_max[i], &c.tracking_max[i],
-                                    &c.tau_max[i],       &c.step_max[i],    &c.retract_rad[i]};
-        for (size_t k = 0; k < sizeof of_joint / sizeof *of_joint; k++) poke(&c, of_joint[k], a);
+    for (uint32_t i = 0; i < c.n_axes; i++) poke_axis(&c, i, a);
+    for (uint32_t t = 0; t < KERNEL_MAX_TOOLS; t++) {
+        poke(&c, &c.force_max_n[t], a);
+        poke(&c, &c.moment_max_nm[t], a);
+        poke(&c, &c.tool_speed_max_m_s[t], a);
     }
-    double *const scalars[] = {&c.retract_speed_scale, &c.gripper_min_m,      &c.gripper_max_m,
-                               &c.gripper_rate_m_s,    &c.rest_speed_rad_s,   &c.reset_tolerance_rad,
-                               &c.start_tolerance_rad, &c.start_tolerance_m,
-                               &c.frozen_travel_rad,   &c.force_max_n,        &c.moment_max_nm,
-                               &c.tool_speed_max_m_s,  &c.clearance_min_m,    &c.manipulability_slow_below,
+    double *const scalars[] = {&c.retract_speed_scale, &c.clearance_min_m, &c.manipulability_slow_below,
                                &c.manipulability_stop_below};
     for (size_t k = 0; k < sizeof scalars / sizeof *scalars; k++) poke(&c, scalars[k], a);
     int64_t *const times[] = {&c.tick_ns,         &c.feedback_max_age_ns, &c.setpoint_max_age_ns, &c.observation_max_age_ns,
                               &c.play_max_ns,     &c.hold_timeout_ns,     &c.retract_timeout_ns,  &c.future_tolerance_ns};
     for (size_t k = 0; k < sizeof times / sizeof *times; k++) poke_whole(&c, times[k], sizeof *times[k], a);
-    uint32_t *const counts[] = {&c.n_joints, &c.debounce_ticks, &c.geometry.n_joints, &c.geometry.n_capsules,
-                                &c.geometry.n_pairs, &c.geometry.n_planes, &c.geometry.n_keepouts};
+    uint32_t *const counts[] = {&c.n_axes,           &c.debounce_ticks,      &c.jam_ticks,
+                                &c.geometry.n_joints, &c.geometry.n_axes,    &c.geometry.n_capsules,
+                                &c.geometry.n_pairs, &c.geometry.n_planes,   &c.geometry.n_keepouts,
+                                &c.geometry.n_tools};
     for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) poke_whole(&c, counts[k], sizeof *counts[k], a);
 }
 
@@ -122,15 +159,32 @@ static void ask_geometry_configs(uint32_t variant, answer *a) {
                                {offsetof(geometry_model, keepouts), sizeof g->keepouts[0]},
                                {offsetof(geometry_model, reach_m), sizeof g->reach_m[0]},
                                {offsetof(geometry_model, ball_m), sizeof g->ball_m[0]},
-                               {offsetof(geometry_model, pair_nearer_m), sizeof g->pair_nearer_m[0]}};
-    const uint32_t part = variant % 7u, item = variant / 7u;
+                               {offsetof(geometry_model, pair_nearer_m), sizeof g->pair_nearer_m[0]},
+                               {offsetof(geometry_model, base_reach_m), sizeof g->base_reach_m[0]},
+                               {offsetof(geometry_model, tools), sizeof g->tools[0]},
+                               {offsetof(geometry_model, tool_reach_m), sizeof g->tool_reach_m[0]},
+                               {offsetof(geometry_model, tool_base_reach_m), sizeof g->tool_base_reach_m[0]}};
+    const uint32_t part = variant % 11u, item = variant / 11u;
     char *at = (char *)g + parts[part][0] + item * parts[part][1];
     for (size_t k = 0; k < parts[part][1]; k += sizeof(double)) poke(&c, at + k, a);
-    int32_t *const links[] = {&g->joints[item].parent, &g->capsules[item].link, &g->tool_link,
-                              (int32_t *)&g->pairs[item][0], (int32_t *)&g->pairs[item][1], &g->pair_root[item]};
+    int32_t *const links[] = {&g->joints[item].parent, &g->capsules[item].link, &g->tools[item].link,
+                              &g->joints[item].axis, (int32_t *)&g->joints[item].slides, (int32_t *)&g->pairs[item][0], (int32_t *)&g->pairs[item][1], &g->pair_root[item]};
     for (size_t k = 0; k < sizeof links / sizeof *links; k++) poke_whole(&c, links[k], sizeof *links[k], a);
-    for (int k = 0; k < 3; k++) poke(&c, &g->tool_m[k], a);
-    for (int k = 0; k < 3; k++) poke(&c, &g->tool_reach_m[k], a);
+    for (int k = 0; k < 2; k++) {
+        /* A slide whose range and extent meet. */
+        g->joints[item].slides = 1u;
+        g->joints[item].ratio = k ? -0.5 : 1.0;
+        g->joints[item].at_zero = 0.25;
+        g->joints[item].extent_m = k ? 0.75 : 1.25;
+        geometry_derive(g);
+        ask_config(&c, a);
+        poke(&c, &g->joints[item].extent_m, a);
+        poke(&c, &g->joints[item].at_zero, a);
+        poke(&c, &g->joints[item].ratio, a);
+        c.q_min[item] = -1e3, c.q_max[item] = 1e3;
+        poke(&c, &g->joints[item].ratio, a);
+        c.q_min[item] = -1.0, c.q_max[item] = 1.0;
+    }
     g->capsules[item].a_m[variant % 3u] = NAN;
     geometry_derive(g);
     answer_bytes(a, g, sizeof *g);
@@ -214,19 +268,23 @@ static void ask_pose(const geometry_model *g, const double *q, const double *dq,
     geometry_pose pose;
     geometry_places places;
     geometry_clearance clearance;
-    double columns[GEOMETRY_MAX_AXES][3];
-    (void)dq;
-    geometry_pose_at(g, q, &pose);
+    double columns[GEOMETRY_MAX_LINKS][3];
+    const double base[3] = {dq[0], 0.5 * dq[1] - 0.25, 3.0 * dq[1]};
+    geometry_pose_at(g, base, q, &pose);
     geometry_places_at(g, &pose, &places);
     geometry_clearance_at(g, &pose, &clearance);
-    geometry_tool_columns(g, &pose, columns);
     answer_bytes(a, places.middle_m, g->n_capsules * sizeof places.middle_m[0]);
     answer_bytes(a, pose.rotation, g->n_joints * sizeof pose.rotation[0]);
     answer_bytes(a, pose.origin_m, g->n_joints * sizeof pose.origin_m[0]);
     answer_bytes(a, clearance.world_m, g->n_capsules * sizeof clearance.world_m[0]);
     answer_bytes(a, clearance.pair_m, g->n_pairs * sizeof clearance.pair_m[0]);
-    answer_bytes(a, columns, g->n_joints * sizeof columns[0]);
-    answer_number(a, geometry_manipulability(g, &pose));
+    answer_bytes(a, pose.base_rotation, sizeof pose.base_rotation);
+    answer_bytes(a, pose.base_origin_m, sizeof pose.base_origin_m);
+    for (uint32_t t = 0; t < g->n_tools; t++) {
+        geometry_tool_columns(g, &pose, t, columns);
+        answer_bytes(a, columns, g->n_joints * sizeof columns[0]);
+        answer_number(a, geometry_manipulability(g, &pose, t));
+    }
 }
 
 static void ask_arms(uint32_t variant, answer *a) {
@@ -236,7 +294,10 @@ static void ask_arms(uint32_t variant, answer *a) {
     double q[KERNEL_MAX_AXES];
     copy = s->config;
     for (uint32_t k = 0; k < 12u; k++) {
-        for (uint32_t i = 0; i < copy.n_joints; i++) q[i] = k < 2u ? (double)k : fuzz_uniform(&random, -7.0, 7.0);
+        for (uint32_t i = 0; i < copy.n_axes; i++) q[i] = k < 2u ? (double)k : fuzz_uniform(&random, -7.0, 7.0);
+        /* A joint that does not move is a column of zeros. */
+        const int32_t hand = copy.geometry.tools[0].link;
+        if (k == 11u && copy.geometry.n_tools > 0u && hand >= 0) copy.geometry.joints[hand].ratio = 0.0;
         ask_pose(&copy.geometry, q, q, a);
         copy.manipulability_slow_below = 0.1 * (double)k;
         answer_number(a, posture_speed_scale(&copy, q));
@@ -244,6 +305,9 @@ static void ask_arms(uint32_t variant, answer *a) {
     memset(copy.geometry.reach_m, 0, sizeof copy.geometry.reach_m);
     memset(copy.geometry.ball_m, 0, sizeof copy.geometry.ball_m);
     memset(copy.geometry.pair_root, 0, sizeof copy.geometry.pair_root);
+    memset(copy.geometry.base_reach_m, 0, sizeof copy.geometry.base_reach_m);
+    memset(copy.geometry.tool_reach_m, 0, sizeof copy.geometry.tool_reach_m);
+    memset(copy.geometry.tool_base_reach_m, 0, sizeof copy.geometry.tool_base_reach_m);
     geometry_derive(&copy.geometry);
     ask_config(&copy, a);
     answer_bytes(a, &copy.geometry, sizeof copy.geometry);
@@ -255,7 +319,8 @@ static void ask_grid(uint32_t variant, answer *a) {
     uint64_t random = 5u + variant;
     const double rest[KERNEL_MAX_AXES] = {0.0};
     memset(&g, 0, sizeof g);
-    g.n_joints = 1u;
+    g.n_joints = g.n_axes = g.n_tools = 1u;
+    g.joints[0].ratio = 1.0;
     g.joints[0].parent = -1;
     g.joints[0].rotation[0] = g.joints[0].rotation[4] = g.joints[0].rotation[8] = 1.0;
     const int full = variant % 8u == 7u;
@@ -296,7 +361,8 @@ static void ask_far(uint32_t variant, answer *a) {
     static geometry_model g;
     const double rest[KERNEL_MAX_AXES] = {0.0};
     memset(&g, 0, sizeof g);
-    g.n_joints = g.n_capsules = g.n_keepouts = 1u;
+    g.n_joints = g.n_axes = g.n_tools = g.n_capsules = g.n_keepouts = 1u;
+    g.joints[0].ratio = 1.0;
     g.joints[0].parent = -1;
     g.joints[0].rotation[0] = g.joints[0].rotation[4] = g.joints[0].rotation[8] = 1.0;
     g.capsules[0].link = -1;
@@ -327,8 +393,8 @@ static int is_chain_of(const geometry_model *g, uint32_t n) {
 }
 
 void battery_prepare(void) {
-    /* Six joints are where the manipulability changes its form, sixteen are all there is room for. */
-    static const uint32_t wanted[] = {6u, KERNEL_MAX_AXES, 5u, 7u};
+    /* Six joints are where the manipulability changes its form. */
+    static const uint32_t wanted[] = {6u, 14u, 5u, 7u};
     uint64_t seed = 100u;
     for (uint32_t i = 0; i < ARMS; i++) do {
             fuzz_open(&arms[i], seed++, 1);
@@ -339,6 +405,7 @@ const battery_group battery_values[] = {
     {"numbers", ask_numbers, SPECIAL},       {"transitions", ask_transitions, KERNEL_STATE_COUNT + 2u},
     {"angles", ask_angles, 2u},              {"grid", ask_grid, 40u}, {"far", ask_far, 3u},
     {"arms", ask_arms, ARMS},                {"stops", ask_stops, 40u},
-    {"configs", ask_configs, 16u},            {"geometry configs", ask_geometry_configs, 14u},
+    {"configs", ask_configs, 16u},            {"geometry configs", ask_geometry_configs, 22u},
+    {"kinds", ask_kinds, 32u},
 };
 const uint32_t battery_values_count = sizeof battery_values / sizeof *battery_values;
