@@ -197,6 +197,22 @@ def test_a_home_on_the_table_is_refused_and_one_is_found(tmp_path: Path) -> None
     assert make(tmp_path, text).embodiment.home == (0.0,)
 
 
+def test_xacro_is_expanded_with_its_arguments(tmp_path: Path) -> None:
+    text = """<robot xmlns:xacro="http://www.ros.org/wiki/xacro" name="own">
+      <xacro:arg name="side" default="left"/>
+      <xacro:macro name="arm" params="at">
+        <link name="${at}_arm">
+          <collision><origin xyz="0 0 0.1"/><geometry><sphere radius="0.05"/></geometry></collision></link>
+        <joint name="${at}_turn" type="revolute"><parent link="base"/><child link="${at}_arm"/><axis xyz="0 0 1"/>
+          <origin xyz="0 0 0.2"/><limit lower="${-pi/2}" upper="${pi/2}" velocity="1" effort="1"/></joint>
+      </xacro:macro>
+      <link name="base"/>
+      <xacro:arm at="$(arg side)"/>
+    </robot>"""
+    made = make(tmp_path, text, name="own.urdf.xacro", arguments={"side": "right"})
+    assert shape_of(made) == {"right_arm": ["right_turn revolute"]}
+
+
 def test_where_it_stands_is_said_and_placed(tmp_path: Path) -> None:
     made = make(tmp_path, DESCRIPTIONS["arm_without_gripper"], Answers(stands_on="table", height_m=0.75))
     assert _lines(made, "safety.toml", "offset_m") == ["offset_m = -0.75"]
