@@ -55,6 +55,10 @@ SHAPES: dict[str, dict[str, list[str]]] = {
         "arm": [f"arm_joint{n} revolute" for n in range(1, 5)],
         "base": ["base_x base_linear", "base_yaw base_yaw"],
     },
+    "planar_base": {
+        "arm": [f"arm_joint{n} revolute" for n in range(1, 4)],
+        "base": ["base_x base_linear", "base_y base_linear", "base_yaw base_yaw"],
+    },
     "gantry": {"arm": ["x prismatic", "y prismatic"]},
     "endless_joints": {"arm": ["turn continuous", "joint1 revolute", "joint2 revolute"]},
     "names_of_makers": {"arm": ["robot0:waist joint revolute", "base revolute"]},
