@@ -27,6 +27,7 @@ _IMPORTED_AS = {
     "import-linter": "importlinter",
     "opencv-python-headless": "cv2",
     "pyzmq": "zmq",
+    "rerun-sdk": "rerun",
 }
 """Import names of distributions that are not called alike. One that is not installed can't say it itself."""
 

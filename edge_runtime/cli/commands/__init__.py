@@ -8,15 +8,34 @@ from edge_runtime.cli.commands import (
     check,
     claims,
     evaluate,
+    export_mcap,
     jog,
     kinematics,
     monitor,
     new,
     operator,
     ota,
+    page,
     replay,
     run,
+    view,
 )
 
-SUBCOMMANDS = (run, evaluate, monitor, operator, jog, ota, check, claims, replay, kinematics, new, calibrate)
+SUBCOMMANDS = (
+    run,
+    page,
+    evaluate,
+    monitor,
+    operator,
+    jog,
+    ota,
+    check,
+    claims,
+    replay,
+    view,
+    export_mcap,
+    kinematics,
+    new,
+    calibrate,
+)
 """Modules in the order of the help; each has `add`."""
