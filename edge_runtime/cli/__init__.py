@@ -28,7 +28,9 @@ edge-runtime replay FILE                what happened before a trip, through the
 edge-runtime view --rerun               the robot's body in motion, live or from a recording
 edge-runtime export-mcap FILE           a recording for Foxglove
 edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
+edge-runtime new robot arm.urdf         a robot's own files, from its URDF, xacro or MJCF
 edge-runtime new driver my_arm          a package with a driver that works, to put your robot into
+edge-runtime calibrate --config FILE    where the zero of each axis is, and which way it turns
 edge-runtime completion bash            lets the Tab key complete what is typed behind it
 """
 

@@ -214,6 +214,10 @@ ANSWERS: dict[str, Explanation] = {
         "a link is nearer to something than it may be", "Move the robot away by its own means."
     ),
     "refused_looser": Explanation("speed can be restored only while the robot is not armed", "First: [disarm]."),
+    "refused_calibration": Explanation(
+        "its calibration on disk is another one than driver and control have read, or can't be read",
+        "Start the robot's software anew.",
+    ),
     "refused_jitter": Explanation(
         "this machine does not keep time well enough to move a robot", "`edge-runtime check` says why."
     ),

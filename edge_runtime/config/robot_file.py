@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from edge_runtime.config.calibration_file import Calibration, read_calibration
 from edge_runtime.config.embodiment_file import assumed_in, read_embodiment
 from edge_runtime.config.limit_sources import description_of, rating_of
 from edge_runtime.config.safety_file import SafetyFile, SafetyLimits, tightest
@@ -39,6 +40,9 @@ class RobotSection(Section, frozen=True):
     """Absolute path of the Python that the driver is started with, where its packages live in an environment of their
     own; edge-runtime is installed there too. Left out: the one that runs everything else. Example:
     `"/opt/lerobot/bin/python"`."""
+    calibration: str | None = None
+    """Path of `calibration.toml`, relative to this file; `edge-runtime calibrate` makes it. Left out: the driver's
+    values are the robot's. Example: `"calibration.toml"`."""
     bundle: str | None = None
     """Folder of the policy's bundle, relative to this file. Without one the robot has no policy: `edge-runtime run
     --hold` still brings it up."""
@@ -311,6 +315,8 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
     embodiment: Embodiment
     safety: SafetyLimits
     bundle: Path | None
+    calibration: Calibration | None = None
+    """Offsets and signs of this robot's axes; None: the driver's values are the robot's."""
     assumed: tuple[str, ...] = ()
     """Ratings that the embodiment file marks as assumed, as "axis.key"."""
 
@@ -342,6 +348,11 @@ def load_config(path: Path) -> RobotConfig:
     embodiment = read_embodiment(embodiment_path)
     safety_path = _existing(folder, "robot.safety", settings.robot.safety, path.name)
     limits = _limits(safety_path, embodiment)
+    calibration = None
+    if settings.robot.calibration is not None:
+        calibration_path = _existing(folder, "robot.calibration", settings.robot.calibration, path.name)
+        calibration = read_calibration(calibration_path, embodiment)
+        limits = msgspec.structs.replace(limits, calibration=calibration.digest)
     bundle = settings.robot.bundle
     return RobotConfig(
         path=path.resolve(),
@@ -356,6 +367,7 @@ def load_config(path: Path) -> RobotConfig:
         embodiment=embodiment,
         safety=limits,
         bundle=None if bundle is None else _existing(folder, "robot.bundle", bundle, path.name),
+        calibration=calibration,
         assumed=assumed_in(embodiment_path.read_text(encoding="utf-8")),
     )
 

@@ -24,9 +24,12 @@ GROUP = "edge_runtime.drivers"
 ATTRIBUTE = "DRIVER"
 _KEY = "robot.driver"
 
-_OURS = tuple(
-    EntryPoint(name, f"edge_runtime.drivers.{name}.declaration:{ATTRIBUTE}", GROUP)
-    for name in ("sim", "lerobot", "gym", "ur", "ros2")
+_OURS = (
+    EntryPoint("kinematic", f"edge_runtime.drivers.kinematic.driver:{ATTRIBUTE}", GROUP),
+    *(
+        EntryPoint(name, f"edge_runtime.drivers.{name}.declaration:{ATTRIBUTE}", GROUP)
+        for name in ("sim", "lerobot", "gym", "ur", "ros2")
+    ),
 )
 """Listed here and not in our metadata, which a checkout that has moved on since it was installed lacks."""
 

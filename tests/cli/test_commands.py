@@ -38,6 +38,7 @@ COMMANDS = (
     "export-mcap",
     "kinematics",
     "new",
+    "calibrate",
     "completion",
 )
 

@@ -32,6 +32,7 @@ LOOKS: tuple[Look, ...] = (
     Look("not kept apart", robot.not_kept_apart, needs=("safety limits",)),
     Look("home posture", robot.home_posture, needs=("safety limits",)),
     Look("base", robot.base, needs=("safety limits",), when=robot.moves_a_base),
+    Look("calibration", robot.calibration),
     Look("stop line", robot.stop_line, needs=("native module",)),
     Look("control loop", timing.loop, needs=("shared memory", "native module", "driver", "safety limits")),
     Look("bundle", policy.bundle),

@@ -122,6 +122,17 @@ def base(config: RobotConfig) -> Iterator[Row]:
         yield Row("base", Level.WARN, f"where it is in the room is not known, so {alone}", cure)
 
 
+def calibration(config: RobotConfig) -> Iterator[Row]:
+    """Which calibration is it, and does it say something of every axis?"""
+    known = config.calibration
+    if known is None:
+        yield Row("calibration", Level.OK, "none ([robot] calibration): the driver's values are the robot's")
+        return
+    left = [axis.name for axis in config.embodiment.axes if axis.name not in known.named and not axis.is_velocity]
+    rest = f"; as the driver says: {', '.join(left)}" if left else ""
+    yield Row("calibration", Level.OK, f"{known.digest[:12]}, of {known.date} by {known.by}{rest}")
+
+
 def stop_line(config: RobotConfig) -> Iterator[Row]:
     """Can the line that stops the robot be read, and is it closed?"""
     from edge_runtime.control.stop_line import StopLine

@@ -4,6 +4,7 @@ They import little: a stop that an operator asks for waits for all of them.
 """
 
 from edge_runtime.cli.commands import (
+    calibrate,
     check,
     claims,
     evaluate,
@@ -35,5 +36,6 @@ SUBCOMMANDS = (
     export_mcap,
     kinematics,
     new,
+    calibrate,
 )
 """Modules in the order of the help; each has `add`."""

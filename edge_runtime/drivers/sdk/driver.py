@@ -20,6 +20,7 @@ from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError, DriverError
 from edge_runtime.contracts.topics import OBSERVATION
+from edge_runtime.drivers.sdk.calibrated import CalibratedDriver
 from edge_runtime.drivers.sdk.cameras import CameraThreads
 from edge_runtime.drivers.sdk.declaration import DriverDeclaration, fits_any, has_no_settings
 from edge_runtime.drivers.sdk.link import DriverLink
@@ -138,13 +139,16 @@ def serve(
         EdgeError: what can't be had, or a rule of the port that the driver has broken.
     """
     config = arguments.config
-    with DriverLink(config, arguments.run_dir, watchdog_ns=watchdog_ns) as link:
-        driver = make(config)
+    with DriverLink(config, arguments.run_dir, watchdog_ns=watchdog_ns, calibrated=True) as link:
+        hardware = make(config)
+        driver: Driver | CalibratedDriver = hardware
         try:
             cameras = config.embodiment.cameras
-            if cameras and type(driver).picture is Driver.picture:
+            if cameras and type(hardware).picture is Driver.picture:
                 names = ", ".join(camera.name for camera in cameras)
                 raise DriverError("picture", f"is missing: the embodiment has the cameras {names}")
+            if config.calibration is not None:
+                driver = CalibratedDriver(hardware, config.calibration, config.embodiment)
             # A thread that works on a picture gives the interpreter back within this time.
             sys.setswitchinterval(0.0005)
             with CameraThreads(link, cameras, driver.picture) if cameras else nullcontext() as threads:
@@ -160,7 +164,9 @@ def serve(
 class _Loop:
     """The driver's cycles."""
 
-    def __init__(self, link: DriverLink, driver: Driver, cameras: CameraThreads | None, rate_hz: float) -> None:
+    def __init__(
+        self, link: DriverLink, driver: Driver | CalibratedDriver, cameras: CameraThreads | None, rate_hz: float
+    ) -> None:
         self._link, self._driver, self._cameras = link, driver, cameras
         self._pacer = Pacer(round(1e9 / rate_hz))
         self._cycles = 0
