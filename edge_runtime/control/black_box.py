@@ -208,6 +208,11 @@ class BlackBox:
             self._failed += 1
             self._problem = f"black box: {getattr(error, 'strerror', None) or 'out of memory'}"
             return
+        except Exception as error:
+            # Told as any other file that is missing, and by its traceback in the log.
+            self._failed += 1
+            self._problem = f"black box: {type(error).__name__}, see the log of control"
+            raise
         self._newest = str(path.resolve())
         self._written += 1
         self._problem = ""

@@ -143,14 +143,15 @@ class Recording:
 
 
 def readable_limits(config: Any) -> dict[str, float | tuple[float, ...]]:
-    """The scalars of a `kernel_config *`, and its joint vectors cut to the robot's joints."""
+    """The scalars of a `kernel_config *`, and its vectors: those of axes cut to the robot's, those of tools whole."""
     limits: dict[str, float | tuple[float, ...]] = {}
     for name, field in ffi.typeof("kernel_config").fields:
         value = getattr(config, name)
         if field.type.kind == "primitive":
             limits[name] = value
         elif field.type.kind == "array" and field.type.item.cname == "double":
-            limits[name] = tuple(value[0 : config.n_axes])
+            is_of_axes = field.type.length == lib.KERNEL_MAX_AXES
+            limits[name] = tuple(value[0 : config.n_axes] if is_of_axes else value)
     return limits
 
 
