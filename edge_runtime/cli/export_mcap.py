@@ -130,7 +130,7 @@ def write_mcap(recording: Recording, path: Path) -> int:
                 count += 1
                 data = msgspec.json.encode(message)
                 writer.add_message(channels[topic], log_time=at_ns, publish_time=at_ns, sequence=sequence, data=data)
-            writer.finish()
+            writer.finish()  # type: ignore[no-untyped-call]
         part.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 
 
-class Slides(gymnasium.Env):  # type: ignore[misc]
+class Slides(gymnasium.Env[Any, Any]):
     """Places in mm on a table of 512; the first axis has to come 30 mm from where it began. Steps of 20 ms."""
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 50}
@@ -53,4 +53,4 @@ class Slides(gymnasium.Env):  # type: ignore[misc]
         return np.full((48, 64, 3), 1 + int(np.nan_to_num(self._place[0])) // 4, dtype=np.uint8)
 
 
-gymnasium.register(id="edge_runtime/Slides-v0", entry_point=Slides)
+gymnasium.register(id="edge_runtime/Slides-v0", entry_point=f"{__name__}:Slides")

@@ -29,7 +29,7 @@ def test_help_is_there_without_a_robot() -> None:
         (
             'driver = "sim"',
             'driver = "nobody"',
-            "robot.driver: there is no driver 'nobody'; installed: gym, lerobot, ros2, sim, ur",
+            "robot.driver: there is no driver 'nobody'; installed: gym, kinematic, lerobot, ros2, sim, ur",
         ),
         ('name = "wrist"', 'name = "roof"', "cameras[1].name: 'roof': the simulation has scene, wrist"),
         ("width_px = 128", "width_px = 1280", "cameras[0]: the simulation draws at most 640 x 480 px"),

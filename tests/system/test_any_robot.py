@@ -1,4 +1,4 @@
-"""Robots of every shape through the real processes: a policy moves all axes, and what was recorded replays to the bit."""
+"""Robots of every shape through the real processes: a policy moves all axes, and the recording replays to the bit."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ MOVES_S = 3.0
 pytestmark = [pytest.mark.realtime, pytest.mark.in_company]
 
 
+def written(operator: Operator) -> int:
+    return 0 if operator.watcher.report is None else operator.watcher.report.recordings_written
+
+
 @pytest.mark.parametrize("name", sorted(OTHER_ROBOTS))
-def test_a_policy_moves_every_axis_and_its_recording_replays(
-    name: str, tmp_path: Path, run_dir: Path
-) -> None:
+def test_a_policy_moves_every_axis_and_its_recording_replays(name: str, tmp_path: Path, run_dir: Path) -> None:
     robot = OTHER_ROBOTS[name]
     any_policy.bundle(tmp_path / "bundle", robot)
     path = write_settings(tmp_path, robot, driver="kinematic")
@@ -42,7 +44,9 @@ def test_a_policy_moves_every_axis_and_its_recording_replays(
         assert operator.wait_until(lambda: operator.watcher.control_state == "active", 20.0), operator.watcher.status()
         operator.wait_until(lambda: False, MOVES_S)
         operator.record()
-        assert operator.wait_until(lambda: operator.watcher.report.recordings_written > 0, 10.0), operator.watcher.report
+        assert operator.wait_until(lambda: operator.watcher.report.recordings_written > 0, 10.0), (
+            operator.watcher.report
+        )
         report = operator.watcher.report
         recorded = Path(report.recording)
         assert report.faults == ()

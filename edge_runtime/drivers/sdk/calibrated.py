@@ -47,6 +47,16 @@ class CalibratedDriver:
         self._sign, self._offset = np.array(calibration.sign), np.array(calibration.offset)
         self._last: Array | None = None
 
+    @property
+    def rate_hz(self) -> float | None:
+        """As the driver has it."""
+        return self._driver.rate_hz
+
+    @property
+    def note(self) -> str:
+        """As the driver has it."""
+        return self._driver.note
+
     def read(self) -> Sample:
         """What the hardware measures, in the robot's values.
 
