@@ -5,7 +5,7 @@ Needs Gymnasium.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 class Slides(gymnasium.Env[Any, Any]):
     """Places in mm on a table of 512; the first axis has to come 30 mm from where it began. Steps of 20 ms."""
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 50}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012 - as Gymnasium has it
 
     def __init__(self, render_mode: str | None = None, ends: bool = False, wrong: str = "") -> None:
         self.render_mode = render_mode

@@ -44,10 +44,9 @@ def test_a_policy_moves_every_axis_and_its_recording_replays(name: str, tmp_path
         assert operator.wait_until(lambda: operator.watcher.control_state == "active", 20.0), operator.watcher.status()
         operator.wait_until(lambda: False, MOVES_S)
         operator.record()
-        assert operator.wait_until(lambda: operator.watcher.report.recordings_written > 0, 10.0), (
-            operator.watcher.report
-        )
+        assert operator.wait_until(lambda: written(operator) > 0, 10.0), operator.watcher.report
         report = operator.watcher.report
+        assert report is not None
         recorded = Path(report.recording)
         assert report.faults == ()
         assert report.chunks_taken >= 10
