@@ -117,19 +117,19 @@ def test_no_message_moves_a_robot_that_has_tripped(robot: FaultRobot) -> None:
 def tripped_kernel() -> tuple[Kernel, int]:
     """A kernel that was stopped in motion, and its last instant."""
     kernel = Kernel(make_config())
-    q, now_ns = [0.0] * 3, 0
+    q, now_ns = [0.0] * 4, 0
 
     def tick(target: Target | None) -> None:
         nonlocal q, now_ns
         now_ns += 1_000_000
-        measurement = Measurement(stamp_ns=now_ns, seq=now_ns, q=q, dq=[0.0] * 3)
+        measurement = Measurement(stamp_ns=now_ns, seq=now_ns, q=q, dq=[0.0] * 4)
         q = list(kernel.step(measurement, target, now_ns).q)
 
     tick(None)
-    measured = Measurement(stamp_ns=now_ns, seq=now_ns, q=q, dq=[0.0] * 3)
+    measured = Measurement(stamp_ns=now_ns, seq=now_ns, q=q, dq=[0.0] * 4)
     assert kernel.request(Request.ARM, measured, now_ns) is Result.DONE
     for k in range(1, 300):
-        ahead = [0.001 * k] * 3
+        ahead = [*(0.001 * k,) * 3, 0.04]
         tick(Target(stamp_ns=now_ns + 1_000_000, observation_ns=now_ns, seq=k, q=ahead))
     assert q[0] > 0.1
     assert kernel.request(Request.STOP, measured, now_ns) is Result.DONE
@@ -162,7 +162,7 @@ def test_no_call_moves_a_kernel_that_has_tripped() -> None:
     tightenings = pointers("kernel_tightening", ffi.new("kernel_tightening *", [0.5, 1.0]))
     held_q, rest = bytes(ffi.buffer(state.q)), bytes(ffi.sizeof(state.dq))
     q, dq, commanded = (ffi.buffer(part) for part in (state.q, state.dq, verdict.q))
-    requests = (int(Request.ARM), int(Request.DISARM), int(Request.STOP), 0, 5, 2**32 - 1)
+    requests = (int(Request.ARM), int(Request.DISARM), int(Request.STOP), 0, max(Request) + 1, 2**32 - 1)
     pick = bits.integers(0, room, (KERNEL_CALLS, 2)).tolist()
     fault = int(State.FAULT)
     for k, (i, j) in enumerate(pick):
