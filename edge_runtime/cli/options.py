@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_runtime.client.run_dir import LOCAL_RUN_DIR, SERVICE_RUN_DIR, run_dir_here
@@ -63,6 +64,23 @@ def words(text: str) -> str:
     if len(text) > MAX_WORDS_CHARS:
         raise argparse.ArgumentTypeError(f"at most {MAX_WORDS_CHARS} characters")
     return text
+
+
+def assignment(sign: str) -> Callable[[str], tuple[str, str]]:
+    """Reads a name and its value, with `sign` between them."""
+
+    def parse(text: str) -> tuple[str, str]:
+        name, found, value = text.partition(sign)
+        if not (name and found):
+            raise argparse.ArgumentTypeError(f"a name, {sign} and a value, got {text!r}")
+        return name, value
+
+    return parse
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def seconds(text: str) -> float:

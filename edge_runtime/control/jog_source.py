@@ -40,6 +40,8 @@ _STEP_S = 0.01
 _STEP_NS = 10_000_000
 _ACCELERATION = 0.3
 """Share of an axis's limit. What is left is for the kernel, which follows closely while nothing acts."""
+_RAMP_S = 0.01
+"""An axis of little jerk gets no more acceleration than the kernel reaches in this time: it would lag behind."""
 _GRIPPER_RAMP_S = 0.1
 _ROUNDING = 1e-9
 
@@ -84,8 +86,8 @@ class JogSource:
         self._speed_max = np.array(config.dq_max)
         self._acceleration = np.array(
             [
-                rate / _GRIPPER_RAMP_S if axis.is_gripper else _ACCELERATION * limit
-                for axis, rate, limit in zip(axes, config.dq_max, config.ddq_max, strict=True)
+                rate / _GRIPPER_RAMP_S if axis.is_gripper else min(_ACCELERATION * limit, _RAMP_S * jerk)
+                for axis, rate, limit, jerk in zip(axes, config.dq_max, config.ddq_max, config.dddq_max, strict=True)
             ]
         )
         body = config.geometry

@@ -24,7 +24,10 @@ GROUP = "edge_runtime.drivers"
 ATTRIBUTE = "DRIVER"
 _KEY = "robot.driver"
 
-_OURS = (EntryPoint("sim", f"edge_runtime.drivers.sim.declaration:{ATTRIBUTE}", GROUP),)
+_OURS = (
+    EntryPoint("sim", f"edge_runtime.drivers.sim.declaration:{ATTRIBUTE}", GROUP),
+    EntryPoint("kinematic", f"edge_runtime.drivers.kinematic.driver:{ATTRIBUTE}", GROUP),
+)
 """Listed here and not in our metadata, which a checkout that has moved on since it was installed lacks."""
 
 

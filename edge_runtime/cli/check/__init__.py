@@ -29,6 +29,7 @@ LOOKS: tuple[Look, ...] = (
     Look("native module", machine.native),
     Look("driver", robot.driver),
     Look("safety limits", robot.limits, needs=("native module",)),
+    Look("ratings", robot.assumed),
     Look("not kept apart", robot.not_kept_apart, needs=("safety limits",)),
     Look("home posture", robot.home_posture, needs=("safety limits",)),
     Look("base", robot.base, needs=("safety limits",), when=robot.moves_a_base),

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from edge_runtime.cli.check.row import Level, Row
+from edge_runtime.commissioning.files import assumed_in
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.drivers.registry import declaration_of
+
+_SHOWN = 8
 
 
 def driver(config: RobotConfig) -> Iterator[Row]:
@@ -54,6 +57,18 @@ def limits(config: RobotConfig) -> Iterator[Row]:
         return
     off = len(list(features_off(config)))
     yield Row("safety limits", Level.OK, f"{found}; edge-runtime claims has the sheet, {off} features are off")
+
+
+def assumed(config: RobotConfig) -> Iterator[Row]:
+    """Which ratings come of a careful rule, since no maker states them?"""
+    path = config.path.parent / config.robot.embodiment
+    marked = assumed_in(path.read_text(encoding="utf-8"))
+    if not marked:
+        yield Row("ratings", Level.OK, f"none of {path.name} is marked as assumed")
+        return
+    shown = ", ".join(marked[:_SHOWN]) + (f" and {len(marked) - _SHOWN} more" if len(marked) > _SHOWN else "")
+    found = f"{len(marked)} are assumed, by a careful rule and not by the maker: {shown}"
+    yield Row("ratings", Level.OK, found)
 
 
 def not_kept_apart(config: RobotConfig) -> Iterator[Row]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.cli.options import assignment
 from edge_runtime.contracts.console import loading
 from edge_runtime.contracts.subcommand import add_command
 
@@ -61,7 +61,7 @@ def add(commands: Subcommands) -> None:
     )
     parser.add_argument(
         "--arg",
-        type=_assignment(":="),
+        type=assignment(":="),
         action="append",
         default=[],
         metavar="NAME:=VALUE",
@@ -69,7 +69,7 @@ def add(commands: Subcommands) -> None:
     )
     parser.add_argument(
         "--package",
-        type=_assignment("="),
+        type=assignment("="),
         action="append",
         default=[],
         metavar="NAME=FOLDER",
@@ -88,16 +88,6 @@ def add(commands: Subcommands) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("kinematics.toml"), metavar="OUT", help="(default: kinematics.toml)"
     )
-
-
-def _assignment(sign: str) -> Callable[[str], tuple[str, str]]:
-    def parse(text: str) -> tuple[str, str]:
-        name, found, value = text.partition(sign)
-        if not (name and found):
-            raise argparse.ArgumentTypeError(f"a name, {sign} and a value, got {text!r}")
-        return name, value
-
-    return parse
 
 
 def _tool(text: str) -> tuple[str, str]:

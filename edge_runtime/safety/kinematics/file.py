@@ -151,6 +151,8 @@ def to_toml(file: KinematicsFile, notes: Sequence[str]) -> str:
             lines += [f"low = {held.low!r}", f"high = {held.high!r}", f"unit = {_text(held.unit)}"]
     # Keys outside every table stand before the first one.
     lists = [line for field in _LISTS for line in _pairs(field, getattr(file, field))]
+    # A base alone has none, which is said: a file without the key is none of a robot's body.
+    lists += [] if file.joints else ["joints = []"]
     if file.uncovered is not None:
         lists.append(f"uncovered = [{', '.join(map(_text, file.uncovered))}]")
     lines[top:top] = ["", f"apart_m = {file.apart_m!r}", *lists]
