@@ -20,11 +20,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.hostile.drive import build
 from benchmarks.hostile.run import Verdict, judged
 from benchmarks.robots import ROBOTS, Robot, make
 
 _HEAD = (
-    f"{'robot':10} {'axes':24} {'ticks':>9} {'armed':>5} {'s':>5}  {'position':>8} {'speed':>8} {'accel.':>8} {'jerk':>8}"
+    f"{'robot':10} {'axes':24} {'ticks':>9} {'armed':>5} {'anew':>5} {'s':>5}  {'position':>8} {'speed':>8} {'accel.':>8} {'jerk':>8}"
     f" {'tool':>8} {'least mm':>9} {'postures':>9} {'shapes mm':>9} {'contacts':>8}  verdict"
 )
 
@@ -55,10 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     clean = True
     with tempfile.TemporaryDirectory() as scratch, ProcessPoolExecutor(options.jobs) as workers:
         jobs = list(_jobs(options.robots, options.wheels, options.only, options.out or Path(scratch)))
-        running = [
-            workers.submit(judged, job.name, job.folder, job.description, options.ticks, options.seed, options.every)
-            for job in jobs
-        ]
+        program = build(Path(scratch))
+        how = (program, options.ticks, options.seed, options.every)
+        running = [workers.submit(judged, job.name, job.folder, job.description, *how) for job in jobs]
         for future in as_completed(running):
             verdict = future.result()
             clean &= verdict.is_clean
@@ -91,10 +91,12 @@ def _made(name: str, robot: Robot, wheels: Path, out: Path) -> _Job:
 def _line(verdict: Verdict) -> str:
     found = verdict.found
     axes = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
-    share = [f"{found.most.get(what, 0.0):8.6f}" for what in ("position", "velocity", "acceleration", "jerk", "tool speed")]
+    share = [
+        f"{found.most.get(what, 0.0):8.6f}" for what in ("position", "velocity", "acceleration", "jerk", "tool speed")
+    ]
     words = "clean" if verdict.is_clean else f"{found.violations} violations, {found.contacts} contacts"
     return (
-        f"{verdict.name:10} {axes:24} {found.ticks:9,} {100 * found.armed // max(1, found.ticks):4}% {verdict.took_s:5.0f}"
+        f"{verdict.name:10} {axes:24} {found.ticks:9,} {100 * found.armed // max(1, found.ticks):4}% {found.armings:5} {verdict.took_s:5.0f}"
         f"  {' '.join(share)} {found.nearest_m * 1e3:9.4f} {found.meshes:9,} {found.nearest_mesh_m * 1e3:9.3f}"
         f" {found.contacts:8}  {words}" + "".join(f"\n    {example}" for example in found.examples)
     )

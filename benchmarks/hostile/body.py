@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.hostile.commands import TICK_S, Findings
 from benchmarks.hostile.drive import Array, Commands
@@ -244,5 +243,3 @@ def _ahead(places: Array, drive: Array, step_s: float) -> Array:
     x = places[:, 0] + step_s * (c * drive[:, 0] - s * drive[:, 1])
     y = places[:, 1] + step_s * (s * drive[:, 0] + c * drive[:, 1])
     return np.stack((x, y, places[:, 2] + step_s * drive[:, 2]), axis=1)
-
-

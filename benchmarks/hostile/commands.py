@@ -32,11 +32,14 @@ class Findings:
 
     ticks: int = 0
     armed: int = 0
+    armings: int = 0
+    """How often the robot was armed, after whatever had stopped it."""
     most: dict[str, float] = field(default_factory=dict)
     nearest_m: float = math.inf
     """The smallest distance beyond what capsules are kept apart, and off planes and zones."""
     nearest_mesh_m: float = math.inf
-    """The smallest distance that collision shapes of watched links came to, of those that came near each other."""
+    """The smallest distance that collision shapes of watched links came to, of those that were
+    near each other and may not touch."""
     meshes: int = 0
     """Postures in which collision shapes were looked at."""
     contacts: int = 0
@@ -80,6 +83,7 @@ class Axes:
         """Judge an episode; (rows,) of the armed ticks, and their (rows, axes) positions and velocities by difference."""
         armed = np.isin(commands.state, _ARMED)
         found.ticks += len(commands.state) - 1 - int(np.count_nonzero(commands.arms))
+        found.armings += int(np.count_nonzero(commands.arms))
         self._rests(commands, found)
         rows, positions, velocities = [], [], []
         for start in np.flatnonzero(commands.arms):

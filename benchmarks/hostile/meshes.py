@@ -73,7 +73,9 @@ class Meshes:
         named = {(self.model.geom(a).id, self.model.geom(b).id): m for (a, b), m in self._promised.items()}
         self._allowed_m = {pair[::turn]: m for pair, m in named.items() for turn in (1, -1)}
         self._joints = [(self.model.joint(joint.name), joint) for joint in file.joints if self._has(joint.name)]
-        self._held = [(self.model.joint(held.name), held) for held in file.held if self._has(held.name) and held.covered]
+        self._held = [
+            (self.model.joint(held.name), held) for held in file.held if self._has(held.name) and held.covered
+        ]
         self._outlines = self._in_world(links)
         self._rotation, self._origin = self._placed()
         self.links, self.pairs = len(links), len(self._promised)
@@ -111,7 +113,8 @@ class Meshes:
         data = self.data
         for (one, two), distance_m in zip(data.contact.geom[: data.ncon], data.contact.dist[: data.ncon], strict=True):
             allowed_m = self._allowed_m[int(one), int(two)]
-            found.nearest_mesh_m = min(found.nearest_mesh_m, float(distance_m))
+            if allowed_m >= 0.0:
+                found.nearest_mesh_m = min(found.nearest_mesh_m, float(distance_m))
             if distance_m < min(0.0, allowed_m) - SLACK_M or (distance_m < 0.0 <= allowed_m):
                 found.contacts += 1
             elif distance_m < 0.0:
@@ -187,7 +190,7 @@ class Meshes:
             if not pairs or any(pair not in promised or pair in let_touch for pair in pairs):
                 continue
             least_m = min(promised[pair] for pair in pairs)
-            judged |= {pair: least_m for pair in product(links[one], links[two])}
+            judged |= dict.fromkeys(product(links[one], links[two]), least_m)
         return judged
 
     def _link_of(self, name: str) -> str:
@@ -285,4 +288,3 @@ def _outline(model: mujoco.MjModel, geom: int) -> _Outline:
         ring = np.stack((x * np.cos(angle), x * np.sin(angle)), axis=1)
         return _Outline(np.array([(*point, end) for point in ring for end in (-y, y)]), 0.0)
     raise ValueError(f"a shape of kind {kind.name} is not judged")
-

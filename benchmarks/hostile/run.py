@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.hostile.body import Body
 from benchmarks.hostile.commands import Axes, Findings
-from benchmarks.hostile.drive import build, episodes
+from benchmarks.hostile.drive import episodes
 from benchmarks.hostile.meshes import Meshes
 from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.config.toml_file import from_table
@@ -35,7 +35,8 @@ class Verdict:
         kinds: how many axes of each kind.
         pairs: pairs of capsules that the kernel watches.
         shapes: pairs of collision shapes that were looked at in MuJoCo; 0: there is no description.
-        drive_and_judge_s: what it took.
+        took_s: to drive and to judge.
+        found: what the judges saw.
     """
 
     name: str
@@ -51,18 +52,21 @@ class Verdict:
         return not self.found.violations and not self.found.contacts and self.found.armed > 0
 
 
-def judged(name: str, folder: Path, description: Path | None, ticks: int, seed: int, every: int = 1) -> Verdict:
+def judged(
+    name: str, folder: Path, description: Path | None, program: Path, ticks: int, seed: int, every: int = 1
+) -> Verdict:
     """Drive a robot for so many ticks, and judge it.
 
     Args:
         name: for reports.
         folder: with its robot.toml.
         description: its URDF or MJCF; None: shapes are not looked at.
+        program: of `drive.build`.
         every: of the ticks in which something is near, so many are one posture of shapes.
     """
     robot = load_config(folder / "robot.toml")
     config = _among_walls(kernel_config(robot.safety, robot.embodiment))
-    return judged_with(name, robot, config, description, ticks, seed, every)
+    return judged_with(name, robot, config, description, program, ticks, seed, every)
 
 
 def judged_with(
@@ -70,6 +74,7 @@ def judged_with(
     robot: RobotConfig,
     config: KernelConfig,
     description: Path | None,
+    program: Path,
     ticks: int,
     seed: int,
     every: int = 1,
@@ -85,8 +90,9 @@ def judged_with(
         meshes = None
         if description is not None:
             assert robot.safety.kinematics is not None, "a robot without a body has no shapes to judge"
-            meshes = Meshes(description, from_table(robot.safety.kinematics, KinematicsFile, robot.path.name), config, folder)
-        program = build(folder)
+            meshes = Meshes(
+                description, from_table(robot.safety.kinematics, KinematicsFile, robot.path.name), config, folder
+            )
         for one in episodes(program, folder, driven or config, robot.embodiment.home, ticks, seed):
             rows, q, v = axes.judge(one, found)
             if not rows.size:
