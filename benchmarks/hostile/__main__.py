@@ -3,9 +3,9 @@
     python -m benchmarks.hostile ROBOT [ROBOT ...] [--ticks N] [--seed N] [--jobs N]
     python -m benchmarks.hostile --wheels DIR [--only NAME,NAME] [--out DIR]
 
-ROBOT is a folder that `edge-runtime new robot` made, FOLDER=DESCRIPTION to look at the description's collision shapes as
-well, or a description alone, of which a robot with careful limits is made first. With --wheels the robots are those of
-`benchmarks.robots`, from unpacked packages. The exit code is 1 where anything is wrong.
+ROBOT is a folder that `edge-runtime new robot` made, FOLDER=DESCRIPTION to look at the collision shapes of the
+description as well, or a description alone, of which a robot with careful limits is made first. With --wheels the
+robots are those of `benchmarks.robots`, from unpacked packages. The exit code is 1 where anything is wrong.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from benchmarks.hostile.run import Verdict, judged
 from benchmarks.robots import ROBOTS, Robot, make
 
 _HEAD = (
-    f"{'robot':10} {'axes':24} {'ticks':>9} {'armed':>5} {'anew':>5} {'s':>5}  {'position':>8} {'speed':>8} {'accel.':>8} {'jerk':>8}"
-    f" {'tool':>8} {'least mm':>9} {'postures':>9} {'shapes mm':>9} {'contacts':>8}  verdict"
+    f"{'robot':10} {'axes':24} {'ticks':>9} {'armed':>5} {'anew':>5} {'s':>5}  {'position':>8} {'speed':>8}"
+    f" {'accel.':>8} {'jerk':>8} {'tool':>8} {'least mm':>9} {'postures':>9} {'shapes mm':>9} {'contacts':>8}  verdict"
 )
 
 
@@ -95,11 +95,12 @@ def _line(verdict: Verdict) -> str:
         f"{found.most.get(what, 0.0):8.6f}" for what in ("position", "velocity", "acceleration", "jerk", "tool speed")
     ]
     words = "clean" if verdict.is_clean else f"{found.violations} violations, {found.contacts} contacts"
-    return (
-        f"{verdict.name:10} {axes:24} {found.ticks:9,} {100 * found.armed // max(1, found.ticks):4}% {found.armings:5} {verdict.took_s:5.0f}"
-        f"  {' '.join(share)} {found.nearest_m * 1e3:9.4f} {found.meshes:9,} {found.nearest_mesh_m * 1e3:9.3f}"
-        f" {found.contacts:8}  {words}" + "".join(f"\n    {example}" for example in found.examples)
+    armed = f"{100 * found.armed // max(1, found.ticks):4}% {found.armings:5} {verdict.took_s:5.0f}"
+    shapes = f"{found.meshes:9,} {found.nearest_mesh_m * 1e3:9.3f} {found.contacts:8}"
+    line = (
+        f"{verdict.name:10} {axes:24} {found.ticks:9,} {armed}  {' '.join(share)} {found.nearest_m * 1e3:9.4f} {shapes}"
     )
+    return "\n    ".join((f"{line}  {words}", *found.examples))
 
 
 def _processor() -> str:

@@ -41,7 +41,7 @@ class Body:
         capsules = {capsule.name: number for number, capsule in enumerate(model.capsules)}
         self._pairs = np.array([[capsules[one], capsules[two]] for one, two in model.pairs], int).reshape(-1, 2)
         nearer = {(one.first, one.second): one.nearer_m for one in model.nearer}
-        self._allowed_m = np.array([config.clearance_min_m - nearer.get(tuple(pair), 0.0) for pair in model.pairs])
+        self._allowed_m = np.array([config.clearance_min_m - nearer.get(pair, 0.0) for pair in model.pairs])
         self._radius_m = np.array([capsule.radius_m for capsule in model.capsules])
         ends = np.array([[capsule.a_m, capsule.b_m] for capsule in model.capsules])
         self._half_m = 0.5 * np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
@@ -74,26 +74,26 @@ class Body:
             frames.append((turned, origin))
         return frames
 
-    def judge(self, q: Array, v: Array, places: Array, noise: float, found: Findings) -> Array:
-        """Judge (rows, axes) commands; (rows,) the smallest distance of any two watched capsules beyond what is allowed.
+    def judge(self, q: Array, v: Array, places: Array, noise: float, found: Findings) -> None:
+        """Judge (rows, axes) commands.
+
+        What capsules have left beyond what they are kept apart goes to `found`.
 
         Args:
             places: (rows, 3) where the base is in the world once the command is carried out.
             noise: of its odometry, m and rad.
         """
-        room_m = np.full(len(q), np.inf)
         for start in range(0, len(q), _ROWS):
             some = slice(start, start + _ROWS)
             a, b = self._segments(self.frames(q[some]))
-            room_m[some] = self._pairs_m(a, b)
+            room_m = self._pairs_m(a, b)
             in_world_m = self._world_m(a, b, places[some])
             # The kernel knows the place as well as it was measured, at both ends of the way that it still has to go.
             unsure_m = 4.0 * noise * (1.0 + 2.0) if self.model.has_base else 0.0
-            found.nearest_m = min(found.nearest_m, float(room_m[some].min()), float(in_world_m.min()))
-            found.beyond("capsules too near", room_m[some] < -_SLACK_M, room_m[some])
+            found.nearest_m = min(found.nearest_m, float(room_m.min()), float(in_world_m.min()))
+            found.beyond("capsules too near", room_m < -_SLACK_M, room_m)
             found.beyond("a capsule in a plane or zone", in_world_m < -_SLACK_M - unsure_m, in_world_m)
             self._tool_speeds(q[some], v[some], places[some], found)
-        return room_m
 
     def _segments(self, frames: Frames) -> tuple[Array, Array]:
         """(capsules, rows, 3) ends in the frame of the base."""
@@ -185,7 +185,7 @@ class Body:
         return np.stack((x, y, yaw), axis=1)
 
     def _is_driven(self) -> bool:
-        return self.model.has_base and self.config.has_odometry
+        return bool(self.model.has_base and self.config.has_odometry)
 
 
 def in_world(points: Array, places: Array) -> Array:
@@ -207,7 +207,7 @@ def segments_m(a: Array, b: Array, c: Array, d: Array) -> Array:
         s, t = (uw * ws - ww * us) / area, (uu * ws - uw * us) / area
         inner = (area > 1e-12 * uu * ww) & (s > 0.0) & (s < 1.0) & (t > 0.0) & (t < 1.0)
         apart_m = np.linalg.norm(between + s[:, None] * u - t[:, None] * w, axis=1)
-    return np.where(inner, np.minimum(least_m, apart_m), least_m)
+    return np.asarray(np.where(inner, np.minimum(least_m, apart_m), least_m))
 
 
 def _point_m(point: Array, a: Array, b: Array) -> Array:
@@ -222,7 +222,7 @@ def _dot(one: Array, two: Array) -> Array:
 
 
 def _box_m(a: Array, b: Array, low: Array, high: Array) -> Array:
-    """(capsules, rows) distances of segments from a box: a convex function of the way along, so thirds find its least."""
+    """(capsules, rows) distances of segments from a box: convex along the way, so thirds find the least."""
 
     def off_m(share: Array) -> Array:
         point = a + share[..., None] * (b - a)

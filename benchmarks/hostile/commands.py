@@ -80,7 +80,7 @@ class Axes:
         self._ranged, self._range = ranged, np.where(ranged, self._high - self._low, 0.0)
 
     def judge(self, commands: Commands, found: Findings) -> tuple[NDArray[np.intp], Array, Array]:
-        """Judge an episode; (rows,) of the armed ticks, and their (rows, axes) positions and velocities by difference."""
+        """Judge an episode: (rows,) of armed ticks, and their (rows, axes) positions and velocities by difference."""
         armed = np.isin(commands.state, _ARMED)
         found.ticks += len(commands.state) - 1 - int(np.count_nonzero(commands.arms))
         found.armings += int(np.count_nonzero(commands.arms))
@@ -116,7 +116,7 @@ class Axes:
 
     def _stretch(self, told: Array, found: Findings) -> tuple[Array, Array]:
         """From arming, at rest, to the last armed tick. What turns without end is known modulo a turn."""
-        found.beyond("not finite", ~np.isfinite(told).all(axis=1))
+        found.beyond("not finite", np.asarray(~np.isfinite(told).all(axis=1)))
         way = np.diff(told, axis=0)
         shown = np.where(self._continuous, np.mod(told, math.tau), told)
         turned = np.diff(shown, axis=0)

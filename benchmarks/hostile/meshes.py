@@ -1,4 +1,4 @@
-"""Judges what is really there: collision shapes of the robot's own description, in MuJoCo, where its joints are told to be.
+"""Judges what is really there: collision shapes of the robot's own description, in MuJoCo, at commanded positions.
 
 Of the robot's own files count the promises alone: which capsules of which links are kept apart, and by how much. Joints
 that are not controlled, and a gripper's, stand anywhere in the range that is promised to be covered.
@@ -198,7 +198,7 @@ class Meshes:
         return "world" if name == self._root else name
 
     def _has(self, name: str) -> bool:
-        return mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_JOINT, name) >= 0
+        return bool(mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_JOINT, name) >= 0)
 
     def _number(self, joint: str) -> int:
         return [one.name for one in self._file.joints].index(joint)
@@ -212,7 +212,7 @@ class Meshes:
         return {self.model.geom(name).id: _outline(self.model, self.model.geom(name).id) for name in names}
 
     def _placed(self) -> tuple[Array, Array]:
-        """Where the frame of the robot's base is in MuJoCo's world: the turn and shift that lay its joints on each other."""
+        """Where the robot's base is in MuJoCo's world: the turn and shift that lay its joints on each other."""
         mujoco.mj_resetData(self.model, self.data)
         q = np.zeros((1, len(self._config.axis_names)))
         for joint, position in zip(self._joints, self._positions(q)[0], strict=True):
@@ -255,7 +255,7 @@ def _loaded(description: Path, folder: Path) -> mujoco.MjSpec:
             link.remove(part)
     for number, mesh in enumerate(root.iter("mesh")):
         whole = trimesh.load_scene(packages.file(mesh.attrib["filename"]), process=False).to_geometry()
-        whole.export(folder / f"mesh{number}.stl")
+        (folder / f"mesh{number}.stl").write_bytes(trimesh.exchange.stl.export_stl(whole))
         mesh.set("filename", f"mesh{number}.stl")
     settings = ElementTree.SubElement(ElementTree.SubElement(root, "mujoco"), "compiler")
     for key, value in (

@@ -104,11 +104,10 @@ def judged_with(
                 at = np.arange(len(rows))
                 some = np.flatnonzero((near & (at % every == 0)) | (at % _EVERY == 0))
                 meshes.judge(q[some], places[some], draw, found)
-    geometry = config.geometry
     return Verdict(
         name=name,
         kinds=dict(Counter(kind.name.lower() for kind in config.axis_kinds)),
-        pairs=len(geometry.pairs) if geometry is not None else 0,
+        pairs=len(body.model.pairs),
         shapes=meshes.pairs if meshes is not None else 0,
         took_s=time.monotonic() - began_s,
         found=found,

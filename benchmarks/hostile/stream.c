@@ -51,7 +51,7 @@ static void open_robot(fuzz_stream *s, const kernel_config *config, const double
     }
     for (uint32_t k = 0u; k < 3u; k++)
         if (config->base_axis[k] >= 0) s->place[k] = fuzz_uniform(r, -0.3, 0.3);
-    s->hostile = fuzz_below(r, 3u) == 0u;
+    s->hostile = fuzz_below(r, 2u) == 0u;
     s->now_ns = 1000000000;
     s->way = 1.0;
     s->setpoint.speed_scale = 1.0;
@@ -79,6 +79,13 @@ static kernel_feedback fitted(fuzz_stream *s) {
     return f;
 }
 
+/* A robot that is not armed stays where it is, whatever was measured of it. */
+static void stay(const fuzz_stream *s, kernel_verdict *told) {
+    if (told->state != KERNEL_SILENT && told->state != KERNEL_READY && told->state != KERNEL_FAULT) return;
+    memcpy(told->q, s->real, sizeof told->q);
+    memset(told->dq, 0, sizeof told->dq);
+}
+
 static void run_episode(const kernel_config *config, const double *home, uint64_t seed, uint64_t ticks) {
     static fuzz_stream s;
     static kernel_state state;
@@ -92,6 +99,7 @@ static void run_episode(const kernel_config *config, const double *home, uint64_
         const kernel_feedback feedback = fitted(&s);
         kernel_step(&state, &s.config, &feedback, &s.setpoint, s.now_ns, &told);
         write_down(&s, told.state, 0u, told.stop_margin_m, told.q, told.dq);
+        stay(&s, &told);
         const uint32_t request = fuzz_request(&s, state.state);
         if (request == 0u || kernel_request(&state, &s.config, &feedback, request, s.now_ns) != KERNEL_DONE) continue;
         if (request != KERNEL_REQUEST_ARM) continue;

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -69,10 +70,11 @@ def test_the_judge_sees_what_a_kernel_that_is_blind_does(tmp_path: Path, program
 
 @pytest.mark.parametrize("field", ["dq_max", "ddq_max", "dddq_max", "q_max", "tool_speed_max_m_s"])
 def test_the_judge_sees_a_kernel_with_another_limit(tmp_path: Path, program: Path, field: str) -> None:
-    folder = _folder(tmp_path, "bare_arm")
+    folder = _folder(tmp_path, "two_arms_6")
     robot = load_config(folder / "robot.toml")
     config = kernel_config(robot.safety, robot.embodiment)
     limits: tuple[float, ...] = getattr(config, field)
-    tighter = replace(config, **{field: tuple(0.9 * limit for limit in limits)})
-    found = judged_with("bare_arm", robot, tighter, None, program, 10_000, 2, driven=config).found
+    changed: dict[str, Any] = {field: tuple(0.9 * limit for limit in limits)}
+    tighter = replace(config, **changed)
+    found = judged_with("two_arms_6", robot, tighter, None, program, 10_000, 1, driven=config).found
     assert found.violations > 0
