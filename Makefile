@@ -21,9 +21,9 @@ demo: $(VENV)/.demo ## the arm follows sentences, yours too; an update goes thro
 # clock, a few at once where there is time for that, and the rest one by one.
 # A test that hangs fails by a signal, and a worker that ends ends the run: neither may leave the others waiting.
 SHARED := --dist loadfile --no-loadscope-reorder --max-worker-restart=0 --timeout-method=signal
-SIDE_BY_SIDE = -n $(WORKERS) $(SHARED) -m 'not realtime and not gpio_chip and not gpu'
-IN_COMPANY := -n 3 $(SHARED) -m 'realtime and in_company and not gpio_chip and not gpu'
-ALONE := -m 'realtime and not in_company and not gpio_chip and not gpu'
+SIDE_BY_SIDE = -n $(WORKERS) $(SHARED) -m 'not realtime and not gpio_chip and not gpu and not lerobot and not public_gym'
+IN_COMPANY := -n 3 $(SHARED) -m 'realtime and in_company and not gpio_chip and not gpu and not lerobot and not public_gym'
+ALONE := -m 'realtime and not in_company and not gpio_chip and not gpu and not lerobot and not public_gym'
 SLOWEST := --durations=10
 
 # Whatever the environment says: what the many processes of the tests import is compiled once, before the workers all do it.
@@ -68,6 +68,36 @@ mutate: $(VENV)/.dev ## every decision that refuses an attack or keeps a floor i
 .PHONY: processors
 processors: $(VENV)/.dev ## the shipped bundle's golden pairs on this processor, an x86-64 without VNNI and an aarch64
 	@$(BIN)/python -m tests.processors
+
+# LeRobot wants other versions than the rest, and brings ten times what its robots need: here is what they do need. Its
+# torchvision is built for a GPU that a machine without one has not, and lacks two operators then.
+LEROBOT := $(VENV)-lerobot
+GYM := $(VENV)-gym
+OWN_NEEDS := cffi msgspec pyzmq rich shtab
+
+$(LEROBOT)/.done:
+	@echo "installing LeRobot into $(LEROBOT) (once, 1.6 GB) …"
+	@$(PYTHON) -m venv $(LEROBOT)
+	@$(LEROBOT)/bin/python -m pip install -q torch==2.13.0 torchvision==0.28.0
+	@$(LEROBOT)/bin/python -m pip install -q --no-deps lerobot==0.4.4 feetech-servo-sdk 'dynamixel-sdk<3.9'
+	@$(LEROBOT)/bin/python -m pip install -q draccus==0.10.0 'deepdiff<9' 'pyserial<4' tqdm 'accelerate<2' 'datasets<5' 'av<16' \
+		einops 'huggingface-hub<0.36' opencv-python-headless $(OWN_NEEDS) 2>/dev/null
+	@$(LEROBOT)/bin/python -m scripts.torchvision_without_gpu
+	@touch $@
+
+$(GYM)/.done:
+	@echo "installing environments that others publish into $(GYM) (once, 1 GB) …"
+	@$(PYTHON) -m venv $(GYM)
+	@$(GYM)/bin/python -m pip install -q 'mujoco<4' 'gymnasium>=1.1.1,<2' gym-pusht gym-aloha metaworld packaging $(OWN_NEEDS)
+	@touch $@
+
+.PHONY: lerobot
+lerobot: $(VENV)/.dev $(LEROBOT)/.done ## the driver for LeRobot against LeRobot itself, on a serial line that misbehaves
+	@EDGE_LEROBOT_PYTHON=$(CURDIR)/$(LEROBOT)/bin/python PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest -m lerobot $(ARGS)
+
+.PHONY: gym
+gym: $(VENV)/.dev $(GYM)/.done ## public environments (PushT, ALOHA, Meta-World) through the whole runtime
+	@EDGE_GYM_PYTHON=$(CURDIR)/$(GYM)/bin/python PYTHONPATH=$(CURDIR) $(BIN)/python -m pytest -m public_gym $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev ## all benchmarks, side by side on this machine; results in benchmarks/results/

@@ -38,16 +38,18 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     config = load_config(SIM_CONFIG)
     limits = kernel_config(config.safety, config.embodiment)
-    rehearsal = Rehearsal(limits)
-    home_rad = np.array(config.embodiment.home_rad)
-    state = _at_rest(limits.to_native(), home_rad)
+    deviation_max = np.full(len(config.embodiment.axes), config.control.admission_deviation_max_rad)
+    deviation_max[list(config.embodiment.gripper_indices)] = np.inf
+    rehearsal = Rehearsal(limits, config.embodiment, deviation_max)
+    home = np.array(config.embodiment.home)
+    state = _at_rest(limits.to_native(), home)
     console = Console()
     table = Table(title=f"{repeats} rehearsals each, with geometry", title_justify="left")
     for column in ("plan", "p50 ms", "p99 ms", "ticks", "altered", "limits"):
         table.add_column(column, justify="left" if column in ("plan", "limits") else "right")
     figures: dict[str, float] = {}
     for name, joint, reach_rad in (("inside", WRIST, 0.3), ("too_fast", WRIST, 1.2), ("blocked", SHOULDER, 1.2)):
-        whole = _plan(home_rad, joint, reach_rad)
+        whole = _plan(home, joint, reach_rad)
         beginning = beginning_of(whole, BEGINNING_NS)
         assert beginning is not None
         for part, plan in (("beginning", beginning), ("whole", whole)):
@@ -71,20 +73,20 @@ def _measure(work: Callable[[], Prediction], repeats: int) -> tuple[NDArray[np.f
     return took_ms, found
 
 
-def _at_rest(config: Any, posture_rad: NDArray[np.float64]) -> Any:
+def _at_rest(config: Any, posture: NDArray[np.float64]) -> Any:
     """A kernel that holds the robot there."""
     state = ffi.new("kernel_state *")
     lib.kernel_init(state, config)
-    for values in (state.q, state.target_rad, state.measured_rad, state.shown_least_rad, state.shown_most_rad):
-        values[0 : len(posture_rad)] = posture_rad.tolist()
+    for values in (state.q, state.target, state.measured, state.shown_least, state.shown_most):
+        values[0 : len(posture)] = posture.tolist()
     state.state, state.has_now, state.has_command = int(State.HOLDING), 1, 1
     return state
 
 
-def _plan(home_rad: NDArray[np.float64], joint: int, reach_rad: float) -> Plan:
-    """One joint goes so far, softly, in 0.8 s; the others stay."""
+def _plan(home: NDArray[np.float64], joint: int, reach_rad: float) -> Plan:
+    """One joint goes so far, softly, in 0.8 s; the other axes stay."""
     progress = np.arange(ACTIONS + 1) / ACTIONS
-    q = np.tile(home_rad, (ACTIONS + 1, 1))
+    q = np.tile(home, (ACTIONS + 1, 1))
     q[:, joint] += reach_rad * progress**3 * (10.0 - 15.0 * progress + 6.0 * progress**2)
     return Plan(
         seq=2,
@@ -92,7 +94,6 @@ def _plan(home_rad: NDArray[np.float64], joint: int, reach_rad: float) -> Plan:
         observation_ns=0,
         t_ns=np.arange(ACTIONS + 1, dtype=np.int64) * DT_NS,
         q=q,
-        gripper_m=np.zeros(ACTIONS + 1),
     )
 
 

@@ -107,9 +107,8 @@ def _observation(sequence: int, exposure_ns: int, frames: tuple[FrameRef, ...]) 
         exposure_ns=exposure_ns,
         published_ns=exposure_ns,
         joint_digest="0" * 64,
-        position_rad=(0.0,) * 7,
-        velocity_rad_s=(0.0,) * 7,
-        gripper_opening_m=0.0,
+        position=(0.0,) * 8,
+        velocity=(0.0,) * 8,
         frames=frames,
     )
 

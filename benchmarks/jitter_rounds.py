@@ -98,7 +98,7 @@ def arm_limits() -> tuple[KernelConfig, Rows]:
     return replace(
         config,
         tracking_max=(1e3,) * n,
-        frozen_travel_rad=1e3,
+        frozen_travel=(1e3,) * n,
         feedback_max_age_ns=long_ns,
         setpoint_max_age_ns=long_ns,
         observation_max_age_ns=long_ns,
@@ -109,7 +109,8 @@ def arm_limits() -> tuple[KernelConfig, Rows]:
 def make_plan(seq: int, now_ns: int, home_rad: Rows) -> Plan:
     """Sixteen knots, the first of them past, as control splices a chunk, on slow waves about home."""
     t_ns = now_ns + (np.arange(16) - 1) * round(KNOT_S * 1e9)
-    q = home_rad + 0.15 * np.sin(2.0 * t_ns[:, None] * 1e-9 + np.arange(home_rad.size))
+    swing = np.append(np.full(home_rad.size - 1, 0.15), 0.0)  # the last axis, the gripper, stays
+    q = home_rad + swing * np.sin(2.0 * t_ns[:, None] * 1e-9 + np.arange(home_rad.size))
     return Plan(seq=seq, chunk_seq=seq, observation_ns=now_ns, t_ns=t_ns, q=q)
 
 

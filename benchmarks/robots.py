@@ -1,12 +1,12 @@
 """Descriptions written by others, from the file to jogging under the safety kernel: one row for each robot.
 
-    python -m benchmarks.robots FOLDER_OF_UNPACKED_WHEELS [--out DIR] [--only NAME,NAME] [--processes]
+    python -m benchmarks.robots FOLDER_OF_UNPACKED_WHEELS [--out DIR] [--only NAME,NAME] [--json]
 
 FOLDER holds unpacked wheels, each in a folder of its name: example_robot_data, pybullet, gym_aloha,
 gymnasium_robotics, robosuite, dm_control (`pip download --no-deps NAME`, then unzip). Each robot is made with
 `edge-runtime new robot --yes`, nothing edited; then every axis is jogged both ways by a real kernel, with a robot that
-follows with a lag. With --processes the same folder is run by `edge-runtime run --hold` and moved by jog requests. The
-folders stay in DIR, for whatever else is to be done with them.
+follows with a lag. The folders stay in DIR: `edge-runtime run --hold --config DIR/NAME/robot.toml` runs each with the
+real processes.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace as replaced
@@ -91,10 +92,12 @@ def two_arms(limits: KernelConfig, home_rad: Rows) -> tuple[KernelConfig, Rows]:
         uncovered=(),
     )
     body = watched_body(file, limits.clearance_min_m, axes=names).with_world(one.planes, one.keepouts)
-    values = {field.name: getattr(limits, field.name) for field in fields(limits)}
-    twice = {name: value * 2 for name, value in values.items() if type(value) is tuple and len(value) == limits.n_axes}
+    values: dict[str, Any] = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    twice: dict[str, Any] = {
+        name: value * 2 for name, value in values.items() if type(value) is tuple and len(value) == limits.n_axes
+    }
     speeds_m_s = limits.tool_speed_max_m_s * 2
-    return replace(limits, **{**twice, "axis_names": names, "tool_speed_max_m_s": speeds_m_s, "geometry": body}), home
+    return replace(limits, **(twice | {"axis_names": names, "tool_speed_max_m_s": speeds_m_s, "geometry": body})), home
 
 
 def without_geometry(limits: KernelConfig) -> KernelConfig:

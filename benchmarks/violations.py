@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.setpoints import Rows
 from edge_runtime.native import ffi, lib
-from edge_runtime.safety import KernelConfig
+from edge_runtime.safety import AxisKind, KernelConfig
 
 TOLERANCE = 1e-6
 """Part of a limit that is not counted as a violation: the positions' own rounding makes 5e-10 of the jerk limit."""
@@ -41,6 +41,8 @@ def violations(limits: KernelConfig, home_rad: Rows, commands: Rows) -> dict[str
             "worst_rad": float(max(0.0, beyond_rad.max())),
         }
     }
+    # A gripper is held to a range and a speed: it may start and stop at once.
+    joints = [kind is not AxisKind.GRIPPER for kind in limits.axis_kinds]
     for name, limit in {
         "velocity": limits.dq_max,
         "acceleration": limits.ddq_max,
@@ -48,6 +50,8 @@ def violations(limits: KernelConfig, home_rad: Rows, commands: Rows) -> dict[str
     }.items():
         motion = np.diff(motion, axis=0) / tick_s
         times = np.abs(motion[len(motion) - len(commands) :]) / np.asarray(limit)
+        if name != "velocity":
+            times = times[:, joints]
         found[name] = {"ticks": _ticks(times > 1.0 + TOLERANCE), "worst_times": float(times.max())}
     return found | {"clearance": _too_near(limits, followed), "no_number": {"ticks": _ticks(~numbers)}}
 
@@ -58,9 +62,10 @@ def _too_near(limits: KernelConfig, postures_rad: Rows) -> dict[str, float]:
     model, pose, clearance = config.geometry, ffi.new("geometry_pose *"), ffi.new("geometry_clearance *")
     world_m = np.frombuffer(ffi.buffer(clearance.world_m), np.float64)[: model.n_capsules]
     pair_m = np.frombuffer(ffi.buffer(clearance.pair_m), np.float64)[: model.n_pairs]
+    base = ffi.new("double[3]")
     nearest_m = np.empty(len(postures_rad))
     for k, posture_rad in enumerate(np.ascontiguousarray(postures_rad)):
-        lib.geometry_pose_at(ffi.addressof(model), ffi.from_buffer("double[]", posture_rad), pose)
+        lib.geometry_pose_at(ffi.addressof(model), base, ffi.from_buffer("double[]", posture_rad), pose)
         lib.geometry_clearance_at(ffi.addressof(model), pose, clearance)
         nearest_m[k] = min(world_m.min(), pair_m.min())
     missing_m = limits.clearance_min_m - nearest_m

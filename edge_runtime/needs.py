@@ -8,12 +8,15 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+import shlex
+import subprocess
 from pathlib import Path
 
 from edge_runtime.config.robot_file import RobotConfig
-from edge_runtime.contracts.errors import MissingPackageError, SharedMemoryError
-from edge_runtime.contracts.installation import is_there, not_installed
+from edge_runtime.contracts.errors import ConfigError, MissingPackageError, SharedMemoryError
+from edge_runtime.contracts.installation import PROJECT, checkout, is_there, not_installed
 from edge_runtime.drivers.registry import declaration_of
+from edge_runtime.drivers.sdk.declaration import DriverDeclaration
 from edge_runtime.ipc.frames import ring_bytes
 
 _BASE = ("msgspec", "numpy", "zmq")
@@ -21,6 +24,8 @@ _ENGINE = ("cv2", "onnxruntime")
 _TENSORRT = ("cuda", "tensorrt")
 _UPDATES = ("httpx", "securesystemslib", "tuf", "zstandard")
 
+_DRIVER_PYTHON = "robot.driver_python"
+_LOOK_TIMEOUT_S = 30.0
 _SHM = Path("/dev/shm")
 _PORT_BYTES = 64 << 10
 """Room for the driver port and what lies beside it, generously."""
@@ -49,7 +54,10 @@ def missing_packages(config: RobotConfig, *, hold: bool = False) -> MissingPacka
         ConfigError: there is no such driver.
     """
     driver = declaration_of(config)
-    packages, extras = [*_BASE, *driver.packages], [*driver.extras]
+    python = config.robot.driver_python
+    if python is not None:
+        _require_in(python, driver)
+    packages, extras = [*_BASE, *(() if python else driver.packages)], [*(() if python else driver.extras)]
     if hold or config.bundle is None:
         absent = [name for name in packages if not is_there(name)]
         return not_installed(absent, extras) if absent else None
@@ -61,6 +69,29 @@ def missing_packages(config: RobotConfig, *, hold: bool = False) -> MissingPacka
         packages += _UPDATES
     absent = [name for name in packages if not is_there(name)]
     return not_installed(absent, extras) if absent else None
+
+
+def _require_in(python: str, driver: DriverDeclaration) -> None:
+    """Look for what the driver needs in the environment that it has for itself.
+
+    Raises:
+        ConfigError: it is no Python that runs, or what is missing there, with the command that installs it.
+    """
+    names = ["edge_runtime", *_BASE, *driver.packages]
+    look = "import sys; from importlib.util import find_spec; print(*(n for n in sys.argv[1:] if find_spec(n) is None))"
+    try:
+        said = subprocess.run(
+            [python, "-c", look, *names], capture_output=True, text=True, timeout=_LOOK_TIMEOUT_S, check=True
+        ).stdout.split()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ConfigError(_DRIVER_PYTHON, f"{python} is no Python that runs: {error}") from error
+    if said:
+        extras = f"[{','.join(driver.extras)}]" if driver.extras else ""
+        where = checkout()
+        package = f"-e {shlex.quote(f'{where}{extras}')}" if where is not None else shlex.quote(f"{PROJECT}{extras}")
+        missing = ", ".join(said)
+        remedy = f"install it there: {shlex.quote(python)} -m pip install {package}"
+        raise ConfigError(_DRIVER_PYTHON, f"{python} lacks {missing}; {remedy}")
 
 
 def require_shared_memory(config: RobotConfig) -> int:

@@ -40,9 +40,11 @@ PROCESSES: tuple[Process, ...] = (DRIVER, CONTROL, ENGINE)
 
 OTA = Process("ota", "edge_runtime.ota", "the policy that acts goes on; an update continues when the agent is back")
 
-BESIDE: tuple[Process, ...] = (OTA,)
-"""What a robot moves without. systemd starts these where their unit is enabled, `edge-runtime run` where robot.toml has
-a section [ota]."""
+PAGE = Process("page", "edge_runtime.page", "nothing; what a browser still shows is marked as old")
+
+BESIDE: tuple[Process, ...] = (OTA, PAGE)
+"""What a robot moves without. systemd starts these where their unit is enabled, `edge-runtime run` the update agent
+where robot.toml has a section [ota], and the page without `--no-page`."""
 
 
 HOLDING: tuple[Process, ...] = (DRIVER, CONTROL)

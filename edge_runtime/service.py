@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_runtime.config.robot_file import RobotConfig, load_config
@@ -33,6 +33,8 @@ class Arguments:
     lockstep: bool
     hold: bool = False
     """Control alone: no policy is to be followed, the robot only holds."""
+    options: argparse.Namespace = field(default_factory=argparse.Namespace)
+    """The whole command line, for a process that takes more than all take."""
 
 
 class StopSignal:
@@ -94,19 +96,31 @@ def argument_parser(description: str, *, holds: bool = False) -> argparse.Argume
     return parser
 
 
-def run_service(description: str, body: Callable[[Arguments, StopSignal], None], *, holds: bool = False) -> None:
+def run_service(
+    description: str,
+    body: Callable[[Arguments, StopSignal], None],
+    *,
+    holds: bool = False,
+    more: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> None:
     """Parse the command line, load the configuration, run `body` until it returns.
+
+    `more` adds what this process takes beside what all take.
 
     Exits with 2 for a wrong setting, with 1 for any other error of the tree and with 70 for a bug, each with one line
     on stderr.
     """
-    options = argument_parser(description, holds=holds).parse_args()
+    parser = argument_parser(description, holds=holds)
+    if more is not None:
+        more(parser)
+    options = parser.parse_args()
     try:
         config = load_config(options.config)
         # What the imports made is there to stay; a collection that looks at all of it takes milliseconds.
         gc.collect()
         gc.freeze()
-        body(Arguments(config, options.run_dir, options.lockstep, holds and options.hold), StopSignal())
+        arguments = Arguments(config, options.run_dir, options.lockstep, holds and options.hold, options)
+        body(arguments, StopSignal())
     except ConfigError as error:
         print(f"error: {printable_lines(error)}", file=sys.stderr)
         sys.exit(2)

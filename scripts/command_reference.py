@@ -19,6 +19,7 @@ import export_tools.cli
 import hub.cli
 from edge_runtime.cli.check import CheckReport
 from edge_runtime.cli.claims import ClaimsReport
+from edge_runtime.cli.new_robot import MadeReport
 from edge_runtime.cli.ota import Answer
 from edge_runtime.cli.ota_look import HistoryReport, UpdatesReport
 from edge_runtime.cli.replay import ReplayReport
@@ -46,6 +47,7 @@ REPORTS: dict[str, type] = {
     "edge-runtime ota check": Answer,
     "edge-runtime ota history": HistoryReport,
     "edge-runtime check": CheckReport,
+    "edge-runtime new robot": MadeReport,
     "edge-runtime claims": ClaimsReport,
     "edge-runtime replay": ReplayReport,
     "edge-export check": GoldenReport,

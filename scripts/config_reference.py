@@ -222,7 +222,7 @@ def _type(hint: Any) -> str:
 def _plural(hint: Any) -> str:
     if typing.get_origin(hint) is tuple:
         return f"lists of {_type(hint)}"
-    return {str: "texts", float: "numbers", int: "whole numbers"}[hint]
+    return {str: "texts", float: "numbers", int: "whole numbers", Any: "anything"}[hint]
 
 
 def _unit(key: str) -> str:

@@ -22,6 +22,7 @@ from edge_runtime.safety import Reason, State
 from edge_runtime.safety.states import Event
 from scripts.command_reference import command_reference
 from scripts.config_reference import config_reference
+from scripts.page_reference import page_reference
 from scripts.result_tables import fleet, going_back, jitter, kernel, limiters, power_cuts, probation
 
 ROOT = Path(__file__).parents[1]
@@ -113,6 +114,7 @@ PARTS = {
     },
     "reference/cli.md": {"commands": command_reference},
     "reference/config.md": {"config": config_reference},
+    "reference/page.md": {"page": page_reference},
     "guides/hub.md": {"fleet": fleet},
     "guides/timing.md": {"kernel": kernel, "jitter": jitter},
 }

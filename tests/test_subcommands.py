@@ -43,6 +43,7 @@ ANSWERS = {
     "edge-runtime ota check",
     "edge-runtime ota history",
     "edge-runtime check",
+    "edge-runtime new robot",
     "edge-runtime claims",
     "edge-runtime replay",
     "edge-export check",

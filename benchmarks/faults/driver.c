@@ -1,9 +1,9 @@
 /* The robot's side of the driver port for fault injection, with a record of every command.
  *
- *     driver drive NAME RING JOINTS DIGEST_HEX WATCHDOG_NS Q0 ... Qn-1
+ *     driver drive NAME RING AXES DIGEST_HEX WATCHDOG_NS Q0 ... Qn-1
  *     driver watch NAME RING
  *
- * `drive` is a whole driver: a robot that is at once where it is told to be, and that stands still by itself when it is
+ * `drive` is a whole driver: a robot that is at once where the command has it, and that stands still by itself when it is
  * to be moved but the command is older than its watchdog. `watch` only looks on at another driver's port. Both write
  * what they see, one entry for each command, into the file RING, which must exist and be large enough. Ends with the
  * process that started it. Refuses to know: what the commands ought to be. Trusts: its arguments.
@@ -21,7 +21,7 @@
 #include "driver_port.h"
 
 #define RING_ENTRIES 65536u
-#define RING_JOINTS 8u
+#define RING_AXES 8u
 #define CYCLE_NS 1000000
 #define PRIORITY 85
 
@@ -34,10 +34,10 @@ typedef struct {
     uint64_t plan_seq;
     uint32_t state;
     uint32_t moves; /* drive: it did as it was told */
-    double q[RING_JOINTS];
-    double dq[RING_JOINTS];
-    double q_measured[RING_JOINTS];
-    double dq_measured_rad_s[RING_JOINTS];
+    double q[RING_AXES];
+    double dq[RING_AXES];
+    double q_measured[RING_AXES];
+    double dq_measured[RING_AXES];
 } entry;
 
 typedef struct {
@@ -45,7 +45,7 @@ typedef struct {
     uint64_t watchdog_stops; /* drive: how often it stood still by itself */
     int64_t stopped_ns;      /* drive: when it last did */
     int64_t feedback_ns;     /* of the newest feedback, also while no command comes */
-    double dq_measured_rad_s[RING_JOINTS];
+    double dq_measured[RING_AXES];
     entry entries[RING_ENTRIES];
 } ring;
 
@@ -84,17 +84,17 @@ static void note(ring *to, const dp_command *command, const dp_feedback *feedbac
     one->plan_seq = command->plan_seq;
     one->state = command->state;
     one->moves = (uint32_t)moves;
-    for (uint32_t i = 0; i < RING_JOINTS; i++) {
+    for (uint32_t i = 0; i < RING_AXES; i++) {
         one->q[i] = command->q[i];
         one->dq[i] = command->dq[i];
         one->q_measured[i] = feedback->q[i];
-        one->dq_measured_rad_s[i] = feedback->dq[i];
+        one->dq_measured[i] = feedback->dq[i];
     }
     __atomic_store_n(&to->count, to->count + 1u, __ATOMIC_RELEASE);
 }
 
 static void note_feedback(ring *to, const dp_feedback *feedback) {
-    for (uint32_t i = 0; i < RING_JOINTS; i++) to->dq_measured_rad_s[i] = feedback->dq[i];
+    for (uint32_t i = 0; i < RING_AXES; i++) to->dq_measured[i] = feedback->dq[i];
     __atomic_store_n(&to->feedback_ns, feedback->stamp_ns, __ATOMIC_RELEASE);
 }
 
@@ -110,7 +110,7 @@ static dp_region *create(char **arguments, dp_feedback *feedback) {
     dp_region *region = mmap(NULL, sizeof(dp_region), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (region == MAP_FAILED) die(path);
     feedback->n = (uint32_t)atoi(arguments[2]);
-    for (uint32_t i = 0; i < feedback->n && i < RING_JOINTS; i++) feedback->q[i] = atof(arguments[5u + i]);
+    for (uint32_t i = 0; i < feedback->n && i < RING_AXES; i++) feedback->q[i] = atof(arguments[5u + i]);
     for (uint32_t i = 0; i < DP_DIGEST_BYTES; i++) {
         const char byte[3] = {arguments[3][2u * i], arguments[3][2u * i + 1u], 0};
         digest[i] = (uint8_t)strtoul(byte, NULL, 16);

@@ -43,19 +43,19 @@ class Orders(msgspec.Struct, frozen=True):
     """What to do.
 
     Attributes:
-        start_rad: where the robot rests.
-        centre_rad: between the ends of the swing, more or less.
-        swing_rad, rate_rad_s: of each joint, end to end, and how fast.
+        start: where the robot rests.
+        centre: between the ends of the swing, more or less.
+        swing, rate: of each axis, end to end, and how fast.
         horizon: actions of a chunk, 20 ms apart.
         ballast_bytes: memory to hold, as a large model would.
     """
 
     joint_digest: str
     bundle_digest: str
-    start_rad: tuple[float, ...]
-    centre_rad: tuple[float, ...]
-    swing_rad: tuple[float, ...]
-    rate_rad_s: tuple[float, ...]
+    start: tuple[float, ...]
+    centre: tuple[float, ...]
+    swing: tuple[float, ...]
+    rate: tuple[float, ...]
     horizon: int
     ballast_bytes: int = 0
 
@@ -72,7 +72,7 @@ class Policy:
         self._statuses = Publisher(POLICY_STATUS, run_dir)
         self._since_ns = time.monotonic_ns()
         self._reports = Subscriber((SAFETY_REPORT,), run_dir)
-        self._base_rad, self._base_ns = orders.start_rad, time.monotonic_ns()
+        self._base, self._base_ns = orders.start, time.monotonic_ns()
         self._sequence = 0
         self._is_stuck = False
         self._last: ActionChunk | None = None
@@ -95,7 +95,7 @@ class Policy:
             wait_ns = min(beat_ns, chunk_ns) - time.monotonic_ns()
             for message in self._reports.receive(max(wait_ns, 1_000_000) * 1e-9):
                 if isinstance(message, SafetyReport) and message.state is not ControlState.ACTIVE:
-                    self._base_rad, self._base_ns = message.position_commanded, time.monotonic_ns()
+                    self._base, self._base_ns = message.position_commanded, time.monotonic_ns()
 
     def _beat(self, now_ns: int) -> None:
         self._sequence += 1
@@ -131,9 +131,7 @@ class Policy:
         for k in range(1, orders.horizon + 1):
             t_s = max(now_ns + k * DT_NS - self._base_ns, 0) * 1e-9
             row = []
-            for base, centre, swing, rate in zip(
-                self._base_rad, orders.centre_rad, orders.swing_rad, orders.rate_rad_s, strict=True
-            ):
+            for base, centre, swing, rate in zip(self._base, orders.centre, orders.swing, orders.rate, strict=True):
                 way = math.copysign(swing, centre - base)
                 row.append(base + way * (1.0 - math.cos(rate * t_s)) / 2.0)
             rows.append(tuple(row))
@@ -146,8 +144,7 @@ class Policy:
             joint_digest=orders.joint_digest,
             bundle_digest=orders.bundle_digest,
             instruction_id=1,
-            position_rad=tuple(rows),
-            gripper_opening_m=(0.04,) * orders.horizon,
+            position=tuple(rows),
             timing=InferenceTiming(received_ns=now_ns, preprocess_ns=0, model_ns=0, postprocess_ns=0),
         )
 

@@ -24,8 +24,8 @@ from edge_runtime.control.limits import TICK_S
 from edge_runtime.ipc.port import CommandState
 
 RING_ENTRIES = 65536
-RING_JOINTS = 8
-_JOINTS = ("f8", (RING_JOINTS,))
+RING_AXES = 8
+_AXES = ("f8", (RING_AXES,))
 ENTRY = np.dtype(
     [
         ("seen_ns", "i8"),
@@ -36,14 +36,14 @@ ENTRY = np.dtype(
         ("plan_seq", "u8"),
         ("state", "u4"),
         ("moves", "u4"),
-        ("q", *_JOINTS),
-        ("dq", *_JOINTS),
-        ("q_measured", *_JOINTS),
-        ("dq_measured_rad_s", *_JOINTS),
+        ("q", *_AXES),
+        ("dq", *_AXES),
+        ("q_measured", *_AXES),
+        ("dq_measured", *_AXES),
     ]
 )
 _HEAD = np.dtype(
-    [("count", "u8"), ("watchdog_stops", "u8"), ("stopped_ns", "i8"), ("feedback_ns", "i8"), ("dq", *_JOINTS)]
+    [("count", "u8"), ("watchdog_stops", "u8"), ("stopped_ns", "i8"), ("feedback_ns", "i8"), ("dq", *_AXES)]
 )
 _ROUNDING = 1e-9
 _ARMED = tuple(int(state) for state in CommandState if state.follows)
@@ -115,7 +115,7 @@ class Recorder:
         return int(self._head["stopped_ns"][0])
 
     def measured(self) -> tuple[int, NDArray[np.float64]]:
-        """Stamp of the newest feedback and the joints' speeds, also while no command comes."""
+        """Stamp of the newest feedback and the axes' speeds, also while no command comes."""
         return int(self._head["feedback_ns"][0]), np.array(self._head["dq"][0])
 
     def __enter__(self) -> Recorder:
@@ -139,7 +139,8 @@ class Continuity:
         config: of the robot.
 
     Attributes:
-        limits: of each joint, rad/s, rad/s², rad/s³.
+        joints: places of the axes that are judged: a gripper may change its speed at once.
+        limits: of each of these, rad/s, rad/s², rad/s³.
         ticks: looked at.
         missed: commands that the record lacks, because the machine withheld the processor from the robot's side.
         worst: largest share of each limit, 1 is the limit.
@@ -149,6 +150,7 @@ class Continuity:
 
     def __init__(self, config: RobotConfig) -> None:
         self.ticks = self.missed = self.jumps = self.armings = 0
+        self.joints = list(config.embodiment.joint_indices)
         joints = [config.safety.axes[name] for name in config.embodiment.joint_names]
         self.limits = {
             "velocity": np.array([joint.speed_max for joint in joints]),
@@ -167,8 +169,7 @@ class Continuity:
         self._last = whole[-3:].copy()
         self.ticks += new
         armed = np.isin(whole["state"], _ARMED)
-        n = len(self.limits["velocity"])
-        q, dq = whole["q"][:, :n], whole["dq"][:, :n]
+        q, dq = whole["q"][:, self.joints], whole["dq"][:, self.joints]
         steps = np.diff(whole["seq"]).astype(np.int64)
         # A robot that is not to move is where it is measured, which is no motion of anybody's making.
         moves = armed[:-1] & armed[1:]

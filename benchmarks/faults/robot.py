@@ -40,10 +40,11 @@ STALL_TIMEOUT_S = 0.2
 PROGRESS_TIMEOUT_S = 0.3
 PLAY_MAX_S = 0.08
 WATCHDOG_NS = 200_000_000
-# Around the home posture, which geometry leaves room for; the joints near the tool may be fast.
-CENTRE_RAD = (0.0, -0.17, 0.0, -2.0, 0.0, 2.2, 0.6)
-SWING_RAD = (0.5, 0.15, 0.3, 0.2, 0.8, 0.5, 1.0)
-RATE_RAD_S = (3.6, 4.0, 3.8, 4.4, 4.4, 4.2, 4.2)
+# Around the home posture, which geometry leaves room for; the joints near the tool may be fast. The gripper stays
+# half open.
+CENTRE = (0.0, -0.17, 0.0, -2.0, 0.0, 2.2, 0.6, 0.04)
+SWING = (0.5, 0.15, 0.3, 0.2, 0.8, 0.5, 1.0, 0.0)
+RATE = (3.6, 4.0, 3.8, 4.4, 4.4, 4.2, 4.2, 0.0)
 _CGROUP_BYTES = 192 << 20
 _SETTINGS = {
     "bundle": f'"{SIM_BUNDLE}"',
@@ -175,8 +176,8 @@ class Robot:
         """Largest share of a joint's velocity limit that the newest command takes."""
         if not len(self.entries):
             return 0.0
-        limits = self.continuity.limits["velocity"]
-        return float(np.max(np.abs(self.entries["dq"][-1, : len(limits)]) / limits))
+        dq = self.entries["dq"][-1, self.continuity.joints]
+        return float(np.max(np.abs(dq) / self.continuity.limits["velocity"]))
 
     def arm(self, timeout_s: float = 60.0) -> None:
         """Reset if there is a fault, and arm: what the operator does. Again, where the machine was too busy to.
@@ -221,7 +222,7 @@ class Robot:
 
 
 class FaultRobot(Robot):
-    """A robot that is at once where it is told to be, and policies that are quick to start.
+    """A robot that is at once where the command has it, and policies that are quick to start.
 
     Args:
         driver: the compiled `driver.c`.
@@ -233,7 +234,7 @@ class FaultRobot(Robot):
         super().__init__(write_robot(run_dir), run_dir, seed)
         self.bundle_digest = read_manifest(self.config.bundle_dir).digest
         embodiment = self.config.embodiment
-        drive = [str(len(embodiment.joints)), embodiment.joint_digest, str(WATCHDOG_NS), *map(str, CENTRE_RAD)]
+        drive = [str(len(embodiment.axes)), embodiment.joint_digest, str(WATCHDOG_NS), *map(str, CENTRE)]
         self.plant = self.recorder = Recorder(driver, port_name(run_dir), drive)
         self.cgroup = memory_cgroup(f"edge-faults-{os.getpid()}-{seed}")
         self.policy: PolicyProcess | None = None
@@ -250,15 +251,15 @@ class FaultRobot(Robot):
             self.policy.end()
         self.policy = self._standby
         digest = self.config.embodiment.joint_digest
-        here = self.entries["q_measured"][-1, : len(CENTRE_RAD)] if len(self.entries) else np.array(CENTRE_RAD)
+        here = self.entries["q_measured"][-1, : len(CENTRE)] if len(self.entries) else np.array(CENTRE)
         self.policy.go(
             Orders(
                 joint_digest=digest,
                 bundle_digest=self.bundle_digest,
-                start_rad=tuple(here.tolist()),
-                centre_rad=CENTRE_RAD,
-                swing_rad=tuple(swing * self.random.uniform(0.7, 1.0) for swing in SWING_RAD),
-                rate_rad_s=RATE_RAD_S,
+                start=tuple(here.tolist()),
+                centre=CENTRE,
+                swing=tuple(swing * self.random.uniform(0.7, 1.0) for swing in SWING),
+                rate=RATE,
                 # Some plans end before a stall is noticed, most reach beyond.
                 horizon=self.random.randrange(15, 41),
                 ballast_bytes=ballast_bytes,

@@ -113,8 +113,7 @@ class Round:
 def judge_stop(entries: NDArray[Any], continuity: Continuity) -> Stop | None:
     """The last stop in `entries`; None if the robot does not rest at their end."""
     limits = continuity.limits
-    n = len(limits["velocity"])
-    dq = entries["dq"][:, :n]
+    dq = entries["dq"][:, continuity.joints]
     followed = np.flatnonzero((entries["state"] == CommandState.ACTIVE) & (entries["plan_seq"] != 0))
     if len(followed) == 0 or dq[-1].any():
         return None
@@ -125,7 +124,7 @@ def judge_stop(entries: NDArray[Any], continuity: Continuity) -> Stop | None:
     plain_s = limits["velocity"] / limits["acceleration"] + a_over_j + 2.0 * TICK_S
     bound_s = plain_s + np.where(speeding_up, a_over_j, 0.0)
     # First entry of each joint from which on it rests.
-    resting = np.array([last + 1 + _rests_from(dq[last + 1 :, joint]) for joint in range(n)])
+    resting = np.array([last + 1 + _rests_from(dq[last + 1 :, joint]) for joint in range(dq.shape[1])])
     resting = np.minimum(resting, len(entries) - 1)
     ticks = (entries["seq"][resting] - entries["seq"][last]).astype(np.float64)
     end = int(resting.max())

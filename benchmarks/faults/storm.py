@@ -53,7 +53,7 @@ class Storm:
         messages: sent, and taken in by control.
         seconds: that took.
         states: every state control was in.
-        moved: commands that differ from the first in a single bit of a joint, or that are to be followed.
+        moved: commands that differ from the first in a single bit of an axis, or that are to be followed.
         refused, chunks_taken: as control counted them.
         commands: of the loop meanwhile.
     """
@@ -74,7 +74,7 @@ class _Liar:
         self._random = random
         self._joint_digest = robot.config.embodiment.joint_digest
         self._bundle_digest = robot.bundle_digest
-        self._here = tuple(robot.entries["q"][-1, : len(robot.config.embodiment.joints)].tolist())
+        self._here: tuple[float, ...] = tuple(robot.entries["q"][-1, : len(robot.config.embodiment.axes)].tolist())
         self._id = time.monotonic_ns() // 1000
         self._made: dict[str, bytes] = {}
         self._makers: dict[str, Callable[[], bytes]] = {
@@ -128,8 +128,7 @@ class _Liar:
             joint_digest=self._joint_digest,
             bundle_digest=self._bundle_digest,
             instruction_id=1,
-            position_rad=rows,
-            gripper_opening_m=(0.04,) * 16,
+            position=rows,
             timing=InferenceTiming(received_ns=now_ns, preprocess_ns=0, model_ns=0, postprocess_ns=0),
             confidence=random.choice((None, random.random())),
         )
@@ -226,7 +225,7 @@ def storm(robot: FaultRobot, messages: int, seed: int) -> Storm:
     liar = _Liar(robot, Random(seed))
     robot.take()
     first = robot.entries[-1]
-    n = len(robot.config.embodiment.joints)
+    n = len(robot.config.embodiment.axes)
     before = robot.entries["seq"][-1]
     states: set[str] = set()
     moved = 0

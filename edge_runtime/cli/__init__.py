@@ -17,6 +17,7 @@ edge-runtime run                        the simulated arm, episode after episode
 edge-runtime run --episodes 5           five episodes, a summary, exit code 0
 edge-runtime evaluate --episodes 100    success rate with its 95 % interval, in virtual time
 edge-runtime evaluate --swapped         the same with wrong instructions: is language used at all?
+edge-runtime page                       a running robot in a browser, with a stop button
 edge-runtime monitor                    look at a running robot from another terminal
 edge-runtime operator stop              let a running robot brake to rest, and latch that
 edge-runtime jog                        move a robot's joints by hand, to bring it up
@@ -24,8 +25,12 @@ edge-runtime ota status                 which bundle runs here, and which one is
 edge-runtime check                      is this machine, and this bundle on it, fit?
 edge-runtime claims                     what this robot's settings let anyone claim about safety
 edge-runtime replay FILE                what happened before a trip, through the kernel again
+edge-runtime view --rerun               the robot's body in motion, live or from a recording
+edge-runtime export-mcap FILE           a recording for Foxglove
 edge-runtime kinematics arm.urdf        the robot's body for the safety layer, from URDF or MJCF
+edge-runtime new robot arm.urdf         a robot's own files, from its URDF, xacro or MJCF
 edge-runtime new driver my_arm          a package with a driver that works, to put your robot into
+edge-runtime calibrate --config FILE    where the zero of each axis is, and which way it turns
 edge-runtime completion bash            lets the Tab key complete what is typed behind it
 """
 

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from edge_runtime.cli.redraw import Redrawn
 from edge_runtime.cli.typed import forget_typed
-from edge_runtime.cli.updates import Name, plain_release, short, update_line
 from edge_runtime.client.explanations import GATES, as_typed_here
 from edge_runtime.client.status import Status
 from edge_runtime.client.status_lines import (
@@ -34,6 +33,7 @@ from edge_runtime.client.status_lines import (
     verdicts_line,
     wants_a_person,
 )
+from edge_runtime.client.updates import Name, plain_release, short, update_line
 from edge_runtime.contracts.states import ControlState, GateState, UpdateState
 from edge_runtime.contracts.text import printable, printable_lines
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,18 @@ from edge_runtime.contracts.errors import ProcessError
 from edge_runtime.ipc.frames import ring_name
 from edge_runtime.ipc.lifeline import lifeline_path
 from edge_runtime.needs import require
-from edge_runtime.processes import BESIDE, CONTROL, DRIVER, ENGINE, OTA, PROCESSES, Process, command_line, port_name
+from edge_runtime.processes import (
+    BESIDE,
+    CONTROL,
+    DRIVER,
+    ENGINE,
+    OTA,
+    PAGE,
+    PROCESSES,
+    Process,
+    command_line,
+    port_name,
+)
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
@@ -64,6 +75,7 @@ class ProcessTable:
         restart: start a process again when it has died; otherwise any death is an error.
         processes: rows of the table to start here, where others run elsewhere.
         hold: control follows no policy, and holds.
+        more: further arguments of some of them.
     """
 
     def __init__(
@@ -75,12 +87,14 @@ class ProcessTable:
         restart: bool = True,
         processes: Sequence[Process] = PROCESSES,
         hold: bool = False,
+        more: Mapping[Process, Sequence[str]] | None = None,
     ) -> None:
         self._config = config
         self._run_dir = run_dir
         self._lockstep = lockstep
         self._restart = restart
         self._hold = hold
+        self._more = dict(more or {})
         self._children = {process: _Child(process) for process in processes}
 
     def start(self) -> None:
@@ -145,7 +159,7 @@ class ProcessTable:
     def stop(self) -> None:
         """End all, control while its driver still lives, and remove what a killed one left in shared memory."""
         # The update agent first: an engine that is ended is not one that a bundle crashed.
-        for process in (OTA, ENGINE, CONTROL, DRIVER):
+        for process in (OTA, ENGINE, CONTROL, DRIVER, PAGE):
             if process in self._children:
                 self._end(self._children[process])
         if DRIVER not in self._children:
@@ -159,6 +173,7 @@ class ProcessTable:
 
     def _spawn(self, child: _Child) -> None:
         arguments = command_line(child.process, self._config, self._run_dir, lockstep=self._lockstep, hold=self._hold)
+        arguments += self._more.get(child.process, ())
         with self.log_path(child.process).open("ab") as log:
             try:
                 # A session of its own: Ctrl-C reaches this process alone, which disarms before it ends the others.

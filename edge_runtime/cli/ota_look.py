@@ -11,7 +11,7 @@ from rich.text import Text
 
 from edge_runtime.bundles.slots import SHIPPED, Slot, SlotFile, Slots, boot
 from edge_runtime.cli.ota_agent import RunningAgent
-from edge_runtime.cli.updates import WAITS
+from edge_runtime.client.updates import WAITS
 from edge_runtime.contracts.errors import OtaError
 from edge_runtime.contracts.subcommand import say_json
 from edge_runtime.contracts.text import printable

@@ -9,8 +9,8 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,14 +19,14 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_runtime.bundles.installed import Installed, verified
-from edge_runtime.cli.display import Called, LiveDisplay, Score, bundle_line, live_display
+from edge_runtime.cli.display import Called, LiveDisplay, Score, live_display
 from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.cli.prompt import OutcomeTold, Prompt
 from edge_runtime.cli.typed import Typed, TypedLines
-from edge_runtime.cli.updates import Names, UpdateTold, update_line
 from edge_runtime.client.explanations import INTERVENTIONS, MISSED_TICKS, in_full
 from edge_runtime.client.operator import Operator
 from edge_runtime.client.status_lines import interventions_line, pair, refusals_line, timing_line
+from edge_runtime.client.updates import Names, UpdateTold
 from edge_runtime.config.robot_file import RobotConfig, load_config
 from edge_runtime.contracts.errors import ConfigError, EdgeError, OperatorError, ProcessError
 from edge_runtime.contracts.messages import Asker
@@ -35,9 +35,13 @@ from edge_runtime.drivers.registry import declaration_of
 from edge_runtime.evaluation.episodes import EpisodeResult
 from edge_runtime.evaluation.series import episodes, next_scene
 from edge_runtime.ipc.bus import claim
-from edge_runtime.page import Page
+from edge_runtime.needs import require
+from edge_runtime.page.options import LOOPBACK
+from edge_runtime.page.port import require_free_port
+from edge_runtime.page.serving import address_of
+from edge_runtime.page.tokens import Tokens, make_token
 from edge_runtime.policies.processor import describe
-from edge_runtime.processes import BESIDE, CONTROL, HOLDING, PROCESSES
+from edge_runtime.processes import CONTROL, HOLDING, OTA, PAGE, PROCESSES, Process
 
 _PAUSE_S = 0.7
 _COMES_UP_S = 60.0
@@ -74,13 +78,14 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
     passed_over = () if hold else Installed.of(config).boot_first(partial(verified, config=config))[1].passed_over
     processes = HOLDING if hold else PROCESSES
     has_agent = config.ota is not None and not hold
+    require(config, hold=hold)
     if has_agent:
         # Imported where there are updates: a robot without them needs none of what they are made of.
         from edge_runtime.ota.agent.settings import reporting_of, settings_of
 
         settings_of(config)
         reporting_of(config)
-        processes += BESIDE
+        processes += (OTA,)
     run_dir: Path = options.run_dir
     names = None if hold else Names(config)
     called = Called(run_dir=run_dir)
@@ -91,21 +96,25 @@ def run(options: argparse.Namespace, console: Console, guest: Guest | None = Non
     with contextlib.ExitStack() as stack:
         stack.enter_context(claim(run_dir, "run", "runs this robot"))
         operator = stack.enter_context(Operator(run_dir))
-        table = stack.enter_context(ProcessTable(config, run_dir, processes=processes, hold=hold))
+        page = None if options.no_page else _page(options)
+        more: dict[Process, Sequence[str]] = {}
+        if page is not None:
+            processes += (PAGE,)
+            more[PAGE] = page.arguments
+        table = stack.enter_context(ProcessTable(config, run_dir, processes=processes, hold=hold, more=more))
         if interactive and typed is None:
             draws = console.is_terminal and not console.is_dumb_terminal
             typed = stack.enter_context(TypedLines(_input(), draws=draws))
-        page = None if options.no_page else stack.enter_context(_page(config, options))
         if page is not None:
-            console.print(f"watch it at {page.url}", highlight=False)
-            called = replace(called, page=page.url)
+            console.print(f"watch it, and stop it, at {page.link}", highlight=False, soft_wrap=True)
+            called = replace(called, page=page.link)
         for fault in passed_over:
             console.print(f"passed over: {fault}", highlight=False, markup=False)
         starting = f"starting {config.robot.name} on {describe()}; logs in {run_dir / 'logs'}; Ctrl-C stops"
         console.print(starting, highlight=False, markup=False)
         table.start()
         with live_display(console, config.robot.name, called) as display:
-            seen = _Seen(operator, table, display, page, called, guest)
+            seen = _Seen(operator, table, display, called, guest)
             operator.on_wait = seen.look
             try:
                 if typed is not None:
@@ -172,8 +181,29 @@ def _is_manual(options: argparse.Namespace, config: RobotConfig) -> str:
     return told
 
 
-def _page(config: RobotConfig, options: argparse.Namespace) -> Page:
-    return Page(options.run_dir, config.embodiment, options.page_port, robot=config.robot.name)
+@dataclass(frozen=True)
+class _Page:
+    """The page of this run: what its process is started with, and the link that opens it with its token."""
+
+    arguments: tuple[str, ...]
+    link: str
+
+
+def _page(options: argparse.Namespace) -> _Page:
+    port = require_free_port(options.page_port)
+    path = options.run_dir / "page_token.json"
+    token = _token_of(path)
+    if not Tokens(path).is_right(token):
+        _token_of.cache_clear()
+        token = _token_of(path)
+    link = f"{address_of(LOOPBACK, port)}#token={token}"
+    return _Page(arguments=(f"--port={port}", f"--token-file={path}"), link=link)
+
+
+@cache
+def _token_of(path: Path) -> str:
+    """A token of this process, so that a page that is open stays so over several runs, as in the demo."""
+    return make_token(path)
 
 
 class _Seen:
@@ -184,12 +214,11 @@ class _Seen:
         operator: Operator,
         table: ProcessTable,
         display: LiveDisplay,
-        page: Page | None,
         called: Called,
         guest: Guest | None,
     ) -> None:
         self._operator, self._table, self._display = operator, table, display
-        self._page, self._called, self._guest = page, called, guest
+        self._called, self._guest = called, guest
         self._told = UpdateTold(called.bundle, called.release)
         self._score = Score()
         self.results: list[EpisodeResult] = []
@@ -212,15 +241,6 @@ class _Seen:
         for line in self._told.since(status.update):
             self._display.note(line)
         self._display.show(status, None if self._called.is_prompt else score, typing)
-        if self._page is not None:
-            update = update_line(status.update, self._called.release) if self._called.has_agent else ""
-            self._page.show(
-                status,
-                score.episodes,
-                score.successes,
-                bundle_line=bundle_line(status, self._called),
-                update_line=update,
-            )
         if self._guest is not None and not self._guest.look(self._operator, self.results):
             self.enough = True
 

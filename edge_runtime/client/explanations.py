@@ -34,6 +34,12 @@ class Explanation:
 
 _GO_ON = "To continue: [reset], then [arm]."
 _ONCE_MENDED = "Once that is mended: [reset], then [arm]."
+_TIMING = "If it goes on: `edge-runtime check` says how well this machine keeps time."
+_OTHER_BUNDLE = "If it goes on: run another bundle, and see the engine's log."
+
+
+def _driver(what: str) -> str:
+    return f"See the driver's log: {what} {_ONCE_MENDED}"
 
 
 def _fault(meaning: str, next_step: str = _ONCE_MENDED) -> Explanation:
@@ -87,16 +93,23 @@ STOPS: dict[StopCause, Explanation] = {
 
 REASONS: dict[KernelReason, Explanation] = {
     KernelReason.SETPOINT_NONE: Explanation("no plan to follow"),
-    KernelReason.SETPOINT_SHAPE: _wrong("a setpoint for another number of axes was refused"),
-    KernelReason.SETPOINT_NOT_FINITE: _wrong("a setpoint that is no number was refused"),
-    KernelReason.SETPOINT_STALE: _wrong("a setpoint that was computed too long ago was refused"),
-    KernelReason.SETPOINT_FUTURE: _wrong("a setpoint from the future was refused"),
-    KernelReason.SETPOINT_SEQUENCE: _wrong("a repeated setpoint was refused"),
-    KernelReason.SETPOINT_SKIPPED: _wrong("setpoints are missing"),
-    KernelReason.OBSERVATION_STALE: _wrong(
-        "the observation behind the plan is too old: the plan is not followed any further"
+    KernelReason.SETPOINT_SHAPE: _wrong(
+        "a setpoint for another number of axes was refused",
+        "Is its bundle made for this robot? `edge-runtime check` says.",
     ),
-    KernelReason.SETPOINT_STEP: _wrong("a setpoint too far from the robot's position was refused"),
+    KernelReason.SETPOINT_NOT_FINITE: _wrong("a setpoint that is no number was refused", _OTHER_BUNDLE),
+    KernelReason.SETPOINT_STALE: _wrong("a setpoint that was computed too long ago was refused", _TIMING),
+    KernelReason.SETPOINT_FUTURE: _wrong("a setpoint from the future was refused", _TIMING),
+    KernelReason.SETPOINT_SEQUENCE: _wrong("a repeated setpoint was refused", _TIMING),
+    KernelReason.SETPOINT_SKIPPED: _wrong("setpoints are missing", _TIMING),
+    KernelReason.OBSERVATION_STALE: _wrong(
+        "the observation behind the plan is too old: the plan is not followed any further",
+        "See the logs of the driver and of the engine: pictures or plans come late.",
+    ),
+    KernelReason.SETPOINT_STEP: _wrong(
+        "a setpoint too far from the robot's position was refused",
+        "If it goes on: the policy asks for a leap. Is its bundle made for this robot? `edge-runtime check` says.",
+    ),
     KernelReason.POLICY_LOST: _wrong("the policy has given no plan for too long", "Look at the engine's log."),
     KernelReason.LIMIT_POSITION: Explanation("kept inside an axis's range"),
     KernelReason.LIMIT_BRAKING: Explanation("slowed to be able to stop inside its limits"),
@@ -112,19 +125,42 @@ REASONS: dict[KernelReason, Explanation] = {
     KernelReason.POLICY_STALLED: _wrong("the policy's process gives no sign of life", "See the engine's log."),
     KernelReason.POLICY_STUCK: _wrong("the policy's process lives, but gives no new plans", "See the engine's log."),
     KernelReason.FEEDBACK_TORN: Explanation("feedback could not be read in one tick: the last one was used"),
-    KernelReason.FEEDBACK_SHAPE: _fault("the driver reported another number of axes"),
-    KernelReason.FEEDBACK_NOT_FINITE: _fault("the driver reported a position that is no number"),
-    KernelReason.FEEDBACK_STALE: _fault("the driver's feedback stopped coming"),
-    KernelReason.FEEDBACK_FUTURE: _fault("the driver's feedback has a time stamp from the future"),
-    KernelReason.FEEDBACK_SEQUENCE: _fault("the driver's feedback went back in number or time"),
-    KernelReason.TRACKING_ERROR: _fault("the robot was not where it was commanded to be: something holds or pushes it"),
-    KernelReason.ENCODER_FROZEN: _fault("a joint's measured position stands still while it is commanded to move"),
-    KernelReason.TORQUE: _fault("a joint's torque or force was above its limit for too long"),
-    KernelReason.FORCE: _fault("the force at a tool was above its limit for too long"),
+    KernelReason.FEEDBACK_SHAPE: _fault(
+        "the driver reported another number of axes", _driver("is it the one that robot.toml means?")
+    ),
+    KernelReason.FEEDBACK_NOT_FINITE: _fault(
+        "the driver reported a position that is no number", _driver("an encoder or its cable may have failed.")
+    ),
+    KernelReason.FEEDBACK_STALE: _fault(
+        "the driver's feedback stopped coming", _driver("is the robot switched on, and its cable plugged in?")
+    ),
+    KernelReason.FEEDBACK_FUTURE: _fault(
+        "the driver's feedback has a time stamp from the future", _driver("its stamps must be this machine's.")
+    ),
+    KernelReason.FEEDBACK_SEQUENCE: _fault(
+        "the driver's feedback went back in number or time", _driver("was it started twice?")
+    ),
+    KernelReason.TRACKING_ERROR: _fault(
+        "the robot was not where it was commanded to be: something holds or pushes it",
+        f"Look for what holds or pushes it, and whether its brakes are off. {_ONCE_MENDED}",
+    ),
+    KernelReason.ENCODER_FROZEN: _fault(
+        "a joint's measured position stands still while it is commanded to move",
+        _driver("an encoder, its cable, or a brake that is on."),
+    ),
+    KernelReason.TORQUE: _fault(
+        "a joint's torque or force was above its limit for too long",
+        f"Look for what it lifts, pushes or is caught on. {_ONCE_MENDED}",
+    ),
+    KernelReason.FORCE: _fault(
+        "the force at a tool was above its limit for too long", f"Look for what the tool touches. {_ONCE_MENDED}"
+    ),
     KernelReason.STOP_LINE: _fault("the stop line is or was open", STOPS[StopCause.STOP_LINE].next_step),
     KernelReason.DRIVER_FAULT: _fault("the robot's driver reported a fault; its log says which"),
     KernelReason.OPERATOR_STOP: _fault("stopped by an operator", _GO_ON),
-    KernelReason.CLOCK_BACKWARD: _fault("the clock of control went backward"),
+    KernelReason.CLOCK_BACKWARD: _fault(
+        "the clock of control went backward", f"Restart control, and see its log. {_ONCE_MENDED}"
+    ),
     KernelReason.CLOCK_GAP: _fault(
         "control did not run for longer than the driver's watchdog allows, and the driver stopped by itself",
         "See `edge-runtime check` for this machine's timing. To continue: [reset], then [arm].",
@@ -132,13 +168,18 @@ REASONS: dict[KernelReason, Explanation] = {
     KernelReason.HOLD_TIMEOUT: Explanation(
         "no plan came for a long time, so the robot was disarmed", "To continue: [arm]."
     ),
-    KernelReason.RETRACT_TIMEOUT: _wrong("did not reach its home posture in time, and was disarmed where it is"),
+    KernelReason.RETRACT_TIMEOUT: _wrong(
+        "did not reach its home posture in time, and was disarmed where it is",
+        "Look for what is in its way. To continue: [arm].",
+    ),
     KernelReason.GRIPPER_JAMMED: Explanation(
-        "a gripper is not where its command says: it holds something, or it is jammed"
+        "a gripper is not where its command says: it holds something, or it is jammed",
+        "If it should hold nothing: look for what is between its fingers.",
     ),
     KernelReason.GRIPPER_FORCE: Explanation("a gripper closes no further: its grip is as strong as it may be"),
     KernelReason.ODOMETRY_LOST: _fault(
-        "where the base stands is not measured any more, and it has to keep away from something"
+        "where the base stands is not measured any more, and it has to keep away from something",
+        _driver("what measures the base's place may have failed."),
     ),
     KernelReason.INTERNAL: _fault(
         "the safety kernel found its own state contradictory", "Restart control, and please report it."
@@ -173,6 +214,10 @@ ANSWERS: dict[str, Explanation] = {
         "a link is nearer to something than it may be", "Move the robot away by its own means."
     ),
     "refused_looser": Explanation("speed can be restored only while the robot is not armed", "First: [disarm]."),
+    "refused_calibration": Explanation(
+        "its calibration on disk is another one than driver and control have read, or can't be read",
+        "Start the robot's software anew.",
+    ),
     "refused_jitter": Explanation(
         "this machine does not keep time well enough to move a robot", "`edge-runtime check` says why."
     ),
@@ -289,6 +334,11 @@ def in_full(text: str, run_dir: Path | None = None) -> str:
     """`text` with each [request] as the command that a person types for the robot in `run_dir`; None: the local one."""
     where = "" if run_dir is None or run_dir == LOCAL_RUN_DIR else f" --run-dir {run_dir}"
     return re.sub(rf"\[{_REQUEST}\]", lambda found: f"`edge-runtime operator {found[1]}{where}`", text)
+
+
+def by_name(words: str) -> str:
+    """`words` that name commands in full, with each as [request] again: what `in_full` was made from."""
+    return _IN_FULL.sub(lambda found: f"[{found[1]}]", words)
 
 
 def as_typed_here(words: str) -> str:

@@ -14,3 +14,10 @@ SERVICE_RUN_DIR = Path("/run/edge-runtime")
 def run_dir_here() -> Path:
     """Where to look for a robot: `LOCAL_RUN_DIR` if there is one here, else `SERVICE_RUN_DIR`. Never raises."""
     return LOCAL_RUN_DIR if os.path.isdir(LOCAL_RUN_DIR) else SERVICE_RUN_DIR
+
+
+def recordings_folder(run_dir: Path) -> Path:
+    """Where the files of the black box lie: in the run's folder, or, as that is kept in memory under systemd, in the
+    unit's state directory."""
+    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return (Path(state) if state else run_dir) / "black_box"

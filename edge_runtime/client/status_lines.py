@@ -23,11 +23,12 @@ from edge_runtime.client.status import Status
 from edge_runtime.contracts.messages import Authority, ControlState, GateState, KernelReason, PolicyState
 
 _SHOWN = 3
-_LOST = {
+LOST = {
     PolicyState.DEAD: KernelReason.POLICY_DEAD,
     PolicyState.STALLED: KernelReason.POLICY_STALLED,
     PolicyState.STUCK: KernelReason.POLICY_STUCK,
 }
+"""What a lost policy is called among the kernel's reasons."""
 _NO_MEANING = Explanation("")
 
 
@@ -52,13 +53,20 @@ def state_line(status: Status) -> str:
         causes = [f"{status.stopped_by.value}: {STOPS[status.stopped_by].meaning}"]
     if causes:
         return f"{status.state} ({'; '.join(causes)})"
+    return f"{status.state}: {state_words(status)}"
+
+
+def state_words(status: Status) -> str:
+    """What the state means now, without its name and without why it is so."""
+    if _is_starting(status):
+        return "no message from control yet"
     if _is_jogged(status):
-        return f"{status.state}: {JOGGED.meaning}"
+        return JOGGED.meaning
     if status.without_policy and status.state is ControlState.HOLDING:
-        return f"{status.state}: {HOLDS.meaning}"
+        return HOLDS.meaning
     if _has_no_task(status):
-        return f"{status.state}: {NO_TASK.meaning}"
-    return explain(status.state, STATES)
+        return NO_TASK.meaning
+    return STATES[status.state].meaning
 
 
 def _is_jogged(status: Status) -> bool:
@@ -91,13 +99,15 @@ def why_interrupted(status: Status) -> str:
 
 def next_step(status: Status, run_dir: Path | None = None) -> str:
     """What a person can do now; empty where the robot is at work, or on its way, and wants nothing."""
+    return in_full(next_step_by_name(status), run_dir)
+
+
+def next_step_by_name(status: Status) -> str:
+    """The same, with requests as [name]: for who shows something else than a command to type."""
     if _is_starting(status):
         return ""
-    if status.state.is_latched and status.stopped_by is not None and status.stopped_by.value in status.faults:
-        step = STOPS[status.stopped_by].next_step
-    elif status.state.is_latched:
-        steps = [REASONS[fault].next_step for fault in status.faults]
-        step = next(filter(None, steps), STATES[status.state].next_step)
+    if status.state.is_latched:
+        step = _step_of_faults(status)
     elif _cannot_be_armed(status):
         step = f"It can't be armed: {status.cannot_act}. `edge-runtime check` says what to change."
     elif status.stopped_by is not None and status.state.may_be_armed:
@@ -110,7 +120,16 @@ def next_step(status: Status, run_dir: Path | None = None) -> str:
         step = NO_TASK.next_step
     else:
         step = STATES[status.state].next_step
-    return in_full(step, run_dir)
+    return step
+
+
+def _step_of_faults(status: Status) -> str:
+    """Of several faults that which asks for more than a reset."""
+    steps = [REASONS[fault].next_step for fault in status.faults]
+    if status.stopped_by is not None:
+        steps.append(STOPS[status.stopped_by].next_step)
+    go_on = STATES[ControlState.FAULT].next_step
+    return next((step for step in steps if step not in ("", go_on)), go_on)
 
 
 def wants_a_person(status: Status) -> bool:
@@ -158,7 +177,7 @@ def policy_line(status: Status) -> str:
     if status.without_policy:
         return "none is run"
     if status.policy.is_lost:
-        return f"{REASONS[_LOST[status.policy]].meaning}; {confidence}"
+        return f"{REASONS[LOST[status.policy]].meaning}; {confidence}"
     if status.cannot_act:
         return f"can't act here: {status.cannot_act}; {confidence}"
     gate = GATES.get(status.gate)

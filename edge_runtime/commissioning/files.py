@@ -10,11 +10,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from edge_runtime.config.axis_keys import keys_of
-from edge_runtime.config.embodiment_file import embodiment_toml
+from edge_runtime.config.embodiment_file import ASSUMED, embodiment_toml
 from edge_runtime.contracts.axes import AnyAxis
 from edge_runtime.contracts.embodiment import Embodiment
 
-ASSUMED = "# assumed"
 SPEED_SHARE = 0.5
 SPEED_MAX_RAD_S, SPEED_MAX_M_S = 1.0, 0.25
 TOOL_SPEED_M_S = 0.5
@@ -103,20 +102,6 @@ def robot_text(name: str, driver: str) -> str:
         '# bundle = "../bundles/first"',
     ]
     return "\n".join(lines) + "\n"
-
-
-def assumed_in(text: str) -> list[str]:
-    """Values of an embodiment file that are marked as assumed, as "axis.key", in their order."""
-    found, name = [], ""
-    for line in text.splitlines():
-        key, has_value, rest = line.strip().partition(" = ")
-        if not has_value:
-            continue
-        if key == "name":
-            name = rest.split("  #")[0].strip().strip('"')
-        if rest.rstrip().endswith(ASSUMED):
-            found.append(f"{name}.{key}")
-    return found
 
 
 def _wrapped(text: str) -> str:

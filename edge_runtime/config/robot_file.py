@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from edge_runtime.config.calibration_file import Calibration, read_calibration
 from edge_runtime.config.embodiment_file import assumed_in, read_embodiment
 from edge_runtime.config.limit_sources import description_of, rating_of
 from edge_runtime.config.safety_file import SafetyFile, SafetyLimits, tightest
@@ -35,6 +36,13 @@ class RobotSection(Section, frozen=True):
     """Path of `embodiment.toml`, relative to this file."""
     safety: str
     """Path of `safety.toml`, relative to this file."""
+    driver_python: str | None = None
+    """Absolute path of the Python that the driver is started with, where its packages live in an environment of their
+    own; edge-runtime is installed there too. Left out: the one that runs everything else. Example:
+    `"/opt/lerobot/bin/python"`."""
+    calibration: str | None = None
+    """Path of `calibration.toml`, relative to this file; `edge-runtime calibrate` makes it. Left out: the driver's
+    values are the robot's. Example: `"calibration.toml"`."""
     bundle: str | None = None
     """Folder of the policy's bundle, relative to this file. Without one the robot has no policy: `edge-runtime run
     --hold` still brings it up."""
@@ -42,6 +50,8 @@ class RobotSection(Section, frozen=True):
     def __post_init__(self) -> None:
         if not (1 <= len(self.name) <= 64 and self.name.isprintable() and not self.name.isspace()):
             raise ValueError(f"name must be 1 to 64 visible characters, got {self.name[:64]!r}")
+        if self.driver_python is not None and not self.driver_python.startswith("/"):
+            raise ValueError(f"driver_python must be an absolute path, got {self.driver_python!r}")
 
 
 class EngineSection(Section, frozen=True):
@@ -279,6 +289,9 @@ class RobotFile(Section, frozen=True):
     """`robot.toml` as written."""
 
     robot: RobotSection
+    driver: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it
+    """The driver's own settings, which the driver checks when it starts and `edge-runtime check` before: see its guide.
+    Example: `{ type = "so101_follower", id = "my_arm", port = "/dev/ttyACM0" }`."""
     engine: EngineSection = EngineSection()
     control: ControlSection = ControlSection()
     confidence: ConfidenceSection = ConfidenceSection()
@@ -292,6 +305,7 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     robot: RobotSection
+    driver: dict[str, Any]
     engine: EngineSection
     control: ControlSection
     confidence: ConfidenceSection
@@ -301,6 +315,8 @@ class RobotConfig(msgspec.Struct, frozen=True, kw_only=True):
     embodiment: Embodiment
     safety: SafetyLimits
     bundle: Path | None
+    calibration: Calibration | None = None
+    """Offsets and signs of this robot's axes; None: the driver's values are the robot's."""
     assumed: tuple[str, ...] = ()
     """Ratings that the embodiment file marks as assumed, as "axis.key"."""
 
@@ -332,10 +348,16 @@ def load_config(path: Path) -> RobotConfig:
     embodiment = read_embodiment(embodiment_path)
     safety_path = _existing(folder, "robot.safety", settings.robot.safety, path.name)
     limits = _limits(safety_path, embodiment)
+    calibration = None
+    if settings.robot.calibration is not None:
+        calibration_path = _existing(folder, "robot.calibration", settings.robot.calibration, path.name)
+        calibration = read_calibration(calibration_path, embodiment)
+        limits = msgspec.structs.replace(limits, calibration=calibration.digest)
     bundle = settings.robot.bundle
     return RobotConfig(
         path=path.resolve(),
         robot=settings.robot,
+        driver=settings.driver,
         engine=settings.engine,
         control=settings.control,
         confidence=settings.confidence,
@@ -345,6 +367,7 @@ def load_config(path: Path) -> RobotConfig:
         embodiment=embodiment,
         safety=limits,
         bundle=None if bundle is None else _existing(folder, "robot.bundle", bundle, path.name),
+        calibration=calibration,
         assumed=assumed_in(embodiment_path.read_text(encoding="utf-8")),
     )
 

@@ -93,6 +93,7 @@ class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
         jam_after_s: after how long off its command a gripper is called jammed.
         fallback: with its `retract` by name, never `retract_rad`.
         kinematics: the content of that file as it was read.
+        calibration: digest of the robot's calibration; None: it has none.
     """
 
     axes: dict[str, AxisLimits]
@@ -104,11 +105,16 @@ class SafetyLimits(msgspec.Struct, frozen=True, kw_only=True):
     contact: ContactSection
     geometry: GeometrySection | None
     kinematics: dict[str, Any] | None = None
+    calibration: str | None = None
 
     @property
     def digest(self) -> str:
-        """SHA-256 (64 hex digits) of the canonical JSON of these limits, geometry included; in every safety report."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """SHA-256 (64 hex digits) of the canonical JSON of these limits, geometry and calibration included; in every
+        safety report."""
+        fields = msgspec.structs.asdict(self)
+        if self.calibration is None:
+            del fields["calibration"]
+        return hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()
 
     @property
     def motion(self) -> MotionLimits:

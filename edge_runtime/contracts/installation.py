@@ -24,9 +24,12 @@ _MAX_CHARS = 400
 
 _IMPORTED_AS = {
     "cuda-python": "cuda",
+    "eclipse-zenoh": "zenoh",
     "import-linter": "importlinter",
     "opencv-python-headless": "cv2",
     "pyzmq": "zmq",
+    "rerun-sdk": "rerun",
+    "ur-rtde": "rtde_control",
 }
 """Import names of distributions that are not called alike. One that is not installed can't say it itself."""
 

@@ -200,6 +200,7 @@ class RequestResult(str, Enum):
     REFUSED_LOOSER = "refused_looser"
     REFUSED_VALUE = "refused_value"
     REFUSED_JITTER = "refused_jitter"
+    REFUSED_CALIBRATION = "refused_calibration"
     REFUSED_UNSURE = "refused_unsure"
     REFUSED_UNPROVEN = "refused_unproven"
     REFUSED_PACE = "refused_pace"

@@ -9,6 +9,7 @@ import time
 from functools import partial
 
 from edge_runtime.bundles.installed import Installed, require_ours
+from edge_runtime.client.run_dir import recordings_folder
 from edge_runtime.contracts.engine_status import EngineStatus
 from edge_runtime.contracts.errors import HandshakeError, PortError
 from edge_runtime.contracts.messages import ActionChunk, Heartbeat, JogCommand, OperatorCommand
@@ -25,7 +26,7 @@ from edge_runtime.contracts.topics import (
     SAFETY_REPORT,
 )
 from edge_runtime.contracts.updates import PolicyStatus
-from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder
+from edge_runtime.control.black_box import BlackBox, Origin
 from edge_runtime.control.known_bundles import KnownBundles
 from edge_runtime.control.limits import kernel_config
 from edge_runtime.control.native_loop import ControlLoop

@@ -27,7 +27,6 @@ from edge_runtime.native import ffi
 from edge_runtime.safety import KernelConfig, Reason, State
 from edge_runtime.safety.recording import FORMAT, Header, encode, layout_digest, readable_limits
 
-_FOLDER = "black_box"
 _SUFFIX = ".bin"
 _AFTER_NS = 500_000_000
 """So much of what follows a trip is recorded with it, on the loop's clock."""
@@ -35,13 +34,6 @@ _AFTER_LONGEST_S = 2.0
 """Wait no longer than this for it, on the real clock: the loop may have ended, or virtual time may stand still."""
 _CLOSE_TIMEOUT_S = 3.0
 _NAMED_REASONS = 4
-
-
-def recordings_folder(run_dir: Path) -> Path:
-    """Where the files go: into the run's folder, or, as that is kept in memory under systemd, into the unit's state
-    directory."""
-    state = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return (Path(state) if state else run_dir) / _FOLDER
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from edge_runtime.contracts.messages import (
 from edge_runtime.contracts.topics import OPERATOR
 from edge_runtime.control.authority import IN_FORCE, AuthorityInForce
 from edge_runtime.control.black_box import BlackBox
+from edge_runtime.control.calibration_watch import calibration_has_changed
 from edge_runtime.control.chunk_pipeline import ChunkPipeline
 from edge_runtime.control.engine_watch import EngineWatch
 from edge_runtime.control.native_loop import ControlLoop
@@ -155,6 +156,8 @@ class OperatorRequests:
             command.kind is OperatorKind.RESET_MOVED or (command.kind is OperatorKind.ARM and not self._follows)
         ):
             return PERSON_ONLY
+        if command.kind in _ARMING and calibration_has_changed(self._config):
+            return RequestResult.REFUSED_CALIBRATION
         if command.kind is OperatorKind.ARM and not self._engine.word().may_arm:
             return UNPROVEN
         if command.kind is OperatorKind.ARM and self._pipeline.gate is GateState.ESCALATED:

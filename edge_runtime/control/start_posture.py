@@ -136,7 +136,8 @@ def _mismatch(feedback: Feedback, embodiment: Embodiment, config: KernelConfig, 
     i = _worst(away, config.of_axes("reset_tolerance"))
     axis = embodiment.axes[i]
     found = f"{abs(away[i]) * 1e3:.1f} m{axis.unit} from where control left it"
-    return f"{axis.what} {axis.name} is measured {found}, {config.of_axes('reset_tolerance')[i] * 1e3:g} m{axis.unit} are allowed"
+    allowed = f"{config.of_axes('reset_tolerance')[i] * 1e3:g} m{axis.unit} are allowed"
+    return f"{axis.what} {axis.name} is measured {found}, {allowed}"
 
 
 def _away(axis: AnyAxis, distance: float) -> float:

@@ -25,8 +25,11 @@ ATTRIBUTE = "DRIVER"
 _KEY = "robot.driver"
 
 _OURS = (
-    EntryPoint("sim", f"edge_runtime.drivers.sim.declaration:{ATTRIBUTE}", GROUP),
     EntryPoint("kinematic", f"edge_runtime.drivers.kinematic.driver:{ATTRIBUTE}", GROUP),
+    *(
+        EntryPoint(name, f"edge_runtime.drivers.{name}.declaration:{ATTRIBUTE}", GROUP)
+        for name in ("sim", "lerobot", "gym", "ur", "ros2")
+    ),
 )
 """Listed here and not in our metadata, which a checkout that has moved on since it was installed lacks."""
 

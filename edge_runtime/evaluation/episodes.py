@@ -16,7 +16,7 @@ from typing import IO
 from edge_runtime.client.operator import Operator, claim_instructions
 from edge_runtime.client.status_lines import why_interrupted
 from edge_runtime.contracts.engine_status import InstructionAnswer
-from edge_runtime.contracts.errors import OperatorError, ProcessError
+from edge_runtime.contracts.errors import ConfigError, OperatorError, ProcessError
 from edge_runtime.contracts.messages import (
     ChunkReceipt,
     EpisodeJudge,
@@ -72,6 +72,7 @@ class EpisodeResult:
         receipts: of the chunks that control dealt with meanwhile.
         bundles: digests of those whose plans were followed, more than one where a change came in between.
         ended_ns: when that was seen, on the robot's clock.
+        kind: what it is counted by, as its scene says.
     """
 
     seed: int
@@ -86,6 +87,7 @@ class EpisodeResult:
     receipts: tuple[ChunkReceipt, ...]
     bundles: tuple[str, ...] = ()
     ended_ns: int = 0
+    kind: str = ""
 
     @property
     def success(self) -> bool:
@@ -117,6 +119,7 @@ class EpisodeRunner:
 
         Raises:
             OperatorError: a request was refused or not answered.
+            ConfigError: `swapped`, and the scene knows no other object.
         """
         operator, watcher = self._operator, self._operator.watcher
         if self._claim is None:
@@ -126,6 +129,8 @@ class EpisodeRunner:
         operator.wait_ready()
         operator.lay_out(seed, split)
         scene = self._scene()
+        if swapped and not scene.swapped_instruction:
+            raise ConfigError("--swapped", "scenes of this robot have no instruction that means another object")
         instruction = scene.swapped_instruction if swapped else scene.instruction
         interventions_before = watcher.interventions
         watcher.receipts.clear()
@@ -164,6 +169,7 @@ class EpisodeRunner:
             receipts=tuple(watcher.receipts),
             bundles=bundles,
             ended_ns=ended_ns,
+            kind=scene.kind,
         )
 
     def _now_ns(self) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.drivers.sim.task import Split, draw_task, task_rng
 from edge_runtime.evaluation.episodes import EpisodeResult
 
 _Z_95 = 1.959963984540054
@@ -34,15 +33,14 @@ def summarize(results: Sequence[EpisodeResult], refusals: dict[str, int]) -> dic
     by_verb: dict[str, dict[str, Any]] = {}
     episodes = []
     for result in results:
-        split: Split = "eval" if result.split == "eval" else "train"
-        verb = draw_task(result.seed, split, task_rng(result.seed, split)).verb
-        counts = by_verb.setdefault(verb, {"episodes": 0, "successes": 0})
-        counts["episodes"] += 1
-        counts["successes"] += result.success
+        if result.kind:
+            counts = by_verb.setdefault(result.kind, {"episodes": 0, "successes": 0})
+            counts["episodes"] += 1
+            counts["successes"] += result.success
         episodes.append(
             {
                 "seed": result.seed,
-                "verb": verb,
+                "verb": result.kind,
                 "instruction": result.instruction,
                 "outcome": result.outcome,
                 "reason": result.reason,

@@ -8,7 +8,6 @@ from typing import Protocol
 from edge_runtime.client.operator import Operator
 from edge_runtime.client.status import ALIVE_S
 from edge_runtime.contracts.errors import OperatorError, ProcessError
-from edge_runtime.drivers.sim.task import Split, draw_task, task_rng
 from edge_runtime.evaluation.episodes import EpisodeEnding, EpisodeResult, EpisodeRunner
 
 _EPISODE_TIMEOUT_S = 120.0
@@ -46,7 +45,7 @@ class MeasuredEpisodes:
         runner: EpisodeRunner,
         processes: Processes,
         *,
-        split: Split,
+        split: str,
         swapped: bool,
         tell: Callable[[str], None],
     ) -> None:
@@ -87,18 +86,21 @@ class MeasuredEpisodes:
         except (OperatorError, ProcessError) as error:
             if isinstance(error, ProcessError):
                 self._died = str(error)
-            task = draw_task(seed, split, task_rng(seed, split))
+            scene = self._operator.watcher.scene
+            if scene is not None and (scene.seed, scene.split) != (seed, split):
+                scene = None
             return EpisodeResult(
                 seed=seed,
                 split=split,
                 swapped=swapped,
-                instruction=task.swapped_instruction if swapped else task.instruction,
+                instruction="" if scene is None else scene.swapped_instruction if swapped else scene.instruction,
                 outcome=EpisodeEnding.ERROR,
                 reason=str(error),
                 elapsed_s=0.0,
                 interventions=0,
                 trace_digest="",
                 receipts=tuple(self._operator.watcher.receipts),
+                kind="" if scene is None else scene.kind,
             )
 
     def _get_ready(self) -> None:

@@ -59,7 +59,7 @@ SOURCES = (
     "control/loop/loop.c",
 )
 # Contracted multiply-adds round differently from one machine to the next; the kernel's results may not.
-FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-ffp-contract=off", "-fno-math-errno")
+FLAGS = ("-std=c11", "-O3", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-ffp-contract=off", "-fno-math-errno")
 GLUE = """
 #pragma GCC diagnostic ignored "-Wall"
 #pragma GCC diagnostic ignored "-Wextra"

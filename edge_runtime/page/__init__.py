@@ -1,5 +1,1 @@
-"""A page on localhost that shows a running robot: its cameras, live, and what it says about itself."""
-
-from edge_runtime.page.server import Page, require_free_port
-
-__all__ = ["Page", "require_free_port"]
+"""The page of a robot: a process of its own that looks at the bus and at files, and asks what a person asks for."""

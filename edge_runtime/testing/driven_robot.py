@@ -151,7 +151,7 @@ class DrivenRobot:
             self.process = self.start_driver()
             self._subscriber = self._stack.enter_context(Subscriber((OBSERVATION, HEARTBEAT_DRIVER), self.run_dir))
             self.port = self._attach()
-            self._stack.callback(self.port.close)
+            self._stack.callback(lambda: self.port.close())
             stack.pop_all()
         return self
 
@@ -170,6 +170,12 @@ class DrivenRobot:
             return subprocess.Popen(
                 [*command, "--run-dir", str(self.run_dir)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def start_again(self) -> None:
+        """Start a driver in the place of one that has ended."""
+        self.port.close()
+        self.process = self.start_driver()
+        self.port = self._attach()
 
     def _attach(self) -> DriverPort:
         deadline_s = time.monotonic() + _START_TIMEOUT_S

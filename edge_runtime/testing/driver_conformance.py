@@ -293,14 +293,15 @@ class DriverConformance:
         time.sleep(0.3)
         assert robot.feedback().seq > before, "the second driver has ended the first"
 
-    def test_it_ends_when_it_is_told_to_and_leaves_nothing(self) -> None:
-        """SIGTERM, as a run and systemd send it."""
-        with DrivenRobot(self.config) as robot:
-            robot.wait_rest()
-            assert robot.shared_memory()
-            code = robot.stop_driver()
-            assert code == 0, f"exit code {code}:\n{robot.last_words()}"
-            assert robot.shared_memory() == [], "shared memory is left behind"
+    def test_it_ends_when_it_is_told_to_leaves_nothing_and_comes_back(self, robot: DrivenRobot) -> None:
+        """SIGTERM, as a run and systemd send it; the next driver finds the robot as it was left."""
+        before = robot.wait_rest()
+        assert robot.shared_memory()
+        code = robot.stop_driver()
+        assert code == 0, f"exit code {code}:\n{robot.last_words()}"
+        assert robot.shared_memory() == [], "shared memory is left behind"
+        robot.start_again()
+        _require_still(robot, before, robot.wait_rest(), "it was let go of between two drivers")
 
     def _moved(self, robot: DrivenRobot, *, grippers: bool = True) -> list[int]:
         """The axes that are to be moved.

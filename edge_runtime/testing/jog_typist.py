@@ -74,6 +74,7 @@ class Typist:
 
     Args:
         run_dir: of the robot.
+        more: arguments of the command.
         tells_release: the terminal says when a key is let go.
 
     Attributes:
@@ -82,9 +83,9 @@ class Typist:
         terminal: descriptor of the person's side.
     """
 
-    def __init__(self, run_dir: Path, *, tells_release: bool = False) -> None:
+    def __init__(self, run_dir: Path, *more: object, tells_release: bool = False) -> None:
         self.seen = b""
-        arguments = jog_command(run_dir)
+        arguments = jog_command(run_dir, *more)
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.execv(arguments[0], arguments)

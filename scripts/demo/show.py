@@ -23,7 +23,7 @@ from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.errors import ConfigError, EdgeError, ProcessError
 from edge_runtime.evaluation.episodes import EpisodeResult
 from edge_runtime.ipc.bus import claim, is_claimed
-from edge_runtime.page import require_free_port
+from edge_runtime.page.port import require_free_port
 from scripts.demo.opening import Opening
 from scripts.demo.stage import Stage, require_tools
 from scripts.demo.story import NORMAL, Story

@@ -32,16 +32,20 @@ COMMANDS = (
     "ota",
     "check",
     "claims",
+    "page",
     "replay",
+    "view",
+    "export-mcap",
     "kinematics",
     "new",
+    "calibrate",
     "completion",
 )
 
 
 def test_every_command_is_in_the_help_and_in_its_examples() -> None:
     usage = build_parser().format_help()
-    listed = re.findall(r"^    ([a-z]+)", usage, re.MULTILINE)
+    listed = re.findall(r"^    ([a-z][a-z-]+)", usage, re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
     for command in COMMANDS:
         assert f"  edge-runtime {command}" in usage

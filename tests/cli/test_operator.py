@@ -134,7 +134,7 @@ def assert_nothing_moves(run_dir: Path, for_s: float) -> None:
             watcher.receive(0.05)
             states.add(watcher.control_state)
             if watcher.report is not None:
-                postures.append(watcher.report.position_measured_rad)
+                postures.append(watcher.report.position_measured)
     assert states <= {"unknown", "silent", "ready", "fault"}
     spread_rad = max(max(joint) - min(joint) for joint in zip(*postures, strict=True))
     assert spread_rad < 2e-3, "the arm may sag, and does not move"
@@ -280,8 +280,8 @@ def test_a_sentence_that_the_policy_cannot_read_moves_no_robot(robot: ProcessTab
                 robot.tend()
                 assert watcher.control_state in ("holding", "unknown")
                 if watcher.report is not None:
-                    at_rest = at_rest or watcher.report.position_commanded_rad
-                    assert watcher.report.position_commanded_rad == at_rest
+                    at_rest = at_rest or watcher.report.position_commanded
+                    assert watcher.report.position_commanded == at_rest
         assert at_rest is not None
         assert ask("disarm")[0] == 0
 

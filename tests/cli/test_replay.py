@@ -100,7 +100,7 @@ def test_one_tick_whole(file: Path, replay: Any) -> None:
     assert code == 0
     for part in ("before", "feedback", "setpoint", "verdict"):
         assert f"\n{part} " in out or f"\n{part}\n" in out
-    assert "stop_margin_rad" in out
+    assert "stop_margin" in out
     assert all(name in out for name in JOINTS)
     code, out = replay(file, "--tick", ARMED_AT + 1)
     assert code == 0
@@ -162,9 +162,9 @@ def test_csv_has_a_row_a_tick(recording: Recording, file: Path, tmp_path: Path, 
     for index in (0, 300, STOPPED_AT, 599):
         row, tick = rows[index], ticks[index]
         assert int(row["tick_ns"]) == (index + 1) * TICK_NS
-        assert float(row[f"command_rad.{JOINTS[1]}"]) == tick["verdict"]["q"][1]
-        assert float(row["stop_margin_rad"]) == tick["verdict"]["stop_margin_rad"]
-    assert rows[0][f"setpoint_rad.{JOINTS[0]}"] == ""
+        assert float(row[f"command.{JOINTS[1]}"]) == tick["verdict"]["q"][1]
+        assert float(row["stop_margin"]) == tick["verdict"]["stop_margin"]
+    assert rows[0][f"setpoint.{JOINTS[0]}"] == ""
     assert rows[STOPPED_AT]["state"] == "stopping"
     assert rows[STOPPED_AT]["faults"] == "operator_stop"
     assert float(rows[STOPPED_AT]["t_s"]) == 0.0

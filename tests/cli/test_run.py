@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -154,49 +155,49 @@ def test_the_page_shows_pictures_and_numbers_to_this_machine_only(
 ) -> None:
     process = edge_runtime("run", "--config", robot_toml, "--run-dir", run_dir, "--page-port", 0)
     assert process.stdout is not None
-    url = process.stdout.readline().split()[-1]
+    url, _, token = process.stdout.readline().split()[-1].partition("#token=")
     assert url.startswith("http://127.0.0.1:")
+    assert token
+    assert token not in (run_dir / "page_token.json").read_text(), "its hash is kept, not itself"
     wait_for_state(run_dir, "active", process)
 
     page = urllib.request.urlopen(url, timeout=5).read().decode()
-    assert 'src="/scene.mjpg"' in page
-    assert 'src="/wrist.mjpg"' in page
-    assert "http" not in page.replace("http-equiv", ""), "it works without a network"
-    icon = urllib.request.urlopen(url + "favicon.svg", timeout=5)
-    assert icon.headers["Content-Type"] == "image/svg+xml"
-    assert 'rel="icon" href="/favicon.svg"' in page
-    assert "innerHTML" not in page, "what comes from elsewhere is text"
-    status = json.load(urllib.request.urlopen(url + "status.json", timeout=5))
-    assert status["robot"]
-    assert status["state_line"].startswith(status["state"] + ": ")
-    assert (status["next_step"], status["reduced"]) == ("", None)
-    assert status["state"] in ("holding", "active")
-    assert status["alive"] == {"driver": True, "control": True, "engine": True}
+    assert "://" not in page, "it works without a network"
+    robot = json.load(urllib.request.urlopen(url + "api/robot", timeout=5))
+    assert robot["cameras"] == ["scene", "wrist"]
+    assert [axis["name"] for group in robot["groups"] for axis in group["axes"]][-1] == "gripper"
+
+    def look() -> Any:
+        return json.load(urllib.request.urlopen(url + "api/look", timeout=5))
+
+    seen = look()
+    assert seen["standing"]["state"] in ("holding", "active")
+    assert (seen["standing"]["why"], seen["standing"]["next_step"]) == ([], "")
+    assert seen["machine"]["alive"] == {"driver": True, "control": True, "engine": True}
     manifest = read_manifest(robot_toml.parent / "bundle")
-    assert status["bundle_line"] == f"{manifest.name} {manifest.version} ({manifest.digest[:8]})"
-    assert (status["update"], status["update_line"]) == (None, "")
+    assert seen["policy"]["bundle"] == f"{manifest.name} {manifest.version} ({manifest.digest[:8]})"
+    assert seen["update"] is None
     for camera in ("scene", "wrist"):
-        with urllib.request.urlopen(url + camera + ".mjpg", timeout=5) as stream:
-            assert b"\xff\xd8\xff" in stream.read(2000)
+        assert urllib.request.urlopen(f"{url}api/cameras/{camera}.jpg", timeout=5).read().startswith(b"\xff\xd8\xff")
     for request in (
         url + "../etc/passwd",
-        url + "roof.mjpg",
+        url + "api/cameras/roof.jpg",
         urllib.request.Request(url, headers={"Host": "elsewhere.example"}),
-        urllib.request.Request(url, data=b"x"),
+        urllib.request.Request(url + "api/requests/stop", data=b"{}"),
     ):
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(request, timeout=5)
 
-    for request in ("reduce", "stop"):
-        asked = edge_runtime("operator", request, "--run-dir", run_dir)
+    for asked_for in ("reduce", "stop"):
+        asked = edge_runtime("operator", asked_for, "--run-dir", run_dir)
         assert asked.wait(30) == 0
     deadline_s = time.monotonic() + 10.0
-    while (status := json.load(urllib.request.urlopen(url + "status.json", timeout=5)))["state"] != "fault":
-        assert time.monotonic() < deadline_s, status
+    while (seen := look())["standing"]["state"] != "fault":
+        assert time.monotonic() < deadline_s, seen
         time.sleep(0.1)
-    assert status["state_line"] == "fault (operator_stop: stopped by an operator)"
-    assert status["next_step"].startswith("To continue: `edge-runtime operator reset")
-    assert "reduced to 0.25 m/s at the tool by an operator" in status["speed_line"]
+    assert [one["name"] for one in seen["standing"]["why"]] == ["operator_stop"]
+    assert seen["standing"]["next_step"] == "To continue: [reset], then [arm]."
+    assert "reduced to 0.25 m/s at the tool by an operator" in seen["margins"]["speed"]
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
 

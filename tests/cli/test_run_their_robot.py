@@ -64,7 +64,7 @@ def test_a_robot_without_a_policy_is_held_for_a_person(
         report, status = watcher.report, watcher.status()
         assert report is not None
         assert report.state.value == "holding"
-        assert report.position_commanded_rad == pytest.approx(report.position_measured_rad, abs=1e-3)
+        assert report.position_commanded == pytest.approx(report.position_measured, abs=1e-3)
         assert status.alive == {"driver": True, "control": True}, "no engine is missed"
     code, out, _ = ended(edge_runtime("operator", "status", "--run-dir", run_dir))
     assert "holding: armed, holding its posture; no policy is run" in out

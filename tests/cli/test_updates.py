@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from edge_runtime.cli.display import Called, describe, live_display, plain_line
-from edge_runtime.cli.updates import Names, UpdateTold, plain_release, short, update_line
 from edge_runtime.client.status import Watcher
+from edge_runtime.client.updates import Names, UpdateTold, plain_release, short, update_line
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
 from edge_runtime.contracts.manifest import read_manifest
 from edge_runtime.contracts.states import ControlState, UpdateState

@@ -37,7 +37,7 @@ def test_every_state_reason_and_refusal_is_explained() -> None:
     assert set(STOPS) == set(StopCause)
     assert set(REASONS) == {reason.name.lower() for reason in Reason if reason.name}
     refusals = {result.name.lower() for result in Result} - {"done"}
-    by_control = {"refused_jitter", "refused_unsure", AFTER_STOP, RESTARTED, OVERTAKEN}
+    by_control = {"refused_jitter", "refused_calibration", "refused_unsure", AFTER_STOP, RESTARTED, OVERTAKEN}
     assert set(ANSWERS) >= refusals | by_control
     assert set(MESSAGES) == {refusal.value for refusal in Refusal}
     assert set(GATES) == {state.value for state in GateState} - {"off", "sure"}

@@ -89,9 +89,10 @@ def report(command: Message, answer: str, **changes: object) -> SafetyReport:
         "plan_left_ns": 0,
         "bundle_digest": None,
         "safety_digest": "",
-        "stop_margin_rad": 0.1,
-        "position_measured_rad": (0.0,) * 7,
-        "position_commanded_rad": (0.0,) * 7,
+        "stop_margin": 0.1,
+        "stop_margin_axis": 0,
+        "position_measured": (0.0,) * 7,
+        "position_commanded": (0.0,) * 7,
         "loop": timing,
         "engine_alive": True,
         "answers": (Answer(id=command.id, kind=command.kind, answer=answer),),
@@ -207,7 +208,10 @@ def test_a_refusal_is_an_error_with_the_reason(operator: Operator, tmp_path: Pat
 def test_a_refusal_that_a_person_can_mend_says_how(operator: Operator, tmp_path: Path) -> None:
     with (
         answering(tmp_path, OPERATOR, SAFETY_REPORT, lambda c: report(c, "refused_mismatch")),  # type: ignore[attr-defined]
-        pytest.raises(OperatorError, match=r"refused_mismatch: the robot is not where .* restart control"),
+        pytest.raises(
+            OperatorError,
+            match=r"refused_mismatch: the robot is not where .*moved by hand: `edge-runtime operator reset --moved ",
+        ),
     ):
         operator.reset()
 

@@ -94,7 +94,8 @@ def test_a_robot_that_starts_alarms_nobody(nothing: Status) -> None:
         (
             {"state": ControlState.FAULT, "faults": (KernelReason.TRACKING_ERROR,)},
             "fault (tracking_error: the robot was not where it was commanded to be: something holds or pushes it)",
-            "Once that is mended: `edge-runtime operator reset`, then `edge-runtime operator arm`.",
+            "Look for what holds or pushes it, and whether its brakes are off. Once that is mended: `edge-runtime "
+            "operator reset`, then `edge-runtime operator arm`.",
         ),
         (
             {"state": ControlState.READY, "gate": GateState.ESCALATED},
@@ -210,7 +211,7 @@ def test_counts_have_a_scale(working: Status) -> None:
     odd = msgspec.structs.replace(status, refusals={"a.b.stale": 90, "a.b.shape": 1, "a.b.of_tomorrow": 1})
     assert unexpected_refusals(odd) == 2
     assert refusals_line(odd).startswith(
-        "92 (2 unexpected) beside 1,204 plans taken: a.b.shape (another number of joints or pixels) 1"
+        "92 (2 unexpected) beside 1,204 plans taken: a.b.shape (another number of axes or pixels) 1"
     )
 
 

@@ -147,6 +147,12 @@ DESCRIPTIONS: dict[str, str] = {
         joint("head_pan", "column", "head", xyz=(-0.15, 0, 0.3), axis="0 0 1"),
         chain("arm_", 4, "column", (0.2, 0.0, 0.1)),
     ),
+    "planar_base": robot(
+        link("world", ""),
+        link("base", '<cylinder radius="0.2" length="0.1"/>', 0.06),
+        joint("drive", "world", "base", kind="planar", xyz=(0, 0, 0), axis="0 0 1", limit=""),
+        chain("arm_", 3, "base"),
+    ),
     "gantry": robot(
         link("base", '<box size="1.2 0.1 0.05"/>', 0.0),
         link("bridge", '<box size="0.05 0.05 0.05"/>', 0.0),

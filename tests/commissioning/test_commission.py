@@ -16,7 +16,6 @@ from edge_runtime.cli.check import robot as check_robot
 from edge_runtime.cli.check.row import Level
 from edge_runtime.commissioning.answers import Answers, Proposals, Unanswered
 from edge_runtime.commissioning.commission import WRITTEN, Made, Order, commission
-from edge_runtime.commissioning.files import assumed_in
 from edge_runtime.commissioning.robot_types import ROBOT_TYPES
 from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.axes import Continuous, JawGripper, ParallelGripper, Prismatic, Revolute
@@ -56,6 +55,10 @@ SHAPES: dict[str, dict[str, list[str]]] = {
         "arm": [f"arm_joint{n} revolute" for n in range(1, 5)],
         "base": ["base_x base_linear", "base_yaw base_yaw"],
     },
+    "planar_base": {
+        "arm": [f"arm_joint{n} revolute" for n in range(1, 4)],
+        "base": ["base_x base_linear", "base_y base_linear", "base_yaw base_yaw"],
+    },
     "gantry": {"arm": ["x prismatic", "y prismatic"]},
     "endless_joints": {"arm": ["turn continuous", "joint1 revolute", "joint2 revolute"]},
     "names_of_makers": {"arm": ["robot0:waist joint revolute", "base revolute"]},
@@ -72,7 +75,7 @@ def test_a_robot_of_any_shape_goes_from_its_file_to_jogging_under_the_kernel(whi
     jogged = jog_each(config)
     assert not jogged.faults
     assert jogged.moved == config.embodiment.axis_names
-    assert assumed_in((made.folder / "embodiment.toml").read_text(encoding="utf-8")) == list(made.assumed)
+    assert config.assumed == made.assumed
     for name in ("robot.svg", "robot.html"):
         text = (made.folder / name).read_text(encoding="utf-8")
         assert text.count("<line ") >= 3
@@ -196,6 +199,22 @@ def test_a_home_on_the_table_is_refused_and_one_is_found(tmp_path: Path) -> None
         make(tmp_path, text, lying)
     assert not (tmp_path / "robot").exists()
     assert make(tmp_path, text).embodiment.home == (0.0,)
+
+
+def test_xacro_is_expanded_with_its_arguments(tmp_path: Path) -> None:
+    text = """<robot xmlns:xacro="http://www.ros.org/wiki/xacro" name="own">
+      <xacro:arg name="side" default="left"/>
+      <xacro:macro name="arm" params="at">
+        <link name="${at}_arm">
+          <collision><origin xyz="0 0 0.1"/><geometry><sphere radius="0.05"/></geometry></collision></link>
+        <joint name="${at}_turn" type="revolute"><parent link="base"/><child link="${at}_arm"/><axis xyz="0 0 1"/>
+          <origin xyz="0 0 0.2"/><limit lower="${-pi/2}" upper="${pi/2}" velocity="1" effort="1"/></joint>
+      </xacro:macro>
+      <link name="base"/>
+      <xacro:arm at="$(arg side)"/>
+    </robot>"""
+    made = make(tmp_path, text, name="own.urdf.xacro", arguments={"side": "right"})
+    assert shape_of(made) == {"right_arm": ["right_turn revolute"]}
 
 
 def test_where_it_stands_is_said_and_placed(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_runtime.control.black_box import BlackBox, Origin, recordings_folder, save
+from edge_runtime.client.run_dir import recordings_folder
+from edge_runtime.control.black_box import BlackBox, Origin, save
 from edge_runtime.control.native_loop import ControlLoop
 from edge_runtime.ipc.port import DriverPort
 from edge_runtime.native import ffi, lib

@@ -104,6 +104,27 @@ def test_a_sensor_that_falls_silent_is_a_fault_of_its_driver(flag: FeedbackFlag)
         assert stepped.loop.reset() is Result.DONE
 
 
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_wrench_that_falls_silent_is_missed_though_another_tools_goes_on(silent: int) -> None:
+    def measure(*tools: bool) -> None:
+        robot, stamp_ns = stepped.robot, stepped.now_ns + 1_000_000
+        stepped.plant.write_feedback(stamp_ns, robot.q, robot.dq, None, [[0.0] * 6 if told else None for told in tools])
+        stepped.tick(measures=False)
+
+    with SteppedLoop() as stepped:
+        stepped.arm()
+        measure(True, True)
+        assert stepped.loop.counters().state is State.HOLDING
+        left = (silent != 0, silent != 1)
+        measure(*left)
+        assert stepped.loop.counters().faults == Reason.DRIVER_FAULT
+        for _ in range(3):
+            measure(*left)
+        assert stepped.loop.reset() is Result.REFUSED_STOP_LINE
+        measure(True, True)
+        assert stepped.loop.reset() is Result.DONE
+
+
 class PausedDriver:
     """Holds the driver's block as a driver does that was paused, or died, in the middle of writing it."""
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.client.jog_tool import DIRECTIONS, target_of
 from edge_runtime.config.robot_file import load_config
+from edge_runtime.contracts.axes import AnyGripper
 from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import (
     JOG_SPEED_MAX,
@@ -227,7 +228,8 @@ def test_every_axis_of_every_robot_can_be_jogged_by_name(tmp_path_factory: pytes
     home = np.array(robot.home)
     for i, axis in enumerate(robot.axes):
         source.begin(7)
-        speed = 0.1 * min(axis.speed_max, 10.0) * (-1.0 if axis.is_gripper and axis.open == axis.high else 1.0)
+        closes_down = isinstance(axis, AnyGripper) and axis.open == axis.high
+        speed = 0.1 * min(axis.speed_max, 10.0) * (-1.0 if closes_down else 1.0)
         asked = command(AxisSpeeds(speeds={axis.name: speed}), joint_digest=robot.joint_digest)
         assert source.take(asked, NOW_NS) is None
         _, knots = source.plan(asked, Motion(home, np.zeros(len(home))), NOW_NS)

@@ -26,7 +26,11 @@ def test_help_is_there_without_a_robot() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "problem"),
     [
-        ('driver = "sim"', 'driver = "nobody"', "robot.driver: there is no driver 'nobody'; installed: sim"),
+        (
+            'driver = "sim"',
+            'driver = "nobody"',
+            "robot.driver: there is no driver 'nobody'; installed: gym, kinematic, lerobot, ros2, sim, ur",
+        ),
         ('name = "wrist"', 'name = "roof"', "cameras[1].name: 'roof': the simulation has scene, wrist"),
         ("width_px = 128", "width_px = 1280", "cameras[0]: the simulation draws at most 640 x 480 px"),
         ("joint7", "elbow", "joints: the simulated arm has joint1,"),

@@ -59,7 +59,9 @@ def test_feedback_arrives_whole(driver: DriverPort) -> None:
     assert feedback.dq.tolist() == [4.0, 5.0, 6.0]
     assert feedback.tau.tolist() == [7.0, 8.0, 9.0]
     assert feedback.flags == FeedbackFlag.STOP_LINE | FeedbackFlag.HAS_TORQUE
-    assert (feedback.wrenches, feedback.wrench.any(), feedback.odometry.any()) == (0, False, False)
+    assert feedback.wrenches == 0
+    assert not feedback.wrench.any()
+    assert not feedback.odometry.any()
 
 
 def test_the_wrench_of_each_tool_and_the_odometry_arrive_whole(driver: DriverPort) -> None:
@@ -75,15 +77,16 @@ def test_the_wrench_of_each_tool_and_the_odometry_arrive_whole(driver: DriverPor
         driver.write_feedback(8, zero, zero)
         feedback = control.read_feedback()
     assert feedback is not None
-    assert (feedback.wrenches, feedback.flags, feedback.wrench.any()) == (0, FeedbackFlag(0), False)
+    assert (feedback.wrenches, feedback.flags) == (0, FeedbackFlag(0))
+    assert not feedback.wrench.any()
     for spoilt in ({"wrench": [[1.0] * 3]}, {"wrench": [[1.0] * 6] * 5}, {"odometry": [0.0] * 2}):
         with pytest.raises(ValueError, match="values"):
-            driver.write_feedback(9, zero, zero, **spoilt)  # type: ignore[arg-type]
+            driver.write_feedback(9, zero, zero, **spoilt)
 
 
 @pytest.mark.parametrize(("n_axes", "digest"), [(0, DIGEST), (33, DIGEST), (3, "abc"), (3, DIGEST.upper())])
 def test_a_malformed_robot_is_refused(name: str, n_axes: int, digest: str) -> None:
-    with pytest.raises(ValueError, match="axes|joint_digest"):
+    with pytest.raises(ValueError, match=r"axes|joint_digest"):
         DriverPort.create(name, n_axes, digest, 0)
 
 

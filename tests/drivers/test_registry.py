@@ -77,7 +77,9 @@ def test_two_robots_may_each_have_a_driver_py(tmp_path: Path) -> None:
 def test_a_missing_driver_is_named_with_what_was_looked_for(tmp_path: Path, site: Path) -> None:
     install(site, "their-arm", "their_arm = their_arm_driver:DRIVER")
     problem = problem_of(robot_of(tmp_path / "robot", "nobody"))
-    assert problem.startswith("there is no driver 'nobody'; installed: sim, their_arm.")
+    assert problem.startswith(
+        "there is no driver 'nobody'; installed: gym, kinematic, lerobot, ros2, sim, their_arm, ur."
+    )
     assert "entry point of that name in the group edge_runtime.drivers" in problem
     problem = problem_of(robot_of(tmp_path / "robot", "drivers/arm.py"))
     assert problem.startswith(f"{(tmp_path / 'robot' / 'drivers' / 'arm.py').resolve()} does not exist")

@@ -192,7 +192,7 @@ def _native_module(system: Path) -> Path:
             python = next((system / "root/usr/include").glob("python3.*"))
             folders = {header.parent for header in headers} | {python, python.parent}
             includes = [f"-I{folder}" for folder in sorted(folders)]
-            flags = ["-std=c11", "-O2", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC", "-DPy_LIMITED_API"]
+            flags = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC", "-DPy_LIMITED_API"]
             command = [compiler, *flags, *includes, str(bindings), *map(str, sources), "-o", str(made), "-lm"]
             _do(command, _BUILD_S)
             made.rename(module)

@@ -13,7 +13,7 @@ from edge_runtime.native.build import FLAGS
 
 HERE = Path(__file__).resolve().parent
 KERNEL = HERE.parents[1] / "edge_runtime" / "safety" / "kernel"
-INLINE = (KERNEL / "number.h", KERNEL / "vector.h", KERNEL / "motion.h")
+INLINE = (KERNEL / "number.h", KERNEL / "vector.h", KERNEL / "profile.h", KERNEL / "motion.h")
 """Headers with functions in them."""
 STRICT = ("-Wconversion",)
 # For the compiler: at link alone they would watch nothing. A quotient of zeros is no error: clamp() gives it a meaning.

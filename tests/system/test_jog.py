@@ -22,6 +22,7 @@ from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.jog import VALID_S, Jog
 from edge_runtime.client.operator import Operator
 from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.contracts.embodiment import MAX_AXES
 from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import Asker, Authority
 from edge_runtime.contracts.topics import JOG
@@ -108,6 +109,7 @@ def test_it_goes_as_far_as_the_limits_let_it_and_says_why_no_further(robot: Held
     with Jog(robot.run_dir, asker=Asker.PERSON) as person:
         person.begin()
         joint7 = person.axis("joint7")
+        assert joint7.position_max is not None
         move = person.move("joint7", joint7.position_max - joint7.commanded, 0.25)
         assert move.reached, move
         back = person.move("joint7", -0.2, 0.25)
@@ -116,6 +118,7 @@ def test_it_goes_as_far_as_the_limits_let_it_and_says_why_no_further(robot: Held
             person.move("joint7", 3.0)
         assert beyond.value.answer == "out_of_range"
         joint2 = person.axis("joint2")
+        assert joint2.position_max is not None
         down = person.move("joint2", joint2.position_max - joint2.commanded - 0.01, 0.25)
         assert not down.reached
         assert "slowed or held near an obstacle" in down.reason, down
@@ -289,7 +292,7 @@ def test_bad_input_is_refused_by_kind_counted_and_moves_nothing(robot: HeldRobot
             "out_of_range": [{"motion": {"type": "AxisSpeeds", "speeds": {"joint1": 1.0}}}],
             "joint_order": [{"joint_digest": "0" * 64}],
             "malformed": [{"valid_ns": 10_000_000_000}, {"extra": 1}, {"motion": 3}],
-            "shape": [{"motion": {"type": "AxisSpeeds", "speeds": {f"joint{i}": 0.0 for i in range(30)}}}],
+            "shape": [{"motion": {"type": "AxisSpeeds", "speeds": {f"joint{i}": 0.0 for i in range(MAX_AXES + 1)}}}],
             "oversized": [{"joint_digest": "0" * 4096}],
         }
         before_rad = robot.position()

@@ -8,18 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from edge_runtime.cli.check.row import Level, Row
-from edge_runtime.commissioning.files import assumed_in
 from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.drivers.registry import declaration_of
-
-_SHOWN = 8
 
 
 def driver(config: RobotConfig) -> Iterator[Row]:
     """Is there such a driver, and has it the axes and cameras of this embodiment?"""
     declared, embodiment = declaration_of(config), config.embodiment
     declared.require_fit(embodiment)
+    declared.require_settings(config)
     cameras = ", ".join(f"{c.name} {c.width_px} x {c.height_px} px" for c in embodiment.cameras)
     found = f"{config.robot.driver}, {_axes(embodiment)}, cameras: {cameras or 'none'}"
     if declared.watchdog_ns == 0:
@@ -57,18 +55,6 @@ def limits(config: RobotConfig) -> Iterator[Row]:
         return
     off = len(list(features_off(config)))
     yield Row("safety limits", Level.OK, f"{found}; edge-runtime claims has the sheet, {off} features are off")
-
-
-def assumed(config: RobotConfig) -> Iterator[Row]:
-    """Which ratings come of a careful rule, since no maker states them?"""
-    path = config.path.parent / config.robot.embodiment
-    marked = assumed_in(path.read_text(encoding="utf-8"))
-    if not marked:
-        yield Row("ratings", Level.OK, f"none of {path.name} is marked as assumed")
-        return
-    shown = ", ".join(marked[:_SHOWN]) + (f" and {len(marked) - _SHOWN} more" if len(marked) > _SHOWN else "")
-    found = f"{len(marked)} are assumed, by a careful rule and not by the maker: {shown}"
-    yield Row("ratings", Level.OK, found)
 
 
 def not_kept_apart(config: RobotConfig) -> Iterator[Row]:
@@ -134,6 +120,17 @@ def base(config: RobotConfig) -> Iterator[Row]:
         yield Row("base", Level.OK, found)
     else:
         yield Row("base", Level.WARN, f"where it is in the room is not known, so {alone}", cure)
+
+
+def calibration(config: RobotConfig) -> Iterator[Row]:
+    """Which calibration is it, and does it say something of every axis?"""
+    known = config.calibration
+    if known is None:
+        yield Row("calibration", Level.OK, "none ([robot] calibration): the driver's values are the robot's")
+        return
+    left = [axis.name for axis in config.embodiment.axes if axis.name not in known.named and not axis.is_velocity]
+    rest = f"; as the driver says: {', '.join(left)}" if left else ""
+    yield Row("calibration", Level.OK, f"{known.digest[:12]}, of {known.date} by {known.by}{rest}")
 
 
 def stop_line(config: RobotConfig) -> Iterator[Row]:

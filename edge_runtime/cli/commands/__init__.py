@@ -3,7 +3,39 @@
 They import little: a stop that an operator asks for waits for all of them.
 """
 
-from edge_runtime.cli.commands import check, claims, evaluate, jog, kinematics, monitor, new, operator, ota, replay, run
+from edge_runtime.cli.commands import (
+    calibrate,
+    check,
+    claims,
+    evaluate,
+    export_mcap,
+    jog,
+    kinematics,
+    monitor,
+    new,
+    operator,
+    ota,
+    page,
+    replay,
+    run,
+    view,
+)
 
-SUBCOMMANDS = (run, evaluate, monitor, operator, jog, ota, check, claims, replay, kinematics, new)
+SUBCOMMANDS = (
+    run,
+    page,
+    evaluate,
+    monitor,
+    operator,
+    jog,
+    ota,
+    check,
+    claims,
+    replay,
+    view,
+    export_mcap,
+    kinematics,
+    new,
+    calibrate,
+)
 """Modules in the order of the help; each has `add`."""

@@ -26,7 +26,7 @@ def add(commands: Subcommands) -> None:
         examples="edge-runtime kinematics arm.urdf --tool tool0 --embodiment embodiment.toml\n"
         "edge-runtime kinematics arm.xml --tool attachment_site -o kinematics.toml\n"
         "edge-runtime kinematics ur.urdf.xacro --arg ur_type:=ur5e --arg name:=ur --tool tool0\n"
-        "edge-runtime kinematics pair.xml --joints left_1,left_2,right_1,right_2 --tool left=left_tip "
+        "edge-runtime kinematics pair.xml --joints l1,l2,r1,r2 --tool left=left_tip "
         "--tool right=right_tip",
     )
     parser.set_defaults(needs=("sim", "descriptions"))

@@ -164,6 +164,8 @@ class SceneStatus(Message, frozen=True):
 
     `elapsed_s` counts while the arm is armed and the outcome open. `trace_digest` is the SHA-256 over every
     target the joints were told meanwhile, in lockstep only: two runs of a seed that agree in it were the same motion.
+    `swapped_instruction` fits the scene but means another object; empty where there is none. `kind` is what episodes
+    are counted by, such as the verb.
     """
 
     stamp_ns: int
@@ -177,3 +179,4 @@ class SceneStatus(Message, frozen=True):
     reason: str
     elapsed_s: float
     trace_digest: str = ""
+    kind: str = ""

@@ -20,8 +20,9 @@ from edge_runtime.config.robot_file import RobotConfig
 from edge_runtime.contracts.embodiment import Embodiment
 from edge_runtime.contracts.errors import ConfigError, DriverError
 from edge_runtime.contracts.topics import OBSERVATION
+from edge_runtime.drivers.sdk.calibrated import CalibratedDriver
 from edge_runtime.drivers.sdk.cameras import CameraThreads
-from edge_runtime.drivers.sdk.declaration import DriverDeclaration, fits_any
+from edge_runtime.drivers.sdk.declaration import DriverDeclaration, fits_any, has_no_settings
 from edge_runtime.drivers.sdk.link import DriverLink
 from edge_runtime.drivers.sdk.pacing import Pacer, become_realtime
 from edge_runtime.drivers.sdk.sample import Sample
@@ -37,7 +38,15 @@ class Driver(ABC):
 
     `read`, `follow` and `hold` are called by one thread, once a cycle; `picture` by one thread for each camera.
     An exception ends the driver, after a `hold` and a `close`; it is started again by whoever started it.
+
+    Attributes:
+        rate_hz: cycles a second, of a driver that has measured when it was made how many its hardware takes; None: as
+            many as it declares.
+        note: for people, in its heartbeats: what it is waiting for, or can't do; empty while all is well.
     """
+
+    rate_hz: float | None = None
+    note: str = ""
 
     @abstractmethod
     def read(self) -> Sample:
@@ -81,6 +90,7 @@ def declare(
     watchdog_s: float,
     packages: tuple[str, ...] = (),
     require_fit: Callable[[Embodiment], None] = fits_any,
+    require_settings: Callable[[RobotConfig], None] = has_no_settings,
 ) -> DriverDeclaration:
     """What a module's `DRIVER` is: how the driver is made, and what can be known of it without its hardware.
 
@@ -90,6 +100,7 @@ def declare(
         watchdog_s: how long a command stays good, above 0, at most 1: then `hold` is called. Twenty cycles are usual.
         packages: import names of what it can't run without, for `edge-runtime check`.
         require_fit: raises `ConfigError` for an embodiment whose axes or cameras it has not.
+        require_settings: raises `ConfigError` for a table [driver] that it can't be started with.
 
     Raises:
         ValueError: a rate or a watchdog out of its range.
@@ -106,7 +117,7 @@ def declare(
             raise ConfigError("--lockstep", "this driver runs in real time only; virtual time is for simulators")
         serve(driver, arguments, stop, rate_hz=rate_hz, watchdog_ns=watchdog_ns)
 
-    return DriverDeclaration(start, watchdog_ns, packages, require_fit=require_fit)
+    return DriverDeclaration(start, watchdog_ns, packages, require_fit=require_fit, require_settings=require_settings)
 
 
 def require_watchdog(watchdog_s: float) -> None:
@@ -128,18 +139,21 @@ def serve(
         EdgeError: what can't be had, or a rule of the port that the driver has broken.
     """
     config = arguments.config
-    with DriverLink(config, arguments.run_dir, watchdog_ns=watchdog_ns) as link:
-        driver = make(config)
+    with DriverLink(config, arguments.run_dir, watchdog_ns=watchdog_ns, calibrated=True) as link:
+        hardware = make(config)
+        driver: Driver | CalibratedDriver = hardware
         try:
             cameras = config.embodiment.cameras
-            if cameras and type(driver).picture is Driver.picture:
+            if cameras and type(hardware).picture is Driver.picture:
                 names = ", ".join(camera.name for camera in cameras)
                 raise DriverError("picture", f"is missing: the embodiment has the cameras {names}")
+            if config.calibration is not None:
+                driver = CalibratedDriver(hardware, config.calibration, config.embodiment)
             # A thread that works on a picture gives the interpreter back within this time.
             sys.setswitchinterval(0.0005)
             with CameraThreads(link, cameras, driver.picture) if cameras else nullcontext() as threads:
                 become_realtime(config.control.realtime_priority)
-                _Loop(link, driver, threads, rate_hz).run(stop)
+                _Loop(link, driver, threads, driver.rate_hz or rate_hz).run(stop)
         finally:
             try:
                 driver.hold()
@@ -150,7 +164,9 @@ def serve(
 class _Loop:
     """The driver's cycles."""
 
-    def __init__(self, link: DriverLink, driver: Driver, cameras: CameraThreads | None, rate_hz: float) -> None:
+    def __init__(
+        self, link: DriverLink, driver: Driver | CalibratedDriver, cameras: CameraThreads | None, rate_hz: float
+    ) -> None:
         self._link, self._driver, self._cameras = link, driver, cameras
         self._pacer = Pacer(round(1e9 / rate_hz))
         self._cycles = 0
@@ -193,5 +209,6 @@ class _Loop:
             "pictures_missed": 0 if cameras is None else cameras.missed,
             "watchdog_stops": self._link.gate.lapses,
         }
-        note = "commands ceased: holds until control lets go of the robot" if self._link.gate.lapsed else ""
+        lapsed = "commands ceased: holds until control lets go of the robot" if self._link.gate.lapsed else ""
+        note = "; ".join(words for words in (self._driver.note, lapsed) if words)
         self._link.telemetry.beat(counters, {"lateness_max_ms": self._pacer.take_lateness_max_ns() / 1e6}, note)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.config.robot_file import RobotConfig
-from edge_runtime.contracts.errors import DriverError
+from edge_runtime.contracts.errors import ConfigError, DriverError
 from edge_runtime.drivers.sdk.sample import History, Sample, Vector
 from edge_runtime.drivers.sdk.telemetry import Telemetry
 from edge_runtime.ipc.frames import FrameRing, ring_name
@@ -77,6 +77,20 @@ class CommandGate:
         return self._follows
 
 
+def require_calibrated(config: RobotConfig, calibrated: bool) -> None:
+    """Refuse to drive a robot whose calibration would go unheeded.
+
+    Raises:
+        ConfigError: it has one, and this driver does not apply it.
+    """
+    if config.calibration is not None and not calibrated:
+        problem = (
+            f"{config.robot.driver} keeps its own loop, and does not apply a calibration: a driver that is a `Driver` "
+            "of the SDK does. Leave the key out, and let the driver count from the robot's own zeros"
+        )
+        raise ConfigError("robot.calibration", problem)
+
+
 class DriverLink:
     """One driver's end of everything. A context manager: leaving it removes what it made in shared memory.
 
@@ -87,6 +101,7 @@ class DriverLink:
         run_dir: folder of the run's sockets.
         watchdog_ns: the driver stops the robot by itself after so long without a command, above 0, at most 1 s.
         virtual_clock: the driver is a plant that moves time (lockstep).
+        calibrated: samples and commands pass through the robot's calibration on their way.
 
     Attributes:
         port: the driver port.
@@ -96,11 +111,21 @@ class DriverLink:
         gate: which commands are followed.
 
     Raises:
+        ConfigError: the robot has a calibration, and nobody applies it.
         PortError: another live process drives this robot, or the system refuses.
         ProcessError, FrameError: a socket or a ring can't be made.
     """
 
-    def __init__(self, config: RobotConfig, run_dir: Path, *, watchdog_ns: int, virtual_clock: bool = False) -> None:
+    def __init__(
+        self,
+        config: RobotConfig,
+        run_dir: Path,
+        *,
+        watchdog_ns: int,
+        virtual_clock: bool = False,
+        calibrated: bool = False,
+    ) -> None:
+        require_calibrated(config, calibrated)
         embodiment = config.embodiment
         self._n_axes = len(embodiment.axes)
         self._virtual = virtual_clock

@@ -18,6 +18,7 @@ from edge_runtime.contracts.errors import ConfigError, EdgeError, ProcessError
 from edge_runtime.contracts.topics import OBSERVATION
 from edge_runtime.drivers.sdk.declaration import DriverDeclaration, fits_any
 from edge_runtime.drivers.sdk.driver import require_watchdog
+from edge_runtime.drivers.sdk.link import require_calibrated
 from edge_runtime.drivers.sdk.pacing import Pacer, driver_priority
 from edge_runtime.drivers.sdk.sample import History, Sample
 from edge_runtime.drivers.sdk.telemetry import Telemetry
@@ -65,6 +66,7 @@ def native_driver(
 
 def _accompany(command: list[str], given: Arguments, stop: StopSignal, watchdog_ns: int) -> None:
     config, run_dir = given.config, given.run_dir
+    require_calibrated(config, False)
     cameras = config.embodiment.cameras
     command += ["--run-dir", str(run_dir), "--watchdog-ns", str(watchdog_ns)]
     command += ["--realtime-priority", str(driver_priority(config.control.realtime_priority))]

@@ -261,6 +261,7 @@ class SimDriver:
             reason=outcome.reason,
             elapsed_s=self._elapsed_s,
             trace_digest=self._trace.hexdigest() if self._port.virtual_clock else "",
+            kind=task.verb,
         )
 
     def _beat(self) -> None:

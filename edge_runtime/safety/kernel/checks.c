@@ -206,11 +206,6 @@ void locate_base(kernel_state *state, const kernel_config *config, const kernel_
     for (uint32_t k = 0u; needs_odometry(config) && k < 3u; k++) state->odometry[k] = feedback->odometry[k];
 }
 
-double setpoint_of(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint, uint32_t i) {
-    const double q = setpoint->q[i];
-    return config->axis_kind[i] == KERNEL_AXIS_CONTINUOUS ? near_turn(q, state->q[i]) : q;
-}
-
 uint64_t check_values(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint) {
     if (!setpoint->present) return KERNEL_BIT(SETPOINT_NONE);
     if (setpoint->n != config->n_axes || !(setpoint->speed_scale > 0.0 && setpoint->speed_scale <= 1.0))

@@ -50,7 +50,9 @@ static inline int needs_odometry(const kernel_config *config) {
 }
 
 /* Limits of axis i in the form of profile.h. */
-profile_limits axis_limits(const kernel_config *config, uint32_t i);
+static inline profile_limits axis_limits(const kernel_config *config, uint32_t i) {
+    return (profile_limits){config->ddq_max[i], config->dddq_max[i], (double)config->tick_ns * 1e-9};
+}
 
 /* Smallest distance to the end of a range, where the axes are now. */
 void rest_margin(const kernel_config *config, const double *q, stop_certificate *stop);
@@ -98,7 +100,11 @@ static inline double told_now(const kernel_state *state, const kernel_config *co
 }
 
 /* The setpoint of axis i, in the turn of the last command. */
-double setpoint_of(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint, uint32_t i);
+static inline double setpoint_of(const kernel_state *state, const kernel_config *config, const kernel_setpoint *setpoint,
+                                 uint32_t i) {
+    const double q = setpoint->q[i];
+    return config->axis_kind[i] == KERNEL_AXIS_CONTINUOUS ? near_turn(q, state->q[i]) : q;
+}
 
 /* Remembers where the base is by this feedback, which is good. */
 void locate_base(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback);

@@ -5,9 +5,6 @@
 
 #include "number.h"
 
-/* A speed below this part of what one tick of jerk changes is rounding, and so is braking too hard by this part of it. */
-#define REST 1e-12
-
 static double landing_ticks(double distance, double slope, double tick) {
     return floor((sqrt(1.0 + 8.0 * (distance / (slope * tick * tick))) - 1.0) * 0.5);
 }
@@ -26,13 +23,6 @@ double stop_accel(double v, double a, const profile_limits *limits) {
     const double step = limits->jerk_max * limits->tick;
     const double rate = braking_rate(magnitude(v), limits);
     return clamp(v > 0.0 ? -rate : rate, a - step, a + step);
-}
-
-profile_state profile_tick(profile_state state, double a, const profile_limits *limits) {
-    const double v = state.v + limits->tick * a;
-    const double rounding = REST * limits->jerk_max * limits->tick * limits->tick;
-    const double next = magnitude(v) <= rounding ? 0.0 : v;
-    return (profile_state){state.q + limits->tick * next, next, a};
 }
 
 static double segment_speed(const profile_segment *segment, double k, double tick) {
@@ -122,7 +112,7 @@ void stop_profile_of(profile_state state, const profile_limits *limits, stop_pro
     const double step = limits->jerk_max * limits->tick;
     double side = state.v > 0.0 || (state.v == 0.0 && state.a > 0.0) ? 1.0 : -1.0;
     *profile = (stop_profile){.q_low = state.q, .q_high = state.q, .speed_max = magnitude(state.v)};
-    if (side * state.a * (1.0 - REST) + step < -braking_rate(magnitude(state.v), limits)) {
+    if (side * state.a * (1.0 - PROFILE_REST) + step < -braking_rate(magnitude(state.v), limits)) {
         state = swing_through(state, side, limits, profile);
         side = -side;
     }

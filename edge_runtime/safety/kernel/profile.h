@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "number.h"
+
 #define PROFILE_MAX_SEGMENTS 4
 
 typedef struct {
@@ -44,8 +46,16 @@ double landing_rate(double distance, double slope, double tick);
 /* The next acceleration of the stop law. */
 double stop_accel(double v, double a, const profile_limits *limits);
 
+/* A speed below this part of what one tick of jerk changes is rounding, and so is braking too hard by this part of it. */
+#define PROFILE_REST 1e-12
+
 /* One tick with acceleration a; a speed within rounding of zero becomes zero. */
-profile_state profile_tick(profile_state state, double a, const profile_limits *limits);
+static inline profile_state profile_tick(profile_state state, double a, const profile_limits *limits) {
+    const double v = state.v + limits->tick * a;
+    const double rounding = PROFILE_REST * limits->jerk_max * limits->tick * limits->tick;
+    const double next = magnitude(v) <= rounding ? 0.0 : v;
+    return (profile_state){state.q + limits->tick * next, next, a};
+}
 
 /* Needs |state.a| <= accel_max. */
 void stop_profile_of(profile_state state, const profile_limits *limits, stop_profile *profile);

@@ -29,10 +29,6 @@ typedef struct {
     double still[KERNEL_MAX_AXES]; /* bound of the way still to go */
 } stop_moment;
 
-profile_limits axis_limits(const kernel_config *config, uint32_t i) {
-    return (profile_limits){config->ddq_max[i], config->dddq_max[i], (double)config->tick_ns * 1e-9};
-}
-
 static double tick_s(const kernel_config *config) { return (double)config->tick_ns * 1e-9; }
 
 double end_speed(const kernel_config *config, uint32_t end, uint32_t i, double q) {

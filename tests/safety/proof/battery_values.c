@@ -295,6 +295,9 @@ static void ask_arms(uint32_t variant, answer *a) {
     copy = s->config;
     for (uint32_t k = 0; k < 12u; k++) {
         for (uint32_t i = 0; i < copy.n_axes; i++) q[i] = k < 2u ? (double)k : fuzz_uniform(&random, -7.0, 7.0);
+        /* A joint that does not move is a column of zeros. */
+        const int32_t hand = copy.geometry.tools[0].link;
+        if (k == 11u && copy.geometry.n_tools > 0u && hand >= 0) copy.geometry.joints[hand].ratio = 0.0;
         ask_pose(&copy.geometry, q, q, a);
         copy.manipulability_slow_below = 0.1 * (double)k;
         answer_number(a, posture_speed_scale(&copy, q));

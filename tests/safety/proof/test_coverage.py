@@ -21,7 +21,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]
         pytest.skip("no gcov: sudo apt-get install gcc")
     folder = tmp_path_factory.mktemp("coverage")
     includes = [f"-I{KERNEL}", f"-I{HERE}", f"-I{HERE / 'proof'}"]
-    flags = [flag for flag in FLAGS if flag != "-O2"]
+    flags = [flag for flag in FLAGS if flag != "-O3"]
     watched = [
         "gcc",
         *flags,
