@@ -23,6 +23,7 @@ from edge_runtime.safety.limits import KernelConfig
 NEAR_M = 0.03
 """Where the kernel's own margin is smaller, shapes are looked at in every tick."""
 _EVERY = 20
+_SAME_M = 1e-9
 _WALLS = (Plane(normal=(-1.0, 0.0, 0.0), offset_m=-2.0), Plane(normal=(0.0, 1.0, 0.0), offset_m=-2.0))
 _POST = Keepout(min_m=(1.2, 0.9, 0.0), max_m=(1.4, 1.1, 1.5), radius_m=0.02)
 
@@ -49,7 +50,8 @@ class Verdict:
     @property
     def is_clean(self) -> bool:
         """Whether nothing is wrong, and something was shown."""
-        return not self.found.violations and not self.found.contacts and self.found.armed > 0
+        wrong = self.found.violations or self.found.contacts or self.found.kinematics_m > _SAME_M
+        return not wrong and self.found.armed > 0
 
 
 def judged(
