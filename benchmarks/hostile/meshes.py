@@ -50,7 +50,6 @@ class Meshes:
     def __init__(self, description: Path, file: KinematicsFile, config: KernelConfig, folder: Path) -> None:
         self._body = Body(config)
         self._file, self._config = file, config
-        self._root = _root_of(description)
         spec = _loaded(description, folder)
         solid = [geom for geom in spec.geoms if geom.contype or geom.conaffinity]
         for number, geom in enumerate(spec.geoms):
@@ -171,7 +170,7 @@ class Meshes:
         return np.stack(columns, axis=1) if columns else np.zeros((len(q), 0))
 
     def _promises(self, links: dict[str, list[str]]) -> dict[tuple[str, str], float]:
-        """Every two shapes of links all of whose capsules are kept apart, with the distance that is promised."""
+        """Every two shapes on different links whose capsules are kept apart, with the distance that is promised."""
         clearance_m = self._config.clearance_min_m
         promised = {frozenset(pair): clearance_m for pair in self._file.pairs}
         promised |= {frozenset(pair): min(clearance_m, self._file.apart_m) for pair in self._file.apart}
@@ -183,19 +182,22 @@ class Meshes:
         let_touch = {frozenset(pair) for pair in self._file.neighbours} | (watched - kept)
         of_link: dict[str, list[str]] = {}
         for capsule in self._file.capsules:
-            of_link.setdefault(self._link_of(capsule.source_link or capsule.name), []).append(capsule.name)
+            of_link.setdefault(capsule.source_link or capsule.name, []).append(capsule.name)
+        # Where a link has as many capsules as shapes, they are in the same order; else any of them may hold a shape.
+        holders = {
+            shape: of_link.get(link, [])[number : number + 1]
+            if len(of_link.get(link, ())) == len(shapes)
+            else of_link.get(link, [])
+            for link, shapes in links.items()
+            for number, shape in enumerate(shapes)
+        }
         judged: dict[tuple[str, str], float] = {}
-        for one, two in combinations(links, 2):
-            pairs = [frozenset(pair) for pair in product(of_link.get(one, ()), of_link.get(two, ()))]
-            if not pairs or any(pair not in promised or pair in let_touch for pair in pairs):
-                continue
-            least_m = min(promised[pair] for pair in pairs)
-            judged |= dict.fromkeys(product(links[one], links[two]), least_m)
+        for one_link, two_link in combinations(links, 2):
+            for one, two in product(links[one_link], links[two_link]):
+                pairs = [frozenset(pair) for pair in product(holders[one], holders[two])]
+                if pairs and all(pair in promised and pair not in let_touch for pair in pairs):
+                    judged[one, two] = min(promised[pair] for pair in pairs)
         return judged
-
-    def _link_of(self, name: str) -> str:
-        """MuJoCo makes the first link of a URDF part of the world."""
-        return "world" if name == self._root else name
 
     def _has(self, name: str) -> bool:
         return bool(mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_JOINT, name) >= 0)
@@ -206,7 +208,7 @@ class Meshes:
     def _in_world(self, links: dict[str, list[str]]) -> dict[int, _Outline]:
         wanted: dict[str, bool] = {}
         for capsule in self._file.capsules:
-            link = self._link_of(capsule.source_link or capsule.name)
+            link = capsule.source_link or capsule.name
             wanted[link] = wanted.get(link, True) and capsule.in_world
         names = [geom for link, geoms in links.items() if wanted.get(link, False) for geom in geoms]
         return {self.model.geom(name).id: _outline(self.model, self.model.geom(name).id) for name in names}
@@ -236,12 +238,7 @@ class Meshes:
         return turn, other.mean(axis=0) - turn @ mine.mean(axis=0)
 
 
-def _root_of(description: Path) -> str | None:
-    """The first link of a URDF."""
-    robot = ElementTree.parse(description).getroot()
-    children = {joint.find("child").attrib["link"] for joint in robot.findall("joint")}  # type: ignore[union-attr]
-    roots = [link.attrib["name"] for link in robot.findall("link") if link.attrib["name"] not in children]
-    return roots[0] if roots else None
+_WORLD = "what the robot stands on"
 
 
 def _loaded(description: Path, folder: Path) -> mujoco.MjSpec:
@@ -257,6 +254,14 @@ def _loaded(description: Path, folder: Path) -> mujoco.MjSpec:
         whole = trimesh.load_scene(packages.file(mesh.attrib["filename"]), process=False).to_geometry()
         (folder / f"mesh{number}.stl").write_bytes(trimesh.exchange.stl.export_stl(whole))
         mesh.set("filename", f"mesh{number}.stl")
+    # Shapes of the first link are left out by MuJoCo, which makes it a part of the world.
+    children = {child.attrib["link"] for child in root.iter("child")}
+    first = next(name for link in root.findall("link") if (name := link.attrib["name"]) not in children)
+    ElementTree.SubElement(root, "link", name=_WORLD)
+    foot = ElementTree.SubElement(root, "joint", name=_WORLD, type="fixed")
+    ElementTree.SubElement(foot, "parent", link=_WORLD)
+    ElementTree.SubElement(foot, "child", link=first)
+    shapes = len(list(root.iter("collision")))
     settings = ElementTree.SubElement(ElementTree.SubElement(root, "mujoco"), "compiler")
     for key, value in (
         ("meshdir", str(folder)),
@@ -265,7 +270,9 @@ def _loaded(description: Path, folder: Path) -> mujoco.MjSpec:
         ("boundinertia", "0.000001"),
     ):
         settings.set(key, value)
-    return mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
+    spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
+    assert len(spec.geoms) == shapes, f"MuJoCo has {len(spec.geoms)} of {shapes} shapes"
+    return spec
 
 
 def _outline(model: mujoco.MjModel, geom: int) -> _Outline:
