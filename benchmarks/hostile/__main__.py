@@ -27,7 +27,8 @@ from benchmarks.robots import ROBOTS, Robot, make
 _HEAD = (
     f"{'robot':10} {'axes':24} {'ticks':>9} {'armed':>5} {'anew':>5} {'s':>5}  {'position':>8} {'speed':>8}"
     f" {'accel.':>8} {'jerk':>8} {'tool':>8} {'least mm':>9}"
-    f" {'postures':>9} {'shapes mm':>9} {'contacts':>8} {'let':>7} {'MuJoCo':>7}  verdict"
+    f" {'postures':>9} {'shapes mm':>9} {'contacts':>8} {'let':>7} {'MuJoCo':>7}"
+    "  verdict"
 )
 
 
