@@ -27,8 +27,7 @@ from benchmarks.robots import ROBOTS, Robot, make
 _HEAD = (
     f"{'robot':10} {'axes':24} {'ticks':>9} {'armed':>5} {'anew':>5} {'s':>5}  {'position':>8} {'speed':>8}"
     f" {'accel.':>8} {'jerk':>8} {'tool':>8} {'least mm':>9}"
-    f" {'postures':>9} {'shapes mm':>9} {'contacts':>8} {'let':>7} {'MuJoCo':>7}"
-    "  verdict"
+    f" {'postures':>9} {'shapes mm':>9} {'contacts':>8} {'let':>7} {'MuJoCo':>7}  verdict"
 )
 
 
@@ -98,7 +97,8 @@ def _line(verdict: Verdict) -> str:
     ]
     words = "clean" if verdict.is_clean else f"{found.violations} violations, {found.contacts} contacts"
     armed = f"{100 * found.armed // max(1, found.ticks):4}% {found.armings:5} {verdict.took_s:5.0f}"
-    shapes = f"{found.meshes:9,} {found.nearest_mesh_m * 1e3:9.3f} {found.contacts:8} {found.allowed_contacts:7} {found.kinematics_m:7.0e}"
+    shapes = f"{found.meshes:9,} {found.nearest_mesh_m * 1e3:9.3f} {found.contacts:8} {found.allowed_contacts:7}"
+    shapes += f" {found.kinematics_m:7.0e}"
     line = (
         f"{verdict.name:10} {axes:24} {found.ticks:9,} {armed}  {' '.join(share)} {found.nearest_m * 1e3:9.4f} {shapes}"
     )
