@@ -46,18 +46,18 @@ static inline void turned_row(const double *p, const double *r, double sine, dou
 }
 
 static void place_base(const geometry_model *model, const double *base, geometry_pose *pose) {
-    double *rotation = pose->base_rotation, *origin_m = pose->base_origin_m;
     double sine = 0.0, cosine = 1.0;
-    rotation[2] = rotation[5] = rotation[6] = rotation[7] = origin_m[0] = origin_m[1] = origin_m[2] = 0.0;
-    rotation[8] = 1.0;
+    pose->base_origin_m[0] = pose->base_origin_m[1] = pose->base_origin_m[2] = 0.0;
     if (model->has_base) {
         geometry_sine_cosine(base[2], &sine, &cosine);
-        origin_m[0] = base[0];
-        origin_m[1] = base[1];
+        pose->base_origin_m[0] = base[0];
+        pose->base_origin_m[1] = base[1];
     }
-    rotation[0] = rotation[4] = cosine;
-    rotation[1] = 0.0 - sine;
-    rotation[3] = sine;
+    pose->base_rotation[0] = pose->base_rotation[4] = cosine;
+    pose->base_rotation[1] = 0.0 - sine;
+    pose->base_rotation[3] = sine;
+    pose->base_rotation[2] = pose->base_rotation[5] = pose->base_rotation[6] = pose->base_rotation[7] = 0.0;
+    pose->base_rotation[8] = 1.0;
 }
 
 /* The frame of a joint at 0 in the world, times the turn about its z. */

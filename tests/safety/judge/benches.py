@@ -47,7 +47,7 @@ def shipped(folder: Path) -> Bench:  # noqa: ARG001 (the others need one)
         "shipped",
         WORLD.read_text(encoding="utf-8"),
         embodiment.joint_names,
-        embodiment.home_rad,
+        tuple(embodiment.home[i] for i in embodiment.joint_indices),
         held=("finger_left", "finger_right"),
         root="link0",
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.native import ffi, lib
 from edge_runtime.safety import Request, Result, State
-from edge_runtime.safety.limits import KernelConfig
+from edge_runtime.safety.limits import AxisKind, KernelConfig
 from tests.safety.judge.judge import Findings, Judge
 from tests.safety.judge.robots import Robot
 
@@ -24,7 +24,7 @@ _IN_THE_WAY_M = 0.01
 
 
 class Driven:
-    """A kernel whose robot does exactly what it is told."""
+    """A kernel whose robot does exactly what its joints are told, and whose grippers stay where they are."""
 
     def __init__(self, config: KernelConfig, home_rad: tuple[float, ...]) -> None:
         n = len(config.axis_names)
@@ -33,10 +33,11 @@ class Driven:
         self._feedback, self._setpoint = ffi.new("kernel_feedback *"), ffi.new("kernel_setpoint *")
         lib.kernel_init(self._state, self._config)
         self._measured, self._wanted = _view(self._feedback.q, n), _view(self._setpoint.q, n)
-        self.commanded = _view(self._verdict.q, n)
+        self._verdict_q = _view(self._verdict.q, n)
+        self._joints = joints_of(config)
         self._feedback.n, self._feedback.present, self._feedback.watchdog_ns = n, 1, 100 * TICK_NS
         self._setpoint.n, self._setpoint.present, self._setpoint.speed_scale = n, 1, 1.0
-        self._measured[:] = home_rad
+        self._measured[self._joints] = home_rad
         self._now_ns, self._seq = _START_NS, 0
         self._setpoint.present = 0
         self._tick()
@@ -49,11 +50,16 @@ class Driven:
         """Of the kernel."""
         return State(self._state.state)
 
+    @property
+    def commanded(self) -> Array:
+        """Of the joints."""
+        return self._verdict_q[self._joints]
+
     def follow(self, wanted_rad: Array) -> None:
         """One tick; then `commanded` is where the robot is."""
-        self._wanted[:] = wanted_rad
+        self._wanted[self._joints] = wanted_rad
         self._tick()
-        self._measured[:] = self.commanded
+        self._measured[:] = self._verdict_q
 
     def _tick(self) -> None:
         self._now_ns += TICK_NS
@@ -64,10 +70,15 @@ class Driven:
         lib.kernel_step(self._state, self._config, self._feedback, setpoint, self._now_ns, self._verdict)
 
 
+def joints_of(config: KernelConfig) -> list[int]:
+    """Places of the joints among the axes."""
+    return [i for i, kind in enumerate(config.axis_kinds) if kind is not AxisKind.GRIPPER]
+
+
 def drive(robot: Robot, judge: Judge, config: KernelConfig, ticks: int, seed: int) -> Findings:
     """Drive for that many ticks, by turns at random and to where a search finds links that meet."""
     draw = np.random.default_rng(seed)
-    ranges = np.array([config.q_min, config.q_max]).T
+    ranges = np.array([config.q_min, config.q_max]).T[joints_of(config)]
     driven = Driven(config, robot.home_rad)
     found = Findings()
     while found.ticks < ticks:
@@ -86,7 +97,7 @@ def drive(robot: Robot, judge: Judge, config: KernelConfig, ticks: int, seed: in
 def _stretch(robot: Robot, judge: Judge, ranges: Array, driven: Driven, draw: np.random.Generator) -> Iterator[Array]:
     """Setpoints of a second or so."""
     kind, pair = draw.integers(8), int(draw.integers(len(judge.pairs)))
-    from_rad = driven.commanded.copy()
+    from_rad = driven.commanded
     if kind == 0:
         yield from _sines(ranges, from_rad, draw)
     elif kind == 1:
@@ -148,7 +159,7 @@ def _pressed(judge: Judge, ranges: Array, pair: int, driven: Driven, draw: np.ra
     """Always down the slope of a pair's distance, along whatever else is in the way, from wherever the robot is."""
     ahead_rad = draw.choice([0.02, 0.1, 0.5])
     for _ in range(120):
-        q = driven.commanded.copy()
+        q = driven.commanded
         downhill = -_slope(judge, pair, q)
         judge.move_to(q)
         for other in judge.near(_IN_THE_WAY_M):

@@ -200,6 +200,28 @@ static void ask_kinds(uint32_t variant, answer *a) {
         }
 }
 
+/* Where odometry begins to be none, along each of its three; and what stands behind the last tool and the last of them. */
+static void ask_odometry(uint32_t variant, answer *a) {
+    const double edge[] = ON(1e5), beyond[] = {1e5 + 0.5, 1e5 - 0.5, -1e5 - 0.5, 0.5 - 1e5};
+    for (uint32_t k = 0; k < 10u; k++) {
+        stand(1);
+        config.geometry.has_base = config.has_odometry = 1u;
+        feedback.odometry[variant] = k < 6u ? edge[k] : beyond[k - 6u];
+        answer_whole(a, (int64_t)check_feedback(&state, &config, &feedback, 0));
+    }
+    stand(0);
+    const double none = NAN;
+    memcpy(&feedback.watchdog_ns, &none, sizeof none);
+    answer_whole(a, (int64_t)check_feedback(&state, &config, &feedback, 0));
+    feedback.has_wrench = 1u << KERNEL_MAX_TOOLS;
+    feedback.has_odometry = 0u;
+    feedback.odometry[variant] = NAN;
+    answer_whole(a, (int64_t)check_feedback(&state, &config, &feedback, 0));
+    feedback.odometry[variant] = 100.0;
+    config.debounce_ticks = 1u;
+    ask_following(a);
+}
+
 /* What a base was told since its odometry was sampled. */
 static void ask_base(uint32_t variant, answer *a) {
     uint64_t random = 11u + variant;
@@ -624,9 +646,9 @@ static void ask_retraction(uint32_t variant, answer *a) {
 
 const battery_group battery_parts[] = {
     {"checks", ask_checks, 10u},       {"trail", ask_trail, 4u},       {"requests", ask_requests, 10u},
-    {"kinds", ask_kinds, 6u},          {"base", ask_base, 24u},        {"ends", ask_ends, 24u},          {"drive", ask_drive, 40u},
-        {"shape", ask_shape, 140u},
-    {"tool", ask_tool, 6u},
+    {"kinds", ask_kinds, 6u},          {"base", ask_base, 24u},        {"ends", ask_ends, 24u},
+    {"drive", ask_drive, 40u},         {"shape", ask_shape, 140u},     {"tool", ask_tool, 6u},
+    {"odometry", ask_odometry, 3u},
     {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},  {"pairs", ask_pairs, 24u}, {"arms", ask_verified_arms, 112u},
 };
 const uint32_t battery_parts_count = sizeof battery_parts / sizeof *battery_parts;

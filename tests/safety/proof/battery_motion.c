@@ -17,7 +17,7 @@ static fuzz_stream streams[FUZZ_ROBOTS];
 const double battery_edges[] = {
     EDGE(0.0),  5e-324, -5e-324, EDGE(1e-9), EDGE(1e-3), EDGE(1e-2), EDGE(0.1), EDGE(1.0), EDGE(-1.0), EDGE(60.0), EDGE(100.0),
     EDGE(-100.0), EDGE(1e3), EDGE(-1e3), EDGE(1e5), EDGE(1e6), EDGE(-1e6), EDGE(1e8), EDGE(0.0625), EDGE(0.125), 0.5, -0.5, 2.0, 59.0, 61.0, NAN, INFINITY,
-    -INFINITY};
+    -INFINITY, EDGE(3.14), EDGE(1e4), EDGE(-1e4)};
 const uint32_t battery_edges_count = sizeof battery_edges / sizeof *battery_edges;
 
 void battery_round_robot(kernel_config *c, int with_geometry) {

@@ -119,6 +119,23 @@ static void ask_kinds(uint32_t variant, answer *a) {
     }
 }
 
+/* Behind the last axis there is none, whatever stands there. */
+static void ask_last_axis(uint32_t variant, answer *a) {
+    static kernel_config c;
+    battery_round_robot(&c, 0);
+    c.has_odometry = variant;
+    c.axis_kind[c.n_axes] = KERNEL_AXIS_VELOCITY;
+    ask_config(&c, a);
+    double *const fields[] = {c.q_min,      c.q_max,      c.dq_max,          c.ddq_max,         c.dddq_max,
+                              c.step_max,   c.rest_speed, c.reset_tolerance, c.start_tolerance, c.frozen_travel,
+                              c.tracking_max, c.tau_max,  c.retract};
+    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++)
+        for (uint32_t i = 1; i < KERNEL_MAX_AXES; i++) fields[k][i] = fields[k][0];
+    for (uint32_t i = 0; i < KERNEL_MAX_AXES; i++) c.axis_kind[i] = KERNEL_AXIS_VELOCITY;
+    c.n_axes = KERNEL_MAX_AXES;
+    for (uint32_t k = 0; k < 3u; k++) poke_whole(&c, &c.base_axis[k], sizeof c.base_axis[k], a);
+}
+
 static void ask_configs(uint32_t variant, answer *a) {
     static kernel_config c;
     battery_round_robot(&c, variant & 1u);
@@ -406,6 +423,6 @@ const battery_group battery_values[] = {
     {"angles", ask_angles, 2u},              {"grid", ask_grid, 40u}, {"far", ask_far, 3u},
     {"arms", ask_arms, ARMS},                {"stops", ask_stops, 40u},
     {"configs", ask_configs, 16u},            {"geometry configs", ask_geometry_configs, 22u},
-    {"kinds", ask_kinds, 32u},
+    {"kinds", ask_kinds, 32u},                {"last axis", ask_last_axis, 2u},
 };
 const uint32_t battery_values_count = sizeof battery_values / sizeof *battery_values;
