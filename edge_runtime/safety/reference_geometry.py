@@ -397,6 +397,6 @@ def manipulability(model: Geometry, pose: Pose, tool: int) -> float:
         column = columns.setdefault(joint.axis, [0.0] * 6)
         spin, velocity = _motion(model, pose, i, point)
         for k, value in enumerate((*velocity, *spin)):
-            column[k] += joint.ratio * value
+            column[k] = joint.ratio * value + column[k]
     vectors = list(columns.values())
     return _volume_of(vectors if len(vectors) < 6 else [list(row) for row in zip(*vectors, strict=True)])

@@ -252,28 +252,28 @@ static double volume_of(double vectors[][GEOMETRY_MAX_AXES], uint32_t n_vectors,
 }
 
 /* The column of an axis among those that have one already; a new one, all zero, is added at the end. */
-static uint32_t column_of(int32_t axis, int32_t *axes, uint32_t *n, double columns[][GEOMETRY_MAX_AXES]) {
+static uint32_t column_of(int32_t axis, int32_t *axes, uint32_t *n, double rows[6][GEOMETRY_MAX_AXES]) {
     uint32_t at = 0;
     while (at < *n && axes[at] != axis) at++;
     if (at < *n) return at;
     axes[at] = axis;
-    for (uint32_t k = 0; k < 6; k++) columns[at][k] = 0.0;
+    for (uint32_t k = 0; k < 6; k++) rows[k][at] = 0.0;
     *n = at + 1;
     return at;
 }
 
 double geometry_manipulability(const geometry_model *model, const geometry_pose *pose, uint32_t tool) {
-    double rows[6][GEOMETRY_MAX_AXES], columns[GEOMETRY_MAX_AXES][GEOMETRY_MAX_AXES], point[3], one[6];
+    double rows[6][GEOMETRY_MAX_AXES], columns[5][GEOMETRY_MAX_AXES], point[3], one[6];
     int32_t axes[GEOMETRY_MAX_AXES];
     uint32_t n = 0;
     place(pose, model->tools[tool].link, model->tools[tool].point_m, point);
     for (int32_t i = model->tools[tool].link; i >= 0; i = model->joints[i].parent) {
-        double *column = columns[column_of(model->joints[i].axis, axes, &n, columns)];
+        const uint32_t at = column_of(model->joints[i].axis, axes, &n, rows);
         motion(model, pose, i, point, &one[3], &one[0]);
-        for (uint32_t k = 0; k < 6; k++) column[k] += model->joints[i].ratio * one[k];
+        for (uint32_t k = 0; k < 6; k++) rows[k][at] = model->joints[i].ratio * one[k] + rows[k][at];
     }
-    if (n < 6) return volume_of(columns, n, 6);
+    if (n >= 6) return volume_of(rows, 6, n);
     for (uint32_t i = 0; i < n; i++)
-        for (uint32_t k = 0; k < 6; k++) rows[k][i] = columns[i][k];
-    return volume_of(rows, 6, n);
+        for (uint32_t k = 0; k < 6; k++) columns[i][k] = rows[k][i];
+    return volume_of(columns, n, 6);
 }

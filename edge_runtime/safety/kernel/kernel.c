@@ -67,9 +67,9 @@ static void apply(kernel_state *state, uint32_t event) {
 }
 
 static double fastest_tool_m_s(const kernel_config *config) {
-    double fastest_m_s = config->tool_speed_max_m_s[0];
-    for (uint32_t t = 1u; t < config->geometry.n_tools; t++)
-        fastest_m_s = larger(fastest_m_s, config->tool_speed_max_m_s[t]);
+    uint32_t t = 0u;
+    double fastest_m_s = config->tool_speed_max_m_s[t];
+    while (++t < config->geometry.n_tools) fastest_m_s = larger(fastest_m_s, config->tool_speed_max_m_s[t]);
     return fastest_m_s;
 }
 

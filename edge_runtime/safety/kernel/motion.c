@@ -151,9 +151,8 @@ static profile_state axis_of(const kernel_state *state, uint32_t i) {
 static void axes_after(const kernel_state *state, const kernel_config *config, const double *accel,
                        profile_state *axes) {
     for (uint32_t i = 0u; i < config->n_axes; i++) {
-        if (is_gripper(config, i)) continue;
         const profile_limits limits = axis_limits(config, i);
-        axes[i] = profile_tick(axis_of(state, i), accel[i], &limits);
+        if (!is_gripper(config, i)) axes[i] = profile_tick(axis_of(state, i), accel[i], &limits);
     }
 }
 
@@ -192,9 +191,8 @@ static uint64_t verify(const kernel_state *state, const kernel_config *config, c
 
 static void stop_accelerations(const kernel_state *state, const kernel_config *config, double *stop) {
     for (uint32_t i = 0u; i < config->n_axes; i++) {
-        if (is_gripper(config, i)) continue;
         const profile_limits limits = axis_limits(config, i);
-        stop[i] = stop_accel(state->dq[i], state->ddq[i], &limits);
+        if (!is_gripper(config, i)) stop[i] = stop_accel(state->dq[i], state->ddq[i], &limits);
     }
 }
 

@@ -74,7 +74,7 @@ static int keeps_end_speed(const kernel_config *config, uint32_t end, uint32_t i
         } else {
             length /= 2u;
         }
-        if (length > profile->ticks - from) length = profile->ticks - from;
+        length = (uint32_t)smaller((double)length, (double)(profile->ticks - from));
     }
     return 0;
 }
@@ -108,16 +108,16 @@ static uint64_t verify_axis(const kernel_config *config, uint32_t i, const stop_
     return inside && profile->speed_max <= config->dq_max[i] * (1.0 + SLACK) ? 0u : KERNEL_BIT(LIMIT_BRAKING);
 }
 
+static void axis_at(const stop_profile *profile, uint32_t ticks, double tick, uint32_t i, stop_moment *moment) {
+    stop_profile_at(profile, ticks, tick, &moment->q[i], &moment->v[i]);
+    moment->peak[i] = ticks < profile->peak_tick ? profile->speed_max : magnitude(moment->v[i]);
+    moment->still[i] = profile->turns ? 2.0 * (profile->q_high - profile->q_low)
+                                      : magnitude(profile->q_end - moment->q[i]);
+}
+
 static void moment_at(const kernel_config *config, const stop_profile *profiles, uint32_t ticks, stop_moment *moment) {
-    const double tick = tick_s(config);
-    for (uint32_t i = 0u; i < config->n_axes; i++) {
-        if (is_gripper(config, i)) continue;
-        const stop_profile *profile = &profiles[i];
-        stop_profile_at(profile, ticks, tick, &moment->q[i], &moment->v[i]);
-        moment->peak[i] = ticks < profile->peak_tick ? profile->speed_max : magnitude(moment->v[i]);
-        moment->still[i] = profile->turns ? 2.0 * (profile->q_high - profile->q_low)
-                                          : magnitude(profile->q_end - moment->q[i]);
-    }
+    for (uint32_t i = 0u; i < config->n_axes; i++)
+        if (!is_gripper(config, i)) axis_at(&profiles[i], ticks, tick_s(config), i, moment);
 }
 
 /* The same for the joints of the geometry, each of which goes with an axis. */

@@ -41,4 +41,7 @@ void battery_junk(double *values, uint32_t from);
 /* A robot of round numbers, so that bounds can be met exactly; with an arm of two links if asked for. */
 void battery_round_robot(kernel_config *config, int with_geometry);
 
+/* As many axes as there can be, all like the first one. */
+void battery_widen(kernel_config *config);
+
 #endif

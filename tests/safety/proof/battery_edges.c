@@ -29,6 +29,8 @@ static void stand(int with_geometry) {
     setpoint.speed_scale = 1.0;
     feedback.seq = 1u;
     feedback.stamp_ns = 1;
+    double *const fields[] = {feedback.q, feedback.dq, feedback.tau, setpoint.q, state.q, state.dq, state.ddq, state.left, state.measured};
+    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) battery_junk(fields[k], config.n_axes);
 }
 
 /* The tool of the straight arm moves at exactly the speed that is still let pass, and a hair faster. */
@@ -222,6 +224,193 @@ static void ask_odometry(uint32_t variant, answer *a) {
     ask_following(a);
 }
 
+/* One tick, and each request, in every state, with one thing wrong. */
+static void ask_trips(uint32_t variant, answer *a) {
+    for (uint32_t at = 0; at < KERNEL_STATE_COUNT; at++)
+        for (uint32_t what = 0; what < 8u; what++)
+            for (uint32_t request = 0; request < 7u; request++) {
+                kernel_verdict verdict;
+                stand(variant > 0u);
+                config.debounce_ticks = 1u;
+                config.geometry.has_base = config.has_odometry = variant > 1u;
+                state.state = at;
+                state.has_command = 1u;
+                for (uint32_t k = 0; k < 3u; k++) state.odometry[k] = 0.25;
+                if (what == 0u) feedback.has_odometry = 0u;
+                if (what == 1u) feedback.tau[0] = 17.0;
+                if (what == 2u) feedback.wrench[0][1] = 41.0;
+                if (what == 3u) feedback.wrench[3][4] = 11.0;
+                if (what == 4u) feedback.odometry[0] = NAN;
+                if (what == 5u) feedback.q[0] = 0.3;
+                if (what == 6u) feedback.stop_line = 1u;
+                if (request) answer_whole(a, kernel_request(&state, &config, &feedback, request, 0));
+                kernel_step(&state, &config, &feedback, &setpoint, 2, &verdict);
+                answer_bytes(a, &state, sizeof state);
+                answer_bytes(a, &verdict, sizeof verdict);
+            }
+}
+
+/* Whether a robot may be armed where its odometry says that it stands: too near to a zone, or with room to spare. */
+static void ask_places(uint32_t variant, answer *a) {
+    static const double places[][3] = {{0.5, 0, 0}, {1.2, 0, 0}, {0, 1.2, 1.6}, {0, 1.2, 0}, {0, 0.5, 1.6}, {1.2, 0, 1.6}};
+    for (uint32_t k = 0; k < 6u; k++) {
+        stand(1);
+        config.geometry.has_base = config.has_odometry = variant;
+        config.geometry.n_pairs = 0u;
+        state.state = KERNEL_READY;
+        memcpy(feedback.odometry, places[k], sizeof feedback.odometry);
+        answer_whole(a, kernel_request(&state, &config, &feedback, KERNEL_REQUEST_ARM, 0));
+        answer_bytes(a, &state, sizeof state);
+    }
+}
+
+/* A robot with as many axes as there can be, of any kind. */
+static void ask_many(uint32_t variant, answer *a) {
+    uint64_t random = 3u + variant;
+    stand(0);
+    battery_widen(&config);
+    kernel_init(&state, &config);
+    feedback.n = setpoint.n = config.n_axes;
+    for (uint32_t i = 0; i < config.n_axes; i++) {
+        config.axis_kind[i] = variant < 4u ? variant : i % 4u;
+        if (config.axis_kind[i] == KERNEL_AXIS_CONTINUOUS) config.q_min[i] = -1e5, config.q_max[i] = 1e5;
+        state.q[i] = state.dq[i] = state.ddq[i] = state.left[i] = state.measured[i] = 0.0;
+        feedback.q[i] = feedback.dq[i] = feedback.tau[i] = setpoint.q[i] = 0.0;
+    }
+    for (int k = 0; k < 40; k++) {
+        kernel_verdict verdict;
+        feedback.seq++;
+        feedback.stamp_ns = setpoint.stamp_ns = setpoint.observation_ns = (int64_t)k * MS;
+        setpoint.seq++;
+        for (uint32_t i = 0; i < config.n_axes; i++) setpoint.q[i] += fuzz_uniform(&random, -1e-6, 1e-6);
+        kernel_step(&state, &config, &feedback, &setpoint, (int64_t)k * MS, &verdict);
+        if (k == 2) answer_whole(a, kernel_request(&state, &config, &feedback, KERNEL_REQUEST_ARM, (int64_t)k * MS));
+        answer_bytes(a, &state, sizeof state);
+        answer_bytes(a, &verdict, sizeof verdict);
+    }
+}
+
+/* An arm of as many joints, each with an axis of its own, that carries the tool. */
+static void ask_long_arm(uint32_t variant, answer *a) {
+    static geometry_model model;
+    double q[KERNEL_MAX_AXES];
+    geometry_pose pose;
+    stand(1);
+    model = config.geometry;
+    const uint32_t n = variant < 6u ? variant + 1u : KERNEL_MAX_AXES;
+    model.n_joints = n;
+    model.n_axes = KERNEL_MAX_AXES;
+    for (uint32_t i = 0; i < n; i++) {
+        model.joints[i] = model.joints[1];
+        model.joints[i].parent = (int32_t)i - 1;
+        model.joints[i].axis = (int32_t)(variant % 2u ? i : n - 1u - i);
+        model.joints[i].offset_m[i % 3u] = 0.125;
+        model.joints[i].slides = i % 5u == 3u;
+        if (i % 2u) memcpy(model.joints[i].rotation, (const double[]){1, 0, 0, 0, 0, -1, 0, 1, 0}, sizeof model.joints[i].rotation);
+        q[i] = 0.1 * (double)(i + 1u);
+    }
+    for (uint32_t i = n; i < KERNEL_MAX_AXES; i++) q[i] = 0.25;
+    model.tools[0].link = (int32_t)n - 1;
+    for (uint32_t k = 0; k < 3u; k++) {
+        /* The last of them goes with the first one's axis. */
+        if (k == 1u && n > 2u) model.joints[n - 1u].axis = model.joints[0].axis;
+        if (k == 2u) model.joints[n / 2u].ratio = -0.5;
+        geometry_pose_at(&model, nowhere.pose, q, &pose);
+        answer_number(a, geometry_manipulability(&model, &pose, 0u));
+    }
+}
+
+/* What is told of a geometry without a capsule. */
+static void ask_bare(uint32_t variant, answer *a) {
+    stand(1);
+    geometry_model *g = &config.geometry;
+    g->n_capsules = g->n_pairs = 0u;
+    if (variant) memset(g->tool_reach_m, 0, sizeof g->tool_reach_m);
+    geometry_derive(g);
+    answer_bytes(a, g, sizeof *g);
+}
+
+/* Told to go where, of all accelerations that are tried, one lands to the bit. */
+static void ask_landing(uint32_t variant, answer *a) {
+    const double sign = variant ? -1.0 : 1.0;
+    for (uint32_t n = 1; n < 65u; n++) {
+        motion_result result = {.speed_scale = 1.0};
+        stand(0);
+        config.tick_ns = 1953125; /* a power of two of seconds */
+        state.has_target = 1u;
+        state.target[0] = setpoint.q[0] = sign * (double)n * 0x1p-22;
+        motion_follow(&state, &config, &setpoint, &result);
+        answer_bytes(a, &state, sizeof state);
+        answer_whole(a, (int64_t)result.reasons);
+    }
+}
+
+/* A base at the speed that is in force, told to drive faster by what still counts as there, to the bit. */
+static void ask_touch(uint32_t variant, answer *a) {
+    const double sign = variant % 2u ? -1.0 : 1.0;
+    for (int k = -2; k < 3; k++)
+        for (int wide = 0; wide < 2; wide++) {
+            motion_result result = {.speed_scale = 1.0};
+            stand(0);
+            as_kind(0u, KERNEL_AXIS_VELOCITY);
+            config.dq_max[0] = wide ? 1953125.0 / 2097152.0 : 4.0;
+            const double least = wide ? 0x1p-30 : 4e-9 * (k < 0 ? 0.5 : 1.5);
+            setpoint.speed_scale = 0.5;
+            state.has_target = 1u;
+            state.dq[0] = state.target[0] = sign * 0.5 * config.dq_max[0];
+            setpoint.q[0] = sign * (0.5 * config.dq_max[0] + least + (double)k * 0x1p-52);
+            motion_follow(&state, &config, &setpoint, &result);
+            answer_bytes(a, &state, sizeof state);
+            answer_whole(a, (int64_t)result.reasons);
+        }
+}
+
+/* A stop that begins at exactly what a falling limit allows there, or a hair faster. */
+static void ask_hair(uint32_t variant, answer *a) {
+    const double side = variant ? 1.0 : -1.0;
+    for (int k = -1; k < 2; k++) {
+        profile_state axes[KERNEL_MAX_AXES] = {{0.0, 0.0, 0.0}};
+        stop_certificate stop;
+        uint32_t poses = 1u;
+        stand(0);
+        config.dq_max[0] = 4.0;
+        config.q_min[0] = -9.0, config.q_max[0] = 9.0;
+        config.end_speed_slope[variant][0] = 4.0;
+        config.end_speed_zero[variant][0] = side;
+        const double most = end_speed(&config, variant, 0u, 0.0) * (1.0 + 1e-11) + 1e-11 * config.dq_max[0];
+        axes[0].v = side * (k == 0 ? most : nextafter(most, k < 0 ? 0.0 : 9.0));
+        axes[0].a = -side * 8.0;
+        answer_whole(a, (int64_t)verify_stop(&config, 1.0, &nowhere, axes, &poses, &stop));
+    }
+}
+
+/* Stops that swing back while a limit falls, which they hardly keep. */
+static void ask_swings(uint32_t variant, answer *a) {
+    uint64_t random = 17u + variant;
+    for (uint32_t n = 0; n < 200u; n++) {
+        profile_state axes[KERNEL_MAX_AXES] = {{0.0, 0.0, 0.0}};
+        stop_certificate stop;
+        uint32_t poses = 1u;
+        const uint32_t end = n % 2u;
+        const double side = fuzz_below(&random, 2u) ? 1.0 : -1.0;
+        stand(0);
+        config.dq_max[0] = 4.0;
+        config.dddq_max[0] = n % 3u ? 64.0 : 512.0;
+        config.q_min[0] = -9.0, config.q_max[0] = 9.0;
+        const profile_limits limits = axis_limits(&config, 0u);
+        stop_profile profile;
+        axes[0].v = side * fuzz_uniform(&random, 0.0, 0.3);
+        axes[0].a = side * (fuzz_below(&random, 2u) ? -fuzz_uniform(&random, 0.0, 8.0) : fuzz_uniform(&random, 0.0, 8.0));
+        stop_profile_of(axes[0], &limits, &profile);
+        config.end_speed_slope[end][0] = fuzz_uniform(&random, 0.1, 30.0);
+        double q, v;
+        stop_profile_at(&profile, profile.peak_tick, limits.tick, &q, &v);
+        const double room = v * v / config.end_speed_slope[end][0] * fuzz_uniform(&random, 0.9, 1.3);
+        config.end_speed_zero[end][0] = end ? q + room : q - room;
+        answer_whole(a, (int64_t)verify_stop(&config, 1.0, &nowhere, axes, &poses, &stop));
+    }
+}
+
 /* What a base was told since its odometry was sampled. */
 static void ask_base(uint32_t variant, answer *a) {
     uint64_t random = 11u + variant;
@@ -236,12 +425,21 @@ static void ask_base(uint32_t variant, answer *a) {
             config.axis_kind[i] = KERNEL_AXIS_VELOCITY;
             config.dq_max[i] = 1.0, config.ddq_max[i] = 8.0, config.dddq_max[i] = 512.0;
             config.base_axis[i - 2u] = n % 5u == i ? -1 : (int32_t)i;
+            if (variant % 2u) config.base_axis[i - 2u] = n % 5u == i ? -1 : (int32_t)i - 2;
             if (fuzz_below(&random, 2u)) axes[i].v = fuzz_uniform(&random, -1.0, 1.0);
             if (fuzz_below(&random, 4u) == 0u) axes[i].a = fuzz_uniform(&random, -8.0, 8.0);
             if (fuzz_below(&random, 9u) == 0u) axes[i].v = 1.0 + (double)fuzz_below(&random, 4u) * 0.5e-11;
             axes[i].q = fuzz_uniform(&random, -0.5, 0.5);
         }
         for (uint32_t i = 0; i < 2u; i++) axes[i].v = n % 3u ? 0.0 : fuzz_uniform(&random, -0.5, 0.5);
+        if (variant % 2u)
+            /* The axes of the base come first, and the joints after them. */
+            for (uint32_t i = 0; i < 5u; i++) {
+                config.axis_kind[i] = i < 3u ? KERNEL_AXIS_VELOCITY : KERNEL_AXIS_BOUNDED;
+                if (i < 2u) config.geometry.joints[i].axis = (int32_t)i + 3;
+                config.dq_max[i] = 1.0, config.ddq_max[i] = 8.0, config.dddq_max[i] = 512.0;
+                config.q_min[i] = -1.0, config.q_max[i] = 1.0;
+            }
         geometry_derive(&config.geometry);
         for (int32_t k = 0; k < KERNEL_TRAIL; k++) {
             state.trail_ns[k] = -3 * MS * k;
@@ -648,7 +846,10 @@ const battery_group battery_parts[] = {
     {"checks", ask_checks, 10u},       {"trail", ask_trail, 4u},       {"requests", ask_requests, 10u},
     {"kinds", ask_kinds, 6u},          {"base", ask_base, 24u},        {"ends", ask_ends, 24u},
     {"drive", ask_drive, 40u},         {"shape", ask_shape, 140u},     {"tool", ask_tool, 6u},
-    {"odometry", ask_odometry, 3u},
+    {"odometry", ask_odometry, 3u},    {"trips", ask_trips, 3u},       {"places", ask_places, 2u},
+    {"many", ask_many, 5u},            {"long arm", ask_long_arm, 8u}, {"bare", ask_bare, 2u},
+    {"landing", ask_landing, 2u},      {"touch", ask_touch, 2u},       {"hair", ask_hair, 2u},
+    {"swings", ask_swings, 12u},
     {"retraction", ask_retraction, 4u}, {"verified", ask_verified, 40u},  {"pairs", ask_pairs, 24u}, {"arms", ask_verified_arms, 112u},
 };
 const uint32_t battery_parts_count = sizeof battery_parts / sizeof *battery_parts;

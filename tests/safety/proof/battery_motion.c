@@ -97,6 +97,14 @@ void battery_round_robot(kernel_config *c, int with_geometry) {
     c->manipulability_stop_below = 0.0625;
 }
 
+void battery_widen(kernel_config *c) {
+    double *const fields[] = {c->q_min, c->q_max, c->dq_max, c->ddq_max, c->dddq_max, c->tracking_max, c->tau_max, c->step_max,
+                              c->retract, c->rest_speed, c->reset_tolerance, c->start_tolerance, c->frozen_travel};
+    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++)
+        for (uint32_t i = 1; i < KERNEL_MAX_AXES; i++) fields[k][i] = fields[k][0];
+    c->n_axes = KERNEL_MAX_AXES;
+}
+
 void battery_junk(double *values, uint32_t from) {
     for (uint32_t i = from; i < KERNEL_MAX_AXES; i++) values[i] = i % 2u ? NAN : 7.0 + (double)i;
 }

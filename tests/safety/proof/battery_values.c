@@ -126,13 +126,8 @@ static void ask_last_axis(uint32_t variant, answer *a) {
     c.has_odometry = variant;
     c.axis_kind[c.n_axes] = KERNEL_AXIS_VELOCITY;
     ask_config(&c, a);
-    double *const fields[] = {c.q_min,      c.q_max,      c.dq_max,          c.ddq_max,         c.dddq_max,
-                              c.step_max,   c.rest_speed, c.reset_tolerance, c.start_tolerance, c.frozen_travel,
-                              c.tracking_max, c.tau_max,  c.retract};
-    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++)
-        for (uint32_t i = 1; i < KERNEL_MAX_AXES; i++) fields[k][i] = fields[k][0];
+    battery_widen(&c);
     for (uint32_t i = 0; i < KERNEL_MAX_AXES; i++) c.axis_kind[i] = KERNEL_AXIS_VELOCITY;
-    c.n_axes = KERNEL_MAX_AXES;
     for (uint32_t k = 0; k < 3u; k++) poke_whole(&c, &c.base_axis[k], sizeof c.base_axis[k], a);
 }
 
