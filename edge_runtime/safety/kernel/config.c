@@ -77,7 +77,7 @@ static int check_base(const kernel_config *config) {
     for (uint32_t k = 0u; k < 3u; k++) {
         const int32_t axis = config->base_axis[k];
         if (axis == -1) continue;
-        if (axis < 0 || axis >= (int32_t)config->n_axes || !(drives >> axis & 1u) || (known >> axis & 1u))
+        if ((uint32_t)axis >= config->n_axes || !(drives >> axis & 1u) || (known >> axis & 1u))
             return KERNEL_CONFIG_BASE_AXIS;
         known |= (uint32_t)1u << axis;
     }
@@ -103,10 +103,10 @@ static int check_scalars(const kernel_config *config) {
     return KERNEL_CONFIG_OK;
 }
 
-/* What grippers and a base do is looked at otherwise than by the motion of links. */
+/* What grippers and a base do is looked at otherwise than by the motion of links. Needs *index at 0. */
 static int moves_links(const kernel_config *config, uint32_t *index) {
     const geometry_model *model = &config->geometry;
-    for (*index = 0u; *index < model->n_joints; (*index)++)
+    for (; *index < model->n_joints; (*index)++)
         if (!is_joint(config, (uint32_t)model->joints[*index].axis)) return 0;
     *index = 0u;
     return 1;

@@ -42,6 +42,11 @@ static int is_slow_enough(const kernel_config *config, uint32_t end, uint32_t i,
     return v <= end_speed(config, end, i, q) * (1.0 + SLACK) + SLACK * config->dq_max[i];
 }
 
+/* Bound of |v| from this tick of a stop on, where it is v. */
+static double peak_from(const stop_profile *profile, uint32_t ticks, double v) {
+    return ticks < profile->peak_tick ? profile->speed_max : magnitude(v);
+}
+
 /* Whether a stop keeps the velocity limit of one end from tick `from` to tick `to`, both included: looked at exactly where
  * they are the same, else by the most that speed and position are. */
 static int keeps_between(const kernel_config *config, uint32_t end, uint32_t i, const stop_profile *profile, uint32_t from,
@@ -50,7 +55,7 @@ static int keeps_between(const kernel_config *config, uint32_t end, uint32_t i, 
     double q, v;
     stop_profile_at(profile, from, tick_s(config), &q, &v);
     if (from == to) return is_slow_enough(config, end, i, side * v, q);
-    const double fastest = from < profile->peak_tick ? profile->speed_max : magnitude(v);
+    const double fastest = peak_from(profile, from, v);
     stop_profile_at(profile, to, tick_s(config), &q, &v);
     if (profile->turns) q = end == 0u ? profile->q_low : profile->q_high;
     return is_slow_enough(config, end, i, fastest, q);
@@ -110,7 +115,7 @@ static uint64_t verify_axis(const kernel_config *config, uint32_t i, const stop_
 
 static void axis_at(const stop_profile *profile, uint32_t ticks, double tick, uint32_t i, stop_moment *moment) {
     stop_profile_at(profile, ticks, tick, &moment->q[i], &moment->v[i]);
-    moment->peak[i] = ticks < profile->peak_tick ? profile->speed_max : magnitude(moment->v[i]);
+    moment->peak[i] = peak_from(profile, ticks, moment->v[i]);
     moment->still[i] = profile->turns ? 2.0 * (profile->q_high - profile->q_low)
                                       : magnitude(profile->q_end - moment->q[i]);
 }

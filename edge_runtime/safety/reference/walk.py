@@ -75,12 +75,16 @@ def _is_slow_enough(config: Config, end: int, i: int, v: float, q: float) -> boo
     return v <= end_speed(config, end, i, q) * (1.0 + _SLACK) + _SLACK * config.dq_max[i]
 
 
+def _peak_from(profile: StopProfile, ticks: int, v: float) -> float:
+    return profile.speed_max if ticks < profile.peak_tick else magnitude(v)
+
+
 def _keeps_between(config: Config, end: int, i: int, profile: StopProfile, start: int, to: int) -> bool:
     side = -1.0 if end == 0 else 1.0
     q, v = stop_profile_at(profile, start, _tick_s(config))
     if start == to:
         return _is_slow_enough(config, end, i, side * v, q)
-    fastest = profile.speed_max if start < profile.peak_tick else magnitude(v)
+    fastest = _peak_from(profile, start, v)
     q, v = stop_profile_at(profile, to, _tick_s(config))
     if profile.turns:
         q = profile.q_low if end == 0 else profile.q_high
@@ -149,7 +153,7 @@ def _moment_at(config: Config, profiles: Sequence[StopProfile | None], ticks: in
         q, v = stop_profile_at(profile, ticks, _tick_s(config))
         moment.q.append(q)
         moment.v.append(v)
-        moment.peak.append(profile.speed_max if ticks < profile.peak_tick else magnitude(v))
+        moment.peak.append(_peak_from(profile, ticks, v))
         moment.still.append(2.0 * (profile.q_high - profile.q_low) if profile.turns else magnitude(profile.q_end - q))
     return moment
 
