@@ -17,7 +17,7 @@ from edge_runtime.client.status_lines import interventions_line, policy_line, re
 from edge_runtime.client.updates import Name, update_line
 from edge_runtime.contracts.errors import ProcessError
 from edge_runtime.contracts.messages import ActionChunk, ChunkReceipt, KernelReason, Message, SafetyReport
-from edge_runtime.contracts.states import UpdateState
+from edge_runtime.contracts.states import GateState, UpdateState
 from edge_runtime.contracts.text import printable
 from edge_runtime.contracts.topics import ACTION_CHUNK, EPISODE_ENDED, EPISODE_STARTED
 from edge_runtime.contracts.updates import UpdateStatus
@@ -204,7 +204,7 @@ class Gathered:
         tone: Tone = "good"
         if status.policy.is_lost or status.cannot_act:
             tone = "bad"
-        elif status.gate.waits_for_person or status.gate.value == "cautious":
+        elif status.gate.waits_for_person or status.gate is GateState.CAUTIOUS:
             tone = "wait"
         elif not status.policy.is_lost and status.bundle == "":
             tone = "unknown"

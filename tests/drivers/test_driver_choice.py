@@ -33,7 +33,7 @@ def test_help_is_there_without_a_robot() -> None:
         ),
         ('name = "wrist"', 'name = "roof"', "cameras[1].name: 'roof': the simulation has scene, wrist"),
         ("width_px = 128", "width_px = 1280", "cameras[0]: the simulation draws at most 640 x 480 px"),
-        ("joint7", "elbow", "joints: the simulated arm has joint1,"),
+        ("joint7", "elbow", "groups: the simulated arm has joint1,"),
     ],
 )
 def test_a_robot_that_the_driver_is_not_is_a_wrong_setting(
