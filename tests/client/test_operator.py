@@ -366,7 +366,7 @@ def test_what_somebody_else_has_stopped_is_not_reset_by_the_way(unheard: Operato
         # Latched beside it is a fault of which more is to be said than how to go on.
         for latched, step in ((stopped, "See the driver's log"), (reset, "To continue: `edge-runtime operator")):
             said[0] = latched
-            unheard.watcher.receive(0.2)
+            assert unheard.wait_until(lambda state=latched.state: unheard.watcher.control_state is state, 20.0)
             with pytest.raises(OperatorError, match=rf"was stopped by an operator\. {step}"):
                 unheard.wait_ready(20.0)
             assert unheard.stopped_by is cause
