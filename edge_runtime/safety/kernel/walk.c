@@ -15,8 +15,6 @@
 /* Part of a limit that counts as rounding: the same stop seen from its next tick differs by so much. */
 #define SLACK 1e-11
 #define SLACK_M 1e-12
-/* Part of a limit that no rounding is as large as. */
-#define SURE 1e-9
 
 /* Intervals of a stop that are tried to show that it keeps a velocity limit that falls. */
 #define INTERVALS 96
@@ -296,52 +294,28 @@ static inline void add_joint(tool_speed *tool, const double *column, int slides,
     tool->outer += reach_m * peak;
 }
 
-/* Where a tool is in the world, from the axis about which the base turns. */
+/* Where a tool is from the axis about which the base turns, along x and y of the world. */
 static void from_base_axis(const geometry_tool *tool, const geometry_pose *pose, double *out_m) {
     const double *turn = tool->link < 0 ? pose->base_rotation : pose->rotation[tool->link];
     const double *origin_m = tool->link < 0 ? pose->base_origin_m : pose->origin_m[tool->link];
-    for (int k = 0; k < 3; k++)
-        out_m[k] = origin_m[k] - pose->base_origin_m[k] + turn[3 * k] * tool->point_m[0] +
-                   turn[3 * k + 1] * tool->point_m[1] + turn[3 * k + 2] * tool->point_m[2];
+    const double *p = tool->point_m;
+    out_m[0] = origin_m[0] - pose->base_origin_m[0] + turn[0] * p[0] + turn[1] * p[1] + turn[2] * p[2];
+    out_m[1] = origin_m[1] - pose->base_origin_m[1] + turn[3] * p[0] + turn[4] * p[1] + turn[5] * p[2];
 }
 
-/* The base moves its tools like two slides and a joint that turns below all others. */
+/* The base moves its tools like two slides and, before them, a joint that turns: below all others, so that how far it
+ * swings what is further in is nothing. */
 static void add_base(const kernel_config *config, const geometry_pose *pose, uint32_t t, const stop_moment *moment,
                      tool_speed *tool) {
     const double *turn = pose->base_rotation;
-    double from_axis_m[3];
-    from_base_axis(&config->geometry.tools[t], pose, from_axis_m);
-    const double columns[3][3] = {{turn[0], turn[3], turn[6]},
-                                  {turn[1], turn[4], turn[7]},
-                                  {-from_axis_m[1], from_axis_m[0], 0.0}};
+    double away_m[2];
+    from_base_axis(&config->geometry.tools[t], pose, away_m);
+    const double columns[3][3] = {{turn[0], turn[3], 0.0}, {turn[1], turn[4], 0.0}, {-away_m[1], away_m[0], 0.0}};
     for (uint32_t k = 3u; k-- > 0u;) {
         const int32_t i = config->base_axis[k];
         if (i < 0) continue;
-        const double reach_m = k == 2u ? config->geometry.tool_base_reach_m[t] : 1.0;
-        add_joint(tool, columns[k], k != 2u, reach_m, moment->v[i], moment->peak[i], moment->still[i],
-                  config->ddq_max[i]);
+        add_joint(tool, columns[k], k != 2u, 0.0, moment->v[i], moment->peak[i], moment->still[i], config->ddq_max[i]);
     }
-}
-
-/* Whether a tool is slow for as long as the stop lasts, whatever way its joints' speeds add up: no column is ever longer than
- * its reach. */
-static int stays_slow(const kernel_config *config, double speed_max_m_s, uint32_t t, const stop_moment *moment,
-                      const joint_moment *joints) {
-    const double *reach_m = config->geometry.tool_reach_m[t];
-    double speed = 0.0, swing = 0.0, spin = 0.0;
-    for (uint32_t i = 0u; i < config->geometry.n_joints; i++) {
-        if (reach_m[i] == 0.0) continue;
-        speed += reach_m[i] * joints->peak[i];
-        swing += reach_m[i] * joints->still[i];
-        spin += joints->peak[i];
-    }
-    for (uint32_t k = 0u; k < 3u; k++) {
-        const int32_t i = config->base_axis[k];
-        if (i < 0) continue;
-        speed += (k == 2u ? config->geometry.tool_base_reach_m[t] : 1.0) * moment->peak[i];
-        spin += moment->peak[i];
-    }
-    return speed + swing * spin <= speed_max_m_s * (1.0 - SURE);
 }
 
 /* Ticks until the next look at a tool; below 0 if it is too fast now. */
@@ -371,7 +345,6 @@ static double look_at_tools(const kernel_config *config, double speed_max_m_s, c
     double ticks = INFINITY;
     for (uint32_t t = 0u; t < config->geometry.n_tools; t++) {
         const double most_m_s = smaller(config->tool_speed_max_m_s[t], speed_max_m_s);
-        if (stays_slow(config, most_m_s, t, moment, joints)) continue;
         ticks = smaller(ticks, look_at_tool(config, most_m_s, pose, t, moment, joints));
     }
     return ticks;

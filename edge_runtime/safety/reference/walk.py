@@ -42,7 +42,6 @@ from edge_runtime.safety.states import Reason
 
 _SLACK = 1e-11
 _SLACK_M = 1e-12
-_SURE = 1e-9
 _INTERVALS = 96
 
 
@@ -339,47 +338,26 @@ def _add_joint(
     tool.outer += reach_m * peak
 
 
-def _from_base_axis(model: Geometry, pose: Pose, t: int) -> list[float]:
+def _from_base_axis(model: Geometry, pose: Pose, t: int) -> tuple[float, float]:
     tool = model.tools[t]
     turn = pose.base_rotation if tool.link < 0 else pose.rotation[tool.link]
     origin_m = pose.base_origin_m if tool.link < 0 else pose.origin_m[tool.link]
     p = tool.point_m
-    return [
-        origin_m[k] - pose.base_origin_m[k] + turn[3 * k] * p[0] + turn[3 * k + 1] * p[1] + turn[3 * k + 2] * p[2]
-        for k in range(3)
-    ]
+    return (
+        origin_m[0] - pose.base_origin_m[0] + turn[0] * p[0] + turn[1] * p[1] + turn[2] * p[2],
+        origin_m[1] - pose.base_origin_m[1] + turn[3] * p[0] + turn[4] * p[1] + turn[5] * p[2],
+    )
 
 
 def _add_base(config: Config, pose: Pose, t: int, moment: _StopMoment, tool: _ToolSpeed) -> None:
     turn = pose.base_rotation
-    x_m, y_m, _ = _from_base_axis(config.geometry, pose, t)
-    columns = ((turn[0], turn[3], turn[6]), (turn[1], turn[4], turn[7]), (-y_m, x_m, 0.0))
+    x_m, y_m = _from_base_axis(config.geometry, pose, t)
+    columns = ((turn[0], turn[3], 0.0), (turn[1], turn[4], 0.0), (-y_m, x_m, 0.0))
     for k in (2, 1, 0):
         i = config.base_axis[k]
         if i < 0:
             continue
-        reach_m = config.geometry.tool_base_reach_m[t] if k == 2 else 1.0
-        _add_joint(tool, columns[k], k != 2, reach_m, moment.v[i], moment.peak[i], moment.still[i], config.ddq_max[i])
-
-
-def _stays_slow(config: Config, speed_max_m_s: float, t: int, moment: _StopMoment, joints: _JointMoment) -> bool:
-    reach_m = config.geometry.tool_reach_m[t]
-    speed = 0.0
-    swing = 0.0
-    spin = 0.0
-    for i in range(config.geometry.n_joints):
-        if reach_m[i] == 0.0:
-            continue
-        speed += reach_m[i] * joints.peak[i]
-        swing += reach_m[i] * joints.still[i]
-        spin += joints.peak[i]
-    for k in range(3):
-        i = config.base_axis[k]
-        if i < 0:
-            continue
-        speed += (config.geometry.tool_base_reach_m[t] if k == 2 else 1.0) * moment.peak[i]
-        spin += moment.peak[i]
-    return speed + swing * spin <= speed_max_m_s * (1.0 - _SURE)
+        _add_joint(tool, columns[k], k != 2, 0.0, moment.v[i], moment.peak[i], moment.still[i], config.ddq_max[i])
 
 
 def _look_at_tool(
@@ -419,8 +397,6 @@ def _look_at_tools(
     ticks = math.inf
     for t in range(config.geometry.n_tools):
         most_m_s = smaller(config.tool_speed_max_m_s[t], speed_max_m_s)
-        if _stays_slow(config, most_m_s, t, moment, joints):
-            continue
         ticks = smaller(ticks, _look_at_tool(config, most_m_s, pose, t, moment, joints))
     return ticks
 

@@ -10,9 +10,13 @@
 #define ROUND_TICKS 400u
 #define FUZZ_TICKS 250u
 #define FUZZ_ROBOTS 96u
+/* Bases that are kept off what stands around them take longer to come near to it. */
+#define BASE_TICKS 1500u
+#define BASE_ROBOTS 12u
 #define EDGE(x) ((x) - (x) * (DBL_EPSILON / 2)), (x), ((x) + (x) * DBL_EPSILON)
 
 static fuzz_stream streams[FUZZ_ROBOTS];
+static fuzz_stream bases[BASE_ROBOTS];
 
 const double battery_edges[] = {
     EDGE(0.0),  5e-324, -5e-324, EDGE(1e-9), EDGE(1e-3), EDGE(1e-2), EDGE(0.1), EDGE(1.0), EDGE(-1.0), EDGE(60.0), EDGE(100.0),
@@ -323,14 +327,14 @@ static void ask_round(uint32_t variant, answer *a) {
 
 /* ---- the fuzzer's streams ---- */
 
-static void ask_fuzz(uint32_t variant, answer *a) {
+static void ask_stream(const fuzz_stream *stream, uint32_t ticks, answer *a) {
     static fuzz_stream s;
     kernel_state state;
     kernel_verdict verdict = {0};
-    s = streams[variant];
+    s = *stream;
     junk_config(&s.config);
     kernel_init(&state, &s.config);
-    for (uint32_t k = 0; k < FUZZ_TICKS; k++) {
+    for (uint32_t k = 0; k < ticks; k++) {
         kernel_tightening tightening;
         fuzz_next(&s, k == 0u ? NULL : &verdict);
         junk_inputs(&s.feedback, &s.setpoint, s.config.n_axes);
@@ -343,9 +347,19 @@ static void ask_fuzz(uint32_t variant, answer *a) {
     }
 }
 
-void battery_prepare_streams(void) {
-    for (uint32_t i = 0; i < FUZZ_ROBOTS; i++) fuzz_open(&streams[i], 500u + i, i % 2u == 0u);
+static void ask_fuzz(uint32_t variant, answer *a) { ask_stream(&streams[variant], FUZZ_TICKS, a); }
+
+static void ask_base(uint32_t variant, answer *a) { ask_stream(&bases[variant], BASE_TICKS, a); }
+
+static int is_kept_off_things(const kernel_config *c) {
+    return c->has_odometry && c->geometry.has_base && c->geometry.n_planes + c->geometry.n_keepouts > 0u;
 }
 
-const battery_group battery_motion[] = {{"round", ask_round, 80u}, {"fuzz", ask_fuzz, FUZZ_ROBOTS}};
+void battery_prepare_streams(void) {
+    uint64_t seed = 2000u;
+    for (uint32_t i = 0; i < FUZZ_ROBOTS; i++) fuzz_open(&streams[i], 500u + i, i % 2u == 0u);
+    for (uint32_t i = 0; i < BASE_ROBOTS; i++) do fuzz_open(&bases[i], seed++, 1); while (!is_kept_off_things(&bases[i].config));
+}
+
+const battery_group battery_motion[] = {{"round", ask_round, 80u}, {"fuzz", ask_fuzz, FUZZ_ROBOTS}, {"base", ask_base, BASE_ROBOTS}};
 const uint32_t battery_motion_count = sizeof battery_motion / sizeof *battery_motion;
