@@ -359,10 +359,15 @@ def moved_by(model: Geometry, link: int) -> list[int]:
     return chain
 
 
+def tool_at(model: Geometry, pose: Pose, tool: int) -> list[float]:
+    """`geometry_tool_at`."""
+    return _place(pose, model.tools[tool].link, model.tools[tool].point_m)
+
+
 def tool_columns(model: Geometry, pose: Pose, tool: int) -> list[list[float]]:
     """`geometry_tool_columns`."""
     link = model.tools[tool].link
-    point = _place(pose, link, model.tools[tool].point_m)
+    point = tool_at(model, pose, tool)
     columns = [[0.0, 0.0, 0.0] for _ in range(model.n_joints)]
     for i in moved_by(model, link):
         columns[i] = _motion(model, pose, i, point)[1]

@@ -226,9 +226,13 @@ static inline void motion(const geometry_model *model, const geometry_pose *pose
     cross(axis, arm, velocity);
 }
 
+void geometry_tool_at(const geometry_model *model, const geometry_pose *pose, uint32_t tool, double *point_m) {
+    place(pose, model->tools[tool].link, model->tools[tool].point_m, point_m);
+}
+
 void geometry_tool_columns(const geometry_model *model, const geometry_pose *pose, uint32_t tool, double columns[][3]) {
     double point[3], spin[3];
-    place(pose, model->tools[tool].link, model->tools[tool].point_m, point);
+    geometry_tool_at(model, pose, tool, point);
     for (uint32_t i = 0; i < model->n_joints; i++) columns[i][0] = columns[i][1] = columns[i][2] = 0.0;
     for (int32_t i = model->tools[tool].link; i >= 0; i = model->joints[i].parent)
         motion(model, pose, i, point, spin, columns[i]);
@@ -266,7 +270,7 @@ double geometry_manipulability(const geometry_model *model, const geometry_pose 
     double rows[6][GEOMETRY_MAX_AXES], columns[5][GEOMETRY_MAX_AXES], point[3], one[6];
     int32_t axes[GEOMETRY_MAX_AXES];
     uint32_t n = 0;
-    place(pose, model->tools[tool].link, model->tools[tool].point_m, point);
+    geometry_tool_at(model, pose, tool, point);
     for (int32_t i = model->tools[tool].link; i >= 0; i = model->joints[i].parent) {
         const uint32_t at = column_of(model->joints[i].axis, axes, &n, rows);
         motion(model, pose, i, point, &one[3], &one[0]);

@@ -153,6 +153,9 @@ double geometry_pair_m(const geometry_model *model, const geometry_places *place
 /* All of them. */
 void geometry_clearance_at(const geometry_model *model, const geometry_pose *pose, geometry_clearance *clearance);
 
+/* Where a tool is in the world. */
+void geometry_tool_at(const geometry_model *model, const geometry_pose *pose, uint32_t tool, double *point_m);
+
 /* Velocity of the tool point in the world per rad/s or m/s of each joint's own position, by joint; zero for a joint that
  * does not move it. */
 void geometry_tool_columns(const geometry_model *model, const geometry_pose *pose, uint32_t tool, double columns[][3]);

@@ -316,14 +316,14 @@ static int was_moved(const kernel_state *state, const kernel_config *config, con
 }
 
 static int request_reset(kernel_state *state, const kernel_config *config, const kernel_feedback *feedback,
-                         int64_t now_ns, int may_be_moved) {
+                         uint32_t request, int64_t now_ns) {
     if (state->state != KERNEL_FAULT) return KERNEL_REFUSED_STATE;
     /* After a driver restart its numbering starts anew: a reset may accept that, a running robot may not. */
     const uint64_t bad = FEEDBACK_BAD ^ KERNEL_BIT(FEEDBACK_SEQUENCE);
     if (check_feedback(state, config, feedback, now_ns) & bad) return KERNEL_REFUSED_FEEDBACK;
     if (check_stop_inputs(feedback)) return KERNEL_REFUSED_STOP_LINE;
     if (not_at_rest(config, feedback)) return KERNEL_REFUSED_MOVING;
-    if (!may_be_moved && was_moved(state, config, feedback)) return KERNEL_REFUSED_MISMATCH;
+    if (request == KERNEL_REQUEST_RESET && was_moved(state, config, feedback)) return KERNEL_REFUSED_MISMATCH;
     state->has_feedback_seq = 0u;
     state->faults = 0u;
     apply(state, KERNEL_EVENT_RESET);
@@ -334,8 +334,8 @@ int kernel_request(kernel_state *state, const kernel_config *config, const kerne
                    int64_t now_ns) {
     switch (request) {
     case KERNEL_REQUEST_ARM: return request_arm(state, config, feedback, now_ns);
-    case KERNEL_REQUEST_RESET: return request_reset(state, config, feedback, now_ns, 0);
-    case KERNEL_REQUEST_RESET_MOVED: return request_reset(state, config, feedback, now_ns, 1);
+    case KERNEL_REQUEST_RESET:
+    case KERNEL_REQUEST_RESET_MOVED: return request_reset(state, config, feedback, request, now_ns);
     case KERNEL_REQUEST_DISARM:
         if (kernel_transition(state->state, KERNEL_EVENT_DISARM) == KERNEL_STATE_COUNT) return KERNEL_REFUSED_STATE;
         apply(state, KERNEL_EVENT_DISARM);

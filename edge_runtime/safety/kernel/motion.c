@@ -129,17 +129,15 @@ static uint64_t shape(const profile_state *joint, joint_target target, const axi
 static uint64_t shape_velocity(const profile_state *axis, joint_target target, const axis_bounds *bounds, double v_max,
                                double *accel) {
     const profile_limits *limits = &bounds->limits;
-    const double step = limits->jerk_max * limits->tick;
     double least, most;
     double change = target.speed;
     allowed(axis, bounds, &least, &most);
-    if (magnitude(change) > limits->accel_max * (1.0 + TOUCH)) {
+    if (!within(change, limits->accel_max)) {
         /* A jump, not a motion. */
         target.before = target.now;
         change = 0.0;
     }
     *accel = clamp(rate_towards(target.before - axis->v, limits) + change, least, most);
-    *accel = clamp(clamp(*accel, axis->a - step, axis->a + step), -limits->accel_max, limits->accel_max);
     const int meets = magnitude(axis->v + limits->tick * *accel - target.now) <= TOUCH * v_max;
     return meets ? 0u : acting(axis, *accel, bounds, v_max);
 }

@@ -70,7 +70,7 @@ static int keeps_end_speed(const kernel_config *config, uint32_t end, uint32_t i
     for (uint32_t tried = 0u; tried < INTERVALS; tried++) {
         if (keeps_between(config, end, i, profile, from, from + length)) {
             from += length + 1u;
-            if (from > profile->ticks) return 1;
+            if (from == profile->ticks + 1u) return 1;
             length = 2u * length + 1u;
         } else if (length == 0u) {
             return 0;
@@ -294,23 +294,16 @@ static inline void add_joint(tool_speed *tool, const double *column, int slides,
     tool->outer += reach_m * peak;
 }
 
-/* Where a tool is from the axis about which the base turns, along x and y of the world. */
-static void from_base_axis(const geometry_tool *tool, const geometry_pose *pose, double *out_m) {
-    const double *turn = tool->link < 0 ? pose->base_rotation : pose->rotation[tool->link];
-    const double *origin_m = tool->link < 0 ? pose->base_origin_m : pose->origin_m[tool->link];
-    const double *p = tool->point_m;
-    out_m[0] = origin_m[0] - pose->base_origin_m[0] + turn[0] * p[0] + turn[1] * p[1] + turn[2] * p[2];
-    out_m[1] = origin_m[1] - pose->base_origin_m[1] + turn[3] * p[0] + turn[4] * p[1] + turn[5] * p[2];
-}
-
 /* The base moves its tools like two slides and, before them, a joint that turns: below all others, so that how far it
  * swings what is further in is nothing. */
 static void add_base(const kernel_config *config, const geometry_pose *pose, uint32_t t, const stop_moment *moment,
                      tool_speed *tool) {
     const double *turn = pose->base_rotation;
-    double away_m[2];
-    from_base_axis(&config->geometry.tools[t], pose, away_m);
-    const double columns[3][3] = {{turn[0], turn[3], 0.0}, {turn[1], turn[4], 0.0}, {-away_m[1], away_m[0], 0.0}};
+    const double *axis_m = pose->base_origin_m;
+    double tool_m[3];
+    geometry_tool_at(&config->geometry, pose, t, tool_m);
+    const double columns[3][3] = {
+        {turn[0], turn[3], 0.0}, {turn[1], turn[4], 0.0}, {axis_m[1] - tool_m[1], tool_m[0] - axis_m[0], 0.0}};
     for (uint32_t k = 3u; k-- > 0u;) {
         const int32_t i = config->base_axis[k];
         if (i < 0) continue;
@@ -417,7 +410,7 @@ double posture_speed_scale(const kernel_config *config, const double *q) {
     geometry_pose_at(&config->geometry, unmoved, q, &pose);
     for (uint32_t t = 0u; t < config->geometry.n_tools; t++) {
         const double above = geometry_manipulability(&config->geometry, &pose, t) - stop_below;
-        scale = smaller(scale, clamp(above / (config->manipulability_slow_below - stop_below), 0.1, 1.0));
+        scale = smaller(scale, larger(0.1, above / (config->manipulability_slow_below - stop_below)));
     }
     return scale;
 }

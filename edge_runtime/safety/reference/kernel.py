@@ -330,7 +330,7 @@ def _was_moved(state: KernelState, config: Config, feedback: Measurement) -> boo
 
 
 def _request_reset(
-    state: KernelState, config: Config, feedback: Measurement, now_ns: int, may_be_moved: bool
+    state: KernelState, config: Config, feedback: Measurement, request: Request | int, now_ns: int
 ) -> Result:
     if state.state is not State.FAULT:
         return Result.REFUSED_STATE
@@ -341,7 +341,7 @@ def _request_reset(
         return Result.REFUSED_STOP_LINE
     if _not_at_rest(config, feedback):
         return Result.REFUSED_MOVING
-    if not may_be_moved and _was_moved(state, config, feedback):
+    if request == Request.RESET and _was_moved(state, config, feedback):
         return Result.REFUSED_MISMATCH
     state.has_feedback_seq = False
     state.faults = NONE
@@ -355,10 +355,8 @@ def kernel_request(
     """`kernel_request`."""
     if request == Request.ARM:
         return _request_arm(state, config, feedback, now_ns)
-    if request == Request.RESET:
-        return _request_reset(state, config, feedback, now_ns, False)
-    if request == Request.RESET_MOVED:
-        return _request_reset(state, config, feedback, now_ns, True)
+    if request in (Request.RESET, Request.RESET_MOVED):
+        return _request_reset(state, config, feedback, request, now_ns)
     if request == Request.DISARM:
         if Event.DISARM not in TRANSITIONS[state.state]:
             return Result.REFUSED_STATE

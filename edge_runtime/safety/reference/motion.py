@@ -150,15 +150,13 @@ def _shape_velocity(
     axis: ProfileState, target: _JointTarget, bounds: _AxisBounds, v_max: float
 ) -> tuple[Reason, float]:
     limits = bounds.limits
-    step = limits.jerk_max * limits.tick
     change = target.speed
     before = target.before
     least, most = _allowed(axis, bounds)
-    if magnitude(change) > limits.accel_max * (1.0 + _TOUCH):
+    if not _within(change, limits.accel_max):
         before = target.now
         change = 0.0
     accel = clamp(_rate_towards(before - axis.v, limits) + change, least, most)
-    accel = clamp(clamp(accel, axis.a - step, axis.a + step), -limits.accel_max, limits.accel_max)
     meets = magnitude(axis.v + limits.tick * accel - target.now) <= _TOUCH * v_max
     return NONE if meets else _acting(axis, accel, bounds, v_max), accel
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_runtime.safety.reference.number import clamp, divide, floor, larger, magnitude, smaller
+from edge_runtime.safety.reference.number import divide, floor, larger, magnitude, smaller
 from edge_runtime.safety.reference.profile import (
     ProfileLimits,
     ProfileState,
@@ -35,6 +35,7 @@ from edge_runtime.safety.reference_geometry import (
     places_at,
     pose_at,
     sine_cosine,
+    tool_at,
     tool_columns,
     world_m,
 )
@@ -100,7 +101,7 @@ def _keeps_end_speed(config: Config, end: int, i: int, profile: StopProfile) -> 
     for _ in range(_INTERVALS):
         if _keeps_between(config, end, i, profile, at, at + length):
             at += length + 1
-            if at > profile.ticks:
+            if at == profile.ticks + 1:
                 return True
             length = 2 * length + 1
         elif length == 0:
@@ -338,21 +339,11 @@ def _add_joint(
     tool.outer += reach_m * peak
 
 
-def _from_base_axis(model: Geometry, pose: Pose, t: int) -> tuple[float, float]:
-    tool = model.tools[t]
-    turn = pose.base_rotation if tool.link < 0 else pose.rotation[tool.link]
-    origin_m = pose.base_origin_m if tool.link < 0 else pose.origin_m[tool.link]
-    p = tool.point_m
-    return (
-        origin_m[0] - pose.base_origin_m[0] + turn[0] * p[0] + turn[1] * p[1] + turn[2] * p[2],
-        origin_m[1] - pose.base_origin_m[1] + turn[3] * p[0] + turn[4] * p[1] + turn[5] * p[2],
-    )
-
-
 def _add_base(config: Config, pose: Pose, t: int, moment: _StopMoment, tool: _ToolSpeed) -> None:
     turn = pose.base_rotation
-    x_m, y_m = _from_base_axis(config.geometry, pose, t)
-    columns = ((turn[0], turn[3], 0.0), (turn[1], turn[4], 0.0), (-y_m, x_m, 0.0))
+    axis_m = pose.base_origin_m
+    tool_m = tool_at(config.geometry, pose, t)
+    columns = ((turn[0], turn[3], 0.0), (turn[1], turn[4], 0.0), (axis_m[1] - tool_m[1], tool_m[0] - axis_m[0], 0.0))
     for k in (2, 1, 0):
         i = config.base_axis[k]
         if i < 0:
@@ -474,5 +465,5 @@ def posture_speed_scale(config: Config, q: Sequence[float]) -> float:
     pose = pose_at(config.geometry, (0.0, 0.0, 0.0), q)
     for t in range(config.geometry.n_tools):
         above = manipulability(config.geometry, pose, t) - stop_below
-        scale = smaller(scale, clamp(above / (config.manipulability_slow_below - stop_below), 0.1, 1.0))
+        scale = smaller(scale, larger(0.1, above / (config.manipulability_slow_below - stop_below)))
     return scale

@@ -262,13 +262,13 @@ static void ask_stops(uint32_t variant, answer *a) {
         answer_number(a, landing_rate(fuzz_below(&random, 9u) ? s.v : special[n % SPECIAL], limits.jerk_max, limits.tick));
         answer_number(a, stop_accel(s.v, s.a, &limits));
         const profile_state nearly = {0.0, 1e-12 * limits.jerk_max * limits.tick * limits.tick, 0.0};
-        const profile_state rested = profile_tick(nearly, 0.0, &limits);
+        const profile_state rested = export_profile_tick(nearly, 0.0, &limits);
         answer_bytes(a, &rested, sizeof rested);
         ask_release(s.v, &limits, a);
         /* Along the stop: where it lands, rounding decides. */
         for (uint32_t k = 0; k < 6u; k++) {
             ask_stop(s, &limits, a);
-            s = profile_tick(s, stop_accel(s.v, s.a, &limits), &limits);
+            s = export_profile_tick(s, stop_accel(s.v, s.a, &limits), &limits);
             answer_bytes(a, &s, sizeof s);
         }
     }
