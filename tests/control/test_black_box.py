@@ -197,7 +197,7 @@ def test_a_trip_is_recorded_and_replays_to_the_bit(port: DriverPort, folder: Pat
     header = recording.header
     assert (header.cause, header.reasons) == ("trip", ("operator_stop",))
     assert (header.robot, header.safety_digest, header.bundle_digest) == ("perfect", "ab" * 32, "cd" * 32)
-    assert header.limits["q_max"] == (2.5, 2.5, 2.5)
+    assert header.limits["q_max"] == (2.5, 2.5, 2.5, 0.08)
     records = recording.records
     at = int(np.flatnonzero(records["seq"] == header.trigger_seq)[0])
     assert records["verdict"]["faults"][at] == Reason.OPERATOR_STOP

@@ -128,7 +128,7 @@ def other_of(bundles: TwoBundles) -> str:
 
 def assert_within_limits(recording: Recording) -> int:
     """No command breaks the arm's limits, by the positions alone; how often the bundle that was followed changed."""
-    limits, joints = recording.header.limits, len(recording.header.axis_names)
+    limits, joints = recording.header.limits, recording.header.axis_names.index("gripper")
     ticks = recording.records[recording.records["kind"] == KIND_TICK]
     # Before it was armed, the arm was where it had been put.
     idle = np.flatnonzero(ticks["verdict"]["state"] != State.ACTIVE)

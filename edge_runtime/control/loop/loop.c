@@ -14,8 +14,8 @@
 #include "loop_state.h"
 #include "resident.h"
 
-#define STACK_BYTES (256u * 1024u)
-#define PREFAULT_BYTES (64u * 1024u)
+#define STACK_BYTES (384u * 1024u)
+#define PREFAULT_BYTES (160u * 1024u)
 #define VIRTUAL_WAIT_NS 2000000
 /* A short spin catches a partner that runs on another core; a long one would keep the partner off a shared core. */
 #define SPIN_NS 3000
