@@ -120,7 +120,9 @@ def test_check_says_that_a_policy_is_missing_and_nothing_else(edge_runtime: Comm
     assert "bundle in [robot], a policy made for this robot; until then: edge-runtime run --hold" in out
     assert "golden pairs" not in out
     assert "inference" not in out
-    assert "./driver.py, 3 joints, 1 gripper, cameras: scene 64 x 48 px; stops by itself 100 ms" in " ".join(out.split())
+    assert "./driver.py, 3 joints, 1 gripper, cameras: scene 64 x 48 px; stops by itself 100 ms" in " ".join(
+        out.split()
+    )
     assert code == 0 or "loop, 2 s at 1 kHz" in out.splitlines()[-1], out
 
 
