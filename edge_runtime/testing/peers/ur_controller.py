@@ -188,7 +188,8 @@ class Controller:
                     *lines, pending = (pending + read).split(b"\n")
                     for line in lines:
                         self._obey(line.decode())
-                else:
+                # A line before it may have closed it.
+                elif not isinstance(key.fileobj, int) and key.fileobj.fileno() >= 0:
                     with contextlib.suppress(ConnectionError, OSError):
                         key.data(key.fileobj)
             now_s = time.monotonic()
