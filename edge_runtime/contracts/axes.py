@@ -7,6 +7,7 @@ velocity in m/s or rad/s, of a gripper how far it is open.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import msgspec
@@ -43,11 +44,25 @@ def _implausible(
     return None
 
 
+_SPEED_RAD = {
+    "speed_max": "velocity_max_rad_s",
+    "acceleration_max": "acceleration_max_rad_s2",
+    "jerk_max": "jerk_max_rad_s3",
+}
+_SPEED_M = {
+    "speed_max": "velocity_max_m_s",
+    "acceleration_max": "acceleration_max_m_s2",
+    "jerk_max": "jerk_max_m_s3",
+}
+
+
 class Axis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
     """One axis. Velocity, acceleration, jerk, torque and force are magnitudes.
 
     Attributes:
         what: what errors call it.
+        rated: by neutral name, the field of each limit that a maker rates an axis of this kind for.
+        home_field: where it is at home; empty: at 0.
         unit: of its value in the robot's vectors.
         rate_unit: of the change of that value in a second.
         effort_unit: of what moves it.
@@ -60,6 +75,8 @@ class Axis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Its name, as the policy's bundle and the driver know it."""
 
     what: ClassVar[str] = "joint"
+    rated: ClassVar[Mapping[str, str]] = {}
+    home_field: ClassVar[str] = ""
     unit: ClassVar[Unit]
     rate_unit: ClassVar[str]
     effort_unit: ClassVar[str]
@@ -67,51 +84,58 @@ class Axis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     is_velocity: ClassVar[bool] = False
     has_range: ClassVar[bool] = True
 
+    def _rating(self, limit: str, without: float) -> float:
+        field = self.rated.get(limit)
+        return without if field is None else float(getattr(self, field))
+
     @property
     def low(self) -> float:
         """Lower end of the range of its value; -inf without one."""
-        raise NotImplementedError
+        return self._rating("low", -math.inf)
 
     @property
     def high(self) -> float:
         """Upper end of the range of its value; inf without one."""
-        raise NotImplementedError
+        return self._rating("high", math.inf)
 
     @property
     def speed_max(self) -> float:
-        """Rated speed: of its value, or for a velocity its largest magnitude."""
-        raise NotImplementedError
+        """Rated speed: of its value, or for a velocity its largest magnitude; inf for one that has two places alone."""
+        return self._rating("speed_max", math.inf)
 
     @property
     def acceleration_max(self) -> float:
         """Rated acceleration; inf for a gripper, which has none."""
-        raise NotImplementedError
+        return self._rating("acceleration_max", math.inf)
 
     @property
     def jerk_max(self) -> float:
         """Rated jerk; inf for a gripper, which has none."""
-        raise NotImplementedError
+        return self._rating("jerk_max", math.inf)
 
     @property
     def effort_max(self) -> float | None:
         """Rated torque or force, None where none is rated."""
-        raise NotImplementedError
+        field = self.rated.get("effort_max")
+        return None if field is None else getattr(self, field)
 
     @property
     def home(self) -> float:
         """Its value at home; a base stands still, a gripper is open."""
-        raise NotImplementedError
+        return float(getattr(self, self.home_field)) if self.home_field else 0.0
 
-    def _require_positive(self, *fields: str) -> None:
-        for field in fields:
+    def _require_positive(self) -> None:
+        """All rated magnitudes; one that may be left out is None."""
+        for limit, field in self.rated.items():
             value = getattr(self, field)
-            if value is not None and not (math.isfinite(value) and value > 0.0):
+            if limit not in ("low", "high") and value is not None and not (math.isfinite(value) and value > 0.0):
                 raise ValueError(f"{self.what} {self.name}: {field} must be finite and above zero, got {value!r}")
 
-    def _require_range(self, low: str, high: str) -> None:
-        if not getattr(self, low) < getattr(self, high):
+    def _require_range(self) -> None:
+        low, high = self.rated["low"], self.rated["high"]
+        if not self.low < self.high:
             raise ValueError(f"{self.what} {self.name}: {low} must be below {high}")
-        if not (math.isfinite(getattr(self, low)) and math.isfinite(getattr(self, high))):
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
             remedy = 'a joint that turns without end is of kind = "continuous" and has none'
             raise ValueError(f"{self.what} {self.name}: its range must have finite ends: {remedy}")
 
@@ -140,46 +164,25 @@ class Revolute(Axis, frozen=True, tag="revolute"):
     limits_in_rad: bool = False
     """Confirms limits that look like degrees."""
 
+    rated: ClassVar[Mapping[str, str]] = {
+        "low": "position_min_rad",
+        "high": "position_max_rad",
+        **_SPEED_RAD,
+        "effort_max": "torque_max_nm",
+    }
+    home_field: ClassVar[str] = "home_rad"
     unit: ClassVar[Unit] = "rad"
     rate_unit: ClassVar[str] = "rad/s"
     effort_unit: ClassVar[str] = "Nm"
 
     def __post_init__(self) -> None:
-        self._require_range("position_min_rad", "position_max_rad")
-        self._require_positive("velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3", "torque_max_nm")
-        found = looks_like_degrees(self.position_min_rad, self.position_max_rad, self.velocity_max_rad_s)
+        self._require_range()
+        self._require_positive()
+        found = looks_like_degrees(self.low, self.high, self.speed_max)
         if found and not self.limits_in_rad:
             cure = "Write radians; if they already are, add limits_in_rad = true"
             raise ValueError(f"joint {self.name}: {found}: is that in degrees? {cure}")
         self._require_home()
-
-    @property
-    def low(self) -> float:
-        return self.position_min_rad
-
-    @property
-    def high(self) -> float:
-        return self.position_max_rad
-
-    @property
-    def speed_max(self) -> float:
-        return self.velocity_max_rad_s
-
-    @property
-    def acceleration_max(self) -> float:
-        return self.acceleration_max_rad_s2
-
-    @property
-    def jerk_max(self) -> float:
-        return self.jerk_max_rad_s3
-
-    @property
-    def effort_max(self) -> float | None:
-        return self.torque_max_nm
-
-    @property
-    def home(self) -> float:
-        return self.home_rad
 
 
 class Continuous(Axis, frozen=True, tag="continuous"):
@@ -196,46 +199,20 @@ class Continuous(Axis, frozen=True, tag="continuous"):
     home_rad: float = 0.0
     """Where it is at home, -pi to pi."""
 
+    rated: ClassVar[Mapping[str, str]] = {**_SPEED_RAD, "effort_max": "torque_max_nm"}
+    home_field: ClassVar[str] = "home_rad"
     unit: ClassVar[Unit] = "rad"
     rate_unit: ClassVar[str] = "rad/s"
     effort_unit: ClassVar[str] = "Nm"
     has_range: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        self._require_positive("velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3", "torque_max_nm")
-        if self.velocity_max_rad_s > _SPEED_MAX_RAD_S:
-            found = f"its speed limit is {self.velocity_max_rad_s:g} rad/s"
+        self._require_positive()
+        found = looks_like_degrees(None, None, self.speed_max)
+        if found:
             raise ValueError(f"joint {self.name}: {found}: is that in degrees? Write radians")
         if not -math.pi - 1e-9 <= self.home_rad <= math.pi + 1e-9:
             raise ValueError(f"joint {self.name}: home_rad must lie between -pi and pi, got {self.home_rad!r}")
-
-    @property
-    def low(self) -> float:
-        return -math.inf
-
-    @property
-    def high(self) -> float:
-        return math.inf
-
-    @property
-    def speed_max(self) -> float:
-        return self.velocity_max_rad_s
-
-    @property
-    def acceleration_max(self) -> float:
-        return self.acceleration_max_rad_s2
-
-    @property
-    def jerk_max(self) -> float:
-        return self.jerk_max_rad_s3
-
-    @property
-    def effort_max(self) -> float | None:
-        return self.torque_max_nm
-
-    @property
-    def home(self) -> float:
-        return self.home_rad
 
 
 class Prismatic(Axis, frozen=True, tag="prismatic"):
@@ -258,49 +235,43 @@ class Prismatic(Axis, frozen=True, tag="prismatic"):
     limits_in_m: bool = False
     """Confirms limits that look like millimetres."""
 
+    rated: ClassVar[Mapping[str, str]] = {
+        "low": "position_min_m",
+        "high": "position_max_m",
+        **_SPEED_M,
+        "effort_max": "force_max_n",
+    }
+    home_field: ClassVar[str] = "home_m"
     unit: ClassVar[Unit] = "m"
     rate_unit: ClassVar[str] = "m/s"
     effort_unit: ClassVar[str] = "N"
 
     def __post_init__(self) -> None:
-        self._require_range("position_min_m", "position_max_m")
-        self._require_positive("velocity_max_m_s", "acceleration_max_m_s2", "jerk_max_m_s3", "force_max_n")
-        found = looks_like_millimetres(self.position_min_m, self.position_max_m, self.velocity_max_m_s)
+        self._require_range()
+        self._require_positive()
+        found = looks_like_millimetres(self.low, self.high, self.speed_max)
         if found and not self.limits_in_m:
             cure = "Write metres; if they already are, add limits_in_m = true"
             raise ValueError(f"joint {self.name}: {found}: is that in millimetres? {cure}")
         self._require_home()
 
+
+class BaseAxis(Axis, frozen=True):
+    """A velocity of a mobile base, the same either way. What all directions have in common."""
+
+    what: ClassVar[str] = "base axis"
+    is_velocity: ClassVar[bool] = True
+
     @property
     def low(self) -> float:
-        return self.position_min_m
+        return -self.speed_max
 
     @property
     def high(self) -> float:
-        return self.position_max_m
-
-    @property
-    def speed_max(self) -> float:
-        return self.velocity_max_m_s
-
-    @property
-    def acceleration_max(self) -> float:
-        return self.acceleration_max_m_s2
-
-    @property
-    def jerk_max(self) -> float:
-        return self.jerk_max_m_s3
-
-    @property
-    def effort_max(self) -> float | None:
-        return self.force_max_n
-
-    @property
-    def home(self) -> float:
-        return self.home_m
+        return self.speed_max
 
 
-class BaseLinear(Axis, frozen=True, tag="base_linear"):
+class BaseLinear(BaseAxis, frozen=True, tag="base_linear"):
     """Velocity of a mobile base along an axis of its own: x is forwards, y to the left."""
 
     along: Literal["x", "y"]
@@ -312,48 +283,19 @@ class BaseLinear(Axis, frozen=True, tag="base_linear"):
     jerk_max_m_s3: float
     """Rated jerk."""
 
-    what: ClassVar[str] = "base axis"
+    rated: ClassVar[Mapping[str, str]] = _SPEED_M
     unit: ClassVar[Unit] = "m/s"
     rate_unit: ClassVar[str] = "m/s^2"
     effort_unit: ClassVar[str] = "N"
-    is_velocity: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self._require_positive("velocity_max_m_s", "acceleration_max_m_s2", "jerk_max_m_s3")
-        found = looks_like_millimetres(None, None, self.velocity_max_m_s)
+        self._require_positive()
+        found = looks_like_millimetres(None, None, self.speed_max)
         if found:
             raise ValueError(f"base axis {self.name}: {found}: is that in millimetres? Write metres")
 
-    @property
-    def low(self) -> float:
-        return -self.velocity_max_m_s
 
-    @property
-    def high(self) -> float:
-        return self.velocity_max_m_s
-
-    @property
-    def speed_max(self) -> float:
-        return self.velocity_max_m_s
-
-    @property
-    def acceleration_max(self) -> float:
-        return self.acceleration_max_m_s2
-
-    @property
-    def jerk_max(self) -> float:
-        return self.jerk_max_m_s3
-
-    @property
-    def effort_max(self) -> float | None:
-        return None
-
-    @property
-    def home(self) -> float:
-        return 0.0
-
-
-class BaseYaw(Axis, frozen=True, tag="base_yaw"):
+class BaseYaw(BaseAxis, frozen=True, tag="base_yaw"):
     """Turning velocity of a mobile base, positive to the left."""
 
     velocity_max_rad_s: float
@@ -363,45 +305,16 @@ class BaseYaw(Axis, frozen=True, tag="base_yaw"):
     jerk_max_rad_s3: float
     """Rated jerk."""
 
-    what: ClassVar[str] = "base axis"
+    rated: ClassVar[Mapping[str, str]] = _SPEED_RAD
     unit: ClassVar[Unit] = "rad/s"
     rate_unit: ClassVar[str] = "rad/s^2"
     effort_unit: ClassVar[str] = "Nm"
-    is_velocity: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        self._require_positive("velocity_max_rad_s", "acceleration_max_rad_s2", "jerk_max_rad_s3")
-        found = looks_like_degrees(None, None, self.velocity_max_rad_s)
+        self._require_positive()
+        found = looks_like_degrees(None, None, self.speed_max)
         if found:
             raise ValueError(f"base axis {self.name}: {found}: is that in degrees? Write radians")
-
-    @property
-    def low(self) -> float:
-        return -self.velocity_max_rad_s
-
-    @property
-    def high(self) -> float:
-        return self.velocity_max_rad_s
-
-    @property
-    def speed_max(self) -> float:
-        return self.velocity_max_rad_s
-
-    @property
-    def acceleration_max(self) -> float:
-        return self.acceleration_max_rad_s2
-
-    @property
-    def jerk_max(self) -> float:
-        return self.jerk_max_rad_s3
-
-    @property
-    def effort_max(self) -> float | None:
-        return None
-
-    @property
-    def home(self) -> float:
-        return 0.0
 
 
 class Gripper(Axis, frozen=True):
@@ -413,12 +326,12 @@ class Gripper(Axis, frozen=True):
     @property
     def closed(self) -> float:
         """Its value when closed."""
-        raise NotImplementedError
+        return 0.0
 
     @property
     def open(self) -> float:
         """Its value when wide open."""
-        raise NotImplementedError
+        return 1.0
 
     @property
     def low(self) -> float:
@@ -427,14 +340,6 @@ class Gripper(Axis, frozen=True):
     @property
     def high(self) -> float:
         return max(self.closed, self.open)
-
-    @property
-    def acceleration_max(self) -> float:
-        return math.inf
-
-    @property
-    def jerk_max(self) -> float:
-        return math.inf
 
     @property
     def home(self) -> float:
@@ -451,12 +356,16 @@ class ParallelGripper(Gripper, frozen=True, tag="parallel_gripper"):
     force_max_n: float | None = None
     """Rated grip. Left out: unknown. Example: `70.0`."""
 
+    rated: ClassVar[Mapping[str, str]] = {"speed_max": "speed_max_m_s", "effort_max": "force_max_n"}
     unit: ClassVar[Unit] = "m"
     rate_unit: ClassVar[str] = "m/s"
     effort_unit: ClassVar[str] = "N"
 
     def __post_init__(self) -> None:
-        self._require_positive("opening_max_m", "speed_max_m_s", "force_max_n")
+        if not (math.isfinite(self.opening_max_m) and self.opening_max_m > 0.0):
+            problem = f"opening_max_m must be finite and above zero, got {self.opening_max_m!r}"
+            raise ValueError(f"gripper {self.name}: {problem}")
+        self._require_positive()
         for field, most in (("opening_max_m", _OPENING_MAX_M), ("speed_max_m_s", _GRIPPER_SPEED_MAX_M_S)):
             value = getattr(self, field)
             if value > most:
@@ -464,20 +373,8 @@ class ParallelGripper(Gripper, frozen=True, tag="parallel_gripper"):
                 raise ValueError(f"gripper {self.name}: {field} is {value:g}, none's is above {most:g}: {question}")
 
     @property
-    def closed(self) -> float:
-        return 0.0
-
-    @property
     def open(self) -> float:
         return self.opening_max_m
-
-    @property
-    def speed_max(self) -> float:
-        return self.speed_max_m_s
-
-    @property
-    def effort_max(self) -> float | None:
-        return self.force_max_n
 
 
 class JawGripper(Gripper, frozen=True, tag="jaw_gripper"):
@@ -492,15 +389,16 @@ class JawGripper(Gripper, frozen=True, tag="jaw_gripper"):
     torque_max_nm: float | None = None
     """Rated torque. Left out: unknown. Example: `3.0`."""
 
+    rated: ClassVar[Mapping[str, str]] = {"speed_max": "speed_max_rad_s", "effort_max": "torque_max_nm"}
     unit: ClassVar[Unit] = "rad"
     rate_unit: ClassVar[str] = "rad/s"
     effort_unit: ClassVar[str] = "Nm"
 
     def __post_init__(self) -> None:
-        self._require_positive("speed_max_rad_s", "torque_max_nm")
+        self._require_positive()
         if not (math.isfinite(self.closed_rad) and math.isfinite(self.open_rad)) or self.closed_rad == self.open_rad:
             raise ValueError(f"gripper {self.name}: closed_rad and open_rad must be finite, and differ")
-        found = looks_like_degrees(self.low, self.high, self.speed_max_rad_s)
+        found = looks_like_degrees(self.low, self.high, self.speed_max)
         if found:
             raise ValueError(f"gripper {self.name}: {found}: is that in degrees or percent? Write radians")
 
@@ -512,14 +410,6 @@ class JawGripper(Gripper, frozen=True, tag="jaw_gripper"):
     def open(self) -> float:
         return self.open_rad
 
-    @property
-    def speed_max(self) -> float:
-        return self.speed_max_rad_s
-
-    @property
-    def effort_max(self) -> float | None:
-        return self.torque_max_nm
-
 
 class BinaryGripper(Gripper, frozen=True, tag="binary_gripper"):
     """A gripper that knows open and closed alone, such as a suction cup: 1 is open, or off."""
@@ -528,23 +418,6 @@ class BinaryGripper(Gripper, frozen=True, tag="binary_gripper"):
     rate_unit: ClassVar[str] = "of open/s"
     effort_unit: ClassVar[str] = "N"
 
-    @property
-    def closed(self) -> float:
-        return 0.0
 
-    @property
-    def open(self) -> float:
-        return 1.0
-
-    @property
-    def speed_max(self) -> float:
-        return math.inf
-
-    @property
-    def effort_max(self) -> float | None:
-        return None
-
-
-Joint = Revolute | Continuous | Prismatic
 AnyGripper = ParallelGripper | JawGripper | BinaryGripper
 AnyAxis = Revolute | Continuous | Prismatic | BaseLinear | BaseYaw | ParallelGripper | JawGripper | BinaryGripper
