@@ -78,6 +78,27 @@ def assignment(sign: str) -> Callable[[str], tuple[str, str]]:
     return parse
 
 
+def add_description(parser: argparse.ArgumentParser) -> None:
+    """What a description that is not whole in itself needs besides."""
+    parser.add_argument(
+        "--arg",
+        type=assignment(":="),
+        action="append",
+        default=[],
+        metavar="NAME:=VALUE",
+        help="an argument of a xacro file; may be given again",
+    )
+    parser.add_argument(
+        "--package",
+        type=assignment("="),
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="where a ROS package lies that the file names; may be given again (default: looked for beside the file "
+        "and where ROS's environment says)",
+    )
+
+
 def names(text: str) -> tuple[str, ...]:
     """Names with commas between them."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

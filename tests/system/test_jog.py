@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,67 +16,30 @@ import pytest
 import zmq
 
 from edge_runtime.cli.dead_man import RELEASE_S
-from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.jog import VALID_S, Jog
-from edge_runtime.client.operator import Operator
-from edge_runtime.config.robot_file import SIM_CONFIG, load_config
+from edge_runtime.config.robot_file import SIM_CONFIG
 from edge_runtime.contracts.embodiment import MAX_AXES
 from edge_runtime.contracts.errors import OperatorError
 from edge_runtime.contracts.messages import Asker, Authority
 from edge_runtime.contracts.topics import JOG
-from edge_runtime.ipc.port import DriverPort
-from edge_runtime.processes import HOLDING, port_name
-from edge_runtime.testing.jog_typist import LEFT, RIGHT, Typist, WatchedRobot, jog_command
+from edge_runtime.testing.jog_typist import LEFT, RIGHT, Typist, jog_command
 from tests.system.conftest import Robot
+from tests.system.held_robot import HeldRobot, held
 
 BRAKING_S = 0.05
 """V/A + 2 A/J + 2 T of the slowest joint at a quarter of its speed, and a little for the test's own look at it."""
 STEP_RAD = 0.5 * np.pi / 180.0
 
 
-class HeldRobot(WatchedRobot):
-    """The simulated arm, held without a policy, and a person beside it."""
-
-    def __init__(self, run_dir: Path, operator: Operator, port: DriverPort) -> None:
-        super().__init__(port)
-        self.run_dir, self.operator = run_dir, operator
-
-    def until(self, condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
-        assert self.operator.wait_until(condition, timeout_s), self.operator.watcher.status()
-
-    def state_is(self, *states: str) -> None:
-        self.until(lambda: self.operator.watcher.control_state in states)
-
-
 @pytest.fixture(scope="module")
 def started() -> Iterator[HeldRobot]:
-    run_dir = Path(tempfile.mkdtemp(prefix="edge-"))
-    config = load_config(SIM_CONFIG)
-    try:
-        with (
-            Operator(run_dir, asker=Asker.PERSON) as operator,
-            ProcessTable(config, run_dir, processes=HOLDING, hold=True, restart=False) as table,
-        ):
-            table.start()
-            operator.on_wait = table.tend
-            assert operator.wait_until(lambda: operator.watcher.control_state == "ready", 60.0)
-            with DriverPort.attach(port_name(run_dir)) as port:
-                yield HeldRobot(run_dir, operator, port)
-    finally:
-        shutil.rmtree(run_dir, ignore_errors=True)
+    with held(SIM_CONFIG) as robot:
+        yield robot
 
 
 @pytest.fixture
 def robot(started: HeldRobot) -> HeldRobot:
-    """Ready, whatever the test before left."""
-    operator = started.operator
-    operator.wait_until(lambda: False, 0.2)
-    if operator.watcher.control_state in ("active", "holding", "stopping"):
-        operator.disarm()
-        started.state_is("ready", "fault")
-    if operator.watcher.control_state == "fault":
-        operator.reset()
-    started.state_is("ready")
+    started.make_ready()
     return started
 
 

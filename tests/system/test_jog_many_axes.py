@@ -6,26 +6,20 @@ The processes are real; the robot is at once where it is told to be, and can be 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from edge_runtime.cli.launch import ProcessTable
 from edge_runtime.client.jog import Jog
-from edge_runtime.client.operator import Operator
-from edge_runtime.config.robot_file import load_config
 from edge_runtime.contracts.messages import Asker, JogTool
-from edge_runtime.ipc.port import DriverPort
-from edge_runtime.processes import HOLDING, port_name
 from edge_runtime.testing.jog_typist import LEFT, RIGHT, Typist
 from edge_runtime.testing.other_bodies import write_settings_with_body
 from edge_runtime.testing.other_robots import mobile_manipulator
-from tests.system.test_jog import HeldRobot, jog
+from tests.system.held_robot import HeldRobot, held
+from tests.system.test_jog import jog
 
 ROBOT = mobile_manipulator()
 BASE_X, LIFT, JOINT1 = (ROBOT.axis_names.index(name) for name in ("base_x", "lift", "joint1"))
@@ -81,32 +75,13 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def started(settings: Path) -> Iterator[HeldRobot]:
-    run_dir = Path(tempfile.mkdtemp(prefix="edge-"))
-    try:
-        with (
-            Operator(run_dir, asker=Asker.PERSON) as operator,
-            ProcessTable(load_config(settings), run_dir, processes=HOLDING, hold=True, restart=False) as table,
-        ):
-            table.start()
-            operator.on_wait = table.tend
-            assert operator.wait_until(lambda: operator.watcher.control_state == "ready", 60.0)
-            with DriverPort.attach(port_name(run_dir)) as port:
-                yield HeldRobot(run_dir, operator, port)
-    finally:
-        shutil.rmtree(run_dir, ignore_errors=True)
+    with held(settings) as robot:
+        yield robot
 
 
 @pytest.fixture
 def robot(started: HeldRobot) -> HeldRobot:
-    """Ready, whatever the test before left."""
-    operator = started.operator
-    operator.wait_until(lambda: False, 0.2)
-    if operator.watcher.control_state in ("active", "holding", "stopping"):
-        operator.disarm()
-        started.state_is("ready", "fault")
-    if operator.watcher.control_state == "fault":
-        operator.reset(moved=True)
-    started.state_is("ready")
+    started.make_ready(moved=True)
     return started
 
 

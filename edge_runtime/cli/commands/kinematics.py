@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_runtime.cli.options import assignment
+from edge_runtime.cli.options import add_description, names
 from edge_runtime.contracts.console import loading
 from edge_runtime.contracts.subcommand import add_command
 
@@ -41,7 +41,7 @@ def add(commands: Subcommands) -> None:
     )
     which.add_argument(
         "--joints",
-        type=lambda text: tuple(name.strip() for name in text.split(",") if name.strip()),
+        type=names,
         metavar="NAME,NAME",
         help="joints to control, turning or sliding, in the order of the robot's vectors, where there is no embodiment "
         "yet",
@@ -59,23 +59,7 @@ def add(commands: Subcommands) -> None:
     parser.add_argument(
         "--sizes-in-m", action="store_true", help="shapes are in metres although no link seems to be that long"
     )
-    parser.add_argument(
-        "--arg",
-        type=assignment(":="),
-        action="append",
-        default=[],
-        metavar="NAME:=VALUE",
-        help="an argument of a xacro file; may be given again",
-    )
-    parser.add_argument(
-        "--package",
-        type=assignment("="),
-        action="append",
-        default=[],
-        metavar="NAME=FOLDER",
-        help="where a ROS package lies that the file names; may be given again (default: looked for beside the file "
-        "and where ROS's environment says)",
-    )
+    add_description(parser)
     parser.add_argument(
         "--tool",
         type=_tool,

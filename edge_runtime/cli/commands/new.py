@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_runtime.cli.options import assignment, names
+from edge_runtime.cli.options import add_description, assignment, names
 from edge_runtime.contracts.console import loading
 from edge_runtime.contracts.subcommand import add_command, add_group, add_json
 
@@ -118,22 +118,7 @@ def _add_robot(kinds: Subcommands) -> None:
     parser.add_argument(
         "--meshes", choices=("metres", "millimetres"), help="unit of meshes that are larger than any link"
     )
-    parser.add_argument(
-        "--arg",
-        type=assignment(":="),
-        action="append",
-        default=[],
-        metavar="NAME:=VALUE",
-        help="an argument of a xacro file; may be given again",
-    )
-    parser.add_argument(
-        "--package",
-        type=assignment("="),
-        action="append",
-        default=[],
-        metavar="NAME=FOLDER",
-        help="where a ROS package lies that the file names; may be given again",
-    )
+    add_description(parser)
     add_json(parser)
 
 

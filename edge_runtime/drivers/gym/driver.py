@@ -19,29 +19,26 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contracts.errors import LockstepError, Refusal
+from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import SceneAnswer, SceneCommand, SceneOutcome, SceneStatus
 from edge_runtime.contracts.topics import SCENE_COMMAND, SCENE_STATUS
 from edge_runtime.drivers.gym.declaration import WATCHDOG_NS
 from edge_runtime.drivers.gym.environment import Environment
 from edge_runtime.drivers.gym.settings import settings_of
 from edge_runtime.drivers.sdk.link import DriverLink
+from edge_runtime.drivers.sdk.lockstep import IDLE_TICK_S, START_NS, TICK_NS, Lockstep
 from edge_runtime.drivers.sdk.pacing import Pacer, become_realtime
 from edge_runtime.drivers.sdk.rest import RampToRest
 from edge_runtime.drivers.sdk.sample import Sample
 from edge_runtime.ipc.bus import Publisher, Subscriber
-from edge_runtime.ipc.port import Command, PortRole
+from edge_runtime.ipc.port import Command
 from edge_runtime.service import Arguments, StopSignal
 
 Vector = NDArray[np.float64]
 
-TICK_NS = 1_000_000
 REAL_TICK_NS = 5_000_000
-LOCKSTEP_START_NS = 1_000_000_000
-LOCKSTEP_TIMEOUT_S = 15.0
 _SERVICE_INTERVAL_NS = 10_000_000
 _STATUS_INTERVAL_NS = 50_000_000
-_IDLE_TICK_S = 0.0005
 _STILL_PER_S = 1e-3
 _SETTLES_NS = 2_000_000_000
 """An environment that still moves so long after its targets came to rest is left standing as it is."""
@@ -133,14 +130,14 @@ class GymDriver:
         Raises:
             LockstepError: control, or the engine behind it, did not answer in time.
         """
-        now_ns = LOCKSTEP_START_NS
+        waiting, now_ns = Lockstep(self._port, self._service), START_NS
         interval_ns = round(self._lockstep.observation_interval_s * 1e9)
         observation_due_ns: int | None = None
         while not stop:
             now_ns += TICK_NS
             self._write_feedback(now_ns)
             self._port.advance_clock(now_ns)
-            command = self._command_of(now_ns, stop)
+            command = waiting.command_of(now_ns, stop, self._moves)
             self._drive(command if self._link.gate.admit(command, now_ns) else None, now_ns)
             running = self._following and self._environment.outcome is SceneOutcome.RUNNING
             if now_ns >= self._ends_ns:
@@ -151,42 +148,14 @@ class GymDriver:
                         self._trace = hashlib.sha256()
                     observation_due_ns = now_ns + interval_ns
                     self._observe(now_ns)
-                    self._wait_for_chunk(now_ns, stop)
+                    waiting.wait_for_chunk(now_ns, stop)
                 self._step_on(now_ns)
             self._service(time.monotonic_ns())
             if not running:
-                time.sleep(_IDLE_TICK_S)
-
-    def _command_of(self, now_ns: int, stop: StopSignal) -> Command | None:
-        """Control's command for the tick at `now_ns`; None where no control lives to give one."""
-        deadline_s = time.monotonic() + LOCKSTEP_TIMEOUT_S
-        while not stop:
-            if not self._port.is_claimed(PortRole.CONTROL):
-                return None
-            try:
-                return self._port.wait_command(now_ns, 0.05)
-            except LockstepError:
-                if not self._moves:
-                    return self._port.read_command()
-                if time.monotonic() > deadline_s:
-                    raise
-            self._service(time.monotonic_ns())
-        return None
-
-    def _wait_for_chunk(self, exposure_ns: int, stop: StopSignal) -> None:
-        deadline_s = time.monotonic() + LOCKSTEP_TIMEOUT_S
-        while not stop and self._port.is_claimed(PortRole.CONTROL):
-            try:
-                return self._port.wait_observation_ack(exposure_ns, 0.05)
-            except LockstepError:
-                if time.monotonic() > deadline_s:
-                    raise
-            self._service(time.monotonic_ns())
-        return None
+                time.sleep(IDLE_TICK_S)
 
     # ---- both --------------------------------------------------------------------------------------------------------
 
-    @property
     def _moves(self) -> bool:
         return self._following or self._ramp is not None
 
@@ -226,7 +195,7 @@ class GymDriver:
     def _sample(self, now_ns: int) -> Sample:
         share = 1.0 if now_ns >= self._ends_ns else (now_ns - self._begun_ns) / self._step_ns
         value = self._before + share * (self._after - self._before)
-        moving = self._moves and now_ns <= self._ends_ns
+        moving = self._moves() and now_ns <= self._ends_ns
         speed = (self._after - self._before) / (self._step_ns / 1e9) if moving else np.zeros_like(value)
         q, dq = np.where(self._is_velocity, 0.0, value), np.where(self._is_velocity, value, speed)
         return Sample(now_ns, q, dq)

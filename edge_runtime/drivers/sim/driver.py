@@ -14,10 +14,11 @@ from types import TracebackType
 
 import numpy as np
 
-from edge_runtime.contracts.errors import LockstepError, Refusal
+from edge_runtime.contracts.errors import Refusal
 from edge_runtime.contracts.messages import SceneAnswer, SceneCommand, SceneStatus
 from edge_runtime.contracts.topics import SCENE_COMMAND, SCENE_STATUS
 from edge_runtime.drivers.sdk.link import DriverLink
+from edge_runtime.drivers.sdk.lockstep import IDLE_TICK_S, START_NS, TICK_NS, Lockstep
 from edge_runtime.drivers.sdk.pacing import Pacer, become_realtime
 from edge_runtime.drivers.sdk.sample import Sample
 from edge_runtime.drivers.sim.declaration import WATCHDOG_NS, require_simulated
@@ -26,18 +27,13 @@ from edge_runtime.drivers.sim.plant import STEP_S, Plant
 from edge_runtime.drivers.sim.servo import Mode, Servo
 from edge_runtime.drivers.sim.task import Outcome, Split, Status
 from edge_runtime.ipc.bus import Publisher, Subscriber
-from edge_runtime.ipc.port import Command, PortRole
 from edge_runtime.service import Arguments, StopSignal
 
-TICK_NS = round(STEP_S * 1e9)
 MAX_CATCH_UP_TICKS = 20
 """A driver that was away for longer lets that time pass, as a robot whose brakes were on."""
 
-LOCKSTEP_START_NS = 1_000_000_000
-LOCKSTEP_TIMEOUT_S = 15.0
 _SERVICE_INTERVAL_NS = 10_000_000
 _STATUS_INTERVAL_NS = 50_000_000
-_IDLE_TICK_S = 0.0005
 
 
 def drive(arguments: Arguments, stop: StopSignal) -> None:
@@ -126,14 +122,14 @@ class SimDriver:
         Raises:
             LockstepError: control, or the engine behind it, did not answer in time.
         """
-        now_ns = LOCKSTEP_START_NS
+        waiting, now_ns = Lockstep(self._port, self._service), START_NS
         interval_ns = round(self._lockstep_settings.observation_interval_s * 1e9)
         observation_due_ns: int | None = None
         while not stop:
             now_ns += TICK_NS
             self._write_feedback(now_ns)
             self._port.advance_clock(now_ns)
-            self._servo.update(self._command_of(now_ns, stop), now_ns)
+            self._servo.update(waiting.command_of(now_ns, stop, lambda: self._servo.moves), now_ns)
             running = self._servo.mode is Mode.FOLLOWING and self._plant.outcome().status is Status.RUNNING
             if not running:
                 observation_due_ns = None
@@ -142,38 +138,11 @@ class SimDriver:
                     self._trace = hashlib.sha256()
                 observation_due_ns = now_ns + interval_ns
                 self._observer.observe(self._exposure(now_ns))
-                self._wait_for_chunk(now_ns, stop)
+                waiting.wait_for_chunk(now_ns, stop)
             self._step(1)
             self._service(time.monotonic_ns())
             if not running:
-                time.sleep(_IDLE_TICK_S)
-
-    def _command_of(self, now_ns: int, stop: StopSignal) -> Command | None:
-        """Control's command for the tick at `now_ns`; None where no control lives to give one."""
-        deadline_s = time.monotonic() + LOCKSTEP_TIMEOUT_S
-        while not stop:
-            if not self._port.is_claimed(PortRole.CONTROL):
-                return None
-            try:
-                return self._port.wait_command(now_ns, 0.05)
-            except LockstepError:
-                if not self._servo.moves:
-                    return self._port.read_command()
-                if time.monotonic() > deadline_s:
-                    raise
-            self._service(time.monotonic_ns())
-        return None
-
-    def _wait_for_chunk(self, exposure_ns: int, stop: StopSignal) -> None:
-        deadline_s = time.monotonic() + LOCKSTEP_TIMEOUT_S
-        while not stop and self._port.is_claimed(PortRole.CONTROL):
-            try:
-                return self._port.wait_observation_ack(exposure_ns, 0.05)
-            except LockstepError:
-                if time.monotonic() > deadline_s:
-                    raise
-            self._service(time.monotonic_ns())
-        return None
+                time.sleep(IDLE_TICK_S)
 
     # ---- both --------------------------------------------------------------------------------------------------------
 
